@@ -1,0 +1,54 @@
+"""Settings of this process: the number of threads and the backend on which new arrays are born."""
+
+import os
+
+_threads = None
+_backend = None
+
+
+def processors():
+    """Count the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads():
+    """Return the number of threads of the next call: set_threads, else OMP_NUM_THREADS, else the processors."""
+    if _threads is not None:
+        return _threads
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return min(int(asked), processors()) if asked.isdigit() and int(asked) > 0 else processors()
+
+
+def set_threads(n_threads):
+    """Use `n_threads` threads from now on; None goes back to the default.
+
+    Results have the same bits for any number of threads.
+
+    Args:
+        n_threads: int >= 1, or None for the processors that this process may use (at most OMP_NUM_THREADS).
+
+    Raises:
+        ValueError: n_threads is not a positive whole number.
+
+    >>> set_threads(2); threads()
+    2
+    >>> set_threads(None)
+    """
+    global _threads
+    if n_threads is not None and (not isinstance(n_threads, int) or isinstance(n_threads, bool) or n_threads < 1):
+        raise ValueError(f"set_threads: {n_threads!r} came; a whole number from 1 up, or None for the default, fits")
+    _threads = n_threads
+
+
+def backend_name():
+    """Return the name of the backend on which new arrays are born: use(), else SPCONV_CY_BACKEND, else cpu."""
+    return _backend or os.environ.get("SPCONV_CY_BACKEND") or "cpu"
+
+
+def set_backend_name(name):
+    """Remember the name (None: back to the default) and return what was set before."""
+    global _backend
+    before, _backend = _backend, name
+    return before
