@@ -1,0 +1,173 @@
+"""The active sites of a batch, in canonical order, with the rules that were made from them."""
+
+from collections import namedtuple
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from spconv_cy.errors import GridError, ShapeError
+from spconv_cy.sites import rules
+from spconv_cy.sites.lattice import as_lattice, per_axis
+from spconv_cy.sites.rulebook import Rulebook
+
+INT32 = np.iinfo(np.int32)
+Source = namedtuple("Source", "parent window rulebook")
+
+
+class Grid:
+    """Active sites of a batch; make one with `Grid.from_sites`. Immutable.
+
+    Attributes:
+        sites: (n, 1+d) int32, batch index first, unique, in lexicographic order.
+        size: d ints, or None for an unbounded grid (then negative sites are welcome).
+        samples: number of samples in the batch, empty ones included.
+        batch_starts: (samples+1,) int64, the rows of sample i are batch_starts[i] to batch_starts[i+1].
+        lattice: Lattice.
+        source: (parent, window, rulebook) of a grid that a window made, else None.
+
+    >>> grid = Grid.from_sites(np.array([[0, 5, 1], [0, 2, 7]]), size=8)
+    >>> grid.sites.tolist(), grid.rows_of([[0, 5, 1], [0, 0, 0]]).tolist()
+    ([[0, 2, 7], [0, 5, 1]], [1, -1])
+    """
+
+    def __init__(self, sites, size, samples, lattice, source=None):
+        self.sites, self.size, self.samples, self.lattice, self.source = sites, size, samples, lattice, source
+        self.batch_starts = np.searchsorted(sites[:, 0], np.arange(samples + 1)).astype(np.int64)
+        for array in (self.sites, self.batch_starts):
+            array.flags.writeable = False
+        # A window that keeps the sites: its rulebook stays as long as the grid. A window that makes a child: the child
+        # holds this grid, so this grid holds the child weakly, and no circle keeps a batch alive.
+        self._kept = {}
+        self._made = WeakValueDictionary()
+
+    @classmethod
+    def from_sites(cls, sites, size=None, samples=None, lattice=None):
+        """Make a grid of distinct sites.
+
+        Args:
+            sites: (n, 1+d) of any integer dtype with int32 values, batch index first, in any order.
+            size: an int or d ints (every coordinate in 0..size-1), or None: unbounded.
+            samples: number of samples; by default one more than the largest batch index.
+            lattice: Lattice; by default the cubic one of the sites' dimension.
+
+        Raises:
+            ShapeError: not whole numbers, or not (n, 1+d).
+            GridError: duplicate sites, sites outside the size, a batch index that is negative or too large.
+        """
+        grid, rows = cls.arrange(sites, size, samples, lattice)
+        if grid.n != len(rows):
+            raise GridError(
+                f"Grid: {len(rows) - grid.n} of {len(rows)} sites are duplicates; remove them, or let "
+                "SparseTensor.from_sites merge their features: reduce='sum', 'mean', 'max', 'first' or 'last'")
+        return grid
+
+    @classmethod
+    def arrange(cls, sites, size=None, samples=None, lattice=None):
+        """Make a grid of sites that may repeat; return (grid, row of each given site (n,) int32)."""
+        sites = as_sites(sites)
+        lattice = as_lattice(sites.shape[1] - 1 if lattice is None else lattice)
+        if lattice.d != sites.shape[1] - 1:
+            raise ShapeError(f"Grid: sites {sites.shape} came for a lattice of dimension {lattice.d}; "
+                             f"(n, {lattice.d + 1}) fit: the batch index, then {lattice.d} coordinates")
+        if size is not None:
+            size = per_axis(size, lattice.d, "Grid size", 1)
+        samples = _checked_samples(sites, samples)
+        _check_inside(sites, size)
+        unique, rows = rules.arrange(sites)
+        return cls(unique, size, samples, lattice), rows
+
+    @property
+    def n(self):
+        """Number of active sites."""
+        return len(self.sites)
+
+    @property
+    def d(self):
+        """Dimension."""
+        return self.lattice.d
+
+    @property
+    def field(self):
+        """Number of sites, active or not, of one sample; None where the grid is unbounded."""
+        return None if self.size is None else int(np.prod(self.size, dtype=object))
+
+    def rows_of(self, sites):
+        """Return the row of each of sites (q, 1+d), int32 (q,); -1 where a site is not active.
+
+        Raises:
+            ShapeError: not whole numbers, or not (q, 1+d).
+        """
+        sites = as_sites(sites)
+        if sites.shape[1] != self.d + 1:
+            raise ShapeError(f"rows_of: sites {sites.shape} came to a grid of dimension {self.d}; (q, {self.d + 1}) fit")
+        return rules.find(self.sites, sites)
+
+    def rules(self, window):
+        """Return (output grid, rulebook) of a window over this grid; the same objects for an equal window.
+
+        Args:
+            window: Window of this grid's lattice.
+
+        Raises:
+            ShapeError: another lattice, a window larger than the field, a stride that does not divide.
+        """
+        if window in self._kept:
+            return self, self._kept[window]
+        child = self._made.get(window)
+        if child is not None:
+            return child, child.source.rulebook
+        if window.lattice != self.lattice:
+            raise ShapeError(f"rules: a window on {window.lattice} came to a grid on {self.lattice}; they must be equal")
+        out_size = window.out_size(self.size)
+        if window.keeps_sites:
+            self._kept[window] = Rulebook.trusted(*rules.submanifold(self.sites, window))
+            return self, self._kept[window]
+        out_sites, parts = rules.valid(self.sites, window, out_size)
+        rulebook = Rulebook.trusted(*parts)
+        child = Grid(out_sites, out_size, self.samples, self.lattice, Source(self, window, rulebook))
+        self._made[window] = child
+        return child, rulebook
+
+    def __repr__(self):
+        return f"Grid({self.n} sites, size {self.size}, {self.samples} samples, d {self.d})"
+
+
+def as_sites(sites):
+    """Return sites as C-contiguous int32 (n, 1+d); refuse what is not whole numbers, and what int32 cannot hold."""
+    array = np.asarray(sites)
+    if array.size == 0 and array.ndim == 2 and not isinstance(sites, np.ndarray):
+        array = array.astype(np.int32)
+    if array.dtype.kind not in "iu":
+        raise ShapeError(f"sites: dtype {array.dtype} came; an integer dtype fits: floor real points with "
+                         "SparseTensor.from_points(points, features, cell=...)")
+    if array.ndim != 2 or array.shape[1] < 2:
+        raise ShapeError(f"sites: shape {array.shape} came; (n, 1+d) fits: the batch index, then d coordinates")
+    if array.dtype != np.int32 and array.size and (array.min() < INT32.min or array.max() > INT32.max):
+        raise GridError(f"sites: values from {array.min()} to {array.max()} came; int32 holds {INT32.min} to {INT32.max}")
+    if array.dtype == np.int32 and array.flags.c_contiguous and array.flags.writeable:
+        return array.copy()                                              # the grid freezes what it holds
+    return np.ascontiguousarray(array, np.int32)
+
+
+def _checked_samples(sites, samples):
+    lowest, highest = (int(sites[:, 0].min()), int(sites[:, 0].max())) if len(sites) else (0, -1)
+    if lowest < 0:
+        raise GridError(f"Grid: a negative batch index, {lowest}, came (column 0 of sites); samples count from 0")
+    if samples is None:
+        return highest + 1
+    if not isinstance(samples, (int, np.integer)) or samples < 0:
+        raise GridError(f"Grid: samples {samples!r} came; a whole number from 0 up fits")
+    if highest >= samples:
+        raise GridError(f"Grid: batch index {highest} came with samples={samples}; indices 0 to {samples - 1} fit")
+    return int(samples)
+
+
+def _check_inside(sites, size):
+    if size is None or len(sites) == 0:
+        return
+    outside = ((sites[:, 1:] < 0) | (sites[:, 1:] >= np.array(size))).any(1)
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise GridError(
+            f"Grid: {int(outside.sum())} of {len(sites)} sites lie outside size {size}, the first at row {row}: "
+            f"{sites[row, 1:].tolist()}; move them, give a larger size, or size=None for an unbounded grid")

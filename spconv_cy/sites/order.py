@@ -1,0 +1,88 @@
+"""The canonical order of sites: lexicographic by (batch, x1, ..., xd), as exact 64-bit keys."""
+
+import numpy as np
+
+KEY_LIMIT = 2**63 - 1
+
+
+def box(sites):
+    """Return (low, extent), int64 (1+d,) each: the corner and the sides of the smallest box around sites (n, 1+d)."""
+    low = sites.min(0).astype(np.int64)
+    return low, sites.max(0).astype(np.int64) - low + 1
+
+
+def fits(extent):
+    """Whether each site of a box with these sides has a key of its own in 63 bits."""
+    product = 1
+    for side in extent:
+        product *= int(side)
+    return product <= KEY_LIMIT
+
+
+def pack(sites, low, extent):
+    """Return int64 keys (n,), ascending as the sites do; the sites must lie in the box, whose keys must fit."""
+    keys = sites[:, 0].astype(np.int64) - low[0]
+    for axis in range(1, sites.shape[1]):
+        keys *= extent[axis]
+        keys += sites[:, axis]
+        keys -= low[axis]
+    return keys
+
+
+def fold(sites):
+    """Return int64 keys (n,), equal where sites are and ascending as they do, for extents of any size.
+
+    Axis by axis; where the next product would pass 63 bits, the keys so far become their ranks, which are fewer
+    than 2^31. Keys of two calls cannot be compared.
+    """
+    low, extent = box(sites)
+    keys, room = sites[:, 0].astype(np.int64) - low[0], int(extent[0])
+    for axis in range(1, sites.shape[1]):
+        side = int(extent[axis])
+        if room * side > KEY_LIMIT:
+            ranks, keys = np.unique(keys, return_inverse=True)
+            keys, room = keys.reshape(-1).astype(np.int64), len(ranks)
+        keys = keys * side + (sites[:, axis] - low[axis])
+        room *= side
+    return keys
+
+
+def keys_of(sites):
+    """Return exact int64 keys of sites (n, 1+d) int32, n >= 1, by packing where the extents fit, else by folding."""
+    low, extent = box(sites)
+    return pack(sites, low, extent) if fits(extent) else fold(sites)
+
+
+def arrange(sites):
+    """Return (unique sites in canonical order, row of each given site (n,) int32)."""
+    if len(sites) == 0:
+        return sites, np.zeros(0, np.int32)
+    keys = keys_of(sites)
+    if (keys[1:] > keys[:-1]).all():
+        return sites, np.arange(len(sites), dtype=np.int32)
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    rows = np.empty(len(sites), np.int32)
+    rows[order] = np.cumsum(first, dtype=np.int32) - 1
+    return np.ascontiguousarray(sites[order[first]]), rows
+
+
+def find(sites, queries):
+    """Return the row of each query (q, 1+d) int64 among canonical unique sites (n, 1+d) int32; -1 where there is none."""
+    if len(sites) == 0 or len(queries) == 0:
+        return np.full(len(queries), -1, np.int32)
+    low, extent = box(sites)
+    inside = ((queries >= low) & (queries < low + extent)).all(1)
+    rows = np.full(len(queries), -1, np.int32)
+    wanted = queries[inside]
+    if len(wanted) == 0:
+        return rows
+    if fits(extent):
+        keys, asked = pack(sites, low, extent), pack(wanted, low, extent)
+    else:
+        both = fold(np.concatenate([sites, wanted]))
+        keys, asked = both[:len(sites)], both[len(sites):]
+    at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
+    rows[inside] = np.where(keys[at] == asked, at, -1)
+    return rows

@@ -1,0 +1,132 @@
+"""The pairs (input row, output row) of a window, grouped by offset: all that the arithmetic needs to know of sites."""
+
+import numpy as np
+
+from spconv_cy.errors import ShapeError
+
+TILE_ROWS = 128
+
+
+class Rulebook:
+    """Pairs (in_rows[i], out_rows[i]); those of offset k are `offset_ptr[k]` to `offset_ptr[k+1]`, out_rows ascending.
+
+    Args:
+        in_rows, out_rows: (p,) int32; within an offset no output row and no input row comes twice.
+        offset_ptr: (k+1,) int64.
+        n_in, n_out: number of input and output rows.
+        volume: sites in a window, an int or (n_out,) ints; by default the number of offsets.
+
+    Raises:
+        ShapeError: rows out of range, not ascending, or pointers that do not fit.
+    """
+
+    def __init__(self, in_rows, out_rows, offset_ptr, n_in, n_out, volume=None):
+        self._fill(np.ascontiguousarray(in_rows, np.int32), np.ascontiguousarray(out_rows, np.int32),
+                   np.ascontiguousarray(offset_ptr, np.int64), int(n_in), int(n_out), volume)
+        self._check()
+
+    @classmethod
+    def trusted(cls, in_rows, out_rows, offset_ptr, n_in, n_out, volume=None, tile_ptr=None):
+        """Make a rulebook from arrays that are right by construction (rules, identities), without checking them."""
+        rulebook = cls.__new__(cls)
+        rulebook._fill(in_rows, out_rows, offset_ptr, n_in, n_out, volume)
+        rulebook._tile_ptr = tile_ptr
+        return rulebook
+
+    @classmethod
+    def identity(cls, n):
+        """Return the rulebook of one offset that pairs each of n rows with itself."""
+        rows = np.arange(n, dtype=np.int32)
+        return cls.trusted(rows, rows, np.array([0, n], np.int64), n, n)
+
+    @classmethod
+    def one_row(cls, volume):
+        """Return the rulebook of a window that sees the same single row at each of its `volume` offsets."""
+        zeros = np.zeros(volume, np.int32)
+        return cls.trusted(zeros, zeros, np.arange(volume + 1, dtype=np.int64), 1, 1)
+
+    def _fill(self, in_rows, out_rows, offset_ptr, n_in, n_out, volume):
+        self.in_rows, self.out_rows, self.offset_ptr = in_rows, out_rows, offset_ptr
+        self.n_in, self.n_out = n_in, n_out
+        self.volume = len(offset_ptr) - 1 if volume is None else volume
+        self._tile_ptr = self._fan_in = self._transposed = None
+        for array in (in_rows, out_rows, offset_ptr):
+            array.flags.writeable = False
+
+    def _check(self):
+        pointers, n_pairs = self.offset_ptr, len(self.in_rows)
+        if self.in_rows.ndim != 1 or self.in_rows.shape != self.out_rows.shape or pointers.ndim != 1:
+            raise ShapeError(f"Rulebook: in_rows {self.in_rows.shape}, out_rows {self.out_rows.shape} and offset_ptr "
+                             f"{pointers.shape} came; (p,), (p,) and (k+1,) fit")
+        if len(pointers) < 1 or pointers[0] != 0 or pointers[-1] != n_pairs or (np.diff(pointers) < 0).any():
+            raise ShapeError(f"Rulebook: offset_ptr must ascend from 0 to the {n_pairs} pairs")
+        for name, rows, n in (("in_rows", self.in_rows, self.n_in), ("out_rows", self.out_rows, self.n_out)):
+            if n_pairs and not 0 <= rows.min() <= rows.max() < n:
+                raise ShapeError(f"Rulebook: {name} {rows.min()} to {rows.max()} came; rows 0 to {n - 1} fit")
+        if not _ascends(self.out_rows, pointers):
+            raise ShapeError("Rulebook: out_rows must ascend inside each offset, none twice")
+
+    @property
+    def n_offsets(self):
+        """Number of offsets, k."""
+        return len(self.offset_ptr) - 1
+
+    @property
+    def n_pairs(self):
+        """Number of pairs, p."""
+        return len(self.in_rows)
+
+    @property
+    def tile_ptr(self):
+        """(k, t+1) int64: pairs of offset k whose output row lies in tile t are tile_ptr[k, t] to tile_ptr[k, t+1]."""
+        if self._tile_ptr is None:
+            starts = np.arange(0, self.n_out + TILE_ROWS, TILE_ROWS)[:-(-self.n_out // TILE_ROWS) + 1]
+            self._tile_ptr = np.empty((self.n_offsets, len(starts)), np.int64)
+            for k, (low, high) in enumerate(zip(self.offset_ptr[:-1], self.offset_ptr[1:], strict=True)):
+                self._tile_ptr[k] = low + np.searchsorted(self.out_rows[low:high], starts)
+        return self._tile_ptr
+
+    @property
+    def fan_in(self):
+        """(n_out,) int32: active sites in the window of each output."""
+        if self._fan_in is None:
+            self._fan_in = np.bincount(self.out_rows, minlength=self.n_out).astype(np.int32)
+        return self._fan_in
+
+    @property
+    def T(self):
+        """The rulebook with its sides swapped: the backward pass is a forward pass under it."""
+        if self._transposed is None:
+            in_rows, out_rows = self.out_rows, self.in_rows
+            if not _ascends(out_rows, self.offset_ptr):
+                offsets = np.repeat(np.arange(self.n_offsets), np.diff(self.offset_ptr))
+                order = np.lexsort((out_rows, offsets))
+                in_rows, out_rows = in_rows[order], out_rows[order]
+            self._transposed = Rulebook.trusted(in_rows, out_rows, self.offset_ptr, self.n_out, self.n_in)
+        return self._transposed
+
+    def on(self, ops):
+        """Return what `ops` needs to apply this rulebook; on the CPU that is the rulebook itself."""
+        return self
+
+    def __eq__(self, other):
+        if not isinstance(other, Rulebook):
+            return NotImplemented
+        return ((self.n_in, self.n_out) == (other.n_in, other.n_out)
+                and all(np.array_equal(getattr(self, name), getattr(other, name))
+                        for name in ("in_rows", "out_rows", "offset_ptr")))
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"Rulebook({self.n_pairs} pairs, {self.n_offsets} offsets, {self.n_in} -> {self.n_out} rows)"
+
+
+def _ascends(rows, pointers):
+    """Whether rows ascend strictly inside each offset."""
+    if len(rows) < 2:
+        return True
+    rising = np.diff(rows) > 0
+    borders = pointers[1:-1]
+    rising[borders[(borders > 0) & (borders < len(rows))] - 1] = True
+    return bool(rising.all())
