@@ -1,0 +1,22 @@
+"""Spatially-sparse convolutional networks for numpy: sites, rulebooks, layers and their gradients."""
+
+from spconv_cy.autograd import Tensor, check_gradient, differentiable, no_grad
+from spconv_cy.backend.switch import available, use
+from spconv_cy.config import set_threads
+from spconv_cy.errors import BackendError, FileError, GridError, ShapeError
+from spconv_cy.functional.loss import hinge, mse, softmax_cross_entropy
+from spconv_cy.layers.activation import LeakyReLU, ReLU, VeryLeakyReLU
+from spconv_cy.layers.container import Concatenate, Residual, Sequential
+from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
+from spconv_cy.layers.dropout import Dropout
+from spconv_cy.layers.edge import DenseToSparse, SparseToDense
+from spconv_cy.layers.layer import Layer
+from spconv_cy.layers.normalization import BatchNormalization
+from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
+from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.lattice import Lattice
+from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.sites.window import Window
+from spconv_cy.tensor import SparseTensor, collate
+
+__version__ = "0.1.0"

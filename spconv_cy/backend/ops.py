@@ -1,0 +1,216 @@
+"""The verbs that a backend speaks, in plain numpy: the reference for all others, in any float dtype."""
+
+import numpy as np
+
+from spconv_cy.errors import ShapeError
+
+
+class Ops:
+    """Plain numpy, one thread; as a backend ("reference") it computes in float64.
+
+    n input rows, m output rows, c and o channels in and out, k offsets, b samples. Every verb gives the same bits for
+    any number of threads. A rulebook is read through its arrays alone.
+    """
+
+    name = "reference"
+    xp = np
+    float_dtypes = (np.float64,)
+
+    def asarray(self, array, dtype=None):
+        """Return `array` as a C-contiguous array of this backend, without a copy where it is one already.
+
+        Without a dtype, floats, integers and booleans become the backend's float.
+
+        Raises:
+            ShapeError: complex numbers, objects or text.
+        """
+        array = np.asarray(array)
+        if array.dtype.kind not in "fiub":
+            raise ShapeError(f"features: dtype {array.dtype} came; floats, integers or booleans fit")
+        return np.asarray(array, self.float_dtypes[0] if dtype is None else dtype, order="C")
+
+    def to_numpy(self, array):
+        """Return `array` as a numpy array."""
+        return np.asarray(array)
+
+    def conv(self, x, w, rulebook, *, bias=None, slope=None):
+        """Sum x[in] @ w[k] over the pairs (in, out) of each offset k, into y[out].
+
+        Args:
+            x: (n, c).
+            w: (k, c, o), or (k, g, c/g, o/g) for g groups.
+            rulebook: Rulebook of n input rows and k offsets.
+            bias: (1, o), the start of each row's sum, or None: zero.
+            slope: where given, a leaky ReLU of this slope is applied to the sums.
+
+        Returns:
+            (m, o).
+
+        Raises:
+            ShapeError: x, w, bias and rulebook do not fit.
+        """
+        channels_out = check_conv("conv", x, w, rulebook, bias)
+        y = np.zeros((rulebook.n_out, channels_out), x.dtype)
+        if bias is not None:
+            y += bias
+        for k, in_rows, out_rows in _offsets(rulebook):
+            y[out_rows] += _grouped(x[in_rows], w[k])
+        return y if slope is None else np.where(y >= 0, y, y * y.dtype.type(slope))
+
+    def conv_dw(self, x, dy, rulebook, groups=1):
+        """Return the weight gradient of conv: sums of x[in]^T dy[out] over the pairs of each offset.
+
+        Args:
+            x: (n, c).
+            dy: (m, o).
+            rulebook: Rulebook.
+            groups: g.
+
+        Returns:
+            (k, c, o), or (k, g, c/g, o/g) for more than one group.
+        """
+        check_conv_dw(x, dy, rulebook, groups)
+        c, o = x.shape[1], dy.shape[1]
+        dw = np.zeros((rulebook.n_offsets, groups, c // groups, o // groups), x.dtype)
+        for k, in_rows, out_rows in _offsets(rulebook):
+            xs = x[in_rows].reshape(-1, groups, c // groups)
+            dys = dy[out_rows].reshape(-1, groups, o // groups)
+            for group in range(groups):
+                dw[k, group] = xs[:, group].T @ dys[:, group]
+        return dw if groups > 1 else dw[:, 0]
+
+    def max_pool(self, x, rulebook, ground=None):
+        """Take the maximum over the active rows of each window, and over the ground state where one is missing.
+
+        The first of equals in offset order wins, an active row beats an equal ground, a NaN beats any number.
+
+        Args:
+            x: (n, c).
+            rulebook: Rulebook.
+            ground: (1, c), competing where `fan_in < volume`, or None.
+
+        Returns:
+            y (m, c) and winner (m, c) int32: the input row that won, -1 for the ground (or for zero, where a window
+            holds no active row and ground is None).
+        """
+        check_rows("max_pool", x, rulebook)
+        y = np.full((rulebook.n_out, x.shape[1]), -np.inf, x.dtype)
+        winner = np.full(y.shape, -1, np.int32)
+        for _, in_rows, out_rows in _offsets(rulebook):
+            _compete(y, winner, out_rows, x[in_rows], in_rows[:, None].astype(np.int32))
+        if ground is not None:
+            open_rows = np.flatnonzero(rulebook.fan_in < rulebook.volume)
+            _compete(y, winner, open_rows, np.broadcast_to(ground, (len(open_rows), x.shape[1])), np.int32(-1))
+        else:
+            y[rulebook.fan_in == 0] = 0
+        return y, winner
+
+    def max_pool_dx(self, dy, winner, n):
+        """Give each dy to the row that won: dx (n, c) and, for winner -1, dground (1, c)."""
+        if dy.shape != winner.shape:
+            raise ShapeError(f"max_pool_dx: dy {dy.shape} and winner {winner.shape} came; equal shapes fit")
+        dx = np.zeros((n + 1, dy.shape[1]), dy.dtype)
+        columns = np.broadcast_to(np.arange(dy.shape[1]), dy.shape)
+        np.add.at(dx, (winner, columns), dy)                             # -1 is the last row: the ground's
+        return dx[:n], dx[n:].copy()
+
+    def sum_pool(self, x, rulebook):
+        """Sum the active rows of each window: (n, c) -> (m, c)."""
+        check_rows("sum_pool", x, rulebook)
+        y = np.zeros((rulebook.n_out, x.shape[1]), x.dtype)
+        for _, in_rows, out_rows in _offsets(rulebook):
+            y[out_rows] += x[in_rows]
+        return y
+
+    def scatter_add(self, x, rows, m):
+        """Add row i of x (n, c) to row rows[i] of the result (m, c), in the order of i."""
+        if rows.shape != x.shape[:1] or (rows.size and not 0 <= rows.min() <= rows.max() < m):
+            raise ShapeError(f"scatter_add: x {x.shape} and rows {rows.shape} came; one row number in 0 to {m - 1} "
+                             "for each row of x fits")
+        y = np.zeros((m, x.shape[1]), x.dtype)
+        np.add.at(y, rows, x)
+        return y
+
+    def segment_sum(self, x, starts):
+        """Sum the rows starts[i] to starts[i+1] of x (n, c): (b, c); an empty segment gives 0."""
+        check_segments("segment_sum", x, starts)
+        y = np.zeros((len(starts) - 1, x.shape[1]), x.dtype)
+        for i in range(len(y)):
+            y[i] = x[starts[i]:starts[i + 1]].sum(0)
+        return y
+
+    def segment_max(self, x, starts):
+        """Return the maxima of the rows starts[i] to starts[i+1], (b, c), and the rows that won, int32.
+
+        The first of equals wins, a NaN beats any number; an empty segment gives 0 and -1.
+        """
+        check_segments("segment_max", x, starts)
+        y = np.zeros((len(starts) - 1, x.shape[1]), x.dtype)
+        winner = np.full(y.shape, -1, np.int32)
+        for i, (low, high) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+            if high > low:
+                winner[i] = low + x[low:high].argmax(0)
+                y[i] = x[low:high].max(0)
+        return y, winner
+
+    def __repr__(self):
+        return f"<{self.name} backend>"
+
+
+def check_conv(who, x, w, rulebook, bias=None):
+    """Return the channels out of a convolution; raise ShapeError where x, w, bias and rulebook do not fit."""
+    fits = x.ndim == 2 and w.ndim in (3, 4) and (len(x), len(w)) == (rulebook.n_in, rulebook.n_offsets)
+    groups = w.shape[1] if w.ndim == 4 else 1
+    if not fits or x.shape[1] != groups * w.shape[-2]:
+        raise ShapeError(
+            f"{who}: features {x.shape} and weights {w.shape} do not fit a rulebook of {rulebook.n_in} input rows and "
+            f"{rulebook.n_offsets} offsets; expected features (n_in, c) and weights (offsets, c, o) "
+            "or (offsets, groups, c/groups, o/groups)")
+    channels_out = groups * w.shape[-1]
+    if bias is not None and bias.shape != (1, channels_out):
+        raise ShapeError(f"{who}: bias {bias.shape} came; (1, {channels_out}) fits")
+    return channels_out
+
+
+def check_conv_dw(x, dy, rulebook, groups):
+    """Raise ShapeError where the arrays of a weight gradient do not fit."""
+    if x.ndim != 2 or dy.ndim != 2 or (len(x), len(dy)) != (rulebook.n_in, rulebook.n_out):
+        raise ShapeError(f"conv_dw: x {x.shape} and dy {dy.shape} do not fit a rulebook of {rulebook.n_in} input and "
+                         f"{rulebook.n_out} output rows")
+    if groups < 1 or x.shape[1] % groups or dy.shape[1] % groups:
+        raise ShapeError(f"conv_dw: {groups} groups do not divide {x.shape[1]} channels in and {dy.shape[1]} out")
+
+
+def check_rows(who, x, rulebook):
+    """Raise ShapeError where features are not (n_in, c)."""
+    if x.ndim != 2 or len(x) != rulebook.n_in:
+        raise ShapeError(f"{who}: features {x.shape} do not fit a rulebook of {rulebook.n_in} input rows")
+
+
+def check_segments(who, x, starts):
+    """Raise ShapeError where starts do not ascend from 0 or more to at most the rows of x."""
+    starts = np.asarray(starts)
+    if x.ndim != 2 or starts.ndim != 1 or len(starts) < 1 or (np.diff(starts) < 0).any() \
+            or starts[0] < 0 or starts[-1] > len(x):
+        raise ShapeError(f"{who}: starts must ascend within the {len(x)} rows, and features be (n, c)")
+
+
+def _offsets(rulebook):
+    pointers = rulebook.offset_ptr
+    for k in range(rulebook.n_offsets):
+        pairs = slice(pointers[k], pointers[k + 1])
+        yield k, rulebook.in_rows[pairs], rulebook.out_rows[pairs]
+
+
+def _grouped(x, w):
+    if w.ndim == 2:
+        return x @ w
+    return np.einsum("ngc,gco->ngo", x.reshape(len(x), w.shape[0], -1), w).reshape(len(x), -1)
+
+
+def _compete(y, winner, rows, values, names):
+    better = (values > y[rows]) | (np.isnan(values) & ~np.isnan(y[rows]))
+    # A row that holds -inf only must still have a winner: the first active site.
+    better |= (y[rows] == -np.inf) & (winner[rows] == -1) & (values == -np.inf)
+    y[rows] = np.where(better, values, y[rows])
+    winner[rows] = np.where(better, names, winner[rows])

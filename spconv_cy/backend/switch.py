@@ -1,0 +1,108 @@
+"""Which backend: data decides where an operation runs, the switch decides where new data is born."""
+
+import numpy as np
+
+from spconv_cy import config
+from spconv_cy.backend.ops import Ops
+from spconv_cy.errors import BackendError
+
+NAMES = ("cpu", "reference", "cuda")
+_ready = {"reference": Ops()}
+
+
+def ops_of(*arrays):
+    """Return the backend on which arrays live: float64 numpy is the reference, other numpy arrays the cpu.
+
+    Raises:
+        BackendError: the arrays live on different backends; both are named.
+    """
+    name = _home(arrays[0])
+    for array in arrays[1:]:
+        other = _home(array)
+        if other != name:
+            raise BackendError(f"arrays of two backends meet: {_described(arrays[0], name)} is on {name}, "
+                               f'{_described(array, other)} on {other}; bring them together with .to("{name}")')
+    return ops_named(name)
+
+
+def ops_named(name):
+    """Return the backend of that name.
+
+    Raises:
+        BackendError: there is no such backend, or it cannot run here; the reason and the remedy are given.
+    """
+    if name not in _ready:
+        _ready[name] = _load(name)
+    return _ready[name]
+
+
+def current():
+    """Return the backend on which new arrays are born."""
+    return ops_named(config.backend_name())
+
+
+def available():
+    """Return the names of the backends that run here, a tuple.
+
+    >>> "reference" in available()
+    True
+    """
+    return tuple(name for name in NAMES if _runs(name))
+
+
+class use:
+    """Make `name` the backend on which new arrays are born: "cpu", "cuda", or "reference" (numpy, float64).
+
+    A call switches from now on; in a `with` statement, until its end.
+
+    Raises:
+        BackendError: the backend cannot run here; never a silent fallback.
+
+    >>> with use("reference"):
+    ...     current().name
+    'reference'
+    """
+
+    def __init__(self, name):
+        ops_named(name)
+        self._name, self._before = name, config.set_backend_name(name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        config.set_backend_name(self._before)
+
+    def __repr__(self):
+        return f"use({self._name!r})"
+
+
+def _home(array):
+    if isinstance(array, (np.ndarray, np.generic)):
+        return "reference" if array.dtype == np.float64 else "cpu"
+    raise BackendError(f"an array of type {type(array).__name__} belongs to no backend; numpy arrays fit")
+
+
+def _described(array, name):
+    return f"an array {array.shape} of {array.dtype}"
+
+
+def _runs(name):
+    try:
+        ops_named(name)
+    except BackendError:
+        return False
+    return True
+
+
+def _load(name):
+    if name == "cpu":
+        try:
+            from spconv_cy.backend.cpu import CpuOps
+        except ImportError as error:
+            raise BackendError(f"the cpu backend does not load ({error}); build the extensions with `pip install .`, "
+                               'or use("reference"), which is plain numpy and slow') from error
+        return CpuOps()
+    if name == "cuda":
+        raise BackendError('the cuda backend is not part of this version; use("cpu")')
+    raise BackendError(f"backend {name!r} came; {', '.join(NAMES)} fit")

@@ -1,0 +1,153 @@
+"""Differentiable functions of rows: activations, the pieces of batch normalisation, dropout, joins, dense arrays."""
+
+import numpy as np
+
+from spconv_cy.autograd import Tensor, differentiable, fold_to
+from spconv_cy.backend.switch import ops_of
+from spconv_cy.errors import ShapeError
+from spconv_cy.functional.sparse import column_sums
+
+
+@differentiable
+def leaky_relu(x, slope):
+    """Return x where it is positive, slope * x elsewhere; 0 <= slope <= 1, slope 0 is the ReLU.
+
+    Source: VeryLeakyReLU, slope 1/3: Graham 2014, arXiv:1409.6070, section 4.
+    """
+    xp, slope = ops_of(x).xp, x.dtype.type(slope)
+    y = xp.maximum(x, slope * x)
+    return y, lambda dy: (lambda: xp.where(x > 0, dy, slope * dy), None)
+
+
+@differentiable
+def moments(x):
+    """Return (2, c): the mean of each column, then its biased variance. No rows: zeros."""
+    ops = ops_of(x)
+    xp, n = ops.xp, max(1, len(x))
+    mean = column_sums(x) / x.dtype.type(n)
+    centred = x - mean
+    variance = column_sums(centred * centred) / x.dtype.type(n)
+
+    def backward(dy):
+        dmean, dvariance = dy[0:1] / n, dy[1:2] * (2 / n)
+        return (lambda: xp.asarray(centred * dvariance + dmean, x.dtype),)
+
+    return xp.concatenate([mean, variance]), backward
+
+
+@differentiable
+def affine(x, scale, shift):
+    """Return x * scale + shift, with rows scale and shift (1, c)."""
+    def backward(dy):
+        return (lambda: dy * scale, lambda: column_sums(dy * x), lambda: column_sums(dy))
+
+    y = x * scale
+    y += shift
+    return y, backward
+
+
+def batch_norm(x, ground, gamma, beta, mean, variance, *, eps):
+    """Normalise columns: (x - mean) / sqrt(variance + eps) * gamma + beta; the ground row by the same map.
+
+    Args:
+        x: Tensor (n, c).
+        ground: Tensor (1, c) or None.
+        gamma, beta, mean, variance: Tensors (1, c); the last two from `moments`, or running ones.
+        eps: added to the variance.
+
+    Returns:
+        (Tensor (n, c), Tensor (1, c) or None). Gradients flow through mean and variance where they need them.
+    """
+    scale = gamma * (variance + eps) ** -0.5
+    shift = beta - mean * scale
+    return affine(x, scale, shift), None if ground is None else affine(ground, scale, shift)
+
+
+@differentiable
+def dropout(x, mask):
+    """Multiply by a mask, (1, c) for whole columns or (n, c), that needs no gradient."""
+    return x * mask, lambda dy: (lambda: dy * mask, None)
+
+
+@differentiable
+def concatenate(*parts):
+    """Join columns: (n, c1), (n, c2), ... -> (n, c1 + c2 + ...)."""
+    ops = ops_of(*parts)
+    if len({len(part) for part in parts}) > 1:
+        raise ShapeError(f"concatenate: {[part.shape for part in parts]} came; equal numbers of rows fit")
+    ends = np.cumsum([0] + [part.shape[1] for part in parts])
+
+    def backward(dy):
+        return tuple(ops.xp.ascontiguousarray(dy[:, low:high]) for low, high in zip(ends[:-1], ends[1:], strict=True))
+
+    return ops.xp.concatenate(parts, axis=1), backward
+
+
+@differentiable
+def softmax(x):
+    """Return probabilities along each row."""
+    y = _softmax(ops_of(x).xp, x)
+    return y, lambda dy: (lambda: y * (dy - (dy * y).sum(1, keepdims=True)),)
+
+
+@differentiable
+def paint(x, ground, index, shape):
+    """Put rows into a dense array (b, c, *size): row i at (index[0][i], :, index[1][i], ...), elsewhere the ground.
+
+    Args:
+        x: (n, c).
+        ground: (1, c), or None: zero.
+        index: 1+d integer arrays (n,): sample, then coordinates.
+        shape: (b, *size).
+    """
+    ops = ops_of(x) if ground is None else ops_of(x, ground)
+    xp, c = ops.xp, x.shape[1]
+    dense = xp.zeros((*shape, c), x.dtype)
+    if ground is not None:
+        dense += ground
+    dense[index] = x
+    turned = (0, len(shape), *range(1, len(shape)))
+    back = (0, *range(2, len(shape) + 1), 1)
+
+    def backward(dy):
+        dy = dy.transpose(back)
+        at = xp.ascontiguousarray(dy[index])
+        rest = None if ground is None else lambda: fold_to(dy, (1,) * len(shape) + (c,)).reshape(1, c) - column_sums(at)
+        return at, rest, None, None
+
+    return xp.ascontiguousarray(dense.transpose(turned)), backward
+
+
+@differentiable
+def pick(dense, index):
+    """Take the rows (n, c) at index = (sample, coordinates...) from a dense array (b, c, *size)."""
+    xp = ops_of(dense).xp
+    turned = (0, *range(2, dense.ndim), 1)
+    back = (0, dense.ndim - 1, *range(1, dense.ndim - 1))
+
+    def backward(dy):
+        dx = xp.zeros(tuple(dense.shape[axis] for axis in turned), dense.dtype)
+        dx[index] = dy
+        return xp.ascontiguousarray(dx.transpose(back)), None
+
+    return xp.ascontiguousarray(dense.transpose(turned)[index]), backward
+
+
+def flatten(x):
+    """Give each sample of a dense Tensor (b, ...) one row, (b, -1)."""
+    return _reshape(x, (len(x), int(np.prod(x.shape[1:]))))
+
+
+@differentiable
+def _reshape(x, shape):
+    return x.reshape(shape), lambda dy: (lambda: dy.reshape(x.shape), None)
+
+
+def as_tensor(x):
+    """Return x, or a Tensor of the array x on the backend where it lives."""
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def _softmax(xp, x):
+    y = xp.exp(x - x.max(1, keepdims=True)) if x.size else x.copy()
+    return y / y.sum(1, keepdims=True)

@@ -1,0 +1,81 @@
+"""Losses: means over the batch, by default."""
+
+import numpy as np
+
+from spconv_cy.autograd import differentiable
+from spconv_cy.backend.switch import ops_of
+from spconv_cy.errors import ShapeError
+
+
+@differentiable
+def softmax_cross_entropy(x, labels, *, reduction="mean"):
+    """Return the negative log-likelihood of the labels under the softmax of x.
+
+    Args:
+        x: (b, classes).
+        labels: (b,) whole numbers from 0 to classes - 1.
+        reduction: "mean" over the batch (0 for an empty one), or "sum".
+
+    Returns:
+        One number, shape ().
+
+    Raises:
+        ShapeError: labels of another shape or kind, or outside the classes.
+    """
+    xp = ops_of(x).xp
+    labels = checked_labels(x, labels)
+    share = _share(reduction, len(x))
+    rows = np.arange(len(x))
+    shifted = x - x.max(1, keepdims=True) if x.size else x
+    exponentials = xp.exp(shifted)
+    totals = exponentials.sum(1, keepdims=True)
+    losses = xp.log(totals[:, 0]) - shifted[rows, labels]
+
+    def backward(dy):
+        dx = exponentials / totals
+        dx[rows, labels] -= 1
+        return dx * (dy * x.dtype.type(share)), None
+
+    return xp.asarray(losses.sum() * x.dtype.type(share)), backward
+
+
+@differentiable
+def mse(x, target, *, reduction="mean"):
+    """Return the squared error to a target of x's shape: the mean over all elements, or the "sum"."""
+    ops = ops_of(x)
+    target = ops.asarray(target, x.dtype)
+    if target.shape != x.shape:
+        raise ShapeError(f"mse: x {x.shape} and target {target.shape} came; equal shapes fit")
+    share = x.dtype.type(_share(reduction, x.size))
+    difference = x - target
+    return (ops.xp.asarray((difference * difference).sum() * share),
+            lambda dy: (lambda: difference * (2 * share * dy), lambda: difference * (-2 * share * dy)))
+
+
+@differentiable
+def hinge(x, labels, *, reduction="mean"):
+    """Return the squared hinge loss, one class against the rest: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1."""
+    xp = ops_of(x).xp
+    labels = checked_labels(x, labels)
+    share = x.dtype.type(_share(reduction, len(x)))
+    sign = xp.full_like(x, -1)
+    sign[np.arange(len(x)), labels] = 1
+    gap = xp.maximum(1 - sign * x, 0)
+    return xp.asarray((gap * gap).sum() * share), lambda dy: (lambda: sign * gap * (-2 * share * dy), None)
+
+
+def checked_labels(x, labels):
+    """Return labels as (b,) int64; raise ShapeError where they do not fit x (b, classes)."""
+    labels = np.asarray(labels)
+    if x.ndim != 2 or labels.shape != x.shape[:1] or (labels.size and labels.dtype.kind not in "iu"):
+        raise ShapeError(f"loss: outputs {x.shape} and labels {labels.shape} of {labels.dtype} came; (b, classes) and "
+                         "(b,) whole numbers fit")
+    if labels.size and not 0 <= labels.min() <= labels.max() < x.shape[1]:
+        raise ShapeError(f"loss: labels {labels.min()} to {labels.max()} came; 0 to {x.shape[1] - 1} fit")
+    return labels.astype(np.int64)
+
+
+def _share(reduction, n):
+    if reduction not in ("mean", "sum"):
+        raise ShapeError(f"loss: reduction {reduction!r} came; 'mean' or 'sum' fit")
+    return 1 / max(1, n) if reduction == "mean" else 1.0

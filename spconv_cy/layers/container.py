@@ -1,0 +1,106 @@
+"""Layers made of layers."""
+
+from spconv_cy.autograd import Tensor
+from spconv_cy.errors import ShapeError
+from spconv_cy.functional.dense import concatenate
+from spconv_cy.layers.layer import Layer
+from spconv_cy.layers.summary import step
+
+
+class Sequential(Layer):
+    """Apply layers one after the other.
+
+    Args:
+        layers: Layers.
+
+    `net[i]` is the i-th layer, `len(net)` their number.
+    """
+
+    def __init__(self, *layers):
+        self._layers_checked(layers)
+        self.layers = list(layers)
+
+    def __call__(self, x):
+        for layer in self.layers:
+            x = step(layer, x)
+        return x
+
+    def __getitem__(self, i):
+        return self.layers[i]
+
+    def __len__(self):
+        return len(self.layers)
+
+    def in_size(self, out_size):
+        """Walk the layers backwards from a size of the output to the field."""
+        for layer in reversed(self.layers):
+            out_size = layer.in_size(out_size)
+        return out_size
+
+    def notation(self):
+        """Join the layers' notations with dashes."""
+        return "-".join(layer.spec() for layer in self.layers)
+
+    @staticmethod
+    def _layers_checked(layers):
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise TypeError(f"a {type(layer).__name__} came; layers fit: write a class with Layer as its base")
+
+
+class Residual(Sequential):
+    """Add the input to what the layers make of it: shortcut(x) + f(x).
+
+    Args:
+        layers: Layers that keep the sites, applied one after the other.
+        shortcut: Layer for the other branch, such as a NetworkInNetwork where channels change; None: the input itself.
+
+    Raises:
+        ShapeError: at the call, where the branches' sites or channels differ.
+
+    Source: He et al. 2016, arXiv:1512.03385.
+    """
+
+    def __init__(self, *layers, shortcut=None):
+        super().__init__(*layers)
+        self.shortcut = shortcut
+
+    def __call__(self, x):
+        y = super().__call__(x)
+        return (x if self.shortcut is None else step(self.shortcut, x)) + y
+
+    def notation(self):
+        """Return "" since the papers' notation has no branches."""
+        return ""
+
+
+class Concatenate(Layer):
+    """Give the same input to several branches and join their channels.
+
+    Args:
+        branches: Layers whose outputs have the same sites.
+
+    Raises:
+        ShapeError: at the call, where the branches' sites differ.
+    """
+
+    def __init__(self, *branches):
+        Sequential._layers_checked(branches)
+        if not branches:
+            raise ShapeError("Concatenate: no branches came; at least one fits")
+        self.branches = list(branches)
+
+    def __call__(self, x):
+        parts = [step(branch, x) for branch in self.branches]
+        if isinstance(parts[0], Tensor):
+            return concatenate(*parts)
+        first = parts[0]
+        for part in parts[1:]:
+            if part.grid is not first.grid or (part.ground is None) != (first.ground is None):
+                raise ShapeError(f"Concatenate: branches gave {first} and {part}; the same grid and family fit")
+        ground = None if first.ground is None else concatenate(*(part.ground for part in parts))
+        return first.with_features(concatenate(*(part.features for part in parts)), ground)
+
+    def in_size(self, out_size):
+        """Return the first branch's field; all branches keep the same sites."""
+        return self.branches[0].in_size(out_size)

@@ -1,0 +1,159 @@
+"""Convolutions: a window, its weights, three lines of arithmetic."""
+
+from spconv_cy.errors import ShapeError
+from spconv_cy.functional.dense import as_tensor
+from spconv_cy.functional.initial import glorot, zeros
+from spconv_cy.functional.sparse import conv
+from spconv_cy.layers.layer import Layer, checked_channels
+from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.sites.window import Window
+from spconv_cy.tensor import SparseTensor
+
+
+class Convolution(Layer):
+    """Convolve over every window that holds an active site.
+
+    An inactive site inside a window counts as the ground state, so the result equals the dense convolution of
+    x.to_dense() to rounding, and the output's ground state is the dense value of a window without active sites.
+
+    Args:
+        lattice: Lattice, or the dimension of the cubic one, 1 to 8.
+        channels_in, channels_out: number of channels.
+        size: of the window, an int or d ints.
+        stride: an int or d ints.
+        dilation: an int or d ints.
+        padding: sites of ground state around a sized field, an int or d ints.
+        bias: whether a bias is added.
+        groups: channels are split into so many groups that do not mix.
+        size_rule: "exact" refuses a field that the stride does not divide, "floor" leaves the rest out.
+        rng: seed or numpy Generator for the weights.
+
+    Attributes:
+        weight: Tensor (k, c, o), or (k, g, c/g, o/g); the offsets lexicographic, the last axis fastest.
+        bias: Tensor (1, o), or None.
+        window: Window.
+
+    Raises:
+        ShapeError: arguments that do not fit; at the call, other channels or a field that does not fit.
+
+    Source: Graham 2014, arXiv:1409.6070, section 3.
+    """
+
+    kind = "valid"
+
+    def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, dilation=1, padding=0, bias=True, groups=1,
+                 size_rule="exact", rng=None):
+        window = Window(lattice, size, stride, dilation, padding, self.kind, size_rule)
+        self._begin(window, channels_in, channels_out, bias, groups, rng)
+
+    def _begin(self, window, channels_in, channels_out, bias, groups, rng):
+        if min(channels_in, channels_out, groups) < 1 or channels_in % groups or channels_out % groups:
+            raise ShapeError(f"{type(self).__name__}: {channels_in} channels in, {channels_out} out and {groups} groups "
+                             "came; the groups must divide both")
+        self.window, self.channels_in, self.channels_out, self.groups = window, channels_in, channels_out, groups
+        shape = (window.volume, channels_in // groups, channels_out // groups)
+        self.weight = glorot(shape if groups == 1 else (shape[0], groups, *shape[1:]), rng)
+        self.bias = zeros((1, channels_out)) if bias else None
+
+    def __call__(self, x):
+        checked_channels(self, x.channels, self.channels_in)
+        grid, rulebook = x.grid.rules(self.window)
+        if x.ground is None:
+            return SparseTensor(conv(x.features, self.weight, rulebook, self.bias), grid, None, self._points(x))
+        ground = conv(x.ground, self.weight, Rulebook.one_row(rulebook.n_offsets), self.bias)
+        features = x.features if x.ground_is_zero else x.features - x.ground
+        return SparseTensor(conv(features, self.weight, rulebook, ground), grid, ground, self._points(x))
+
+    def _points(self, x):
+        return x.point_rows if self.window.keeps_sites else None
+
+    def in_size(self, out_size):
+        """Return the field that gives `out_size`."""
+        return self.window.in_size(out_size)
+
+    def multiply_adds(self, x, y):
+        """Count by rows and volume, by pairs, and dense."""
+        each = self.channels_in * self.channels_out // self.groups
+        sites = None if y.grid.size is None else y.grid.samples * y.grid.field
+        _, rulebook = x.grid.rules(self.window)
+        return (y.grid.n * self.window.volume * each, rulebook.n_pairs * each,
+                None if sites is None else sites * self.window.volume * each)
+
+    def notation(self):
+        """Return such as "32C3", "32C3/2" with a stride; "" where the notation has no word for it."""
+        size, stride = set(self.window.size), set(self.window.stride)
+        plain = (len(size) == len(stride) == 1 and set(self.window.dilation) == {1} and self.groups == 1
+                 and self.bias is not None and self.window.size_rule == "exact"
+                 and (self.window.keeps_sites or set(self.window.origin) == {0}))
+        if not plain:
+            return ""
+        stride = stride.pop()
+        letter = "SC" if self.window.keeps_sites else "C"
+        return f"{self.channels_out}{letter}{size.pop()}" + (f"/{stride}" if stride > 1 else "")
+
+
+class SubmanifoldConvolution(Convolution):
+    """Convolve at the input's own active sites alone.
+
+    With `ground=None` inactive sites count as zero. With a ground state the same expression as in `Convolution` is
+    computed at the active sites; elsewhere the result is the new ground state by definition, which is not what a
+    dense network would do.
+
+    Args:
+        lattice: Lattice, or the dimension of the cubic one.
+        channels_in, channels_out: number of channels.
+        size: of the window, centred; an even size reaches one site further on the low side.
+        dilation, bias, groups, rng: as for Convolution.
+
+    Source: Graham and van der Maaten 2017, arXiv:1706.01307.
+    """
+
+    kind = "submanifold"
+
+    def __init__(self, lattice, channels_in, channels_out, size=3, *, dilation=1, bias=True, groups=1, rng=None):
+        window = Window(lattice, size, 1, dilation, 0, self.kind)
+        self._begin(window, channels_in, channels_out, bias, groups, rng)
+
+
+class NetworkInNetwork(Layer):
+    """Multiply each row by one matrix: a convolution of size 1, a linear layer.
+
+    Args:
+        channels_in, channels_out: number of channels.
+        bias: whether a bias is added.
+        rng: seed or numpy Generator.
+
+    Takes a SparseTensor, or a Tensor or array (b, c). `weight` is (1, c, o), `bias` (1, o) or None.
+
+    Source: Lin et al. 2013, arXiv:1312.4400.
+    """
+
+    def __init__(self, channels_in, channels_out, *, bias=True, rng=None):
+        if min(channels_in, channels_out) < 1:
+            raise ShapeError(f"NetworkInNetwork: {channels_in} channels in and {channels_out} out came; 1 or more fit")
+        self.channels_in, self.channels_out = channels_in, channels_out
+        self.weight = glorot((1, channels_in, channels_out), rng)
+        self.bias = zeros((1, channels_out)) if bias else None
+
+    def __call__(self, x):
+        if not isinstance(x, SparseTensor):
+            return self._rows(as_tensor(x))
+        return x.with_features(self._rows(x.features), None if x.ground is None else self._rows(x.ground))
+
+    def _rows(self, x):
+        if x.data.ndim != 2:
+            raise ShapeError(f"{self}: shape {x.shape} came; rows (n, {self.channels_in}) fit")
+        checked_channels(self, x.shape[1], self.channels_in)
+        return conv(x, self.weight, Rulebook.identity(len(x)), self.bias)
+
+    def multiply_adds(self, x, y):
+        """Count by rows; dense over all sites of the field."""
+        each = self.channels_in * self.channels_out
+        if not isinstance(y, SparseTensor):
+            return (len(y) * each,) * 3
+        dense = None if y.grid.size is None else y.grid.samples * y.grid.field * each
+        return y.grid.n * each, y.grid.n * each, dense
+
+    def notation(self):
+        """Return such as "32C1"; "" without a bias."""
+        return f"{self.channels_out}C1" if self.bias is not None else ""

@@ -1,0 +1,206 @@
+"""What every layer is: a callable with parameters that can be walked, saved, copied and described."""
+
+import inspect
+
+import numpy as np
+
+from spconv_cy.autograd import Tensor
+from spconv_cy.backend.switch import ops_named, ops_of
+from spconv_cy.errors import ShapeError
+from spconv_cy.layers.summary import summary
+from spconv_cy.sites.lattice import Lattice
+
+
+class Layer:
+    """Base of all layers. A subclass sets attributes in `__init__` and computes in `__call__`; nothing is registered.
+
+    Attributes that are Tensors are parameters, numpy arrays are state that training changes by other means (running
+    statistics), numpy Generators are random state, layers and lists of layers are children. Constructor arguments
+    are remembered (but for `rng`), so that a network can be printed, saved and made anew: give a layer numbers, text,
+    lists, lattices and layers.
+
+    >>> class Scale(Layer):
+    ...     def __init__(self, channels):
+    ...         self.factor = Tensor(np.ones((1, channels)), requires_grad=True)
+    ...     def __call__(self, x):
+    ...         return x * self.factor
+    >>> Scale(3)
+    Scale(3)
+    """
+
+    training = True
+    frozen = False
+
+    def __new__(cls, *arguments, **options):
+        self = super().__new__(cls)
+        self._call = (arguments, {name: value for name, value in options.items() if name != "rng"})
+        return self
+
+    def __call__(self, x):
+        raise NotImplementedError(f"{type(self).__name__}: a layer computes in __call__(self, x)")
+
+    def children(self):
+        """Return the children, a list."""
+        return [value for _, value in _items(self) if isinstance(value, Layer)]
+
+    def parameters(self):
+        """Return the parameters of this layer and its children, each once, a list of Tensors."""
+        found = {id(value): value for _, value in _walk(self) if isinstance(value, Tensor)}
+        return list(found.values())
+
+    def n_parameters(self):
+        """Count the numbers that training changes."""
+        return sum(p.data.size for p in self.parameters())
+
+    def state(self):
+        """Return a dict of numpy arrays by attribute path, such as "layers.0.weight": parameters and running statistics."""
+        return {path: ops_of(array).to_numpy(array) for path, array in _arrays(self)}
+
+    def load_state(self, state):
+        """Copy arrays into this layer, in place.
+
+        Raises:
+            ShapeError: a name is missing or too many, or a shape differs; the names are given.
+        """
+        mine = dict(_arrays(self))
+        if set(mine) != set(state):
+            raise ShapeError(f"load_state: missing {sorted(set(mine) - set(state))}, unknown {sorted(set(state) - set(mine))}")
+        for path, array in mine.items():
+            if array.shape != state[path].shape:
+                raise ShapeError(f"load_state: {path} is {array.shape}, {state[path].shape} came")
+        for path, array in mine.items():
+            array[...] = ops_of(array).asarray(state[path], array.dtype)
+
+    def generators(self):
+        """Return a dict of the numpy Generators by attribute path."""
+        return {path: value for path, value in _walk(self) if isinstance(value, np.random.Generator)}
+
+    def train(self, mode=True):
+        """Go into training mode (or leave it): parameters that are not frozen need gradients, dropout drops."""
+        for layer in self.children():
+            layer.train(mode)
+        self.training = mode
+        for _, value in _items(self):
+            if isinstance(value, Tensor):
+                value.requires_grad = mode and not self.frozen
+        return self
+
+    def eval(self):
+        """Leave training mode: no tape is recorded, running statistics are used."""
+        return self.train(False)
+
+    def freeze(self, frozen=True):
+        """Keep this layer's parameters (and running statistics) as they are while the rest trains."""
+        for layer in self.children():
+            layer.freeze(frozen)
+        self.frozen = frozen
+        return self.train(self.training)
+
+    def to(self, name):
+        """Move parameters and state to the backend of that name, in place, and return the layer."""
+        ops = ops_named(name)
+        for layer in self.children():
+            layer.to(name)
+        for attribute, value in _items(self):
+            if isinstance(value, Tensor):
+                value.data, value.grad = ops.asarray(value.numpy()), None
+            elif isinstance(value, np.ndarray):
+                setattr(self, attribute, ops.asarray(value))
+        return self
+
+    def in_size(self, out_size):
+        """Return the field size that gives `out_size`; rows alone do not change it."""
+        return out_size
+
+    def input_size(self, out_size=1):
+        """Return the smallest field, d ints (an int where no layer has a window), that gives `out_size`."""
+        return self.in_size(out_size)
+
+    def multiply_adds(self, x, y):
+        """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense)."""
+        return 0, 0, 0
+
+    def notation(self):
+        """Return this layer in the notation of the papers, such as "32C3"; "" where there is none."""
+        return ""
+
+    def spec(self):
+        """Return the network in the notation of the papers; `from_spec` reads it."""
+        return self.notation() or repr(self)
+
+    def summary(self, x):
+        """Run on x and return a Summary: rows, sizes, parameters and multiply-adds layer by layer, dense beside."""
+        return summary(self, x)
+
+    def describe(self):
+        """Return {"class": name, "arguments": [...], "options": {...}} of JSON values, from which `load` makes it anew.
+
+        Raises:
+            TypeError: a constructor argument that JSON cannot hold.
+        """
+        arguments, options = self._call
+        return {"class": type(self).__name__,
+                "arguments": [_described(self, value) for value in arguments],
+                "options": {name: _described(self, value) for name, value in options.items()}}
+
+    def __repr__(self):
+        arguments, options = self._call
+        parts = [_shown(value) for value in arguments] + [f"{name}={_shown(value)}" for name, value in options.items()]
+        flat = ", ".join(parts)
+        if self.children() and (len(flat) > 100 or "\n" in flat):
+            flat = "\n    " + ",\n".join(parts).replace("\n", "\n    ") + ")"
+            return f"{type(self).__name__}({flat}"
+        return f"{type(self).__name__}({flat})"
+
+
+def checked_channels(layer, found, expected):
+    """Raise ShapeError where features have another number of channels than a layer was made for."""
+    if found != expected:
+        raise ShapeError(f"{layer}: features with {found} channels came; {expected} fit")
+
+
+def _items(layer):
+    for name, value in vars(layer).items():
+        if name == "_call":
+            continue
+        if isinstance(value, (list, tuple)):
+            yield from ((f"{name}.{i}", item) for i, item in enumerate(value))
+        else:
+            yield name, value
+
+
+def _walk(layer):
+    for name, value in _items(layer):
+        if isinstance(value, Layer):
+            yield from ((f"{name}.{path}", inner) for path, inner in _walk(value))
+        else:
+            yield name, value
+
+
+def _arrays(layer):
+    for path, value in _walk(layer):
+        if isinstance(value, Tensor):
+            yield path, value.data
+        elif hasattr(value, "dtype") and hasattr(value, "shape") and getattr(value, "ndim", 0):
+            yield path, value
+
+
+def _described(layer, value):
+    if isinstance(value, Layer):
+        return value.describe()
+    if isinstance(value, Lattice):
+        return {"lattice": value.kind, "d": value.d}
+    if isinstance(value, (list, tuple)):
+        return [_described(layer, item) for item in value]
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, np.floating):
+        return float(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{type(layer).__name__}: a constructor argument of type {type(value).__name__} cannot be saved; "
+                    "numbers, text, None, lists, lattices and layers can")
+
+
+def _shown(value):
+    return inspect.cleandoc(repr(value)) if not isinstance(value, Layer) else repr(value)
