@@ -1,10 +1,14 @@
 """Layers made of layers."""
 
+import re
+
 from spconv_cy.autograd import Tensor
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import concatenate
 from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.summary import step
+
+CONVOLUTION = re.compile(r"\d+S?C\d+(/\d+)?")
 
 
 class Sequential(Layer):
@@ -38,8 +42,17 @@ class Sequential(Layer):
         return out_size
 
     def notation(self):
-        """Join the layers' notations with dashes."""
-        return "-".join(layer.spec() for layer in self.layers)
+        """Join the layers' notations with dashes; after a convolution VLReLU is left out, and "linear" says none."""
+        words = [layer.spec() for layer in self.layers]
+        shown = []
+        for i, word in enumerate(words):
+            after_convolution = i > 0 and CONVOLUTION.fullmatch(words[i - 1])
+            if not (after_convolution and word == "VLReLU"):
+                shown.append(word)
+            follows = words[i + 1] if i + 1 < len(words) else ""
+            if CONVOLUTION.fullmatch(word) and not follows.startswith(("VLReLU", "ReLU", "LReLU", "BN")):
+                shown.append("linear")
+        return "-".join(shown)
 
     @staticmethod
     def _layers_checked(layers):

@@ -1,0 +1,68 @@
+"""DeepCNet(l, k) and DeepCNiN(l, k): slow max-pooling, small windows, k more channels a level."""
+
+import numpy as np
+
+from spconv_cy.errors import ShapeError
+from spconv_cy.layers.activation import VeryLeakyReLU
+from spconv_cy.layers.container import Sequential
+from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
+from spconv_cy.layers.dropout import Dropout
+from spconv_cy.layers.pooling import GlobalPooling, MaxPooling
+
+
+def deepcnet(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
+    """Build DeepCNet(l, k): `kC3-MP2-2kC2-MP2-...-lkC2-MP2-(l+1)kC2-output`, for a field of 3 * 2^l sites an axis.
+
+    Args:
+        l: levels of pooling, 1 or more.
+        k: channels of the first level; level i has (i + 1) k.
+        channels_in: of the input.
+        classes: outputs of the linear layer at the end.
+        d: dimension.
+        dropout: share p dropped in the last level; level i drops p * i / l, batch-wise.
+        rng: seed or numpy Generator.
+
+    Returns:
+        Sequential: SparseTensor -> Tensor (b, classes). `net.input_size()` is the field.
+
+    Source: Graham 2014, arXiv:1409.6070, section 4.
+
+    >>> net = deepcnet(5, 30, classes=183, rng=0)
+    >>> net.input_size(), net.n_parameters()
+    ((96, 96), 286023)
+    """
+    return _build("deepcnet", l, k, channels_in, classes, d, dropout, rng, network_in_network=False)
+
+
+def deepcnin(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
+    """Build DeepCNiN(l, k): DeepCNet with a network-in-network layer after each pooling and after the last convolution.
+
+    Arguments, result and source as for deepcnet.
+
+    >>> deepcnin(5, 100, 3, rng=0).n_parameters()
+    3722910
+    """
+    return _build("deepcnin", l, k, channels_in, classes, d, dropout, rng, network_in_network=True)
+
+
+def _build(who, l, k, channels_in, classes, d, dropout, rng, network_in_network):
+    if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in (l, k, channels_in, classes)):
+        raise ShapeError(f"{who}: l={l!r}, k={k!r}, channels_in={channels_in!r}, classes={classes!r} came; whole numbers "
+                         "from 1 up fit")
+    rng = np.random.default_rng(rng)
+    layers, channels = [], channels_in
+    for level in range(l + 1):
+        width, drop = (level + 1) * k, dropout * level / l
+        layers += [Convolution(d, channels, width, 2 if level else 3, rng=rng), VeryLeakyReLU()]
+        if level < l:
+            layers.append(MaxPooling(d, 2))
+        layers += _dropped(drop, rng)
+        if network_in_network:
+            layers += [NetworkInNetwork(width, width, rng=rng), VeryLeakyReLU(), *_dropped(drop, rng)]
+        channels = width
+    return Sequential(*layers, GlobalPooling(), NetworkInNetwork(channels, classes, rng=rng))
+
+
+def _dropped(p, rng):
+    # After the pooling: dropping whole channels commutes with it, and there are fewer rows.
+    return [Dropout(p, rng=rng.integers(2**63))] if p else []
