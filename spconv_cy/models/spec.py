@@ -57,21 +57,22 @@ def from_spec(text, channels_in=1, d=2, *, classes=None, rng=None):
 
 
 def _layers(match, word, channels, d, classes, rng):
-    kind, number, stride = match["word"], match["number"], match["stride"]
+    kind, number = match["word"], match["number"]
+    stride = [int(match["stride"])] if match["stride"] else []
     if kind in ("C", "SC"):
         wanted, size = int(match["channels"] or 0), int(_whole(number, word))
         if not wanted:
             raise ShapeError(f"from_spec: {word!r} names no channels; such as 32{word} fits")
         if kind == "SC":
             layer = SubmanifoldConvolution(d, channels, wanted, size, rng=rng)
-        elif size == 1 and stride is None:
+        elif size == 1 and not stride:
             layer = NetworkInNetwork(channels, wanted, rng=rng)
         else:
-            layer = Convolution(d, channels, wanted, size, int(stride or 1), rng=rng)
+            layer = Convolution(d, channels, wanted, size, *stride, rng=rng)
         return [layer], wanted
     if kind in ("MP", "AP"):
         pooling = MaxPooling if kind == "MP" else AveragePooling
-        return [pooling(d, int(_whole(number, word)), int(stride) if stride else None)], channels
+        return [pooling(d, int(_whole(number, word)), *stride)], channels
     if kind in ("output", "softmax"):
         if classes is None:
             raise ShapeError(f"from_spec: {word!r} came without a number of classes; give classes=")
