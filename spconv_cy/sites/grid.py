@@ -10,6 +10,7 @@ from spconv_cy.sites import rules
 from spconv_cy.sites.lattice import as_lattice, per_axis
 from spconv_cy.sites.rulebook import Rulebook
 
+MANY_SAMPLES = 2**20
 INT32 = np.iinfo(np.int32)
 Source = namedtuple("Source", "parent window rulebook")
 
@@ -64,7 +65,7 @@ class Grid:
     @classmethod
     def arrange(cls, sites, size=None, samples=None, lattice=None):
         """Make a grid of sites that may repeat; return (grid, row of each given site (n,) int32)."""
-        sites = as_sites(sites)
+        given, sites = sites, as_sites(sites)
         lattice = as_lattice(sites.shape[1] - 1 if lattice is None else lattice)
         if lattice.d != sites.shape[1] - 1:
             raise ShapeError(f"Grid: sites {sites.shape} came for a lattice of dimension {lattice.d}; "
@@ -74,6 +75,8 @@ class Grid:
         samples = _checked_samples(sites, samples)
         _check_inside(sites, size)
         unique, rows = rules.arrange(sites)
+        if np.may_share_memory(unique, given):
+            unique = unique.copy()                                       # the grid freezes what it holds
         return cls(unique, size, samples, lattice), rows
 
     @property
@@ -144,8 +147,6 @@ def as_sites(sites):
         raise ShapeError(f"sites: shape {array.shape} came; (n, 1+d) fits: the batch index, then d coordinates")
     if array.dtype != np.int32 and array.size and (array.min() < INT32.min or array.max() > INT32.max):
         raise GridError(f"sites: values from {array.min()} to {array.max()} came; int32 holds {INT32.min} to {INT32.max}")
-    if array.dtype == np.int32 and array.flags.c_contiguous and array.flags.writeable:
-        return array.copy()                                              # the grid freezes what it holds
     return np.ascontiguousarray(array, np.int32)
 
 
@@ -154,6 +155,9 @@ def _checked_samples(sites, samples):
     if lowest < 0:
         raise GridError(f"Grid: a negative batch index, {lowest}, came (column 0 of sites); samples count from 0")
     if samples is None:
+        if highest >= MANY_SAMPLES + len(sites):
+            raise GridError(f"Grid: batch index {highest} came with {len(sites)} sites; is column 0 of sites the batch index? "
+                            "If so, give samples=")
         return highest + 1
     if not isinstance(samples, (int, np.integer)) or samples < 0:
         raise GridError(f"Grid: samples {samples!r} came; a whole number from 0 up fits")

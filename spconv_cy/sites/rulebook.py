@@ -65,6 +65,8 @@ class Rulebook:
                 raise ShapeError(f"Rulebook: {name} {rows.min()} to {rows.max()} came; rows 0 to {n - 1} fit")
         if not _ascends(self.out_rows, pointers):
             raise ShapeError("Rulebook: out_rows must ascend inside each offset, none twice")
+        if not _ascends(self.T.out_rows, pointers):
+            raise ShapeError("Rulebook: an input row must come at most once in each offset")
 
     @property
     def n_offsets(self):
