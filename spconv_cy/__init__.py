@@ -16,6 +16,7 @@ from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
 from spconv_cy.models.classic import lenet5, mlp
 from spconv_cy.models.deepcnet import deepcnet, deepcnin
 from spconv_cy.models.spec import from_spec
+from spconv_cy.report import show_config
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import Lattice
 from spconv_cy.sites.rulebook import Rulebook

@@ -1,0 +1,35 @@
+# Each target is one command on a fresh checkout: it makes its own virtual environment when there is none.
+PYTHON ?= python3
+BIN = .venv/bin
+SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
+DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
+
+.PHONY: demo test test-all bench lint clean
+
+demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
+	$(BIN)/python examples/02_handwriting.py $(DATA)
+
+test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
+	$(BIN)/python -m pytest -q -m "not slow and not gpu" --durations=10
+
+test-all: .venv/built  ## with the tests marked slow
+	$(BIN)/python -m pytest -q -m "not gpu" --durations=20
+
+bench: .venv/built  ## our speed as a fraction of the machine's, under 5 minutes
+	$(BIN)/python benchmarks/bench_import.py
+	$(BIN)/python benchmarks/bench_conv.py $(DATA)
+	$(BIN)/python benchmarks/bench_rules.py $(DATA)
+	$(BIN)/python benchmarks/bench_net.py
+
+lint: .venv/built
+	$(BIN)/ruff check .
+	$(BIN)/cython-lint --max-line-length=120 spconv_cy
+
+.venv/built: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch .venv/built
+
+clean:
+	rm -rf .venv build dist *.egg-info
+	find spconv_cy -name "*.so" -delete

@@ -1,0 +1,48 @@
+"""What this installation is and can do: show_config."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from spconv_cy import config
+from spconv_cy.backend.switch import NAMES, ops_named
+from spconv_cy.errors import BackendError
+
+PACKAGES = ("spconv_cy", "numpy", "scipy", "safetensors", "tqdm", "matplotlib", "cupy")
+
+
+def show_config():
+    """Return a text with versions, backends, instruction sets and threads, for a bug report.
+
+    >>> "threads" in show_config()
+    True
+    """
+    lines = [f"python       {platform.python_version()} on {platform.system()} {platform.machine()}"]
+    lines += [f"{name:<12} {_version(name)}" for name in PACKAGES]
+    lines += [f"backend {name:<9} {_state(name)}" for name in NAMES]
+    lines.append(f"new arrays   {config.backend_name()}")
+    lines.append(f"threads      {config.threads()} of {config.processors()} processors")
+    lines += _compiled()
+    return "\n".join(lines)
+
+
+def _version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _state(name):
+    try:
+        ops_named(name)
+    except BackendError as error:
+        return f"no: {error}"
+    return "yes"
+
+
+def _compiled():
+    try:
+        from spconv_cy._core import isa, isas, openmp
+    except ImportError:
+        return ["compiled     no"]
+    return [f"instructions {isa()}, of {', '.join(isas())}", f"OpenMP       {'yes' if openmp() else 'no, one thread'}"]
