@@ -1,7 +1,6 @@
 """What this installation is and can do: show_config."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 from spconv_cy import config
 from spconv_cy.backend.switch import NAMES, ops_named
@@ -26,6 +25,9 @@ def show_config():
 
 
 def _version(name):
+    # Here, since it costs a third of the time that importing this library may take.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:
