@@ -1,0 +1,134 @@
+"""Build the compiled core: every .pyx is an extension, the micro-kernels are compiled once for each instruction set.
+
+SPCONV_CY_OPENMP=0 builds without threads, SPCONV_CY_DEBUG=1 with checks, SPCONV_CY_SANITIZE=address,undefined with those
+sanitizers.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = Path("spconv_cy/cpu/kernels")
+LINKS_KERNELS = "spconv_cy.cpu.isa"
+DEBUG = os.environ.get("SPCONV_CY_DEBUG", "0") not in ("", "0")
+SANITIZE = os.environ.get("SPCONV_CY_SANITIZE", "")
+OPENMP = os.environ.get("SPCONV_CY_OPENMP", "1") != "0"
+
+# What each set's files are compiled with, and a program that compiles where compiler and target have the set.
+SETS = {
+    "avx512f": (["-mavx512f", "-mfma", "-mprefer-vector-width=512"],
+                "#include <immintrin.h>\nint main() { return (int)_mm512_reduce_add_ps(_mm512_set1_ps(0)); }"),
+    "avx2": (["-mavx2", "-mfma"],
+             "#include <immintrin.h>\nint main() { return _mm256_movemask_ps(_mm256_fmadd_ps("
+             "_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps())); }"),
+    "neon": ([], "#include <arm_neon.h>\n#ifndef __aarch64__\n#error\n#endif\n"
+                 "int main() { return (int)vgetq_lane_f32(vfmaq_f32(vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)), 0); }"),
+    "portable": ([], "int main() { return 0; }"),
+}
+OPENMP_PROGRAM = "#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }"
+OPENMP_FLAGS = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
+
+
+def extensions():
+    """List an extension for every .pyx below spconv_cy."""
+    found = []
+    for path in sorted(Path("spconv_cy").rglob("*.pyx")):
+        name = ".".join(path.with_suffix("").parts)
+        sources = [str(path)]
+        if name == LINKS_KERNELS:
+            sources += [str(kernel) for kernel in sorted(KERNELS.glob("*.cpp"))]
+        found.append(Extension(name, sources, language="c++", include_dirs=[str(KERNELS)],
+                               depends=[str(header) for header in sorted(KERNELS.glob("*.[hi]*"))]))
+    return found
+
+
+class BuildExtensions(build_ext):
+    """Probes the compiler, then gives each file the flags of its instruction set, told by its name."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or min(os.cpu_count() or 1, 8)
+
+    def build_extensions(self):
+        self.sets = {name: flags for name, (flags, program) in SETS.items() if self.compiles(program, flags)}
+        common = ["-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+        common += ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O3"]
+        link = []
+        if SANITIZE:
+            common += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
+            link += [f"-fsanitize={SANITIZE}"]
+        compile_openmp, link_openmp = self.openmp()
+        for extension in self.extensions:
+            extension.extra_compile_args += common + compile_openmp
+            extension.extra_link_args += link + link_openmp
+            extension.define_macros += [(f"SPCONV_CY_{name.upper()}", "1") for name in self.sets]
+            extension.sources = [source for source in extension.sources if self.fits(source)]
+        self.flag_by_file()
+        super().build_extensions()
+
+    def fits(self, source):
+        """Tell whether the compiler can make this file: all but micro-kernels of a set that it lacks."""
+        return Path(source).parent != KERNELS or set_of(source) in (None, *self.sets)
+
+    def flag_by_file(self):
+        """Add a set's flags to the files of that set, and compile the files of an extension side by side."""
+        compile_one, compile_all = self.compiler._compile, self.compiler.compile
+
+        def with_flags(obj, src, ext, cc_args, extra_postargs, pp_opts):
+            compile_one(obj, src, ext, cc_args, [*extra_postargs, *self.sets.get(set_of(src), [])], pp_opts)
+
+        def side_by_side(sources, **options):
+            with ThreadPoolExecutor(self.parallel) as pool:
+                return sum(pool.map(lambda source: compile_all([source], **options), sources), [])
+
+        self.compiler._compile, self.compiler.compile = with_flags, side_by_side
+
+    def openmp(self):
+        """Return the flags (compile, link) of OpenMP; none where the compiler lacks it: then one thread does all."""
+        for compile_flags, link_flags in OPENMP_FLAGS if OPENMP else []:
+            if self.compiles(OPENMP_PROGRAM, compile_flags, link_flags):
+                return compile_flags, link_flags
+        return [], []
+
+    def compiles(self, program, flags=(), link_flags=None):
+        """Try a small program; it is linked too where link_flags are given."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.cpp")
+            source.write_text(program + "\n")
+            command = list(getattr(self.compiler, "compiler_cxx", None) or ["c++"])
+            command += [str(source), "-std=c++17", *flags]
+            command += ["-c"] if link_flags is None else list(link_flags)
+            try:
+                return subprocess.run([*command, "-o", str(Path(folder, "probe"))], capture_output=True).returncode == 0
+            except OSError:
+                return False
+
+
+def set_of(source):
+    """Return the instruction set in a file's name (igemm_avx2.cpp: avx2), or None."""
+    name = Path(source).stem.rpartition("_")[2]
+    return name if name in SETS and Path(source).parent.name == KERNELS.name else None
+
+
+def compiled():
+    """Translate the .pyx files to C++ under build/: facades with checks; the parts in cpu/ check nothing."""
+    modules = extensions()
+    for module in modules:
+        part = module.name.startswith("spconv_cy.cpu.")
+        checked = DEBUG or not part
+        module.cython_directives = {"boundscheck": checked, "wraparound": checked, "initializedcheck": checked,
+                                    "cdivision": part}
+    return cythonize(modules, build_dir="build", nthreads=2 if sys.platform == "linux" else 0,
+                     compiler_directives={"language_level": 3, "embedsignature": True,
+                                          "show_performance_hints": False})
+
+
+if __name__ == "__main__":
+    setup(ext_modules=compiled(), cmdclass={"build_ext": BuildExtensions})

@@ -1,0 +1,41 @@
+"""The table of micro-kernels that this processor runs; isa.pyx is the one module that links them."""
+
+from libc.stdint cimport int32_t, int64_t
+from libcpp cimport bool as cbool
+
+cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
+    cdef struct Igemm:
+        const float* x
+        const float* w
+        float* y
+        int64_t x_stride
+        int64_t y_stride
+        int32_t c
+        int32_t cols
+
+    cdef struct Outer:
+        const float* x
+        const float* dy
+        float* dw
+        int64_t x_stride
+        int64_t dy_stride
+        int64_t dw_stride
+        int32_t c
+        int32_t cols
+
+    cdef struct KernelTable:
+        const char* name
+        int32_t lanes
+        int32_t vectors
+        void (*igemm)(const Igemm*, const int32_t*, const int32_t*, int64_t) noexcept nogil
+        void (*outer)(const Outer*, const int32_t*, const int32_t*, int64_t) noexcept nogil
+        void (*add)(float*, const float*, int64_t) noexcept nogil
+        void (*add_pairs)(float*, const float*, const int32_t*, const int32_t*, int64_t, int64_t) noexcept nogil
+        void (*max)(float*, int32_t*, const float*, int32_t, int64_t) noexcept nogil
+        void (*merge)(float*, int32_t*, const float*, const int32_t*, int64_t) noexcept nogil
+        void (*leaky)(float*, float, int64_t) noexcept nogil
+
+cdef const KernelTable* kernels() noexcept nogil
+cdef const KernelTable* available(int index) noexcept nogil
+cdef cbool select_isa(const char* name) noexcept nogil
+cdef const char* asked_isa() noexcept nogil

@@ -1,0 +1,23 @@
+"""The table of micro-kernels, linked here once and reached from the other parts through isa.pxd."""
+
+cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
+    const KernelTable* table_in_use "spconv_cy::kernels"()
+    const KernelTable* table_at "spconv_cy::available"(int index)
+    cbool select_table "spconv_cy::select_isa"(const char* name)
+    const char* asked "spconv_cy::asked_isa"()
+
+
+cdef const KernelTable* kernels() noexcept nogil:
+    return table_in_use()
+
+
+cdef const KernelTable* available(int index) noexcept nogil:
+    return table_at(index)
+
+
+cdef cbool select_isa(const char* name) noexcept nogil:
+    return select_table(name)
+
+
+cdef const char* asked_isa() noexcept nogil:
+    return asked()

@@ -1,0 +1,153 @@
+// Indirect matrix products on rows read in place. The including file says what a vector is: NAME, vec, LANES, VECTORS,
+// load, store, load_part, store_part, splat, fma, and how many rows a block of V vectors takes (ROWS for y, INNER for dw).
+#include <cassert>
+
+#include "kernels.hpp"
+
+SPCONV_CY_DECLARE(NAME)
+
+namespace spconv_cy {
+namespace NAME {
+
+extern const int32_t lanes = LANES, vectors = VECTORS;
+
+namespace {
+
+template <int V>
+inline void read_row(vec* row, const float* p, int tail) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V - 1; ++v) row[v] = load(p + v * LANES);
+    row[V - 1] = tail == LANES ? load(p + (V - 1) * LANES) : load_part(p + (V - 1) * LANES, tail);
+}
+
+template <int V>
+inline void write_row(const vec* row, float* p, int tail) {
+#pragma GCC unroll 8
+    for (int v = 0; v < V - 1; ++v) store(p + v * LANES, row[v]);
+    if (tail == LANES) store(p + (V - 1) * LANES, row[V - 1]);
+    else store_part(p + (V - 1) * LANES, row[V - 1], tail);
+}
+
+// G pairs, V vectors of columns: G * V sums stay in registers while the c inputs stream by.
+template <int V, int G>
+inline void pairs_block(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int tail) {
+    const float* x[G];
+    vec sum[G][V];
+#pragma GCC unroll 32
+    for (int g = 0; g < G; ++g) {
+        x[g] = job.x + in_rows[g] * job.x_stride;
+        read_row<V>(sum[g], job.y + out_rows[g] * job.y_stride, tail);
+    }
+    const float* w = job.w;
+    const int64_t c = job.c;
+    for (int64_t i = 0; i < c; ++i, w += V * LANES) {
+        vec row[V];
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) row[v] = load(w + v * LANES);
+#pragma GCC unroll 32
+        for (int g = 0; g < G; ++g) {
+            const vec b = splat(x[g] + i);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) sum[g][v] = fma(b, row[v], sum[g][v]);
+        }
+    }
+#pragma GCC unroll 32
+    for (int g = 0; g < G; ++g) write_row<V>(sum[g], job.y + out_rows[g] * job.y_stride, tail);
+}
+
+template <int V, int G>
+inline void pairs_of(int g, const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int tail) {
+    if constexpr (G > 1) {
+        if (g < G) return pairs_of<V, G - 1>(g, job, in_rows, out_rows, tail);
+    }
+    pairs_block<V, G>(job, in_rows, out_rows, tail);
+}
+
+// Blocks of nearly equal size: a remainder of one or two pairs would leave most of the multipliers idle.
+template <int V>
+void run(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
+    constexpr int G = ROWS[V];
+    const int tail = job.cols - (V - 1) * LANES;
+    const int64_t blocks = (pairs + G - 1) / G, size = pairs / blocks, longer = pairs % blocks;
+    for (int64_t i = 0; i < blocks; ++i) {
+        const int g = static_cast<int>(size + (i < longer));
+        pairs_of<V, G>(g, job, in_rows, out_rows, tail);
+        in_rows += g;
+        out_rows += g;
+    }
+}
+
+// I inputs by V vectors of outputs: the sums stay in registers while the pairs stream by.
+template <int V, int I>
+inline void outer_block(const Outer& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs,
+                        int tail) {
+    vec sum[I][V];
+    float* dw = job.dw + first * job.dw_stride;
+#pragma GCC unroll 32
+    for (int i = 0; i < I; ++i) read_row<V>(sum[i], dw + i * job.dw_stride, tail);
+    for (int64_t j = 0; j < pairs; ++j) {
+        const float* x = job.x + first + in_rows[j] * job.x_stride;
+        vec row[V];
+        read_row<V>(row, job.dy + out_rows[j] * job.dy_stride, tail);
+#pragma GCC unroll 32
+        for (int i = 0; i < I; ++i) {
+            const vec b = splat(x + i);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) sum[i][v] = fma(b, row[v], sum[i][v]);
+        }
+    }
+#pragma GCC unroll 32
+    for (int i = 0; i < I; ++i) write_row<V>(sum[i], dw + i * job.dw_stride, tail);
+}
+
+template <int V, int I>
+inline void outer_of(int n, const Outer& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows,
+                     int64_t pairs, int tail) {
+    if constexpr (I > 1) {
+        if (n < I) return outer_of<V, I - 1>(n, job, first, in_rows, out_rows, pairs, tail);
+    }
+    outer_block<V, I>(job, first, in_rows, out_rows, pairs, tail);
+}
+
+template <int V>
+void run_outer(const Outer& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
+    constexpr int I = INNER[V];
+    const int tail = job.cols - (V - 1) * LANES;
+    const int blocks = (job.c + I - 1) / I, size = job.c / blocks, longer = job.c % blocks;
+    for (int b = 0, first = 0; b < blocks; ++b) {
+        const int n = size + (b < longer);
+        outer_of<V, I>(n, job, first, in_rows, out_rows, pairs, tail);
+        first += n;
+    }
+}
+
+template <int V>
+inline void igemm_of(int v, const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
+    if constexpr (V > 1) {
+        if (v < V) return igemm_of<V - 1>(v, job, in_rows, out_rows, pairs);
+    }
+    run<V>(job, in_rows, out_rows, pairs);
+}
+
+template <int V>
+inline void outer_width(int v, const Outer& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
+    if constexpr (V > 1) {
+        if (v < V) return outer_width<V - 1>(v, job, in_rows, out_rows, pairs);
+    }
+    run_outer<V>(job, in_rows, out_rows, pairs);
+}
+
+}  // namespace
+
+void igemm(const Igemm* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
+    assert(pairs > 0 && job->c > 0 && job->cols > 0 && job->cols <= VECTORS * LANES);
+    igemm_of<VECTORS>((job->cols + LANES - 1) / LANES, *job, in_rows, out_rows, pairs);
+}
+
+void outer(const Outer* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
+    assert(pairs > 0 && job->c > 0 && job->cols > 0 && job->cols <= VECTORS * LANES);
+    outer_width<VECTORS>((job->cols + LANES - 1) / LANES, *job, in_rows, out_rows, pairs);
+}
+
+}  // namespace NAME
+}  // namespace spconv_cy

@@ -1,0 +1,26 @@
+// Matrix products for any processor: vectors of 4 floats by the compiler's own vector type (SSE2 on x86-64).
+#define NAME portable
+
+namespace {
+
+typedef float vec __attribute__((vector_size(16), aligned(4), may_alias));
+constexpr int LANES = 4, VECTORS = 2;
+constexpr int ROWS[] = {0, 8, 4};
+constexpr int INNER[] = {0, 8, 4};
+
+inline vec load(const float* p) { return *reinterpret_cast<const vec*>(p); }
+inline void store(float* p, vec a) { *reinterpret_cast<vec*>(p) = a; }
+inline vec load_part(const float* p, int n) {
+    vec a = {0, 0, 0, 0};
+    for (int i = 0; i < n; ++i) a[i] = p[i];
+    return a;
+}
+inline void store_part(float* p, vec a, int n) {
+    for (int i = 0; i < n; ++i) p[i] = a[i];
+}
+inline vec splat(const float* p) { return vec{*p, *p, *p, *p}; }
+inline vec fma(vec a, vec b, vec c) { return a * b + c; }
+
+}  // namespace
+
+#include "igemm.inl"

@@ -1,0 +1,3 @@
+// Row operations for neon.
+#define NAME neon
+#include "rows.inl"

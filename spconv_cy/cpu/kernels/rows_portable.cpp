@@ -1,0 +1,3 @@
+// Row operations for portable.
+#define NAME portable
+#include "rows.inl"

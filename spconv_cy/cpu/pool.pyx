@@ -1,0 +1,202 @@
+"""Pooling by rulebook, scattering and reductions; every value is summed or compared in one order, whoever does it."""
+
+from cython.parallel cimport parallel, prange
+from libc.string cimport memcpy, memset
+
+from spconv_cy.cpu.conv cimport TILE_ROWS
+from spconv_cy.cpu.threads cimport team
+
+
+cdef void max_pool(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
+                   int32_t* winner, const Rules* rules, int64_t c, int n_threads) noexcept nogil:
+    cdef int64_t tile
+    n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * c)
+    for tile in prange(rules.n_tiles, schedule="dynamic", chunksize=4, num_threads=n_threads):
+        max_tile(table, x, ground, is_open, y, winner, rules, c, tile)
+
+
+cdef void max_tile(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
+                   int32_t* winner, const Rules* rules, int64_t c, int64_t tile) noexcept nogil:
+    # The first pair of a row is copied and not compared: no start value loses to everything, NaN and -inf included.
+    cdef uint8_t begun[TILE_ROWS]
+    cdef int64_t low = tile * TILE_ROWS, offset, pair, row
+    cdef const int64_t* start
+    memset(begun, 0, TILE_ROWS)
+    for offset in range(rules.n_offsets):
+        start = rules.tile_ptr + offset * (rules.n_tiles + 1) + tile
+        for pair in range(start[0], start[1]):
+            row = rules.out_rows[pair]
+            if begun[row - low]:
+                table.max(y + row * c, winner + row * c, x + rules.in_rows[pair] * c, rules.in_rows[pair], c)
+            else:
+                begun[row - low] = 1
+                first_row(y + row * c, winner + row * c, x + rules.in_rows[pair] * c, rules.in_rows[pair], c)
+    for row in range(low, min(low + TILE_ROWS, rules.n_out)):
+        if not begun[row - low]:
+            first_row(y + row * c, winner + row * c, ground, -1, c)
+        elif ground != NULL and is_open[row]:
+            table.max(y + row * c, winner + row * c, ground, -1, c)
+
+
+cdef inline void first_row(float* y, int32_t* winner, const float* x, int32_t row, int64_t c) noexcept nogil:
+    cdef int64_t i
+    if x == NULL:
+        memset(y, 0, c * sizeof(float))
+    else:
+        memcpy(y, x, c * sizeof(float))
+    for i in range(c):
+        winner[i] = row
+
+
+cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* winner, float* dx, float* dground,
+                      int32_t* bounds, float* sums, int64_t m, int64_t n, int64_t c, int n_threads) noexcept nogil:
+    # A range of input rows has one owner, who reads the tiles of outputs that have a winner in it, in their order.
+    # dx and dground come in zeroed; bounds has 2, sums c places for each chunk of outputs.
+    cdef int64_t n_chunks = (m + CHUNK_ROWS - 1) // CHUNK_ROWS, chunk, part, n_parts
+    n_threads = team(n_threads, n_chunks, <double>m * c)
+    n_parts = 4 * n_threads if n_threads > 1 else 1
+    with parallel(num_threads=n_threads):
+        for chunk in prange(n_chunks, schedule="static"):
+            chunk_bounds(winner, bounds + 2 * chunk, chunk * CHUNK_ROWS * c, min((chunk + 1) * CHUNK_ROWS, m) * c)
+            if bounds[2 * chunk] < 0:
+                ground_chunk(dy, winner, sums + chunk * c, chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, m), c)
+        for part in prange(n_parts, schedule="dynamic", chunksize=1):
+            dx_part(dy, winner, dx, bounds, m, c, n * part // n_parts, n * (part + 1) // n_parts)
+    for chunk in range(n_chunks):
+        if bounds[2 * chunk] < 0:
+            table.add(dground, sums + chunk * c, c)
+
+
+cdef void chunk_bounds(const int32_t* rows, int32_t* bounds, int64_t low, int64_t high) noexcept nogil:
+    cdef int32_t least = rows[low], most = rows[low]
+    cdef int64_t i
+    for i in range(low, high):
+        least = rows[i] if rows[i] < least else least
+        most = rows[i] if rows[i] > most else most
+    bounds[0] = least
+    bounds[1] = most
+
+
+cdef void ground_chunk(const float* dy, const int32_t* winner, float* total, int64_t low, int64_t high,
+                       int64_t c) noexcept nogil:
+    cdef int64_t row, i
+    memset(total, 0, c * sizeof(float))
+    for row in range(low, high):
+        for i in range(c):
+            if winner[row * c + i] < 0:
+                total[i] += dy[row * c + i]
+
+
+cdef void dx_part(const float* dy, const int32_t* winner, float* dx, const int32_t* bounds, int64_t m, int64_t c,
+                  int64_t low, int64_t high) noexcept nogil:
+    cdef int64_t chunk, row, i, to
+    for chunk in range((m + CHUNK_ROWS - 1) // CHUNK_ROWS):
+        if bounds[2 * chunk] >= high or bounds[2 * chunk + 1] < low:
+            continue
+        for row in range(chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, m)):
+            for i in range(c):
+                to = winner[row * c + i]
+                if low <= to < high:
+                    dx[to * c + i] += dy[row * c + i]
+
+
+cdef void sum_pool(const KernelTable* table, const float* x, float* y, const Rules* rules, int64_t c,
+                   int n_threads) noexcept nogil:
+    cdef int64_t tile
+    n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * c)
+    for tile in prange(rules.n_tiles, schedule="dynamic", chunksize=4, num_threads=n_threads):
+        sum_tile(table, x, y, rules, c, tile)
+
+
+cdef void sum_tile(const KernelTable* table, const float* x, float* y, const Rules* rules, int64_t c,
+                   int64_t tile) noexcept nogil:
+    cdef int64_t offset, low = tile * TILE_ROWS
+    cdef const int64_t* start
+    memset(y + low * c, 0, min(TILE_ROWS, rules.n_out - low) * c * sizeof(float))
+    for offset in range(rules.n_offsets):
+        start = rules.tile_ptr + offset * (rules.n_tiles + 1) + tile
+        table.add_pairs(y, x, rules.in_rows + start[0], rules.out_rows + start[0], start[1] - start[0], c)
+
+
+cdef void scatter_add(const KernelTable* table, const float* x, const int32_t* rows, float* y, int32_t* bounds,
+                      int64_t n, int64_t m, int64_t c, int n_threads) noexcept nogil:
+    # A range of output rows has one owner, who reads the chunks of x that reach it. y comes in zeroed.
+    cdef int64_t n_chunks = (n + CHUNK_ROWS - 1) // CHUNK_ROWS, chunk, part, n_parts
+    n_threads = team(n_threads, n_chunks, <double>n * c)
+    n_parts = 4 * n_threads if n_threads > 1 else 1
+    with parallel(num_threads=n_threads):
+        for chunk in prange(n_chunks, schedule="static"):
+            chunk_bounds(rows, bounds + 2 * chunk, chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, n))
+        for part in prange(n_parts, schedule="dynamic", chunksize=1):
+            scatter_part(table, x, rows, y, bounds, n, c, m * part // n_parts, m * (part + 1) // n_parts)
+
+
+cdef void scatter_part(const KernelTable* table, const float* x, const int32_t* rows, float* y, const int32_t* bounds,
+                       int64_t n, int64_t c, int64_t low, int64_t high) noexcept nogil:
+    cdef int64_t chunk, row
+    for chunk in range((n + CHUNK_ROWS - 1) // CHUNK_ROWS):
+        if bounds[2 * chunk] >= high or bounds[2 * chunk + 1] < low:
+            continue
+        for row in range(chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, n)):
+            if low <= rows[row] < high:
+                table.add(y + rows[row] * c, x + row * c, c)
+
+
+cdef void segment_sum(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
+                      float* sums, float* y, int64_t b, int64_t c, int n_threads) noexcept nogil:
+    # Segment s has the chunks chunk_starts[s] to chunk_starts[s + 1], each with a sum of its own. y comes in zeroed.
+    cdef int64_t segment, chunk
+    n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * c)
+    for chunk in prange(chunk_starts[b], schedule="dynamic", chunksize=1, num_threads=n_threads):
+        sum_chunk(table, x, starts, chunk_starts, sums + chunk * c, chunk, b, c)
+    for segment in range(b):
+        for chunk in range(chunk_starts[segment], chunk_starts[segment + 1]):
+            table.add(y + segment * c, sums + chunk * c, c)
+
+
+cdef inline int64_t segment_of(const int64_t* chunk_starts, int64_t chunk, int64_t b) noexcept nogil:
+    # The last segment that begins at or before the chunk, by bisection; empty segments before it are passed over.
+    cdef int64_t low = 0, high = b, middle
+    while high - low > 1:
+        middle = (low + high) // 2
+        if chunk_starts[middle] <= chunk:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+cdef void sum_chunk(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
+                    float* total, int64_t chunk, int64_t b, int64_t c) noexcept nogil:
+    cdef int64_t segment = segment_of(chunk_starts, chunk, b), row
+    cdef int64_t low = starts[segment] + (chunk - chunk_starts[segment]) * CHUNK_ROWS
+    memcpy(total, x + low * c, c * sizeof(float))
+    for row in range(low + 1, min(low + CHUNK_ROWS, starts[segment + 1])):
+        table.add(total, x + row * c, c)
+
+
+cdef void segment_max(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
+                      float* best, int32_t* best_rows, float* y, int32_t* winner, int64_t b, int64_t c,
+                      int n_threads) noexcept nogil:
+    cdef int64_t segment, chunk
+    n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * c)
+    for chunk in prange(chunk_starts[b], schedule="dynamic", chunksize=1, num_threads=n_threads):
+        max_chunk(table, x, starts, chunk_starts, best + chunk * c, best_rows + chunk * c, chunk, b, c)
+    for segment in range(b):
+        chunk = chunk_starts[segment]
+        if chunk == chunk_starts[segment + 1]:
+            first_row(y + segment * c, winner + segment * c, NULL, -1, c)
+            continue
+        memcpy(y + segment * c, best + chunk * c, c * sizeof(float))
+        memcpy(winner + segment * c, best_rows + chunk * c, c * sizeof(int32_t))
+        for chunk in range(chunk_starts[segment] + 1, chunk_starts[segment + 1]):
+            table.merge(y + segment * c, winner + segment * c, best + chunk * c, best_rows + chunk * c, c)
+
+
+cdef void max_chunk(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
+                    float* best, int32_t* best_rows, int64_t chunk, int64_t b, int64_t c) noexcept nogil:
+    cdef int64_t segment = segment_of(chunk_starts, chunk, b), row
+    cdef int64_t low = starts[segment] + (chunk - chunk_starts[segment]) * CHUNK_ROWS
+    first_row(best, best_rows, x + low * c, <int32_t>low, c)
+    for row in range(low + 1, min(low + CHUNK_ROWS, starts[segment + 1])):
+        table.max(best, best_rows, x + row * c, <int32_t>row, c)
