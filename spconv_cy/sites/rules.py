@@ -1,26 +1,48 @@
 """Sites and rules by the compiled core where there is one and the keys fit, else by the numpy builder."""
 
+import numpy as np
+
+from spconv_cy import config
 from spconv_cy.sites import build, order
+
+try:
+    import spconv_cy._sites as compiled
+except ImportError:
+    compiled = None
 
 
 def arrange(sites):
     """Return (unique sites in canonical order, row of each given site (n,) int32)."""
-    return order.arrange(sites)
+    found = compiled.arrange(sites, config.threads()) if compiled and len(sites) else None
+    return order.arrange(sites) if found is None else found
 
 
 def find(sites, queries):
     """Return the row of each query among canonical unique sites, -1 where there is none."""
-    return order.find(sites, queries.astype("int64"))
+    found = None
+    if compiled and len(sites) and queries.dtype == np.int32:
+        found = compiled.find(sites, queries, config.threads())
+    return order.find(sites, queries.astype(np.int64)) if found is None else found
 
 
 def submanifold(sites, window):
     """Return what Rulebook.trusted takes, for a window that keeps the sites."""
-    in_rows, out_rows, offset_ptr = build.pairs(sites, sites, window)
-    return in_rows, out_rows, offset_ptr, len(sites), len(sites)
+    found = None
+    if compiled and len(sites):
+        found = compiled.submanifold(sites, window.size, window.dilation, window.origin, config.threads())
+    if found is None:
+        found = *build.pairs(sites, sites, window), None
+    return *found[:3], len(sites), len(sites), None, found[3]
 
 
 def valid(sites, window, out_size):
     """Return (output sites, what Rulebook.trusted takes), for a window that makes new sites."""
-    out_sites = build.reached(sites, window, out_size)
-    in_rows, out_rows, offset_ptr = build.pairs(sites, out_sites, window)
-    return out_sites, (in_rows, out_rows, offset_ptr, len(sites), len(out_sites))
+    found = None
+    if compiled and len(sites):
+        found = compiled.valid(sites, window.size, window.stride, window.dilation, window.origin, out_size,
+                               config.threads())
+    if found is None:
+        out_sites = build.reached(sites, window, out_size)
+        found = out_sites, *build.pairs(sites, out_sites, window), None
+    out_sites, *parts = found
+    return out_sites, (*parts[:3], len(sites), len(out_sites), None, parts[3])

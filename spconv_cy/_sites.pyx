@@ -1,0 +1,236 @@
+"""FACADE of the sites' side: sites and windows in, canonical sites and rulebook arrays out; None where keys do not fit."""
+
+from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, int32_t, int64_t
+
+import numpy as np
+
+from spconv_cy.cpu cimport hashgrid, order, rules
+from spconv_cy.cpu.order cimport Box
+from spconv_cy.cpu.rules cimport Axis, Merge
+
+from spconv_cy.errors import ShapeError
+
+cdef enum:
+    ALONE = 8192                        # rows times offsets below which a second thread costs more than it brings
+
+
+def arrange(const int32_t[:, ::1] sites, int n_threads=1):
+    """Return (unique sites in canonical order, row of each given site (n,) int32) of n >= 1 sites, or None."""
+    cdef int64_t n = sites.shape[0], m
+    cdef Box box = _box_of(sites, n_threads)
+    cdef int64_t[::1] keys, other_keys, counts
+    cdef int32_t[::1] rows, other_rows, went
+    cdef int32_t[:, ::1] unique
+    cdef bint swapped
+    if not order.lay_out(&box):
+        return None
+    if n < ALONE:
+        n_threads = 1
+    keys = np.empty(n, np.int64)
+    order.pack(&sites[0, 0], n, &box, &keys[0], n_threads)
+    if order.ascends(&keys[0], n):
+        return np.asarray(sites), np.arange(n, dtype=np.int32)
+    rows, other_keys, other_rows = np.arange(n, dtype=np.int32), np.empty(n, np.int64), np.empty(n, np.int32)
+    counts = np.empty(n_threads * order.BUCKETS, np.int64)
+    with nogil:
+        swapped = order.sort(&keys[0], &rows[0], &other_keys[0], &other_rows[0], n, &counts[0], n_threads)
+        if swapped:
+            keys, rows, other_rows = other_keys, other_rows, rows
+        m = order.count_unique(&keys[0], n, &counts[0], n_threads)
+    unique, went = np.empty((m, box.width), np.int32), other_rows
+    with nogil:
+        order.gather_unique(&keys[0], &rows[0], n, &sites[0, 0], box.width, &counts[0], &unique[0, 0], &went[0], n_threads)
+    return np.asarray(unique), np.asarray(went)
+
+
+def find(const int32_t[:, ::1] sites, const int32_t[:, ::1] queries, int n_threads=1):
+    """Return the row (q,) int32 of each query among n >= 1 different sites, -1 where there is none, or None."""
+    cdef int64_t n = sites.shape[0], q = queries.shape[0], n_slots = hashgrid.slots_for(n)
+    cdef Box box = _box_of(sites, n_threads)
+    cdef int64_t[::1] keys
+    cdef int32_t[::1] slots, rows
+    if queries.shape[1] != box.width:
+        raise ShapeError(f"find: queries {(q, queries.shape[1])} came to sites of {box.width} columns; they must be equal")
+    if not order.lay_out(&box):
+        return None
+    keys, slots, rows = np.empty(n, np.int64), np.full(n_slots, -1, np.int32), np.empty(q, np.int32)
+    if q:
+        with nogil:
+            order.pack(&sites[0, 0], n, &box, &keys[0], n_threads)
+            hashgrid.insert(&keys[0], n, &slots[0], n_slots)
+            hashgrid.look_up(&keys[0], &slots[0], n_slots, &box, &queries[0, 0], q, &rows[0], n_threads)
+    return np.asarray(rows)
+
+
+def submanifold(const int32_t[:, ::1] sites, size, dilation, origin, int n_threads=1):
+    """Return (in_rows, out_rows, offset_ptr, tile_ptr) of a window at the sites (n >= 1, canonical) themselves, or None.
+
+    size, dilation and origin are d ints.
+    """
+    cdef Box box = _box_of(sites, n_threads)
+    cdef int64_t[::1] keys
+    if not _with_halo(&box, size, dilation):
+        return None
+    keys = _keys_of(sites, &box, n_threads)
+    return _pairs(keys, keys[:sites.shape[0]], &box, size, dilation, origin, all([f % 2 for f in size]), n_threads)
+
+
+def valid(const int32_t[:, ::1] sites, size, stride, dilation, origin, out_size, int n_threads=1):
+    """Return (output sites, in_rows, out_rows, offset_ptr, tile_ptr) of a window over n >= 1 canonical sites, or None.
+
+    size, stride, dilation and origin are d ints, out_size too or None: unbounded.
+    """
+    cdef Box out, box = _box_of(sites, n_threads)
+    cdef int64_t[::1] keys, wanted
+    cdef Axis axes[order.MAX_WIDTH]
+    cdef int64_t m
+    cdef int axis
+    cdef int32_t[:, ::1] out_sites
+    if not _with_halo(&box, size, dilation):
+        return None
+    keys = _keys_of(sites, &box, n_threads)
+    if not _axes_of(axes, &box, size, stride, dilation, origin, out_size):
+        return None
+    wanted = keys[:sites.shape[0]]
+    for axis in range(1, box.width):
+        wanted = _widened(wanted, &axes[axis], n_threads)
+    out, m = box, wanted.shape[0]
+    out_sites = np.empty((m, box.width), np.int32)
+    if m:
+        for axis in range(1, box.width):
+            out.low[axis] = axes[axis].out_low
+        order.unpack(&wanted[0], m, &out, &out_sites[0, 0], n_threads)
+        for axis in range(1, box.width):                                 # the key of stride * site, among the input's
+            out.step[axis] *= stride[axis - 1]
+        order.pack(&out_sites[0, 0], m, &out, &wanted[0], n_threads)
+    return np.asarray(out_sites), *_pairs(keys, wanted, &box, size, dilation, origin, False, n_threads)
+
+
+def tile_pointers(const int32_t[::1] out_rows, const int64_t[::1] offset_ptr, int64_t n_out, int n_threads=1):
+    """Return tile_ptr (k, t+1) int64 of a rulebook whose rows and pointers have been checked."""
+    cdef int64_t n_offsets = offset_ptr.shape[0] - 1
+    cdef int64_t[:, ::1] tile_ptr = np.zeros((n_offsets, (n_out + rules.TILE_ROWS - 1) // rules.TILE_ROWS + 1), np.int64)
+    if out_rows.shape[0]:
+        if out_rows.shape[0] < ALONE:
+            n_threads = 1
+        with nogil:
+            rules.point_tiles(&out_rows[0], &offset_ptr[0], n_offsets, 0, n_out, &tile_ptr[0, 0], n_threads)
+    return np.asarray(tile_ptr)
+
+
+cdef Box _box_of(const int32_t[:, ::1] sites, int n_threads):
+    cdef Box box
+    cdef int32_t[:, ::1] found
+    cdef int axis
+    if not sites.shape[0] or not 2 <= sites.shape[1] <= order.MAX_WIDTH:
+        raise ShapeError(f"sites: shape {(sites.shape[0], sites.shape[1])} came; (n, 1+d) fits, n >= 1 and d from 1 to 8")
+    box.width = sites.shape[1]
+    n_threads = n_threads if sites.shape[0] > ALONE else 1
+    found = np.empty((n_threads, 2 * box.width), np.int32)
+    with nogil:
+        order.bounds(&sites[0, 0], sites.shape[0], box.width, &found[0, 0], n_threads)
+    for axis in range(box.width):
+        box.low[axis] = found[0, axis]
+        box.side[axis] = <int64_t>found[0, box.width + axis] - box.low[axis] + 1
+    return box
+
+
+cdef bint _with_halo(Box* box, size, dilation):
+    # A span around the box: the keys of all that a window at a reached output sees are keys of the box.
+    cdef int axis
+    cdef int64_t room
+    for axis in range(1, box.width):
+        if dilation[axis - 1] * size[axis - 1] > INT32_MAX:
+            return False
+        room = dilation[axis - 1] * (size[axis - 1] - 1) + 1
+        box.low[axis] -= room
+        box.side[axis] += 2 * room
+    return order.lay_out(box)
+
+
+cdef int64_t[::1] _keys_of(const int32_t[:, ::1] sites, const Box* box, int n_threads):
+    cdef int64_t n = sites.shape[0]
+    cdef int64_t[::1] keys = np.empty(n + 1, np.int64)
+    keys[n] = INT64_MAX
+    with nogil:
+        order.pack(&sites[0, 0], n, box, &keys[0], n_threads if n > ALONE else 1)
+    return keys
+
+
+cdef bint _axes_of(Axis* axes, const Box* box, size, stride, dilation, origin, out_size):
+    # False where an output could lie outside int32.
+    cdef Axis* axis
+    cdef int a
+    for a in range(1, box.width):
+        if abs(origin[a - 1]) > INT32_MAX:
+            return False
+        axis = &axes[a]
+        axis.side, axis.step, axis.low = box.side[a], box.step[a], box.low[a]
+        axis.size, axis.stride, axis.dilation, axis.origin = size[a - 1], stride[a - 1], dilation[a - 1], origin[a - 1]
+        low, high = axis.low + axis.origin, axis.low + axis.side - 1 + axis.origin
+        axis.out_low, axis.out_high = low // axis.stride, high // axis.stride
+        if out_size is not None:
+            axis.out_low, axis.out_high = max(axis.out_low, 0), min(axis.out_high, out_size[a - 1] - 1)
+        if axis.out_low < INT32_MIN or axis.out_high > INT32_MAX:
+            return False
+    return True
+
+
+cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
+    cdef int64_t n = keys.shape[0], room = rules.growth(axis), n_pieces, piece
+    cdef int64_t[::1] pieces, counts, mapped, spare, found, widened
+    if n == 0:
+        return keys
+    pieces = np.empty(n // rules.PIECE + 2, np.int64)
+    n_pieces = rules.cut(&keys[0], n, axis.side * axis.step, &pieces[0])
+    counts, mapped = np.empty(n_pieces, np.int64), np.empty(n, np.int64)
+    spare, found = np.empty(room * n, np.int64), np.empty(room * n, np.int64)
+    n_threads = n_threads if n_pieces > 1 else 1
+    with nogil:
+        rules.widen(&keys[0], &pieces[0], n_pieces, axis, &mapped[0], &spare[0], &found[0], &counts[0], n_threads)
+    if n_pieces == 1:
+        return found[:counts[0]]
+    starts = np.zeros(n_pieces + 1, np.int64)
+    np.cumsum(counts, out=starts[1:])
+    counts = starts
+    widened = np.empty(counts[n_pieces], np.int64)
+    if widened.shape[0]:
+        with nogil:
+            rules.join(&found[0], &pieces[0], n_pieces, room, &counts[0], &widened[0], n_threads)
+    return widened
+
+
+cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, dilation, origin, bint mirrored,
+                  int n_threads):
+    cdef int64_t m = wanted.shape[0], n_offsets, n_tiles = (m + rules.TILE_ROWS - 1) // rules.TILE_ROWS
+    cdef int64_t[::1] shifts = _shifts(box, size, dilation, origin)
+    cdef int64_t[::1] offset_ptr
+    cdef int64_t[:, ::1] tile_ptr
+    cdef int32_t[::1] in_rows, out_rows
+    cdef Merge merge
+    cdef int last
+    n_offsets = shifts.shape[0]
+    offset_ptr, tile_ptr = np.zeros(n_offsets + 1, np.int64), np.zeros((n_offsets, n_tiles + 1), np.int64)
+    if m == 0:
+        return np.empty(0, np.int32), np.empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr)
+    last = box.width - 2
+    merge = Merge(&keys[0], &wanted[0], &shifts[0], keys.shape[0] - 1, m, dilation[last], size[last], n_offsets,
+                  n_offsets // 2 if mirrored else n_offsets)
+    if m * n_offsets < ALONE:
+        n_threads = 1
+    with nogil:
+        rules.count_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], n_threads)
+    in_rows, out_rows = np.empty(offset_ptr[n_offsets], np.int32), np.empty(offset_ptr[n_offsets], np.int32)
+    with nogil:
+        rules.fill_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], &in_rows[0], &out_rows[0], n_threads)
+    return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
+
+
+cdef int64_t[::1] _shifts(const Box* box, size, dilation, origin):
+    # What each offset adds to a key, in the order of the offsets: the last axis fastest.
+    cdef int axis
+    shifts = np.zeros(1, np.int64)
+    for axis in range(1, box.width):
+        taps = np.arange(size[axis - 1]) * dilation[axis - 1] - origin[axis - 1]
+        shifts = (shifts[:, None] + taps * box.step[axis]).reshape(-1)
+    return shifts

@@ -1,0 +1,26 @@
+"""Packed keys of sites and their canonical order."""
+
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+cdef enum:
+    MAX_WIDTH = 9                       # columns of a site: the batch index and at most 8 coordinates
+    DIGIT_BITS = 11
+    BUCKETS = 2048
+
+cdef struct Box:                        # the key of a site is the sum of (site[a] - low[a]) * step[a]
+    int width
+    uint64_t corner                     # the sum of low[a] * step[a]; unsigned, since it may wrap
+    int64_t low[MAX_WIDTH]
+    int64_t side[MAX_WIDTH]
+    int64_t step[MAX_WIDTH]
+
+cdef bint lay_out(Box* box) noexcept nogil
+cdef void bounds(const int32_t* sites, int64_t n, int width, int32_t* found, int n_threads) noexcept nogil
+cdef void pack(const int32_t* sites, int64_t n, const Box* box, int64_t* keys, int n_threads) noexcept nogil
+cdef void unpack(const int64_t* keys, int64_t n, const Box* box, int32_t* sites, int n_threads) noexcept nogil
+cdef bint ascends(const int64_t* keys, int64_t n) noexcept nogil
+cdef bint sort(int64_t* keys, int32_t* rows, int64_t* other_keys, int32_t* other_rows, int64_t n,
+               int64_t* counts, int n_threads) noexcept nogil
+cdef int64_t count_unique(const int64_t* keys, int64_t n, int64_t* counts, int n_threads) noexcept nogil
+cdef void gather_unique(const int64_t* keys, const int32_t* order, int64_t n, const int32_t* sites, int width,
+                        const int64_t* counts, int32_t* unique, int32_t* rows, int n_threads) noexcept nogil

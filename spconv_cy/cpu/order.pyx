@@ -1,0 +1,193 @@
+# cython: cdivision=True
+"""Packed keys of sites and their canonical order: parallel passes over chunks, one chunk a thread."""
+
+from cython.parallel cimport prange
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint64_t
+from libc.string cimport memcpy, memset
+
+
+cdef inline int64_t border(int64_t n, int part, int parts) noexcept nogil:
+    return n * part // parts
+
+
+cdef bint lay_out(Box* box) noexcept nogil:
+    # Fills in the steps of the sides, the last axis fastest, and the corner; False where the keys do not fit 63 bits.
+    cdef int axis
+    cdef int64_t step = 1
+    box.corner = 0
+    for axis in range(box.width - 1, -1, -1):
+        box.step[axis] = step
+        box.corner += <uint64_t>box.low[axis] * <uint64_t>step
+        if box.side[axis] > (INT64_MAX - 1) // step:                     # the largest key is the merge's sentinel
+            return False
+        step *= box.side[axis]
+    return True
+
+
+cdef void bounds(const int32_t* sites, int64_t n, int width, int32_t* found, int n_threads) noexcept nogil:
+    # found: n_threads rows of 2 * width; the first becomes the smallest and the largest value of every column.
+    cdef int part, axis
+    for part in prange(n_threads, schedule="static", num_threads=n_threads):
+        bounds_part(sites, border(n, part, n_threads), border(n, part + 1, n_threads), width, found + part * 2 * width)
+    for part in range(1, n_threads):
+        for axis in range(width):
+            found[axis] = min(found[axis], found[part * 2 * width + axis])
+            found[width + axis] = max(found[width + axis], found[part * 2 * width + width + axis])
+
+
+cdef void bounds_part(const int32_t* sites, int64_t start, int64_t stop, int width, int32_t* found) noexcept nogil:
+    cdef int axis
+    cdef int64_t i
+    cdef int32_t value, low, high
+    for axis in range(width):
+        low = high = sites[min(start, stop - 1) * width + axis] if stop > start else sites[axis]
+        for i in range(start, stop):
+            value = sites[i * width + axis]
+            low = min(low, value)
+            high = max(high, value)
+        found[axis], found[width + axis] = low, high
+
+
+cdef void pack(const int32_t* sites, int64_t n, const Box* box, int64_t* keys, int n_threads) noexcept nogil:
+    cdef int part
+    for part in prange(n_threads, schedule="static", num_threads=n_threads):
+        pack_part(sites, border(n, part, n_threads), border(n, part + 1, n_threads), box, keys)
+
+
+cdef void pack_part(const int32_t* sites, int64_t start, int64_t stop, const Box* box, int64_t* keys) noexcept nogil:
+    # Unsigned, since the sum may wrap on its way to a key that fits.
+    cdef int axis, width = box.width
+    cdef int64_t i
+    cdef uint64_t key
+    for i in range(start, stop):
+        key = 0
+        for axis in range(width):
+            key += <uint64_t><int64_t>sites[i * width + axis] * <uint64_t>box.step[axis]
+        keys[i] = <int64_t>(key - box.corner)
+
+
+cdef void unpack(const int64_t* keys, int64_t n, const Box* box, int32_t* sites, int n_threads) noexcept nogil:
+    cdef int part
+    for part in prange(n_threads, schedule="static", num_threads=n_threads):
+        unpack_part(keys, border(n, part, n_threads), border(n, part + 1, n_threads), box, sites)
+
+
+cdef void unpack_part(const int64_t* keys, int64_t start, int64_t stop, const Box* box, int32_t* sites) noexcept nogil:
+    # Keys ascend, so all but the last coordinate change only where a key leaves its line.
+    cdef int axis, last = box.width - 1
+    cdef int64_t i, rest, line = 0, line_end = 0
+    cdef int32_t site[MAX_WIDTH]
+    for i in range(start, stop):
+        if keys[i] >= line_end:
+            rest = keys[i] // box.side[last]
+            line = rest * box.side[last]
+            line_end = line + box.side[last]
+            for axis in range(last - 1, -1, -1):
+                site[axis] = <int32_t>(rest % box.side[axis] + box.low[axis])
+                rest //= box.side[axis]
+        site[last] = <int32_t>(keys[i] - line + box.low[last])
+        for axis in range(last + 1):
+            sites[i * (last + 1) + axis] = site[axis]
+
+
+cdef bint ascends(const int64_t* keys, int64_t n) noexcept nogil:
+    cdef int64_t i
+    for i in range(1, n):
+        if keys[i] <= keys[i - 1]:
+            return False
+    return True
+
+
+cdef bint sort(int64_t* keys, int32_t* rows, int64_t* other_keys, int32_t* other_rows, int64_t n,
+               int64_t* counts, int n_threads) noexcept nogil:
+    # Sorts (key, row) by key, stably: least digit first, a digit that all keys share is skipped. Keys are not negative;
+    # counts holds n_threads * BUCKETS. True where the result lies in the other arrays.
+    cdef int part, shift = 0
+    cdef int64_t i, highest = 0
+    cdef bint swapped = False
+    for i in range(n):
+        highest |= keys[i]
+    while shift < 63 and highest >> shift:
+        for part in prange(n_threads, schedule="static", num_threads=n_threads):
+            count_digits(keys, border(n, part, n_threads), border(n, part + 1, n_threads), shift, counts + part * BUCKETS)
+        if starts_of(counts, n, n_threads):
+            for part in prange(n_threads, schedule="static", num_threads=n_threads):
+                scatter(keys, rows, border(n, part, n_threads), border(n, part + 1, n_threads), shift,
+                        counts + part * BUCKETS, other_keys, other_rows)
+            keys, other_keys = other_keys, keys
+            rows, other_rows = other_rows, rows
+            swapped = not swapped
+        shift += DIGIT_BITS
+    return swapped
+
+
+cdef void count_digits(const int64_t* keys, int64_t start, int64_t stop, int shift, int64_t* counts) noexcept nogil:
+    cdef int64_t i
+    memset(counts, 0, BUCKETS * sizeof(int64_t))
+    for i in range(start, stop):
+        counts[(keys[i] >> shift) & (BUCKETS - 1)] += 1
+
+
+cdef bint starts_of(int64_t* counts, int64_t n, int n_threads) noexcept nogil:
+    # Turns counts into the place of each part's first key of each digit; False where all keys share the digit.
+    cdef int part, digit
+    cdef int64_t count, before, place = 0
+    for digit in range(BUCKETS):
+        before = place
+        for part in range(n_threads):
+            count = counts[part * BUCKETS + digit]
+            counts[part * BUCKETS + digit] = place
+            place += count
+        if place - before == n:
+            return False
+    return True
+
+
+cdef void scatter(const int64_t* keys, const int32_t* rows, int64_t start, int64_t stop, int shift, int64_t* places,
+                  int64_t* to_keys, int32_t* to_rows) noexcept nogil:
+    cdef int64_t i, place, digit
+    for i in range(start, stop):
+        digit = (keys[i] >> shift) & (BUCKETS - 1)
+        place = places[digit]
+        places[digit] = place + 1
+        to_keys[place] = keys[i]
+        to_rows[place] = rows[i]
+
+
+cdef int64_t count_unique(const int64_t* keys, int64_t n, int64_t* counts, int n_threads) noexcept nogil:
+    # Sorted keys; counts[part] becomes the number of different keys before the part.
+    cdef int part
+    cdef int64_t total = 0, count
+    for part in prange(n_threads, schedule="static", num_threads=n_threads):
+        counts[part] = count_part(keys, border(n, part, n_threads), border(n, part + 1, n_threads))
+    for part in range(n_threads):
+        count = counts[part]
+        counts[part] = total
+        total += count
+    return total
+
+
+cdef int64_t count_part(const int64_t* keys, int64_t start, int64_t stop) noexcept nogil:
+    cdef int64_t i, count = 0
+    for i in range(start, stop):
+        count += i == 0 or keys[i] != keys[i - 1]
+    return count
+
+
+cdef void gather_unique(const int64_t* keys, const int32_t* order, int64_t n, const int32_t* sites, int width,
+                        const int64_t* counts, int32_t* unique, int32_t* rows, int n_threads) noexcept nogil:
+    # unique: the different sites in the order of their keys; rows[i]: where site i went.
+    cdef int part
+    for part in prange(n_threads, schedule="static", num_threads=n_threads):
+        gather_part(keys, order, border(n, part, n_threads), border(n, part + 1, n_threads), sites, width, counts[part],
+                    unique, rows)
+
+
+cdef void gather_part(const int64_t* keys, const int32_t* order, int64_t start, int64_t stop, const int32_t* sites,
+                      int width, int64_t row, int32_t* unique, int32_t* rows) noexcept nogil:
+    cdef int64_t i
+    for i in range(start, stop):
+        if i == 0 or keys[i] != keys[i - 1]:
+            memcpy(unique + row * width, sites + <int64_t>order[i] * width, width * sizeof(int32_t))
+            row += 1
+        rows[order[i]] = <int32_t>(row - 1)

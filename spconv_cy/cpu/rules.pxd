@@ -1,0 +1,32 @@
+"""Rules from sorted packed keys: the sites that a window reaches, and the pairs of every offset."""
+
+from libc.stdint cimport int32_t, int64_t
+
+cdef enum:
+    TILE_ROWS = 128
+    PIECE = 4096                        # sites of a chunk of `widen`, up to the end of its last line
+
+cdef struct Axis:                       # output digit j holds output coordinate out_low + j, and digits are < side
+    int64_t side, step                  # of the key's digit
+    int64_t low, out_low, out_high      # coordinate of digit zero; first and last output coordinate
+    int64_t size, stride, dilation, origin
+
+cdef struct Merge:                      # input keys (n, then a sentinel) against wanted keys (m) + shift of the offset
+    const int64_t* keys
+    const int64_t* wanted
+    const int64_t* shifts
+    int64_t n, m, dilation
+    int n_taps, n_offsets, n_merged     # taps of the last axis; of n_offsets the first n_merged are merged, the others
+                                        # (all but the centre) are their mirror images
+
+cdef int64_t growth(const Axis* axis) noexcept nogil
+cdef int64_t cut(const int64_t* keys, int64_t n, int64_t line, int64_t* pieces) noexcept nogil
+cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Axis* axis, int64_t* mapped,
+                int64_t* spare, int64_t* found, int64_t* counts, int n_threads) noexcept nogil
+cdef void join(const int64_t* found, const int64_t* pieces, int64_t n_pieces, int64_t room, const int64_t* counts,
+               int64_t* keys, int n_threads) noexcept nogil
+cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int n_threads) noexcept nogil
+cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
+                     int32_t* out_rows, int n_threads) noexcept nogil
+cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first, int64_t n_out,
+                      int64_t* tile_ptr, int n_threads) noexcept nogil

@@ -1,0 +1,283 @@
+# cython: cdivision=True
+"""Rules from sorted packed keys, by merges alone.
+
+The wanted keys of an offset ascend as the outputs do, so one pointer into the input keys walks along with them. Keys have
+a halo of a window's span on every axis: no neighbour's digit carries into the next axis.
+"""
+
+from cython.parallel cimport prange
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy
+
+cdef enum:
+    ROWS = 512                          # output rows of a chunk, whole tiles
+    TAPS = 8                            # taps that one walk along the keys serves
+
+
+# ---- pairs
+
+cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int n_threads) noexcept nogil:
+    # Fills tile_ptr of the merged offsets and all of offset_ptr.
+    cdef int64_t chunk, t, count, place = 0, n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS
+    cdef int64_t* tiles
+    cdef int k
+    for chunk in prange((merge.m + ROWS - 1) // ROWS, schedule="dynamic", num_threads=n_threads):
+        walk(merge, chunk, tile_ptr, NULL, NULL, NULL)
+    offset_ptr[0] = 0
+    for k in range(merge.n_offsets):
+        if k < merge.n_merged:
+            tiles = tile_ptr + k * (n_tiles + 1)
+            for t in range(n_tiles):
+                count = tiles[t]
+                tiles[t] = place
+                place += count
+            tiles[n_tiles] = place
+        elif k == merge.n_offsets - 1 - k:
+            place += merge.m
+        else:
+            place += offset_ptr[merge.n_offsets - k] - offset_ptr[merge.n_offsets - 1 - k]
+        offset_ptr[k + 1] = place
+
+
+cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
+                     int32_t* out_rows, int n_threads) noexcept nogil:
+    # After count_pairs; completes tile_ptr.
+    cdef int64_t chunk
+    for chunk in prange((merge.m + ROWS - 1) // ROWS, schedule="dynamic", num_threads=n_threads):
+        walk(merge, chunk, tile_ptr, offset_ptr, in_rows, out_rows)
+    point_tiles(out_rows, offset_ptr, merge.n_offsets, merge.n_merged, merge.m, tile_ptr, n_threads)
+
+
+cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
+               int32_t* out_rows) noexcept nogil:
+    # One chunk of output rows under every merged offset, the taps of a line together. Without in_rows it counts the hits
+    # of each tile into tile_ptr; with them it copies the pairs to where tile_ptr says.
+    cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS
+    cdef int64_t row, at, start = chunk * ROWS, stop = min(merge.m, (chunk + 1) * ROWS)
+    cdef int32_t found[TAPS * (ROWS + 1)]
+    cdef int32_t asked[TAPS * (ROWS + 1)]
+    cdef int32_t hits[TAPS]
+    cdef int k = 0, taps, t
+    while k < merge.n_merged:
+        taps = min(TAPS, merge.n_taps - k % merge.n_taps, merge.n_merged - k)
+        if in_rows == NULL or any_hit(tile_ptr + k * (n_tiles + 1), n_tiles, chunk, taps):
+            at = lower_bound(merge.keys, merge.n, merge.wanted[start] + merge.shifts[k])
+            for t in range(taps):
+                hits[t] = 0
+            row = start
+            while row < stop:
+                at = match(merge, k, taps, at, row, min(stop, row + TILE_ROWS), found, asked, hits)
+                if in_rows == NULL:
+                    for t in range(taps):
+                        tile_ptr[(k + t) * (n_tiles + 1) + row // TILE_ROWS] = hits[t]
+                        hits[t] = 0
+                row += TILE_ROWS
+            if in_rows != NULL:
+                for t in range(taps):
+                    put(merge, k + t, hits[t], found + t * (ROWS + 1), asked + t * (ROWS + 1),
+                          tile_ptr[(k + t) * (n_tiles + 1) + start // TILE_ROWS], offset_ptr, in_rows, out_rows)
+        k += taps
+    if in_rows != NULL and merge.n_merged < merge.n_offsets:
+        for row in range(start, stop):
+            in_rows[offset_ptr[merge.n_merged] + row] = <int32_t>row
+            out_rows[offset_ptr[merge.n_merged] + row] = <int32_t>row
+
+
+cdef inline bint any_hit(const int64_t* tiles, int64_t n_tiles, int64_t chunk, int taps) noexcept nogil:
+    cdef int64_t first = chunk * (ROWS // TILE_ROWS), last = min(n_tiles, first + ROWS // TILE_ROWS)
+    cdef int t
+    for t in range(taps):
+        if tiles[t * (n_tiles + 1) + first] != tiles[t * (n_tiles + 1) + last]:
+            return True
+    return False
+
+
+cdef inline int64_t lower_bound(const int64_t* keys, int64_t n, int64_t key) noexcept nogil:
+    cdef int64_t low = 0, high = n, middle
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef inline int64_t match(const Merge* merge, int k, int taps, int64_t at, int64_t row, int64_t stop,
+                          int32_t* found, int32_t* asked, int32_t* hits) noexcept nogil:
+    # The taps as a constant let the compiler unroll them.
+    if taps == 3:
+        return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, 3, at, row, stop, found, asked, hits)
+    if taps == 2:
+        return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, 2, at, row, stop, found, asked, hits)
+    return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, taps, at, row, stop, found, asked, hits)
+
+
+cdef inline int64_t match_taps(const int64_t* keys, const int64_t* wanted, int64_t shift, int64_t dilation, int taps,
+                               int64_t at, int64_t row, int64_t stop, int32_t* found, int32_t* asked,
+                               int32_t* hits) noexcept nogil:
+    # A pair is written whether it is one or not, and counted if it is: no branch on the outcome.
+    cdef int64_t key, next_at
+    cdef int32_t count[TAPS]
+    cdef int hit, t
+    for t in range(taps):
+        count[t] = hits[t]
+    while row < stop:
+        key = wanted[row] + shift
+        while keys[at] < key:
+            at += 1
+        next_at = at
+        for t in range(taps):
+            while keys[next_at] < key:
+                next_at += 1
+            hit = keys[next_at] == key
+            found[t * (ROWS + 1) + count[t]] = <int32_t>next_at
+            asked[t * (ROWS + 1) + count[t]] = <int32_t>row
+            count[t] += hit
+            next_at += hit
+            key += dilation
+        row += 1
+    for t in range(taps):
+        hits[t] = count[t]
+    return at
+
+
+cdef inline void put(const Merge* merge, int k, int64_t count, const int32_t* found, const int32_t* asked,
+                       int64_t start, const int64_t* offset_ptr, int32_t* in_rows, int32_t* out_rows) noexcept nogil:
+    # The mirror image of an offset has the same pairs with their sides swapped, in the same order.
+    cdef size_t size = count * sizeof(int32_t)
+    memcpy(in_rows + start, found, size)
+    memcpy(out_rows + start, asked, size)
+    if merge.n_merged < merge.n_offsets:
+        start += offset_ptr[merge.n_offsets - 1 - k] - offset_ptr[k]
+        memcpy(in_rows + start, asked, size)
+        memcpy(out_rows + start, found, size)
+
+
+cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first, int64_t n_out,
+                      int64_t* tile_ptr, int n_threads) noexcept nogil:
+    # tile_ptr of the offsets from `first` on.
+    cdef int64_t k
+    for k in prange(first, n_offsets, schedule="dynamic", num_threads=n_threads):
+        point_offset(out_rows, offset_ptr[k], offset_ptr[k + 1], (n_out + TILE_ROWS - 1) // TILE_ROWS,
+                     tile_ptr + k * ((n_out + TILE_ROWS - 1) // TILE_ROWS + 1))
+
+
+cdef void point_offset(const int32_t* out_rows, int64_t start, int64_t stop, int64_t n_tiles,
+                       int64_t* tiles) noexcept nogil:
+    # A tile holds at most TILE_ROWS pairs of an offset: that bounds the search for its end.
+    cdef int64_t t, low = start, high, middle
+    tiles[0] = start
+    for t in range(1, n_tiles + 1):
+        high = min(stop, low + TILE_ROWS)
+        while low < high:
+            middle = (low + high) // 2
+            if out_rows[middle] < t * TILE_ROWS:
+                low = middle + 1
+            else:
+                high = middle
+        tiles[t] = low
+
+
+# ---- the sites that a window reaches, axis by axis
+
+cdef int64_t growth(const Axis* axis) noexcept nogil:
+    # The most outputs that one site reaches along the axis: the taps that agree modulo the stride.
+    cdef int64_t a = axis.dilation, b = axis.stride
+    while b:
+        a, b = b, a % b
+    return (axis.size + axis.stride // a - 1) // (axis.stride // a)
+
+
+cdef int64_t cut(const int64_t* keys, int64_t n, int64_t line, int64_t* pieces) noexcept nogil:
+    # Cuts sorted keys into pieces of about PIECE where keys // line changes: the pieces' outputs ascend one after the
+    # other. pieces: room for n // PIECE + 2 borders; returns the number of pieces.
+    cdef int64_t count = 0, at = 0
+    pieces[0] = 0
+    while at < n:
+        at += PIECE
+        if at < n:
+            at += lower_bound(keys + at, n - at, (keys[at - 1] // line + 1) * line)
+        else:
+            at = n
+        count += 1
+        pieces[count] = at
+    return count
+
+
+cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Axis* axis, int64_t* mapped,
+                int64_t* spare, int64_t* found, int64_t* counts, int n_threads) noexcept nogil:
+    # Replaces the axis' input digit by every output digit whose window holds it. mapped: room for all keys; spare and
+    # found: `growth` times that. The outputs of a piece are counts[piece] from growth * pieces[piece] of found on.
+    cdef int64_t piece, room = growth(axis)
+    for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
+        counts[piece] = widen_piece(keys + pieces[piece], pieces[piece + 1] - pieces[piece], axis, mapped + pieces[piece],
+                                    spare + room * pieces[piece], found + room * pieces[piece])
+
+
+cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64_t* mapped, int64_t* spare,
+                         int64_t* found) noexcept nogil:
+    cdef int64_t tap, count, total = map_tap(keys, n, axis, 0, found)
+    cdef int64_t* united = found
+    cdef int64_t* other = spare
+    for tap in range(1, axis.size):
+        count = map_tap(keys, n, axis, tap, mapped)
+        if count:
+            total = unite(united, total, mapped, count, other)
+            united, other = other, united
+    if united != found:
+        memcpy(found, united, total * sizeof(int64_t))
+    return total
+
+
+cdef int64_t map_tap(const int64_t* keys, int64_t n, const Axis* axis, int64_t tap, int64_t* mapped) noexcept nogil:
+    # The output keys for which this tap sees the keys; the map keeps their order. Keys that share the digit share the
+    # answer, so it is worked out once a block.
+    cdef int64_t i, room, out, count = 0, line = 0, line_end = 0, block_end = 0, digit, change = 0
+    cdef int64_t shift = axis.low + axis.origin - axis.dilation * tap
+    cdef bint reaches = False
+    for i in range(n):
+        if keys[i] >= block_end:
+            if keys[i] >= line_end:
+                line = keys[i] - keys[i] % (axis.side * axis.step)
+                line_end = line + axis.side * axis.step
+            digit = keys[i] - line
+            if axis.step > 1:
+                digit //= axis.step
+            block_end = line + (digit + 1) * axis.step
+            room = digit + shift
+            out = room
+            reaches = True
+            if axis.stride > 1:
+                out = room // axis.stride
+                reaches = out * axis.stride == room
+            reaches = reaches and axis.out_low <= out <= axis.out_high
+            if reaches:
+                change = (out - axis.out_low - digit) * axis.step
+        mapped[count] = keys[i] + change
+        count += reaches
+    return count
+
+
+cdef int64_t unite(const int64_t* a, int64_t n, const int64_t* b, int64_t m, int64_t* united) noexcept nogil:
+    # The union of two ascending streams, without a branch on which of them comes next.
+    cdef int64_t i = 0, j = 0, count = 0, x, y
+    while i < n and j < m:
+        x, y = a[i], b[j]
+        united[count] = min(x, y)
+        count += 1
+        i += x <= y
+        j += y <= x
+    memcpy(united + count, a + i, (n - i) * sizeof(int64_t))
+    count += n - i
+    memcpy(united + count, b + j, (m - j) * sizeof(int64_t))
+    return count + m - j
+
+
+cdef void join(const int64_t* found, const int64_t* pieces, int64_t n_pieces, int64_t room, const int64_t* counts,
+               int64_t* keys, int n_threads) noexcept nogil:
+    # Moves the pieces' outputs together; counts[piece] is now the number of outputs before the piece.
+    cdef int64_t piece
+    for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
+        memcpy(keys + counts[piece], found + room * pieces[piece],
+               (counts[piece + 1] - counts[piece]) * sizeof(int64_t))
