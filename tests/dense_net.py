@@ -22,26 +22,24 @@ class Windowed:
     """What convolution and pooling share: pad with the ground state, cut one slice an offset, mask of the outputs."""
 
     def __init__(self, size, stride=1, dilation=1, low=0, high=None, keeps_sites=False):
-        self.size, self.stride, self.dilation, self.keeps_sites = size, stride, dilation, keeps_sites
-        self.low, self.high = low, low if high is None else high
-        self.gradients = {}
+        self.window = size, stride, dilation, low, low if high is None else high
+        self.keeps_sites, self.gradients = keeps_sites, {}
 
     def cut(self, field, mask, ground):
         """Return one (b, c, *out) array and one mask (b, *out) an offset."""
         d, c = mask.ndim - 1, field.shape[1]
-        self.shape, around = field.shape, [(self.low, self.high)] * d
+        size, stride, dilation, self.low, high = ((v,) * d if isinstance(v, int) else v for v in self.window)
+        self.shape, around = field.shape, list(zip(self.low, high, strict=True))
         padded = np.pad(field - over(ground, c, d), [(0, 0), (0, 0), *around]) + over(ground, c, d)
-        out = [
-            (n + self.low + self.high - self.dilation * (self.size - 1) - 1) // self.stride + 1 for n in mask.shape[1:]
-        ]
+        self.padded_shape, active = padded.shape, np.pad(mask, [(0, 0), *around])
+        spans = [g * (f - 1) + 1 for f, g in zip(size, dilation, strict=True)]
+        steps = [(n - span) // s + 1 for n, span, s in zip(active.shape[1:], spans, stride, strict=True)]
         self.slices = [
             tuple(
-                slice(t * self.dilation, t * self.dilation + self.stride * (n - 1) + 1, self.stride)
-                for t, n in zip(tap, out, strict=True)
+                slice(g * t, g * t + s * (n - 1) + 1, s) for g, t, s, n in zip(dilation, tap, stride, steps, strict=True)
             )
-            for tap in taps([self.size] * d)
+            for tap in taps(size)
         ]
-        self.padded_shape, active = padded.shape, np.pad(mask, [(0, 0), *around])
         return [padded[(..., *s)] for s in self.slices], [active[(..., *s)] for s in self.slices]
 
     def paste(self, pieces):
@@ -49,7 +47,7 @@ class Windowed:
         dpadded = np.zeros(self.padded_shape)
         for s, piece in zip(self.slices, pieces, strict=True):
             dpadded[(..., *s)] += piece
-        dfield = dpadded[(..., *(slice(self.low, self.low + n) for n in self.shape[2:]))]
+        dfield = dpadded[(..., *(slice(low, low + n) for low, n in zip(self.low, self.shape[2:], strict=True)))]
         return dfield, total(dpadded) - total(dfield)
 
 
@@ -113,9 +111,7 @@ class MaxPooling(Windowed):
         self.winner = values.argmax(axis=0)
         # Inactive places of one window are one source: only the first of them can be a rival.
         rivals = np.where(active | (np.cumsum(~active, axis=0) == 1) & (not self.none), values, -np.inf)
-        best = np.sort(rivals, axis=0)[-2:]
-        gaps = np.where(over_channels(self.mask), best[-1] - best[0], np.inf) if len(best) > 1 else np.inf
-        self.margin = np.min(gaps, initial=np.inf)
+        self.margin = least_gap(np.where(over_channels(self.mask), rivals, 0), 0)
         self.offsets = len(fields)
         y = np.take_along_axis(values, self.winner[None], axis=0)[0]
         return (np.where(over_channels(self.mask), y, 0) if self.none else y), self.mask, ground
@@ -124,6 +120,15 @@ class MaxPooling(Windowed):
         dy = np.where(over_channels(self.mask), dy, 0) if self.none else dy
         dfield, outside = self.paste([np.where(self.winner == k, dy, 0) for k in range(self.offsets)])
         return dfield, outside + dground
+
+
+def least_gap(rivals, axis):
+    """Find the least distance between the two greatest along an axis; -inf stands for none, equal zeros for no contest."""
+    ordered = np.moveaxis(np.sort(rivals, axis), axis, 0)
+    if len(ordered) < 2:
+        return np.inf
+    contest = np.isfinite(ordered[-2]) & (rivals != 0).any(axis)
+    return np.min((ordered[-1] - np.where(contest, ordered[-2], 0))[contest], initial=np.inf)
 
 
 class AveragePooling(Windowed):
@@ -158,29 +163,29 @@ class LeakyReLU:
 class BatchNormalization:
     """Mean and variance over active sites; the same affine map for them and for the ground state."""
 
-    def __init__(self, scale, shift, eps):
-        self.scale, self.shift, self.eps, self.gradients = np.ravel(scale), np.ravel(shift), eps, {}
+    def __init__(self, weight, bias, eps):
+        self.weight, self.bias, self.eps, self.gradients = np.ravel(weight), np.ravel(bias), eps, {}
 
     def forward(self, field, mask, ground):
         rows = np.moveaxis(field, 1, -1)[mask]
         self.mask, self.none, d, c = mask, ground is None, mask.ndim - 1, field.shape[1]
         self.mean, self.rate = rows.mean(axis=0), 1 / np.sqrt(rows.var(axis=0) + self.eps)
         self.normal = (field - over(self.mean, c, d)) * over(self.rate, c, d)
-        y = self.normal * over(self.scale, c, d) + over(self.shift, c, d)
+        y = self.normal * over(self.weight, c, d) + over(self.bias, c, d)
         if self.none:
             return np.where(over_channels(mask), y, 0), mask, None
         self.ground_normal = (ground - self.mean) * self.rate
-        return y, mask, self.ground_normal * self.scale + self.shift
+        return y, mask, self.ground_normal * self.weight + self.bias
 
     def backward(self, dy, dground):
         c, d, active = dy.shape[1], dy.ndim - 2, over_channels(self.mask)
         if self.none:
             dy, dground, self.ground_normal = np.where(active, dy, 0), np.zeros(c), np.zeros(c)
         self.gradients = {
-            "scale": (total(dy * self.normal) + dground * self.ground_normal)[None],
-            "shift": (total(dy) + dground)[None],
+            "weight": (total(dy * self.normal) + dground * self.ground_normal)[None],
+            "bias": (total(dy) + dground)[None],
         }
-        dnormal, dground_normal = dy * over(self.scale, c, d), dground * self.scale
+        dnormal, dground_normal = dy * over(self.weight, c, d), dground * self.weight
         count = self.mask.sum()
         dmean = -self.rate * (total(dnormal) + dground_normal)
         # With r = (var + eps)^-1/2 and normal = (x - mean) r: dvar = sum(dnormal (x - mean)) * -r^3 / 2
@@ -254,9 +259,8 @@ class GlobalPooling:
             ranked = np.where(counted, values, -np.inf)
             self.share = (np.arange(values.shape[2]) == ranked.argmax(axis=2)[..., None]) & counted
             # All inactive places are one source: only the first of them can be a rival.
-            rivals = np.sort(np.where(active | (np.cumsum(~active, axis=2) == 1) & counted, values, -np.inf), axis=2)
-            gaps = rivals[..., -1] - np.where(np.isfinite(rivals[..., -1]), rivals[..., -2], -np.inf)
-            self.margin = np.min(gaps)
+            rivals = np.where(active | (np.cumsum(~active, axis=2) == 1) & counted, values, -np.inf)
+            self.margin = least_gap(np.where(self.counts[..., None] > 0, rivals, 0), 2)
         elif self.kind == "sum":
             self.share = np.broadcast_to(counted, values.shape)
         else:
