@@ -1,0 +1,40 @@
+"""Fixtures: a seeded generator, each available backend, each instruction set, and the settings put back after a test."""
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+try:
+    from spconv_cy import _core
+except ImportError:
+    _core = None
+
+
+@pytest.fixture
+def rng():
+    """A generator of its own for each test, the same at every run."""
+    return np.random.default_rng(20140922)
+
+
+@pytest.fixture(params=sp.available())
+def ops(request):
+    """The name of each available backend, in use during the test."""
+    with sp.use(request.param):
+        yield request.param
+
+
+@pytest.fixture(params=_core.isas() if _core else ())
+def isa(request):
+    """Each instruction set that this build and machine can run, in use during the test."""
+    before = _core.isa()
+    _core.select_isa(request.param)
+    yield request.param
+    _core.select_isa(before)
+
+
+@pytest.fixture(params=[1, 2, 3, 8])
+def threads(request):
+    """Each thread count for which results must have the same bits."""
+    sp.set_threads(request.param)
+    yield request.param
+    sp.set_threads(None)

@@ -1,0 +1,126 @@
+"""Truths by brute force in numpy alone: windows by sets, verbs pair by pair, gradients by differences."""
+
+import itertools
+
+import numpy as np
+
+# Windows by set arithmetic: in = stride * out + dilation * tap - origin
+
+
+def taps(size):
+    """List the positions inside a window, the last axis fastest."""
+    return list(itertools.product(*(range(f) for f in size)))
+
+
+def window_pairs(sites, size, stride, dilation, origin, *, keeps_sites=False, size_out=None):
+    """Find the output sites (sorted) of a window and its pairs {(k, in site, out site)}."""
+    active = {tuple(int(v) for v in site) for site in sites}
+    pairs = set()
+    for batch, *place in active:
+        for k, tap in enumerate(taps(size)):
+            steps = [x - g * t + o for x, g, t, o in zip(place, dilation, tap, origin, strict=True)]
+            if any(v % s for v, s in zip(steps, stride, strict=True)):
+                continue
+            out = tuple(v // s for v, s in zip(steps, stride, strict=True))
+            if size_out is not None and not all(0 <= v < n for v, n in zip(out, size_out, strict=True)):
+                continue
+            if not keeps_sites or (batch, *out) in active:
+                pairs.add((k, (batch, *place), (batch, *out)))
+    outs = active if keeps_sites else {out for _, _, out in pairs}
+    return sorted(outs), pairs
+
+
+def circle(diameter, field):
+    """List the sites (n, 2) that the circle in the middle of a field touches; its points with whole coordinates exact."""
+    angle = (np.arange(100_000) + 0.5) * 2 * np.pi / 100_000
+    curve = np.floor(field / 2 + diameter / 2 * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(np.int64)
+    if field % 2:
+        return np.unique(curve, axis=0)
+    reach = np.arange(-diameter // 2, diameter // 2 + 1)
+    whole = np.argwhere(np.add.outer(reach**2, reach**2) == (diameter // 2) ** 2) + reach[0] + field // 2
+    return np.unique(np.concatenate([curve, whole]), axis=0)
+
+
+# The verbs, pair by pair
+
+
+def pairs_of(in_rows, out_rows, offset_ptr):
+    """Spell a rulebook out: (k, input row, output row), offset by offset."""
+    return [
+        (k, int(in_rows[p]), int(out_rows[p]))
+        for k in range(len(offset_ptr) - 1)
+        for p in range(int(offset_ptr[k]), int(offset_ptr[k + 1]))
+    ]
+
+
+def ungrouped(w):
+    """Turn weights (k, g, c/g, o/g) into (k, c, o) with blocks on the diagonal; three axes stay as they are."""
+    if w.ndim == 3:
+        return w
+    k, g, c, o = w.shape
+    full = np.zeros((k, g * c, g * o), w.dtype)
+    for i in range(g):
+        full[:, i * c : (i + 1) * c, i * o : (i + 1) * o] = w[:, i]
+    return full
+
+
+def grouped(w, groups):
+    """Take the blocks on the diagonal of (k, c, o) as (k, g, c/g, o/g); one group stays as it is."""
+    if groups == 1:
+        return w
+    c, o = w.shape[1] // groups, w.shape[2] // groups
+    return np.stack([w[:, i * c : (i + 1) * c, i * o : (i + 1) * o] for i in range(groups)], 1)
+
+
+def conv(x, w, pairs, m, bias=None, slope=None):
+    """Ops.conv, one pair at a time."""
+    w = ungrouped(w)
+    y = np.zeros((m, w.shape[2])) + (0 if bias is None else bias)
+    for k, i, j in pairs:
+        y[j] += x[i] @ w[k]
+    return y if slope is None else np.where(y >= 0, y, slope * y)
+
+
+def conv_dw(x, dy, pairs, k, groups=1):
+    """Ops.conv_dw, one pair at a time."""
+    dw = np.zeros((k, x.shape[1], dy.shape[1]))
+    for offset, i, j in pairs:
+        dw[offset] += np.outer(x[i], dy[j])
+    return grouped(dw, groups)
+
+
+def max_pool(x, pairs, m, volume, ground=None):
+    """Ops.max_pool: the first greatest row in offset order, a NaN above all; the ground where a window is not full."""
+    fan_in = np.bincount([j for _, _, j in pairs], minlength=m)[:m]
+    volume = np.broadcast_to(volume, (m,))
+    y, winner = np.zeros((m, x.shape[1])), np.full((m, x.shape[1]), -1)
+    for j, channel in itertools.product(range(m), range(x.shape[1])):
+        entries = [(x[i, channel], i) for _, i, out in pairs if out == j]
+        if ground is not None and fan_in[j] < volume[j]:
+            entries.append((ground[0, channel], -1))
+        best = None
+        for value, row in entries:
+            if best is None or value > best[0] or (np.isnan(value) and not np.isnan(best[0])):
+                best = (value, row)
+        if best is not None:
+            y[j, channel], winner[j, channel] = best
+        elif ground is not None:
+            y[j, channel] = ground[0, channel]
+    return y, winner
+
+
+def segment_max(x, starts):
+    """Ops.segment_max: greatest row of each segment, the first of equals, a NaN above all; empty segments 0 and -1."""
+    whole = [(0, i, j) for j in range(len(starts) - 1) for i in range(int(starts[j]), int(starts[j + 1]))]
+    return max_pool(x, whole, len(starts) - 1, 0)
+
+
+def gradient_by_differences(function, array, step=1e-6):
+    """Differentiate a scalar function of one array by central differences."""
+    gradient = np.zeros_like(array)
+    for index in np.ndindex(*array.shape):
+        there, back = array.copy(), array.copy()
+        there[index] += step
+        back[index] -= step
+        gradient[index] = (function(there) - function(back)) / (2 * step)
+    return gradient

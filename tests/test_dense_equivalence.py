@@ -1,0 +1,282 @@
+"""The central claim: a sparse network equals the dense one, layer by layer, in values and in every gradient."""
+
+import dense_net as dense
+import numpy as np
+import pytest
+from oracles import gradient_by_differences, grouped, ungrouped
+from scipy import signal
+from strategies import random_sites
+
+import spconv_cy as sp
+
+MARGIN = 1e-3  # pool winners and signs of units are at least this far apart
+SAMPLES = 3  # the one in the middle is empty
+NETWORKS = {
+    "1-D, strides and both pools": lambda: [
+        sp.Convolution(1, 2, 4, 3),
+        sp.LeakyReLU(0.1),
+        sp.MaxPooling(1, 2),
+        sp.Convolution(1, 4, 3, 2, 2),
+        sp.VeryLeakyReLU(),
+        sp.AveragePooling(1, 3, 1),
+        sp.Convolution(1, 3, 2, 3, bias=False),
+    ],
+    "2-D, a DeepCNiN": lambda: [
+        sp.Convolution(2, 2, 3, 3),
+        sp.VeryLeakyReLU(),
+        sp.MaxPooling(2, 2),
+        sp.NetworkInNetwork(3, 4),
+        sp.VeryLeakyReLU(),
+        sp.Convolution(2, 4, 4, 2),
+        sp.VeryLeakyReLU(),
+        sp.MaxPooling(2, 2),
+        sp.Convolution(2, 4, 5, 2),
+        sp.LeakyReLU(0.2),
+    ],
+    "2-D, ReLU and overlapping pools": lambda: [
+        sp.Convolution(2, 2, 4, 2),
+        sp.MaxPooling(2, 3, 2),
+        sp.ReLU(),
+        sp.Convolution(2, 4, 4, 3, 2, size_rule="floor"),
+        sp.ReLU(),
+    ],
+    "2-D, padding, dilation, groups": lambda: [
+        sp.Convolution(2, 2, 4, 3, dilation=2, padding=2),
+        sp.LeakyReLU(0.3),
+        sp.MaxPooling(2, 3, 2, padding=1, size_rule="floor"),
+        sp.Convolution(2, 4, 6, 2, padding=1, groups=2),
+        sp.AveragePooling(2, 2, padding=1),
+    ],
+    "2-D, unequal axes": lambda: [
+        sp.Convolution(2, 2, 3, (3, 2), (2, 1), padding=(1, 0)),
+        sp.LeakyReLU(0.3),
+        sp.MaxPooling(2, (1, 3), (1, 2), size_rule="floor"),
+        sp.AveragePooling(2, (2, 1), 1),
+    ],
+    "2-D, submanifold with branches": lambda: [
+        sp.SubmanifoldConvolution(2, 2, 4),
+        sp.BatchNormalization(4),
+        sp.LeakyReLU(0.1),
+        sp.Residual(sp.SubmanifoldConvolution(2, 4, 4, 2), sp.VeryLeakyReLU(), sp.SubmanifoldConvolution(2, 4, 4, 3, dilation=2)),
+        sp.Residual(sp.SubmanifoldConvolution(2, 4, 3, bias=False), shortcut=sp.NetworkInNetwork(4, 3)),
+        sp.Concatenate(sp.NetworkInNetwork(3, 2), sp.Sequential(sp.SubmanifoldConvolution(2, 3, 3), sp.LeakyReLU(0.1))),
+        sp.MaxPooling(2, 2, size_rule="floor"),
+    ],
+    "3-D, strides": lambda: [
+        sp.Convolution(3, 2, 3, 2),
+        sp.VeryLeakyReLU(),
+        sp.Convolution(3, 3, 4, 2, 2),
+        sp.MaxPooling(3, 3),
+        sp.NetworkInNetwork(4, 2),
+    ],
+    "3-D, average pooling and normalisation": lambda: [
+        sp.SubmanifoldConvolution(3, 2, 3),
+        sp.AveragePooling(3, 3, 2),
+        sp.BatchNormalization(3),
+        sp.VeryLeakyReLU(),
+        sp.Convolution(3, 3, 3, 2),
+    ],
+    "4-D": lambda: [
+        sp.Convolution(4, 2, 3, 2),
+        sp.VeryLeakyReLU(),
+        sp.MaxPooling(4, 3),
+        sp.Convolution(4, 3, 2, 2),
+    ],
+}
+FIELDS = {1: 22, 2: 12, 3: 7, 4: 7}
+HEADS = {
+    f"{kind} over {over}": lambda kind=kind, over=over: [
+        sp.Convolution(2, 2, 3, 3),
+        sp.LeakyReLU(0.3),
+        sp.GlobalPooling(kind, over=over),
+        sp.NetworkInNetwork(3, 4),
+    ]
+    for kind in ("average", "sum", "max")
+    for over in ("active", "field")
+}
+
+
+def mirror(layer):
+    """Build the dense counterpart of a layer of ours, with float64 copies of its weights."""
+    weights = [
+        None if w is None else np.array(w.data, float)
+        for w in (getattr(layer, name, None) for name in ("weight", "bias"))
+    ]
+    if isinstance(layer, sp.Convolution):
+        window = layer.window
+        keeps = isinstance(layer, sp.SubmanifoldConvolution)
+        span = [g * (f - 1) for f, g in zip(window.size, window.dilation, strict=True)]
+        high = tuple(s - o for s, o in zip(span, window.origin, strict=True)) if keeps else window.origin
+        shape = dict(stride=window.stride, dilation=window.dilation, low=window.origin, high=high, keeps_sites=keeps)
+        return dense.Convolution(*weights, window.size, groups=layer.groups, **shape)
+    if isinstance(layer, sp.NetworkInNetwork):
+        return dense.Convolution(*weights, 1)
+    if isinstance(layer, sp.MaxPooling):
+        w = layer.window
+        return dense.MaxPooling(w.size, w.stride, low=w.origin, zero=layer.background == "zero")
+    if isinstance(layer, sp.AveragePooling):
+        return dense.AveragePooling(layer.window.size, layer.window.stride, low=layer.window.origin)
+    if isinstance(layer, sp.LeakyReLU):
+        return dense.LeakyReLU(layer.slope)
+    if isinstance(layer, sp.BatchNormalization):
+        return dense.BatchNormalization(*weights, layer.eps)
+    if isinstance(layer, sp.GlobalPooling):
+        return dense.GlobalPooling(layer.kind, layer.over == "field")
+    if isinstance(layer, sp.Residual):
+        inner = dense.Sequential(*map(mirror, layer.layers))
+        return dense.Branches(inner, mirror(layer.shortcut or sp.Sequential()), joined=False)
+    if isinstance(layer, sp.Concatenate):
+        return dense.Branches(*map(mirror, layer.branches), joined=True)
+    return dense.Sequential(*map(mirror, layer.layers))
+
+
+def leaves(layer):
+    """List the layers of ours that are no containers, in the order of dense_net.leaves."""
+    if isinstance(layer, sp.Residual):
+        inner = [*layer.layers, *([layer.shortcut] if layer.shortcut else [])]
+    else:
+        inner = getattr(layer, "layers", None) or getattr(layer, "branches", None)
+    return [layer] if inner is None else [leaf for part in inner for leaf in leaves(part)]
+
+
+def draw(rng, layers, d, family, share):
+    """Draw weights and an input until pool winners and signs of units are apart; return the dense network and its input."""
+    size = (FIELDS[d],) * d
+    for _ in range(300):
+        for parameter in (p for layer in layers for p in layer.parameters()):
+            scale = np.sqrt(1.5 / np.prod(parameter.data.shape[:-1]))
+            parameter.data[...] = rng.normal(0, scale, parameter.data.shape).astype(np.float32)
+        sites = random_sites(rng, max(2, int(share * np.prod(size))), d, 0, size[0], samples=2)
+        sites[:, 0] *= 2
+        features = rng.normal(size=(len(sites), 2)).astype(np.float32).astype(float)
+        ground = {"drawn": rng.normal(size=2).astype(np.float32).astype(float), "zero": np.zeros(2)}.get(family)
+        mask = np.zeros((SAMPLES, *size), bool)
+        mask[tuple(sites.T)] = True
+        field = np.zeros((SAMPLES, 2, *size)) + dense.over(ground, 2, d)
+        np.moveaxis(field, 1, -1)[tuple(sites.T)] = features
+        network = dense.Sequential(*map(mirror, layers))
+        network.forward(field, mask, ground)
+        if network.margin >= MARGIN:
+            return network, (sites, features, ground, mask, size)
+    raise AssertionError("no draw kept its margin: make the network or the field smaller")
+
+
+def close(found, expected, ops, what):
+    """Compare one array: to 1e-10 on the reference, to 1e-5 of its largest on the cpu."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape, what
+    limit = 1e-10 * (1 + np.abs(expected).max(initial=0)) if ops == "reference" else 1e-5 * np.abs(expected).max(initial=0)
+    worst = np.abs(found - expected).max(initial=0)
+    assert worst <= limit, f"{what}: {worst:.2e} apart, {limit:.2e} allowed"
+
+
+def check_network(rng, ops, make, d, family, share=0.12):
+    """Compare a network with its dense counterpart: sites, values and ground after each layer, then all gradients."""
+    layers = make()
+    network, (sites, features, ground, mask, size) = draw(rng, layers, d, family, share)
+    given = sp.SparseTensor.from_sites(sites, features, size, SAMPLES, ground=None if family is None else "zero")
+    order = np.argsort(given.point_rows)
+    leaf = sp.Tensor(features[order], requires_grad=True)
+    ground_leaf = sp.Tensor(ground[None], requires_grad=True) if family == "drawn" else given.ground
+    y = sp.SparseTensor(leaf, given.grid, ground_leaf)
+    for number, (layer, (field, active, state)) in enumerate(zip(layers, network.outputs, strict=True)):
+        y, what = layer(y), f"layer {number}, {layer}"
+        if isinstance(y, sp.Tensor):
+            close(y.data, field, ops, what)
+            continue
+        assert np.array_equal(y.sites, np.argwhere(active)), f"{what}: other active sites"
+        close(y.to_dense(), field, ops, what)
+        assert (y.ground is None) == (state is None)
+        if state is not None:
+            close(y.ground.data, state[None], ops, f"{what}, ground")
+    loss = y if isinstance(y, sp.Tensor) else sp.SparseToDense(d)(y)
+    dy = rng.normal(size=loss.shape).astype(np.float32).astype(float)
+    loss.backward(dy)
+    dfield, dground = network.backward(dy, np.zeros(field.shape[1] if state is None else len(state)))
+    close(leaf.grad, np.moveaxis(dfield, 1, -1)[tuple(given.sites.T)], ops, "gradient of the features")
+    if family == "drawn":
+        inactive = dense.total(np.where(mask[:, None], 0, dfield))
+        close(ground_leaf.grad, (dground + inactive)[None], ops, "gradient of the ground")
+    ours = [leaf for layer in layers for leaf in leaves(layer)]
+    for layer, truth in zip(ours, dense.leaves(network), strict=True):
+        for name, expected in truth.gradients.items():
+            found = getattr(layer, name).grad
+            close(found.reshape(expected.shape), expected, ops, f"gradient of {layer}.{name}")
+
+
+@pytest.mark.parametrize("family", ["drawn", "zero", None])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_sparse_network_equals_the_dense_one_in_values_and_gradients(name, family, rng, ops):
+    check_network(rng, ops, NETWORKS[name], int(name[0]), family)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 2.0], ids=["almost empty", "half", "full"])
+def test_equality_does_not_depend_on_how_many_sites_are_active(share, rng, ops):
+    check_network(rng, ops, NETWORKS["2-D, a DeepCNiN"], 2, "drawn", share)
+
+
+@pytest.mark.parametrize("family", ["drawn", None])
+@pytest.mark.parametrize("name", HEADS)
+def test_global_pooling_equals_the_dense_reduction(name, family, rng, ops):
+    check_network(rng, ops, HEADS[name], 2, family)
+
+
+@pytest.mark.parametrize("family", ["drawn", None])
+def test_pooling_over_a_zero_background_equals_the_dense_maximum_with_zero(family, rng, ops):
+    check_network(rng, ops, lambda: [sp.NetworkInNetwork(2, 3), sp.MaxPooling(2, 2, background="zero")], 2, family)
+
+
+def test_every_network_is_as_exact_on_every_instruction_set(isa, rng):
+    for name in ("2-D, a DeepCNiN", "2-D, padding, dilation, groups", "3-D, strides"):
+        with sp.use("cpu"):
+            check_network(rng, "cpu", NETWORKS[name], int(name[0]), "drawn")
+
+
+# The truth itself
+
+
+@pytest.mark.parametrize("d, size, stride, dilation", [(1, 3, 2, 1), (2, 3, 1, 1), (2, 2, 1, 3), (3, 2, 2, 2)])
+def test_the_dense_convolution_is_scipys_correlation(d, size, stride, dilation, rng):
+    w, bias = rng.normal(size=(size**d, 2, 3)), rng.normal(size=(1, 3))
+    field, ground = rng.normal(size=(2, 2) + (8,) * d), rng.normal(size=2)
+    y, _, _ = dense.Convolution(w, bias, size, stride=stride, dilation=dilation).forward(field, field[:, 0] > 0, ground)
+    spread = np.zeros((dilation * (size - 1) + 1,) * d + (2, 3))
+    spread[(slice(None, None, dilation),) * d] = w.reshape(*[size] * d, 2, 3)
+    for b, o in np.ndindex(2, 3):
+        full = sum(signal.correlate(field[b, c], spread[..., c, o], "valid", "direct") for c in range(2)) + bias[0, o]
+        assert np.allclose(y[b, o], full[(slice(None, None, stride),) * d], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["1-D, strides and both pools", "2-D, submanifold with branches"])
+@pytest.mark.parametrize("family", ["drawn", None])
+def test_the_dense_gradients_are_those_of_finite_differences(name, family, rng):
+    with sp.use("reference"):
+        network, (_, _, ground, mask, _) = draw(rng, NETWORKS[name](), int(name[0]), family, 0.12)
+    d, active = int(name[0]), mask[:, None]
+    features = np.where(active, rng.normal(size=(SAMPLES, 2, *mask.shape[1:])), 0)
+    weights = {}
+
+    def loss(values, row):
+        field, _, state = network.forward(np.where(active, values, dense.over(row, 2, d)), mask, row)
+        if not weights:
+            weights.update(field=rng.normal(size=field.shape), ground=rng.normal(size=field.shape[1]))
+        return (field * weights["field"]).sum() + (0 if state is None else (state * weights["ground"]).sum())
+
+    loss(features, ground)
+    dfield, dground = network.backward(weights["field"], weights["ground"])
+    by_leaf = [(leaf, key, value) for leaf in dense.leaves(network) for key, value in leaf.gradients.items()]
+    expected = gradient_by_differences(lambda values: loss(values, ground), features)
+    assert np.allclose(np.where(active, dfield, 0), expected, atol=1e-6)
+    if ground is not None:
+        expected = gradient_by_differences(lambda row: loss(features, row), ground)
+        assert np.allclose(dground + dense.total(np.where(active, 0, dfield)), expected, atol=1e-6)
+    for leaf, key, value in by_leaf:
+        kept = getattr(leaf, key)
+
+        def moved(array, leaf=leaf, key=key, kept=kept):
+            setattr(leaf, key, (ungrouped(array) if key == "weight" else array).reshape(kept.shape))
+            return loss(features, ground)
+
+        start = grouped(kept, getattr(leaf, "groups", 1)) if key == "weight" and kept.ndim > 1 else kept
+        assert np.allclose(value.reshape(start.shape), gradient_by_differences(moved, start), atol=1e-6), (leaf, key)
+        setattr(leaf, key, kept)

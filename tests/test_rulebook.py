@@ -1,0 +1,214 @@
+"""Rules: each pair there is, each once, in order; at small size against sets, at real size as invariants."""
+
+import itertools
+
+import numpy as np
+import pytest
+from oracles import circle, pairs_of, window_pairs
+from strategies import WINDOWS, random_rulebook, random_sites
+
+from spconv_cy.errors import GridError, ShapeError
+from spconv_cy.sites import build
+from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.sites.window import Window
+
+
+def axes(value, d):
+    """Spread an int over d axes."""
+    return (value,) * d if isinstance(value, int) else value
+
+
+def found_pairs(grid, child, rulebook):
+    """Spell a rulebook's pairs out with the sites in place of their rows."""
+    listed = [
+        (k, tuple(grid.sites[i].tolist()), tuple(child.sites[j].tolist()))
+        for k, i, j in pairs_of(rulebook.in_rows, rulebook.out_rows, rulebook.offset_ptr)
+    ]
+    assert len(listed) == len(set(listed)), "a pair came twice"
+    return set(listed)
+
+
+@pytest.mark.parametrize("sized", [True, False])
+@pytest.mark.parametrize("d, size, stride, dilation, origin", WINDOWS)
+def test_a_window_has_the_pairs_that_set_arithmetic_finds(d, size, stride, dilation, origin, sized, rng):
+    size, stride, dilation, origin = (axes(v, d) for v in (size, stride, dilation, origin))
+    low, high = (0, 9) if sized else (-5, 5)
+    for n in (0, 1, 12 if d == 1 else 40):
+        sites = random_sites(rng, n, d, low, high, samples=2) if n else np.zeros((0, 1 + d), int)
+        window = Window(d, size, stride, dilation, origin, size_rule="floor")
+        grid = Grid.from_sites(sites, size=9 if sized else None, samples=2)
+        child, rulebook = grid.rules(window)
+        out_size = window.out_size((9,) * d) if sized else None
+        outs, pairs = window_pairs(sites, size, stride, dilation, origin, size_out=out_size)
+        assert [tuple(site) for site in child.sites.tolist()] == outs
+        assert found_pairs(grid, child, rulebook) == pairs
+        assert (child.size, child.samples) == (out_size, 2)
+        check_form(rulebook)
+
+
+@pytest.mark.parametrize("d, size, dilation", [(1, 3, 1), (2, 3, 1), (2, 2, 1), (2, (3, 4), (2, 1)), (3, 3, 1), (4, 2, 2)])
+def test_a_submanifold_window_keeps_the_sites(d, size, dilation, rng):
+    size, dilation = axes(size, d), axes(dilation, d)
+    sites = random_sites(rng, 12 if d == 1 else 60, d, -3, 5, samples=2)
+    grid = Grid.from_sites(sites)
+    child, rulebook = grid.rules(Window(d, size, dilation=dilation, kind="submanifold"))
+    origin = tuple(g * (f // 2) for g, f in zip(dilation, size, strict=True))
+    _, pairs = window_pairs(sites, size, (1,) * d, dilation, origin, keeps_sites=True)
+    assert child is grid and found_pairs(grid, grid, rulebook) == pairs
+    check_form(rulebook)
+
+
+def check_form(rulebook):
+    """Check what every rulebook promises: dtypes, ascending outputs, tiles, fan-in, the transposed one."""
+    assert (rulebook.in_rows.dtype, rulebook.out_rows.dtype) == (np.int32, np.int32)
+    assert rulebook.offset_ptr.dtype == np.int64 and rulebook.fan_in.dtype == np.int32
+    for book in (rulebook, rulebook.T):
+        listed = pairs_of(book.in_rows, book.out_rows, book.offset_ptr)
+        assert [(k, j) for k, _, j in listed] == sorted({(k, j) for k, _, j in listed})
+        tiles = book.tile_ptr
+        assert tiles.dtype == np.int64 and tiles.shape == (len(book.offset_ptr) - 1, -(-book.n_out // 128) + 1)
+        for k, tile in itertools.product(range(tiles.shape[0]), range(tiles.shape[1] - 1)):
+            rows = book.out_rows[tiles[k, tile] : tiles[k, tile + 1]]
+            assert ((rows >= 128 * tile) & (rows < 128 * tile + 128)).all()
+        assert (tiles[:, 0] == book.offset_ptr[:-1]).all() and (tiles[:, -1] == book.offset_ptr[1:]).all()
+    forward = pairs_of(rulebook.in_rows, rulebook.out_rows, rulebook.offset_ptr)
+    swapped = pairs_of(rulebook.T.in_rows, rulebook.T.out_rows, rulebook.T.offset_ptr)
+    assert {(k, j, i) for k, i, j in swapped} == set(forward) and len(swapped) == len(forward)
+    assert (rulebook.T.n_in, rulebook.T.n_out) == (rulebook.n_out, rulebook.n_in)
+    assert rulebook.T.T == rulebook and rulebook.T is rulebook.T
+    fan_in = np.zeros(rulebook.n_out, int)
+    for _, _, j in forward:
+        fan_in[j] += 1
+    assert rulebook.fan_in.tolist() == fan_in.tolist()
+
+
+def test_random_rulebooks_keep_the_form(rng):
+    for n_in, n_out, k in [(0, 0, 1), (5, 0, 2), (0, 5, 2), (300, 257, 5), (128, 128, 3), (129, 129, 1)]:
+        check_form(random_rulebook(rng, n_in, n_out, k))
+    check_form(Rulebook.identity(0))
+    check_form(Rulebook.identity(130))
+
+
+def test_identity_pairs_every_row_with_itself():
+    assert pairs_of(*(getattr(Rulebook.identity(3), n) for n in ("in_rows", "out_rows", "offset_ptr"))) == [
+        (0, 0, 0),
+        (0, 1, 1),
+        (0, 2, 2),
+    ]
+
+
+def active_rows(sites, field, convolution, pooling):
+    """Count the active rows of DeepCNet(5)'s layers: C3, then pooling and C2 by turns."""
+    grid = Grid.from_sites(np.insert(sites, 0, 0, axis=1), size=field)
+    counts = [grid.n]
+    for size, stride in [(3, 1), pooling] + [(convolution, 1), pooling] * 4 + [(convolution, 1)]:
+        grid, _ = grid.rules(Window(2, size, stride))
+        counts.append(grid.n)
+    return counts
+
+
+SQUARE = np.array(list(itertools.product(range(32, 64), repeat=2)))
+
+
+@pytest.mark.parametrize(
+    "sites, field, pooling, counts",
+    [
+        (circle(36, 96), 96, (2, 2), [142, 426, 140, 210, 72, 108, 40, 60, 21, 16, 4, 1]),
+        (circle(36, 126), 127, (3, 2), [142, 426, 175, 245, 101, 137, 54, 71, 32, 25, 4, 1]),
+        (circle(36, 127), 127, (3, 2), [144, 432, 180, 252, 100, 136, 52, 69, 32, 25, 4, 1]),
+        (SQUARE, 96, (2, 2), [1024, 1156, 289, 324, 81, 100, 25, 36, 9, 16, 4, 1]),
+    ],
+    ids=["circle", "circle under MP3/2", "circle off the corner", "square"],
+)
+def test_active_rows_of_the_worked_examples_are_as_published(sites, field, pooling, counts):
+    assert active_rows(sites, field, 2, pooling) == counts
+
+
+@pytest.mark.parametrize("diameter, sites", [(8, 30), (16, 62), (32, 126), (36, 142), (64, 254), (256, 1022), (10, 34)])
+def test_a_circle_has_its_published_number_of_sites(diameter, sites):
+    assert len(circle(diameter, 384)) == sites
+
+
+@pytest.mark.parametrize(
+    "window",
+    [Window(3, 3, kind="submanifold"), Window(3, 2, stride=2), Window(3, 3, stride=1, origin=1, dilation=2)],
+    ids=["submanifold", "strided", "dilated"],
+)
+def test_invariants_hold_at_real_size(window, rng):
+    n = 100_000 if window.stride != (1, 1, 1) or window.keeps_sites else 20_000
+    walk = np.cumsum(rng.integers(-1, 2, (n, 3)), axis=0)
+    sites = np.unique(np.column_stack([np.arange(n) * 3 // n, walk]), axis=0)
+    grid = Grid.from_sites(sites)
+    child, rulebook = grid.rules(window)
+    k = np.repeat(np.arange(window.volume), np.diff(rulebook.offset_ptr))
+    ins, outs = grid.sites[rulebook.in_rows].astype(int), child.sites[rulebook.out_rows].astype(int)
+    assert (ins[:, 0] == outs[:, 0]).all()
+    assert (ins[:, 1:] == np.array(window.stride) * outs[:, 1:] + window.offsets[k]).all()
+    step = np.diff(rulebook.out_rows.astype(np.int64) + k * rulebook.n_out)
+    assert (step > 0).all(), "out_rows ascend inside an offset, none twice"
+    assert (rulebook.fan_in >= 1).all() and len(np.unique(rulebook.in_rows)) == grid.n
+    assert rulebook.T.T == rulebook
+    # None is missing: the pairs of the compiled builder are those of the numpy one.
+    assert Rulebook(*build.pairs(grid.sites, child.sites, window), grid.n, child.n) == rulebook
+    assert child is grid or np.array_equal(build.reached(grid.sites, window, None), child.sites)
+
+
+@pytest.mark.parametrize("d, size, stride, dilation, origin", WINDOWS)
+def test_the_rules_equal_those_of_the_numpy_builder(d, size, stride, dilation, origin, rng):
+    low, high = -(2**31), 2**31
+    spread = random_sites(rng, 15, d, low, high, samples=3)
+    spread = np.concatenate([spread, np.clip(spread.astype(np.int64) + 1, low, high - 1)]) // 4 * 2
+    spread[:, 0] %= 3
+    for sites in (random_sites(rng, 18, d, -9, 9, samples=3), np.unique(spread, axis=0)):
+        window = Window(d, size, stride, dilation, origin)
+        grid = Grid.from_sites(sites)
+        child, rulebook = grid.rules(window)
+        assert np.array_equal(build.reached(grid.sites, window, None), child.sites)
+        assert Rulebook(*build.pairs(grid.sites, child.sites, window), grid.n, child.n) == rulebook
+
+
+def test_shifting_the_sites_shifts_the_outputs_and_keeps_the_pairs(rng):
+    sites = random_sites(rng, 60, 3, -6, 6)
+    window = Window(3, 3, stride=2)
+    child, rulebook = Grid.from_sites(sites).rules(window)
+    moved_child, moved = Grid.from_sites(sites + [0, 8, -4, 6]).rules(window)
+    assert moved == rulebook and (moved_child.sites == child.sites + [0, 4, -2, 3]).all()
+
+
+def test_samples_do_not_meet(rng):
+    samples = [random_sites(rng, n, 2, -5, 5) for n in (20, 1, 35)]
+    together = np.concatenate([s + [b, 0, 0] for s, b in zip(samples, (0, 1, 3), strict=True)])
+    child, _ = Grid.from_sites(together, samples=5).rules(Window(2, 3))
+    for alone, b in zip(samples, (0, 1, 3), strict=True):
+        rows = child.sites[child.batch_starts[b] : child.batch_starts[b + 1]]
+        assert np.array_equal(rows[:, 1:], Grid.from_sites(alone).rules(Window(2, 3))[0].sites[:, 1:])
+    assert child.batch_starts[2] == child.batch_starts[3] and child.batch_starts[4] == child.batch_starts[5]
+
+
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        ({"in_rows": [0, 3]}, "in_rows.*3.*0 to 2"),
+        ({"in_rows": [-1, 0]}, "in_rows"),
+        ({"out_rows": [0, 2]}, "out_rows.*0 to 1"),
+        ({"out_rows": [1, 0]}, "ascend"),
+        ({"out_rows": [1, 1]}, "ascend"),
+        ({"in_rows": [1, 1]}, "in_rows"),
+        ({"offset_ptr": [0, 1]}, "offset_ptr"),
+        ({"offset_ptr": [0, 3, 2]}, "offset_ptr"),
+        ({"offset_ptr": [1, 2]}, "offset_ptr"),
+        ({"in_rows": [0]}, "in_rows"),
+    ],
+)
+def test_a_rulebook_that_would_make_the_unchecked_loops_stray_is_refused(changed, said):
+    sound = {"in_rows": [0, 2], "out_rows": [0, 1], "offset_ptr": [0, 2], "n_in": 3, "n_out": 2}
+    Rulebook(**sound)
+    with pytest.raises(ShapeError, match=said):
+        Rulebook(**sound | changed)
+
+
+def test_outputs_past_the_integers_are_an_error_in_plain_words():
+    grid = Grid.from_sites(np.array([[0, 2**31 - 1]]))
+    with pytest.raises(GridError, match="int32"):
+        grid.rules(Window(1, 2, origin=1))
