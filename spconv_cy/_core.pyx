@@ -51,6 +51,14 @@ _select_asked_isa()
 # ---- arithmetic ------------------------------------------------------------------------------------------------------
 
 
+cdef _aligned(Py_ssize_t n, Py_ssize_t c):
+    # numpy begins an array 16 bytes past a cache line, so that each vector of a row would lie on two.
+    room = np.empty(n * c + 16, np.float32)
+    cdef float[::1] view = room
+    cdef Py_ssize_t skip = (-<uintptr_t>&view[0] % 64) // sizeof(float)
+    return room[skip:skip + n * c].reshape(n, c)
+
+
 cdef inline const float* _start(const float[:, ::1] a):
     return &a[0, 0] if a.shape[0] and a.shape[1] else NULL
 
@@ -81,20 +89,19 @@ def conv(const float[:, ::1] x, const float[:, :, :, :] w, rulebook, *, const fl
             f"or (offsets, groups, c/groups, o/groups)")
     if bias is not None and (bias.shape[0] != 1 or bias.shape[1] != o):
         raise ShapeError(f"conv: bias {(bias.shape[0], bias.shape[1])} came; {(1, o)} fits")
-    out = np.empty((rules.n_out, o), np.float32)
+    out = _aligned(rules.n_out, o)
     cdef float[:, ::1] y = out
     if out.size == 0:
         return out
     cdef const _isa.KernelTable* table = _isa.kernels()
     cdef _conv.Shape shape = _conv.Shape(g, w.shape[2], w.shape[3])
-    cdef float[::1] room = np.empty(_conv.packed_floats(table, shape, k), np.float32)
+    cdef float[:, ::1] packed = _aligned(1, _conv.packed_floats(table, shape, k))
     cdef _conv.Weights weights
     weights.start = NULL
     if k and w.shape[2]:
         weights.start = &w[0, 0, 0, 0]
     for i in range(4):
         weights.stride[i] = w.strides[i] // <Py_ssize_t>sizeof(float)
-    cdef float* packed = &room[(-<uintptr_t>&room[0] % 64) // sizeof(float)]
     cdef const float* px = _start(x)
     cdef const float* pb = NULL
     if bias is not None:
@@ -102,7 +109,7 @@ def conv(const float[:, ::1] x, const float[:, :, :, :] w, rulebook, *, const fl
     cdef bint activate = slope is not None
     cdef float slope_value = slope if activate else 1.0
     with nogil:
-        _conv.conv(table, px, &weights, packed, pb, &y[0, 0], &rules, shape, activate, slope_value, n_threads)
+        _conv.conv(table, px, &weights, &packed[0, 0], pb, &y[0, 0], &rules, shape, activate, slope_value, n_threads)
     return out
 
 

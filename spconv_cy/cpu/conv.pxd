@@ -7,7 +7,6 @@ from spconv_cy.cpu.isa cimport KernelTable
 
 cdef enum:
     TILE_ROWS = 128
-    PADDING = 16                # floats that a packed weight may be moved by, to begin on a cache line
 
 
 # Owned by the caller of the parts: the arrays of a Rulebook.

@@ -51,7 +51,7 @@ cdef inline int64_t ceiling(int64_t a, int64_t b) noexcept nogil:
 
 
 cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offsets) noexcept nogil:
-    return n_offsets * shape.groups * shape.c * ceiling(shape.o, table.lanes) * table.lanes + PADDING
+    return n_offsets * shape.groups * shape.c * ceiling(shape.o, table.lanes) * table.lanes
 
 
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* packed, const float* bias, float* y,

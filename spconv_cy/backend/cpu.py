@@ -1,0 +1,74 @@
+"""The verbs on the CPU: float32 over the compiled core, with the threads that config allows."""
+
+import numpy as np
+
+from spconv_cy import _core
+from spconv_cy.backend.ops import Ops, check_conv
+from spconv_cy.config import threads
+from spconv_cy.errors import ShapeError
+
+
+class CpuOps(Ops):
+    """Compiled, multithreaded, float32: other floats, integers and booleans are converted at the door.
+
+    Arrays may have any strides; what is not C-contiguous is copied. Results have the same bits for any number of
+    threads.
+    """
+
+    name = "cpu"
+    float_dtypes = (np.float32,)
+
+    def conv(self, x, w, rulebook, *, bias=None, slope=None):
+        """See Ops.conv."""
+        x, w = self._rows("conv", x), self._floats(w)
+        bias = None if bias is None else self._rows("conv", bias)
+        check_conv("conv", x, w, rulebook, bias)
+        return _core.conv(x, w if w.ndim == 4 else w[:, None], rulebook, bias=bias, slope=slope, n_threads=threads())
+
+    def conv_dw(self, x, dy, rulebook, groups=1):
+        """See Ops.conv_dw."""
+        return _core.conv_dw(self._rows("conv_dw", x), self._rows("conv_dw", dy), rulebook, groups,
+                             n_threads=threads())
+
+    def max_pool(self, x, rulebook, ground=None):
+        """See Ops.max_pool."""
+        ground = None if ground is None else self._rows("max_pool", ground)
+        return _core.max_pool(self._rows("max_pool", x), rulebook, ground, n_threads=threads())
+
+    def max_pool_dx(self, dy, winner, n):
+        """See Ops.max_pool_dx."""
+        return _core.max_pool_dx(self._rows("max_pool_dx", dy), np.ascontiguousarray(winner, np.int32), n,
+                                 n_threads=threads())
+
+    def sum_pool(self, x, rulebook):
+        """See Ops.sum_pool."""
+        return _core.sum_pool(self._rows("sum_pool", x), rulebook, n_threads=threads())
+
+    def scatter_add(self, x, rows, m):
+        """See Ops.scatter_add."""
+        rows = np.asarray(rows)
+        if rows.dtype != np.int32 and rows.size and not 0 <= rows.min() <= rows.max() < m:
+            raise ShapeError(f"scatter_add: rows {rows.min()} to {rows.max()} came; rows 0 to {m - 1} fit")
+        return _core.scatter_add(self._rows("scatter_add", x), np.ascontiguousarray(rows, np.int32), m,
+                                 n_threads=threads())
+
+    def segment_sum(self, x, starts):
+        """See Ops.segment_sum."""
+        return _core.segment_sum(self._rows("segment_sum", x), np.ascontiguousarray(starts, np.int64),
+                                 n_threads=threads())
+
+    def segment_max(self, x, starts):
+        """See Ops.segment_max."""
+        return _core.segment_max(self._rows("segment_max", x), np.ascontiguousarray(starts, np.int64),
+                                 n_threads=threads())
+
+    def _rows(self, who, array):
+        array = self.asarray(array)
+        if array.ndim != 2:
+            raise ShapeError(f"{who}: an array {array.shape} came; rows by channels, (n, c), fit")
+        return array
+
+    def _floats(self, w):
+        # Weights keep their strides (dx comes with swapped axes): the core packs them anyway.
+        w = np.asarray(w)
+        return w if w.dtype == np.float32 else self.asarray(w)
