@@ -8,8 +8,8 @@ import numpy as np
 def digits():
     """Return the digits as (characters, labels): one stroke of 8 points each, x right, y down, from 0 to 100.
 
-    44 writers wrote them on a tablet; the set's authors resampled each to 8 points at even spacing, with the box stretched
-    to 0..100 along both axes by its longer side, and joined the strokes of a digit into one.
+    44 writers wrote them on a tablet; the set's authors joined the strokes of a digit into one, resampled it to 8 points at
+    even spacing and stretched it to 0..100 along both axes, so that its aspect is lost.
 
     Returns:
         characters, a list of 10,992 lists of one (8, 2) float64 array, and labels (10992,) int64 from 0 to 9.
@@ -55,4 +55,4 @@ def _stratified(labels, n, rng):
     # Walking through the classes, each in random order, at even steps takes n / len(labels) of every class to within one.
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
-    return order[(np.arange(n) * len(labels) + rng.integers(len(labels))) // max(n, 1) % len(labels)]
+    return order[(np.arange(n) * len(labels) + rng.integers(len(labels))) // max(n, 1)]
