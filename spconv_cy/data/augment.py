@@ -1,0 +1,95 @@
+"""Random distortions of characters: a matrix and a shift for each, drawn anew each epoch."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Stretch each axis, then turn or shear, then shift; optionally shift each stroke by itself first.
+
+    Row vectors: p becomes p @ A + t, where A is diag(1 + a, 1 + b) times one of three, each with probability 1/3: a turn
+    by u radians, y += u x, or x += u y. a and b are uniform on ±stretch, u on ±turn, t on ±shift along each axis, in
+    units of the character's scale. Every draw depends on (seed, epoch, item) alone.
+
+    Args:
+        stretch: 0 <= stretch < 1.
+        turn: >= 0, in radians (of the shear: its slope).
+        shift: >= 0, in scales.
+        jitter: >= 0, the shift of each stroke by itself, in scales (Graham 2013: 1/64).
+
+    Source: the distributions of Graham's 2015 pen digits and CASIA runs; with jitter, of his runs of 2013.
+    """
+
+    stretch: float = 0.3
+    turn: float = 0.3
+    shift: float = 0.1875
+    jitter: float = 0.0
+
+    def __post_init__(self):
+        for name, value in asdict(self).items():
+            if not 0 <= value < (1 if name == "stretch" else np.inf):
+                fits = "0 up to but not 1" if name == "stretch" else "a number from 0 up"
+                raise ValueError(f"Affine: {name} {value!r} came; {fits} fits")
+
+    def draw(self, n, seed, epoch):
+        """Return matrices (n, 2, 2) and shifts (n, 2) for the items 0 to n - 1 of one epoch.
+
+        Item i's draw is the same for every n > i.
+
+        >>> matrices, shifts = Affine().draw(100, seed=0, epoch=3)
+        >>> bool(np.all(abs(shifts) <= 0.1875))
+        True
+        """
+        uniform = stream(seed, epoch, "affine").uniform(-1, 1, (n, 6))
+        stretch = 1 + self.stretch * uniform[:, :2]
+        angle, choice = self.turn * uniform[:, 2], np.floor(1.5 * (uniform[:, 3] + 1))
+        turned = choice == 0
+        matrices = np.empty((n, 2, 2))
+        matrices[:, 0, 0] = matrices[:, 1, 1] = np.where(turned, np.cos(angle), 1)
+        matrices[:, 0, 1] = np.where(turned, np.sin(angle), angle * (choice == 1))
+        matrices[:, 1, 0] = np.where(turned, -np.sin(angle), angle * (choice == 2))
+        return stretch[:, :, None] * matrices, self.shift * uniform[:, 4:]
+
+    def draw_strokes(self, n_strokes, seed, epoch):
+        """Return the jitter (n_strokes, 2) of every stroke of all items in order, or None where jitter is 0."""
+        if not self.jitter:
+            return None
+        return self.jitter * stream(seed, epoch, "jitter").uniform(-1, 1, (n_strokes, 2))
+
+    def describe(self):
+        """Return {"class", "arguments"} of JSON values: Affine(**arguments) is this distribution again."""
+        return {"class": "Affine", "arguments": asdict(self)}
+
+
+NAMED = {
+    "none": Affine(stretch=0, turn=0, shift=0),
+    "translation": Affine(stretch=0, turn=0),
+    "mild": Affine(stretch=0.15, turn=0.15, shift=0.1),
+    "affine": Affine(),
+}
+
+
+def from_name(name):
+    """Return the distribution called "none", "translation", "mild" or "affine"; an Affine comes back as it is.
+
+    "affine" is Graham's of 2015, "translation" its shift alone; "mild" is about half of it, for digits, which differ by
+    slant and length.
+
+    >>> from_name("translation").shift
+    0.1875
+    """
+    if isinstance(name, Affine):
+        return name
+    if not isinstance(name, str) or name not in NAMED:
+        raise ValueError(f"augment: {name!r} came; one of {', '.join(NAMED)}, or an Affine, fits")
+    return NAMED[name]
+
+
+PURPOSES = ("order", "affine", "jitter")
+
+
+def stream(seed, epoch, purpose):
+    """Return the Generator of one purpose ("order", "affine", "jitter") of one epoch."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, epoch, PURPOSES.index(purpose)))))

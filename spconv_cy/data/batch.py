@@ -1,0 +1,124 @@
+"""Batches of (x, labels), shuffled by (seed, epoch) and prepared ahead of the training step on a thread of their own."""
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from spconv_cy.data.augment import from_name, stream
+from spconv_cy.data.strokes import Characters
+from spconv_cy.errors import ShapeError
+from spconv_cy.tensor import SparseTensor, collate
+
+
+class Batches:
+    """n samples with labels, handed out in batches: what training asks of its samples.
+
+    A subclass says in `prepare(epoch, seed, training)` how an epoch makes batches: it returns a function of the item
+    numbers (b,) that gives x. `len(...)` is the number of samples, `n_batches` that of batches.
+    """
+
+    def __init__(self, n, labels, *, batch=100):
+        if not isinstance(batch, (int, np.integer)) or batch < 1:
+            raise ValueError(f"{type(self).__name__}: batch {batch!r} came; a whole number from 1 up fits")
+        self.n, self.batch = n, int(batch)
+        self.labels = None if labels is None else np.asarray(labels)
+        if labels is not None and (not self.labels.ndim or len(self.labels) != n):
+            raise ShapeError(f"{type(self).__name__}: labels {self.labels.shape} came for {n} samples; ({n},) fits")
+
+    def __len__(self):
+        return self.n
+
+    @property
+    def n_batches(self):
+        """The number of batches of an epoch; the last may be smaller."""
+        return -(-self.n // self.batch)
+
+    def prepare(self, epoch, seed, training):
+        """Return the function of item numbers (b,) that gives x."""
+        raise NotImplementedError(f"{type(self).__name__} needs prepare(epoch, seed, training)")
+
+    def epoch(self, epoch, seed=0, *, training):
+        """Yield (x, labels) of every batch; labels is None where none were given.
+
+        In training the order and every random draw depend on (seed, epoch, item) alone; otherwise samples come in order
+        and as they are. One background thread works two batches ahead. It ends with the iteration, also when that is
+        left early; its error is raised here.
+        """
+        order = stream(seed, epoch, "order").permutation(self.n) if training else np.arange(self.n)
+        make = self.prepare(epoch, seed, training)
+        yield from ahead(lambda items: (make(items), None if self.labels is None else self.labels[items]),
+                         [order[first:first + self.batch] for first in range(0, self.n, self.batch)])
+
+
+def ahead(make, jobs, depth=2):
+    """Yield make(job) for every job in order, computed on one background thread up to `depth` jobs ahead.
+
+    >>> list(ahead(lambda a: a * a, [1, 2, 3]))
+    [1, 4, 9]
+    """
+    jobs, waiting = iter(jobs), deque()
+    worker = ThreadPoolExecutor(1, "spconv_cy-batches")
+    try:
+        for job in jobs:
+            waiting.append(worker.submit(make, job))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        worker.shutdown(wait=True)
+
+
+class StrokeBatches(Batches):
+    """Characters drawn by a StrokeEncoder, each epoch with new distortions: x is a SparseTensor.
+
+    Args:
+        characters: Characters, or a list of lists of (n, 2) arrays; packed and checked once, here.
+        labels: (n,) class numbers, or None.
+        encoder: StrokeEncoder.
+        batch: samples in a batch.
+        augment: an Affine or its name ("none", "translation", "mild", "affine"); used in training only.
+    """
+
+    def __init__(self, characters, labels, encoder, *, batch=100, augment="none"):
+        self.characters = Characters.pack(characters)
+        super().__init__(len(self.characters), labels, batch=batch)
+        self.encoder, self.augment = encoder, from_name(augment)
+
+    def prepare(self, epoch, seed, training):
+        """Draw the epoch's distortions; return the function of item numbers (b,) that gives a SparseTensor."""
+        matrices = shifts = stroke_shifts = None
+        if training:
+            matrices, shifts = self.augment.draw(self.n, seed, epoch)
+            stroke_shifts = self.augment.draw_strokes(len(self.characters.stroke_starts) - 1, seed, epoch)
+
+        def make(items):
+            # One thread: the processors belong to the training step beside us.
+            sites, features = self.encoder.sites(
+                self.characters, items, stroke_shifts=stroke_shifts, n_threads=1,
+                matrices=None if matrices is None else matrices[items], shifts=None if shifts is None else shifts[items])
+            size = (self.encoder.size,) * 2
+            return SparseTensor.from_sites(sites, features, size=size, samples=len(items))
+
+        return make
+
+
+class TensorBatches(Batches):
+    """A list of SparseTensors of one sample each, collated into batches.
+
+    Args:
+        x: list of SparseTensors of equal size and channels.
+        labels: (n,) class numbers or targets, or None.
+        batch: samples in a batch.
+    """
+
+    def __init__(self, x, labels, *, batch=100):
+        self.x = list(x)
+        super().__init__(len(self.x), labels, batch=batch)
+
+    def prepare(self, epoch, seed, training):
+        """Return the function of item numbers (b,) that gives the collated SparseTensor."""
+        return lambda items: collate([self.x[i] for i in items])

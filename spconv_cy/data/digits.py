@@ -1,0 +1,58 @@
+"""The 10,992 handwritten digits that come with the package: UCI's Pen-Based Recognition of Handwritten Digits."""
+
+from pathlib import Path
+
+import numpy as np
+
+
+def digits():
+    """Return the digits as (characters, labels): one stroke of 8 points each, x right, y down, from 0 to 100.
+
+    44 writers wrote them on a tablet; the set's authors joined the strokes of a digit into one, resampled it to 8 points at
+    even spacing and stretched it to 0..100 along both axes, so that its aspect is lost.
+
+    Returns:
+        characters, a list of 10,992 lists of one (8, 2) float64 array, and labels (10992,) int64 from 0 to 9.
+
+    Source: E. Alpaydin, F. Alimoglu, Pen-Based Recognition of Handwritten Digits, UCI Machine Learning Repository, 1996,
+    doi:10.24432/C5MG6K; CC BY 4.0. DIGITS_LICENCE.txt beside this file says how the array was made.
+
+    >>> characters, labels = digits()
+    >>> len(characters), labels[:5].tolist(), characters[0][0].shape
+    (10992, [8, 2, 1, 4, 1], (8, 2))
+    """
+    with np.load(Path(__file__).with_name("digits.npz")) as file:
+        points, labels = file["points"].astype(np.float64), file["labels"].astype(np.int64)
+    return [[stroke] for stroke in points], labels
+
+
+def digits_split(seed=0, test=3498):
+    """Return ((characters, labels) to train on, (characters, labels) to test on), split at random within each class.
+
+    The rows do not tell the writers, so UCI's split by writers (7494 digits of 30 writers to train, 3498 of 14 others to
+    test) is lost: this split has its sizes, but the same writers on both sides, and is easier.
+
+    Args:
+        seed: int >= 0.
+        test: how many digits to test on, 0 to 10,992.
+
+    Raises:
+        ValueError: test is out of range.
+
+    >>> train, test = digits_split()
+    >>> len(train[0]), len(test[0])
+    (7494, 3498)
+    """
+    characters, labels = digits()
+    if not isinstance(test, (int, np.integer)) or not 0 <= test <= len(labels):
+        raise ValueError(f"digits_split: test {test!r} came; a whole number from 0 to {len(labels)} fits")
+    tested = np.sort(_stratified(labels, test, np.random.default_rng(seed)))
+    trained = np.setdiff1d(np.arange(len(labels)), tested)
+    return tuple(([characters[i] for i in items], labels[items]) for items in (trained, tested))
+
+
+def _stratified(labels, n, rng):
+    # Walking through the classes, each in random order, at even steps takes n / len(labels) of every class to within one.
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    return order[(np.arange(n) * len(labels) + rng.integers(len(labels))) // max(n, 1)]

@@ -1,0 +1,206 @@
+"""Handwriting to sites: characters packed once and checked, and the encoder that draws them on the grid."""
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from spconv_cy._strokes import rasterise
+from spconv_cy.config import threads
+from spconv_cy.errors import ShapeError
+
+PLANES = {"pen": 1, "undirected": 4, "octogram": 8}
+
+
+@dataclass(frozen=True, eq=False)
+class Characters:
+    """Characters as three arrays; `Characters.pack` makes and checks them, and `characters[i]` gives the strokes of one.
+
+    Stroke j is points[stroke_starts[j]:stroke_starts[j + 1]], character i the strokes character_starts[i] up to
+    character_starts[i + 1]. Points are (p, 2) float64, x right and y down; the starts are int64.
+    """
+
+    points: np.ndarray
+    stroke_starts: np.ndarray
+    character_starts: np.ndarray
+
+    @classmethod
+    def pack(cls, characters):
+        """Pack a list of characters, each a list of (n, 2) arrays of pen positions, x right and y down.
+
+        A character without strokes is allowed: it becomes a sample without active sites. A stroke of one point is a dot.
+
+        Args:
+            characters: a list of lists of arrays of integers or floats, or Characters, which come back as they are.
+
+        Raises:
+            ShapeError: a stroke is not an (n, 2) array of numbers with n >= 1.
+            ValueError: a stroke holds NaN or infinity.
+
+        >>> len(Characters.pack([[[(0, 0), (3, 4)]], []]))
+        2
+        """
+        if isinstance(characters, Characters):
+            return characters
+        if not hasattr(characters, "__iter__"):
+            raise ShapeError(f"characters: {type(characters).__name__} came; a list of characters fits, each a list of "
+                             "(n, 2) arrays, one a stroke")
+        strokes, counts = [], []
+        for c, character in enumerate(characters):
+            found = _checked_strokes(character, c)
+            strokes += found
+            counts.append(len(found))
+        packed = cls(np.concatenate(strokes) if strokes else np.empty((0, 2)),
+                     _starts_of([len(stroke) for stroke in strokes]), _starts_of(counts))
+        packed._check_finite()
+        for array in (packed.points, packed.stroke_starts, packed.character_starts):
+            array.flags.writeable = False
+        return packed
+
+    def __len__(self):
+        return len(self.character_starts) - 1
+
+    def __getitem__(self, i):
+        i = range(len(self))[i]
+        strokes = range(self.character_starts[i], self.character_starts[i + 1])
+        return [self.points[self.stroke_starts[j]:self.stroke_starts[j + 1]] for j in strokes]
+
+    def _check_finite(self):
+        bad = np.flatnonzero(~np.isfinite(self.points).all(axis=1))
+        if len(bad):
+            stroke = np.searchsorted(self.stroke_starts, bad[0], "right") - 1
+            c = np.searchsorted(self.character_starts, stroke, "right") - 1
+            raise ValueError(
+                f"character {c}, stroke {stroke - self.character_starts[c]}: point {bad[0] - self.stroke_starts[stroke]} "
+                f"is {tuple(self.points[bad[0]].tolist())}; finite numbers fit: drop or mend the {len(bad)} such points")
+
+
+def _checked_strokes(character, c):
+    if isinstance(character, np.ndarray) and character.ndim == 2:
+        raise ShapeError(f"character {c}: one array of shape {character.shape} came; a list of (n, 2) arrays, one a "
+                         "stroke, fits: put a single stroke into a list")
+    if not hasattr(character, "__iter__"):
+        raise ShapeError(f"character {c}: {type(character).__name__} came; a list of (n, 2) arrays, one a stroke, fits")
+    return [_checked_stroke(stroke, c, s) for s, stroke in enumerate(character)]
+
+
+def _checked_stroke(stroke, c, s):
+    try:
+        points = np.asarray(stroke)
+    except ValueError:
+        raise ShapeError(f"character {c}, stroke {s}: points of unequal length came; an (n, 2) array fits") from None
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        raise ShapeError(f"character {c}, stroke {s}: shape {points.shape} came; (n, 2) with n >= 1 fits, one row a pen "
+                         "position x, y" + ("; drop strokes without points" if not points.size else ""))
+    if points.dtype.kind not in "iuf":
+        raise ShapeError(f"character {c}, stroke {s}: dtype {points.dtype} came; integers or floats fit")
+    return points.astype(np.float64, copy=False)
+
+
+def _starts_of(counts):
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class StrokeEncoder:
+    """Draws characters as active sites with features: normalise, move, resample at even spacing, collect by site.
+
+    The box of a character, its aspect kept, is brought to `scale` sites in the middle of the field. Axis 1 of the sites is
+    x, axis 2 is y: the site of a point p is floor(p + size / 2). Each of the resampled steps gives weight 1:
+
+    - "pen": 1 plane, the number of resampled points in the site;
+    - "octogram": 8 planes, the directions k * 45 degrees from x towards y (2 is down); a step, at the site of its
+      midpoint, is shared linearly between the two directions nearest to it;
+    - "undirected": 4 planes, the same with opposite directions taken together.
+
+    A dot (a stroke shorter than half the spacing) shares the weight 1 equally among the planes of its first point's site.
+
+    Args:
+        encoding: "pen", "octogram" or "undirected".
+        size: int, sites along each side of the field, 1 to 32768.
+        scale: float, sites along the longer side of a character, less than size; None: the points are in sites, measured
+            from the middle of the field, and stay where they are.
+        spacing: float, sites between resampled points.
+        factors: one number for each plane that multiplies it (`fit` finds them); None: 1.
+
+    Source: Graham 2013, arXiv:1308.0371; Graham 2014, arXiv:1409.6070.
+
+    >>> sites, features = StrokeEncoder("pen", size=3, scale=2, spacing=0.5).sites([[[(0, 0), (9, 0)]]])
+    >>> sites.tolist(), features.ravel().tolist()
+    ([[0, 0, 1], [0, 1, 1], [0, 2, 1]], [1.0, 2.0, 2.0])
+    """
+
+    encoding: str = "octogram"
+    size: int = 48
+    scale: float | None = 16
+    spacing: float = 0.1
+    factors: tuple | None = None
+
+    def __post_init__(self):
+        if self.encoding not in PLANES:
+            raise ValueError(f"StrokeEncoder: encoding {self.encoding!r} came; one of {', '.join(PLANES)} fits")
+        if self.size != int(self.size) or not 1 <= self.size <= 2**15:
+            raise ValueError(f"StrokeEncoder: size {self.size!r} came; a whole number from 1 to 32768 fits")
+        if self.scale is not None and not 0 < self.scale < self.size:
+            raise ValueError(f"StrokeEncoder: scale {self.scale!r} came; a number above 0 and below the size {self.size}, "
+                             "or None, fits")
+        if not 0 < self.spacing < np.inf:
+            raise ValueError(f"StrokeEncoder: spacing {self.spacing!r} came; a number above 0 fits")
+        if self.factors is not None:
+            if np.shape(self.factors) != (self.planes,) or not np.all(np.isfinite(self.factors)):
+                raise ShapeError(f"StrokeEncoder: factors {self.factors!r} came; {self.planes} finite numbers fit")
+            object.__setattr__(self, "factors", tuple(float(factor) for factor in self.factors))
+
+    @property
+    def planes(self):
+        """The number of features of a site."""
+        return PLANES[self.encoding]
+
+    def fit(self, characters, most=10_000):
+        """Return this encoder with factors that bring the largest value of each plane to 1.
+
+        The largest value is taken over the first `most` characters, not augmented; an empty plane gets the factor 0.
+        """
+        packed = Characters.pack(characters)
+        largest = np.zeros(self.planes)
+        for first in range(0, min(len(packed), most), 1000):
+            items = np.arange(first, min(first + 1000, len(packed), most))
+            features = replace(self, factors=None).sites(packed, items)[1]
+            largest = np.maximum(largest, features.max(axis=0, initial=0))
+        factors = np.divide(1, largest, out=np.zeros(self.planes), where=largest > 0)
+        return replace(self, factors=tuple(factors.tolist()))
+
+    def sites(self, characters, items=None, *, matrices=None, shifts=None, stroke_shifts=None, n_threads=None):
+        """Draw characters as one batch.
+
+        Args:
+            characters: Characters, or a list of lists of (n, 2) arrays.
+            items: (b,) int, which characters, in the order of the batch; None: all.
+            matrices: (b, 2, 2), moves the centred points p to p @ matrix + shift; None: not.
+            shifts: (b, 2) in units of scale (of sites where scale is None).
+            stroke_shifts: (all strokes of characters, 2), as shifts, before the matrix.
+            n_threads: int; None: `threads()`. The bits do not depend on it.
+
+        Returns:
+            sites (m, 3) int32 of (batch, x, y), different and in lexicographic order, and features (m, planes) float32.
+
+        Raises:
+            ShapeError, ValueError: see Characters.pack; the moves do not fit the items.
+            GridError: points outside the field; says how many, of which character, and which size would hold them.
+        """
+        packed = Characters.pack(characters)
+        items = np.arange(len(packed)) if items is None else np.atleast_1d(items)
+        if items.ndim != 1 or items.dtype.kind not in "iu" and items.size:
+            raise ShapeError(f"StrokeEncoder.sites: items {items.shape} {items.dtype} came; (b,) integers fit")
+        sites, features = rasterise(
+            packed.points, packed.stroke_starts, packed.character_starts, np.ascontiguousarray(items, np.int64),
+            *(None if move is None else np.ascontiguousarray(move, np.float64)
+              for move in (matrices, shifts, stroke_shifts)),
+            planes=self.planes, size=int(self.size), scale=float(self.scale or 0), spacing=float(self.spacing),
+            n_threads=n_threads or threads())
+        if self.factors is not None:
+            features *= np.asarray(self.factors, np.float32)
+        return sites, features
+
+    def describe(self):
+        """Return {"class", "arguments"} of JSON values: StrokeEncoder(**arguments) is this encoder again."""
+        return {"class": "StrokeEncoder", "arguments": asdict(self)}
