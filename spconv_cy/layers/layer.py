@@ -203,4 +203,5 @@ def _described(layer, value):
 
 
 def _shown(value):
+    value = tuple(value) if isinstance(value, list) else value           # as `load` gives it
     return inspect.cleandoc(repr(value)) if not isinstance(value, Layer) else repr(value)

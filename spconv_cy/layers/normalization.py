@@ -5,7 +5,7 @@ import numpy as np
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.functional.dense import as_tensor, batch_norm, moments
-from spconv_cy.functional.initial import parameter, zeros
+from spconv_cy.functional.initial import ones, zeros
 from spconv_cy.layers.layer import Layer, checked_channels
 from spconv_cy.tensor import SparseTensor
 
@@ -28,7 +28,7 @@ class BatchNormalization(Layer):
 
     def __init__(self, channels, *, eps=1e-4, momentum=0.99):
         self.channels, self.eps, self.momentum = channels, eps, momentum
-        self.weight, self.bias = parameter(np.ones((1, channels))), zeros((1, channels))
+        self.weight, self.bias = ones((1, channels)), zeros((1, channels))
         self.running_mean = current().asarray(np.zeros((1, channels)))
         self.running_variance = current().asarray(np.ones((1, channels)))
 

@@ -1,5 +1,6 @@
 """The lattice that sites live on: which taps a window of a given size has, and in which order."""
 
+import math
 from dataclasses import dataclass
 from itertools import product
 
@@ -32,6 +33,10 @@ class Lattice:
     def cubic(cls, d):
         """Return the cubic lattice of dimension d, 1 to 8: the square lattice for d = 2, and so on."""
         return cls(d)
+
+    def volume(self, size):
+        """Return the number of taps of a window of `size` (d ints)."""
+        return math.prod(size)
 
     def taps(self, size):
         """Return the taps of a window of `size` (d ints), (k, d) int32, lexicographic, the last axis fastest."""

@@ -58,7 +58,7 @@ class Window:
     @property
     def volume(self):
         """Number of offsets."""
-        return len(self.offsets)
+        return self.lattice.volume(self.size)
 
     @cached_property
     def offsets(self):

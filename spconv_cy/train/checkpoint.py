@@ -1,0 +1,63 @@
+"""Everything that a training run must remember to go on as if it had never stopped: one .safetensors file."""
+
+import os
+from dataclasses import asdict
+
+import numpy as np
+
+from spconv_cy.archive import read, write
+from spconv_cy.errors import FileError
+
+KIND = "spconv_cy checkpoint"
+
+
+def write_checkpoint(path, net, optimizer, history, seed, best=None):
+    """Write network, optimiser, random states, history and the best weights so far; at once, or not at all."""
+    arrays = {f"net.{name}": array for name, array in net.state().items()}
+    arrays.update({f"optimizer.{name}": array for name, array in optimizer.state().items()})
+    arrays.update({f"best.{name}": array for name, array in (best or {}).items()})
+    generators = {name: _plain(generator.bit_generator.state) for name, generator in net.generators().items()}
+    write(path, KIND, arrays, {"optimizer": type(optimizer).__name__, "generators": generators, "seed": seed,
+                               "history": asdict(history)})
+
+
+def read_checkpoint(path, net, optimizer, seed=None):
+    """Put a checkpoint into a network and an optimiser; return (history as a dict, seed, best weights or None).
+
+    Returns None where there is no such file.
+
+    Raises:
+        FileError: it is damaged, or of another network or optimiser; what was there is untouched.
+    """
+    if not os.path.exists(path):
+        return None
+    arrays, text = read(path, KIND)
+    remedy = "start anew with another path, or build what the checkpoint was made with"
+    if text["optimizer"] != type(optimizer).__name__:
+        raise FileError(f"{path}: a checkpoint of {text['optimizer']} came, for {type(optimizer).__name__}; {remedy}")
+    if seed is not None and seed != text["seed"]:
+        raise FileError(f"{path}: a checkpoint of the seed {text['seed']} came, for {seed}; {remedy}")
+    generators = net.generators()
+    if set(generators) != set(text["generators"]):
+        raise FileError(f"{path}: a checkpoint with random states {sorted(text['generators'])} came, for a network with "
+                        f"{sorted(generators)}; {remedy}")
+    before = {name: array.copy() for name, array in net.state().items()}
+    try:
+        net.load_state(_part(arrays, "net."))
+        optimizer.load_state(_part(arrays, "optimizer."))
+        for name, generator in generators.items():
+            generator.bit_generator.state = text["generators"][name]
+    except (ValueError, KeyError, TypeError) as error:
+        net.load_state(before)
+        raise FileError(f"{path}: a checkpoint of another network or optimiser came ({error}); {remedy}") from error
+    return text["history"], text["seed"], _part(arrays, "best.") or None
+
+
+def _part(arrays, prefix):
+    return {name[len(prefix):]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _plain(state):
+    if isinstance(state, dict):
+        return {name: _plain(value) for name, value in state.items()}
+    return state.tolist() if isinstance(state, (np.ndarray, np.generic)) else state

@@ -1,0 +1,254 @@
+"""Training and testing: fit, evaluate, and the history of a run."""
+
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from spconv_cy.autograd import Tensor, no_grad
+from spconv_cy.backend.switch import ops_of
+from spconv_cy.functional.dense import softmax
+from spconv_cy.functional.loss import softmax_cross_entropy
+from spconv_cy.layers.layer import Layer
+from spconv_cy.train import metrics
+from spconv_cy.train.checkpoint import read_checkpoint, write_checkpoint
+from spconv_cy.train.pairs import as_batches
+from spconv_cy.train.schedule import from_name
+
+
+@dataclass
+class History:
+    """What happened, an entry for each epoch; errors are shares, None where labels are no class numbers.
+
+    Attributes: losses, errors: of the training batches as they were met; validation_losses, validation_errors: after
+    the epoch; rates: at its end; seconds: of its training; best: the epoch, from 0, that did best in the validation.
+    """
+
+    losses: list = field(default_factory=list)
+    errors: list = field(default_factory=list)
+    validation_losses: list = field(default_factory=list)
+    validation_errors: list = field(default_factory=list)
+    rates: list = field(default_factory=list)
+    seconds: list = field(default_factory=list)
+    best: int | None = None
+
+    def __len__(self):
+        return len(self.losses)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network gave for labelled samples.
+
+    Attributes: loss: mean; error: share of wrong classes, None where labels are no class numbers; outputs: (n, o),
+    probabilities where labels are class numbers; labels: (n,).
+    """
+
+    loss: float
+    error: float | None
+    outputs: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def confusion(self):
+        """(classes, classes): how often a sample of the row's class was taken for the column's."""
+        return metrics.confusion_matrix(self.outputs.argmax(1), self.labels, self.outputs.shape[1])
+
+
+def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_entropy, schedule=None, rng=None,
+        progress=True, checkpoint=None, stop_after=None, on_epoch=None):
+    """Train a network, in place.
+
+    Args:
+        net: Layer.
+        data: StrokeBatches, TensorBatches, or a list of (x, labels) pairs, shuffled each epoch.
+        optimizer: over `net.parameters()`.
+        epochs: number of epochs, those of the checkpoint counted.
+        validation: the same kind of thing, evaluated after each epoch.
+        loss: function of (outputs, labels) that gives a Tensor of shape ().
+        schedule: function of the epoch (a fraction inside one) that gives a factor for the optimiser's rate, or
+            "constant", "cosine", "exponential".
+        rng: seed or numpy Generator; order and distortions depend on (seed, epoch, sample) alone.
+        progress: show a bar.
+        checkpoint: path of a file, written after each epoch. If it is there, the run goes on from it and ends with the
+            same bits as one that was never stopped. Rate and schedule are those of this call.
+        stop_after: stop when the validation has not improved for so many epochs; the best weights come back.
+        on_epoch: function of the History, called after each epoch.
+
+    Returns:
+        History.
+
+    Raises:
+        FloatingPointError: the loss is NaN or infinite; says where, and what helps.
+        FileError: the checkpoint is damaged, or of another network.
+        ValueError, TypeError: arguments that do not fit; data without samples.
+    """
+    data, validation = as_batches(data, "fit: data"), as_batches(validation, "fit: validation")
+    _check_fit(net, optimizer, epochs, validation, stop_after)
+    history, seed, best = _begin(net, optimizer, rng, checkpoint)
+    was_training, base = net.training, optimizer.rate
+    schedule = from_name(schedule, epochs)
+    try:
+        with _bar(progress, max(0, epochs - len(history)) * len(data)) as bar:
+            for epoch in range(len(history), epochs):
+                if stop_after is not None and epoch and epoch - 1 - history.best >= stop_after:
+                    break
+                told = partial(_tell, bar, f"epoch {epoch + 1}/{epochs}", history)
+                _train(net, data, optimizer, loss, lambda at: base * schedule(at), epoch, seed, history, told)
+                if validation is not None:
+                    _validate(net, validation, loss, history)
+                if stop_after is not None and history.best == epoch:
+                    best = {name: array.copy() for name, array in net.state().items()}
+                if checkpoint is not None:
+                    write_checkpoint(checkpoint, net, optimizer, history, seed, best)
+                if on_epoch is not None:
+                    on_epoch(history)
+        if stop_after is not None and best is not None:
+            net.load_state(best)
+    finally:
+        optimizer.rate = base
+        net.train(was_training)
+    return history
+
+
+def evaluate(net, data, repeats=1, *, loss=softmax_cross_entropy, progress=False):
+    """Test a network: no tape, running statistics, samples as they are.
+
+    Args:
+        net: Layer.
+        data: as for fit.
+        repeats: passes whose probabilities are averaged, for networks that draw at random when tested.
+        loss: as for fit.
+        progress: show a bar.
+
+    Returns:
+        Evaluation.
+    """
+    outputs, labels, value = _test(net, as_batches(data, "evaluate: data"), repeats, loss, progress)
+    error = metrics.error(outputs, labels) if _are_classes(outputs, labels) else None
+    return Evaluation(value, error, outputs, labels)
+
+
+def probabilities(net, data, repeats=1, *, progress=False):
+    """Return the class probabilities (n, classes) of samples, whose labels may be None; arguments as for evaluate."""
+    return _test(net, as_batches(data, "probabilities: data"), repeats, None, progress)[0]
+
+
+def _check_fit(net, optimizer, epochs, validation, stop_after):
+    if not isinstance(net, Layer):
+        raise TypeError(f"fit: a {type(net).__name__} came as the network; a Layer fits")
+    if not {id(p) for p in net.parameters()} & {id(p) for p in optimizer.parameters}:
+        raise ValueError("fit: the optimiser holds no parameter of this network; make it over net.parameters(), after the "
+                         "network was copied or loaded")
+    for name, value, lowest in (("epochs", epochs, 0), ("stop_after", stop_after, 1)):
+        if value is not None and (not isinstance(value, (int, np.integer)) or value < lowest):
+            raise ValueError(f"fit: {name} {value!r} came; a whole number from {lowest} up fits")
+    if stop_after is not None and validation is None:
+        raise ValueError("fit: stop_after came without validation=; give samples to tell by when to stop")
+
+
+def _begin(net, optimizer, rng, checkpoint):
+    seed = None if rng is None else int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
+    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise ValueError(f"fit: rng {rng!r} came; a whole number from 0 up, a numpy Generator or None fits")
+    found = None if checkpoint is None else read_checkpoint(checkpoint, net, optimizer, seed)
+    if found is None:
+        return History(), int(np.random.default_rng().integers(2**63) if seed is None else seed), None
+    return History(**found[0]), found[1], found[2]
+
+
+def _train(net, data, optimizer, loss, rate, epoch, seed, history, told):
+    began, seen, losses, wrong = time.perf_counter(), 0, 0.0, 0.0
+    net.train()
+    optimizer.zero_grad()
+    for batch, (x, labels) in enumerate(data.epoch(epoch, seed, training=True)):
+        optimizer.rate = rate(epoch + seen / len(data))
+        y = _outputs(net, x, loss)
+        value = loss(y, labels)
+        number, n = float(value.data), len(labels)
+        if not math.isfinite(number):
+            raise FloatingPointError(
+                f"fit: the loss became {number} in epoch {epoch + 1}, batch {batch + 1}; lower the rate (it was "
+                f"{optimizer.rate:.3g}), give the optimiser clip=, or look for NaN and very large numbers in the features")
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        seen, losses = seen + n, losses + n * number
+        wrong = wrong + n * metrics.error(_numpy(y), labels) if _are_classes(y, labels) and n else wrong
+        told(n, losses / max(1, seen), wrong / max(1, seen))
+    classes = _are_classes(y, labels)
+    history.losses.append(losses / max(1, seen))
+    history.errors.append(wrong / max(1, seen) if classes else None)
+    history.rates.append(optimizer.rate)
+    history.seconds.append(time.perf_counter() - began)
+
+
+def _validate(net, validation, loss, history):
+    found = evaluate(net, validation, loss=loss)
+    history.validation_losses.append(found.loss)
+    history.validation_errors.append(found.error)
+    both = [(error or 0, value) for error, value in
+            zip(history.validation_errors, history.validation_losses, strict=True)]
+    history.best = both.index(min(both)) + len(history) - len(both)
+
+
+def _test(net, data, repeats, loss, progress):
+    if repeats < 1:
+        raise ValueError(f"evaluate: repeats {repeats!r} came; a whole number from 1 up fits")
+    was_training, mean, total = net.training, 0.0, 0.0
+    net.eval()
+    try:
+        with no_grad(), _bar(progress, repeats * len(data)) as bar:
+            for repeat in range(repeats):
+                parts = []
+                for x, labels in data.epoch(repeat, 0, training=False):
+                    y = _outputs(net, x, softmax_cross_entropy)
+                    value = 0.0 if loss is None else float(loss(y, labels).data)
+                    shown = softmax(y) if labels is None or _are_classes(y, labels) else y
+                    parts.append((_numpy(shown), labels, value * len(y)))
+                    _tell(bar, "test", None, len(y))
+                outputs, labels, values = zip(*parts, strict=True)
+                mean = mean + np.concatenate(outputs) / repeats
+                total += sum(values) / repeats
+    finally:
+        net.train(was_training)
+    labels = None if labels[0] is None else np.concatenate([np.asarray(part) for part in labels])
+    return mean, labels, total / max(1, len(mean))
+
+
+def _outputs(net, x, loss):
+    y = net(x)
+    if not isinstance(y, Tensor) and loss is softmax_cross_entropy:
+        raise TypeError(f"the network gave a {type(y).__name__}; a Tensor (b, classes) fits: end it with GlobalPooling() "
+                        "and NetworkInNetwork, or with SparseToDense(d, flat=True)")
+    return y
+
+
+def _are_classes(y, labels):
+    return getattr(y, "shape", None) and len(y.shape) == 2 and np.ndim(labels) == 1 and np.asarray(labels).dtype.kind in "iu"
+
+
+def _numpy(y):
+    return ops_of(y.data).to_numpy(y.data)
+
+
+def _bar(progress, total):
+    if not progress:
+        return nullcontext()
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, unit=" samples", dynamic_ncols=True)
+
+
+def _tell(bar, what, history, n, loss=None, error=None):
+    if bar is None:
+        return
+    bar.set_description(what, refresh=False)
+    if loss is not None:
+        validation = [e for e in history.validation_errors if e is not None][-1:]
+        bar.set_postfix_str(f"loss {loss:.4f}, error {100 * error:.2f} %"
+                            + "".join(f", validation {100 * e:.2f} %" for e in validation), refresh=False)
+    bar.update(n)

@@ -1,0 +1,72 @@
+"""How good outputs are: arrays and class numbers in, numbers out."""
+
+import numpy as np
+
+from spconv_cy.errors import ShapeError
+
+
+def error(outputs, labels):
+    """Return the share of samples whose largest output is not at the label.
+
+    Args:
+        outputs: (b, classes), scores or probabilities; the first of equals counts as the largest.
+        labels: (b,) class numbers.
+
+    >>> error([[0.2, 0.8], [0.6, 0.4]], [1, 1])
+    0.5
+    """
+    return top_k_error(outputs, labels, 1)
+
+
+def top_k_error(outputs, labels, k):
+    """Return the share of samples whose label is not among the k largest outputs; NaN is never among them."""
+    outputs, labels = _checked(outputs, labels)
+    if not 1 <= k:
+        raise ValueError(f"top_k_error: k {k!r} came; a whole number from 1 up fits")
+    at = outputs[np.arange(len(labels)), labels][:, None]
+    earlier = np.arange(outputs.shape[1]) < labels[:, None]
+    better = ((outputs > at) | ((outputs == at) & earlier)).sum(1)
+    return float(((better >= k) | np.isnan(at[:, 0])).mean())
+
+
+def confusion_matrix(predicted, labels, classes=None):
+    """Count (classes, classes) how often a sample of the row's class was taken for the column's.
+
+    Args:
+        predicted, labels: (b,) class numbers.
+        classes: number of classes; by default one more than the largest number.
+
+    >>> confusion_matrix([0, 1, 1], [0, 0, 1]).tolist()
+    [[1, 1], [0, 1]]
+    """
+    predicted, labels = np.asarray(predicted), np.asarray(labels)
+    if predicted.shape != labels.shape or labels.ndim != 1 or (labels.size and {predicted.dtype.kind, labels.dtype.kind} - set("iu")):
+        raise ShapeError(f"confusion_matrix: predicted {predicted.shape} of {predicted.dtype} and labels {labels.shape} of "
+                         f"{labels.dtype} came; (b,) class numbers fit")
+    highest = int(max(predicted.max(initial=-1), labels.max(initial=-1)))
+    classes = highest + 1 if classes is None else classes
+    if highest >= classes or min(predicted.min(initial=0), labels.min(initial=0)) < 0:
+        raise ShapeError(f"confusion_matrix: class numbers up to {highest} came; 0 to {classes - 1} fit")
+    cells = np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes * classes)
+    return cells.reshape(classes, classes)
+
+
+def negative_log_likelihood(probabilities, labels):
+    """Return the mean of -log of each label's probability, taken as 1e-15 where it is smaller.
+
+    >>> round(negative_log_likelihood([[0.0, 1.0]], [0]), 3)
+    34.539
+    """
+    probabilities, labels = _checked(probabilities, labels)
+    at = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.clip(at, 1e-15, None)).mean())
+
+
+def _checked(outputs, labels):
+    outputs, labels = np.asarray(outputs), np.asarray(labels)
+    if outputs.ndim != 2 or labels.shape != outputs.shape[:1] or not len(labels) or labels.dtype.kind not in "iu":
+        raise ShapeError(f"outputs {outputs.shape} and labels {labels.shape} of {labels.dtype} came; (b, classes) and (b,) "
+                         "class numbers fit, with b at least 1")
+    if not 0 <= labels.min() <= labels.max() < outputs.shape[1]:
+        raise ShapeError(f"labels {labels.min()} to {labels.max()} came; 0 to {outputs.shape[1] - 1} fit")
+    return outputs, labels

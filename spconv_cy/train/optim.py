@@ -1,0 +1,264 @@
+"""Optimisers: what a step does to a parameter, written for flat pieces that stay in the cache."""
+
+import math
+
+import numpy as np
+
+from spconv_cy.autograd import Tensor
+from spconv_cy.backend.switch import ops_of
+from spconv_cy.errors import ShapeError
+
+# Numbers of a parameter that go through all the arithmetic of a step together: 64 KiB of float32, so that weights,
+# gradient, moments and scratch stay in a second-level cache, and the scratch is all that a step needs besides.
+PIECE = 16384
+
+
+class Optimizer:
+    """What all optimisers share. A subclass sets `moments` and changes one flat piece of a parameter in `_change`.
+
+    Parameters without a gradient, and frozen ones (`requires_grad` False), stay as they are.
+
+    Attributes: parameters: list of Tensors; rate, weight_decay, clip: may be set at any time.
+    """
+
+    moments = ()
+
+    def __init__(self, parameters, rate, *, weight_decay=0.0, clip=None):
+        self.parameters = list({id(p): p for p in _checked_parameters(self, parameters)}.values())
+        _check_range(self, "rate", rate, 0)
+        _check_range(self, "weight_decay", weight_decay, 0)
+        if clip is not None:
+            _check_range(self, "clip", clip, 0)
+        self.rate, self.weight_decay, self.clip = rate, weight_decay, clip
+        self._moments = [None] * len(self.parameters)
+        self._steps = [0] * len(self.parameters)
+        self._scratch = {}
+
+    def zero_grad(self):
+        """Forget all gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def step(self):
+        """Change every parameter, in place, by its gradient."""
+        factor = 1.0 if self.clip is None else _shrink(gradient_norm(self.parameters), self.clip)
+        for i, parameter in enumerate(self.parameters):
+            if parameter.grad is not None and parameter.requires_grad:
+                self._steps[i] += 1
+                self._step(i, parameter, factor)
+
+    def _step(self, i, parameter, factor):
+        if parameter.grad.shape != parameter.shape:
+            raise ShapeError(f"step: a gradient {parameter.grad.shape} came for a parameter {parameter.shape}")
+        ops = ops_of(parameter.data, parameter.grad)
+        xp = ops.xp
+        if not parameter.data.flags.c_contiguous:
+            parameter.data = xp.ascontiguousarray(parameter.data)
+        w, gradient = parameter.data.reshape(-1), parameter.grad.reshape(-1)
+        if self._moments[i] is None:
+            self._moments[i] = [xp.zeros_like(parameter.data) for _ in self.moments]
+        elif self._moments[i] and self._moments[i][0].dtype != w.dtype:  # the network has moved to another backend
+            self._moments[i] = [ops.asarray(moment) for moment in self._moments[i]]
+        moments = [moment.reshape(-1) for moment in self._moments[i]]
+        if w.dtype not in self._scratch:
+            self._scratch[w.dtype] = xp.empty((2, PIECE), w.dtype)
+        for low in range(0, w.size, PIECE):
+            piece = slice(low, low + PIECE)
+            wp, d = w[piece], gradient[piece]
+            scratch, changed = self._scratch[w.dtype][:, :len(wp)]
+            if factor != 1 or self.weight_decay:
+                xp.multiply(d, factor, out=changed)
+                if self.weight_decay:
+                    xp.multiply(wp, self.weight_decay, out=scratch)
+                    changed += scratch
+                d = changed
+            self._change(xp, wp, d, scratch, self._steps[i], *(moment[piece] for moment in moments))
+
+    def _change(self, xp, w, d, scratch, t, *moments):
+        raise NotImplementedError(f"{type(self).__name__} needs _change")
+
+    def state(self):
+        """Return a dict of arrays by name, such as "0.momentum": the moments and the steps of each parameter, copied."""
+        state = {"steps": np.array(self._steps, np.int64)}
+        for i, moments in enumerate(self._moments):
+            for name, moment in zip(self.moments, moments or (), strict=False):
+                state[f"{i}.{name}"] = np.array(ops_of(moment).to_numpy(moment))
+        return state
+
+    def load_state(self, state):
+        """Go on from a state of an optimiser of the same class over parameters of the same shapes.
+
+        Raises:
+            ShapeError: it does not fit.
+        """
+        steps = state.get("steps", np.zeros(0))
+        fits = {f"{i}.{name}" for i, n in enumerate(steps) if n for name in self.moments} | {"steps"}
+        if len(steps) != len(self.parameters) or set(state) != fits:
+            raise ShapeError(f"{type(self).__name__}.load_state: the state of another optimiser came, for {len(steps)} "
+                             f"parameters; this one has {len(self.parameters)}")
+        for i, parameter in enumerate(self.parameters):
+            found = [state[f"{i}.{name}"] for name in self.moments if steps[i]]
+            if any(array.shape != parameter.shape for array in found):
+                raise ShapeError(f"{type(self).__name__}.load_state: {found[0].shape} came for parameter {i}; "
+                                 f"{parameter.shape} fits")
+            ops = ops_of(parameter.data)
+            self._moments[i] = [ops.asarray(np.array(array), parameter.dtype) for array in found] if steps[i] else None
+        self._steps = [int(n) for n in steps]
+
+    def __repr__(self):
+        return f"{type(self).__name__}({len(self.parameters)} parameters, rate={self.rate:.6g})"
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: v = momentum * v + d; w -= rate * v, or with nesterov rate * (d + momentum * v).
+
+    Args:
+        parameters: Tensors, as `net.parameters()` gives them.
+        rate: at least 0.
+        momentum: 0 up to but not 1.
+        nesterov: look ahead by one step.
+        weight_decay: this times w is added to each gradient.
+        clip: longest gradient, all parameters taken together, or None.
+
+    >>> w = Tensor([4.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> SGD([w], rate=0.25).step()
+    >>> w.data.tolist()
+    [2.0]
+    """
+
+    def __init__(self, parameters, rate, momentum=0.0, *, nesterov=False, weight_decay=0.0, clip=None):
+        super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
+        _check_range(self, "momentum", momentum, 0, 1)
+        self.momentum, self.nesterov = momentum, nesterov
+        self.moments = ("momentum",) if momentum else ()
+
+    def _change(self, xp, w, d, scratch, t, v=None):
+        if v is None:
+            xp.multiply(d, self.rate, out=scratch)
+        else:
+            v *= self.momentum
+            v += d
+            if self.nesterov:
+                xp.multiply(v, self.momentum, out=scratch)
+                scratch += d
+                scratch *= self.rate
+            else:
+                xp.multiply(v, self.rate, out=scratch)
+        w -= scratch
+
+
+class Nesterov(Optimizer):
+    """Graham's light momentum: w -= mu m; m = mu m - rate (1 - mu) d; w += (1 + mu) m, with mu = momentum.
+
+    Args:
+        parameters: Tensors.
+        rate: at least 0; of mean losses, so a published rate of summed losses times the batch.
+        momentum: 0 up to but not 1.
+        weight_decay, clip: as for SGD.
+
+    Source: Graham's networks of 2013 to 2015.
+    """
+
+    moments = ("momentum",)
+
+    def __init__(self, parameters, rate, momentum=0.99, *, weight_decay=0.0, clip=None):
+        super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
+        _check_range(self, "momentum", momentum, 0, 1)
+        self.momentum = momentum
+
+    def _change(self, xp, w, d, scratch, t, m):
+        m *= self.momentum
+        w -= m
+        xp.multiply(d, self.rate * (1 - self.momentum), out=scratch)
+        m -= scratch
+        xp.multiply(m, 1 + self.momentum, out=scratch)
+        w += scratch
+
+
+class Adam(Optimizer):
+    """Adam: steps scaled by running means of the gradient and of its square.
+
+    Args:
+        parameters: Tensors.
+        rate: at least 0.
+        betas: of the two means, 0 up to but not 1.
+        eps: added to the root, above 0.
+        weight_decay, clip: as for SGD.
+
+    Source: Kingma and Ba 2015, arXiv:1412.6980.
+    """
+
+    moments = ("mean", "square")
+
+    def __init__(self, parameters, rate=1e-3, betas=(0.9, 0.999), eps=1e-8, *, weight_decay=0.0, clip=None):
+        super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
+        for beta in betas:
+            _check_range(self, "betas", beta, 0, 1)
+        _check_range(self, "eps", eps, 0)
+        self.betas, self.eps = tuple(betas), eps
+
+    def _change(self, xp, w, d, scratch, t, mean, square):
+        first, second = self.betas
+        mean *= first
+        xp.multiply(d, 1 - first, out=scratch)
+        mean += scratch
+        square *= second
+        xp.multiply(d, d, out=scratch)
+        scratch *= 1 - second
+        square += scratch
+        xp.multiply(square, 1 / (1 - second**t), out=scratch)
+        xp.sqrt(scratch, out=scratch)
+        scratch += self.eps
+        xp.divide(mean, scratch, out=scratch)
+        scratch *= self.rate / (1 - first**t)
+        w -= scratch
+
+
+def gradient_norm(parameters):
+    """Return the length of all gradients taken together, a float; those that are not there count as zero."""
+    total = 0.0
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.requires_grad:
+            xp, gradient = ops_of(parameter.grad).xp, parameter.grad.reshape(-1)
+            for low in range(0, gradient.size, PIECE):
+                total += float(xp.square(gradient[low:low + PIECE], dtype=np.float64).sum())
+    return math.sqrt(total)
+
+
+def clip_gradients(parameters, longest):
+    """Shorten all gradients by one factor where together they are longer than `longest`; return what they were.
+
+    The option `clip=` of an optimiser does the same without new arrays.
+    """
+    parameters = list(parameters)
+    norm = gradient_norm(parameters)
+    factor = _shrink(norm, longest)
+    if factor != 1:
+        for parameter in parameters:
+            if parameter.grad is not None and parameter.requires_grad:
+                # Not in place: two tensors may hold the same gradient.
+                parameter.grad = parameter.grad * parameter.dtype.type(factor)
+    return norm
+
+
+def _shrink(norm, longest):
+    return longest / norm if norm > longest else 1.0
+
+
+def _checked_parameters(optimizer, parameters):
+    who = type(optimizer).__name__
+    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if not parameters:
+        raise ValueError(f"{who}: no parameters came; net.parameters() of a network with weights fits")
+    for parameter in parameters:
+        if not isinstance(parameter, Tensor):
+            raise TypeError(f"{who}: a {type(parameter).__name__} came among the parameters; Tensors fit, as "
+                            "net.parameters() gives them")
+    return parameters
+
+
+def _check_range(optimizer, name, value, low, high=math.inf):
+    if not isinstance(value, (int, float, np.number)) or not low <= value < high:
+        fits = f"a number from {low} up" + ("" if high == math.inf else f" but below {high}")
+        raise ValueError(f"{type(optimizer).__name__}: {name} {value!r} came; {fits} fits")

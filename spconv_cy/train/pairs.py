@@ -1,0 +1,38 @@
+"""What training takes as data: batches that know their epochs, or a plain list of (x, labels) pairs."""
+
+import numpy as np
+
+
+class Pairs:
+    """A list of (x, labels) pairs, each a batch; in training their order is drawn anew for each epoch."""
+
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+    def __len__(self):
+        return sum(len(labels) for _, labels in self.pairs)
+
+    def epoch(self, epoch, seed=0, *, training):
+        """Yield the pairs."""
+        order = np.random.default_rng((seed, epoch)).permutation(len(self.pairs)) if training else range(len(self.pairs))
+        for i in order:
+            yield self.pairs[i]
+
+
+def as_batches(data, who):
+    """Return an object with `len` (samples) and `epoch(epoch, seed, training=)`; None stays None.
+
+    Raises:
+        TypeError: neither such an object nor a list of pairs.
+        ValueError: no samples.
+    """
+    if data is None:
+        return None
+    if not hasattr(data, "epoch"):
+        if not isinstance(data, (list, tuple)) or any(not isinstance(pair, (list, tuple)) or len(pair) != 2 for pair in data):
+            raise TypeError(f"{who}: a {type(data).__name__} came; StrokeBatches, TensorBatches, or a list of (x, labels) pairs "
+                            "fit, such as [(x, labels)]")
+        data = Pairs(list(data))
+    if not len(data):
+        raise ValueError(f"{who}: no samples came; at least one fits")
+    return data

@@ -1,0 +1,89 @@
+"""Schedules: what the rate is multiplied by at an epoch, which may be a fraction. Any such function is one."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Always 1."""
+
+    def __call__(self, epoch):
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """exp(-decay * epoch), as Graham's networks have it.
+
+    >>> round(Exponential(0.2)(5), 4)
+    0.3679
+    """
+
+    decay: float
+
+    def __call__(self, epoch):
+        return math.exp(-self.decay * epoch)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Multiply by `factor` after every `every` epochs.
+
+    >>> Steps(10, 0.5)(25)
+    0.25
+    """
+
+    every: float
+    factor: float = 0.1
+
+    def __call__(self, epoch):
+        return self.factor ** math.floor(epoch / self.every)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 at the start to `lowest` after `epochs` epochs, and that from then on.
+
+    >>> round(Cosine(10)(5), 12)
+    0.5
+
+    Source: Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts.
+    """
+
+    epochs: float
+    lowest: float = 0.0
+
+    def __call__(self, epoch):
+        share = min(epoch / self.epochs, 1) if self.epochs else 1
+        return self.lowest + (1 - self.lowest) * (1 + math.cos(math.pi * share)) / 2
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Rise in a straight line over the first `epochs` epochs to `then`, which counts its epochs from the start.
+
+    >>> WarmUp(2, Constant())(0.5)
+    0.25
+    """
+
+    epochs: float
+    then: object = Constant()
+
+    def __call__(self, epoch):
+        return self.then(epoch) * (min(epoch / self.epochs, 1) if self.epochs else 1)
+
+
+def from_name(schedule, epochs):
+    """Return the schedule called "constant", "cosine" or "exponential" (to e^-4 after all epochs), or a function as it is.
+
+    Raises:
+        ValueError: neither a name nor a function.
+    """
+    if callable(schedule):
+        return schedule
+    named = {None: Constant(), "constant": Constant(), "cosine": Cosine(epochs), "exponential": Exponential(4 / max(1, epochs))}
+    if not (schedule is None or isinstance(schedule, str)) or schedule not in named:
+        raise ValueError(f"schedule: {schedule!r} came; 'constant', 'cosine', 'exponential', or a function of the epoch that "
+                         "gives a factor, fits")
+    return named[schedule]
