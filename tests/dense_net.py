@@ -278,7 +278,7 @@ class Linear:
     """Rows (b, c) by a matrix, plus a bias."""
 
     def __init__(self, weight, bias):
-        self.weight, self.bias, self.gradients = weight.reshape(weight.shape[-2:]), bias, {}
+        self.weight, self.bias, self.gradients = weight[0], bias, {}
 
     def forward(self, rows, mask, ground):
         self.rows = rows
@@ -291,5 +291,5 @@ class Linear:
 
 def leaves(layer):
     """List the layers that are no containers, in order."""
-    inner = getattr(layer, "layers", None) or getattr(layer, "branches", None)
-    return [leaf for part in inner for leaf in leaves(part)] if inner else [layer]
+    inner = getattr(layer, "layers", getattr(layer, "branches", None))
+    return [layer] if inner is None else [leaf for part in inner for leaf in leaves(part)]

@@ -115,12 +115,6 @@ def segment_max(x, starts):
     return max_pool(x, whole, len(starts) - 1, 0)
 
 
-def gradient_by_differences(function, array, step=1e-6):
-    """Differentiate a scalar function of one array by central differences."""
-    gradient = np.zeros_like(array)
-    for index in np.ndindex(*array.shape):
-        there, back = array.copy(), array.copy()
-        there[index] += step
-        back[index] -= step
-        gradient[index] = (function(there) - function(back)) / (2 * step)
-    return gradient
+def slope_by_differences(function, array, direction, step=1e-6):
+    """Differentiate a scalar function of one array along a direction by central differences."""
+    return (function(array + step * direction) - function(array - step * direction)) / (2 * step)
