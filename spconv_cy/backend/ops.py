@@ -93,7 +93,7 @@ class Ops:
             y (m, c) and winner (m, c) int32: the input row that won, -1 for the ground (or for zero, where a window
             holds no active row and ground is None).
         """
-        check_rows("max_pool", x, rulebook)
+        check_max_pool(x, rulebook, ground)
         y = np.full((rulebook.n_out, x.shape[1]), -np.inf, x.dtype)
         winner = np.full(y.shape, -1, np.int32)
         for _, in_rows, out_rows in _offsets(rulebook):
@@ -107,8 +107,7 @@ class Ops:
 
     def max_pool_dx(self, dy, winner, n):
         """Give each dy to the row that won: dx (n, c) and, for winner -1, dground (1, c)."""
-        if dy.shape != winner.shape:
-            raise ShapeError(f"max_pool_dx: dy {dy.shape} and winner {winner.shape} came; equal shapes fit")
+        check_winner(dy, winner, n)
         dx = np.zeros((n + 1, dy.shape[1]), dy.dtype)
         columns = np.broadcast_to(np.arange(dy.shape[1]), dy.shape)
         np.add.at(dx, (winner, columns), dy)                             # -1 is the last row: the ground's
@@ -187,6 +186,21 @@ def check_rows(who, x, rulebook):
         raise ShapeError(f"{who}: features {x.shape} do not fit a rulebook of {rulebook.n_in} input rows")
 
 
+def check_max_pool(x, rulebook, ground):
+    """Raise ShapeError where features are not (n_in, c), or the ground is not (1, c)."""
+    check_rows("max_pool", x, rulebook)
+    if ground is not None and ground.shape != (1, x.shape[1]):
+        raise ShapeError(f"max_pool: ground {ground.shape} came with features {x.shape}; (1, {x.shape[1]}) fits")
+
+
+def check_winner(dy, winner, n):
+    """Raise ShapeError where winners do not fit dy, or name rows that are not there."""
+    if dy.ndim != 2 or dy.shape != winner.shape:
+        raise ShapeError(f"max_pool_dx: dy {dy.shape} and winner {winner.shape} came; equal shapes (m, c) fit")
+    if winner.size and not -1 <= winner.min() <= winner.max() < n:
+        raise ShapeError(f"max_pool_dx: winners {winner.min()} to {winner.max()} came; rows 0 to {n - 1}, and -1, fit")
+
+
 def check_segments(who, x, starts):
     """Raise ShapeError where starts do not ascend from 0 or more to at most the rows of x."""
     starts = np.asarray(starts)
@@ -205,7 +219,8 @@ def _offsets(rulebook):
 def _grouped(x, w):
     if w.ndim == 2:
         return x @ w
-    return np.einsum("ngc,gco->ngo", x.reshape(len(x), w.shape[0], -1), w).reshape(len(x), -1)
+    groups, c, o = w.shape
+    return np.einsum("ngc,gco->ngo", x.reshape(len(x), groups, c), w).reshape(len(x), groups * o)
 
 
 def _compete(y, winner, rows, values, names):
