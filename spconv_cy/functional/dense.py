@@ -36,12 +36,15 @@ def moments(x):
 
 
 @differentiable
-def affine(x, scale, shift):
-    """Return x * scale + shift, with rows scale and shift (1, c)."""
-    def backward(dy):
-        return (lambda: dy * scale, lambda: column_sums(dy * x), lambda: column_sums(dy))
+def affine(x, centre, scale, shift):
+    """Return (x - centre) * scale + shift, with rows centre, scale and shift (1, c)."""
+    centred = x - centre
 
-    y = x * scale
+    def backward(dy):
+        total = column_sums(dy)
+        return lambda: dy * scale, lambda: -total * scale, lambda: column_sums(dy * centred), total
+
+    y = centred * scale
     y += shift
     return y, backward
 
@@ -59,8 +62,7 @@ def batch_norm(x, ground, gamma, beta, mean, variance, *, eps):
         (Tensor (n, c), Tensor (1, c) or None). Gradients flow through mean and variance where they need them.
     """
     scale = gamma * (variance + eps) ** -0.5
-    shift = beta - mean * scale
-    return affine(x, scale, shift), None if ground is None else affine(ground, scale, shift)
+    return affine(x, mean, scale, beta), None if ground is None else affine(ground, mean, scale, beta)
 
 
 @differentiable

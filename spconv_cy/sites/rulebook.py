@@ -66,7 +66,7 @@ class Rulebook:
         if not _ascends(self.out_rows, pointers):
             raise ShapeError("Rulebook: out_rows must ascend inside each offset, none twice")
         if not _ascends(self.T.out_rows, pointers):
-            raise ShapeError("Rulebook: an input row must come at most once in each offset")
+            raise ShapeError("Rulebook: in_rows must hold an input row at most once in each offset")
 
     @property
     def n_offsets(self):
