@@ -3,8 +3,13 @@
 from spconv_cy.autograd import Tensor, check_gradient, differentiable, no_grad
 from spconv_cy.backend.switch import available, use
 from spconv_cy.config import set_threads
+from spconv_cy.data.augment import Affine
+from spconv_cy.data.batch import StrokeBatches, TensorBatches
+from spconv_cy.data.digits import digits, digits_split
+from spconv_cy.data.strokes import Characters, StrokeEncoder
 from spconv_cy.errors import BackendError, FileError, GridError, ShapeError
 from spconv_cy.functional.loss import hinge, mse, softmax_cross_entropy
+from spconv_cy.io.file import load, save
 from spconv_cy.layers.activation import LeakyReLU, ReLU, VeryLeakyReLU
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
@@ -22,5 +27,8 @@ from spconv_cy.sites.lattice import Lattice
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor, collate
+from spconv_cy.train.loop import evaluate, fit
+from spconv_cy.train.optim import SGD, Adam, Nesterov, clip_gradients
+from spconv_cy.train.schedule import Constant, Cosine, Exponential, Steps, WarmUp
 
 __version__ = "0.1.0"
