@@ -54,7 +54,7 @@ NETWORKS = {
         sp.AveragePooling(2, (2, 1), 1),
     ],
     "2-D, submanifold with branches": lambda: [
-        sp.SubmanifoldConvolution(2, 2, 4),
+        sp.SubmanifoldConvolution(2, 2, 4, bias=False),  # before a normalisation its gradient is zero, relative to nothing
         sp.BatchNormalization(4),
         sp.LeakyReLU(0.1),
         sp.Residual(sp.SubmanifoldConvolution(2, 4, 4, 2), sp.VeryLeakyReLU(), sp.SubmanifoldConvolution(2, 4, 4, 3, dilation=2)),
@@ -70,7 +70,7 @@ NETWORKS = {
         sp.NetworkInNetwork(4, 2),
     ],
     "3-D, average pooling and normalisation": lambda: [
-        sp.SubmanifoldConvolution(3, 2, 3),
+        sp.SubmanifoldConvolution(3, 2, 3, bias=False),
         sp.AveragePooling(3, 3, 2),
         sp.BatchNormalization(3),
         sp.VeryLeakyReLU(),
