@@ -1,0 +1,181 @@
+"""Batches prepared ahead: what an epoch holds, what it depends on, and how its thread ends."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+from spconv_cy.data.batch import StrokeBatches, TensorBatches, ahead
+from spconv_cy.data.digits import digits
+from spconv_cy.data.strokes import StrokeEncoder
+
+ENCODER = StrokeEncoder("octogram", size=24, scale=8)
+
+
+@pytest.fixture(scope="module")
+def some():
+    characters, labels = digits()
+    return characters[:50], labels[:50]
+
+
+def at_work():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("spconv_cy-batches")]
+
+
+def one_by_one(data, epoch, seed, *, training, order):
+    """{item: (sites without the batch index, features, label)} of an epoch that met the items in this order."""
+    found, items = {}, iter(order)
+    for x, labels in data.epoch(epoch, seed, training=training):
+        for sample, label in enumerate(labels):
+            rows = slice(*x.grid.batch_starts[sample:sample + 2])
+            found[next(items)] = x.sites[rows, 1:], x.features.data[rows], label
+    return found
+
+
+def assert_equal(a, b):
+    assert a.keys() == b.keys()
+    for item, parts in a.items():
+        for left, right in zip(parts, b[item], strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+def order_of(some, seed, epoch):
+    """The items in the order of a training epoch, told by labels that number them."""
+    numbered = StrokeBatches(some[0], np.arange(50), ENCODER, batch=8)
+    return np.concatenate([labels for _, labels in numbered.epoch(epoch, seed, training=True)])
+
+
+def test_training_meets_every_sample_once_in_an_order_of_its_epoch(some):
+    orders = [order_of(some, 5, epoch) for epoch in (0, 1)]
+    for order in orders:
+        assert sorted(order) == list(range(50))
+    assert (orders[0] != orders[1]).any() and (orders[0] != order_of(some, 6, 0)).any()
+    np.testing.assert_array_equal(orders[0], order_of(some, 5, 0))
+
+
+def test_a_drawn_sample_depends_on_seed_epoch_and_item_alone(some):
+    order = order_of(some, 5, 1)
+    by_8, by_50 = (one_by_one(StrokeBatches(*some, ENCODER, batch=batch, augment="affine"), 1, 5, training=True, order=order)
+                   for batch in (8, 50))
+    assert_equal(by_8, by_50)
+    other = one_by_one(StrokeBatches(*some, ENCODER, batch=8, augment="affine"), 2, 5, training=True,
+                       order=order_of(some, 5, 2))
+    assert sum(a[0].shape != b[0].shape or (a[0] != b[0]).any() for a, b in
+               ((by_8[i], other[i]) for i in range(50))) >= 45          # another epoch, other distortions
+
+
+def test_preparing_ahead_changes_nothing(some):
+    data = StrokeBatches(*some, ENCODER, batch=8, augment="affine")
+    make = data.prepare(3, 7, True)
+    order = order_of(some, 7, 3)
+    for first, (x, labels) in zip(range(0, 50, 8), data.epoch(3, 7, training=True), strict=True):
+        expected = make(order[first:first + 8])
+        np.testing.assert_array_equal(x.sites, expected.sites)
+        np.testing.assert_array_equal(x.features.data, expected.features.data)
+        np.testing.assert_array_equal(labels, some[1][order[first:first + 8]])
+
+
+def test_threads_change_nothing(some, threads):
+    def bits():
+        data = StrokeBatches(*some, ENCODER, batch=20, augment="affine")
+        return [array.tobytes() for x, _ in data.epoch(0, 0, training=True) for array in (x.sites, x.features.data)]
+
+    found = bits()
+    sp.set_threads(1)
+    assert found == bits()
+
+
+def test_testing_goes_in_order_and_draws_nothing(some):
+    data = StrokeBatches(*some, ENCODER, batch=8, augment="affine")
+    sites, features = ENCODER.sites(some[0])
+    found = one_by_one(data, 4, 9, training=False, order=range(50))
+    for item, (found_sites, found_features, label) in found.items():
+        np.testing.assert_array_equal(found_sites, sites[sites[:, 0] == item, 1:])
+        np.testing.assert_array_equal(found_features, features[sites[:, 0] == item])
+        assert label == some[1][item]
+
+
+def test_the_last_batch_holds_the_rest_and_empty_characters_count(some):
+    characters = [*some[0][:8], [], []]
+    data = StrokeBatches(characters, None, ENCODER, batch=9)
+    batches = list(data.epoch(0, training=False))
+    assert (len(data), data.n_batches) == (10, 2)
+    assert [x.grid.samples for x, _ in batches] == [9, 1] and batches[1][0].grid.n == 0
+    assert all(labels is None for _, labels in batches)
+    assert list(StrokeBatches([], [], ENCODER).epoch(0, training=True)) == []
+
+
+def test_tensor_batches_are_collated(some):
+    tensors = [sp.SparseTensor.from_sites(*ENCODER.sites([character]), size=(24, 24)) for character in some[0]]
+    found = one_by_one(TensorBatches(tensors, some[1], batch=8), 0, 0, training=False, order=range(50))
+    assert_equal(found, one_by_one(StrokeBatches(*some, ENCODER, batch=8), 0, 0, training=False, order=range(50)))
+    labels = np.concatenate([labels for _, labels in TensorBatches(tensors, np.arange(50), batch=8).epoch(1, 5, training=True)])
+    np.testing.assert_array_equal(labels, order_of(some, 5, 1))
+
+
+def test_at_most_two_batches_wait_besides_the_one_in_hand():
+    made = []
+    stream = ahead(made.append, range(20))
+    next(stream)
+    deadline = time.monotonic() + 5
+    while len(made) < 3 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.02)
+    assert made == [0, 1, 2]
+    stream.close()
+
+
+def test_batches_are_prepared_while_the_consumer_works():
+    reached = threading.Event()
+    stream = ahead(lambda job: reached.set() if job == 1 else None, range(3))
+    next(stream)
+    assert reached.wait(5)                                  # without a further next()
+    assert list(stream) == [None, None] and not at_work()
+
+
+def test_leaving_early_ends_the_thread(some):
+    stream = StrokeBatches(*some, ENCODER, batch=4).epoch(0, training=True)
+    next(stream)
+    assert at_work()
+    stream.close()
+    assert not at_work()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in ahead(lambda job: job, range(100)):
+            raise KeyboardInterrupt
+    assert not at_work()
+
+
+def test_an_error_of_the_thread_is_raised_in_turn_and_ends_it():
+    def make(job):
+        if job == 3:
+            raise FloatingPointError("job 3")
+        return job
+
+    stream, got = ahead(make, range(10)), []
+    with pytest.raises(FloatingPointError, match="job 3"):
+        for job in stream:
+            got.append(job)
+    assert got == [0, 1, 2] and not at_work()
+    assert list(stream) == []
+
+
+def test_a_shift_out_of_the_field_names_the_character_and_the_remedy():
+    data = StrokeBatches([[[(0, 0), (9, 9)]]] * 3, None, StrokeEncoder(size=18, scale=16), augment="translation")
+    with pytest.raises(sp.GridError, match="outside the field of 18 x 18 sites.*a size of [0-9]+ would hold all"):
+        list(data.epoch(0, training=True))
+    assert not at_work()
+
+
+@pytest.mark.parametrize("options, error, message", [
+    ({"batch": 0}, ValueError, "batch 0 came; a whole number from 1 up fits"),
+    ({"batch": 2.0}, ValueError, "batch 2.0 came"),
+    ({"labels": [1]}, sp.ShapeError, r"labels \(1,\) came for 2 samples; \(2,\) fits"),
+    ({"labels": 3}, sp.ShapeError, r"labels \(\) came for 2 samples"),
+    ({"augment": "wild"}, ValueError, "augment: 'wild' came; one of none"),
+    ({"characters": [[[(0, np.nan)]]]}, ValueError, r"character 0, stroke 0: point 0 is \(0.0, nan\)")])
+def test_batches_that_cannot_be_are_refused(options, error, message):
+    arguments = {"characters": [[], []], "labels": None, "encoder": ENCODER} | options
+    with pytest.raises(error, match=message):
+        StrokeBatches(**arguments)

@@ -1,0 +1,83 @@
+"""The digits that come with the package: how many, whose, and that they are UCI's."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spconv_cy.data.digits as module
+from spconv_cy.data.digits import digits, digits_split
+
+# UCI's pendigits.names, training and testing sets together.
+COUNTS = [1143, 1143, 1144, 1055, 1144, 1055, 1056, 1142, 1055, 1055]
+
+
+def test_every_class_has_as_many_digits_as_uci_says():
+    characters, labels = digits()
+    assert np.bincount(labels).tolist() == COUNTS
+    points = np.array([stroke for (stroke,) in characters])
+    assert points.shape == (10_992, 8, 2) and points.dtype == np.float64
+    assert points.min() == 0 and points.max() == 100
+    for corner in (points.min(1), points.max(1)):
+        assert set(np.unique(corner)) <= {0, 100}           # each digit fills its box, to rounding of the points
+
+
+def test_y_points_down():
+    characters, labels = digits()
+    points = np.array([stroke for (stroke,) in characters])
+    for digit in range(10):                                 # the pen comes down in the upper part
+        assert np.median(points[labels == digit][:, 0, 1]) < 40
+
+
+def test_the_licence_names_authors_terms_and_changes():
+    text = Path(module.__file__).with_name("DIGITS_LICENCE.txt").read_text()
+    for words in ("CC BY 4.0", "creativecommons.org/licenses/by/4.0", "E. Alpaydin, F. Alimoglu", "10.24432/C5MG6K", "Changes:"):
+        assert words in text
+
+
+def test_the_digits_are_those_of_the_writers_split():
+    folder = os.environ.get("SPCONV_CY_DATA")
+    if not folder:
+        pytest.skip("needs pendigits.npz: SPCONV_CY_DATA=FOLDER")
+    with np.load(Path(folder) / "pendigits.npz") as file:
+        theirs = np.column_stack([file["label"], file["xy"].reshape(len(file["label"]), 16)])
+    characters, labels = digits()
+    ours = np.column_stack([labels, np.array(characters).reshape(len(labels), 16)])
+    np.testing.assert_array_equal(np.unique(ours, axis=0, return_counts=True)[0], np.unique(theirs, axis=0))
+
+
+def test_the_split_is_drawn_within_each_class_by_the_seed_alone():
+    characters, labels = digits()
+    everything = {(label, stroke.tobytes()) for (stroke,), label in zip(characters, labels, strict=True)}
+    tests = []
+    for seed in (0, 0, 1):
+        (train, train_labels), (test, test_labels) = digits_split(seed)
+        assert (len(train), len(test)) == (7494, 3498)
+        share = 3498 / 10_992
+        assert np.abs(np.bincount(test_labels) - share * np.array(COUNTS)).max() < 1
+        np.testing.assert_array_equal(np.bincount(train_labels) + np.bincount(test_labels), COUNTS)
+        both = {(label, stroke.tobytes()) for (stroke,), label in
+                zip([*train, *test], [*train_labels, *test_labels], strict=True)}
+        assert both == everything                           # each digit kept its label, none is lost
+        tests.append(np.array(test).tobytes())
+    assert tests[0] == tests[1] != tests[2]
+
+
+def test_one_nearest_neighbour_has_its_known_error():
+    (train, train_labels), (test, test_labels) = digits_split()
+    a, b = (np.array(part, np.float32).reshape(-1, 16) for part in (train, test))
+    nearest = ((a**2).sum(1) - 2 * b @ a.T).argmin(1)
+    assert 0.004 < np.mean(train_labels[nearest] != test_labels) < 0.010        # about 0.7 %
+
+
+@pytest.mark.parametrize("test", [-1, 10_993, 0.3, "all"])
+def test_sizes_that_cannot_be_are_refused(test):
+    with pytest.raises(ValueError, match="a whole number from 0 to 10992 fits"):
+        digits_split(test=test)
+
+
+@pytest.mark.parametrize("test", [0, 1, 10_992])
+def test_either_side_of_the_split_may_be_empty(test):
+    train, tested = digits_split(test=test)
+    assert (len(train[0]), len(tested[0])) == (10_992 - test, test)
