@@ -23,7 +23,7 @@ bench: .venv/built  ## our speed as a fraction of the machine's, under 5 minutes
 
 lint: .venv/built
 	$(BIN)/ruff check .
-	$(BIN)/cython-lint --max-line-length=120 spconv_cy
+	PATH=$(BIN):$$PATH cython-lint --max-line-length=120 spconv_cy
 
 .venv/built: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,7 +1,7 @@
 """Build the compiled core: every .pyx is an extension, the micro-kernels are compiled once for each instruction set.
 
-SPCONV_CY_OPENMP=0 builds without threads, SPCONV_CY_DEBUG=1 with checks, SPCONV_CY_SANITIZE=address,undefined with those
-sanitizers.
+SPCONV_CY_OPENMP=0 builds without threads, SPCONV_CY_DEBUG=1 with checks, SPCONV_CY_SANITIZE=address,undefined with
+those sanitizers.
 """
 
 import os
@@ -29,7 +29,7 @@ SETS = {
              "#include <immintrin.h>\nint main() { return _mm256_movemask_ps(_mm256_fmadd_ps("
              "_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps())); }"),
     "neon": ([], "#include <arm_neon.h>\n#ifndef __aarch64__\n#error\n#endif\n"
-                 "int main() { return (int)vgetq_lane_f32(vfmaq_f32(vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)), 0); }"),
+                 "int main() { float32x4_t a = vdupq_n_f32(0); return (int)vgetq_lane_f32(vfmaq_f32(a, a, a), 0); }"),
     "portable": ([], "int main() { return 0; }"),
 }
 OPENMP_PROGRAM = "#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }"

@@ -2,8 +2,8 @@
 
     python benchmarks/bench_conv.py [--threads 2] [--rounds 9] [--channels 16 32 64 128] [--data FOLDER]
 
-prints GFLOP/s and the share of the peak for forward, dx and dw; each round times the product and the three verbs in turn,
-so that other work on the machine meets them all. --data keeps the made sites in a folder.
+prints GFLOP/s and the share of the peak for forward, dx and dw; each round times the product and the three verbs in
+turn, so that other work on the machine meets them all. --data keeps the made sites in a folder.
 """
 
 import argparse

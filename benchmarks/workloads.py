@@ -11,11 +11,13 @@ SCAN_SITES, SCAN_PAIRS = 100_427, 1_163_241
 def indoor_scan(seed=0, size=(152, 124, 64), noise=0.06):
     """Return the sites (100427, 1+3) int32, batch first and sorted, of an indoor scan.
 
-    Floor, four walls and 14 boxes of furniture, with holes, turned by 17 degrees about the vertical, with gaussian noise.
+    Floor, four walls and 14 boxes of furniture, with holes, turned by 17 degrees about the vertical, with gaussian
+    noise.
     """
     rng = np.random.default_rng(seed)
     a, b, h = size
-    planes = [_plane(rng, (0, 0, 0), X, Y, a, b), _plane(rng, (0, 0, 0), X, Z, a, h), _plane(rng, (0, b, 0), X, Z, a, h),
+    planes = [_plane(rng, (0, 0, 0), X, Y, a, b),
+              _plane(rng, (0, 0, 0), X, Z, a, h), _plane(rng, (0, b, 0), X, Z, a, h),
               _plane(rng, (0, 0, 0), Y, Z, b, h), _plane(rng, (a, 0, 0), Y, Z, b, h)]
     for _ in range(14):
         extent = rng.uniform((12, 12, 10), (38, 38, 34))

@@ -1,4 +1,4 @@
-"""FACADE of the sites' side: sites and windows in, canonical sites and rulebook arrays out; None where keys do not fit."""
+"""The facade of the sites: sites and windows in, canonical sites and rulebook arrays out; None where no key fits."""
 
 from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, int32_t, int64_t
 
@@ -39,7 +39,8 @@ def arrange(const int32_t[:, ::1] sites, int n_threads=1):
         m = order.count_unique(&keys[0], n, &counts[0], n_threads)
     unique, went = np.empty((m, box.width), np.int32), other_rows
     with nogil:
-        order.gather_unique(&keys[0], &rows[0], n, &sites[0, 0], box.width, &counts[0], &unique[0, 0], &went[0], n_threads)
+        order.gather_unique(&keys[0], &rows[0], n, &sites[0, 0], box.width, &counts[0], &unique[0, 0], &went[0],
+                            n_threads)
     return np.asarray(unique), np.asarray(went)
 
 
@@ -50,7 +51,7 @@ def find(const int32_t[:, ::1] sites, const int32_t[:, ::1] queries, int n_threa
     cdef int64_t[::1] keys
     cdef int32_t[::1] slots, rows
     if queries.shape[1] != box.width:
-        raise ShapeError(f"find: queries {(q, queries.shape[1])} came to sites of {box.width} columns; they must be equal")
+        raise ShapeError(f"find: queries {(q, queries.shape[1])} came to sites of {box.width} columns; as many fit")
     if not order.lay_out(&box):
         return None
     keys, slots, rows = np.empty(n, np.int64), np.full(n_slots, -1, np.int32), np.empty(q, np.int32)
@@ -63,7 +64,7 @@ def find(const int32_t[:, ::1] sites, const int32_t[:, ::1] queries, int n_threa
 
 
 def submanifold(const int32_t[:, ::1] sites, size, dilation, origin, int n_threads=1):
-    """Return (in_rows, out_rows, offset_ptr, tile_ptr) of a window at the sites (n >= 1, canonical) themselves, or None.
+    """Return (in_rows, out_rows, offset_ptr, tile_ptr) of a window at the (n >= 1, canonical) sites, or None.
 
     size, dilation and origin are d ints.
     """
@@ -109,7 +110,8 @@ def valid(const int32_t[:, ::1] sites, size, stride, dilation, origin, out_size,
 def tile_pointers(const int32_t[::1] out_rows, const int64_t[::1] offset_ptr, int64_t n_out, int n_threads=1):
     """Return tile_ptr (k, t+1) int64 of a rulebook whose rows and pointers have been checked."""
     cdef int64_t n_offsets = offset_ptr.shape[0] - 1
-    cdef int64_t[:, ::1] tile_ptr = np.zeros((n_offsets, (n_out + rules.TILE_ROWS - 1) // rules.TILE_ROWS + 1), np.int64)
+    cdef int64_t n_tiles = (n_out + rules.TILE_ROWS - 1) // rules.TILE_ROWS
+    cdef int64_t[:, ::1] tile_ptr = np.zeros((n_offsets, n_tiles + 1), np.int64)
     if out_rows.shape[0]:
         if out_rows.shape[0] < ALONE:
             n_threads = 1
@@ -123,7 +125,7 @@ cdef Box _box_of(const int32_t[:, ::1] sites, int n_threads):
     cdef int32_t[:, ::1] found
     cdef int axis
     if not sites.shape[0] or not 2 <= sites.shape[1] <= order.MAX_WIDTH:
-        raise ShapeError(f"sites: shape {(sites.shape[0], sites.shape[1])} came; (n, 1+d) fits, n >= 1 and d from 1 to 8")
+        raise ShapeError(f"sites: shape {(sites.shape[0], sites.shape[1])} came; (n, 1+d) fits, n >= 1, d from 1 to 8")
     box.width = sites.shape[1]
     n_threads = n_threads if sites.shape[0] > ALONE else 1
     found = np.empty((n_threads, 2 * box.width), np.int32)
@@ -177,7 +179,7 @@ cdef bint _axes_of(Axis* axes, const Box* box, size, stride, dilation, origin, o
 
 
 cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
-    cdef int64_t n = keys.shape[0], room = rules.growth(axis), n_pieces, piece
+    cdef int64_t n = keys.shape[0], room = rules.growth(axis), n_pieces
     cdef int64_t[::1] pieces, counts, mapped, spare, found, widened
     if n == 0:
         return keys

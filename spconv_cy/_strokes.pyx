@@ -43,7 +43,8 @@ cdef measure(const Ink* ink, int n_threads):
         remedy = f"a size of {fits:.0f} would hold all" if fits <= 2**15 else "check scale, matrices and shifts"
         raise GridError(
             f"rasterise: {outside[first]} points of character {ink.items[first]} lie outside the field of {ink.size} x "
-            f"{ink.size} sites, and {np.sum(outside)} points of {np.count_nonzero(outside)} characters in all; {remedy}")
+            f"{ink.size} sites, and {np.sum(outside)} points of {np.count_nonzero(outside)} characters in all; "
+            f"{remedy}")
     return starts_of(runs)
 
 

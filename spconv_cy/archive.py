@@ -46,7 +46,7 @@ def read(path, kind):
     from safetensors import SafetensorError, safe_open
 
     path = os.fspath(path)
-    with open(path, "rb"):                                               # missing, a folder, not readable: as open says it
+    with open(path, "rb"):                                               # missing, a folder, unreadable: open says it
         pass
     try:
         with safe_open(path, framework="numpy") as file:
@@ -55,8 +55,8 @@ def read(path, kind):
             return {name: file.get_tensor(name) for name in file.keys()}, text
     except (SafetensorError, OSError, UnicodeDecodeError, AttributeError) as error:
         # AttributeError: a dtype that numpy does not have.
-        raise FileError(f"{path}: not a whole .safetensors file ({error}); it is damaged, cut short or foreign: fetch or "
-                        "make it again") from error
+        raise FileError(f"{path}: not a whole .safetensors file ({error}); it is damaged, cut short or foreign: fetch "
+                        "or make it again") from error
 
 
 def _checked(path, kind, metadata):
@@ -67,11 +67,12 @@ def _checked(path, kind, metadata):
                         "checkpoints by fit, classifiers by SparseConvClassifier.load")
     version = metadata.get("version", "")
     if not version.isdecimal() or int(version) != VERSION:
-        raise FileError(f"{path}: version {version!r} of the format came; this library reads {VERSION}: install a newer "
-                        "spconv_cy")
+        raise FileError(f"{path}: version {version!r} of the format came; this library reads {VERSION}: install a "
+                        "newer spconv_cy")
     entries = {name: value for name, value in metadata.items() if name not in ("format", "version", "checksum")}
     if metadata.get("checksum") != _checksum(entries):
-        raise FileError(f"{path}: the description does not match its checksum; the file is damaged: fetch or make it again")
+        raise FileError(f"{path}: the description does not match its checksum; the file is damaged: fetch or make it "
+                        "again")
     try:
         return {name: json.loads(value) for name, value in entries.items()}
     except (ValueError, RecursionError) as error:

@@ -56,7 +56,8 @@ class Tensor:
         if not self.requires_grad:
             raise RuntimeError("backward: nothing was recorded; call net.train(), or leave no_grad()")
         if gradient is None and self.data.size != 1:
-            raise ShapeError(f"backward: a tensor {self.shape} came without a gradient; reduce it to one number, or give one")
+            raise ShapeError(f"backward: a tensor {self.shape} came without a gradient; reduce it to one number, or "
+                             "give a gradient")
         ops = ops_of(self.data)
         gradient = ops.xp.ones_like(self.data) if gradient is None else ops.asarray(gradient, self.data.dtype)
         if gradient.shape != self.shape:
@@ -276,8 +277,9 @@ def check_gradient(function, *arrays, step=1e-6, tolerance=1e-6):
             if wrong.any():
                 where = tuple(int(i[0]) for i in np.nonzero(wrong))
                 raise AssertionError(
-                    f"check_gradient: argument {position} at {where}: the tape has {found[where]:.9g}, differences give "
-                    f"{expected[where]:.9g}; {int(wrong.sum())} of {wrong.size} elements differ by more than {tolerance}")
+                    f"check_gradient: argument {position} at {where}: the tape has {found[where]:.9g}, differences "
+                    f"give {expected[where]:.9g}; {int(wrong.sum())} of {wrong.size} elements differ by more "
+                    f"than {tolerance}")
 
 
 def _differences(value, array, step):

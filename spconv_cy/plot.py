@@ -47,7 +47,8 @@ def training_curve(axes, history):
     axes.semilogy(epochs, np.maximum(history.losses, 1e-6), color="0.6", label="training loss")
     axes.semilogy(epochs, np.maximum(history.errors, 1e-6), label="training error")
     if len(history.validation_errors):
-        axes.semilogy(epochs[-len(history.validation_errors):], np.maximum(history.validation_errors, 1e-6), label="test error")
+        axes.semilogy(epochs[-len(history.validation_errors):], np.maximum(history.validation_errors, 1e-6),
+                      label="test error")
     axes.set_xlabel("epoch")
     axes.legend(fontsize=7)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spconv_cy.autograd import Tensor, add
-from spconv_cy.backend.switch import current, ops_named, ops_of
+from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.functional.dense import paint
 from spconv_cy.functional.sparse import gather, scatter_add, segment_maximum
@@ -77,8 +77,8 @@ class SparseTensor:
         if points.ndim != 2 or points.shape[1] < 2 or points.dtype.kind not in "fiu":
             raise ShapeError(f"from_points: points {points.shape} of {points.dtype} came; real numbers (n, 1+d) fit")
         if not np.isfinite(points).all():
-            raise ShapeError(f"from_points: {int((~np.isfinite(points)).any(1).sum())} of {len(points)} points are NaN or "
-                             "infinite; remove them")
+            raise ShapeError(f"from_points: {int((~np.isfinite(points)).any(1).sum())} of {len(points)} points are NaN "
+                             "or infinite; remove them")
         cell = np.asarray(cell, np.float64)
         if cell.shape not in ((), (points.shape[1] - 1,)) or not (cell > 0).all() or not np.isfinite(cell).all():
             raise ShapeError(f"from_points: cell {cell.tolist()} came; a positive number, or one an axis, fits")
@@ -95,7 +95,7 @@ class SparseTensor:
         """Make a tensor of a dense array (b, c, *size): active where any channel is larger than `threshold` in size."""
         dense = np.asarray(dense)
         if dense.ndim < 3:
-            raise ShapeError(f"from_dense: shape {dense.shape} came; (b, c, *size) with at least one axis of sites fits")
+            raise ShapeError(f"from_dense: shape {dense.shape} came; (b, c, *size) with one axis of sites or more fits")
         turned = np.moveaxis(current().asarray(dense), 1, -1)
         active = ~(np.abs(turned) <= threshold).all(-1)                  # a NaN is active
         sites = np.argwhere(active).astype(np.int32)
@@ -123,8 +123,8 @@ class SparseTensor:
         at = self.sites[:, 1:].astype(np.int64) - np.array(origin)
         outside = ((at < 0) | (at >= np.array(size))).any(1)
         if outside.any():
-            raise GridError(f"to_dense: {int(outside.sum())} of {self.grid.n} sites lie outside origin {origin} and size "
-                            f"{size}; give a larger box")
+            raise GridError(f"to_dense: {int(outside.sum())} of {self.grid.n} sites lie outside origin {origin} and "
+                            f"size {size}; give a larger box")
         return paint(self.features, self.ground, (self.sites[:, 0], *at.T), (self.grid.samples, *size))
 
     @property

@@ -1,9 +1,10 @@
-"""Fixtures: a seeded generator, each available backend, each instruction set, and the settings put back after a test."""
+"""Fixtures: a seeded generator, each available backend, each instruction set; settings are put back after a test."""
 
 import numpy as np
 import pytest
 
 import spconv_cy as sp
+
 try:
     from spconv_cy import _core
 except ImportError:

@@ -36,7 +36,8 @@ class Windowed:
         steps = [(n - span) // s + 1 for n, span, s in zip(active.shape[1:], spans, stride, strict=True)]
         self.slices = [
             tuple(
-                slice(g * t, g * t + s * (n - 1) + 1, s) for g, t, s, n in zip(dilation, tap, stride, steps, strict=True)
+                slice(g * t, g * t + s * (n - 1) + 1, s)
+                for g, t, s, n in zip(dilation, tap, stride, steps, strict=True)
             )
             for tap in taps(size)
         ]
@@ -101,7 +102,7 @@ class MaxPooling(Windowed):
 
     def forward(self, field, mask, ground):
         fields, masks = self.cut(field, mask, ground)
-        self.mask, self.none, d = np.any(masks, axis=0), ground is None, mask.ndim - 1
+        self.mask, self.none = np.any(masks, axis=0), ground is None
         values, active = np.stack(fields), np.stack(masks)[:, :, None]
         if self.none:
             values = np.where(active, values, -np.inf)
@@ -123,7 +124,7 @@ class MaxPooling(Windowed):
 
 
 def least_gap(rivals, axis):
-    """Find the least distance between the two greatest along an axis; -inf stands for none, equal zeros for no contest."""
+    """Find the least gap between the two greatest along an axis; -inf stands for none, equal zeros for no contest."""
     ordered = np.moveaxis(np.sort(rivals, axis), axis, 0)
     if len(ordered) < 2:
         return np.inf

@@ -31,7 +31,7 @@ def window_pairs(sites, size, stride, dilation, origin, *, keeps_sites=False, si
 
 
 def circle(diameter, field):
-    """List the sites (n, 2) that the circle in the middle of a field touches; its points with whole coordinates exact."""
+    """List the sites (n, 2) that the circle in the middle of a field touches; points with whole coordinates exact."""
     angle = (np.arange(100_000) + 0.5) * 2 * np.pi / 100_000
     curve = np.floor(field / 2 + diameter / 2 * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(np.int64)
     if field % 2:

@@ -54,10 +54,12 @@ NETWORKS = {
         sp.AveragePooling(2, (2, 1), 1),
     ],
     "2-D, submanifold with branches": lambda: [
-        sp.SubmanifoldConvolution(2, 2, 4, bias=False),  # before a normalisation its gradient is zero, relative to nothing
+        sp.SubmanifoldConvolution(2, 2, 4, bias=False),  # before a normalisation its gradient is zero
         sp.BatchNormalization(4),
         sp.LeakyReLU(0.1),
-        sp.Residual(sp.SubmanifoldConvolution(2, 4, 4, 2), sp.VeryLeakyReLU(), sp.SubmanifoldConvolution(2, 4, 4, 3, dilation=2)),
+        sp.Residual(
+            sp.SubmanifoldConvolution(2, 4, 4, 2), sp.VeryLeakyReLU(), sp.SubmanifoldConvolution(2, 4, 4, 3, dilation=2)
+        ),
         sp.Residual(sp.SubmanifoldConvolution(2, 4, 3, bias=False), shortcut=sp.NetworkInNetwork(4, 3)),
         sp.Concatenate(sp.NetworkInNetwork(3, 2), sp.Sequential(sp.SubmanifoldConvolution(2, 3, 3), sp.LeakyReLU(0.1))),
         sp.MaxPooling(2, 2, size_rule="floor"),
@@ -97,7 +99,7 @@ HEADS = {
 
 
 def mirror(layer, of_rows=False):
-    """Build the dense counterpart of a layer of ours, with float64 copies of its weights; of_rows: for a Tensor (b, c)."""
+    """Build the dense counterpart of a layer of ours, with float64 copies of its weights; of_rows: for (b, c)."""
     weights = [
         None if w is None else np.array(w.data, float)
         for w in (getattr(layer, name, None) for name in ("weight", "bias"))
@@ -146,7 +148,7 @@ def leaves(layer):
 
 
 def draw(rng, layers, d, family, share):
-    """Draw weights and an input until pool winners and signs of units are apart; return the dense network and its input."""
+    """Draw weights and an input until pool winners and signs of units are apart; return the dense network and input."""
     size = (FIELDS[d],) * d
     for _ in range(300):
         for parameter in (p for layer in layers for p in layer.parameters()):
@@ -172,7 +174,8 @@ def close(found, expected, ops, what):
     """Compare one array: to 1e-10 on the reference, to 1e-5 of its largest on the cpu."""
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.shape == expected.shape, what
-    limit = 1e-10 * (1 + np.abs(expected).max(initial=0)) if ops == "reference" else 1e-5 * np.abs(expected).max(initial=0)
+    largest = np.abs(expected).max(initial=0)
+    limit = 1e-10 * (1 + largest) if ops == "reference" else 1e-5 * largest
     worst = np.abs(found - expected).max(initial=0)
     assert worst <= limit, f"{what}: {worst:.2e} apart, {limit:.2e} allowed"
 
@@ -274,7 +277,7 @@ def test_the_dense_gradients_are_those_of_finite_differences(name, family, rng):
     checks = [(features, np.where(active, dfield, 0), lambda values: loss(values, ground))]
     if ground is not None:
         checks.append((ground, dground + dense.total(np.where(active, 0, dfield)), lambda row: loss(features, row)))
-    for leaf, key in [(leaf, key) for leaf in dense.leaves(network) for key in leaf.gradients]:
+    for leaf, key in [(each, key) for each in dense.leaves(network) for key in each.gradients]:
         kept, gradient = getattr(leaf, key), leaf.gradients[key]
         start = grouped(kept, getattr(leaf, "groups", 1)) if kept.ndim == 3 else kept
 

@@ -47,7 +47,9 @@ def test_a_window_has_the_pairs_that_set_arithmetic_finds(d, size, stride, dilat
         check_form(rulebook)
 
 
-@pytest.mark.parametrize("d, size, dilation", [(1, 3, 1), (2, 3, 1), (2, 2, 1), (2, (3, 4), (2, 1)), (3, 3, 1), (4, 2, 2)])
+@pytest.mark.parametrize(
+    "d, size, dilation", [(1, 3, 1), (2, 3, 1), (2, 2, 1), (2, (3, 4), (2, 1)), (3, 3, 1), (4, 2, 2)]
+)
 def test_a_submanifold_window_keeps_the_sites(d, size, dilation, rng):
     size, dilation = axes(size, d), axes(dilation, d)
     sites = random_sites(rng, 12 if d == 1 else 60, d, -3, 5, samples=2)

@@ -38,7 +38,8 @@ cdef struct Block:
     int64_t cols
 
 
-cdef inline Block block_at(const KernelTable* table, int64_t o, int64_t vectors, int64_t blocks, int64_t index) noexcept nogil:
+cdef inline Block block_at(const KernelTable* table, int64_t o, int64_t vectors, int64_t blocks,
+                           int64_t index) noexcept nogil:
     cdef Block block
     block.first = index * vectors // blocks
     block.vectors = (index + 1) * vectors // blocks - block.first
@@ -198,7 +199,8 @@ cdef void dw_job(const Gradient* gradient, int64_t job) noexcept nogil:
     for unit in range(units * part // chunks.parts, units * (part + 1) // chunks.parts):
         slab = unit % slabs
         row = unit // slabs * shape.c + slab * shape.c // slabs
-        memset(dw + row * shape.o, 0, (unit // slabs * shape.c + (slab + 1) * shape.c // slabs - row) * shape.o * sizeof(float))
+        memset(dw + row * shape.o, 0,
+               (unit // slabs * shape.c + (slab + 1) * shape.c // slabs - row) * shape.o * sizeof(float))
     for sweep in range(sweeps * chunk // chunks.chunks, sweeps * (chunk + 1) // chunks.chunks):
         for unit in range(units * part // chunks.parts, units * (part + 1) // chunks.parts):
             dw_unit(gradient, dw, sweep, unit // slabs, unit % slabs)

@@ -109,7 +109,8 @@ cdef bint sort(int64_t* keys, int32_t* rows, int64_t* other_keys, int32_t* other
         highest |= keys[i]
     while shift < 63 and highest >> shift:
         for part in prange(n_threads, schedule="static", num_threads=n_threads):
-            count_digits(keys, border(n, part, n_threads), border(n, part + 1, n_threads), shift, counts + part * BUCKETS)
+            count_digits(keys, border(n, part, n_threads), border(n, part + 1, n_threads), shift,
+                         counts + part * BUCKETS)
         if starts_of(counts, n, n_threads):
             for part in prange(n_threads, schedule="static", num_threads=n_threads):
                 scatter(keys, rows, border(n, part, n_threads), border(n, part + 1, n_threads), shift,

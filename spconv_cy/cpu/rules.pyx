@@ -1,8 +1,8 @@
 # cython: cdivision=True
 """Rules from sorted packed keys, by merges alone.
 
-The wanted keys of an offset ascend as the outputs do, so one pointer into the input keys walks along with them. Keys have
-a halo of a window's span on every axis: no neighbour's digit carries into the next axis.
+The wanted keys of an offset ascend as the outputs do, so one pointer into the input keys walks along with them. Keys
+have a halo of a window's span on every axis: no neighbour's digit carries into the next axis.
 """
 
 from cython.parallel cimport prange
@@ -50,8 +50,8 @@ cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offse
 
 cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
                int32_t* out_rows) noexcept nogil:
-    # One chunk of output rows under every merged offset, the taps of a line together. Without in_rows it counts the hits
-    # of each tile into tile_ptr; with them it copies the pairs to where tile_ptr says.
+    # One chunk of output rows under every merged offset, the taps of a line together. Without in_rows it counts the
+    # hits of each tile into tile_ptr; with them it copies the pairs to where tile_ptr says.
     cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS
     cdef int64_t row, at, start = chunk * ROWS, stop = min(merge.m, (chunk + 1) * ROWS)
     cdef int32_t found[TAPS * (ROWS + 1)]
@@ -75,7 +75,7 @@ cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64
             if in_rows != NULL:
                 for t in range(taps):
                     put(merge, k + t, hits[t], found + t * (ROWS + 1), asked + t * (ROWS + 1),
-                          tile_ptr[(k + t) * (n_tiles + 1) + start // TILE_ROWS], offset_ptr, in_rows, out_rows)
+                        tile_ptr[(k + t) * (n_tiles + 1) + start // TILE_ROWS], offset_ptr, in_rows, out_rows)
         k += taps
     if in_rows != NULL and merge.n_merged < merge.n_offsets:
         for row in range(start, stop):
@@ -107,10 +107,13 @@ cdef inline int64_t match(const Merge* merge, int k, int taps, int64_t at, int64
                           int32_t* found, int32_t* asked, int32_t* hits) noexcept nogil:
     # The taps as a constant let the compiler unroll them.
     if taps == 3:
-        return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, 3, at, row, stop, found, asked, hits)
+        return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, 3, at, row, stop,
+                          found, asked, hits)
     if taps == 2:
-        return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, 2, at, row, stop, found, asked, hits)
-    return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, taps, at, row, stop, found, asked, hits)
+        return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, 2, at, row, stop,
+                          found, asked, hits)
+    return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, taps, at, row, stop,
+                      found, asked, hits)
 
 
 cdef inline int64_t match_taps(const int64_t* keys, const int64_t* wanted, int64_t shift, int64_t dilation, int taps,
@@ -143,7 +146,7 @@ cdef inline int64_t match_taps(const int64_t* keys, const int64_t* wanted, int64
 
 
 cdef inline void put(const Merge* merge, int k, int64_t count, const int32_t* found, const int32_t* asked,
-                       int64_t start, const int64_t* offset_ptr, int32_t* in_rows, int32_t* out_rows) noexcept nogil:
+                     int64_t start, const int64_t* offset_ptr, int32_t* in_rows, int32_t* out_rows) noexcept nogil:
     # The mirror image of an offset has the same pairs with their sides swapped, in the same order.
     cdef size_t size = count * sizeof(int32_t)
     memcpy(in_rows + start, found, size)
@@ -154,8 +157,8 @@ cdef inline void put(const Merge* merge, int k, int64_t count, const int32_t* fo
         memcpy(out_rows + start, found, size)
 
 
-cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first, int64_t n_out,
-                      int64_t* tile_ptr, int n_threads) noexcept nogil:
+cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first,
+                      int64_t n_out, int64_t* tile_ptr, int n_threads) noexcept nogil:
     # tile_ptr of the offsets from `first` on.
     cdef int64_t k
     for k in prange(first, n_offsets, schedule="dynamic", num_threads=n_threads):
@@ -211,8 +214,8 @@ cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, co
     # found: `growth` times that. The outputs of a piece are counts[piece] from growth * pieces[piece] of found on.
     cdef int64_t piece, room = growth(axis)
     for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
-        counts[piece] = widen_piece(keys + pieces[piece], pieces[piece + 1] - pieces[piece], axis, mapped + pieces[piece],
-                                    spare + room * pieces[piece], found + room * pieces[piece])
+        counts[piece] = widen_piece(keys + pieces[piece], pieces[piece + 1] - pieces[piece], axis,
+                                    mapped + pieces[piece], spare + room * pieces[piece], found + room * pieces[piece])
 
 
 cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64_t* mapped, int64_t* spare,

@@ -21,8 +21,8 @@ cdef struct Ink:                        # what a batch reads; all borrowed from 
 # size (a real number) that its points ask for.
 cdef void count_runs(const Ink* ink, int64_t* runs, int64_t* outside, double* reach, int n_threads) noexcept nogil
 
-# Fills the run_starts[i]..run_starts[i + 1] of keys, sorted by site, and of weights (runs, planes), in the order of time;
-# n_sites[i] becomes the number of different sites.
+# Fills the run_starts[i]..run_starts[i + 1] of keys, sorted by site, and of weights (runs, planes), in the order of
+# time; n_sites[i] becomes the number of different sites.
 cdef void fill_runs(const Ink* ink, const int64_t* run_starts, uint64_t* keys, double* weights,
                     int64_t* n_sites, int n_threads) noexcept nogil
 

@@ -9,9 +9,9 @@ import numpy as np
 class Affine:
     """Stretch each axis, then turn or shear, then shift; optionally shift each stroke by itself first.
 
-    Row vectors: p becomes p @ A + t, where A is diag(1 + a, 1 + b) times one of three, each with probability 1/3: a turn
-    by u radians, y += u x, or x += u y. a and b are uniform on ±stretch, u on ±turn, t on ±shift along each axis, in
-    units of the character's scale. Every draw depends on (seed, epoch, item) alone.
+    Row vectors: p becomes p @ A + t, where A is diag(1 + a, 1 + b) times one of three, each with probability 1/3: a
+    turn by u radians, y += u x, or x += u y. a and b are uniform on ±stretch, u on ±turn, t on ±shift along each axis,
+    in units of the character's scale. Every draw depends on (seed, epoch, item) alone.
 
     Args:
         stretch: 0 <= stretch < 1.

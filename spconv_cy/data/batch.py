@@ -1,4 +1,4 @@
-"""Batches of (x, labels), shuffled by (seed, epoch) and prepared ahead of the training step on a thread of their own."""
+"""Batches of (x, labels), shuffled by (seed, epoch) and prepared ahead of the training step on their own thread."""
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -99,7 +99,8 @@ class StrokeBatches(Batches):
             # One thread: the processors belong to the training step beside us.
             sites, features = self.encoder.sites(
                 self.characters, items, stroke_shifts=stroke_shifts, n_threads=1,
-                matrices=None if matrices is None else matrices[items], shifts=None if shifts is None else shifts[items])
+                matrices=None if matrices is None else matrices[items],
+                shifts=None if shifts is None else shifts[items])
             size = (self.encoder.size,) * 2
             return SparseTensor.from_sites(sites, features, size=size, samples=len(items))
 

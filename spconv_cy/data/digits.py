@@ -8,14 +8,14 @@ import numpy as np
 def digits():
     """Return the digits as (characters, labels): one stroke of 8 points each, x right, y down, from 0 to 100.
 
-    44 writers wrote them on a tablet; the set's authors joined the strokes of a digit into one, resampled it to 8 points at
-    even spacing and stretched it to 0..100 along both axes, so that its aspect is lost.
+    44 writers wrote them on a tablet; the set's authors joined the strokes of a digit into one, resampled it to 8
+    points at even spacing and stretched it to 0..100 along both axes, so that its aspect is lost.
 
     Returns:
         characters, a list of 10,992 lists of one (8, 2) float64 array, and labels (10992,) int64 from 0 to 9.
 
-    Source: E. Alpaydin, F. Alimoglu, Pen-Based Recognition of Handwritten Digits, UCI Machine Learning Repository, 1996,
-    doi:10.24432/C5MG6K; CC BY 4.0. DIGITS_LICENCE.txt beside this file says how the array was made.
+    Source: E. Alpaydin, F. Alimoglu, Pen-Based Recognition of Handwritten Digits, UCI Machine Learning Repository,
+    1996, doi:10.24432/C5MG6K; CC BY 4.0. DIGITS_LICENCE.txt beside this file says how the array was made.
 
     >>> characters, labels = digits()
     >>> len(characters), labels[:5].tolist(), characters[0][0].shape
@@ -29,8 +29,8 @@ def digits():
 def digits_split(seed=0, test=3498):
     """Return ((characters, labels) to train on, (characters, labels) to test on), split at random within each class.
 
-    The rows do not tell the writers, so UCI's split by writers (7494 digits of 30 writers to train, 3498 of 14 others to
-    test) is lost: this split has its sizes, but the same writers on both sides, and is easier.
+    The rows do not tell the writers, so UCI's split by writers (7494 digits of 30 writers to train, 3498 of 14 others
+    to test) is lost: this split has its sizes, but the same writers on both sides, and is easier.
 
     Args:
         seed: int >= 0.
@@ -52,7 +52,7 @@ def digits_split(seed=0, test=3498):
 
 
 def _stratified(labels, n, rng):
-    # Walking through the classes, each in random order, at even steps takes n / len(labels) of every class to within one.
+    # Walking through the classes, each in random order, at even steps takes n / len(labels) of each to within one.
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     return order[(np.arange(n) * len(labels) + rng.integers(len(labels))) // max(n, 1)]

@@ -13,7 +13,7 @@ PLANES = {"pen": 1, "undirected": 4, "octogram": 8}
 
 @dataclass(frozen=True, eq=False)
 class Characters:
-    """Characters as three arrays; `Characters.pack` makes and checks them, and `characters[i]` gives the strokes of one.
+    """Characters as three arrays; `Characters.pack` makes and checks them, `characters[i]` gives the strokes of one.
 
     Stroke j is points[stroke_starts[j]:stroke_starts[j + 1]], character i the strokes character_starts[i] up to
     character_starts[i + 1]. Points are (p, 2) float64, x right and y down; the starts are int64.
@@ -27,7 +27,7 @@ class Characters:
     def pack(cls, characters):
         """Pack a list of characters, each a list of (n, 2) arrays of pen positions, x right and y down.
 
-        A character without strokes is allowed: it becomes a sample without active sites. A stroke of one point is a dot.
+        A character without strokes is allowed: it becomes a sample without sites. A stroke of one point is a dot.
 
         Args:
             characters: a list of lists of arrays of integers or floats, or Characters, which come back as they are.
@@ -70,8 +70,9 @@ class Characters:
             stroke = np.searchsorted(self.stroke_starts, bad[0], "right") - 1
             c = np.searchsorted(self.character_starts, stroke, "right") - 1
             raise ValueError(
-                f"character {c}, stroke {stroke - self.character_starts[c]}: point {bad[0] - self.stroke_starts[stroke]} "
-                f"is {tuple(self.points[bad[0]].tolist())}; finite numbers fit: drop or mend the {len(bad)} such points")
+                f"character {c}, stroke {stroke - self.character_starts[c]}: point "
+                f"{bad[0] - self.stroke_starts[stroke]} is {tuple(self.points[bad[0]].tolist())}; finite numbers fit: "
+                f"drop or mend the {len(bad)} such points")
 
 
 def _checked_strokes(character, c):
@@ -89,8 +90,8 @@ def _checked_stroke(stroke, c, s):
     except ValueError:
         raise ShapeError(f"character {c}, stroke {s}: points of unequal length came; an (n, 2) array fits") from None
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
-        raise ShapeError(f"character {c}, stroke {s}: shape {points.shape} came; (n, 2) with n >= 1 fits, one row a pen "
-                         "position x, y" + ("; drop strokes without points" if not points.size else ""))
+        raise ShapeError(f"character {c}, stroke {s}: shape {points.shape} came; (n, 2) with n >= 1 fits, one row a "
+                         "pen position x, y" + ("; drop strokes without points" if not points.size else ""))
     if points.dtype.kind not in "iuf":
         raise ShapeError(f"character {c}, stroke {s}: dtype {points.dtype} came; integers or floats fit")
     return points.astype(np.float64, copy=False)
@@ -104,21 +105,21 @@ def _starts_of(counts):
 class StrokeEncoder:
     """Draws characters as active sites with features: normalise, move, resample at even spacing, collect by site.
 
-    The box of a character, its aspect kept, is brought to `scale` sites in the middle of the field. Axis 1 of the sites is
-    x, axis 2 is y: the site of a point p is floor(p + size / 2). Each of the resampled steps gives weight 1:
+    The box of a character, its aspect kept, is brought to `scale` sites in the middle of the field. Axis 1 of the sites
+    is x, axis 2 is y: the site of a point p is floor(p + size / 2). Each of the resampled steps gives weight 1:
 
     - "pen": 1 plane, the number of resampled points in the site;
     - "octogram": 8 planes, the directions k * 45 degrees from x towards y (2 is down); a step, at the site of its
       midpoint, is shared linearly between the two directions nearest to it;
     - "undirected": 4 planes, the same with opposite directions taken together.
 
-    A dot (a stroke shorter than half the spacing) shares the weight 1 equally among the planes of its first point's site.
+    A dot (a stroke shorter than half the spacing) shares the weight 1 equally among the planes of its first site.
 
     Args:
         encoding: "pen", "octogram" or "undirected".
         size: int, sites along each side of the field, 1 to 32768.
-        scale: float, sites along the longer side of a character, less than size; None: the points are in sites, measured
-            from the middle of the field, and stay where they are.
+        scale: float, sites along the longer side of a character, less than size; None: the points are in sites,
+            measured from the middle of the field, and stay where they are.
         spacing: float, sites between resampled points.
         factors: one number for each plane that multiplies it (`fit` finds them); None: 1.
 
@@ -141,8 +142,8 @@ class StrokeEncoder:
         if self.size != int(self.size) or not 1 <= self.size <= 2**15:
             raise ValueError(f"StrokeEncoder: size {self.size!r} came; a whole number from 1 to 32768 fits")
         if self.scale is not None and not 0 < self.scale < self.size:
-            raise ValueError(f"StrokeEncoder: scale {self.scale!r} came; a number above 0 and below the size {self.size}, "
-                             "or None, fits")
+            raise ValueError(f"StrokeEncoder: scale {self.scale!r} came; a number above 0 and below the size "
+                             f"{self.size}, or None, fits")
         if not 0 < self.spacing < np.inf:
             raise ValueError(f"StrokeEncoder: spacing {self.spacing!r} came; a number above 0 fits")
         if self.factors is not None:

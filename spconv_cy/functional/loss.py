@@ -54,7 +54,7 @@ def mse(x, target, *, reduction="mean"):
 
 @differentiable
 def hinge(x, labels, *, reduction="mean"):
-    """Return the squared hinge loss, one class against the rest: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1."""
+    """Return the squared hinge loss, one class against all: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1."""
     xp = ops_of(x).xp
     labels = checked_labels(x, labels)
     share = x.dtype.type(_share(reduction, len(x)))

@@ -14,8 +14,9 @@ from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
-LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, DenseToSparse, Dropout, GlobalPooling, LeakyReLU,
-          MaxPooling, NetworkInNetwork, ReLU, Residual, Sequential, SparseToDense, SubmanifoldConvolution, VeryLeakyReLU)
+LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, DenseToSparse, Dropout, GlobalPooling,
+          LeakyReLU, MaxPooling, NetworkInNetwork, ReLU, Residual, Sequential, SparseToDense,
+          SubmanifoldConvolution, VeryLeakyReLU)
 
 
 def save(path, net, extra=None):

@@ -41,15 +41,15 @@ class Convolution(Layer):
 
     kind = "valid"
 
-    def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, dilation=1, padding=0, bias=True, groups=1,
-                 size_rule="exact", rng=None):
+    def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, dilation=1, padding=0, bias=True,
+                 groups=1, size_rule="exact", rng=None):
         window = Window(lattice, size, stride, dilation, padding, self.kind, size_rule)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
     def _begin(self, window, channels_in, channels_out, bias, groups, rng):
         if min(channels_in, channels_out, groups) < 1 or channels_in % groups or channels_out % groups:
-            raise ShapeError(f"{type(self).__name__}: {channels_in} channels in, {channels_out} out and {groups} groups "
-                             "came; the groups must divide both")
+            raise ShapeError(f"{type(self).__name__}: {channels_in} channels in, {channels_out} out and {groups} "
+                             "groups came; the groups must divide both")
         self.window, self.channels_in, self.channels_out, self.groups = window, channels_in, channels_out, groups
         shape = (window.volume, channels_in // groups, channels_out // groups)
         self.weight = glorot(shape if groups == 1 else (shape[0], groups, *shape[1:]), rng)

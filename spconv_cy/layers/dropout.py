@@ -10,7 +10,7 @@ from spconv_cy.layers.layer import Layer
 
 
 class Dropout(Layer):
-    """Drop channels batch-wise: in training floor(c * (1 - p)) channels, drawn anew at each call, are kept for all rows.
+    """Drop channels batch-wise: in training floor(c * (1 - p)) channels, drawn at each call, are kept for all rows.
 
     In evaluation all channels are multiplied by 1 - p. The ground state goes through the same map.
 

@@ -53,7 +53,7 @@ class Layer:
         return sum(p.data.size for p in self.parameters())
 
     def state(self):
-        """Return a dict of numpy arrays by attribute path, such as "layers.0.weight": parameters and running statistics."""
+        """Return a dict of numpy arrays by attribute path ("layers.0.weight"): parameters and running statistics."""
         return {path: ops_of(array).to_numpy(array) for path, array in _arrays(self)}
 
     def load_state(self, state):
@@ -64,7 +64,8 @@ class Layer:
         """
         mine = dict(_arrays(self))
         if set(mine) != set(state):
-            raise ShapeError(f"load_state: missing {sorted(set(mine) - set(state))}, unknown {sorted(set(state) - set(mine))}")
+            raise ShapeError(f"load_state: missing {sorted(set(mine) - set(state))}, "
+                             f"unknown {sorted(set(state) - set(mine))}")
         for path, array in mine.items():
             if array.shape != state[path].shape:
                 raise ShapeError(f"load_state: {path} is {array.shape}, {state[path].shape} came")

@@ -48,7 +48,8 @@ class BatchNormalization(Layer):
     def _follow(self, statistics, n):
         ops = ops_of(self.running_mean, statistics)
         keep, unbiased = self.momentum, n / max(1, n - 1)
-        for running, batch in ((self.running_mean, statistics[0:1]), (self.running_variance, statistics[1:2] * unbiased)):
+        for running, batch in ((self.running_mean, statistics[0:1]),
+                               (self.running_variance, statistics[1:2] * unbiased)):
             running[...] = ops.asarray(keep * running + (1 - keep) * batch, running.dtype)
 
     def notation(self):

@@ -91,16 +91,16 @@ class GlobalPooling(Layer):
 
     def __init__(self, kind="average", *, over="active"):
         if kind not in ("average", "sum", "max") or over not in ("active", "field"):
-            raise ShapeError(f"GlobalPooling: kind {kind!r} over {over!r} came; 'average', 'sum' or 'max' over 'active' or "
-                             "'field' fit")
+            raise ShapeError(f"GlobalPooling: kind {kind!r} over {over!r} came; 'average', 'sum' or 'max' over "
+                             "'active' or 'field' fit")
         self.kind, self.over = kind, over
 
     def __call__(self, x):
         ground, field = x.ground, None
         if self.over == "field":
             if x.grid.size is None:
-                raise ShapeError("GlobalPooling: an unbounded grid came, which has no field; use over='active', or give "
-                                 "the input a size")
+                raise ShapeError("GlobalPooling: an unbounded grid came, which has no field; use over='active', or "
+                                 "give the input a size")
             field = x.grid.field
             ground = Tensor.of(x.features.data[:0].sum(0, keepdims=True)) if ground is None else ground
         return global_pool(x.features, ground, x.grid.batch_starts, kind=self.kind, field=field)

@@ -82,7 +82,8 @@ class Summary:
         return iter(self.rows)
 
     def __str__(self):
-        heads = ("layer", "size", "active rows", "of sites", "channels", "parameters", "multiply-adds", "by pairs", "dense")
+        heads = ("layer", "size", "active rows", "of sites", "channels", "parameters", "multiply-adds", "by pairs",
+                 "dense")
         lines = [(row.name, _size(row.size), _count(row.rows), _count(row.sites), str(row.channels),
                   _count(row.parameters), _count(row.multiply_adds), _count(row.pair_multiply_adds),
                   _count(row.dense_multiply_adds)) for row in self.rows]

@@ -47,8 +47,8 @@ def deepcnin(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
 
 def _build(who, l, k, channels_in, classes, d, dropout, rng, network_in_network):
     if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in (l, k, channels_in, classes)):
-        raise ShapeError(f"{who}: l={l!r}, k={k!r}, channels_in={channels_in!r}, classes={classes!r} came; whole numbers "
-                         "from 1 up fit")
+        raise ShapeError(f"{who}: l={l!r}, k={k!r}, channels_in={channels_in!r}, classes={classes!r} came; whole "
+                         "numbers from 1 up fit")
     rng = np.random.default_rng(rng)
     layers, channels = [], channels_in
     for level in range(l + 1):

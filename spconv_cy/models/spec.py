@@ -21,9 +21,10 @@ def from_spec(text, channels_in=1, d=2, *, classes=None, rng=None):
     """Build a network from its notation; `net.spec()` writes it.
 
     Words, joined by dashes: `32C3` a convolution of 32 channels and size 3, `32C3/2` with stride 2, `32SC3`
-    submanifold, `32C1` network-in-network; `MP2`, `MP3/2`, `AP2` pooling (the stride is the size unless given); `GP` global average; `BN`;
-    `D0.5` dropout; `VLReLU`, `ReLU`, `LReLU0.01`; `output` (or `softmax`) at the end: GP and a linear layer to `classes`.
-    A convolution is followed by VLReLU unless an activation, `BN` or `linear` (none) comes next.
+    submanifold, `32C1` network-in-network; `MP2`, `MP3/2`, `AP2` pooling (the stride is the size unless given); `GP`
+    global average; `BN`; `D0.5` dropout; `VLReLU`, `ReLU`, `LReLU0.01`; `output` (or `softmax`) at the end: GP and a
+    linear layer to `classes`. A convolution is followed by VLReLU unless an activation, `BN` or `linear` (none) comes
+    next.
 
     Args:
         text: the notation.
@@ -46,8 +47,8 @@ def from_spec(text, channels_in=1, d=2, *, classes=None, rng=None):
     for place, word in enumerate(words):
         match = TOKEN.fullmatch(word.replace("~", "-"))
         if match is None:
-            raise ShapeError(f"from_spec: word {place + 1} of {text!r}, {word!r}, is not known; such as 32C3, 32C3/2, 32SC3, "
-                             "32C1, MP2, AP2, GP, BN, D0.5, VLReLU, ReLU, LReLU0.01, linear, output fit")
+            raise ShapeError(f"from_spec: word {place + 1} of {text!r}, {word!r}, is not known; such as 32C3, 32C3/2, "
+                             "32SC3, 32C1, MP2, AP2, GP, BN, D0.5, VLReLU, ReLU, LReLU0.01, linear, output fit")
         made, channels = _layers(match, word, channels, d, classes, rng)
         layers += made
         follows = TOKEN.fullmatch(words[place + 1].replace("~", "-")) if place + 1 < len(words) else None

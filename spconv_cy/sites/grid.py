@@ -102,7 +102,8 @@ class Grid:
         """
         sites = as_sites(sites)
         if sites.shape[1] != self.d + 1:
-            raise ShapeError(f"rows_of: sites {sites.shape} came to a grid of dimension {self.d}; (q, {self.d + 1}) fit")
+            raise ShapeError(f"rows_of: sites {sites.shape} came to a grid of dimension {self.d}; "
+                             f"(q, {self.d + 1}) fit")
         return rules.find(self.sites, sites)
 
     def rules(self, window):
@@ -120,7 +121,7 @@ class Grid:
         if child is not None:
             return child, child.source.rulebook
         if window.lattice != self.lattice:
-            raise ShapeError(f"rules: a window on {window.lattice} came to a grid on {self.lattice}; they must be equal")
+            raise ShapeError(f"rules: a window on {window.lattice} came to a grid on {self.lattice}; equal ones fit")
         out_size = window.out_size(self.size)
         if window.keeps_sites:
             self._kept[window] = Rulebook.trusted(*rules.submanifold(self.sites, window))
@@ -146,7 +147,8 @@ def as_sites(sites):
     if array.ndim != 2 or array.shape[1] < 2:
         raise ShapeError(f"sites: shape {array.shape} came; (n, 1+d) fits: the batch index, then d coordinates")
     if array.dtype != np.int32 and array.size and (array.min() < INT32.min or array.max() > INT32.max):
-        raise GridError(f"sites: values from {array.min()} to {array.max()} came; int32 holds {INT32.min} to {INT32.max}")
+        raise GridError(f"sites: values from {array.min()} to {array.max()} came; int32 holds {INT32.min} to "
+                        f"{INT32.max}")
     return np.ascontiguousarray(array, np.int32)
 
 
@@ -156,8 +158,8 @@ def _checked_samples(sites, samples):
         raise GridError(f"Grid: a negative batch index, {lowest}, came (column 0 of sites); samples count from 0")
     if samples is None:
         if highest >= MANY_SAMPLES + len(sites):
-            raise GridError(f"Grid: batch index {highest} came with {len(sites)} sites; is column 0 of sites the batch index? "
-                            "If so, give samples=")
+            raise GridError(f"Grid: batch index {highest} came with {len(sites)} sites; is column 0 of sites the batch "
+                            "index? If so, give samples=")
         return highest + 1
     if not isinstance(samples, (int, np.integer)) or samples < 0:
         raise GridError(f"Grid: samples {samples!r} came; a whole number from 0 up fits")

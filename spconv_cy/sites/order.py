@@ -69,7 +69,7 @@ def arrange(sites):
 
 
 def find(sites, queries):
-    """Return the row of each query (q, 1+d) int64 among canonical unique sites (n, 1+d) int32; -1 where there is none."""
+    """Return the row of each query (q, 1+d) int64 among canonical unique sites (n, 1+d) int32; -1: there is none."""
     if len(sites) == 0 or len(queries) == 0:
         return np.full(len(queries), -1, np.int32)
     low, extent = box(sites)

@@ -49,7 +49,7 @@ class Window:
         origin = per_axis(self.origin, lattice.d, "Window origin", None)
         if self.kind == "submanifold":
             if max(stride) > 1:
-                raise ShapeError(f"Window: a submanifold window with stride {stride} came; it keeps its sites, so only 1")
+                raise ShapeError(f"Window: a submanifold window with stride {stride} came; it keeps its sites: 1 fits")
             origin = tuple(dil * (f // 2) for f, dil in zip(size, dilation, strict=True))
         for name, value in (("lattice", lattice), ("size", size), ("stride", stride), ("dilation", dilation),
                             ("origin", origin)):
@@ -82,15 +82,16 @@ class Window:
         """Return the output's spatial size for an input of `size` (d ints, or None: unbounded).
 
         Raises:
-            ShapeError: the window is larger than the field, or the stride does not divide (the sizes that fit are named).
+            ShapeError: the window is larger than the field, or the stride does not divide (sizes that fit are named).
         """
         if size is None or self.keeps_sites:
             return size
         room = [n + 2 * pad - span for n, pad, span in zip(size, self.origin, self.span, strict=True)]
         if min(room) < 0:
             raise ShapeError(
-                f"Window: a window of span {self.span} came to a field of size {tuple(size)} with padding {self.origin}; "
-                f"it is larger than the field: use a smaller window or a field of at least {self.in_size(1)}")
+                f"Window: a window of span {self.span} came to a field of size {tuple(size)} with padding "
+                f"{self.origin}; it is larger than the field: use a smaller window or a field of at least "
+                f"{self.in_size(1)}")
         wrong = [axis for axis, (r, s) in enumerate(zip(room, self.stride, strict=True)) if r % s]
         if wrong and self.size_rule == "exact":
             fits = tuple((n - r % s, n - r % s + s) for n, r, s in zip(size, room, self.stride, strict=True))

@@ -39,8 +39,8 @@ def read_checkpoint(path, net, optimizer, seed=None):
         raise FileError(f"{path}: a checkpoint of the seed {text['seed']} came, for {seed}; {remedy}")
     generators = net.generators()
     if set(generators) != set(text["generators"]):
-        raise FileError(f"{path}: a checkpoint with random states {sorted(text['generators'])} came, for a network with "
-                        f"{sorted(generators)}; {remedy}")
+        raise FileError(f"{path}: a checkpoint with random states {sorted(text['generators'])} came, for a network "
+                        f"with {sorted(generators)}; {remedy}")
     before = {name: array.copy() for name, array in net.state().items()}
     try:
         net.load_state(_part(arrays, "net."))

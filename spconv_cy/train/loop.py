@@ -141,8 +141,8 @@ def _check_fit(net, optimizer, epochs, validation, stop_after):
     if not isinstance(net, Layer):
         raise TypeError(f"fit: a {type(net).__name__} came as the network; a Layer fits")
     if not {id(p) for p in net.parameters()} & {id(p) for p in optimizer.parameters}:
-        raise ValueError("fit: the optimiser holds no parameter of this network; make it over net.parameters(), after the "
-                         "network was copied or loaded")
+        raise ValueError("fit: the optimiser holds no parameter of this network; make it over net.parameters(), after "
+                         "the network was copied or loaded")
     for name, value, lowest in (("epochs", epochs, 0), ("stop_after", stop_after, 1)):
         if value is not None and (not isinstance(value, (int, np.integer)) or value < lowest):
             raise ValueError(f"fit: {name} {value!r} came; a whole number from {lowest} up fits")
@@ -172,7 +172,8 @@ def _train(net, data, optimizer, loss, rate, epoch, seed, history, told):
         if not math.isfinite(number):
             raise FloatingPointError(
                 f"fit: the loss became {number} in epoch {epoch + 1}, batch {batch + 1}; lower the rate (it was "
-                f"{optimizer.rate:.3g}), give the optimiser clip=, or look for NaN and very large numbers in the features")
+                f"{optimizer.rate:.3g}), give the optimiser clip=, or look for NaN and very large numbers in the "
+                "features")
         value.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -222,13 +223,14 @@ def _test(net, data, repeats, loss, progress):
 def _outputs(net, x, loss):
     y = net(x)
     if not isinstance(y, Tensor) and loss is softmax_cross_entropy:
-        raise TypeError(f"the network gave a {type(y).__name__}; a Tensor (b, classes) fits: end it with GlobalPooling() "
-                        "and NetworkInNetwork, or with SparseToDense(d, flat=True)")
+        raise TypeError(f"the network gave a {type(y).__name__}; a Tensor (b, classes) fits: end it with "
+                        "GlobalPooling() and NetworkInNetwork, or with SparseToDense(d, flat=True)")
     return y
 
 
 def _are_classes(y, labels):
-    return getattr(y, "shape", None) and len(y.shape) == 2 and np.ndim(labels) == 1 and np.asarray(labels).dtype.kind in "iu"
+    two_axes = getattr(y, "shape", None) and len(y.shape) == 2
+    return two_axes and np.ndim(labels) == 1 and np.asarray(labels).dtype.kind in "iu"
 
 
 def _numpy(y):

@@ -40,9 +40,10 @@ def confusion_matrix(predicted, labels, classes=None):
     [[1, 1], [0, 1]]
     """
     predicted, labels = np.asarray(predicted), np.asarray(labels)
-    if predicted.shape != labels.shape or labels.ndim != 1 or (labels.size and {predicted.dtype.kind, labels.dtype.kind} - set("iu")):
-        raise ShapeError(f"confusion_matrix: predicted {predicted.shape} of {predicted.dtype} and labels {labels.shape} of "
-                         f"{labels.dtype} came; (b,) class numbers fit")
+    kinds = {predicted.dtype.kind, labels.dtype.kind}
+    if predicted.shape != labels.shape or labels.ndim != 1 or (labels.size and kinds - set("iu")):
+        raise ShapeError(f"confusion_matrix: predicted {predicted.shape} of {predicted.dtype} and labels "
+                         f"{labels.shape} of {labels.dtype} came; (b,) class numbers fit")
     highest = int(max(predicted.max(initial=-1), labels.max(initial=-1)))
     classes = highest + 1 if classes is None else classes
     if highest >= classes or min(predicted.min(initial=0), labels.min(initial=0)) < 0:
@@ -65,8 +66,8 @@ def negative_log_likelihood(probabilities, labels):
 def _checked(outputs, labels):
     outputs, labels = np.asarray(outputs), np.asarray(labels)
     if outputs.ndim != 2 or labels.shape != outputs.shape[:1] or not len(labels) or labels.dtype.kind not in "iu":
-        raise ShapeError(f"outputs {outputs.shape} and labels {labels.shape} of {labels.dtype} came; (b, classes) and (b,) "
-                         "class numbers fit, with b at least 1")
+        raise ShapeError(f"outputs {outputs.shape} and labels {labels.shape} of {labels.dtype} came; (b, classes) and "
+                         "(b,) class numbers fit, with b at least 1")
     if not 0 <= labels.min() <= labels.max() < outputs.shape[1]:
         raise ShapeError(f"labels {labels.min()} to {labels.max()} came; 0 to {outputs.shape[1] - 1} fit")
     return outputs, labels

@@ -78,7 +78,7 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} needs _change")
 
     def state(self):
-        """Return a dict of arrays by name, such as "0.momentum": the moments and the steps of each parameter, copied."""
+        """Return a dict of arrays by name, such as "0.momentum": moments and steps of each parameter, copied."""
         state = {"steps": np.array(self._steps, np.int64)}
         for i, moments in enumerate(self._moments):
             for name, moment in zip(self.moments, moments or (), strict=False):

@@ -14,7 +14,9 @@ class Pairs:
 
     def epoch(self, epoch, seed=0, *, training):
         """Yield the pairs."""
-        order = np.random.default_rng((seed, epoch)).permutation(len(self.pairs)) if training else range(len(self.pairs))
+        order = range(len(self.pairs))
+        if training:
+            order = np.random.default_rng((seed, epoch)).permutation(len(self.pairs))
         for i in order:
             yield self.pairs[i]
 
@@ -29,9 +31,10 @@ def as_batches(data, who):
     if data is None:
         return None
     if not hasattr(data, "epoch"):
-        if not isinstance(data, (list, tuple)) or any(not isinstance(pair, (list, tuple)) or len(pair) != 2 for pair in data):
-            raise TypeError(f"{who}: a {type(data).__name__} came; StrokeBatches, TensorBatches, or a list of (x, labels) pairs "
-                            "fit, such as [(x, labels)]")
+        if not isinstance(data, (list, tuple)) or not all(isinstance(pair, (list, tuple)) and len(pair) == 2
+                                                          for pair in data):
+            raise TypeError(f"{who}: a {type(data).__name__} came; StrokeBatches, TensorBatches, or a list of (x, "
+                            "labels) pairs fit, such as [(x, labels)]")
         data = Pairs(list(data))
     if not len(data):
         raise ValueError(f"{who}: no samples came; at least one fits")

@@ -75,15 +75,16 @@ class WarmUp:
 
 
 def from_name(schedule, epochs):
-    """Return the schedule called "constant", "cosine" or "exponential" (to e^-4 after all epochs), or a function as it is.
+    """Return the schedule called "constant", "cosine" or "exponential" (to e^-4 at the end), or a function as it is.
 
     Raises:
         ValueError: neither a name nor a function.
     """
     if callable(schedule):
         return schedule
-    named = {None: Constant(), "constant": Constant(), "cosine": Cosine(epochs), "exponential": Exponential(4 / max(1, epochs))}
+    named = {None: Constant(), "constant": Constant(), "cosine": Cosine(epochs),
+             "exponential": Exponential(4 / max(1, epochs))}
     if not (schedule is None or isinstance(schedule, str)) or schedule not in named:
-        raise ValueError(f"schedule: {schedule!r} came; 'constant', 'cosine', 'exponential', or a function of the epoch that "
-                         "gives a factor, fits")
+        raise ValueError(f"schedule: {schedule!r} came; 'constant', 'cosine', 'exponential', or a function of the "
+                         "epoch that gives a factor, fits")
     return named[schedule]
