@@ -72,8 +72,9 @@ NETWORKS = {
         sp.NetworkInNetwork(4, 2),
     ],
     "3-D, average pooling and normalisation": lambda: [
-        sp.SubmanifoldConvolution(3, 2, 3, bias=False),
-        sp.AveragePooling(3, 3, 2),
+        sp.SubmanifoldConvolution(3, 2, 3),
+        sp.LeakyReLU(0.3),
+        sp.AveragePooling(3, 2, 1),
         sp.BatchNormalization(3),
         sp.VeryLeakyReLU(),
         sp.Convolution(3, 3, 3, 2),

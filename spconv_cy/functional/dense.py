@@ -19,50 +19,66 @@ def leaky_relu(x, slope):
     return y, lambda dy: (lambda: xp.where(x > 0, dy, slope * dy), None)
 
 
+def batch_norm(x, ground, gamma, beta, running=None, *, eps):
+    """Normalise columns: (x - mean) / sqrt(variance + eps) * gamma + beta; the ground row by the same map.
+
+    Args:
+        x: Tensor (n, c).
+        ground: Tensor (1, c) or None.
+        gamma, beta: Tensors (1, c).
+        running: array (2, c), the mean and the variance to use; None: those of x, which gradients then flow through.
+        eps: added to the variance.
+
+    Returns:
+        (Tensor (n, c), Tensor (1, c) or None, array (2, c): the mean and the biased variance that were used).
+    """
+    if running is None:
+        # The mean in two parts: where columns lie far from zero, one float32 cannot hold it to a row's last bits, and
+        # the centred rows would no longer sum to zero, which the backward pass relies on.
+        mean = column_sums(x.data) / x.dtype.type(max(1, len(x)))
+        rest = column_sums(x.data - mean) / x.dtype.type(max(1, len(x)))
+        used = moments(x, mean, rest)
+    else:
+        mean, rest, used = running[0:1], None, Tensor.of(running)
+    scale = gamma * (used[1:2] + eps) ** -0.5
+    rows = affine(x, used[0:1], scale, beta, mean, rest)
+    return rows, None if ground is None else affine(ground, used[0:1], scale, beta, mean, rest), used.data
+
+
 @differentiable
-def moments(x):
-    """Return (2, c): the mean of each column, then its biased variance. No rows: zeros."""
-    ops = ops_of(x)
-    xp, n = ops.xp, max(1, len(x))
-    mean = column_sums(x) / x.dtype.type(n)
-    centred = x - mean
-    variance = column_sums(centred * centred) / x.dtype.type(n)
+def moments(x, mean, rest):
+    """Return (2, c): mean + rest, the mean of each column, then its biased variance. No rows: zeros."""
+    xp, n = ops_of(x).xp, x.dtype.type(max(1, len(x)))
+    centred = _centred(x, mean, rest)
+    variance = column_sums(centred * centred) / n
 
     def backward(dy):
-        dmean, dvariance = dy[0:1] / n, dy[1:2] * (2 / n)
-        return (lambda: xp.asarray(centred * dvariance + dmean, x.dtype),)
+        dx = centred * (dy[1:2] * (2 / n))
+        dx += dy[0:1] / n
+        return dx, None, None
 
-    return xp.concatenate([mean, variance]), backward
+    return xp.concatenate([mean + rest, variance]), backward
 
 
 @differentiable
-def affine(x, centre, scale, shift):
-    """Return (x - centre) * scale + shift, with rows centre, scale and shift (1, c)."""
-    centred = x - centre
+def affine(x, centre, scale, shift, mean, rest):
+    """Return (x - centre) * scale + shift, with rows centre, scale and shift (1, c); centre is mean + rest (None: 0)."""
+    centred = _centred(x, mean, rest)
 
     def backward(dy):
         total = column_sums(dy)
-        return lambda: dy * scale, lambda: -total * scale, lambda: column_sums(dy * centred), total
+        return lambda: dy * scale, lambda: -total * scale, lambda: column_sums(dy * centred), total, None, None
 
     y = centred * scale
     y += shift
     return y, backward
 
 
-def batch_norm(x, ground, gamma, beta, mean, variance, *, eps):
-    """Normalise columns: (x - mean) / sqrt(variance + eps) * gamma + beta; the ground row by the same map.
-
-    Args:
-        x: Tensor (n, c).
-        ground: Tensor (1, c) or None.
-        gamma, beta, mean, variance: Tensors (1, c); the last two from `moments`, or running ones.
-        eps: added to the variance.
-
-    Returns:
-        (Tensor (n, c), Tensor (1, c) or None). Gradients flow through mean and variance where they need them.
-    """
-    scale = gamma * (variance + eps) ** -0.5
-    return affine(x, mean, scale, beta), None if ground is None else affine(ground, mean, scale, beta)
+def _centred(x, mean, rest):
+    centred = x - mean
+    if rest is not None:
+        centred -= rest
+    return centred
 
 
 @differentiable

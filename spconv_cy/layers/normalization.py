@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
-from spconv_cy.functional.dense import as_tensor, batch_norm, moments
+from spconv_cy.functional.dense import as_tensor, batch_norm
 from spconv_cy.functional.initial import ones, zeros
 from spconv_cy.layers.layer import Layer, checked_channels
 from spconv_cy.tensor import SparseTensor
@@ -36,13 +35,11 @@ class BatchNormalization(Layer):
         sparse = isinstance(x, SparseTensor)
         rows = x.features if sparse else as_tensor(x)
         checked_channels(self, rows.shape[1], self.channels)
-        if self.training and not self.frozen and len(rows):
-            statistics = moments(rows)
-            self._follow(statistics.data, len(rows))
-            mean, variance = statistics[0:1], statistics[1:2]
-        else:
-            mean, variance = Tensor.of(self.running_mean), Tensor.of(self.running_variance)
-        y, ground = batch_norm(rows, x.ground if sparse else None, self.weight, self.bias, mean, variance, eps=self.eps)
+        follows = self.training and not self.frozen and len(rows)
+        running = None if follows else ops_of(self.running_mean).xp.concatenate([self.running_mean, self.running_variance])
+        y, ground, used = batch_norm(rows, x.ground if sparse else None, self.weight, self.bias, running, eps=self.eps)
+        if follows:
+            self._follow(used, len(rows))
         return x.with_features(y, ground) if sparse else y
 
     def _follow(self, statistics, n):
