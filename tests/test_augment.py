@@ -10,7 +10,7 @@ N = 30_000
 
 
 def taken_apart(matrices):
-    """(stretch - 1, angle, kind) of each matrix, by what leaves which entries alone: kind 0 a turn, 1 y += u x, 2 x += u y."""
+    """(stretch - 1, angle, kind) of each matrix, by the zeros in it: kind 0 a turn, 1 y += u x, 2 x += u y."""
     a, b, c, d = matrices.reshape(-1, 4).T
     kind = np.where((b != 0) & (c != 0), 0, np.where(c == 0, 1, 2))
     across, down = np.where(kind == 0, np.hypot(a, b), a), np.where(kind == 0, np.hypot(c, d), d)
@@ -50,8 +50,8 @@ def test_a_draw_depends_on_seed_epoch_and_item_alone():
         for epoch in (0, 1):
             matrices, shifts = Affine(jitter=0.1).draw(50, seed, epoch)
             jitter = Affine(jitter=0.1).draw_strokes(50, seed, epoch)
-            for array, again in ((matrices, Affine().draw(80, seed, epoch)[0]), (shifts, Affine().draw(80, seed, epoch)[1]),
-                                 (jitter, Affine(jitter=0.1).draw_strokes(80, seed, epoch))):
+            more = *Affine().draw(80, seed, epoch), Affine(jitter=0.1).draw_strokes(80, seed, epoch)
+            for array, again in zip((matrices, shifts, jitter), more, strict=True):
                 np.testing.assert_array_equal(array, again[:50])        # more items change nothing
             drawn[seed, epoch] = np.column_stack([matrices.reshape(50, 4), shifts, jitter]).ravel()
     values = np.concatenate(list(drawn.values()))

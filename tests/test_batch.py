@@ -57,8 +57,8 @@ def test_training_meets_every_sample_once_in_an_order_of_its_epoch(some):
 
 def test_a_drawn_sample_depends_on_seed_epoch_and_item_alone(some):
     order = order_of(some, 5, 1)
-    by_8, by_50 = (one_by_one(StrokeBatches(*some, ENCODER, batch=batch, augment="affine"), 1, 5, training=True, order=order)
-                   for batch in (8, 50))
+    by_8, by_50 = (one_by_one(StrokeBatches(*some, ENCODER, batch=batch, augment="affine"), 1, 5, training=True,
+                              order=order) for batch in (8, 50))
     assert_equal(by_8, by_50)
     other = one_by_one(StrokeBatches(*some, ENCODER, batch=8, augment="affine"), 2, 5, training=True,
                        order=order_of(some, 5, 2))
@@ -111,8 +111,8 @@ def test_tensor_batches_are_collated(some):
     tensors = [sp.SparseTensor.from_sites(*ENCODER.sites([character]), size=(24, 24)) for character in some[0]]
     found = one_by_one(TensorBatches(tensors, some[1], batch=8), 0, 0, training=False, order=range(50))
     assert_equal(found, one_by_one(StrokeBatches(*some, ENCODER, batch=8), 0, 0, training=False, order=range(50)))
-    labels = np.concatenate([labels for _, labels in TensorBatches(tensors, np.arange(50), batch=8).epoch(1, 5, training=True)])
-    np.testing.assert_array_equal(labels, order_of(some, 5, 1))
+    numbered = TensorBatches(tensors, np.arange(50), batch=8).epoch(1, 5, training=True)
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels in numbered]), order_of(some, 5, 1))
 
 
 def test_at_most_two_batches_wait_besides_the_one_in_hand():

@@ -32,7 +32,8 @@ def test_y_points_down():
 
 def test_the_licence_names_authors_terms_and_changes():
     text = Path(module.__file__).with_name("DIGITS_LICENCE.txt").read_text()
-    for words in ("CC BY 4.0", "creativecommons.org/licenses/by/4.0", "E. Alpaydin, F. Alimoglu", "10.24432/C5MG6K", "Changes:"):
+    for words in ("CC BY 4.0", "creativecommons.org/licenses/by/4.0", "E. Alpaydin, F. Alimoglu", "10.24432/C5MG6K",
+                  "Changes:"):
         assert words in text
 
 

@@ -149,7 +149,8 @@ def test_moves_turn_the_centred_character_and_the_directions_with_it(encoding, r
         packed, matrices=matrices, shifts=shifts, stroke_shifts=jitter)
     strokes = iter(jitter)
     for c, character in enumerate(characters):
-        moved = [(stroke + 20.3 * next(strokes)) @ matrices[c] + 20.3 * shifts[c] for stroke in normalised(character, 20.3)]
+        moved = [(stroke + 20.3 * next(strokes)) @ matrices[c] + 20.3 * shifts[c]
+                 for stroke in normalised(character, 20.3)]
         assert_same(as_dict(sites, features, c), drawn(moved, encoding, 80, 0.1))
 
 
@@ -222,7 +223,7 @@ LINE = [(0.0, 0.0), (1.0, 2.0)]
     ([[[(0, math.inf)]]], ValueError, r"character 0, stroke 0: point 0 is \(0.0, inf\)"),
     ([[LINE, []]], sp.ShapeError, r"character 0, stroke 1: shape \(0,\) came.*drop strokes without points"),
     ([[np.zeros((3, 3))]], sp.ShapeError, r"shape \(3, 3\) came; \(n, 2\) with n >= 1 fits"),
-    ([np.zeros((3, 2))], sp.ShapeError, r"character 0: one array of shape \(3, 2\) came.*put a single stroke into a list"),
+    ([np.zeros((3, 2))], sp.ShapeError, r"one array of shape \(3, 2\) came.*put a single stroke into a list"),
     ([[[(0, 0), (1,)]]], sp.ShapeError, "character 0, stroke 0: points of unequal length came"),
     ([[[("a", "b")]]], sp.ShapeError, "dtype <U1 came; integers or floats fit"),
     ([[[(True, False)]]], sp.ShapeError, "dtype bool came"),
@@ -255,7 +256,8 @@ def test_encoders_that_cannot_be_are_refused(options, message):
 
 
 @pytest.mark.parametrize("moves, message", [
-    ({"matrices": np.zeros((2, 2))}, r"matrices|buffer|dimensions"), ({"matrices": np.zeros((2, 2, 2))}, r"\(1, 2, 2\) fits"),
+    ({"matrices": np.zeros((2, 2))}, r"matrices \(2, 2\) came"), ({"shifts": np.zeros(2)}, r"shifts \(2,\) came"),
+    ({"matrices": np.zeros((2, 2, 2))}, r"matrices \(2, 2, 2\) came; \(1, 2, 2\) fits"),
     ({"shifts": np.zeros((1, 3))}, r"shifts \(1, 3\) came; \(1, 2\) fits"),
     ({"stroke_shifts": np.zeros((2, 2))}, r"stroke_shifts \(2, 2\) came; \(1, 2\) fits"),
     ({"items": [1]}, "items from 1 to 1 came; 0 to 0 fit"), ({"items": [0.5]}, "float64 came"),

@@ -194,8 +194,8 @@ class StrokeEncoder:
             raise ShapeError(f"StrokeEncoder.sites: items {items.shape} {items.dtype} came; (b,) integers fit")
         sites, features = rasterise(
             packed.points, packed.stroke_starts, packed.character_starts, np.ascontiguousarray(items, np.int64),
-            *(None if move is None else np.ascontiguousarray(move, np.float64)
-              for move in (matrices, shifts, stroke_shifts)),
+            _checked_move("matrices", matrices, (len(items), 2, 2)), _checked_move("shifts", shifts, (len(items), 2)),
+            _checked_move("stroke_shifts", stroke_shifts, (len(packed.stroke_starts) - 1, 2)),
             planes=self.planes, size=int(self.size), scale=float(self.scale or 0), spacing=float(self.spacing),
             n_threads=n_threads or threads())
         if self.factors is not None:
@@ -205,3 +205,11 @@ class StrokeEncoder:
     def describe(self):
         """Return {"class", "arguments"} of JSON values: StrokeEncoder(**arguments) is this encoder again."""
         return {"class": "StrokeEncoder", "arguments": asdict(self)}
+
+
+def _checked_move(name, move, shape):
+    if move is None:
+        return None
+    if np.shape(move) != shape:
+        raise ShapeError(f"StrokeEncoder.sites: {name} {np.shape(move)} came; {shape} fits")
+    return np.ascontiguousarray(move, np.float64)
