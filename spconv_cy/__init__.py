@@ -18,9 +18,11 @@ from spconv_cy.layers.edge import DenseToSparse, SparseToDense
 from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
+from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.models.classic import lenet5, mlp
 from spconv_cy.models.deepcnet import deepcnet, deepcnin
 from spconv_cy.models.spec import from_spec
+from spconv_cy.models.unet import unet
 from spconv_cy.report import show_config
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import Lattice

@@ -87,6 +87,13 @@ def average_pool(x, ground, rulebook):
 
 
 @differentiable
+def sum_pool(x, rulebook):
+    """Add up each window's active rows: (rulebook.n_in, c) -> (rulebook.n_out, c)."""
+    ops = ops_of(x)
+    return ops.sum_pool(x, rulebook), lambda dy: (lambda: ops.sum_pool(dy, rulebook.T), None)
+
+
+@differentiable
 def segment_average(x, ground, starts, field=None):
     """Average the rows of each sample: over its active rows, or over a field of `field` sites with the ground state.
 

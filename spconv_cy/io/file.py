@@ -11,12 +11,13 @@ from spconv_cy.layers.edge import DenseToSparse, SparseToDense
 from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
+from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
-LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, DenseToSparse, Dropout, GlobalPooling,
-          LeakyReLU, MaxPooling, NetworkInNetwork, ReLU, Residual, Sequential, SparseToDense,
-          SubmanifoldConvolution, VeryLeakyReLU)
+LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, Deconvolution, DenseToSparse, Dropout,
+          GlobalPooling, LeakyReLU, MaxPooling, NetworkInNetwork, ReLU, Residual, Sequential, SparseToDense,
+          SubmanifoldConvolution, UnPooling, VeryLeakyReLU)
 
 
 def save(path, net, extra=None):
