@@ -11,8 +11,8 @@ from spconv_cy.tensor import SparseTensor
 class Deconvolution(Convolution):
     """Undo a strided window: back to the very sites that it was laid over, by its rulebook with the sides swapped.
 
-    Site p of the remembered grid gets the sum of x[j] @ weight[k] over the pairs (p, j) of every offset k of the earlier
-    window. The grid itself remembers (`x.grid.source`), so nothing is named and nothing is looked up.
+    Site p of the remembered grid gets the sum of x[j] @ weight[k] over the pairs (p, j) of every offset k of the
+    earlier window. The grid itself remembers (`x.grid.source`), so nothing is named and nothing is looked up.
 
     Args:
         lattice: Lattice, or the dimension of the cubic one, 1 to 8.
@@ -90,14 +90,14 @@ def remembered(layer, x):
     """Return (finer grid, rulebook from it to x's grid) that x's grid remembers; refuse another window than layer's."""
     who, wanted, source = type(layer).__name__, layer.window, x.grid.source
     if source is None:
-        raise ShapeError(f"{who}: {x} came, whose sites no window made; the output of a strided Convolution or of a pooling "
-                         "fits, or of layers after it that keep the sites")
+        raise ShapeError(f"{who}: {x} came, whose sites no window made; the output of a strided Convolution or of a "
+                         "pooling fits, or of layers after it that keep the sites")
     if _shape(source.window) != _shape(wanted):
-        raise ShapeError(f"{who}: {_shown(wanted)} came for sites that {_shown(source.window)} made; give the {who} the same "
-                         "window")
+        raise ShapeError(f"{who}: {_shown(wanted)} came for sites that {_shown(source.window)} made; give the {who} the "
+                         "same window")
     if x.ground is not None:
-        raise ShapeError(f"{who}: {x} came with a ground state, but sites that are restored have no common one; begin with "
-                         "ground=None (from_sites, from_points, from_dense), or drop it: "
+        raise ShapeError(f"{who}: {x} came with a ground state, but sites that are restored have no common one; begin "
+                         "with ground=None (from_sites, from_points, from_dense), or drop it: "
                          "x.with_features(x.features, ground=None)")
     return source.parent, source.rulebook
 

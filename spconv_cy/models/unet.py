@@ -68,7 +68,8 @@ class _Builder:
 
     def blocks(self, channels_in, channels_out):
         """List `reps` blocks, the first of which changes the channels."""
-        return [layer for rep in range(self.reps) for layer in self.block(channels_out if rep else channels_in, channels_out)]
+        first, *others = [channels_in] + [channels_out] * (self.reps - 1)
+        return sum((self.block(channels, channels_out) for channels in others), self.block(first, channels_out))
 
     def block(self, channels_in, channels_out):
         layers = [*self.activated(channels_in), self.submanifold(channels_in, channels_out)]
