@@ -240,7 +240,7 @@ def segment_sum(const float[:, ::1] x, const int64_t[::1] starts, *, int n_threa
     cdef Py_ssize_t b = starts.shape[0] - 1
     out = np.zeros((b, c), np.float32)
     cdef float[:, ::1] y = out
-    cdef float[::1] sums = np.empty(chunk_starts[b] * c, np.float32)
+    cdef double[::1] sums = np.empty(chunk_starts[b] * c, np.float64)
     if sums.shape[0]:
         with nogil:
             _pool.segment_sum(_isa.kernels(), &x[0, 0], &starts[0], &chunk_starts[0], &sums[0], &y[0, 0], b, c,

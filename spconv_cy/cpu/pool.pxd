@@ -18,7 +18,7 @@ cdef void sum_pool(const KernelTable* table, const float* x, float* y, const Rul
 cdef void scatter_add(const KernelTable* table, const float* x, const int32_t* rows, float* y, int32_t* bounds,
                       int64_t n, int64_t m, int64_t c, int n_threads) noexcept nogil
 cdef void segment_sum(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
-                      float* sums, float* y, int64_t b, int64_t c, int n_threads) noexcept nogil
+                      double* sums, float* y, int64_t b, int64_t c, int n_threads) noexcept nogil
 cdef void segment_max(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
                       float* best, int32_t* best_rows, float* y, int32_t* winner, int64_t b, int64_t c,
                       int n_threads) noexcept nogil

@@ -143,15 +143,22 @@ cdef void scatter_part(const KernelTable* table, const float* x, const int32_t* 
 
 
 cdef void segment_sum(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
-                      float* sums, float* y, int64_t b, int64_t c, int n_threads) noexcept nogil:
-    # Segment s has the chunks chunk_starts[s] to chunk_starts[s + 1], each with a sum of its own. y comes in zeroed.
-    cdef int64_t segment, chunk
+                      double* sums, float* y, int64_t b, int64_t c, int n_threads) noexcept nogil:
+    # Segment s has the chunks chunk_starts[s] to chunk_starts[s + 1], each with a sum of its own, kept as doubles: the
+    # gradients of biases, norms and ground states are sums of many rows that nearly cancel. y comes in zeroed.
+    cdef int64_t segment, chunk, first, i
     n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * c)
     for chunk in prange(chunk_starts[b], schedule="dynamic", chunksize=1, num_threads=n_threads):
         sum_chunk(table, x, starts, chunk_starts, sums + chunk * c, chunk, b, c)
     for segment in range(b):
-        for chunk in range(chunk_starts[segment], chunk_starts[segment + 1]):
-            table.add(y + segment * c, sums + chunk * c, c)
+        first = chunk_starts[segment]
+        if first == chunk_starts[segment + 1]:
+            continue
+        for chunk in range(first + 1, chunk_starts[segment + 1]):
+            for i in range(c):
+                sums[first * c + i] += sums[chunk * c + i]
+        for i in range(c):
+            y[segment * c + i] = <float>sums[first * c + i]
 
 
 cdef inline int64_t segment_of(const int64_t* chunk_starts, int64_t chunk, int64_t b) noexcept nogil:
@@ -167,12 +174,12 @@ cdef inline int64_t segment_of(const int64_t* chunk_starts, int64_t chunk, int64
 
 
 cdef void sum_chunk(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
-                    float* total, int64_t chunk, int64_t b, int64_t c) noexcept nogil:
+                    double* total, int64_t chunk, int64_t b, int64_t c) noexcept nogil:
     cdef int64_t segment = segment_of(chunk_starts, chunk, b), row
     cdef int64_t low = starts[segment] + (chunk - chunk_starts[segment]) * CHUNK_ROWS
-    memcpy(total, x + low * c, c * sizeof(float))
-    for row in range(low + 1, min(low + CHUNK_ROWS, starts[segment + 1])):
-        table.add(total, x + row * c, c)
+    memset(total, 0, c * sizeof(double))
+    for row in range(low, min(low + CHUNK_ROWS, starts[segment + 1])):
+        table.add_wide(total, x + row * c, c)
 
 
 cdef void segment_max(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,

@@ -42,7 +42,8 @@ def batch_norm(x, ground, gamma, beta, running=None, *, eps):
         mean, rest, used = running[0:1], None, Tensor.of(running)
     scale = gamma * (used[1:2] + eps) ** -0.5
     rows = affine(x, used[0:1], scale, beta, mean, rest)
-    return rows, None if ground is None else affine(ground, used[0:1], scale, beta, mean, rest), used.data
+    grounds = None if ground is None else affine(ground, used[0:1], scale, beta, mean, rest)
+    return rows, grounds, used.data
 
 
 @differentiable
@@ -62,7 +63,7 @@ def moments(x, mean, rest):
 
 @differentiable
 def affine(x, centre, scale, shift, mean, rest):
-    """Return (x - centre) * scale + shift, with rows centre, scale and shift (1, c); centre is mean + rest (None: 0)."""
+    """Return (x - centre) * scale + shift, with rows centre, scale and shift (1, c); centre = mean + rest (None: 0)."""
     centred = _centred(x, mean, rest)
 
     def backward(dy):

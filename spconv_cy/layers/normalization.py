@@ -36,7 +36,9 @@ class BatchNormalization(Layer):
         rows = x.features if sparse else as_tensor(x)
         checked_channels(self, rows.shape[1], self.channels)
         follows = self.training and not self.frozen and len(rows)
-        running = None if follows else ops_of(self.running_mean).xp.concatenate([self.running_mean, self.running_variance])
+        running = None
+        if not follows:
+            running = ops_of(self.running_mean).xp.concatenate([self.running_mean, self.running_variance])
         y, ground, used = batch_norm(rows, x.ground if sparse else None, self.weight, self.bias, running, eps=self.eps)
         if follows:
             self._follow(used, len(rows))

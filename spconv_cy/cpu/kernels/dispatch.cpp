@@ -19,7 +19,8 @@ namespace spconv_cy {
 namespace {
 
 #define ROW(isa) \
-    {#isa, isa::lanes, isa::vectors, isa::igemm, isa::outer, isa::add, isa::add_pairs, isa::max, isa::merge, isa::leaky}
+    {#isa, isa::lanes, isa::vectors, isa::igemm, isa::outer, isa::add, isa::add_wide, isa::add_pairs, isa::max, \
+     isa::merge, isa::leaky}
 
 const int MOST = 4;
 KernelTable tables[MOST];

@@ -10,6 +10,10 @@ void add(float* __restrict y, const float* __restrict x, int64_t c) {
     for (int64_t i = 0; i < c; ++i) y[i] += x[i];
 }
 
+void add_wide(double* __restrict y, const float* __restrict x, int64_t c) {
+    for (int64_t i = 0; i < c; ++i) y[i] += x[i];
+}
+
 void add_pairs(float* y, const float* x, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs, int64_t c) {
     for (int64_t j = 0; j < pairs; ++j) add(y + out_rows[j] * c, x + in_rows[j] * c, c);
 }
