@@ -7,7 +7,8 @@ from spconv_cy.data.augment import Affine
 from spconv_cy.data.batch import StrokeBatches, TensorBatches
 from spconv_cy.data.digits import digits, digits_split
 from spconv_cy.data.strokes import Characters, StrokeEncoder
-from spconv_cy.errors import BackendError, FileError, GridError, ShapeError
+from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError
+from spconv_cy.estimator import SparseConvClassifier
 from spconv_cy.functional.loss import hinge, mse, softmax_cross_entropy
 from spconv_cy.io.file import load, save
 from spconv_cy.layers.activation import LeakyReLU, ReLU, VeryLeakyReLU

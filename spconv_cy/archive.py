@@ -63,8 +63,8 @@ def _checked(path, kind, metadata):
     found = metadata.get("format")
     if found != kind:
         came = f"of format {found!r}" if found else "with no format of ours in its metadata"
-        raise FileError(f"{path}: a .safetensors file {came} came; {kind!r} fits here: networks are read by load, "
-                        "checkpoints by fit, classifiers by SparseConvClassifier.load")
+        raise FileError(f"{path}: a .safetensors file {came} came; {kind!r} fits here: networks are read by load "
+                        "or SparseConvClassifier.load, checkpoints by fit")
     version = metadata.get("version", "")
     if not version.isdecimal() or int(version) != VERSION:
         raise FileError(f"{path}: version {version!r} of the format came; this library reads {VERSION}: install a "

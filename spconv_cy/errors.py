@@ -1,4 +1,4 @@
-"""What goes wrong, by kind: shapes, sites, backends, files."""
+"""What goes wrong, by kind: shapes, sites, backends, files, what has not learnt yet."""
 
 
 class ShapeError(ValueError):
@@ -15,3 +15,7 @@ class BackendError(RuntimeError):
 
 class FileError(ValueError):
     """A file that is damaged, foreign, or made by a newer version."""
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A classifier that is asked before it has learnt; the bases are those of scikit-learn's class of this name."""
