@@ -12,7 +12,7 @@ from spconv_cy.data.augment import from_name as distortion
 from spconv_cy.data.batch import StrokeBatches
 from spconv_cy.data.strokes import Characters, StrokeEncoder
 from spconv_cy.errors import FileError, NotFittedError, ShapeError
-from spconv_cy.io.file import load_with_extra, save
+from spconv_cy.io.file import BROKEN, load_with_extra, save
 from spconv_cy.layers.layer import Layer
 from spconv_cy.models.deepcnet import deepcnet, deepcnin
 from spconv_cy.models.spec import from_spec
@@ -29,8 +29,8 @@ class SparseConvClassifier:
     """Classify characters written with a pen by a spatially-sparse network, trained by Adam.
 
     Args:
-        net: "deepcnet" or "deepcnin" (of l and k), a notation such as "32C3-MP2-64C2-MP2-96C2-output", or a Layer that takes
-            the encoding's planes and gives (b, classes); a Layer is copied before it is trained.
+        net: "deepcnet" or "deepcnin" (of l and k), a notation such as "32C3-MP2-64C2-output", or a Layer that takes the
+            encoding's planes and gives (b, classes); a Layer is copied before it is trained.
         l, k: levels and channels of a named network.
         encoding: "octogram", "undirected", "pen", drawn into a third of the network's field; or a StrokeEncoder.
         augment: "affine", "mild", "translation", "none", or an Affine.
@@ -54,8 +54,8 @@ class SparseConvClassifier:
 
     _estimator_type = "classifier"
 
-    def __init__(self, net="deepcnet", l=5, k=30, encoding="octogram", augment="affine", epochs=20, batch=100, rate=0.003,
-                 schedule="cosine", verbose=False, random_state=None):
+    def __init__(self, net="deepcnet", l=5, k=30, encoding="octogram", augment="affine", epochs=20, batch=100,
+                 rate=0.003, schedule="cosine", verbose=False, random_state=None):
         self.net, self.l, self.k, self.encoding, self.augment = net, l, k, encoding, augment
         self.epochs, self.batch, self.rate, self.schedule = epochs, batch, rate, schedule
         self.verbose, self.random_state = verbose, random_state
@@ -64,7 +64,8 @@ class SparseConvClassifier:
         """Train on characters X and labels y; return self.
 
         Raises:
-            ShapeError: characters that are no lists of (n, 2) arrays, labels of another length, a net that does not fit.
+            ShapeError: characters that are no lists of (n, 2) arrays, labels of another length, a net that does not
+                fit.
             ValueError: NaN or infinite points, fewer than two classes, arguments out of range.
             TypeError: labels that are not hashable.
         """
@@ -88,8 +89,8 @@ class SparseConvClassifier:
             ShapeError, ValueError: characters as for fit.
         """
         if not self.__sklearn_is_fitted__():
-            raise NotFittedError("SparseConvClassifier: predict came before fit; call fit(characters, labels), or load a "
-                                 "classifier that was saved")
+            raise NotFittedError("SparseConvClassifier: predict came before fit; call fit(characters, labels), or load "
+                                 "a classifier that was saved")
         characters = _packed("predict", X)
         if not len(characters):
             return np.zeros((0, len(self.classes_)), np.float32)
@@ -103,8 +104,8 @@ class SparseConvClassifier:
         """Return the share of characters X whose label in y is predicted; `sample_weight` (n,) counts them unevenly."""
         predicted, labels = self.predict(X), list(y)
         if len(labels) != len(predicted):
-            raise ShapeError(f"SparseConvClassifier.score: {len(labels)} labels came for {len(predicted)} characters; one for "
-                             "each fits")
+            raise ShapeError(f"SparseConvClassifier.score: {len(labels)} labels came for {len(predicted)} characters; "
+                             "one for each fits")
         if not labels:
             raise ShapeError("SparseConvClassifier.score: no characters came; at least one fits")
         right = [bool(a == b) for a, b in zip(predicted, labels, strict=True)]
@@ -115,7 +116,7 @@ class SparseConvClassifier:
 
         Raises:
             NotFittedError: before fit.
-            TypeError: a label or an argument that cannot be saved: labels of numbers, text, None, and tuples of them can.
+            TypeError: a label or an argument that cannot be saved; labels of numbers, text, None, tuples can.
         """
         if not self.__sklearn_is_fitted__():
             raise NotFittedError("SparseConvClassifier: save came before fit; call fit(characters, labels)")
@@ -147,9 +148,9 @@ class SparseConvClassifier:
             if not isinstance(found.encoder_, StrokeEncoder):
                 raise TypeError("the encoder is none")
             _check_outputs(net, found.encoder_, len(found.classes_))
-        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError) as error:
-            raise FileError(f"{path}: the classifier in it cannot be made ({error}); the file is damaged: fetch or make it "
-                            "again") from error
+        except BROKEN as error:
+            raise FileError(f"{path}: the classifier in it cannot be made ({error}); the file is damaged: fetch or "
+                            "make it again") from error
         found.net_ = net
         return found
 
@@ -173,7 +174,8 @@ class SparseConvClassifier:
 
     def _made(self, classes, rng):
         """Return a network for the classes, not trained, and the encoder that draws for it, without factors."""
-        planes = self.encoding.planes if isinstance(self.encoding, StrokeEncoder) else StrokeEncoder(self.encoding).planes
+        drawn = isinstance(self.encoding, StrokeEncoder)
+        planes = (self.encoding if drawn else StrokeEncoder(self.encoding)).planes
         named = {"deepcnet": deepcnet, "deepcnin": deepcnin}
         if isinstance(self.net, Layer):
             net = copy.deepcopy(self.net)
@@ -184,7 +186,7 @@ class SparseConvClassifier:
             net = named[self.net](self.l, self.k, planes, classes, rng=rng)
         else:
             net = from_spec(self.net, planes, classes=classes, rng=rng)
-        if isinstance(self.encoding, StrokeEncoder):
+        if drawn:
             return net, self.encoding
         size = _field(net, 1 if self.net in named else FIELD)
         return net, StrokeEncoder(self.encoding, size=size, scale=size / 3)
@@ -201,8 +203,8 @@ class SparseConvClassifier:
     def __sklearn_tags__(self):
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
 
-        return Tags(estimator_type="classifier", target_tags=TargetTags(required=True), classifier_tags=ClassifierTags(),
-                    transformer_tags=None, regressor_tags=None, input_tags=InputTags(two_d_array=False))
+        return Tags(estimator_type="classifier", target_tags=TargetTags(required=True), transformer_tags=None,
+                    classifier_tags=ClassifierTags(), regressor_tags=None, input_tags=InputTags(two_d_array=False))
 
 
 def _packed(who, characters):
@@ -220,8 +222,8 @@ def _generator(random_state):
     if random_state is None or isinstance(random_state, (int, np.integer, np.random.Generator)) and not (
             isinstance(random_state, (int, np.integer)) and random_state < 0):
         return np.random.default_rng(random_state)
-    raise ValueError(f"SparseConvClassifier: random_state {random_state!r} came; a whole number from 0 up, a numpy Generator or "
-                     "None fits")
+    raise ValueError(f"SparseConvClassifier: random_state {random_state!r} came; a whole number from 0 up, a numpy "
+                     "Generator or None fits")
 
 
 def _field(net, least):
@@ -230,8 +232,8 @@ def _field(net, least):
     for size in sizes:
         if size[0] == size[1] >= least:
             return int(size[0])
-    raise ShapeError(f"SparseConvClassifier: a net with the field {size} came; a square one of {least} sites or more fits: give "
-                     "encoding=StrokeEncoder(size=...)")
+    raise ShapeError(f"SparseConvClassifier: a net with the field {size} came; a square one of {least} sites or more "
+                     "fits: give encoding=StrokeEncoder(size=...)")
 
 
 def _check_outputs(net, encoder, classes):
@@ -241,14 +243,15 @@ def _check_outputs(net, encoder, classes):
         with no_grad():
             outputs = net.eval()(x)
     except ShapeError as error:
-        raise ShapeError(f"SparseConvClassifier: the net does not take characters drawn by {encoder} ({error}); give a net for "
-                         f"{encoder.planes} channels, and encoding=StrokeEncoder(size=...) with the field that it takes") from error
+        raise ShapeError(f"SparseConvClassifier: the net does not take characters of {encoder} ({error}); give a "
+                         f"net for {encoder.planes} channels, and encoding=StrokeEncoder(size=...) of the field that it "
+                         "takes") from error
     finally:
         net.train(was_training)
     if not isinstance(outputs, Tensor) or outputs.shape != (1, classes):
         came = f"outputs {outputs.shape}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
-        raise ShapeError(f"SparseConvClassifier: the net gave {came} for one character of {classes} classes; (1, {classes}) fits: "
-                         f"end it with GlobalPooling() and NetworkInNetwork(channels, {classes})")
+        raise ShapeError(f"SparseConvClassifier: the net gave {came} for one character of {classes} classes; (1, "
+                         f"{classes}) fits: end it with GlobalPooling() and NetworkInNetwork(channels, {classes})")
 
 
 def _argument_names(kind):
@@ -257,14 +260,15 @@ def _argument_names(kind):
 
 def _to_json(name, value):
     if is_dataclass(value) and SAVED.get(type(value).__name__) is type(value):
-        return {"class": type(value).__name__, "arguments": {f.name: _to_json(name, getattr(value, f.name)) for f in fields(value)}}
+        arguments = {field.name: _to_json(name, getattr(value, field.name)) for field in fields(value)}
+        return {"class": type(value).__name__, "arguments": arguments}
     if isinstance(value, (tuple, list)):
         return [_to_json(name, item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"SparseConvClassifier.save: {name}={value!r} cannot be saved; set_params({name}=None) lets go of it")
+    raise TypeError(f"SparseConvClassifier.save: {name}={value!r} cannot be saved; set_params({name}=None) drops it")
 
 
 def _from_json(value):

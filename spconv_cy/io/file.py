@@ -15,6 +15,8 @@ from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
+# What a description that nobody wrote can raise when layers are made of it.
+BROKEN = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, Deconvolution, DenseToSparse, Dropout,
           GlobalPooling, LeakyReLU, MaxPooling, NetworkInNetwork, ReLU, Residual, Sequential, SparseToDense,
           SubmanifoldConvolution, UnPooling, VeryLeakyReLU)
@@ -69,7 +71,7 @@ def load_with_extra(path, layers=()):
         net.load_state(arrays)
     except FileError:
         raise
-    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError) as error:
+    except BROKEN as error:
         raise FileError(f"{path}: the network in it cannot be made ({error}); the file is damaged, or its layers have "
                         "changed since: fetch or make it again") from error
     return net, text["extra"]

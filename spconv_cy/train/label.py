@@ -4,11 +4,12 @@ import numpy as np
 
 from spconv_cy.errors import ShapeError
 
-PLAIN = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
+PLAIN = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
+         "float64")
 
 
 def classes_of(labels, n):
-    """Return (classes, numbers): the distinct labels as an array (classes,), and the class number (n,) int64 of each label.
+    """Return (classes, numbers): the distinct labels as an array (classes,), and each label's class number (n,).
 
     Classes are sorted where they can be compared, else in the order in which they come.
 
@@ -73,13 +74,13 @@ def labels_from_json(value):
 def _as_array(labels, dtype):
     if isinstance(dtype, np.dtype) and dtype.name in PLAIN:
         return np.array(labels, dtype)
-    plain = {bool if isinstance(label, (bool, np.bool_)) else int if isinstance(label, (int, np.integer)) else
-             float if isinstance(label, (float, np.floating)) else str if isinstance(label, str) else object for label in labels}
-    if len(plain) == 1 and plain != {object}:
+    plain = (bool, int, float, str, np.generic)
+    kinds = {np.asarray(label).dtype.kind if isinstance(label, plain) else "O" for label in labels}
+    if len(kinds) == 1 and kinds <= set("biufU"):
         array = np.array(labels)
-        if array.dtype.kind in "biufU" and array.tolist() == labels:
+        if array.dtype.kind in kinds and array.tolist() == labels:
             return array
-    return _filled(labels)                                               # so that 1 and "1", or tuples, stay what they are
+    return _filled(labels)                                               # 1 and "1", or tuples, stay what they are
 
 
 def _filled(labels):
@@ -95,7 +96,8 @@ def _to_json(label):
     label = label.item() if isinstance(label, np.generic) else label
     if label is None or isinstance(label, (bool, int, float, str)):
         return label
-    raise TypeError(f"a label of type {type(label).__name__} cannot be saved; numbers, text, None and tuples of them can")
+    raise TypeError(f"a label of type {type(label).__name__} cannot be saved; numbers, text, None and tuples of "
+                    "them can")
 
 
 def _from_json(label):
