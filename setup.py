@@ -1,7 +1,7 @@
 """Build the compiled core: every .pyx is an extension, the micro-kernels are compiled once for each instruction set.
 
 SPCONV_CY_OPENMP=0 builds without threads, SPCONV_CY_DEBUG=1 with checks, SPCONV_CY_SANITIZE=address,undefined with
-those sanitizers.
+those sanitizers. A change of these three compiles everything anew.
 """
 
 import os
@@ -11,6 +11,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import setuptools
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -20,6 +21,9 @@ LINKS_KERNELS = "spconv_cy.cpu.isa"
 DEBUG = os.environ.get("SPCONV_CY_DEBUG", "0") not in ("", "0")
 SANITIZE = os.environ.get("SPCONV_CY_SANITIZE", "")
 OPENMP = os.environ.get("SPCONV_CY_OPENMP", "1") != "0"
+# With which variables build/ was filled: what time stamps would not tell.
+STAMP = Path("build", "variant.txt")
+VARIANT = f"debug={DEBUG} sanitize={SANITIZE} openmp={OPENMP}\n"
 
 # What each set's files are compiled with, and a program that compiles where compiler and target have the set.
 SETS = {
@@ -55,6 +59,7 @@ class BuildExtensions(build_ext):
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or min(os.cpu_count() or 1, 8)
+        self.force = self.force or is_new_variant()
 
     def build_extensions(self):
         self.sets = {name: flags for name, (flags, program) in SETS.items() if self.compiles(program, flags)}
@@ -71,7 +76,10 @@ class BuildExtensions(build_ext):
             extension.define_macros += [(f"SPCONV_CY_{name.upper()}", "1") for name in self.sets]
             extension.sources = [source for source in extension.sources if self.fits(source)]
         self.flag_by_file()
+        STAMP.parent.mkdir(exist_ok=True)
+        STAMP.write_text("unfinished\n")
         super().build_extensions()
+        STAMP.write_text(VARIANT)
 
     def fits(self, source):
         """Tell whether the compiler can make this file: all but micro-kernels of a set that it lacks."""
@@ -117,6 +125,11 @@ def set_of(source):
     return name if name in SETS and Path(source).parent.name == KERNELS.name else None
 
 
+def is_new_variant():
+    """Tell whether what lies under build/ was made with other variables, or not to the end."""
+    return STAMP.is_file() and STAMP.read_text() != VARIANT
+
+
 def compiled():
     """Translate the .pyx files to C++ under build/: facades with checks; the parts in cpu/ check nothing."""
     modules = extensions()
@@ -125,10 +138,13 @@ def compiled():
         checked = DEBUG or not part
         module.cython_directives = {"boundscheck": checked, "wraparound": checked, "initializedcheck": checked,
                                     "cdivision": part}
-    return cythonize(modules, build_dir="build", nthreads=2 if sys.platform == "linux" else 0,
+    return cythonize(modules, build_dir="build", force=is_new_variant(), nthreads=2 if sys.platform == "linux" else 0,
                      compiler_directives={"language_level": 3, "embedsignature": True,
                                           "show_performance_hints": False})
 
 
 if __name__ == "__main__":
+    if int(setuptools.__version__.split(".")[0]) < 77:
+        sys.exit(f"setuptools {setuptools.__version__} came; 77 or newer fits (pyproject.toml's licence field): "
+                 "pip install --upgrade setuptools")
     setup(ext_modules=compiled(), cmdclass={"build_ext": BuildExtensions})

@@ -34,8 +34,8 @@ class Deconvolution(Convolution):
     [[0, 3], [0, 4]]
     """
 
-    def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, dilation=1, padding=0, bias=True, groups=1,
-                 rng=None):
+    def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, dilation=1, padding=0, bias=True,
+                 groups=1, rng=None):
         window = Window(lattice, size, stride, dilation, padding, self.kind)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
@@ -93,8 +93,8 @@ def remembered(layer, x):
         raise ShapeError(f"{who}: {x} came, whose sites no window made; the output of a strided Convolution or of a "
                          "pooling fits, or of layers after it that keep the sites")
     if _shape(source.window) != _shape(wanted):
-        raise ShapeError(f"{who}: {_shown(wanted)} came for sites that {_shown(source.window)} made; give the {who} the "
-                         "same window")
+        raise ShapeError(f"{who}: {_shown(wanted)} came for sites that {_shown(source.window)} made; give the {who} "
+                         "the same window")
     if x.ground is not None:
         raise ShapeError(f"{who}: {x} came with a ground state, but sites that are restored have no common one; begin "
                          "with ground=None (from_sites, from_points, from_dense), or drop it: "

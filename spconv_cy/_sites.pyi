@@ -1,0 +1,27 @@
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Rows = NDArray[np.int32]
+_Pointers = NDArray[np.int64]
+
+def arrange(sites: NDArray[np.int32], n_threads: int = 1) -> tuple[NDArray[np.int32], _Rows] | None: ...
+def find(sites: NDArray[np.int32], queries: NDArray[np.int32], n_threads: int = 1) -> _Rows | None: ...
+def submanifold(
+    sites: NDArray[np.int32],
+    size: Sequence[int],
+    dilation: Sequence[int],
+    origin: Sequence[int],
+    n_threads: int = 1,
+) -> tuple[_Rows, _Rows, _Pointers, _Pointers] | None: ...
+def valid(
+    sites: NDArray[np.int32],
+    size: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    origin: Sequence[int],
+    out_size: Sequence[int] | None,
+    n_threads: int = 1,
+) -> tuple[NDArray[np.int32], _Rows, _Rows, _Pointers, _Pointers] | None: ...
+def tile_pointers(out_rows: _Rows, offset_ptr: _Pointers, n_out: int, n_threads: int = 1) -> _Pointers: ...

@@ -1,0 +1,244 @@
+"""What is built, with which flags, and what is shipped; the slow tests build and install for themselves."""
+
+import ast
+import importlib
+import inspect
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import spconv_cy
+from spconv_cy import _core
+
+ROOT = Path(__file__).parents[1]
+KERNELS = ROOT / "spconv_cy" / "cpu" / "kernels"
+COMPILER = shutil.which("c++")
+FORBIDDEN = re.compile(r"-(march|mtune|mcpu)=|-ffast-math|-Ofast|-funsafe-math|-fassociative-math|-ffinite-math")
+REGISTERS = {"zmm": {"avx512f"}, "ymm": {"avx512f", "avx2"}}
+FACADES = ("spconv_cy._core", "spconv_cy._sites", "spconv_cy._strokes")
+# What a stranger does first: a network of each kind of layer, forward and backward, in a folder of his own.
+FIRST_STEPS = """
+import numpy as np, spconv_cy as sp
+x = sp.SparseTensor.from_sites([[0, 3, 1], [1, 0, 2]], [[1.0], [2.0]], size=(8, 8))
+net = sp.Sequential(sp.Convolution(2, 1, 8, 3, rng=0), sp.VeryLeakyReLU(), sp.MaxPooling(2, 2),
+                    sp.GlobalPooling(), sp.NetworkInNetwork(8, 3, rng=0))
+sp.softmax_cross_entropy(net(x), np.array([0, 2])).backward()
+assert all(np.isfinite(p.grad).all() for p in net.parameters())
+sp.save("net.safetensors", net)
+assert np.array_equal(sp.load("net.safetensors").eval()(x).data, net.eval()(x).data)
+from spconv_cy.data.digits import digits
+print(sp.__file__, sp.__version__, sp.available())
+"""
+
+
+def run(*command, **options):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done.stdout + done.stderr
+
+
+def sets_of_setup():
+    """Return the flags and the probing program of each instruction set, as setup.py lists them."""
+    for node in ast.parse((ROOT / "setup.py").read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "SETS":
+            return ast.literal_eval(node.value)
+    raise AssertionError("setup.py has no SETS")
+
+
+def set_of(path):
+    name = Path(path).stem.rpartition("_")[2]
+    return name if name in sets_of_setup() else None
+
+
+def test_setup_asks_for_no_flag_that_ties_to_this_machine_or_bends_arithmetic():
+    texts = [node.value for node in ast.walk(ast.parse((ROOT / "setup.py").read_text()))
+             if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert "-ffp-contract=fast" in texts                                 # the words searched are those of the flags
+    assert [text for text in texts if FORBIDDEN.search(text)] == []
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+def test_micro_kernels_compile_without_a_warning():
+    compiled = set()
+    for name, (flags, program) in sets_of_setup().items():
+        probe = [COMPILER, "-xc++", "-std=c++17", "-fsyntax-only", *flags]
+        if subprocess.run([*probe, "-"], input=program, text=True, capture_output=True).returncode:
+            continue
+        defined = [f"-DSPCONV_CY_{each.upper()}" for each in sets_of_setup() if each != "neon"]
+        for path in sorted(KERNELS.glob(f"*_{name}.cpp")) + ([KERNELS / "dispatch.cpp"] if name == "portable" else []):
+            run(*probe, "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", *defined, path)
+            compiled.add(path.name)
+    assert {"dispatch.cpp", "igemm_portable.cpp", "rows_portable.cpp"} <= compiled
+
+
+@pytest.mark.skipif(shutil.which("objdump") is None or sys.platform != "linux", reason="no objdump")
+def test_wide_registers_stay_inside_the_namespace_of_their_set():
+    # An inline function compiled under a set's flags and kept by the linker for all would stop an older processor.
+    seen = set()
+    for name in (*FACADES, *(f"spconv_cy.cpu.{path.stem}" for path in sorted((ROOT / "spconv_cy/cpu").glob("*.pyx")))):
+        symbol = ""
+        for line in run("objdump", "-d", "--no-show-raw-insn", importlib.import_module(name).__file__).splitlines():
+            if line.endswith(">:"):
+                symbol = line
+            for register, sets in REGISTERS.items():
+                if f"%{register}" in line:
+                    assert any(f"spconv_cy{len(each)}{each}" in symbol for each in sets), f"{name}: {symbol} {line}"
+                    seen.add(register)
+    built = {"avx512f": {"zmm"}, "avx2": {"ymm"}}
+    assert set().union(*(built.get(each, set()) for each in _core.isas())) <= seen
+
+
+@pytest.mark.parametrize("name", FACADES)
+def test_the_types_of_a_facade_are_those_of_its_functions(name):
+    module = importlib.import_module(name)
+    stub = ast.parse(Path(ROOT, *name.split(".")).with_suffix(".pyi").read_text())
+    described = {node.name: node.args for node in stub.body if isinstance(node, ast.FunctionDef)}
+    functions = {key: value for key, value in vars(module).items()
+                 if type(value).__name__ == "cython_function_or_method" and not key.startswith("_")}
+    assert set(described) == set(functions)
+    for key, function in functions.items():
+        parameters = inspect.signature(function).parameters.values()
+        arguments = described[key]
+        assert [p.name for p in parameters if p.kind != p.KEYWORD_ONLY] == [a.arg for a in arguments.args], key
+        assert [p.name for p in parameters if p.kind == p.KEYWORD_ONLY] == [a.arg for a in arguments.kwonlyargs], key
+        optional = sum(p.default is not p.empty for p in parameters)
+        assert optional == len(arguments.defaults) + sum(d is not None for d in arguments.kw_defaults), key
+
+
+def test_an_instruction_set_can_be_forced_and_an_unknown_one_is_refused():
+    program = "import spconv_cy as sp; print(sp.show_config())"
+    for name in _core.isas():
+        text = run(sys.executable, "-c", program, env={**os.environ, "SPCONV_CY_ISA": name})
+        assert f"instructions {name}, of {', '.join(_core.isas())}" in text
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          env={**os.environ, "SPCONV_CY_ISA": "mmx"})
+    assert done.returncode and done.stderr.splitlines()[-1] == (
+        "spconv_cy.errors.BackendError: SPCONV_CY_ISA: no instruction set 'mmx' on this build and processor; there are "
+        + ", ".join(_core.isas()))
+
+
+# ---- slow: builds of their own ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    """Build the sdist in a copy of the tracked files; return the archive."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout: what is tracked is not known")
+    copy, out = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("sdist")
+    for name in run("git", "ls-files", cwd=ROOT).splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    python = venv(tmp_path_factory.mktemp("build"))
+    run(python, "-m", "pip", "install", "-q", "build")
+    run(python, "-m", "build", "-q", "--sdist", "-o", out, copy)
+    return next(out.glob("*.tar.gz"))
+
+
+@pytest.fixture
+def source(sdist, tmp_path):
+    """Unpack the sdist; return its folder."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    return next((tmp_path / "unpacked").iterdir())
+
+
+def venv(folder):
+    """Make an empty environment; return its python."""
+    run(sys.executable, "-m", "venv", folder / "venv")
+    return folder / "venv" / "bin" / "python"
+
+
+def suite(python, source, *needs):
+    """Run the fast tests of an unpacked sdist against what is installed in an environment, from a folder of its own."""
+    run(python, "-m", "pip", "install", "-q", "pytest", "hypothesis", "scipy", "matplotlib", "scikit-learn", *needs)
+    elsewhere = source.parent / "elsewhere"
+    elsewhere.mkdir()
+    # The script and not `python -m`, which would put this folder before the installed package.
+    text = run(python.with_name("pytest"), "-q", "-x", "-p", "no:cacheprovider", f"--rootdir={source}", "-c",
+               source / "pyproject.toml", "-m", "not slow and not gpu", source / "tests", cwd=elsewhere)
+    assert re.search(r"\d{3,} passed", text), text[-500:]
+    return text
+
+
+@pytest.mark.slow
+def test_the_sdist_holds_all_that_is_tracked(sdist):
+    with tarfile.open(sdist) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = {name for name in run("git", "ls-files", cwd=ROOT).splitlines()
+               if not name.startswith(".") and (ROOT / name).is_file()}
+    assert tracked - held == set()
+    made = {name for name in held - tracked if "." in name and not name.startswith("spconv_cy.egg-info")}
+    assert made <= {"PKG-INFO", "setup.cfg"}
+
+
+@pytest.mark.slow
+def test_an_sdist_installs_into_an_empty_environment_and_works(sdist, tmp_path):
+    python = venv(tmp_path)
+    wheels = tmp_path / "wheels"
+    log = run(python, "-m", "pip", "wheel", "-v", "--no-deps", "-w", wheels, sdist)
+    commands = [shlex.split(line) for line in log.splitlines() if re.match(r"\s*\S*(g|c|clang)\+\+ ", line)]
+    compiles = [words for words in commands if "-c" in words]
+    assert {Path(words[words.index("-c") + 1]).name for words in compiles} >= {"dispatch.cpp", "_core.cpp"}
+    for words in compiles:
+        path = words[words.index("-c") + 1]
+        assert not FORBIDDEN.search(" ".join(words))
+        mine = sets_of_setup()[set_of(path)][0] if "kernels" in path and set_of(path) else []
+        assert [word for word in words if re.match("-m(avx|fma|prefer)", word)] == mine, path
+
+    with zipfile.ZipFile(next(wheels.glob("*.whl"))) as wheel:
+        names = wheel.namelist()
+        metadata = wheel.read(next(name for name in names if name.endswith("METADATA"))).decode()
+    kinds = {Path(name).suffix for name in names if name.startswith("spconv_cy/")}
+    assert kinds <= {".py", ".pyi", ".so", ".npz", ".txt", ".typed", ".cu", ".html", ".js", ".css"}
+    assert {"spconv_cy/py.typed", "spconv_cy/_core.pyi", "spconv_cy/data/digits.npz",
+            "spconv_cy/data/DIGITS_LICENCE.txt"} <= set(names)
+    assert {name.partition("/")[0] for name in names} == {"spconv_cy", f"spconv_cy-{spconv_cy.__version__}.dist-info"}
+    assert sum(name.endswith("licenses/LICENSE") for name in names) == 1
+    assert "License-Expression: BSD-3-Clause AND CC-BY-4.0" in metadata and "Requires-Python: >=3.10" in metadata
+
+    run(python, "-m", "pip", "install", "-q", next(wheels.glob("*.whl")))
+    text = run(python, "-c", FIRST_STEPS, cwd=tmp_path)
+    assert str(tmp_path / "venv") in text and spconv_cy.__version__ in text
+
+
+@pytest.mark.slow
+def test_without_openmp_one_thread_passes_the_suite(source, tmp_path):
+    python = venv(tmp_path)
+    run(python, "-m", "pip", "install", "-q", source, env={**os.environ, "SPCONV_CY_OPENMP": "0"})
+    assert "OpenMP       no, one thread" in run(python, "-c", "import spconv_cy as sp; print(sp.show_config())",
+                                                cwd=tmp_path)
+    suite(python, source)
+
+
+@pytest.mark.slow
+def test_with_checks_in_the_compiled_parts_the_suite_passes(source, tmp_path):
+    python = venv(tmp_path)
+    run(python, "-m", "pip", "install", "-q", source, env={**os.environ, "SPCONV_CY_DEBUG": "1"})
+    suite(python, source)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="the lowest numpy has no wheel for this Python")
+def test_the_lowest_versions_that_are_declared_pass_the_suite(source, tmp_path):
+    text = (source / "pyproject.toml").read_text()
+    declared = ast.literal_eval(re.search(r"^dependencies = (\[.*\])", text, re.MULTILINE)[1])
+    lowest = [requirement.replace(">=", "==") for requirement in declared]
+    tools = ast.literal_eval(re.search(r"^requires = (\[.*\])", text, re.MULTILINE)[1])
+    lowest_tools = [requirement.replace(">=", "==") for requirement in tools]
+    python = venv(tmp_path)
+    run(python, "-m", "pip", "install", "-q", "--upgrade", *lowest_tools)
+    run(python, "-m", "pip", "install", "-q", *lowest)
+    run(python, "-m", "pip", "install", "-q", "--no-build-isolation", source)
+    suite(python, source, *lowest)
+    held = run(python, "-m", "pip", "freeze")
+    assert set(lowest) <= set(held.splitlines())
