@@ -44,11 +44,13 @@ def confusion_matrix(predicted, labels, classes=None):
     if predicted.shape != labels.shape or labels.ndim != 1 or (labels.size and kinds - set("iu")):
         raise ShapeError(f"confusion_matrix: predicted {predicted.shape} of {predicted.dtype} and labels "
                          f"{labels.shape} of {labels.dtype} came; (b,) class numbers fit")
+    predicted, labels = predicted.astype(np.int64), labels.astype(np.int64)
+    lowest = int(min(predicted.min(initial=0), labels.min(initial=0)))
     highest = int(max(predicted.max(initial=-1), labels.max(initial=-1)))
     classes = highest + 1 if classes is None else classes
-    if highest >= classes or min(predicted.min(initial=0), labels.min(initial=0)) < 0:
-        raise ShapeError(f"confusion_matrix: class numbers up to {highest} came; 0 to {classes - 1} fit")
-    cells = np.bincount(labels.astype(np.int64) * classes + predicted, minlength=classes * classes)
+    if highest >= classes or lowest < 0:
+        raise ShapeError(f"confusion_matrix: class numbers {lowest} to {highest} came; 0 to {classes - 1} fit")
+    cells = np.bincount(labels * classes + predicted, minlength=classes * classes)
     return cells.reshape(classes, classes)
 
 

@@ -40,7 +40,11 @@ class Optimizer:
             parameter.grad = None
 
     def step(self):
-        """Change every parameter, in place, by its gradient."""
+        """Change every parameter, in place, by its gradient.
+
+        Raises:
+            FloatingPointError: with `clip`, where a gradient is NaN or infinite; nothing is changed.
+        """
         factor = 1.0 if self.clip is None else _shrink(gradient_norm(self.parameters), self.clip)
         for i, parameter in enumerate(self.parameters):
             if parameter.grad is not None and parameter.requires_grad:
@@ -130,6 +134,8 @@ class SGD(Optimizer):
     def __init__(self, parameters, rate, momentum=0.0, *, nesterov=False, weight_decay=0.0, clip=None):
         super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
         _check_range(self, "momentum", momentum, 0, 1)
+        if nesterov and not momentum:
+            raise ValueError("SGD: nesterov came without momentum, where it changes nothing; such as momentum=0.9 fits")
         self.momentum, self.nesterov = momentum, nesterov
         self.moments = ("momentum",) if momentum else ()
 
@@ -193,9 +199,13 @@ class Adam(Optimizer):
 
     def __init__(self, parameters, rate=1e-3, betas=(0.9, 0.999), eps=1e-8, *, weight_decay=0.0, clip=None):
         super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
+        if np.shape(betas) != (2,):
+            raise ValueError(f"Adam: betas {betas!r} came; two numbers from 0 up but below 1 fit")
         for beta in betas:
             _check_range(self, "betas", beta, 0, 1)
         _check_range(self, "eps", eps, 0)
+        if not eps:
+            raise ValueError("Adam: eps 0 came; a number above 0 fits: a gradient that is zero is divided by it")
         self.betas, self.eps = tuple(betas), eps
 
     def _change(self, xp, w, d, scratch, t, mean, square):
@@ -230,6 +240,9 @@ def clip_gradients(parameters, longest):
     """Shorten all gradients by one factor where together they are longer than `longest`; return what they were.
 
     The option `clip=` of an optimiser does the same without new arrays.
+
+    Raises:
+        FloatingPointError: a gradient is NaN or infinite; none is changed.
     """
     parameters = list(parameters)
     norm = gradient_norm(parameters)
@@ -243,6 +256,9 @@ def clip_gradients(parameters, longest):
 
 
 def _shrink(norm, longest):
+    if not math.isfinite(norm):
+        raise FloatingPointError(f"clip: the gradients together are {norm} long; lower the rate, or look for NaN and "
+                                 "very large numbers in the features")
     return longest / norm if norm > longest else 1.0
 
 

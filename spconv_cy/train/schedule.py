@@ -22,6 +22,9 @@ class Exponential:
 
     decay: float
 
+    def __post_init__(self):
+        _check("Exponential", "decay", self.decay, -math.inf)
+
     def __call__(self, epoch):
         return math.exp(-self.decay * epoch)
 
@@ -36,6 +39,11 @@ class Steps:
 
     every: float
     factor: float = 0.1
+
+    def __post_init__(self):
+        if not 0 < self.every < math.inf:
+            raise ValueError(f"Steps: every {self.every!r} came; a number above 0 fits")
+        _check("Steps", "factor", self.factor, 0)
 
     def __call__(self, epoch):
         return self.factor ** math.floor(epoch / self.every)
@@ -54,6 +62,10 @@ class Cosine:
     epochs: float
     lowest: float = 0.0
 
+    def __post_init__(self):
+        _check("Cosine", "epochs", self.epochs, 0)
+        _check("Cosine", "lowest", self.lowest, 0)
+
     def __call__(self, epoch):
         share = min(epoch / self.epochs, 1) if self.epochs else 1
         return self.lowest + (1 - self.lowest) * (1 + math.cos(math.pi * share)) / 2
@@ -69,6 +81,11 @@ class WarmUp:
 
     epochs: float
     then: object = Constant()
+
+    def __post_init__(self):
+        _check("WarmUp", "epochs", self.epochs, 0)
+        if not callable(self.then):
+            raise ValueError(f"WarmUp: then {self.then!r} came; a function of the epoch fits, such as Cosine(20)")
 
     def __call__(self, epoch):
         return self.then(epoch) * (min(epoch / self.epochs, 1) if self.epochs else 1)
@@ -88,3 +105,8 @@ def from_name(schedule, epochs):
         raise ValueError(f"schedule: {schedule!r} came; 'constant', 'cosine', 'exponential', or a function of the "
                          "epoch that gives a factor, fits")
     return named[schedule]
+
+
+def _check(who, name, value, lowest):
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < lowest:
+        raise ValueError(f"{who}: {name} {value!r} came; a number{'' if lowest == -math.inf else ' from 0 up'} fits")

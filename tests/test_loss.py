@@ -1,0 +1,98 @@
+"""Losses against direct formulas and central differences."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import spconv_cy as sp
+
+LABELS = np.array([0, 2, 1, 2, 3])
+
+
+def cross_entropy(x, labels):
+    """Sum of -log p(label), a number at a time."""
+    return sum(-math.log(math.exp(row[label]) / sum(math.exp(v) for v in row)) for row, label in zip(x, labels, strict=True))
+
+
+def squared_hinge(x, labels):
+    """Sum of max(0, 1 - t x)^2, t = 1 at the label and -1 elsewhere, a number at a time."""
+    return sum(max(0, 1 - (1 if j == label else -1) * v) ** 2
+               for row, label in zip(x, labels, strict=True) for j, v in enumerate(row))
+
+
+@pytest.mark.parametrize("loss, direct", [(sp.softmax_cross_entropy, cross_entropy), (sp.hinge, squared_hinge)])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int32])
+def test_class_losses_are_the_formula(loss, direct, dtype, rng, ops):
+    x = rng.normal(size=(5, 4))
+    expected = direct(x, LABELS)
+    assert loss(sp.Tensor(x), LABELS.astype(dtype)).shape == ()
+    assert_allclose(float(loss(sp.Tensor(x), LABELS.astype(dtype)).data), expected / 5, rtol=1e-5)
+    assert_allclose(float(loss(sp.Tensor(x), LABELS.tolist(), reduction="sum").data), expected, rtol=1e-5)
+
+
+def test_mse_is_the_formula(rng, ops):
+    x, target = rng.normal(size=(2, 4, 3))
+    assert_allclose(float(sp.mse(sp.Tensor(x), target).data), ((x - target) ** 2).mean(), rtol=1e-5)
+    assert_allclose(float(sp.mse(sp.Tensor(x), target, reduction="sum").data), ((x - target) ** 2).sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.hinge])
+def test_gradients_of_class_losses(loss, reduction, rng):
+    x = rng.normal(size=(5, 4))
+    x[np.abs(np.abs(x) - 1) < 1e-3] = 0.5                               # away from the hinge's kink
+    sp.check_gradient(lambda x: loss(x, LABELS, reduction=reduction), x)
+
+
+def test_gradients_of_mse_reach_both_sides(rng):
+    sp.check_gradient(lambda x, target: sp.mse(x, target), *rng.normal(size=(2, 4, 3)))
+    sp.check_gradient(lambda x, target: sp.mse(x, target, reduction="sum"), *rng.normal(size=(2, 4, 3)))
+
+
+def test_gradient_of_the_cross_entropy_is_probability_less_target(rng, ops):
+    x = sp.Tensor(rng.normal(size=(5, 4)), requires_grad=True)
+    sp.softmax_cross_entropy(x, LABELS).backward()
+    p = np.exp(x.numpy()) / np.exp(x.numpy()).sum(1, keepdims=True)
+    assert_allclose(x.grad, (p - np.eye(4)[LABELS]) / 5, rtol=1e-4, atol=1e-6)
+
+
+def test_cross_entropy_stands_large_outputs(ops):
+    x = sp.Tensor([[1e4, 0.0], [-1e4, 1e4], [1e30, -1e30]], requires_grad=True)
+    loss = sp.softmax_cross_entropy(x, [1, 0, 0], reduction="sum")
+    loss.backward()
+    assert_allclose(float(loss.data), 3e4, rtol=1e-6)
+    assert_allclose(x.grad, [[1, -1], [-1, 1], [0, 0]], atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.hinge, sp.mse])
+def test_an_empty_batch_has_loss_zero(loss, ops):
+    x = sp.Tensor(np.zeros((0, 4)), requires_grad=True)
+    value = loss(x, np.zeros((0, 4)) if loss is sp.mse else np.zeros(0, int))
+    value.backward()
+    assert float(value.data) == 0 and x.grad.shape == (0, 4)
+
+
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.hinge])
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        ([0, 1], r"labels \(2,\)"),
+        ([0, 1, 2, 3, 4], "labels 0 to 4 came; 0 to 3 fit"),
+        ([0, 1, 2, 3, -1], "labels -1 to 3 came"),
+        ([0.0, 1, 2, 3, 0], "whole numbers fit"),
+        (np.eye(5, 4), r"\(b, classes\) and \(b,\)"),
+        (["a", "b", "c", "d", "e"], "whole numbers fit"),
+    ],
+)
+def test_labels_that_do_not_fit_are_told(loss, labels, message):
+    with pytest.raises(sp.ShapeError, match=message):
+        loss(sp.Tensor(np.zeros((5, 4))), labels)
+
+
+def test_other_wrong_arguments_are_told():
+    with pytest.raises(sp.ShapeError, match="'mean' or 'sum' fit"):
+        sp.softmax_cross_entropy(sp.Tensor(np.zeros((5, 4))), LABELS, reduction="none")
+    with pytest.raises(sp.ShapeError, match=r"mse: x \(5, 4\) and target \(5,\) came"):
+        sp.mse(sp.Tensor(np.zeros((5, 4))), np.zeros(5))

@@ -1,0 +1,71 @@
+"""Metrics, counted by hand and against plain loops."""
+
+import math
+
+import numpy as np
+import pytest
+
+from spconv_cy.errors import ShapeError
+from spconv_cy.train import metrics
+
+SCORES = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [0.4, 0.4, 0.2]])
+
+
+def test_error_is_the_share_whose_largest_output_is_elsewhere():
+    assert metrics.error(SCORES, [1, 0, 2, 0]) == 0
+    assert metrics.error(SCORES, [1, 0, 2, 1]) == 0.25, "of equals the first is the largest"
+    assert metrics.error(SCORES, [0, 1, 0, 2]) == 1
+    assert metrics.error([[np.nan, 1.0]], [0]) == 1, "NaN is never right"
+    assert metrics.error([[np.nan, 1.0]], [1]) == 0
+
+
+def test_top_k_error_is_the_share_outside_the_k_largest(rng):
+    assert [metrics.top_k_error(SCORES, [2, 1, 0, 2], k) for k in (1, 2, 3)] == [1, 0.5, 0]
+    assert [metrics.top_k_error(SCORES, [2, 2, 2, 2], k) for k in (1, 2, 3, 9)] == [0.75, 0.5, 0, 0]
+    scores, labels = rng.integers(0, 4, (200, 7)), rng.integers(0, 7, 200)        # many equals
+    for k in range(1, 8):
+        first = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        wrong = sum(label not in row for label, row in zip(labels, first, strict=True))
+        assert metrics.top_k_error(scores, labels, k) == wrong / 200
+
+
+def test_confusion_matrix_counts_rows_as_truth(rng):
+    assert metrics.confusion_matrix([1, 1, 2], [0, 1, 1], 3).tolist() == [[0, 1, 0], [0, 1, 1], [0, 0, 0]]
+    predicted, labels = rng.integers(0, 5, 300), rng.integers(0, 6, 300).astype(np.uint8)
+    counted = np.zeros((6, 6), int)
+    for p, label in zip(predicted, labels, strict=True):
+        counted[label, p] += 1
+    assert (metrics.confusion_matrix(predicted, labels) == counted).all()
+    assert metrics.confusion_matrix([], []).shape == (0, 0)
+    assert metrics.confusion_matrix([], [], 2).tolist() == [[0, 0], [0, 0]]
+
+
+def test_negative_log_likelihood_clips_at_1e_15():
+    probabilities = np.array([[0.5, 0.5], [0.9, 0.1], [1.0, 0.0]], np.float32)
+    expected = -(math.log(0.5) + math.log(np.float32(0.1)) + math.log(1e-15)) / 3
+    assert metrics.negative_log_likelihood(probabilities, [0, 1, 1]) == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: metrics.error(SCORES, [1, 2]), r"outputs \(4, 3\) and labels \(2,\)"),
+        (lambda: metrics.error(SCORES[0], [1, 2, 0]), r"outputs \(3,\)"),
+        (lambda: metrics.error(SCORES, [0.0, 1, 2, 0]), "float64"),
+        (lambda: metrics.error(SCORES, [0, 1, 2, 3]), "labels 0 to 3 came; 0 to 2 fit"),
+        (lambda: metrics.error(SCORES, [0, 1, 2, -1]), "labels -1 to 2 came"),
+        (lambda: metrics.error(np.zeros((0, 3)), np.zeros(0, int)), "at least 1"),
+        (lambda: metrics.confusion_matrix([0, 1], [0]), r"predicted \(2,\)"),
+        (lambda: metrics.confusion_matrix([0.5], [0]), "float64"),
+        (lambda: metrics.confusion_matrix([3], [0], 3), "class numbers 0 to 3 came; 0 to 2 fit"),
+        (lambda: metrics.confusion_matrix([-1], [0], 3), "class numbers -1 to 0 came"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_told(call, message):
+    with pytest.raises(ShapeError, match=message):
+        call()
+
+
+def test_a_k_below_one_is_told():
+    with pytest.raises(ValueError, match="k 0 came"):
+        metrics.top_k_error(SCORES, [0, 0, 0, 0], 0)

@@ -1,0 +1,81 @@
+"""Schedules: what the rate is multiplied by, at the values that their formulas give."""
+
+import math
+
+import pytest
+
+import spconv_cy as sp
+from spconv_cy.train.schedule import from_name
+
+
+@pytest.mark.parametrize(
+    "schedule, at, factor",
+    [
+        (sp.Constant(), 7.3, 1),
+        (sp.Exponential(0.2), 0, 1),
+        (sp.Exponential(0.2), 2.5, math.exp(-0.5)),
+        (sp.Exponential(math.log(2)), 3, 1 / 8),
+        (sp.Steps(10), 9.99, 1),
+        (sp.Steps(10), 10, 0.1),
+        (sp.Steps(10), 29.5, 0.01),
+        (sp.Steps(2.5, 0.5), 5, 0.25),
+        (sp.Cosine(8), 0, 1),
+        (sp.Cosine(8), 2, (1 + math.sqrt(0.5)) / 2),
+        (sp.Cosine(8), 4, 0.5),
+        (sp.Cosine(8), 8, 0),
+        (sp.Cosine(8), 11, 0),
+        (sp.Cosine(8, lowest=0.2), 4, 0.6),
+        (sp.Cosine(8, lowest=0.2), 9, 0.2),
+        (sp.Cosine(0, lowest=0.5), 0, 0.5),
+        (sp.WarmUp(4), 1, 0.25),
+        (sp.WarmUp(4), 5, 1),
+        (sp.WarmUp(0), 0, 1),
+        (sp.WarmUp(2, sp.Steps(3)), 1, 0.5),
+        (sp.WarmUp(2, sp.Steps(3)), 4, 0.1),
+    ],
+)
+def test_factor_is_the_formulas(schedule, at, factor):
+    assert schedule(at) == pytest.approx(factor, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [None, "constant"])
+def test_constant_is_the_default(name):
+    assert [from_name(name, 10)(e) for e in (0, 5, 10)] == [1, 1, 1]
+
+
+def test_named_schedules_fit_the_run():
+    assert from_name("cosine", 30)(15) == pytest.approx(0.5)
+    assert from_name("cosine", 30)(30) == pytest.approx(0, abs=1e-15)
+    assert from_name("exponential", 30)(30) == pytest.approx(math.exp(-4))
+    assert from_name("cosine", 0)(0) == pytest.approx(0, abs=1e-15)
+
+
+def test_any_function_is_a_schedule():
+    def mine(epoch):
+        return epoch
+
+    assert from_name(mine, 3) is mine
+
+
+@pytest.mark.parametrize("wrong", ["cosin", 3, ["cosine"]])
+def test_what_is_no_schedule_is_told(wrong):
+    with pytest.raises(ValueError, match="'constant', 'cosine', 'exponential', or a function of the epoch"):
+        from_name(wrong, 3)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: sp.Steps(0), "Steps: every 0 came; a number above 0"),
+        (lambda: sp.Steps(-1), "Steps: every -1 came"),
+        (lambda: sp.Steps(1, -0.5), "Steps: factor -0.5 came"),
+        (lambda: sp.Cosine(-1), "Cosine: epochs -1 came"),
+        (lambda: sp.Cosine(3, lowest=-0.1), "Cosine: lowest -0.1 came"),
+        (lambda: sp.Exponential(float("inf")), "Exponential: decay inf came"),
+        (lambda: sp.WarmUp(-2), "WarmUp: epochs -2 came"),
+        (lambda: sp.WarmUp(2, "cosine"), "WarmUp: then 'cosine' came; a function of the epoch"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_told(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
