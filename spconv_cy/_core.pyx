@@ -95,7 +95,7 @@ def conv(const float[:, ::1] x, const float[:, :, :, :] w, rulebook, *, const fl
         return out
     cdef const _isa.KernelTable* table = _isa.kernels()
     cdef _conv.Shape shape = _conv.Shape(g, w.shape[2], w.shape[3])
-    cdef float[:, ::1] packed = _aligned(1, _conv.packed_floats(table, shape, k))
+    cdef float[:, ::1] packed = _aligned(1, max(1, _conv.packed_floats(table, shape, k)))
     cdef _conv.Weights weights
     weights.start = NULL
     if k and w.shape[2]:

@@ -73,8 +73,8 @@ class Ops:
         c, o = x.shape[1], dy.shape[1]
         dw = np.zeros((rulebook.n_offsets, groups, c // groups, o // groups), x.dtype)
         for k, in_rows, out_rows in _offsets(rulebook):
-            xs = x[in_rows].reshape(-1, groups, c // groups)
-            dys = dy[out_rows].reshape(-1, groups, o // groups)
+            xs = x[in_rows].reshape(len(in_rows), groups, c // groups)
+            dys = dy[out_rows].reshape(len(in_rows), groups, o // groups)
             for group in range(groups):
                 dw[k, group] = xs[:, group].T @ dys[:, group]
         return dw if groups > 1 else dw[:, 0]

@@ -1,0 +1,334 @@
+"""What every backend and every layer must pass: check_ops, check_layer."""
+
+import copy
+import inspect
+import pickle
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from strategies import layouts
+
+import spconv_cy as sp
+from spconv_cy.backend.ops import Ops
+
+VERBS = sorted(name for name in vars(Ops) if inspect.isfunction(vars(Ops)[name]) and not name.startswith("_"))
+REFERENCE = Ops()
+
+
+# Backends
+
+
+def check_signatures(ops):
+    """Every verb has the base class's arguments, in their order, with their defaults."""
+    for verb in VERBS:
+        assert inspect.signature(getattr(type(ops), verb)) == inspect.signature(getattr(Ops, verb)), verb
+
+
+def check_ops(ops, calls, tolerance=1e-5):
+    """Compare each call (verb, arguments, options) with plain numpy in float64: arrays of floats are given in both.
+
+    Args:
+        ops: backend.
+        calls: from `calls_of`; floats must be float32 values, so that both sides start from the same numbers.
+        tolerance: of max|expected|, for floats; whole numbers must be equal.
+    """
+    for verb, arguments, options in calls:
+        found = call(ops, verb, born(ops, arguments), options)
+        expected = getattr(REFERENCE, verb)(*arguments, **options)
+        what = f"{verb}({', '.join(map(shown, [*arguments, *options.values()]))})"
+        for mine, truth in zip(as_tuple(found), as_tuple(expected), strict=True):
+            check_array(ops, ops.to_numpy(mine), truth, tolerance, what)
+
+
+def call(ops, verb, arguments, options):
+    """Call a verb; float arrays among the options are given to the backend first."""
+    return getattr(ops, verb)(*arguments, **dict(zip(options, born(ops, options.values()), strict=True)))
+
+
+def check_array(ops, found, expected, tolerance, what):
+    """Compare shape, kind of dtype and values; where a truth is NaN or infinite, so is what was found."""
+    assert found.shape == expected.shape, what
+    if expected.dtype.kind in "iu":
+        assert found.dtype == expected.dtype and np.array_equal(found, expected), what
+        return
+    assert found.dtype in ops.float_dtypes and found.flags.c_contiguous, what
+    finite = np.isfinite(expected)
+    assert np.array_equal(found[~finite], expected[~finite], equal_nan=True), what
+    limit = tolerance * np.abs(expected[finite]).max(initial=0)
+    worst = np.abs(found[finite] - expected[finite]).max(initial=0)
+    assert worst <= limit, f"{what}: {worst:.2e} apart, {limit:.2e} allowed"
+
+
+def born(ops, arguments):
+    """Give the float arrays among arguments to a backend."""
+    return [ops.asarray(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in arguments]
+
+
+def shown(argument):
+    """Name an argument in a message: an array by its shape."""
+    return str(argument.shape) if isinstance(argument, np.ndarray) else repr(argument)
+
+
+def as_tuple(found):
+    """Give one array as a tuple of one."""
+    return found if isinstance(found, tuple) else (found,)
+
+
+def numbers(rng, *shape):
+    """Draw float64 numbers that float32 holds exactly."""
+    return rng.normal(size=shape).astype(np.float32).astype(np.float64)
+
+
+def calls_of(rng, rulebook, c, o, groups=1):
+    """List a call or more of every verb on a rulebook, with c channels in and o channels out."""
+    n, m, k = rulebook.n_in, rulebook.n_out, rulebook.n_offsets
+    x, dy, dc = numbers(rng, n, c), numbers(rng, m, o), numbers(rng, m, c)
+    shape = (c // groups, o // groups)
+    w = numbers(rng, k, *shape) if groups == 1 else numbers(rng, k, groups, *shape)
+    starts = np.concatenate([[0], np.sort(rng.integers(0, n + 1, 5)), [n]]).astype(np.int64)
+    bias, ground = numbers(rng, 1, o), numbers(rng, 1, c)
+    winner = rng.integers(-1, n, (m, c)).astype(np.int32)
+    return [
+        ("asarray", (x,), {}),
+        ("to_numpy", (x,), {}),
+        ("conv", (x, w, rulebook), {"bias": bias}),
+        ("conv", (x, w, rulebook), {"bias": bias, "slope": 0.25}),
+        ("conv", (dy, w.swapaxes(-1, -2), rulebook.T), {}),
+        ("conv_dw", (x, dy, rulebook), {"groups": groups}),
+        ("max_pool", (x, rulebook), {}),
+        ("max_pool", (x, rulebook), {"ground": ground}),
+        ("max_pool_dx", (dc, winner, n), {}),
+        ("sum_pool", (x, rulebook), {}),
+        ("sum_pool", (dc, rulebook.T), {}),
+        ("scatter_add", (x, rng.integers(0, max(m, 1), n).astype(np.int32), max(m, 1)), {}),
+        ("segment_sum", (x, starts), {}),
+        ("segment_max", (x, starts), {}),
+    ]
+
+
+def check_layouts(ops, rng, rulebook, c, o, groups=1):
+    """Every way in which numpy lays an array out gives the bits of the plain one (numpy itself: to rounding)."""
+    rounding = 1e-12 if type(ops) is Ops else 0
+    for verb, arguments, options in calls_of(rng, rulebook, c, o, groups):
+        if verb in ("asarray", "to_numpy"):
+            continue
+        plain = born(ops, arguments)
+        expected = as_tuple(call(ops, verb, plain, options))
+        for place, argument in enumerate(plain):
+            if not isinstance(argument, np.ndarray):
+                continue
+            for name, laid_out in layouts(argument)[:-1]:  # nested lists are for the door, not for a verb
+                given = [laid_out if i == place else a for i, a in enumerate(plain)]
+                for mine, truth in zip(as_tuple(call(ops, verb, given, options)), expected, strict=True):
+                    same = mine.shape == truth.shape and np.abs(mine - truth).max(initial=0) <= rounding
+                    assert same, f"{verb}, argument {place} {name}"
+
+
+# Layers
+
+
+def check_layer(make, inputs, *, alone=True):
+    """Check what every layer promises, on every backend.
+
+    Args:
+        make: function without arguments that makes the layer on the current backend.
+        inputs: from `sparse`, `coarse` or `rows`.
+        alone: whether a batch gives what its samples give one by one (not so for statistics over the batch).
+    """
+    for counts in ((5, 0, 4), (1,), (0, 0)):
+        check_gradients_of(make, inputs, counts)
+        check_backends(make, inputs, counts)
+    check_backends(make, inputs, (200, 0, 300))
+    for name in sp.available():
+        with sp.use(name):
+            x = inputs((5, 0, 4))
+            check_modes(make(), x)
+            check_copies(make(), x)
+            check_description(make(), x)
+            if alone:
+                check_samples(make().eval(), inputs, (5, 0, 4))
+
+
+def sparse(d, channels, size, ground):
+    """Make inputs: a function of the samples' numbers of sites; `only` leaves the batch with one of its samples.
+
+    Values are float32 numbers at least 1e-3 apart from each other and from zero, so that no maximum is a draw.
+    """
+
+    def make(counts, only=None):
+        rng = np.random.default_rng(sum(counts))
+        field = size ** d
+        places = [np.sort(rng.choice(field, min(n, field), replace=False)) for n in counts]
+        values = apart(rng, sum(map(len, places)) + 1, channels)
+        sites = [np.stack([np.full(len(p), i), *np.unravel_index(p, (size,) * d)], 1) for i, p in enumerate(places)]
+        sites, row, features = np.concatenate(sites), values[:1], values[1:]
+        if only is not None:
+            chosen = sites[:, 0] == only
+            sites, features, counts = sites[chosen] * ([0] + [1] * d), features[chosen], [None]
+        x = sp.SparseTensor.from_sites(sites, features, size, len(counts), ground=None if ground is None else "zero")
+        return x.with_features(x.features, sp.Tensor(row) if ground == "drawn" else x.ground)
+
+    return make
+
+
+def coarse(inputs, pooling):
+    """Make inputs whose sites a pooling made, for layers that go back."""
+    return lambda counts, only=None: pooling(inputs(counts, only))
+
+
+def rows(channels):
+    """Make inputs that are plain rows, one a sample."""
+
+    def make(counts, only=None):
+        values = apart(np.random.default_rng(7), len(counts), channels)
+        return sp.Tensor(values if only is None else values[only : only + 1])
+
+    return make
+
+
+def apart(rng, n, c):
+    """Draw (n, c) float32 numbers from -2 to 2, all at least 1e-3 apart from each other and from zero."""
+    steps = rng.permutation(n * c).reshape(n, c) - (n * c) // 2 + 0.5
+    return np.round(steps * max(4 / max(1, n * c), 0.004), 6).astype(np.float32).astype(np.float64)
+
+
+def check_gradients_of(make, inputs, counts):
+    """The tape's gradients of inputs, ground and parameters are those of finite differences."""
+    with sp.use("reference"):
+        layer, x = make(), inputs(counts)
+        kept = {path: generator.bit_generator.state for path, generator in layer.generators().items()}
+        places = places_of(layer)
+
+        def function(*tensors):
+            for (owner, name), tensor in zip(places, tensors[len(parts(x)) :], strict=True):
+                setattr(owner, name, tensor)
+            for path, generator in layer.generators().items():
+                generator.bit_generator.state = kept[path]
+            return stack(*parts(layer(whole(x, tensors[: len(parts(x))]))))
+
+        given = [part.data for part in parts(x)] + [getattr(owner, name).data for owner, name in places]
+        sp.check_gradient(function, *given)
+
+
+def check_backends(make, inputs, counts):
+    """Every backend gives the reference's outputs and gradients, to 1e-5 of an array's largest number, at least 1."""
+    with sp.use("reference"):
+        layer = make()
+        expected = outcome(layer, inputs(counts))
+    for name in sp.available():
+        with sp.use(name):
+            mine = make()
+            mine.load_state(layer.state())
+            for (what, found), (_, truth) in zip(outcome(mine, inputs(counts)), expected, strict=True):
+                assert found.shape == truth.shape, what
+                limit = 1e-5 * max(1, np.abs(truth).max(initial=0))
+                assert np.abs(found - truth).max(initial=0) <= limit, f"{what} on {name}, samples of {counts} sites"
+
+
+def outcome(layer, x):
+    """Run forward and backward; list (what, array) of the outputs and of all gradients, those not there as zeros."""
+    leaves = [sp.Tensor(part.data, requires_grad=True) for part in parts(x)]
+    outputs = parts(layer(whole(x, leaves)))
+    together = stack(*outputs)
+    together.backward(np.cos(np.arange(together.data.size)))
+    named = [(f"input {i}", leaf) for i, leaf in enumerate(leaves)]
+    named += [(f"{type(owner).__name__}.{name}", getattr(owner, name)) for owner, name in places_of(layer)]
+    gradients = [(f"gradient of {what}", np.zeros(t.shape) if t.grad is None else t.grad) for what, t in named]
+    return [(f"output {i}", part.data) for i, part in enumerate(outputs)] + gradients
+
+
+def check_modes(layer, x):
+    """A tape is recorded for a layer in training that is not frozen, and for nothing else."""
+    has_weights = bool(layer.parameters())
+    assert layer.training and recorded(layer, x) == has_weights
+    assert not recorded(layer.eval(), x) and not layer.training
+    assert recorded(layer.train(), x) == has_weights
+    with sp.no_grad():
+        assert not recorded(layer, x)
+    assert not recorded(layer.freeze(), x)
+    assert recorded(layer.freeze(False), x) == has_weights
+
+
+def recorded(layer, x):
+    """Whether a call leaves a tape."""
+    return any(part.requires_grad for part in parts(layer(x)))
+
+
+def check_copies(layer, x):
+    """A copy gives the same bits, random draws included, and shares nothing that training changes."""
+    expected = bits(copy.deepcopy(layer)(x))
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert repr(twin) == repr(layer)
+        assert bits(twin(x)) == expected
+        for array in twin.state().values():
+            array += 1
+    assert bits(layer(x)) == expected
+
+
+def check_description(layer, x):
+    """The repr makes the layer anew, a file brings it back, and the summary counts what is there."""
+    anew = eval(repr(layer), vars(sp))
+    assert repr(anew) == repr(layer) and list(anew.state()) == list(layer.state())
+    with tempfile.TemporaryDirectory() as folder:
+        sp.save(Path(folder) / "layer.safetensors", layer)
+        loaded = sp.load(Path(folder) / "layer.safetensors")
+    y = layer.eval()(x)
+    assert repr(loaded) == repr(layer) and bits(loaded.eval()(x)) == bits(y)
+    summary = layer.train().summary(x)
+    assert layer.training and summary.parameters == layer.n_parameters() == sum(p.data.size for p in layer.parameters())
+    if not layer.children():
+        rows = y.grid.n if isinstance(y, sp.SparseTensor) else len(y)
+        assert (summary.rows[-1].rows, summary.rows[-1].channels) == (rows, parts(y)[0].shape[1])
+        assert len(summary) == 1 + isinstance(x, sp.SparseTensor)
+        assert type(layer).__name__ in str(summary) or layer.notation() in str(summary)
+
+
+def check_samples(layer, inputs, counts):
+    """A batch gives each sample what it gets alone, an empty one too."""
+    y = layer(inputs(counts))
+    for i in range(len(counts)):
+        alone = layer(inputs(counts, i))
+        if isinstance(y, sp.SparseTensor):
+            mine = slice(*y.grid.batch_starts[i : i + 2])
+            assert np.array_equal(alone.sites[:, 1:], y.sites[mine, 1:])
+            pairs = [(alone.features, y.features.data[mine])]
+            pairs += [] if y.ground is None else [(alone.ground, y.ground.data)]
+        else:
+            pairs = [(alone, y.data[i : i + 1])]
+        for found, expected in pairs:
+            assert np.allclose(found.data, expected, rtol=1e-6, atol=1e-6), f"sample {i}"
+
+
+def parts(x):
+    """List the tensors of a layer's input or output: features and ground, or the tensor itself."""
+    if isinstance(x, sp.SparseTensor):
+        return [x.features] if x.ground is None else [x.features, x.ground]
+    return [x]
+
+
+def whole(x, tensors):
+    """Put tensors in the place of `parts(x)`."""
+    return x.with_features(*tensors) if isinstance(x, sp.SparseTensor) else tensors[0]
+
+
+@sp.differentiable
+def stack(*tensors):
+    """Make one row of all numbers of several tensors, so that one gradient reaches them all."""
+    ends = np.cumsum([0] + [t.size for t in tensors])
+
+    def backward(dy):
+        return tuple(dy[a:b].reshape(t.shape) for a, b, t in zip(ends[:-1], ends[1:], tensors, strict=True))
+
+    return np.concatenate([t.reshape(-1) for t in tensors]), backward
+
+
+def bits(y):
+    """List the bytes of an output."""
+    return [part.data.tobytes() for part in parts(y)] + ([y.sites.tobytes()] if isinstance(y, sp.SparseTensor) else [])
+
+
+def places_of(layer):
+    """List (owner, attribute) of each parameter of a layer and of all below it."""
+    below = [place for child in layer.children() for place in places_of(child)]
+    return [(layer, name) for name, value in vars(layer).items() if isinstance(value, sp.Tensor)] + below
