@@ -1,7 +1,9 @@
 """Settings of this process: the number of threads and the backend on which new arrays are born."""
 
 import os
+from numbers import Integral
 
+MOST_THREADS = 1024                     # beyond what a process may start, OpenMP ends it without a word
 _threads = None
 _backend = None
 
@@ -27,19 +29,21 @@ def set_threads(n_threads):
     Results have the same bits for any number of threads.
 
     Args:
-        n_threads: int >= 1, or None for the processors that this process may use (at most OMP_NUM_THREADS).
+        n_threads: int, 1 to 1024, or None for the processors that this process may use (at most OMP_NUM_THREADS).
 
     Raises:
-        ValueError: n_threads is not a positive whole number.
+        ValueError: n_threads is no whole number in that range.
 
     >>> set_threads(2); threads()
     2
     >>> set_threads(None)
     """
     global _threads
-    if n_threads is not None and (not isinstance(n_threads, int) or isinstance(n_threads, bool) or n_threads < 1):
-        raise ValueError(f"set_threads: {n_threads!r} came; a whole number from 1 up, or None for the default, fits")
-    _threads = n_threads
+    whole = isinstance(n_threads, Integral) and not isinstance(n_threads, bool)
+    if n_threads is not None and not (whole and 1 <= n_threads <= MOST_THREADS):
+        raise ValueError(f"set_threads: {n_threads!r} came; a whole number from 1 to {MOST_THREADS}, or None for the "
+                         "default, fits")
+    _threads = None if n_threads is None else int(n_threads)
 
 
 def backend_name():

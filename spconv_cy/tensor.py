@@ -73,19 +73,21 @@ class SparseTensor:
             ShapeError: points of a wrong shape or not finite, a cell that is not positive.
             GridError: as for from_sites, and sites beyond int32.
         """
-        points = np.asarray(points)
+        try:
+            points = np.asarray(points)
+        except ValueError:
+            raise ShapeError("from_points: rows of unequal length came; real numbers (n, 1+d) fit") from None
         if points.ndim != 2 or points.shape[1] < 2 or points.dtype.kind not in "fiu":
             raise ShapeError(f"from_points: points {points.shape} of {points.dtype} came; real numbers (n, 1+d) fit")
         if not np.isfinite(points).all():
             raise ShapeError(f"from_points: {int((~np.isfinite(points)).any(1).sum())} of {len(points)} points are NaN "
                              "or infinite; remove them")
-        cell = np.asarray(cell, np.float64)
-        if cell.shape not in ((), (points.shape[1] - 1,)) or not (cell > 0).all() or not np.isfinite(cell).all():
-            raise ShapeError(f"from_points: cell {cell.tolist()} came; a positive number, or one an axis, fits")
+        cell = _checked_cell(cell, points.shape[1] - 1)
         if (points[:, 0] != np.floor(points[:, 0])).any():
             raise ShapeError("from_points: column 0 holds the batch index, which must be whole")
         scaled = points.astype(np.float64)
-        scaled[:, 1:] = np.floor(scaled[:, 1:] / cell)
+        with np.errstate(over="ignore"):                                 # infinity is beyond int32 too
+            scaled[:, 1:] = np.floor(scaled[:, 1:] / cell)
         if len(scaled) and np.abs(scaled).max() >= 2**31:
             raise GridError("from_points: sites beyond the int32 range; use a larger cell or move the points")
         return cls.from_sites(scaled.astype(np.int64), features, size, samples, ground=ground, reduce=reduce)
@@ -93,10 +95,12 @@ class SparseTensor:
     @classmethod
     def from_dense(cls, dense, threshold=0.0, *, ground="zero"):
         """Make a tensor of a dense array (b, c, *size): active where any channel is larger than `threshold` in size."""
-        dense = np.asarray(dense)
+        dense = current().asarray(dense)
+        if not isinstance(threshold, (int, float, np.number)) or not threshold >= 0:
+            raise ShapeError(f"from_dense: threshold {threshold!r} came; a number from 0 up fits")
         if dense.ndim < 3:
             raise ShapeError(f"from_dense: shape {dense.shape} came; (b, c, *size) with one axis of sites or more fits")
-        turned = np.moveaxis(current().asarray(dense), 1, -1)
+        turned = np.moveaxis(dense, 1, -1)
         active = ~(np.abs(turned) <= threshold).all(-1)                  # a NaN is active
         sites = np.argwhere(active).astype(np.int32)
         return cls.from_sites(sites, turned[active], dense.shape[2:], len(dense), ground=ground)
@@ -175,9 +179,15 @@ def collate(tensors):
     >>> collate([x, x]).sites.tolist()
     [[0, 1], [1, 1]]
     """
-    tensors = list(tensors)
+    tensors = [tensors] if isinstance(tensors, SparseTensor) or not hasattr(tensors, "__iter__") else list(tensors)
+    for x in tensors:
+        if not isinstance(x, SparseTensor):
+            raise TypeError(f"collate: a {type(x).__name__} came; a list of SparseTensors fits")
     if not tensors:
         raise ShapeError("collate: no tensors came; at least one fits")
+    if any(t is not None and t.requires_grad for x in tensors for t in (x.features, x.ground)):
+        raise ShapeError("collate: tensors on the tape came, whose gradients a batch does not carry; collate what goes "
+                         "into the network, or what came out of it inside no_grad()")
     first = tensors[0]
     for x in tensors[1:]:
         same_ground = (x.ground is None) == (first.ground is None) and (
@@ -201,6 +211,18 @@ def collate(tensors):
 def _check_joinable(who, a, b):
     if a.grid is not b.grid or a.channels != b.channels or (a.ground is None) != (b.ground is None):
         raise ShapeError(f"{who}: {a} and {b} came; tensors of the same grid, channels and family (ground or none) fit")
+
+
+def _checked_cell(cell, d):
+    try:
+        cell = np.asarray(cell)
+        fits = cell.dtype.kind in "fiu" and cell.shape in ((), (d,)) and bool(((cell > 0) & np.isfinite(cell)).all())
+    except ValueError:
+        fits = False
+    if not fits:
+        shown = cell.tolist() if isinstance(cell, np.ndarray) else cell
+        raise ShapeError(f"from_points: cell {shown!r} came; a positive number, or {d}, one an axis, fits")
+    return cell.astype(np.float64)
 
 
 def _distinct(sites, size, samples, lattice):

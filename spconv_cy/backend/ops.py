@@ -24,7 +24,10 @@ class Ops:
         Raises:
             ShapeError: complex numbers, objects or text.
         """
-        array = np.asarray(array)
+        try:
+            array = np.asarray(array)
+        except ValueError:
+            raise ShapeError("features: rows of unequal length came; an array of numbers fits") from None
         if array.dtype.kind not in "fiub":
             raise ShapeError(f"features: dtype {array.dtype} came; floats, integers or booleans fit")
         return np.asarray(array, self.float_dtypes[0] if dtype is None else dtype, order="C")

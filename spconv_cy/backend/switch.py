@@ -31,6 +31,8 @@ def ops_named(name):
     Raises:
         BackendError: there is no such backend, or it cannot run here; the reason and the remedy are given.
     """
+    if not isinstance(name, str) or name not in NAMES:
+        raise BackendError(f"backend {name!r} came; {', '.join(NAMES)} fit")
     if name not in _ready:
         _ready[name] = _load(name)
     return _ready[name]
@@ -103,6 +105,4 @@ def _load(name):
             raise BackendError(f"the cpu backend does not load ({error}); build the extensions with `pip install .`, "
                                'or use("reference"), which is plain numpy and slow') from error
         return CpuOps()
-    if name == "cuda":
-        raise BackendError('the cuda backend is not part of this version; use("cpu")')
-    raise BackendError(f"backend {name!r} came; {', '.join(NAMES)} fit")
+    raise BackendError('the cuda backend is not part of this version; use("cpu")')

@@ -1,5 +1,7 @@
 """Activations: functions of single numbers, applied to rows and to the ground state alike."""
 
+from numbers import Real
+
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, leaky_relu
 from spconv_cy.layers.layer import Layer
@@ -17,7 +19,7 @@ class LeakyReLU(Layer):
     """Keep what is positive, multiply the rest by `slope`, 0 to 1."""
 
     def __init__(self, slope=0.01):
-        if not 0 <= slope <= 1:
+        if not isinstance(slope, Real) or not 0 <= slope <= 1:
             raise ShapeError(f"LeakyReLU: slope {slope!r} came; 0 to 1 fit")
         self.slope = slope
 

@@ -4,7 +4,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
-from spconv_cy.layers.layer import Layer, checked_channels
+from spconv_cy.layers.layer import Layer, checked_channels, checked_counts, checked_sparse
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
@@ -47,7 +47,8 @@ class Convolution(Layer):
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
     def _begin(self, window, channels_in, channels_out, bias, groups, rng):
-        if min(channels_in, channels_out, groups) < 1 or channels_in % groups or channels_out % groups:
+        checked_counts(self, channels_in=channels_in, channels_out=channels_out, groups=groups)
+        if channels_in % groups or channels_out % groups:
             raise ShapeError(f"{type(self).__name__}: {channels_in} channels in, {channels_out} out and {groups} "
                              "groups came; the groups must divide both")
         self.window, self.channels_in, self.channels_out, self.groups = window, channels_in, channels_out, groups
@@ -56,6 +57,7 @@ class Convolution(Layer):
         self.bias = zeros((1, channels_out)) if bias else None
 
     def __call__(self, x):
+        checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
         grid, rulebook = x.grid.rules(self.window)
         if x.ground is None:
@@ -129,8 +131,7 @@ class NetworkInNetwork(Layer):
     """
 
     def __init__(self, channels_in, channels_out, *, bias=True, rng=None):
-        if min(channels_in, channels_out) < 1:
-            raise ShapeError(f"NetworkInNetwork: {channels_in} channels in and {channels_out} out came; 1 or more fit")
+        checked_counts(self, channels_in=channels_in, channels_out=channels_out)
         self.channels_in, self.channels_out = channels_in, channels_out
         self.weight = glorot((1, channels_in, channels_out), rng)
         self.bias = zeros((1, channels_out)) if bias else None

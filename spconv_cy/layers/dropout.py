@@ -1,12 +1,15 @@
 """Dropout that keeps the ground state consistent: whole channels, the same for all sites of a batch."""
 
+from numbers import Real
+
 import numpy as np
 
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.dense import dropout
+from spconv_cy.functional.dense import as_tensor, dropout
 from spconv_cy.layers.activation import on_rows
 from spconv_cy.layers.layer import Layer
+from spconv_cy.tensor import SparseTensor
 
 
 class Dropout(Layer):
@@ -22,7 +25,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, p=0.5, *, rng=None):
-        if not 0 <= p < 1:
+        if not isinstance(p, Real) or not 0 <= p < 1:
             raise ShapeError(f"Dropout: p {p!r} came; 0 <= p < 1 fits")
         self.p = p
         self.rng = np.random.default_rng(rng)
@@ -30,7 +33,10 @@ class Dropout(Layer):
     def __call__(self, x):
         if self.p == 0:
             return x
-        data = x.features.data if hasattr(x, "features") else x.data
+        x = x if isinstance(x, SparseTensor) else as_tensor(x)
+        data = x.features.data if isinstance(x, SparseTensor) else x.data
+        if data.ndim != 2:
+            raise ShapeError(f"{self}: shape {data.shape} came; rows (n, c) fit")
         channels = data.shape[1]
         mask = np.full((1, channels), 1 - self.p)
         if self.training:

@@ -8,7 +8,8 @@ from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_named, ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.summary import summary
-from spconv_cy.sites.lattice import Lattice
+from spconv_cy.sites.lattice import Lattice, is_whole
+from spconv_cy.tensor import SparseTensor
 
 
 class Layer:
@@ -152,6 +153,20 @@ class Layer:
             flat = "\n    " + ",\n".join(parts).replace("\n", "\n    ") + ")"
             return f"{type(self).__name__}({flat}"
         return f"{type(self).__name__}({flat})"
+
+
+def checked_sparse(layer, x):
+    """Raise TypeError where a layer that looks through windows gets something that has no sites."""
+    if not isinstance(x, SparseTensor):
+        raise TypeError(f"{layer}: {'an' if type(x).__name__[0] in 'aeiou' else 'a'} {type(x).__name__} came; a "
+                        "SparseTensor fits: SparseTensor.from_sites(sites, features) makes one of arrays")
+
+
+def checked_counts(layer, **counts):
+    """Raise ShapeError where numbers of channels (or groups) are no whole numbers from 1 up."""
+    for name, n in counts.items():
+        if not is_whole(n) or n < 1:
+            raise ShapeError(f"{type(layer).__name__}: {name} {n!r} came; a whole number from 1 up fits")
 
 
 def checked_channels(layer, found, expected):

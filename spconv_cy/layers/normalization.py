@@ -3,9 +3,10 @@
 import numpy as np
 
 from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, batch_norm
 from spconv_cy.functional.initial import ones, zeros
-from spconv_cy.layers.layer import Layer, checked_channels
+from spconv_cy.layers.layer import Layer, checked_channels, checked_counts
 from spconv_cy.tensor import SparseTensor
 
 
@@ -26,6 +27,10 @@ class BatchNormalization(Layer):
     """
 
     def __init__(self, channels, *, eps=1e-4, momentum=0.99):
+        checked_counts(self, channels=channels)
+        if not 0 <= eps < np.inf or not 0 <= momentum <= 1:
+            raise ShapeError(f"BatchNormalization: eps {eps!r} and momentum {momentum!r} came; a number from 0 up and "
+                             "one from 0 to 1 fit")
         self.channels, self.eps, self.momentum = channels, eps, momentum
         self.weight, self.bias = ones((1, channels)), zeros((1, channels))
         self.running_mean = current().asarray(np.zeros((1, channels)))
@@ -34,6 +39,8 @@ class BatchNormalization(Layer):
     def __call__(self, x):
         sparse = isinstance(x, SparseTensor)
         rows = x.features if sparse else as_tensor(x)
+        if rows.data.ndim != 2:
+            raise ShapeError(f"{self}: shape {rows.shape} came; rows (n, {self.channels}) fit")
         checked_channels(self, rows.shape[1], self.channels)
         follows = self.training and not self.frozen and len(rows)
         running = None

@@ -4,7 +4,7 @@ from spconv_cy.autograd import Tensor
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import leaky_relu
 from spconv_cy.functional.sparse import average_pool, global_pool, max_pool
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers.layer import Layer, checked_sparse
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
 
@@ -49,6 +49,7 @@ class MaxPooling(_Pooling):
         self.background = background
 
     def __call__(self, x):
+        checked_sparse(self, x)
         grid, rulebook = x.grid.rules(self.window)
         if self.background == "ground":
             return SparseTensor(max_pool(x.features, x.ground, rulebook), grid, x.ground)
@@ -70,6 +71,7 @@ class AveragePooling(_Pooling):
         super().__init__(lattice, size, stride, padding, size_rule)
 
     def __call__(self, x):
+        checked_sparse(self, x)
         grid, rulebook = x.grid.rules(self.window)
         return SparseTensor(average_pool(x.features, x.ground, rulebook), grid, x.ground)
 
@@ -96,6 +98,7 @@ class GlobalPooling(Layer):
         self.kind, self.over = kind, over
 
     def __call__(self, x):
+        checked_sparse(self, x)
         ground, field = x.ground, None
         if self.over == "field":
             if x.grid.size is None:

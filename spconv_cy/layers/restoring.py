@@ -3,7 +3,7 @@
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.sparse import conv, sum_pool
 from spconv_cy.layers.convolution import Convolution
-from spconv_cy.layers.layer import Layer, checked_channels
+from spconv_cy.layers.layer import Layer, checked_channels, checked_sparse
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
 
@@ -40,6 +40,7 @@ class Deconvolution(Convolution):
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
     def __call__(self, x):
+        checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
         grid, rulebook = remembered(self, x)
         return SparseTensor(conv(x.features, self.weight, rulebook.T, self.bias), grid)
@@ -88,6 +89,7 @@ class UnPooling(Layer):
 
 def remembered(layer, x):
     """Return (finer grid, rulebook from it to x's grid) that x's grid remembers; refuse another window than layer's."""
+    checked_sparse(layer, x)
     who, wanted, source = type(layer).__name__, layer.window, x.grid.source
     if source is None:
         raise ShapeError(f"{who}: {x} came, whose sites no window made; the output of a strided Convolution or of a "

@@ -40,7 +40,7 @@ def mlp(widths, *, rng=None):
     >>> mlp((784, 800, 800, 10), rng=0).n_parameters()
     1276810
     """
-    if len(widths) < 2:
+    if not isinstance(widths, (list, tuple)) or len(widths) < 2:
         raise ShapeError(f"mlp: widths {widths!r} came; at least inputs and outputs fit")
     rng = np.random.default_rng(rng)
     layers = []

@@ -40,6 +40,8 @@ def from_spec(text, channels_in=1, d=2, *, classes=None, rng=None):
     >>> net.spec()
     '8C3-MP2-16C2-GP-10C1-linear'
     """
+    if not isinstance(text, str):
+        raise ShapeError(f"from_spec: {text!r} came; a text such as '32C3-MP2-64C2-output' fits")
     rng = np.random.default_rng(rng)
     words = [word.strip() for word in re.sub(r"[\u2013\u2014]", "-", text).split("-") if word.strip()]
     words = re.sub(r"(\de)-(\d)", r"\1~\2", "-".join(words)).split("-")

@@ -7,10 +7,12 @@ import numpy as np
 
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites import rules
-from spconv_cy.sites.lattice import as_lattice, per_axis
+from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
 from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.sites.window import Window
 
 MANY_SAMPLES = 2**20
+MOST_SAMPLES = 2**24
 INT32 = np.iinfo(np.int32)
 Source = namedtuple("Source", "parent window rulebook")
 
@@ -115,6 +117,8 @@ class Grid:
         Raises:
             ShapeError: another lattice, a window larger than the field, a stride that does not divide.
         """
+        if not isinstance(window, Window):
+            raise TypeError(f"rules: a {type(window).__name__} came; a Window fits")
         if window in self._kept:
             return self, self._kept[window]
         child = self._made.get(window)
@@ -138,9 +142,17 @@ class Grid:
 
 def as_sites(sites):
     """Return sites as C-contiguous int32 (n, 1+d); refuse what is not whole numbers, and what int32 cannot hold."""
-    array = np.asarray(sites)
-    if array.size == 0 and array.ndim == 2 and not isinstance(sites, np.ndarray):
+    try:
+        array = np.asarray(sites)
+    except ValueError:
+        raise ShapeError("sites: rows of unequal length came; (n, 1+d) fits: the batch index, then d "
+                         "coordinates") from None
+    if array.size == 0 and array.ndim in (1, 2) and not isinstance(sites, np.ndarray):
         array = array.astype(np.int32)
+    if array.dtype == object:
+        odd = [v for v in array.flat if not is_whole(v) or not INT32.min <= v <= INT32.max] or [array]
+        raise ShapeError(f"sites: an array of Python objects came, among them {odd[0]!r:.40}; an integer dtype with "
+                         "int32 values fits")
     if array.dtype.kind not in "iu":
         raise ShapeError(f"sites: dtype {array.dtype} came; an integer dtype fits: floor real points with "
                          "SparseTensor.from_points(points, features, cell=...)")
@@ -161,8 +173,8 @@ def _checked_samples(sites, samples):
             raise GridError(f"Grid: batch index {highest} came with {len(sites)} sites; is column 0 of sites the batch "
                             "index? If so, give samples=")
         return highest + 1
-    if not isinstance(samples, (int, np.integer)) or samples < 0:
-        raise GridError(f"Grid: samples {samples!r} came; a whole number from 0 up fits")
+    if not is_whole(samples) or not 0 <= samples <= MOST_SAMPLES:
+        raise GridError(f"Grid: samples {samples!r} came; a whole number from 0 to {MOST_SAMPLES} fits")
     if highest >= samples:
         raise GridError(f"Grid: batch index {highest} came with samples={samples}; indices 0 to {samples - 1} fit")
     return int(samples)

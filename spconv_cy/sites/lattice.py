@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
 from spconv_cy.errors import ShapeError
 
 MAX_DIMENSION = 8
+INT32_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Lattice:
     def __post_init__(self):
         if self.kind != "cubic":
             raise ShapeError(f"Lattice: kind {self.kind!r} came; 'cubic' fits")
-        if not isinstance(self.d, (int, np.integer)) or not 1 <= self.d <= MAX_DIMENSION:
+        if not is_whole(self.d) or not 1 <= self.d <= MAX_DIMENSION:
             raise ShapeError(f"Lattice: dimension {self.d!r} came; 1 to {MAX_DIMENSION} fit")
         object.__setattr__(self, "d", int(self.d))
 
@@ -40,7 +40,7 @@ class Lattice:
 
     def taps(self, size):
         """Return the taps of a window of `size` (d ints), (k, d) int32, lexicographic, the last axis fastest."""
-        return np.array(list(product(*map(range, size))), np.int32).reshape(-1, self.d)
+        return np.ascontiguousarray(np.indices(size, np.int32).reshape(self.d, -1).T)
 
 
 def as_lattice(lattice):
@@ -49,15 +49,22 @@ def as_lattice(lattice):
 
 
 def per_axis(value, d, who, lowest):
-    """Return d ints, one an axis, from an int or d ints; each must be at least `lowest` (None: any)."""
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+    """Return d ints, one an axis, from an int or d ints; each from `lowest` (None: any) to what an int32 holds."""
+    if is_whole(value):
         value = (value,) * d
     try:
         axes = tuple(value)
     except TypeError:
         axes = None
-    if axes is None or len(axes) != d or not all(isinstance(v, (int, np.integer)) for v in axes):
+    if axes is None or len(axes) != d or not all(map(is_whole, axes)):
         raise ShapeError(f"{who}: {value!r} came; an int or {d} ints, one an axis, fit")
     if lowest is not None and min(axes) < lowest:
         raise ShapeError(f"{who}: {tuple(map(int, axes))} came; each must be at least {lowest}")
+    if max(map(abs, map(int, axes))) > INT32_MAX:
+        raise ShapeError(f"{who}: {tuple(map(int, axes))} came; each must be at most {INT32_MAX}, as sites are int32")
     return tuple(int(v) for v in axes)
+
+
+def is_whole(value):
+    """Tell whether a value is a Python or numpy int, and no bool."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

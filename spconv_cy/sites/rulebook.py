@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy.errors import ShapeError
+from spconv_cy.sites.lattice import INT32_MAX, is_whole
 
 TILE_ROWS = 128
 
@@ -21,8 +22,11 @@ class Rulebook:
     """
 
     def __init__(self, in_rows, out_rows, offset_ptr, n_in, n_out, volume=None):
-        self._fill(np.ascontiguousarray(in_rows, np.int32), np.ascontiguousarray(out_rows, np.int32),
-                   np.ascontiguousarray(offset_ptr, np.int64), int(n_in), int(n_out), volume)
+        for name, n in (("n_in", n_in), ("n_out", n_out)):
+            if not is_whole(n) or not 0 <= n <= INT32_MAX:
+                raise ShapeError(f"Rulebook: {name} {n!r} came; a whole number from 0 to {INT32_MAX} fits")
+        self._fill(_whole_numbers("in_rows", in_rows, np.int32), _whole_numbers("out_rows", out_rows, np.int32),
+                   _whole_numbers("offset_ptr", offset_ptr, np.int64), int(n_in), int(n_out), volume)
         self._check()
 
     @classmethod
@@ -122,6 +126,20 @@ class Rulebook:
 
     def __repr__(self):
         return f"Rulebook({self.n_pairs} pairs, {self.n_offsets} offsets, {self.n_in} -> {self.n_out} rows)"
+
+
+def _whole_numbers(name, numbers, dtype):
+    try:
+        array = np.asarray(numbers)
+    except ValueError:
+        array = np.asarray(None)
+    if array.size == 0:
+        array = array.astype(dtype)
+    if array.dtype.kind not in "iu":
+        raise ShapeError(f"Rulebook: {name} of dtype {array.dtype} came; integers fit")
+    if array.size and not np.iinfo(dtype).min <= array.min() <= array.max() <= np.iinfo(dtype).max:
+        raise ShapeError(f"Rulebook: {name} {array.min()} to {array.max()} came; {np.dtype(dtype)} numbers fit")
+    return np.array(array, dtype, order="C")                             # its own: the rulebook freezes what it holds
 
 
 def _ascends(rows, pointers):

@@ -6,7 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from spconv_cy.errors import ShapeError
-from spconv_cy.sites.lattice import Lattice, as_lattice, per_axis
+from spconv_cy.sites.lattice import INT32_MAX, Lattice, as_lattice, per_axis
+
+MOST_OFFSETS = 2**24
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,12 @@ class Window:
         for name, value in (("lattice", lattice), ("size", size), ("stride", stride), ("dilation", dilation),
                             ("origin", origin)):
             object.__setattr__(self, name, value)
+        if self.volume > MOST_OFFSETS:
+            raise ShapeError(f"Window: size {size} has {self.volume} offsets; at most {MOST_OFFSETS} fit")
+        reach = [max(abs(low), span - 1 - low) for low, span in zip(origin, self.span, strict=True)]
+        if max(reach) > INT32_MAX:
+            raise ShapeError(f"Window: size {size}, dilation {dilation} and origin {origin} reach {max(reach)} sites "
+                             f"far; at most {INT32_MAX} fit, as sites are int32")
 
     @property
     def volume(self):
