@@ -42,7 +42,8 @@ def random_rulebook(rng, n_in, n_out, n_offsets, share=0.5):
         in_rows.append(rng.permutation(n_in)[:p])
         ends.append(ends[-1] + p)
     volume = n_offsets if rng.random() < 0.7 else rng.integers(n_offsets, n_offsets + 3, n_out)
-    rows = np.concatenate([*in_rows, np.zeros(0)]), np.concatenate([*out_rows, np.zeros(0)])
+    none = np.zeros(0, np.int64)
+    rows = np.concatenate([*in_rows, none]), np.concatenate([*out_rows, none])
     return Rulebook(*rows, np.array(ends), n_in, n_out, volume)
 
 
