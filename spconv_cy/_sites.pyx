@@ -57,9 +57,10 @@ def find(const int32_t[:, ::1] sites, const int32_t[:, ::1] queries, int n_threa
     keys, slots, rows = np.empty(n, np.int64), np.full(n_slots, -1, np.int32), np.empty(q, np.int32)
     if q:
         with nogil:
-            order.pack(&sites[0, 0], n, &box, &keys[0], n_threads)
+            order.pack(&sites[0, 0], n, &box, &keys[0], n_threads if n > ALONE else 1)
             hashgrid.insert(&keys[0], n, &slots[0], n_slots)
-            hashgrid.look_up(&keys[0], &slots[0], n_slots, &box, &queries[0, 0], q, &rows[0], n_threads)
+            hashgrid.look_up(&keys[0], &slots[0], n_slots, &box, &queries[0, 0], q, &rows[0],
+                             n_threads if q > ALONE else 1)
     return np.asarray(rows)
 
 
@@ -100,10 +101,10 @@ def valid(const int32_t[:, ::1] sites, size, stride, dilation, origin, out_size,
     if m:
         for axis in range(1, box.width):
             out.low[axis] = axes[axis].out_low
-        order.unpack(&wanted[0], m, &out, &out_sites[0, 0], n_threads)
+        order.unpack(&wanted[0], m, &out, &out_sites[0, 0], n_threads if m > ALONE else 1)
         for axis in range(1, box.width):                                 # the key of stride * site, among the input's
             out.step[axis] *= stride[axis - 1]
-        order.pack(&out_sites[0, 0], m, &out, &wanted[0], n_threads)
+        order.pack(&out_sites[0, 0], m, &out, &wanted[0], n_threads if m > ALONE else 1)
     return np.asarray(out_sites), *_pairs(keys, wanted, &box, size, dilation, origin, False, n_threads)
 
 
