@@ -185,12 +185,14 @@ def differentiable(function):
 @differentiable
 def add(a, b):
     """Add with numpy's broadcasting."""
+    ops_of(a, b)
     return a + b, lambda dy: (lambda: fold_to(dy, a.shape), lambda: fold_to(dy, b.shape))
 
 
 @differentiable
 def multiply(a, b):
     """Multiply element by element with numpy's broadcasting."""
+    ops_of(a, b)
     return a * b, lambda dy: (lambda: fold_to(dy * b, a.shape), lambda: fold_to(dy * a, b.shape))
 
 

@@ -64,6 +64,7 @@ def moments(x, mean, rest):
 @differentiable
 def affine(x, centre, scale, shift, mean, rest):
     """Return (x - centre) * scale + shift, with rows centre, scale and shift (1, c); centre = mean + rest (None: 0)."""
+    ops_of(x, centre, scale, shift)
     centred = _centred(x, mean, rest)
 
     def backward(dy):
