@@ -4,7 +4,7 @@ BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo test test-all bench lint clean
+.PHONY: demo test test-all bench bench-peers bench-scaling lint clean
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
 	$(BIN)/python examples/02_handwriting.py $(DATA)
@@ -20,6 +20,13 @@ bench: .venv/built  ## our speed as a fraction of the machine's, under 5 minutes
 	$(BIN)/python benchmarks/bench_conv.py $(DATA)
 	$(BIN)/python benchmarks/bench_rules.py $(DATA)
 	$(BIN)/python benchmarks/bench_net.py
+
+bench-peers: .venv/built  ## ours and other libraries in turn; says first what it downloads into .venv-peers
+	$(BIN)/python benchmarks/bench_peers.py --install
+	$(BIN)/python benchmarks/bench_peers.py
+
+bench-scaling: .venv/built  ## curves over sites, scale, channels, dimension and threads
+	$(BIN)/python benchmarks/bench_scaling.py
 
 lint: .venv/built
 	$(BIN)/ruff check .

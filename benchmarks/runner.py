@@ -1,0 +1,197 @@
+"""Times cases on several sides in turn, beside numpy's sgemm: starts the processes, asks them, keeps the record."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+PEAK = "sgemm"
+BUSY = 0.25                                             # seconds of repeats that are enough for one side in one round
+
+
+class Worker:
+    """A side in a process of its own.
+
+    Args:
+        name: of the side, as printed.
+        module: whose classes are its cases.
+        python: interpreter to run it with.
+        threads: of this side.
+        environment: further variables.
+    """
+
+    def __init__(self, name, module, python=sys.executable, threads=2, environment=None):
+        variables = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
+        variables.update(dict.fromkeys(THREADS, str(threads)), **(environment or {}))
+        self.name, self.threads = name, threads
+        self.process = subprocess.Popen([python, str(HERE / "worker.py"), module, "--threads", str(threads)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE if
+                                        os.environ.get("BENCH_QUIET") else None, text=True, env=variables)
+
+    def ask(self, do, **request):
+        """Send a request and return the answer; a side that has died answers with an error."""
+        try:
+            print(json.dumps({"do": do, **request}), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            return {"error": f"its process ended with status {self.process.wait()}"}
+        return json.loads(line)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Run:
+    """The record of one run: rows of times, and what was told of each side.
+
+    Attributes: rows, notes: lists of dicts; machine: a dict. `save(path)` writes them as JSON.
+    """
+
+    def __init__(self, workers, threads=2, say=print):
+        self.workers, self.threads, self.say = workers, threads, say
+        self.peak = Worker(PEAK, "peak", threads=threads)
+        self.rows, self.figures, self.notes = [], [], []
+        self.machine = {"processor": processor(), "threads": threads, "cores": os.cpu_count(),
+                        "date": time.strftime("%F %T"), "system": platform.platform(), "sides": {}}
+        self.peak.ask("setup", case="Sgemm", params=[])
+        for worker in [self.peak, *workers]:
+            about = worker.ask("about")
+            self.machine["sides"][worker.name] = about
+            self.say(f"{worker.name}: " + (about.get("error") or f"{about['note']} {_versions(about['versions'])}"))
+
+    def measure(self, case, params=(), rounds=5, only=None, check=True, slow=(), rounds_of_slow=2):
+        """Time every verb of a case on every side, round by round, each round all sides and the peak in turn.
+
+        Args:
+            case, params: class of the sides' modules, and what its `setup` takes.
+            rounds: turns; the sides named in `slow` take `rounds_of_slow` of them.
+            only: names of verbs; by default all.
+            check: whether the sides' results are compared.
+        """
+        params, verbs, turns = list(params), {}, []
+        for worker in self.workers:
+            answer = worker.ask("setup", case=case, params=params)
+            if "verbs" not in answer:
+                self._note(worker, case, params, answer.get("missing") or answer.get("error"))
+                continue
+            for verb, gflop in answer["verbs"].items():
+                if only is None or verb in only:
+                    verbs.setdefault(verb, gflop)
+                    turns.append((worker, verb))
+        if check:
+            self._check(case, params, turns)
+        found, gflop = {turn: [] for turn in turns}, verbs
+        peak, repeats = [], dict.fromkeys(turns, 1)
+        for turn in range(rounds):
+            peak += self.peak.ask("time", verb="product", repeats=2)["seconds"]
+            for worker, verb in list(repeats):
+                if worker.name in slow and turn >= rounds_of_slow:
+                    continue
+                answer = worker.ask("time", verb=verb, repeats=repeats[worker, verb],
+                                    warm=turn == 0 or repeats[worker, verb] > 1)
+                if "error" in answer:
+                    self._note(worker, case, params, f"{verb}: {answer['error']}")
+                    del repeats[worker, verb]
+                    continue
+                found[worker, verb] += answer["seconds"]
+                repeats[worker, verb] = int(np.clip(BUSY / min(answer["seconds"]), 1, 20))
+        for (worker, verb), seconds in found.items():
+            if seconds:
+                self._keep(case, params, verb, worker, seconds, gflop[verb], peak)
+
+    def track(self, case, params=()):
+        """Ask every side for the figures of a case that are no times."""
+        for worker in self.workers:
+            answer = worker.ask("setup", case=case, params=list(params))
+            answer = worker.ask("track") if "verbs" in answer else answer
+            if "figures" not in answer:
+                self._note(worker, case, params, answer.get("missing") or answer.get("error"))
+            for name, value in answer.get("figures", {}).items():
+                self.figures.append({"case": case, "params": list(params), "name": name, "side": worker.name,
+                                     "value": value})
+                self.say(f"{label(case, params, name):40s} {worker.name:>16s} {value:10.3f}")
+
+    def save(self, path):
+        """Write the record as JSON."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps({"machine": self.machine, "rows": self.rows, "figures": self.figures,
+                                          "notes": self.notes}, indent=1))
+        self.say(f"wrote {path}")
+
+    def close(self):
+        for worker in [self.peak, *self.workers]:
+            worker.close()
+
+    def _keep(self, case, params, verb, worker, seconds, gflop, peak):
+        product = self.peak_gflop()
+        row = {"case": case, "params": params, "verb": verb, "side": worker.name, "threads": worker.threads,
+               "best": min(seconds), "median": float(np.median(seconds)), "repeats": len(seconds), "gflop": gflop,
+               "peak": product / min(peak), "peak_median": product / float(np.median(peak))}
+        if gflop:
+            row["share"] = gflop / row["best"] / row["peak"]
+            row["share_median"] = gflop / row["median"] / row["peak_median"]
+        self.rows.append(row)
+        shares = f"{row['share']:7.1%} {row['share_median']:7.1%}" if gflop else " " * 15
+        self.say(f"{label(case, params, verb):40s} {worker.name:>16s} {1e3 * row['best']:9.2f} ms "
+                 f"{1e3 * row['median']:9.2f} {shares}   peak {row['peak']:.0f} GFLOP/s")
+
+    @staticmethod
+    def peak_gflop():
+        return 2e-9 * 2048**3
+
+    def _note(self, worker, case, params, text):
+        self.notes.append({"side": worker.name, "case": case, "params": list(params), "note": text})
+        if text != "not offered":
+            self.say(f"{label(case, params, ''):40s} {worker.name:>16s} {text}")
+
+    def _check(self, case, params, turns):
+        """Compare the sides' results with the first side's; one that differs is timed all the same, and told of."""
+        truth = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for worker, verb in turns:
+                path = f"{folder}/{worker.name}.npz"
+                if not worker.ask("result", verb=verb, path=path).get("saved"):
+                    continue
+                with np.load(path) as found:
+                    sites, rows = found["sites"], found["rows"]
+                if verb not in truth:
+                    truth[verb] = sites, rows
+                    continue
+                expected_sites, expected = truth[verb]
+                if sites.shape != expected_sites.shape or (sites != expected_sites).any():
+                    self._note(worker, case, params, f"{verb}: other sites, {len(sites)} for {len(expected_sites)}")
+                    continue
+                wrong = np.abs(rows - expected).max() / np.abs(expected).max()
+                if wrong > 1e-4:
+                    share = (np.abs(rows - expected).max(1) > 1e-4 * np.abs(expected).max()).mean()
+                    self._note(worker, case, params, f"{verb}: WRONG by up to {wrong:.1%} of the largest, in "
+                               f"{share:.2%} of the rows")
+
+
+def label(case, params, verb):
+    """Return such as "Scan(32).forward"."""
+    return f"{case}{'(' + ', '.join(map(str, params)) + ')' if params else ''}" + (f".{verb}" if verb else "")
+
+
+def processor():
+    """Name the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _versions(versions):
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
