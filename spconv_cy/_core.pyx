@@ -106,10 +106,9 @@ def conv(const float[:, ::1] x, const float[:, :, :, :] w, rulebook, *, const fl
     cdef const float* pb = NULL
     if bias is not None:
         pb = _start(bias)
-    cdef bint activate = slope is not None
-    cdef float slope_value = slope if activate else 1.0
+    cdef float below = 1.0 if slope is None else slope
     with nogil:
-        _conv.conv(table, px, &weights, &packed[0, 0], pb, &y[0, 0], &rules, shape, activate, slope_value, n_threads)
+        _conv.conv(table, px, &weights, &packed[0, 0], pb, &y[0, 0], &rules, shape, below, n_threads)
     return out
 
 

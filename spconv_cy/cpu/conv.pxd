@@ -41,7 +41,7 @@ cdef struct Chunks:
 
 cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offsets) noexcept nogil
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* packed, const float* bias, float* y,
-               const Rules* rules, Shape shape, bint activate, float slope, int n_threads) noexcept nogil
+               const Rules* rules, Shape shape, float slope, int n_threads) noexcept nogil
 cdef Chunks chunks_of(const Rules* rules, Shape shape) noexcept nogil
 cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, float* dw, float* sums, const Rules* rules,
                   Shape shape, Chunks chunks, int n_threads) noexcept nogil

@@ -1,6 +1,7 @@
 """The tile skeleton of the convolution: forward (and, with swapped rules and weights, dx) and weight gradient."""
 
 from cython.parallel cimport parallel, prange
+from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
 
 from spconv_cy.cpu.isa cimport Igemm, Outer
@@ -8,6 +9,7 @@ from spconv_cy.cpu.threads cimport team
 
 
 cdef enum:
+    WIDTH = 64                  # columns of a block at most: KernelTable.lanes times vectors
     INPUTS = 160                # inputs that a pass over a tile takes at most: their weights stay in the first cache
     SLAB = 64                   # inputs of a unit of the weight gradient
     SWEEP_FLOATS = 131072       # of x and dy in a sweep of the weight gradient: they stay in the second cache
@@ -27,8 +29,7 @@ cdef struct Layer:
     Shape shape
     int64_t vectors             # in a group's outputs
     int64_t blocks              # of columns in a group, each at most table.vectors wide
-    bint activate
-    float slope
+    float slope                 # of what is below 0; 1: no activation
 
 
 # Columns block * vectors // blocks to (block + 1) * vectors // blocks, in vectors.
@@ -56,14 +57,14 @@ cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offs
 
 
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* packed, const float* bias, float* y,
-               const Rules* rules, Shape shape, bint activate, float slope, int n_threads) noexcept nogil:
+               const Rules* rules, Shape shape, float slope, int n_threads) noexcept nogil:
     # A tile owns its output rows and a job a block of their columns: no two threads write one value, and every value
     # is summed in the order of the offsets whatever the thread count.
     cdef Layer layer
     cdef int64_t job, n_jobs, n_packs
     cdef int chunk
     layer.table, layer.x, layer.w, layer.packed, layer.bias, layer.y = table, x, w, packed, bias, y
-    layer.rules, layer.shape, layer.activate, layer.slope = rules, shape, activate, slope
+    layer.rules, layer.shape, layer.slope = rules, shape, slope
     layer.vectors = ceiling(shape.o, table.lanes)
     layer.blocks = ceiling(layer.vectors, table.vectors)
     n_packs = shape.groups * layer.blocks * rules.n_offsets
@@ -104,19 +105,24 @@ cdef void pack(const Layer* layer, int64_t job) noexcept nogil:
 
 
 cdef void conv_tile(const Layer* layer, int64_t job) noexcept nogil:
+    # The sums stay in the first cache, in whole vectors whatever the columns, and y is written once.
+    cdef float room[TILE_ROWS * WIDTH + 16]
+    cdef float* sums = room + (-<uintptr_t>&room[0] % 64) // sizeof(float)
     cdef const Rules* rules = layer.rules
     cdef int64_t columns = layer.shape.groups * layer.blocks, index = job % columns, tile = job // columns
     cdef int64_t group = index // layer.blocks, c = layer.shape.c, offset, start, pairs, i, taken
     cdef Block block = block_at(layer.table, layer.shape.o, layer.vectors, layer.blocks, index % layer.blocks)
     cdef int64_t first_column = group * layer.shape.o + block.first * layer.table.lanes
-    cdef int64_t passes = ceiling(c, INPUTS)
+    cdef int64_t width = block.vectors * layer.table.lanes, rows = min(TILE_ROWS, rules.n_out - tile * TILE_ROWS)
+    cdef int64_t passes = ceiling(c, INPUTS), o = layer.shape.groups * layer.shape.o
     cdef const float* w
+    cdef const float* bias = layer.bias
     cdef Igemm product
+    if bias != NULL:
+        bias += first_column
     product.x_stride = layer.shape.groups * c
-    product.y_stride = layer.shape.groups * layer.shape.o
-    product.y = layer.y + first_column
-    product.cols = <int32_t>block.cols
-    begin_rows(layer, tile, first_column, block.cols)
+    product.sums, product.first_row, product.vectors = sums, tile * TILE_ROWS, <int32_t>block.vectors
+    begin_sums(sums, rows, width, bias, block.cols)
     for offset in range(rules.n_offsets):
         start = rules.tile_ptr[offset * (rules.n_tiles + 1) + tile]
         pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + tile + 1] - start
@@ -126,26 +132,19 @@ cdef void conv_tile(const Layer* layer, int64_t job) noexcept nogil:
         for i in range(passes):
             taken = i * c // passes
             product.x = layer.x + group * c + taken
-            product.w = w + taken * block.vectors * layer.table.lanes
+            product.w = w + taken * width
             product.c = <int32_t>((i + 1) * c // passes - taken)
             layer.table.igemm(&product, rules.in_rows + start, rules.out_rows + start, pairs)
-    if layer.activate:
-        end_rows(layer, tile, first_column, block.cols)
+    layer.table.finish(layer.y + tile * TILE_ROWS * o + first_column, o, sums, width, rows, block.cols, layer.slope)
 
 
-cdef void begin_rows(const Layer* layer, int64_t tile, int64_t first_column, int64_t cols) noexcept nogil:
-    cdef int64_t o = layer.shape.groups * layer.shape.o, row
-    for row in range(tile * TILE_ROWS, min((tile + 1) * TILE_ROWS, layer.rules.n_out)):
-        if layer.bias == NULL:
-            memset(layer.y + row * o + first_column, 0, cols * sizeof(float))
-        else:
-            memcpy(layer.y + row * o + first_column, layer.bias + first_column, cols * sizeof(float))
-
-
-cdef void end_rows(const Layer* layer, int64_t tile, int64_t first_column, int64_t cols) noexcept nogil:
-    cdef int64_t o = layer.shape.groups * layer.shape.o, row
-    for row in range(tile * TILE_ROWS, min((tile + 1) * TILE_ROWS, layer.rules.n_out)):
-        layer.table.leaky(layer.y + row * o + first_column, layer.slope, cols)
+cdef void begin_sums(float* sums, int64_t rows, int64_t width, const float* bias, int64_t cols) noexcept nogil:
+    cdef int64_t row
+    memset(sums, 0, (rows if bias == NULL else 1) * width * sizeof(float))
+    if bias != NULL:
+        memcpy(sums, bias, cols * sizeof(float))
+        for row in range(1, rows):
+            memcpy(sums + row * width, sums, width * sizeof(float))
 
 
 cdef Chunks chunks_of(const Rules* rules, Shape shape) noexcept nogil:

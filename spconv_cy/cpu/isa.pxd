@@ -7,11 +7,11 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
     cdef struct Igemm:
         const float* x
         const float* w
-        float* y
+        float* sums
         int64_t x_stride
-        int64_t y_stride
+        int64_t first_row
         int32_t c
-        int32_t cols
+        int32_t vectors
 
     cdef struct Outer:
         const float* x
@@ -34,7 +34,7 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         void (*add_pairs)(float*, const float*, const int32_t*, const int32_t*, int64_t, int64_t) noexcept nogil
         void (*max)(float*, int32_t*, const float*, int32_t, int64_t) noexcept nogil
         void (*merge)(float*, int32_t*, const float*, const int32_t*, int64_t) noexcept nogil
-        void (*leaky)(float*, float, int64_t) noexcept nogil
+        void (*finish)(float*, int64_t, const float*, int64_t, int64_t, int64_t, float) noexcept nogil
 
 cdef const KernelTable* kernels() noexcept nogil
 cdef const KernelTable* available(int index) noexcept nogil

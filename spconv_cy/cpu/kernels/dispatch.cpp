@@ -20,7 +20,7 @@ namespace {
 
 #define ROW(isa) \
     {#isa, isa::lanes, isa::vectors, isa::igemm, isa::outer, isa::add, isa::add_wide, isa::add_pairs, isa::max, \
-     isa::merge, isa::leaky}
+     isa::merge, isa::finish}
 
 const int MOST = 4;
 KernelTable tables[MOST];

@@ -1,5 +1,6 @@
 // Indirect matrix products on rows read in place. The including file says what a vector is: NAME, vec, LANES, VECTORS,
-// load, store, load_part, store_part, splat, fma, and how many rows a block of V vectors takes (ROWS for y, INNER for dw).
+// load, store, load_part, store_part, splat, fma, and what stays in registers beside V vectors of columns: WEIGHTS inputs'
+// weights, or, where that is 0, ROWS rows of y; INNER inputs' rows of dw.
 #include <cassert>
 
 #include "kernels.hpp"
@@ -14,36 +15,75 @@ extern const int32_t lanes = LANES, vectors = VECTORS;
 namespace {
 
 template <int V>
-inline void read_row(vec* row, const float* p, int tail) {
+inline void read_row(vec* row, const float* p, int tail = LANES) {
 #pragma GCC unroll 8
     for (int v = 0; v < V - 1; ++v) row[v] = load(p + v * LANES);
     row[V - 1] = tail == LANES ? load(p + (V - 1) * LANES) : load_part(p + (V - 1) * LANES, tail);
 }
 
 template <int V>
-inline void write_row(const vec* row, float* p, int tail) {
+inline void write_row(const vec* row, float* p, int tail = LANES) {
 #pragma GCC unroll 8
     for (int v = 0; v < V - 1; ++v) store(p + v * LANES, row[v]);
     if (tail == LANES) store(p + (V - 1) * LANES, row[V - 1]);
     else store_part(p + (V - 1) * LANES, row[V - 1], tail);
 }
 
-// G pairs, V vectors of columns: G * V sums stay in registers while the c inputs stream by.
+constexpr int64_t AHEAD = 8;    // pairs between asking for a row of x and reading it
+
+// V vectors of the weights of I inputs stay in registers while the pairs stream by: no remainders of rows, no dispatch in
+// the loop, and the processor works on several pairs at once by itself. For sets of 32 registers.
+template <int V, int I>
+inline void weights_block(const Igemm& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows,
+                          int64_t pairs) {
+    vec w[I][V];
+#pragma GCC unroll 32
+    for (int i = 0; i < I; ++i) read_row<V>(w[i], job.w + (first + i) * V * LANES);
+    const auto product = [&](int64_t j) {
+        const float* x = job.x + first + in_rows[j] * job.x_stride;
+        float* y = job.sums + (out_rows[j] - job.first_row) * V * LANES;
+        vec sum[V];
+        read_row<V>(sum, y);
+#pragma GCC unroll 32
+        for (int i = 0; i < I; ++i) {
+            const vec b = splat(x + i);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) sum[v] = fma(b, w[i][v], sum[v]);
+        }
+        write_row<V>(sum, y);
+    };
+    int64_t j = 0;
+    for (; j < pairs - AHEAD; ++j) {
+        __builtin_prefetch(job.x + first + in_rows[j + AHEAD] * job.x_stride);
+        product(j);
+    }
+    for (; j < pairs; ++j) product(j);
+}
+
+template <int V, int I>
+inline void weights_of(int n, const Igemm& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows,
+                       int64_t pairs) {
+    if constexpr (I > 1) {
+        if (n < I) return weights_of<V, I - 1>(n, job, first, in_rows, out_rows, pairs);
+    }
+    weights_block<V, I>(job, first, in_rows, out_rows, pairs);
+}
+
+// G pairs, V vectors of columns: G * V sums stay in registers while the c inputs stream by. For sets of 16 registers.
 template <int V, int G>
-inline void pairs_block(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int tail) {
+inline void pairs_block(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
     const float* x[G];
     vec sum[G][V];
 #pragma GCC unroll 32
     for (int g = 0; g < G; ++g) {
         x[g] = job.x + in_rows[g] * job.x_stride;
-        read_row<V>(sum[g], job.y + out_rows[g] * job.y_stride, tail);
+        read_row<V>(sum[g], job.sums + (out_rows[g] - job.first_row) * V * LANES);
     }
     const float* w = job.w;
     const int64_t c = job.c;
     for (int64_t i = 0; i < c; ++i, w += V * LANES) {
         vec row[V];
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) row[v] = load(w + v * LANES);
+        read_row<V>(row, w);
 #pragma GCC unroll 32
         for (int g = 0; g < G; ++g) {
             const vec b = splat(x[g] + i);
@@ -52,28 +92,27 @@ inline void pairs_block(const Igemm& job, const int32_t* in_rows, const int32_t*
         }
     }
 #pragma GCC unroll 32
-    for (int g = 0; g < G; ++g) write_row<V>(sum[g], job.y + out_rows[g] * job.y_stride, tail);
+    for (int g = 0; g < G; ++g) write_row<V>(sum[g], job.sums + (out_rows[g] - job.first_row) * V * LANES);
 }
 
 template <int V, int G>
-inline void pairs_of(int g, const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int tail) {
+inline void pairs_of(int g, const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
     if constexpr (G > 1) {
-        if (g < G) return pairs_of<V, G - 1>(g, job, in_rows, out_rows, tail);
+        if (g < G) return pairs_of<V, G - 1>(g, job, in_rows, out_rows);
     }
-    pairs_block<V, G>(job, in_rows, out_rows, tail);
+    pairs_block<V, G>(job, in_rows, out_rows);
 }
 
-// Blocks of nearly equal size: a remainder of one or two pairs would leave most of the multipliers idle.
+// Blocks of nearly equal size: a remainder of one or two would leave most of the multipliers idle.
 template <int V>
 void run(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
-    constexpr int G = ROWS[V];
-    const int tail = job.cols - (V - 1) * LANES;
-    const int64_t blocks = (pairs + G - 1) / G, size = pairs / blocks, longer = pairs % blocks;
-    for (int64_t i = 0; i < blocks; ++i) {
-        const int g = static_cast<int>(size + (i < longer));
-        pairs_of<V, G>(g, job, in_rows, out_rows, tail);
-        in_rows += g;
-        out_rows += g;
+    constexpr int MOST = WEIGHTS[V] ? WEIGHTS[V] : ROWS[V];
+    const int64_t all = WEIGHTS[V] ? job.c : pairs, blocks = (all + MOST - 1) / MOST;
+    for (int64_t i = 0, first = 0; i < blocks; ++i) {
+        const int n = static_cast<int>(all / blocks + (i < all % blocks));
+        if constexpr (WEIGHTS[V] > 0) weights_of<V, MOST>(n, job, first, in_rows, out_rows, pairs);
+        else pairs_of<V, MOST>(n, job, in_rows + first, out_rows + first);
+        first += n;
     }
 }
 
@@ -140,8 +179,8 @@ inline void outer_width(int v, const Outer& job, const int32_t* in_rows, const i
 }  // namespace
 
 void igemm(const Igemm* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
-    assert(pairs > 0 && job->c > 0 && job->cols > 0 && job->cols <= VECTORS * LANES);
-    igemm_of<VECTORS>((job->cols + LANES - 1) / LANES, *job, in_rows, out_rows, pairs);
+    assert(pairs > 0 && job->c > 0 && job->vectors > 0 && job->vectors <= VECTORS);
+    igemm_of<VECTORS>(job->vectors, *job, in_rows, out_rows, pairs);
 }
 
 void outer(const Outer* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {

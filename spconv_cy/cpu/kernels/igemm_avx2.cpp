@@ -8,6 +8,7 @@ namespace {
 
 typedef __m256 vec;
 constexpr int LANES = 8, VECTORS = 3;
+constexpr int WEIGHTS[] = {0, 0, 0, 0};
 constexpr int ROWS[] = {0, 12, 6, 4};
 constexpr int INNER[] = {0, 12, 6, 4};
 

@@ -5,6 +5,7 @@ namespace {
 
 typedef float vec __attribute__((vector_size(16), aligned(4), may_alias));
 constexpr int LANES = 4, VECTORS = 2;
+constexpr int WEIGHTS[] = {0, 0, 0};
 constexpr int ROWS[] = {0, 8, 4};
 constexpr int INNER[] = {0, 8, 4};
 

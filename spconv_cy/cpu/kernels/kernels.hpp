@@ -5,15 +5,15 @@
 
 namespace spconv_cy {
 
-// Rows of y (cols of them, at most KernelTable::vectors vectors) += rows of x @ w, for a list of pairs.
+// Sums of a tile (rows of `vectors` vectors, at most KernelTable::vectors) += rows of x @ w, for a list of pairs.
 struct Igemm {
     const float* x;
-    const float* w;         // (c, vectors of cols) packed: whole vectors, zeros behind the last column
-    float* y;
+    const float* w;         // (c, vectors) packed: whole vectors, zeros behind the last column
+    float* sums;            // packed likewise
     int64_t x_stride;       // floats from row to row
-    int64_t y_stride;
+    int64_t first_row;      // the output row of the first row of sums
     int32_t c;
-    int32_t cols;
+    int32_t vectors;
 };
 
 // dw (c, cols) += outer products of rows of x and rows of dy, for a list of pairs.
@@ -36,7 +36,8 @@ typedef void (*AddPairsFn)(float* y, const float* x, const int32_t* in_rows, con
                            int64_t c);
 typedef void (*MaxFn)(float* y, int32_t* winner, const float* x, int32_t row, int64_t c);
 typedef void (*MergeFn)(float* y, int32_t* winner, const float* x, const int32_t* rows, int64_t c);
-typedef void (*LeakyFn)(float* y, float slope, int64_t n);
+typedef void (*FinishFn)(float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols,
+                         float slope);
 
 struct KernelTable {
     const char* name;
@@ -49,7 +50,7 @@ struct KernelTable {
     AddPairsFn add_pairs;   // y[out] += x[in]
     MaxFn max;              // y, winner = x, row where x is greater, or is the first NaN
     MergeFn merge;          // the same with a winner for each channel
-    LeakyFn leaky;          // y where y >= 0, else slope * y
+    FinishFn finish;        // y (rows, cols) = sums (rows, width), those below 0 times slope
 };
 
 const KernelTable* kernels();
@@ -69,5 +70,5 @@ const char* asked_isa();                        // the value of SPCONV_CY_ISA, o
     void add_pairs(float*, const float*, const int32_t*, const int32_t*, int64_t, int64_t);       \
     void max(float*, int32_t*, const float*, int32_t, int64_t);                                   \
     void merge(float*, int32_t*, const float*, const int32_t*, int64_t);                          \
-    void leaky(float*, float, int64_t);                                                           \
+    void finish(float*, int64_t, const float*, int64_t, int64_t, int64_t, float);                 \
     } }

@@ -36,8 +36,11 @@ void merge(float* __restrict y, int32_t* __restrict winner, const float* __restr
     }
 }
 
-void leaky(float* y, float slope, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) y[i] = y[i] >= 0 ? y[i] : slope * y[i];
+void finish(float* __restrict y, int64_t y_stride, const float* __restrict sums, int64_t width, int64_t rows,
+            int64_t cols, float slope) {
+    for (int64_t row = 0; row < rows; ++row, y += y_stride, sums += width) {
+        for (int64_t i = 0; i < cols; ++i) y[i] = sums[i] >= 0 ? sums[i] : slope * sums[i];
+    }
 }
 
 }  // namespace NAME
