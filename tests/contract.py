@@ -128,12 +128,13 @@ def check_layouts(ops, rng, rulebook, c, o, groups=1):
 # Layers
 
 
-def check_layer(make, inputs):
+def check_layer(make, inputs, layers=()):
     """Check what every layer promises, on every backend.
 
     Args:
         make: function without arguments that makes the layer on the current backend.
         inputs: from `sparse`, `coarse` or `rows`.
+        layers: classes that are not the library's.
     """
     for counts in ((5, 0, 4), (1,), (0, 0)):
         check_gradients_of(make, inputs, counts)
@@ -144,7 +145,7 @@ def check_layer(make, inputs):
             x = inputs((5, 0, 4))
             check_modes(make(), x)
             check_copies(make(), x)
-            check_description(make(), x)
+            check_description(make(), x, layers)
             check_samples(make().eval(), inputs, (5, 0, 4))
 
 
@@ -265,13 +266,13 @@ def check_copies(layer, x):
     assert bits(layer(x)) == expected
 
 
-def check_description(layer, x):
+def check_description(layer, x, layers=()):
     """The repr makes the layer anew, a file brings it back, and the summary counts what is there."""
-    anew = eval(repr(layer), vars(sp))
+    anew = eval(repr(layer), {**vars(sp), **{kind.__name__: kind for kind in layers}})
     assert repr(anew) == repr(layer) and list(anew.state()) == list(layer.state())
     with tempfile.TemporaryDirectory() as folder:
         sp.save(Path(folder) / "layer.safetensors", layer)
-        loaded = sp.load(Path(folder) / "layer.safetensors")
+        loaded = sp.load(Path(folder) / "layer.safetensors", layers=layers)
     y = layer.eval()(x)
     assert repr(loaded) == repr(layer) and bits(loaded.eval()(x)) == bits(y)
     summary = layer.train().summary(x)

@@ -180,8 +180,8 @@ def test_arrays_of_two_backends_do_not_meet_in_silence():
             with pytest.raises(BackendError, match="cpu.*reference|reference.*cpu"):
                 operate(*pair)
     x = sp.SparseTensor.from_sites([[0, 1]], [[1.0]], 4)
-    for kind, arguments in ((sp.NetworkInNetwork, (1, 1)), (sp.Convolution, (1, 1, 1, 2)), (sp.BatchNormalization, (1,))):
-        for layer in (kind(*arguments), kind(*arguments).eval()):
+    for kind, sizes in ((sp.NetworkInNetwork, (1, 1)), (sp.Convolution, (1, 1, 1, 2)), (sp.BatchNormalization, (1,))):
+        for layer in (kind(*sizes), kind(*sizes).eval()):
             with pytest.raises(BackendError, match=r'\.to\("'):
                 layer(x.to("reference"))
             assert layer.to("reference")(x.to("reference")).features.dtype == np.float64
