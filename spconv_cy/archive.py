@@ -5,9 +5,13 @@ import os
 import uuid
 import zlib
 
+import numpy as np
+
 from spconv_cy.errors import FileError
 
 VERSION = 1
+# What things can raise when they are made of a description that nobody wrote: readers turn it into FileError.
+BROKEN = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 
 
 def write(path, kind, arrays, text):
@@ -20,17 +24,29 @@ def write(path, kind, arrays, text):
         text: dict of JSON values.
 
     Raises:
-        TypeError: a value that JSON cannot hold.
+        TypeError: a value that JSON cannot hold, or an array of other things than numbers.
+        FileNotFoundError: there is no such folder.
+        OSError: it cannot be written: no room, no permission.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    entries = {name: json.dumps(value) for name, value in text.items()}
-    metadata = {"format": kind, "version": str(VERSION), **entries, "checksum": _checksum(entries)}
     path = os.fspath(path)
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise FileNotFoundError(f"{path}: there is no folder {os.path.dirname(path)!r}; make it first")
+    entries = {name: json.dumps(value) for name, value in text.items()}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise TypeError(f"{path}: {name} is an array of {array.dtype}, which cannot be saved; whole and real "
+                            "numbers of at most 8 bytes can")
+    metadata = {"format": kind, "version": str(VERSION), **entries, "checksum": _checksum(entries, arrays)}
     unfinished = f"{path}.{uuid.uuid4().hex}"
     try:
         save_file(arrays, unfinished, metadata)
         os.replace(unfinished, path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: it could not be written ({error})") from error
     finally:
         if os.path.exists(unfinished):
             os.unlink(unfinished)
@@ -51,12 +67,19 @@ def read(path, kind):
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            text = _checked(path, kind, metadata)
-            return {name: file.get_tensor(name) for name in file.keys()}, text
-    except (SafetensorError, OSError, UnicodeDecodeError, AttributeError) as error:
-        # AttributeError: a dtype that numpy does not have.
+            entries = _checked(path, kind, metadata)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except FileError:
+        raise
+    except (SafetensorError, OSError, *BROKEN) as error:                 # a dtype that numpy does not have: TypeError
         raise FileError(f"{path}: not a whole .safetensors file ({error}); it is damaged, cut short or foreign: fetch "
                         "or make it again") from error
+    if metadata.get("checksum") != _checksum(entries, arrays):
+        raise FileError(f"{path}: what it holds does not match its checksum; it is damaged: fetch or make it again")
+    try:
+        return arrays, {name: json.loads(value) for name, value in entries.items()}
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path}: the description is not JSON ({error}); the file is damaged or foreign") from error
 
 
 def _checked(path, kind, metadata):
@@ -66,18 +89,16 @@ def _checked(path, kind, metadata):
         raise FileError(f"{path}: a .safetensors file {came} came; {kind!r} fits here: networks are read by load "
                         "or SparseConvClassifier.load, checkpoints by fit")
     version = metadata.get("version", "")
-    if not version.isdecimal() or int(version) != VERSION:
+    if version != str(VERSION):
         raise FileError(f"{path}: version {version!r} of the format came; this library reads {VERSION}: install a "
                         "newer spconv_cy")
-    entries = {name: value for name, value in metadata.items() if name not in ("format", "version", "checksum")}
-    if metadata.get("checksum") != _checksum(entries):
-        raise FileError(f"{path}: the description does not match its checksum; the file is damaged: fetch or make it "
-                        "again")
-    try:
-        return {name: json.loads(value) for name, value in entries.items()}
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"{path}: the description is not JSON ({error}); the file is damaged or foreign") from error
+    return {name: value for name, value in metadata.items() if name not in ("format", "version", "checksum")}
 
 
-def _checksum(entries):
-    return format(zlib.crc32("\0".join(f"{name}\0{entries[name]}" for name in sorted(entries)).encode()), "08x")
+def _checksum(entries, arrays):
+    """Return the CRC-32 of names, text, shapes, dtypes and numbers: damage is found, forgery is not."""
+    shapes = [(name, arrays[name].dtype.name, arrays[name].shape) for name in sorted(arrays)]
+    crc = zlib.crc32(json.dumps([sorted(entries.items()), shapes]).encode())
+    for name in sorted(arrays):
+        crc = zlib.crc32(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8), crc)
+    return format(crc, "08x")

@@ -6,13 +6,14 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
+from spconv_cy.archive import BROKEN
 from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.data.augment import Affine
 from spconv_cy.data.augment import from_name as distortion
 from spconv_cy.data.batch import StrokeBatches
 from spconv_cy.data.strokes import Characters, StrokeEncoder
 from spconv_cy.errors import FileError, NotFittedError, ShapeError
-from spconv_cy.io.file import BROKEN, load_with_extra, save
+from spconv_cy.io.file import load_with_extra, save
 from spconv_cy.layers.layer import Layer
 from spconv_cy.models.deepcnet import deepcnet, deepcnin
 from spconv_cy.models.spec import from_spec

@@ -1,6 +1,8 @@
 """Networks to files and back: one .safetensors, the layers as JSON in its metadata, nothing in it ever executed."""
 
-from spconv_cy.archive import read, write
+import inspect
+
+from spconv_cy.archive import BROKEN, read, write
 from spconv_cy.errors import FileError, ShapeError
 from spconv_cy.functional.initial import undrawn
 from spconv_cy.layers.activation import LeakyReLU, ReLU, VeryLeakyReLU
@@ -15,8 +17,6 @@ from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
-# What a description that nobody wrote can raise when layers are made of it.
-BROKEN = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, Deconvolution, DenseToSparse, Dropout,
           GlobalPooling, LeakyReLU, MaxPooling, NetworkInNetwork, ReLU, Residual, Sequential, SparseToDense,
           SubmanifoldConvolution, UnPooling, VeryLeakyReLU)
@@ -31,11 +31,15 @@ def save(path, net, extra=None):
         extra: JSON values to keep beside it; `load_with_extra` gives them back.
 
     Raises:
-        TypeError: net is no Layer, or holds an argument that cannot be saved.
+        TypeError: net is no Layer, holds an argument that cannot be saved, or a layer that its arguments do not make
+            anew, since an attribute was changed later.
+        OSError: the file cannot be written.
     """
     if not isinstance(net, Layer):
         raise TypeError(f"save: a {type(net).__name__} came; a Layer fits")
-    write(path, KIND, net.state(), {"network": net.describe(), "extra": extra})
+    state, description = net.state(), net.describe()
+    _check_made_anew(net, state, description)
+    write(path, KIND, state, {"network": description, "extra": extra})
 
 
 def load(path, layers=()):
@@ -63,8 +67,7 @@ def load_with_extra(path, layers=()):
             raise TypeError(f"load: {layer!r} came among the layers; classes with Layer as their base fit")
     known = {layer.__name__: layer for layer in (*LAYERS, *layers)}
     try:
-        with undrawn(sum(array.size for array in arrays.values())):
-            net = _made(text["network"], known, path)
+        net, extra = _drawn(text["network"], known, arrays, path), text["extra"]
         if not isinstance(net, Layer):
             raise TypeError(f"a {type(net).__name__} is described")
         _check_dtypes(net, arrays)
@@ -74,7 +77,37 @@ def load_with_extra(path, layers=()):
     except BROKEN as error:
         raise FileError(f"{path}: the network in it cannot be made ({error}); the file is damaged, or its layers have "
                         "changed since: fetch or make it again") from error
-    return net, text["extra"]
+    return net, extra
+
+
+def _check_made_anew(net, state, description):
+    layers = _within(net)
+    try:
+        made = _drawn(description, {type(layer).__name__: type(layer) for layer in layers}, state, "save")
+        made_layers, made_state = _within(made), made.state()
+    except BROKEN as error:
+        raise TypeError(f"save: {net!r} cannot be made anew from its arguments ({error}); its constructor must take "
+                        "what it was given, and its attributes keep their shapes") from error
+    for layer, other in zip(layers, made_layers, strict=False):
+        for name in inspect.signature(type(layer).__init__).parameters:
+            mine, theirs = getattr(layer, name, None), getattr(other, name, None)
+            if isinstance(mine, (bool, int, float, str)) and mine != theirs:
+                raise TypeError(f"save: {layer!r} has {name}={mine!r} since that was changed, and is made anew with "
+                                f"{theirs!r}; put a new {type(layer).__name__} in its place")
+    shapes, made_shapes = ({name: array.shape for name, array in s.items()} for s in (state, made_state))
+    if shapes != made_shapes:
+        names = sorted(name for name in shapes.keys() | made_shapes if shapes.get(name) != made_shapes.get(name))
+        raise TypeError(f"save: {', '.join(names)} would not come back from the file: parameters, layers or state were "
+                        "put in after a layer was made; write a Layer that makes them in its constructor")
+
+
+def _within(net):
+    return [*(layer for child in net.children() for layer in _within(child)), net]
+
+
+def _drawn(description, known, arrays, path):
+    with undrawn(sum(array.size for array in arrays.values())):
+        return _made(description, known, path)
 
 
 def _made(value, known, path):

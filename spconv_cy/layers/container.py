@@ -29,6 +29,10 @@ class Sequential(Layer):
             x = step(layer, x)
         return x
 
+    def arguments(self):
+        """Return the layers as they are now (of a class with a constructor of its own: what that was given)."""
+        return (tuple(self.layers), {}) if type(self).__init__ is Sequential.__init__ else super().arguments()
+
     def __getitem__(self, i):
         return self.layers[i]
 
@@ -82,6 +86,12 @@ class Residual(Sequential):
         y = super().__call__(x)
         return (x if self.shortcut is None else step(self.shortcut, x)) + y
 
+    def arguments(self):
+        """Return the layers and the shortcut as they are now."""
+        if type(self).__init__ is not Residual.__init__:
+            return super().arguments()
+        return tuple(self.layers), {"shortcut": self.shortcut} if self.shortcut is not None else {}
+
     def notation(self):
         """Return "" since the papers' notation has no branches."""
         return ""
@@ -113,6 +123,10 @@ class Concatenate(Layer):
                 raise ShapeError(f"Concatenate: branches gave {first} and {part}; the same grid and family fit")
         ground = None if first.ground is None else concatenate(*(part.ground for part in parts))
         return first.with_features(concatenate(*(part.features for part in parts)), ground)
+
+    def arguments(self):
+        """Return the branches as they are now."""
+        return (tuple(self.branches), {}) if type(self).__init__ is Concatenate.__init__ else super().arguments()
 
     def in_size(self, out_size):
         """Return the first branch's field; all branches keep the same sites."""

@@ -31,6 +31,7 @@ class Layer:
 
     training = True
     frozen = False
+    _kept = frozenset()
 
     def __new__(cls, *arguments, **options):
         self = super().__new__(cls)
@@ -78,13 +79,18 @@ class Layer:
         return {path: value for path, value in _walk(self) if isinstance(value, np.random.Generator)}
 
     def train(self, mode=True):
-        """Go into training mode (or leave it): parameters that are not frozen need gradients, dropout drops."""
-        for layer in self.children():
-            layer.train(mode)
-        self.training = mode
-        for _, value in _items(self):
-            if isinstance(value, Tensor):
-                value.requires_grad = mode and not self.frozen
+        """Go into training mode (or leave it): parameters that are not frozen need gradients, dropout drops.
+
+        A parameter whose `requires_grad` was switched off by hand in training mode is kept as it is, here too.
+        """
+        layers = list(_layers(self))
+        for layer in layers:                                             # before any changes: layers may share parameters
+            layer._kept = _kept(layer)
+        for layer in layers:
+            layer.training = mode
+            for path, value in _items(layer):
+                if isinstance(value, Tensor):
+                    value.requires_grad = mode and not layer.frozen and path not in layer._kept
         return self
 
     def eval(self):
@@ -93,10 +99,11 @@ class Layer:
 
     def freeze(self, frozen=True):
         """Keep this layer's parameters (and running statistics) as they are while the rest trains."""
-        for layer in self.children():
-            layer.freeze(frozen)
-        self.frozen = frozen
-        return self.train(self.training)
+        mode = self.training
+        self.train(False)
+        for layer in _layers(self):
+            layer.frozen = frozen
+        return self.train(mode)
 
     def to(self, name):
         """Move parameters and state to the backend of that name, in place, and return the layer."""
@@ -140,13 +147,17 @@ class Layer:
         Raises:
             TypeError: a constructor argument that JSON cannot hold.
         """
-        arguments, options = self._call
+        arguments, options = self.arguments()
         return {"class": type(self).__name__,
                 "arguments": [_described(self, value) for value in arguments],
                 "options": {name: _described(self, value) for name, value in options.items()}}
 
+    def arguments(self):
+        """Return (positional, by name): the constructor's arguments, but for `rng`, that make this layer anew."""
+        return self._call
+
     def __repr__(self):
-        arguments, options = self._call
+        arguments, options = self.arguments()
         parts = [_shown(value) for value in arguments] + [f"{name}={_shown(value)}" for name, value in options.items()]
         flat = ", ".join(parts)
         if self.children() and (len(flat) > 100 or "\n" in flat):
@@ -175,9 +186,23 @@ def checked_channels(layer, found, expected):
         raise ShapeError(f"{layer}: features with {found} channels came; {expected} fit")
 
 
+def _layers(layer):
+    for child in layer.children():
+        yield from _layers(child)
+    yield layer
+
+
+def _kept(layer):
+    """Return the attribute paths of the parameters that training leaves alone."""
+    needing = {path: value.requires_grad for path, value in _items(layer) if isinstance(value, Tensor)}
+    if layer.training and not layer.frozen:
+        return frozenset(path for path, needs in needing.items() if not needs)
+    return frozenset(path for path in layer._kept if not needing.get(path))
+
+
 def _items(layer):
     for name, value in vars(layer).items():
-        if name == "_call":
+        if name in ("_call", "_kept"):
             continue
         if isinstance(value, (list, tuple)):
             yield from ((f"{name}.{i}", item) for i, item in enumerate(value))

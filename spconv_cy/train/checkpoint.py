@@ -1,14 +1,34 @@
 """Everything that a training run must remember to go on as if it had never stopped: one .safetensors file."""
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from spconv_cy.archive import read, write
+from spconv_cy.archive import BROKEN, read, write
 from spconv_cy.errors import FileError
 
 KIND = "spconv_cy checkpoint"
+
+
+@dataclass
+class History:
+    """What happened, an entry for each epoch; errors are shares, None where labels are no class numbers.
+
+    Attributes: losses, errors: of the training batches as they were met; validation_losses, validation_errors: after
+    the epoch; rates: at its end; seconds: of its training; best: the epoch, from 0, that did best in the validation.
+    """
+
+    losses: list = field(default_factory=list)
+    errors: list = field(default_factory=list)
+    validation_losses: list = field(default_factory=list)
+    validation_errors: list = field(default_factory=list)
+    rates: list = field(default_factory=list)
+    seconds: list = field(default_factory=list)
+    best: int | None = None
+
+    def __len__(self):
+        return len(self.losses)
 
 
 def write_checkpoint(path, net, optimizer, history, seed, best=None):
@@ -22,7 +42,7 @@ def write_checkpoint(path, net, optimizer, history, seed, best=None):
 
 
 def read_checkpoint(path, net, optimizer, seed=None):
-    """Put a checkpoint into a network and an optimiser; return (history as a dict, seed, best weights or None).
+    """Put a checkpoint into a network and an optimiser; return (history, seed, best weights or None).
 
     Returns None where there is no such file.
 
@@ -33,6 +53,8 @@ def read_checkpoint(path, net, optimizer, seed=None):
         return None
     arrays, text = read(path, KIND)
     remedy = "start anew with another path, or build what the checkpoint was made with"
+    if set(text) != {"optimizer", "generators", "seed", "history"}:
+        raise FileError(f"{path}: a checkpoint with {sorted(text)} came; {remedy}")
     if text["optimizer"] != type(optimizer).__name__:
         raise FileError(f"{path}: a checkpoint of {text['optimizer']} came, for {type(optimizer).__name__}; {remedy}")
     if seed is not None and seed != text["seed"]:
@@ -42,15 +64,19 @@ def read_checkpoint(path, net, optimizer, seed=None):
         raise FileError(f"{path}: a checkpoint with random states {sorted(text['generators'])} came, for a network "
                         f"with {sorted(generators)}; {remedy}")
     before = {name: array.copy() for name, array in net.state().items()}
+    drawn = {name: generator.bit_generator.state for name, generator in generators.items()}
     try:
         net.load_state(_part(arrays, "net."))
         optimizer.load_state(_part(arrays, "optimizer."))
         for name, generator in generators.items():
             generator.bit_generator.state = text["generators"][name]
-    except (ValueError, KeyError, TypeError) as error:
+        history = History(**text["history"])
+    except BROKEN as error:
         net.load_state(before)
+        for name, generator in generators.items():
+            generator.bit_generator.state = drawn[name]
         raise FileError(f"{path}: a checkpoint of another network or optimiser came ({error}); {remedy}") from error
-    return text["history"], text["seed"], _part(arrays, "best.") or None
+    return history, text["seed"], _part(arrays, "best.") or None
 
 
 def _part(arrays, prefix):

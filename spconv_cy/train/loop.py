@@ -3,7 +3,7 @@
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -14,29 +14,9 @@ from spconv_cy.functional.dense import softmax
 from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
-from spconv_cy.train.checkpoint import read_checkpoint, write_checkpoint
+from spconv_cy.train.checkpoint import History, read_checkpoint, write_checkpoint
 from spconv_cy.train.pairs import as_batches
 from spconv_cy.train.schedule import from_name
-
-
-@dataclass
-class History:
-    """What happened, an entry for each epoch; errors are shares, None where labels are no class numbers.
-
-    Attributes: losses, errors: of the training batches as they were met; validation_losses, validation_errors: after
-    the epoch; rates: at its end; seconds: of its training; best: the epoch, from 0, that did best in the validation.
-    """
-
-    losses: list = field(default_factory=list)
-    errors: list = field(default_factory=list)
-    validation_losses: list = field(default_factory=list)
-    validation_errors: list = field(default_factory=list)
-    rates: list = field(default_factory=list)
-    seconds: list = field(default_factory=list)
-    best: int | None = None
-
-    def __len__(self):
-        return len(self.losses)
 
 
 @dataclass(frozen=True)
@@ -82,11 +62,13 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
         History.
 
     Raises:
-        FloatingPointError: the loss is NaN or infinite; says where, and what helps.
+        FloatingPointError: the loss or a weight is NaN or infinite; says where, and what helps. The checkpoint is that
+            of the epoch before.
         FileError: the checkpoint is damaged, or of another network.
         ValueError, TypeError: arguments that do not fit; data without samples.
     """
-    data, validation = as_batches(data, "fit: data"), as_batches(validation, "fit: validation")
+    data = as_batches(data, "fit: data")
+    validation = None if validation is None else as_batches(validation, "fit: validation")
     _check_fit(net, optimizer, epochs, validation, stop_after)
     history, seed, best = _begin(net, optimizer, rng, checkpoint)
     was_training, base = net.training, optimizer.rate
@@ -94,13 +76,13 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
     try:
         with _bar(progress, max(0, epochs - len(history)) * len(data)) as bar:
             for epoch in range(len(history), epochs):
-                if stop_after is not None and epoch and epoch - 1 - history.best >= stop_after:
+                if stop_after is not None and history.best is not None and epoch - 1 - history.best >= stop_after:
                     break
                 told = partial(_tell, bar, f"epoch {epoch + 1}/{epochs}", history)
                 _train(net, data, optimizer, loss, lambda at: base * schedule(at), epoch, seed, history, told)
                 if validation is not None:
                     _validate(net, validation, loss, history)
-                if stop_after is not None and history.best == epoch:
+                if history.best == epoch:
                     best = {name: array.copy() for name, array in net.state().items()}
                 if checkpoint is not None:
                     write_checkpoint(checkpoint, net, optimizer, history, seed, best)
@@ -157,7 +139,7 @@ def _begin(net, optimizer, rng, checkpoint):
     found = None if checkpoint is None else read_checkpoint(checkpoint, net, optimizer, seed)
     if found is None:
         return History(), int(np.random.default_rng().integers(2**63) if seed is None else seed), None
-    return History(**found[0]), found[1], found[2]
+    return found
 
 
 def _train(net, data, optimizer, loss, rate, epoch, seed, history, told):
@@ -168,30 +150,37 @@ def _train(net, data, optimizer, loss, rate, epoch, seed, history, told):
         optimizer.rate = rate(epoch + seen / len(data))
         y = _outputs(net, x, loss)
         value = loss(y, labels)
+        if not isinstance(value, Tensor) or value.shape != ():
+            raise TypeError(f"fit: the loss gave {value!r}; a Tensor of shape () fits, such as x.mean() gives it")
         number, n = float(value.data), len(labels)
         if not math.isfinite(number):
-            raise FloatingPointError(
-                f"fit: the loss became {number} in epoch {epoch + 1}, batch {batch + 1}; lower the rate (it was "
-                f"{optimizer.rate:.3g}), give the optimiser clip=, or look for NaN and very large numbers in the "
-                "features")
+            raise _diverged(f"the loss became {number} in epoch {epoch + 1}, batch {batch + 1}", optimizer)
         value.backward()
         optimizer.step()
         optimizer.zero_grad()
         seen, losses = seen + n, losses + n * number
-        wrong = wrong + n * metrics.error(_numpy(y), labels) if _are_classes(y, labels) and n else wrong
+        classes = _are_classes(_rows(y), labels)
+        wrong += n * metrics.error(_numpy(_rows(y)), labels) if classes and n else 0
         told(n, losses / max(1, seen), wrong / max(1, seen))
-    classes = _are_classes(y, labels)
+    for name, array in net.state().items():                              # the last step's loss is never seen
+        if not np.isfinite(array).all():
+            raise _diverged(f"{name} became NaN or infinite in epoch {epoch + 1}", optimizer)
     history.losses.append(losses / max(1, seen))
     history.errors.append(wrong / max(1, seen) if classes else None)
     history.rates.append(optimizer.rate)
     history.seconds.append(time.perf_counter() - began)
 
 
+def _diverged(what, optimizer):
+    return FloatingPointError(f"fit: {what}; lower the rate (it was {optimizer.rate:.3g}), give the optimiser clip=, "
+                              "or look for NaN and very large numbers in the features")
+
+
 def _validate(net, validation, loss, history):
     found = evaluate(net, validation, loss=loss)
     history.validation_losses.append(found.loss)
     history.validation_errors.append(found.error)
-    both = [(error or 0, value) for error, value in
+    both = [(error or 0, math.inf if math.isnan(value) else value) for error, value in
             zip(history.validation_errors, history.validation_losses, strict=True)]
     history.best = both.index(min(both)) + len(history) - len(both)
 
@@ -206,11 +195,11 @@ def _test(net, data, repeats, loss, progress):
             for repeat in range(repeats):
                 parts = []
                 for x, labels in data.epoch(repeat, 0, training=False):
-                    y = _outputs(net, x, softmax_cross_entropy)
-                    value = 0.0 if loss is None else float(loss(y, labels).data)
-                    shown = softmax(y) if labels is None or _are_classes(y, labels) else y
-                    parts.append((_numpy(shown), labels, value * len(y)))
-                    _tell(bar, "test", None, len(y))
+                    y = _outputs(net, x, loss or softmax_cross_entropy)
+                    value, rows = 0.0 if loss is None else float(loss(y, labels).data), _rows(y)
+                    shown = softmax(rows) if labels is None or _are_classes(rows, labels) else rows
+                    parts.append((_numpy(shown), labels, value * len(rows)))
+                    _tell(bar, "test", None, len(rows))
                 outputs, labels, values = zip(*parts, strict=True)
                 mean = mean + np.concatenate(outputs) / repeats
                 total += sum(values) / repeats
@@ -226,6 +215,10 @@ def _outputs(net, x, loss):
         raise TypeError(f"the network gave a {type(y).__name__}; a Tensor (b, classes) fits: end it with "
                         "GlobalPooling() and NetworkInNetwork, or with SparseToDense(d, flat=True)")
     return y
+
+
+def _rows(y):
+    return y.features if hasattr(y, "features") else y
 
 
 def _are_classes(y, labels):

@@ -10,7 +10,7 @@ class Pairs:
         self.pairs = pairs
 
     def __len__(self):
-        return sum(len(labels) for _, labels in self.pairs)
+        return sum(_samples(x) if labels is None else len(labels) for x, labels in self.pairs)
 
     def epoch(self, epoch, seed=0, *, training):
         """Yield the pairs."""
@@ -22,14 +22,12 @@ class Pairs:
 
 
 def as_batches(data, who):
-    """Return an object with `len` (samples) and `epoch(epoch, seed, training=)`; None stays None.
+    """Return an object with `len` (samples) and `epoch(epoch, seed, training=)`.
 
     Raises:
         TypeError: neither such an object nor a list of pairs.
         ValueError: no samples.
     """
-    if data is None:
-        return None
     if not hasattr(data, "epoch"):
         if not isinstance(data, (list, tuple)) or not all(isinstance(pair, (list, tuple)) and len(pair) == 2
                                                           for pair in data):
@@ -39,3 +37,7 @@ def as_batches(data, who):
     if not len(data):
         raise ValueError(f"{who}: no samples came; at least one fits")
     return data
+
+
+def _samples(x):
+    return x.grid.samples if hasattr(x, "grid") else len(x)
