@@ -244,9 +244,8 @@ def _check_outputs(net, encoder, classes):
         with no_grad():
             outputs = net.eval()(x)
     except ShapeError as error:
-        raise ShapeError(f"SparseConvClassifier: the net does not take characters of {encoder} ({error}); give a "
-                         f"net for {encoder.planes} channels, and encoding=StrokeEncoder(size=...) of the field that it "
-                         "takes") from error
+        raise ShapeError(f"SparseConvClassifier: no characters of {encoder} fit the net ({error}); give a net for "
+                         f"{encoder.planes} channels, and encoding=StrokeEncoder(size=...) of its field") from error
     finally:
         net.train(was_training)
     if not isinstance(outputs, Tensor) or outputs.shape != (1, classes):

@@ -13,7 +13,8 @@ LABELS = np.array([0, 2, 1, 2, 3])
 
 def cross_entropy(x, labels):
     """Sum of -log p(label), a number at a time."""
-    return sum(-math.log(math.exp(row[label]) / sum(math.exp(v) for v in row)) for row, label in zip(x, labels, strict=True))
+    pairs = zip(x, labels, strict=True)
+    return sum(-math.log(math.exp(row[label]) / sum(math.exp(v) for v in row)) for row, label in pairs)
 
 
 def squared_hinge(x, labels):

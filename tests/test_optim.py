@@ -247,7 +247,8 @@ def test_a_state_of_another_optimiser_is_refused_and_changes_nothing():
 
     mine = made(sp.Adam, [(2,), (3,)])
     before = mine.state()
-    for kind, shapes in ((sp.Adam, [(2,)]), (sp.Adam, [(2,), (4,)]), (sp.Nesterov, [(2,), (3,)]), (sp.SGD, [(2,), (3,)])):
+    two = [(2,), (3,)]
+    for kind, shapes in ((sp.Adam, [(2,)]), (sp.Adam, [(2,), (4,)]), (sp.Nesterov, two), (sp.SGD, two)):
         other = made(kind, shapes)
         with pytest.raises(sp.ShapeError, match="load_state"):
             mine.load_state(other.state())

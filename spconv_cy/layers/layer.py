@@ -84,7 +84,7 @@ class Layer:
         A parameter whose `requires_grad` was switched off by hand in training mode is kept as it is, here too.
         """
         layers = list(_layers(self))
-        for layer in layers:                                             # before any changes: layers may share parameters
+        for layer in layers:                                             # before any changes: they may share parameters
             layer._kept = _kept(layer)
         for layer in layers:
             layer.training = mode
