@@ -146,7 +146,7 @@ def test_a_nan_reaches_exactly_the_outputs_whose_windows_hold_it(groups, c, o, i
 def test_no_pairs_give_zeros_the_bias_and_the_ground(isa, rng):
     ops, nothing = ops_named("cpu"), np.zeros(0, np.int32)
     for n, m, k in ((0, 0, 3), (5, 0, 3), (0, 200, 3), (5, 200, 3), (5, 200, 0)):
-        book = Rulebook(nothing, nothing, np.zeros(k + 1), n, m, volume=4)
+        book = Rulebook(nothing, nothing, np.zeros(k + 1, int), n, m, volume=4)
         x, w, ground = (numbers(rng, *shape).astype(np.float32) for shape in ((n, 6), (k, 6, 20), (1, 6)))
         bias = numbers(rng, 1, 20).astype(np.float32)
         assert np.array_equal(ops.conv(x, w, book), np.zeros((m, 20)))
