@@ -187,7 +187,7 @@ def global_pool(x, ground, starts, *, kind="average", field=None):
     reduce = {"average": segment_average, "sum": segment_total, "max": segment_maximum}.get(kind)
     if reduce is None:
         raise ShapeError(f"global_pool: kind {kind!r} came; 'average', 'sum' or 'max' fit")
-    return reduce(x, ground, starts, field)
+    return reduce(x, ground, starts, None if field is None else float(field))      # it may pass 64 bits
 
 
 def column_sums(dy):

@@ -11,6 +11,8 @@ from spconv_cy.layers.summary import summary
 from spconv_cy.sites.lattice import Lattice, is_whole
 from spconv_cy.tensor import SparseTensor
 
+MOST_CHANNELS = 2**20
+
 
 class Layer:
     """Base of all layers. A subclass sets attributes in `__init__` and computes in `__call__`; nothing is registered.
@@ -174,10 +176,11 @@ def checked_sparse(layer, x):
 
 
 def checked_counts(layer, **counts):
-    """Raise ShapeError where numbers of channels (or groups) are no whole numbers from 1 up."""
+    """Raise ShapeError where numbers of channels (or groups) are no whole numbers in range."""
     for name, n in counts.items():
-        if not is_whole(n) or n < 1:
-            raise ShapeError(f"{type(layer).__name__}: {name} {n!r} came; a whole number from 1 up fits")
+        if not is_whole(n) or not 1 <= n <= MOST_CHANNELS:
+            raise ShapeError(f"{type(layer).__name__}: {name} {n!r} came; a whole number from 1 to {MOST_CHANNELS} "
+                             "fits")
 
 
 def checked_channels(layer, found, expected):

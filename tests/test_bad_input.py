@@ -1,0 +1,180 @@
+"""Bad input ends in an error that says what came, what fits and the remedy; odd but right input in the right result."""
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+
+T, P, D, G = sp.SparseTensor.from_sites, sp.SparseTensor.from_points, sp.SparseTensor.from_dense, sp.Grid.from_sites
+SITES = [[0, 0, 1], [0, 2, 2], [0, 3, 0], [0, 1, 1]]
+ROWS = np.arange(8.0).reshape(4, 2)
+POINTS = [[0, 0.5, 1.5], [0, 2.0, 3.0]]
+NAN, INF = float("nan"), float("inf")
+
+
+def x(**options):
+    return T(SITES, ROWS, **{"size": (4, 4), **options})
+
+
+def on_reference():
+    with sp.use("reference"):
+        return sp.Convolution(2, 2, 3, 3, rng=0), x()
+
+
+def conv(channels_in=2, size=3, d=2, **options):
+    return sp.Convolution(d, channels_in, 3, size, rng=0, **options)
+
+
+# Each line: the call, the error, what must stand in its message in this order.
+REFUSED = {
+    # sites
+    "float sites": (lambda: T(np.array(SITES, float), ROWS), sp.ShapeError,
+                    "dtype float64 came; an integer dtype fits: floor real points with SparseTensor.from_points"),
+    "bool sites": (lambda: T(np.array(SITES, bool), ROWS), sp.ShapeError, "dtype bool came; an integer dtype fits"),
+    "text sites": (lambda: T([["0", "1"]], [[1.0]]), sp.ShapeError, "dtype <U1 came; an integer dtype fits"),
+    "no sites": (lambda: T(None, ROWS), sp.ShapeError, "Python objects came, among them None; an integer dtype"),
+    "ragged sites": (lambda: T([[0, 1], [0, 1, 2]], ROWS), sp.ShapeError, "unequal length came; (n, 1+d) fits"),
+    "flat sites": (lambda: T([0, 1, 2, 3], ROWS), sp.ShapeError, "shape (4,) came; (n, 1+d) fits: the batch index"),
+    "an empty list of sites": (lambda: T([], np.zeros((0, 1))), sp.ShapeError, "shape (0,) came; (n, 1+d) fits"),
+    "batch column alone": (lambda: T([[0], [1]], ROWS[:2]), sp.ShapeError, "shape (2, 1) came; (n, 1+d) fits"),
+    "nine dimensions": (lambda: T(np.zeros((1, 10), int), [[1.0]]), sp.ShapeError, "dimension 9 came; 1 to 8 fit"),
+    "sites beyond int32": (lambda: T([[0, 2**31, 0]], [[1.0]]), sp.GridError,
+                           "values from 0 to 2147483648 came; int32 holds -2147483648 to 2147483647"),
+    "sites beyond int64": (lambda: T([[0, 2**70, 0]], [[1.0]]), sp.ShapeError,
+                           "among them 1180591620717411303424; an integer dtype with int32 values fits"),
+    "unsigned sites beyond": (lambda: T(np.array([[0, 2**63, 0]], np.uint64), [[1.0]]), sp.GridError,
+                              "to 9223372036854775808 came; int32 holds"),
+    "duplicates": (lambda: T(SITES + SITES[:3], np.zeros((7, 1))), sp.GridError,
+                   "3 of 7 sites are duplicates; remove them, or merge their features with reduce='sum'"),
+    "duplicates of a grid": (lambda: G(SITES + SITES[:1]), sp.GridError,
+                             "1 of 5 sites are duplicates; remove them, or let SparseTensor.from_sites merge"),
+    "outside the size": (lambda: T(SITES, ROWS, size=(3, 4)), sp.GridError,
+                         "1 of 4 sites lie outside size (3, 4), the first at row 2: [3, 0]; move them, give a"),
+    "negative in a size": (lambda: T([[0, 0], [0, -1]], ROWS[:2], size=4), sp.GridError,
+                           "the first at row 1: [-1]; move them, give a larger size, or size=None"),
+    "negative batch index": (lambda: T([[0, 1], [-2, 1]], ROWS[:2]), sp.GridError,
+                             "a negative batch index, -2, came (column 0 of sites); samples count from 0"),
+    "batch index too large": (lambda: T([[3, 1]], [[1.0]], samples=3), sp.GridError,
+                              "batch index 3 came with samples=3; indices 0 to 2 fit"),
+    "column 0 no batch": (lambda: T([[2**30, 1]], [[1.0]]), sp.GridError,
+                          "batch index 1073741824 came with 1 sites; is column 0 of sites the batch index? If so,"),
+    "samples in part": (lambda: T(SITES, ROWS, samples=1.5), sp.GridError, "samples 1.5 came; a whole number from 0"),
+    "too many samples": (lambda: T(SITES, ROWS, samples=2**40), sp.GridError, "1099511627776 came; a whole number"),
+    "size of zero": (lambda: x(size=0), sp.ShapeError, "size: (0, 0) came; each must be at least 1"),
+    "size in part": (lambda: x(size=4.0), sp.ShapeError, "size: 4.0 came; an int or 2 ints, one an axis, fit"),
+    "size of three": (lambda: x(size=(4, 4, 4)), sp.ShapeError, "(4, 4, 4) came; an int or 2 ints, one an axis"),
+    "size beyond int32": (lambda: x(size=2**31), sp.ShapeError, "came; each must be at most 2147483647"),
+    "lattice of another d": (lambda: x(lattice=3), sp.ShapeError, "sites (4, 3) came for a lattice of dimension 3"),
+    "reduce": (lambda: x(reduce="median"), sp.ShapeError, "reduce 'median' came; one of error, sum, mean, max"),
+    "ground": (lambda: x(ground=np.zeros(2)), sp.ShapeError, "came; 'zero' (an exact ground state) or None fits"),
+    "float queries": (lambda: x().grid.rows_of([[0.0, 1, 1]]), sp.ShapeError, "dtype float64 came; an integer dtype"),
+    "narrow queries": (lambda: x().grid.rows_of([[0, 1]]), sp.ShapeError, "dimension 2; (q, 3) fit"),
+    # features
+    "too few rows": (lambda: T(SITES, ROWS[:3]), sp.ShapeError, "(3, 2) came with 4 sites; (4, channels) fits, a row"),
+    "too many rows": (lambda: T(SITES, np.zeros((5, 2))), sp.ShapeError, "(5, 2) came with 4 sites; (4, channels)"),
+    "flat features": (lambda: T(SITES, ROWS[:, 0]), sp.ShapeError, "(4,) came with 4 sites; (4, channels) fits, a row "
+                      "for each site; use features[:, None] for one channel"),
+    "complex features": (lambda: T(SITES, ROWS + 1j), sp.ShapeError, "dtype complex128 came; floats, integers or"),
+    "object features": (lambda: T(SITES, ROWS.astype(object)), sp.ShapeError, "dtype object came; floats, integers"),
+    "text features": (lambda: T(SITES, ROWS.astype(str)), sp.ShapeError, "dtype <U32 came; floats, integers or"),
+    "ragged features": (lambda: T(SITES, [[1], [1, 2], [1], [1]]), sp.ShapeError, "unequal length came; an array"),
+    # points
+    "NaN points": (lambda: P([[0, NAN, 1], [0, 1, 1], [0, INF, 0]], np.zeros((3, 1))), sp.ShapeError,
+                   "2 of 3 points are NaN or infinite; remove them"),
+    "flat points": (lambda: P([0, 1], [[1.0]]), sp.ShapeError, "points (2,) of int64 came; real numbers (n, 1+d) fit"),
+    "batch index in part": (lambda: P([[0.5, 1, 1]], [[1.0]]), sp.ShapeError, "column 0 holds the batch index, which"),
+    "far points": (lambda: P([[0, 1e30, 1]], [[1.0]]), sp.GridError, "beyond the int32 range; use a larger cell or"),
+    "no cell": (lambda: P(POINTS, ROWS[:2], cell=0), sp.ShapeError, "cell 0 came; a positive number, or 2, one an"),
+    "negative cell": (lambda: P(POINTS, ROWS[:2], cell=(1, -1)), sp.ShapeError, "cell [1, -1] came; a positive number"),
+    "NaN cell": (lambda: P(POINTS, ROWS[:2], cell=NAN), sp.ShapeError, "cell nan came; a positive number"),
+    "cells of three axes": (lambda: P(POINTS, ROWS[:2], cell=(1, 1, 1)), sp.ShapeError, "or 2, one an axis, fits"),
+    # dense
+    "dense without sites": (lambda: D(np.zeros((2, 3))), sp.ShapeError, "shape (2, 3) came; (b, c, *size) with one"),
+    "dense text": (lambda: D(np.full((1, 1, 3), "a")), sp.ShapeError, "dtype <U1 came; floats, integers or booleans"),
+    "NaN threshold": (lambda: D(np.ones((1, 1, 3)), threshold=NAN), sp.ShapeError, "nan came; a number from 0 up fits"),
+    "to_dense unbounded": (lambda: x(size=None).to_dense(), sp.ShapeError, "unbounded; give origin= and size="),
+    "to_dense too small": (lambda: x().to_dense(1, 3), sp.GridError,
+                           "2 of 4 sites lie outside origin (1, 1) and size (3, 3); give a larger box"),
+    # windows
+    "dimension 0": (lambda: sp.Lattice(0), sp.ShapeError, "dimension 0 came; 1 to 8 fit"),
+    "window of zero": (lambda: sp.Window(2, 0), sp.ShapeError, "Window size: (0, 0) came; each must be at least 1"),
+    "negative window": (lambda: sp.Window(2, (3, -3)), sp.ShapeError, "Window size: (3, -3) came; each must be at"),
+    "window in part": (lambda: sp.Window(2, 1.5), sp.ShapeError, "Window size: 1.5 came; an int or 2 ints, one an"),
+    "stride of zero": (lambda: sp.Window(2, 3, 0), sp.ShapeError, "Window stride: (0, 0) came; each must be at least"),
+    "dilation of zero": (lambda: sp.Window(2, 3, 1, 0), sp.ShapeError, "Window dilation: (0, 0) came; each must be"),
+    "huge window": (lambda: sp.Window(8, 100), sp.ShapeError, "offsets; at most 16777216 fit"),
+    "far window": (lambda: sp.Window(1, 3, 1, 2**30), sp.ShapeError, "reach 2147483648 sites far; at most 2147483647"),
+    "submanifold stride": (lambda: sp.Window(2, 3, 2, kind="submanifold"), sp.ShapeError, "keeps its sites: 1 fits"),
+    "window larger than the field": (lambda: conv(size=5)(x()), sp.ShapeError,
+                                     "span (5, 5) came to a field of size (4, 4) with padding (0, 0); it is larger "
+                                     "than the field: use a smaller window or a field of at least (5, 5)"),
+    "stride that does not divide": (lambda: conv(stride=2)(x()), sp.ShapeError,
+                                    "size (3, 3) with stride (2, 2) does not divide a field of size (4, 4) on axis 0: "
+                                    "3 or 5 sites would fit there; change the field, or give size_rule='floor'"),
+    "pooling that does not divide": (lambda: sp.MaxPooling(2, (2, 3))(x()), sp.ShapeError,
+                                     "on axis 1: 3 or 6 sites would fit there; change the field, or give size_rule"),
+    "outputs beyond int32": (lambda: sp.MaxPooling(1, 3, 1)(T([[0, -2**31]], [[1.0]])), sp.GridError,
+                             "an output site lies outside the int32 range; move the sites towards the origin"),
+    "window of another lattice": (lambda: conv(d=3)(x()), sp.ShapeError, "d=3", "came to a grid on", "d=2", "equal"),
+    "rules of text": (lambda: x().grid.rules("3"), TypeError, "a str came; a Window fits"),
+    # layers
+    "channels": (lambda: conv(3)(x()), sp.ShapeError, "Convolution(2, 3, 3, 3): features with 2 channels came; 3 fit"),
+    "channels of a matrix": (lambda: sp.NetworkInNetwork(3, 4, rng=0)(x()), sp.ShapeError, "2 channels came; 3 fit"),
+    "channels of a norm": (lambda: sp.BatchNormalization(3)(x()), sp.ShapeError, "with 2 channels came; 3 fit"),
+    "no channels": (lambda: sp.Convolution(2, 0, 4, 3), sp.ShapeError, "channels_in 0 came; a whole number from 1"),
+    "channels in part": (lambda: sp.NetworkInNetwork(2, 1.5), sp.ShapeError, "channels_out 1.5 came; a whole number"),
+    "groups": (lambda: sp.Convolution(2, 4, 4, 3, groups=3), sp.ShapeError, "3 groups came; the groups must divide"),
+    "array for a tensor": (lambda: conv()(ROWS), TypeError, "a ndarray came; a SparseTensor fits: SparseTensor.from_"),
+    "nothing for a tensor": (lambda: sp.MaxPooling(2, 2)(None), TypeError, "a NoneType came; a SparseTensor fits"),
+    "slope": (lambda: sp.LeakyReLU(2), sp.ShapeError, "slope 2 came; 0 to 1 fit"),
+    "dropout of all": (lambda: sp.Dropout(1), sp.ShapeError, "p 1 came; 0 <= p < 1 fits"),
+    "no layer": (lambda: sp.Sequential(conv(), len), TypeError, "builtin_function_or_method came; layers fit: write"),
+    "field of an unbounded grid": (lambda: sp.GlobalPooling(over="field")(x(size=None)), sp.ShapeError,
+                                   "an unbounded grid came, which has no field; use over='active', or give the input"),
+    "sum of other sites": (lambda: x() + x(), sp.ShapeError, "came; tensors of the same grid, channels and family"),
+    # batches, labels, files
+    "collate nothing": (lambda: sp.collate([]), sp.ShapeError, "no tensors came; at least one fits"),
+    "collate a number": (lambda: sp.collate([x(), 1]), TypeError, "a int came; a list of SparseTensors fits"),
+    "collate sizes": (lambda: sp.collate([x(), x(size=5)]), sp.ShapeError, "size (5, 5)", "and", "size (4, 4)",
+                      "came; equal lattice, size, channels and ground state fit"),
+    "collate families": (lambda: sp.collate([x(), x(ground=None)]), sp.ShapeError, "no ground", "equal lattice, size"),
+    "collate the tape": (lambda: sp.collate([conv()(x())]), sp.ShapeError, "on the tape came", "inside no_grad()"),
+    "labels": (lambda: sp.softmax_cross_entropy(x().features, [0, 1, 2, 0]), sp.ShapeError, "0 to 2 came; 0 to 1 fit"),
+    "float labels": (lambda: sp.softmax_cross_entropy(x().features, [0.0] * 4), sp.ShapeError, "whole numbers fit"),
+    "NaN strokes": (lambda: sp.SparseConvClassifier().fit([[[(0, 0), (NAN, 1)]]], [0]), ValueError,
+                    "character 0, stroke 0: point 1 is (nan, 1.0); finite numbers fit: drop or mend the 1 such points"),
+    # backends and settings
+    "layer on reference": (lambda: on_reference()[0](x()), sp.BackendError, "float32 is on cpu",
+                           "float64 on reference;", 'bring them together with .to("cpu")'),
+    "tensor on reference": (lambda: conv()(on_reference()[1]), sp.BackendError, "float64 is on reference",
+                            "float32 on cpu;", 'bring them together with .to("reference")'),
+    "collate backends": (lambda: sp.collate([x(), on_reference()[1]]), sp.BackendError, "on cpu", "on reference"),
+    "unknown backend": (lambda: sp.use("tpu"), sp.BackendError, "backend 'tpu' came; cpu, reference, cuda fit"),
+    "backend of a list": (lambda: sp.use(["cpu"]), sp.BackendError, "backend ['cpu'] came; cpu, reference, cuda fit"),
+    "move to nowhere": (lambda: x().to("gpu"), sp.BackendError, "backend 'gpu' came; cpu, reference, cuda fit"),
+    **{f"threads {n!r}": (lambda n=n: sp.set_threads(n), ValueError, f"{n!r} came; a whole number from 1 to 1024, or")
+       for n in (0, -1, 1.5, "2", True, NAN, 2**40)},
+    # rulebooks by hand: what they hold is not checked again before the kernels read it
+    "rows in part": (lambda: sp.Rulebook([0.5], [0], [0, 1], 1, 1), sp.ShapeError, "dtype float64 came; integers fit"),
+    "rows out of range": (lambda: sp.Rulebook([3], [0], [0, 1], 3, 1), sp.ShapeError, "3 to 3 came; rows 0 to 2 fit"),
+    "negative rows": (lambda: sp.Rulebook([0], [-1], [0, 1], 3, 1), sp.ShapeError, "-1 to -1 came; rows 0 to 0 fit"),
+    "rows beyond int32": (lambda: sp.Rulebook([2**32], [0], [0, 1], 3, 1), sp.ShapeError, "4294967296 came; int32"),
+    "pointers": (lambda: sp.Rulebook([0], [0], [0, 2], 1, 1), sp.ShapeError, "must ascend from 0 to the 1 pairs"),
+    "too many inputs": (lambda: sp.Rulebook([], [], [0], 2**40, 1), sp.ShapeError, "whole number from 0 to 2147483647"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_refused_in_plain_words(name):
+    call, error, *words = REFUSED[name]
+    with pytest.raises(error) as caught:
+        call()
+    message, at = str(caught.value), 0
+    for word in words:
+        assert word in message[at:], message
+        at = message.index(word, at) + len(word)
+
+
+def test_the_errors_are_those_that_python_people_catch():
+    assert issubclass(sp.GridError, ValueError) and issubclass(sp.ShapeError, ValueError)
+    assert issubclass(sp.BackendError, RuntimeError) and issubclass(sp.FileError, ValueError)
