@@ -53,7 +53,7 @@ def read_checkpoint(path, net, optimizer, seed=None):
         return None
     arrays, text = read(path, KIND)
     remedy = "start anew with another path, or build what the checkpoint was made with"
-    if set(text) != {"optimizer", "generators", "seed", "history"}:
+    if set(text) != {"optimizer", "generators", "seed", "history"} or not isinstance(text["generators"], dict):
         raise FileError(f"{path}: a checkpoint with {sorted(text)} came; {remedy}")
     if text["optimizer"] != type(optimizer).__name__:
         raise FileError(f"{path}: a checkpoint of {text['optimizer']} came, for {type(optimizer).__name__}; {remedy}")
