@@ -3,28 +3,54 @@
 import numpy as np
 
 
-def strokes(axes, character, colour="black"):
-    """Draw one character, a list of (n, 2) arrays (x right, y down), into matplotlib axes."""
+def strokes(axes, character, cmap="viridis", linewidth=3):
+    """Draw one character, a list of (n, 2) arrays (x right, y down), into matplotlib axes.
+
+    Colours run with time through the first four fifths of the map; each stroke begins with a dot.
+    """
+    from matplotlib import colormaps
+    from matplotlib.collections import LineCollection
+
+    character = [np.asarray(stroke, float) for stroke in character]
+    points, first = np.concatenate([np.empty((0, 2)), *character]), 0
+    shade = colormaps[cmap]
     for stroke in character:
-        axes.plot(stroke[:, 0], stroke[:, 1], color=colour, linewidth=1.5, marker="o", markersize=2)
+        # Eight pieces to a segment, so that no step of colour is seen.
+        at = np.linspace(0, len(stroke) - 1, 8 * (len(stroke) - 1) + 1)
+        line = np.stack([np.interp(at, np.arange(len(stroke)), stroke[:, axis]) for axis in (0, 1)], 1)
+        colours = shade(0.8 * (first + at) / max(1, len(points) - 1))
+        axes.add_collection(LineCollection(np.stack([line[:-1], line[1:]], 1), colors=colours[1:], linewidths=linewidth,
+                                           capstyle="round"))
+        axes.plot(*stroke[0], "o", color=colours[0], markersize=2 * linewidth)
+        first += len(stroke)
+    if len(points):
+        middle, half = (points.min(0) + points.max(0)) / 2, 0.56 * max(1e-4, np.ptp(points, axis=0).max())
+        axes.set_xlim(middle[0] - half, middle[0] + half)
+        axes.set_ylim(middle[1] + half, middle[1] - half)
     axes.set_aspect("equal")
-    axes.set_ylim(sorted(axes.get_ylim(), reverse=True))
     axes.set_axis_off()
 
 
-def active_sites(axes, x, sample=0):
+def active_sites(axes, x, sample=0, cmap="viridis"):
     """Draw the active sites of one sample of a 2-D SparseTensor, its first axis to the right, its second down.
 
-    Shades show the size of the feature vector less the ground state.
+    Shades show the size of the feature vector less the ground state; inactive sites are grey.
     """
     low, high = x.grid.batch_starts[sample:sample + 2]
     features, ground = x.features.numpy()[low:high], 0 if x.ground is None else x.ground.numpy()
     picture = np.full(x.grid.size, np.nan)
     picture[tuple(x.sites[low:high, 1:].T)] = np.sqrt(((features - ground) ** 2).sum(1))
-    axes.imshow(picture.T, cmap="viridis", interpolation="nearest", vmin=0)
+    axes.set_facecolor("0.93")
+    axes.imshow(picture.T, cmap=cmap, interpolation="nearest", vmin=0)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(f"{'x'.join(map(str, x.grid.size))}: {high - low} of {x.grid.field}", fontsize=7)
+    axes.spines[:].set_visible(False)
+
+
+def headed(part, title, n, **options):
+    """Return n axes in a row of a figure or subfigure, under a headline at its left."""
+    part.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
+    return part.subplots(1, n, squeeze=False, **options)[0]
 
 
 def layer_by_layer(net, x):
@@ -41,27 +67,35 @@ def layer_by_layer(net, x):
     return tensors
 
 
-def training_curve(axes, history):
-    """Draw training loss, and training and validation error, over the epochs of a History."""
-    epochs = np.arange(1, len(history.losses) + 1)
-    axes.semilogy(epochs, np.maximum(history.losses, 1e-6), color="0.6", label="training loss")
-    axes.semilogy(epochs, np.maximum(history.errors, 1e-6), label="training error")
-    if len(history.validation_errors):
-        axes.semilogy(epochs[-len(history.validation_errors):], np.maximum(history.validation_errors, 1e-6),
-                      label="test error")
+def training_curve(axes, history, validation="validation error", floor=1e-4):
+    """Draw training loss, and training and validation error, over the epochs of a History.
+
+    `validation` names the last; what is below `floor` is drawn there: the axis is logarithmic.
+    """
+    epochs = np.arange(1, len(history) + 1)
+    curves = [("training loss", history.losses, "0.7"), ("training error", history.errors, "#3b528b"),
+              (validation, history.validation_errors, "#5ec962")]
+    for label, values, colour in curves:
+        values = [np.nan if value is None else max(value, floor) for value in values]
+        if np.isfinite(values).any():
+            axes.semilogy(epochs[len(epochs) - len(values):], values, color=colour, label=label, linewidth=2)
     axes.set_xlabel("epoch")
-    axes.legend(fontsize=7)
+    axes.grid(axis="y", color="0.9")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
 
 
 def confusion(axes, matrix, classes):
     """Draw a confusion matrix, rows the truth, columns the answer; the diagonal is left out."""
     off = np.array(matrix, float)
     np.fill_diagonal(off, 0)
-    axes.imshow(off, cmap="Reds")
+    axes.imshow(off, cmap="Reds", vmin=0, vmax=max(1.0, 1.4 * off.max(initial=0)))
     for row, column in np.argwhere(off > 0):
-        axes.text(column, row, int(off[row, column]), ha="center", va="center", fontsize=7)
+        axes.text(column, row, int(off[row, column]), ha="center", va="center")
     axes.set_xticks(range(len(classes)), classes)
     axes.set_yticks(range(len(classes)), classes)
+    axes.tick_params(length=0)
+    axes.spines[:].set_color("0.8")
     axes.set_xlabel("answer")
     axes.set_ylabel("truth")
 

@@ -1,0 +1,90 @@
+"""Pictures: what is drawn is what there is."""
+
+import builtins
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+from spconv_cy import plot
+from spconv_cy.train.loop import History
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def axes():
+    return plot.figure(3, 3).subplots()
+
+
+def test_strokes_run_through_their_points_with_y_down_and_a_dot_where_each_begins(axes):
+    character = [[(0, 0), (9, 0), (9, 20)], [(4, 4)]]
+    plot.strokes(axes, character)
+    ends = [[tuple(line.get_segments()[0][0]), tuple(line.get_segments()[-1][-1])] for line in axes.collections
+            if line.get_segments()]
+    assert ends == [[(0, 0), (9, 20)]]
+    assert [tuple(line.get_xydata()[0]) for line in axes.lines] == [(0, 0), (4, 4)]
+    bottom, top = axes.get_ylim()
+    assert bottom > 20 and top < 0 and axes.get_xlim()[0] < 0 and axes.get_xlim()[1] > 9
+    first, last = (axes.collections[0].get_colors()[i] for i in (0, -1))
+    assert sum(last[:3]) > sum(first[:3])                       # lighter in time
+
+
+def test_an_empty_character_draws_nothing(axes):
+    plot.strokes(axes, [])
+    assert not axes.lines and not axes.collections
+
+
+def test_active_sites_are_shown_at_their_place_and_the_others_left_out(axes):
+    x = sp.SparseTensor.from_sites([[0, 1, 2], [1, 3, 0], [1, 0, 1]], [[9.0, 9], [3, 4], [0, 1]], size=(4, 4))
+    plot.active_sites(axes, x, sample=1)
+    picture = np.ma.filled(axes.images[0].get_array(), np.nan)
+    assert picture[0, 3] == 5 and picture[1, 0] == 1            # rows are the second axis
+    assert np.isnan(picture).sum() == 14
+
+
+def test_layer_by_layer_gives_what_the_network_computes_after_each_window(rng):
+    net = sp.deepcnet(2, 4, 1, 3, rng=rng).eval()
+    x = sp.SparseTensor.from_sites([[0, 4, 5], [0, 7, 7]], [[1.0], [2.0]], size=(12, 12))
+    tensors = plot.layer_by_layer(net, x)
+    assert [t.grid.size[0] for t in tensors] == [12, 10, 5, 4, 2, 1]
+    last = sp.Sequential(*net.layers[-2:])
+    np.testing.assert_array_equal(last(tensors[-1]).data, net(x).data)
+
+
+def test_the_confusion_leaves_the_diagonal_out(axes):
+    plot.confusion(axes, np.array([[50, 2], [0, 70]]), "ab")
+    assert [text.get_text() for text in axes.texts] == ["2"] and axes.texts[0].get_position() == (1, 0)
+    assert np.array_equal(axes.images[0].get_array(), [[0, 2], [0, 0]])
+
+
+def test_the_curve_names_what_it_draws_and_keeps_zeros_on_the_axis(axes):
+    history = History(losses=[1.0, 0.5], errors=[0.5, 0.0], validation_errors=[0.25])
+    plot.training_curve(axes, history, "test error", floor=1e-3)
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert drawn == {"training loss": [[1, 1], [2, 0.5]], "training error": [[1, 0.5], [2, 1e-3]],
+                     "test error": [[2, 0.25]]}
+
+
+def test_a_curve_without_errors_draws_the_loss_alone(axes):
+    plot.training_curve(axes, History(losses=[1.0], errors=[None]))
+    assert [line.get_label() for line in axes.lines] == ["training loss"]
+
+
+def test_a_headline_stands_over_its_row():
+    part = plot.figure(4, 2).subfigures()
+    assert len(plot.headed(part, "Three", 3)) == 3 and part.get_suptitle() == "Three"
+    assert len(plot.headed(plot.figure(4, 2), "One", 1)) == 1
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *arguments, **options):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install 'spconv_cy\[plot\]'"):
+        plot.figure(1, 1)
