@@ -72,11 +72,10 @@ NETWORKS = {
         sp.NetworkInNetwork(4, 2),
     ],
     "3-D, average pooling and normalisation": lambda: [
-        sp.SubmanifoldConvolution(3, 2, 3),
-        sp.LeakyReLU(0.3),
-        sp.AveragePooling(3, 2, 1),
+        sp.SubmanifoldConvolution(3, 2, 3, bias=False),
         sp.BatchNormalization(3),
         sp.VeryLeakyReLU(),
+        sp.AveragePooling(3, 3, 2),
         sp.Convolution(3, 3, 3, 2),
     ],
     "4-D": lambda: [
