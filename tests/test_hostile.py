@@ -1,0 +1,138 @@
+"""Hostile arguments to the public constructors, drawn at random: an error of ours comes out, or something that works.
+
+`python tests/test_hostile.py 100000 7` makes so many calls from that seed; run it under a build with sanitizers.
+"""
+
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+from spconv_cy.data.strokes import StrokeEncoder
+
+FITS = (ValueError, TypeError, sp.BackendError)
+# No ZeroDivisionError, OverflowError, IndexError, KeyError, AttributeError, MemoryError, AssertionError.
+WHOLE = (0, 1, 2, 3, -1, 5, 2**31 - 1, 2**31, -(2**31), 2**63, 2**70, True, np.int8(2), np.uint64(3), np.int64(-7))
+ODD = (None, 0.5, 2.0, -1.0, float("nan"), float("inf"), 1e308, 1e-320, 1j, "", "2", "cpu", b"3", (), [], {}, {3}, (2,),
+       (1, 2), [3, 1], (2, -1), (1, 2, 3), ("a", 2), [[1], [2, 3]], object(), len, np.float32(1.5), np.zeros(0),
+       np.array(2), np.array([1, 2]), np.array([1.5, 2]), range(2), slice(None), Ellipsis, np.ma.masked)
+WORDS = ("zero", "error", "sum", "mean", "max", "first", "last", "average", "active", "field", "ground", "valid",
+         "submanifold", "exact", "floor", "reference", "cuda", "octogram", "pen")
+
+
+def arrays(rng):
+    """Draw one array: sites, features, points or nonsense."""
+    shape = [(0,), (3,), (0, 3), (4, 3), (4, 1), (4, 2), (0, 1), (2, 0), (1, 12), (1, 1, 4), (2, 3, 4), (1, 2, 3, 3), ()]
+    shape = shape[rng.integers(len(shape))]
+    kind = rng.integers(12)
+    whole = rng.integers(*((-3, 4) if rng.random() < 0.3 else (0, 4)), shape)
+    if kind < 5:
+        return whole.astype(("i1", "u1", "i4", "i8", ">i4")[kind])
+    if kind < 9:
+        floats = rng.normal(size=shape).astype(("f2", "f4", "f8", ">f8")[kind - 5])
+        return np.where(rng.random(shape) < 0.2, np.nan, floats) if rng.random() < 0.2 else floats
+    if kind == 9:
+        return whole.astype(("?", "c8", "O", "U3", "M8[s]")[rng.integers(5)])
+    if kind == 10:
+        return whole * 2**int(rng.integers(20, 62))
+    return np.asfortranarray(np.repeat(whole[None], 2, 0))[::-1]
+
+
+class Pool:
+    """Values to draw arguments from; what calls return joins them."""
+
+    def __init__(self, rng):
+        self.rng, self.made = rng, []
+        sites = [[0, 0, 1], [0, 2, 2], [1, 3, 0], [1, 1, 1]]
+        for size, ground in (((4, 4), "zero"), (None, "zero"), ((8, 8), None)):
+            self.made.append(sp.SparseTensor.from_sites(sites, np.ones((4, 2)), size, ground=ground))
+        with sp.use("reference"):
+            self.made += [sp.SparseTensor.from_sites(sites, np.ones((4, 2)), (4, 4)), sp.Convolution(2, 2, 2, 3, rng=0)]
+        self.made += [sp.Convolution(2, 2, 2, 3, rng=0), sp.MaxPooling(2, 2), sp.Lattice(2), sp.Window(2, 2), sp.Tensor(1),
+                      sp.Tensor(np.ones((3, 2))), sp.GlobalPooling(), sp.Rulebook([0], [0], [0, 1], 1, 1)]
+
+    def draw(self):
+        """Draw any value; now and then an array, or what a call returned."""
+        source = self.rng.integers(7)
+        if source < 2:
+            return arrays(self.rng)
+        if source == 2:
+            return self.made[self.rng.integers(len(self.made))]
+        values = (WHOLE, WHOLE, ODD, WORDS)[source - 3]
+        return values[self.rng.integers(len(values))]
+
+    def keep(self, value):
+        """Let a result be an argument of later calls."""
+        if len(self.made) > 60:
+            del self.made[int(self.rng.integers(13, 60))]
+        self.made.append(value)
+
+
+# The call, and how many arguments by place and which by name it takes.
+CALLS = [
+    (sp.Lattice, 2, ()), (sp.Lattice.cubic, 1, ()), (sp.Window, 3, ("dilation", "origin", "kind", "size_rule")),
+    (sp.Grid.from_sites, 4, ()), (sp.Rulebook, 6, ()), (sp.Tensor, 1, ()),
+    (sp.SparseTensor.from_sites, 4, ("ground", "reduce", "lattice")),
+    (sp.SparseTensor.from_points, 2, ("cell", "size", "samples", "ground", "reduce")),
+    (sp.SparseTensor.from_dense, 2, ("ground",)), (sp.collate, 1, ()), (sp.use, 1, ()), (sp.set_threads, 1, ()),
+    (sp.Convolution, 5, ("dilation", "padding", "bias", "groups", "size_rule")),
+    (sp.SubmanifoldConvolution, 4, ("dilation", "groups")), (sp.NetworkInNetwork, 2, ("bias",)),
+    (sp.MaxPooling, 3, ("padding", "background", "size_rule")), (sp.AveragePooling, 3, ("padding",)),
+    (sp.GlobalPooling, 1, ("over",)), (sp.LeakyReLU, 1, ()), (sp.Dropout, 1, ()), (sp.Sequential, 2, ()),
+    (sp.BatchNormalization, 1, ("eps", "momentum")), (sp.SparseToDense, 1, ()), (sp.DenseToSparse, 1, ("ground",)),
+    (sp.softmax_cross_entropy, 2, ("reduction",)), (sp.mse, 2, ()), (sp.hinge, 2, ()), (sp.from_spec, 3, ("classes",)),
+    (StrokeEncoder, 2, ("scale", "spacing", "factors")),
+    (lambda x: StrokeEncoder(size=16, scale=9).sites(x), 1, ()),
+    (lambda x, sites: x.grid.rows_of(sites) if isinstance(x, sp.SparseTensor) else None, 2, ()),
+    (lambda x, window: x.grid.rules(window) if isinstance(x, sp.SparseTensor) else None, 2, ()),
+    (lambda x, name: x.to(name) if isinstance(x, (sp.SparseTensor, sp.Tensor)) else None, 2, ()),
+    (lambda x, y: x + y if isinstance(x, sp.SparseTensor) else None, 2, ()),
+    (lambda layer, x: layer(x) if isinstance(layer, sp.Layer) and not too_large(x) else None, 2, ()),
+]
+
+
+def too_large(x):
+    """Whether a dense array of x would take memory that nobody asked for."""
+    return isinstance(x, sp.SparseTensor) and x.grid.size is not None and max(x.grid.size) > 1000
+
+
+def attack(calls, seed):
+    """Make hostile calls; return how many were answered, and how many refused."""
+    rng = np.random.default_rng(seed)
+    pool, counts = Pool(rng), [0, 0]
+    for i in range(calls):
+        function, places, names = CALLS[rng.integers(len(CALLS))]
+        arguments = [pool.draw() for _ in range(rng.integers(min(1, places), places + 1))]
+        options = {name: pool.draw() for name in names if rng.random() < 0.15}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")                          # numpy's, of overflow in what was asked for
+                result = function(*arguments, **options)
+                repr(result)
+                if isinstance(result, sp.SparseTensor) and result.channels == 2 and not too_large(result):
+                    sp.SubmanifoldConvolution(result.grid.d, 2, 1, 1, rng=0).to("cpu")(result.to("cpu"))
+        except FITS:
+            counts[1] += 1
+        except Exception as error:
+            raise AssertionError(f"call {i} of seed {seed}: {function}(*{arguments!r}, **{options!r}) ended in "
+                                 f"{type(error).__name__}: {error}") from error
+        else:
+            counts[0] += 1
+            if isinstance(result, (sp.SparseTensor, sp.Tensor, sp.Layer, sp.Window, sp.Rulebook)):
+                pool.keep(result)
+        finally:
+            sp.use("cpu")
+            sp.set_threads(None)
+    return counts
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_hostile_calls_end_in_an_error_of_ours_or_in_something_that_works(seed):
+    answered, refused = attack(400, seed)
+    assert answered > 30 and refused > 200
+
+
+if __name__ == "__main__":
+    print("answered, refused:", attack(int(sys.argv[1]), int(sys.argv[2])))
