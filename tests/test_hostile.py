@@ -24,8 +24,8 @@ WORDS = ("zero", "error", "sum", "mean", "max", "first", "last", "average", "act
 
 def arrays(rng):
     """Draw one array: sites, features, points or nonsense."""
-    shape = [(0,), (3,), (0, 3), (4, 3), (4, 1), (4, 2), (0, 1), (2, 0), (1, 12), (1, 1, 4), (2, 3, 4), (1, 2, 3, 3), ()]
-    shape = shape[rng.integers(len(shape))]
+    shapes = [(0,), (3,), (0, 3), (4, 3), (4, 1), (4, 2), (0, 1), (2, 0), (1, 12), (1, 1, 4), (2, 3, 4), (1, 2, 3, 3)]
+    shape = shapes[rng.integers(len(shapes))]
     kind = rng.integers(12)
     whole = rng.integers(*((-3, 4) if rng.random() < 0.3 else (0, 4)), shape)
     if kind < 5:
@@ -50,8 +50,8 @@ class Pool:
             self.made.append(sp.SparseTensor.from_sites(sites, np.ones((4, 2)), size, ground=ground))
         with sp.use("reference"):
             self.made += [sp.SparseTensor.from_sites(sites, np.ones((4, 2)), (4, 4)), sp.Convolution(2, 2, 2, 3, rng=0)]
-        self.made += [sp.Convolution(2, 2, 2, 3, rng=0), sp.MaxPooling(2, 2), sp.Lattice(2), sp.Window(2, 2), sp.Tensor(1),
-                      sp.Tensor(np.ones((3, 2))), sp.GlobalPooling(), sp.Rulebook([0], [0], [0, 1], 1, 1)]
+        self.made += [sp.Convolution(2, 2, 2, 3, rng=0), sp.MaxPooling(2, 2), sp.Lattice(2), sp.Window(2, 2),
+                      sp.Tensor(1), sp.Tensor(np.ones((3, 2))), sp.GlobalPooling(), sp.Rulebook([0], [0], [0, 1], 1, 1)]
 
     def draw(self):
         """Draw any value; now and then an array, or what a call returned."""

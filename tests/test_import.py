@@ -1,0 +1,52 @@
+"""`import spconv_cy` is cheap: it loads numpy, itself and the standard library, and nothing that only some will use."""
+
+import json
+import subprocess
+import sys
+
+PROGRAM = """
+import json, sys
+import numpy
+before = set(sys.modules)
+import spconv_cy
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+# scipy.linalg alone costs 0.2 s; importlib.metadata a third of what the import may cost.
+HEAVY = {"scipy", "matplotlib", "tqdm", "safetensors", "cupy", "sklearn", "pandas", "torch", "numba", "IPython",
+         "importlib.metadata", "email", "zipfile", "multiprocessing", "asyncio", "http", "urllib.request", "ssl",
+         "sqlite3", "unittest", "distutils", "setuptools", "pkg_resources", "Cython", "pytest", "numpy.f2py",
+         "numpy.testing", "numpy.distutils"}
+
+
+def loaded_by(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_import_loads_nothing_that_only_some_will_use():
+    new = loaded_by(PROGRAM)
+    assert "spconv_cy.tensor" in new
+    assert [name for name in new if name in HEAVY or name.partition(".")[0] in HEAVY] == []
+
+
+def test_the_import_prints_nothing_and_sets_no_variable():
+    program = """
+import json, os
+before = dict(os.environ)
+import spconv_cy
+print(json.dumps([name for name in os.environ if os.environ[name] != before.get(name)]))
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_training_step_needs_no_optional_package():
+    steps = PROGRAM.replace("import spconv_cy\n", """
+import spconv_cy as sp
+x = sp.SparseTensor.from_sites([[0, 1, 2], [1, 0, 0]], [[1.0], [2.0]], size=(4, 4))
+net = sp.Sequential(sp.Convolution(2, 1, 2, 3, rng=0), sp.BatchNormalization(2), sp.ReLU(), sp.MaxPooling(2, 2),
+                    sp.GlobalPooling(), sp.NetworkInNetwork(2, 2, rng=0))
+sp.softmax_cross_entropy(net(x), numpy.array([0, 1])).backward()
+sp.Adam(net.parameters()).step()
+""")
+    assert [name for name in loaded_by(steps) if name.partition(".")[0] in HEAVY] == []
