@@ -99,7 +99,8 @@ class SparseConvClassifier:
 
     def predict(self, X):
         """Return the most probable label (n,) of each character; arguments and errors as for predict_proba."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        numbers = self.predict_proba(X).argmax(1)                        # first, for it asks whether there are classes
+        return self.classes_[numbers]
 
     def score(self, X, y, sample_weight=None):
         """Return the share of characters X whose label in y is predicted; `sample_weight` (n,) counts them unevenly."""

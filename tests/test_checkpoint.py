@@ -141,7 +141,7 @@ def test_early_stop_goes_on_with_its_best_weights(tmp_path):
         return net, history
 
     whole, expected = stopping(None, 50, 3)
-    for after in (3, None):                                              # the best is kept whether it is asked for or not
+    for after in (3, None):                                              # the best is kept, asked for or not
         path = tmp_path / f"run {after}"
         stopping(path, 5, after)
         net, history = stopping(path, 50, 3)
