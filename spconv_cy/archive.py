@@ -2,7 +2,6 @@
 
 import json
 import os
-import uuid
 import zlib
 
 import numpy as np
@@ -41,7 +40,7 @@ def write(path, kind, arrays, text):
             raise TypeError(f"{path}: {name} is an array of {array.dtype}, which cannot be saved; whole and real "
                             "numbers of at most 8 bytes can")
     metadata = {"format": kind, "version": str(VERSION), **entries, "checksum": _checksum(entries, arrays)}
-    unfinished = f"{path}.{uuid.uuid4().hex}"
+    unfinished = f"{path}.{os.urandom(16).hex()}"
     try:
         save_file(arrays, unfinished, metadata)
         os.replace(unfinished, path)
