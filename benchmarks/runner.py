@@ -31,7 +31,7 @@ class Worker:
     def __init__(self, name, module, python=sys.executable, threads=2, environment=None):
         variables = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
         variables.update(dict.fromkeys(THREADS, str(threads)), **(environment or {}))
-        self.name, self.threads = name, threads
+        self.name, self.threads, self._made = name, threads, (name, module, python, threads, environment)
         self.process = subprocess.Popen([python, str(HERE / "worker.py"), module, "--threads", str(threads)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE if
                                         os.environ.get("BENCH_QUIET") else None, text=True, env=variables)
@@ -47,21 +47,22 @@ class Worker:
             return {"error": f"its process ended with status {self.process.wait()}"}
         return json.loads(line)
 
+    def again(self):
+        """Start another process like this one."""
+        return Worker(*self._made)
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
 
 
 class Run:
-    """The record of one run: rows of times, and what was told of each side.
-
-    Attributes: rows, notes: lists of dicts; machine: a dict. `save(path)` writes them as JSON.
-    """
+    """The record of one run: rows of times, other figures, notes on the sides, verdicts; `save` writes it as JSON."""
 
     def __init__(self, workers, threads=2, say=print):
         self.workers, self.threads, self.say = workers, threads, say
         self.peak = Worker(PEAK, "peak", threads=threads)
-        self.rows, self.figures, self.notes = [], [], []
+        self.rows, self.figures, self.notes, self.verdicts = [], [], [], []
         self.machine = {"processor": processor(), "threads": threads, "cores": os.cpu_count(),
                         "date": time.strftime("%F %T"), "system": platform.platform(), "sides": {}}
         self.peak.ask("setup", case="Sgemm", params=[])
@@ -110,9 +111,10 @@ class Run:
             if seconds:
                 self._keep(case, params, verb, worker, seconds, gflop[verb], peak)
 
-    def track(self, case, params=()):
-        """Ask every side for the figures of a case that are no times."""
+    def track(self, case, params=(), anew=False):
+        """Ask every side for the figures of a case that are no times; `anew`: in a process of their own."""
         for worker in self.workers:
+            worker = worker.again() if anew else worker
             answer = worker.ask("setup", case=case, params=list(params))
             answer = worker.ask("track") if "verbs" in answer else answer
             if "figures" not in answer:
@@ -121,12 +123,14 @@ class Run:
                 self.figures.append({"case": case, "params": list(params), "name": name, "side": worker.name,
                                      "value": value})
                 self.say(f"{label(case, params, name):40s} {worker.name:>16s} {value:10.3f}")
+            if anew:
+                worker.close()
 
     def save(self, path):
         """Write the record as JSON."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(json.dumps({"machine": self.machine, "rows": self.rows, "figures": self.figures,
-                                          "notes": self.notes}, indent=1))
+                                          "notes": self.notes, "verdicts": self.verdicts}, indent=1))
         self.say(f"wrote {path}")
 
     def close(self):

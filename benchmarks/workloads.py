@@ -106,6 +106,18 @@ def glyphs(seed=2, batch=100, scale=64, field=96):
     return np.concatenate(made).astype(np.int32)
 
 
+def surface(n, d=3, wave=40.0):
+    """Return the sites (about n, 1+d) int32, sorted, of a wavy surface: one above each site of a (d-1)-cube.
+
+    The waves are as long in a large cube as in a small one, so a site has as many neighbours in any.
+    """
+    side = max(2, round(n ** (1 / (d - 1))))
+    base = np.indices((side,) * (d - 1), np.int32).reshape(d - 1, -1)
+    height = sum(np.sin(axis * np.float32(2 * np.pi / wave) + i) for i, axis in enumerate(base))
+    height = np.floor(8 * height).astype(np.int32)
+    return np.column_stack([np.zeros(base.shape[1], np.int32), *base, height])
+
+
 def features(sites, channels, seed=10):
     """Return (n, channels) float32 from a normal distribution."""
     return np.random.default_rng(seed).standard_normal((len(sites), channels), np.float32)
