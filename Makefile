@@ -6,6 +6,10 @@ DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
 .PHONY: demo test test-all bench bench-peers bench-scaling lint clean
 
+# Threads that spin while they wait for each other make a step 20 % faster on an idle machine, and many times slower on one
+# that does anything else besides: docs/numbers.md.
+demo test test-all: export OMP_WAIT_POLICY ?= passive
+
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
 	$(BIN)/python examples/02_handwriting.py $(DATA)
 
