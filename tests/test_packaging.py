@@ -228,6 +228,23 @@ def test_with_checks_in_the_compiled_parts_the_suite_passes(source, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("gcc") is None or sys.platform != "linux", reason="no gcc, whose sanitizers these are")
+def test_sanitizers_find_nothing_in_hostile_calls_and_in_the_verbs(source, tmp_path):
+    libraries = [run("gcc", f"-print-file-name=lib{name}.so").strip() for name in ("asan", "ubsan")]
+    if not all(Path(library).is_file() for library in libraries):
+        pytest.skip("this gcc has no sanitizers")
+    python = venv(tmp_path)
+    run(python, "-m", "pip", "install", "-q", source, "pytest", "scipy",
+        env={**os.environ, "SPCONV_CY_SANITIZE": "address,undefined", "SPCONV_CY_DEBUG": "1"})
+    checked = {**os.environ, "LD_PRELOAD": " ".join(libraries), "ASAN_OPTIONS": "detect_leaks=0",
+               "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+    assert "answered" in run(python, source / "tests/test_hostile.py", 20000, 3, cwd=tmp_path, env=checked)
+    files = [source / "tests" / f"test_{name}.py" for name in ("ops", "rulebook", "sites", "odd_input", "strokes")]
+    run(python.with_name("pytest"), "-q", "-x", "-p", "no:cacheprovider", f"--rootdir={source}", "-c",
+        source / "pyproject.toml", *files, cwd=tmp_path, env=checked)
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="the lowest numpy has no wheel for this Python")
 def test_the_lowest_versions_that_are_declared_pass_the_suite(source, tmp_path):
     text = (source / "pyproject.toml").read_text()
