@@ -11,13 +11,18 @@ from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError,
 from spconv_cy.estimator import SparseConvClassifier
 from spconv_cy.functional.loss import hinge, mse, softmax_cross_entropy
 from spconv_cy.io.file import load, save
-from spconv_cy.layers.activation import LeakyReLU, ReLU, VeryLeakyReLU
+from spconv_cy.layers.activation import ELU, GELU, SELU, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh, VeryLeakyReLU
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.edge import DenseToSparse, SparseToDense
 from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.normalization import BatchNormalization
+from spconv_cy.layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+)
 from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.models.classic import lenet5, mlp

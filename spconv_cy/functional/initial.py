@@ -45,6 +45,11 @@ def ones(shape):
     return _begun(shape, lambda: np.ones(shape))
 
 
+def filled(shape, value):
+    """Return a parameter that begins with one value."""
+    return _begun(shape, lambda: np.full(shape, float(value)))
+
+
 def parameter(array):
     """Return a Tensor that training changes, on the current backend."""
     return Tensor(array, requires_grad=True)

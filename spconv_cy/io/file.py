@@ -5,21 +5,27 @@ import inspect
 from spconv_cy.archive import BROKEN, read, write
 from spconv_cy.errors import FileError, ShapeError
 from spconv_cy.functional.initial import undrawn
-from spconv_cy.layers.activation import LeakyReLU, ReLU, VeryLeakyReLU
+from spconv_cy.layers.activation import ELU, GELU, SELU, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh, VeryLeakyReLU
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.edge import DenseToSparse, SparseToDense
 from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.normalization import BatchNormalization
+from spconv_cy.layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+)
 from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
-LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, Deconvolution, DenseToSparse, Dropout,
-          GlobalPooling, LeakyReLU, MaxPooling, NetworkInNetwork, ReLU, Residual, Sequential, SparseToDense,
-          SubmanifoldConvolution, UnPooling, VeryLeakyReLU)
+LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, Deconvolution, DenseToSparse, Dropout, ELU,
+          GELU, GlobalPooling, GroupNormalization, InstanceNormalization, LayerNormalization, LeakyReLU, MaxPooling,
+          NetworkInNetwork, PReLU, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid, SparseToDense,
+          SubmanifoldConvolution, Tanh, UnPooling, VeryLeakyReLU)
 
 
 def save(path, net, extra=None):

@@ -2,9 +2,13 @@
 
 from numbers import Real
 
+import numpy as np
+
 from spconv_cy.errors import ShapeError
+from spconv_cy.functional.activation import elu, gelu, prelu, sigmoid, silu, tanh
 from spconv_cy.functional.dense import as_tensor, leaky_relu
-from spconv_cy.layers.layer import Layer
+from spconv_cy.functional.initial import filled
+from spconv_cy.layers.layer import Layer, checked_channels, checked_counts
 from spconv_cy.tensor import SparseTensor
 
 
@@ -54,3 +58,99 @@ class VeryLeakyReLU(LeakyReLU):
     def notation(self):
         """Return "VLReLU"."""
         return "VLReLU"
+
+
+class PReLU(Layer):
+    """Keep what is positive, multiply the rest by a slope that is learnt, one for each channel.
+
+    Args:
+        channels: number of channels.
+        slope: that they begin with.
+
+    Attributes: weight: Tensor (1, c), the slopes.
+
+    Source: He et al. 2015, arXiv:1502.01852.
+    """
+
+    def __init__(self, channels, *, slope=0.25):
+        checked_counts(self, channels=channels)
+        self.channels = channels
+        self.weight = filled((1, channels), _finite(self, slope=slope))
+
+    def __call__(self, x):
+        return on_rows(self._rows, x)
+
+    def _rows(self, x):
+        if x.data.ndim != 2:
+            raise ShapeError(f"{self}: shape {x.shape} came; rows (n, {self.channels}) fit")
+        checked_channels(self, x.shape[1], self.channels)
+        return prelu(x, self.weight)
+
+
+class ELU(Layer):
+    """Keep what is positive, make alpha * (exp(x) - 1) of the rest.
+
+    Args:
+        alpha: a number from 0 up.
+
+    Source: Clevert et al. 2016, arXiv:1511.07289.
+    """
+
+    def __init__(self, alpha=1.0):
+        if _finite(self, alpha=alpha) < 0:
+            raise ShapeError(f"ELU: alpha {alpha!r} came; a number from 0 up fits")
+        self.alpha = alpha
+
+    def __call__(self, x):
+        return on_rows(lambda rows: elu(rows, self.alpha, 1.0), x)
+
+
+class SELU(Layer):
+    """ELU with the alpha and the scale that keep mean 0 and variance 1 from layer to layer.
+
+    Source: Klambauer et al. 2017, arXiv:1706.02515.
+    """
+
+    def __call__(self, x):
+        return on_rows(lambda rows: elu(rows, 1.6732632423543772, 1.0507009873554805), x)
+
+
+class SiLU(Layer):
+    """Multiply by the sigmoid: x / (1 + exp(-x)).
+
+    Source: Elfwing et al. 2018, arXiv:1702.03118.
+    """
+
+    def __call__(self, x):
+        return on_rows(silu, x)
+
+
+class GELU(Layer):
+    """Multiply by the normal distribution's share below x, in the exact form.
+
+    Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
+    """
+
+    def __call__(self, x):
+        return on_rows(gelu, x)
+
+
+class Tanh(Layer):
+    """Take the hyperbolic tangent."""
+
+    def __call__(self, x):
+        return on_rows(tanh, x)
+
+
+class Sigmoid(Layer):
+    """Take 1 / (1 + exp(-x)); where the ground state is None, inactive sites stay zero."""
+
+    def __call__(self, x):
+        return on_rows(sigmoid, x)
+
+
+def _finite(layer, **number):
+    (name, value), = number.items()
+    if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+        raise ShapeError(f"{type(layer).__name__}: {name} {value!r} came; a finite number fits")
+    return value

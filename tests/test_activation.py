@@ -1,0 +1,114 @@
+"""Activations against the formulas, a number at a time in Python's floats; the ground state goes the same way."""
+
+import math
+
+import numpy as np
+import pytest
+from contract import sparse
+from numpy.testing import assert_allclose, assert_array_equal
+
+import spconv_cy as sp
+from spconv_cy.functional import activation
+
+SCALE, ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+def logistic(v):
+    return 1 / (1 + math.exp(-v)) if v > -700 else 0.0
+
+
+def elu(v, alpha):
+    return v if v > 0 else alpha * math.expm1(v)
+
+
+FORMULAS = {
+    "ReLU": (sp.ReLU, lambda v: max(v, 0.0)),
+    "leaky ReLU": (lambda: sp.LeakyReLU(0.2), lambda v: v if v > 0 else 0.2 * v),
+    "very leaky ReLU": (sp.VeryLeakyReLU, lambda v: v if v > 0 else v / 3),
+    "PReLU": (lambda: sp.PReLU(4), lambda v: v if v > 0 else v / 4),
+    "ELU": (sp.ELU, lambda v: elu(v, 1)),
+    "ELU with alpha": (lambda: sp.ELU(0.3), lambda v: elu(v, 0.3)),
+    "SELU": (sp.SELU, lambda v: SCALE * elu(v, ALPHA)),
+    "SiLU": (sp.SiLU, lambda v: v * logistic(v)),
+    "GELU": (sp.GELU, lambda v: v * (1 + math.erf(v / math.sqrt(2))) / 2),
+    "tanh": (sp.Tanh, math.tanh),
+    "sigmoid": (sp.Sigmoid, logistic),
+}
+formulas = pytest.mark.parametrize("make, formula", FORMULAS.values(), ids=FORMULAS)
+VALUES = np.array([0.0, 0.5, -0.5, 1, -1, 3, -3, 1e-4, -1e-4, 9, -9, 40, -40, 89, -89, 1e4, -1e4, 1e30, -1e30, 2.5])
+
+
+@formulas
+def test_an_activation_is_its_formula_and_nothing_overflows(make, formula, ops):
+    x = VALUES.reshape(5, 4)
+    y = make()(x)
+    expected = np.vectorize(formula)(x)
+    assert y.dtype == (np.float64 if ops == "reference" else np.float32)
+    assert_allclose(y.data, expected, rtol=3e-6 if ops == "cpu" else 1e-14, atol=1e-7 if ops == "cpu" else 1e-15)
+
+
+def test_the_sigmoid_keeps_its_digits_far_below_zero(ops):
+    y = sp.Sigmoid()(np.array([[-30.0, -80.0]])).data
+    assert_allclose(y, [[math.exp(-30) / (1 + math.exp(-30)), math.exp(-80)]], rtol=1e-5)
+
+
+@formulas
+def test_gradients_are_finite_and_right_where_numbers_are_large(make, formula, ops):
+    leaf = sp.Tensor(np.array([[50.0, -50.0, 1e20, -1e20]]), requires_grad=True)
+    layer = make()
+    layer(leaf).backward(np.ones((1, 4)))
+    far = {"Tanh": (0, 0), "Sigmoid": (0, 0), "SELU": (SCALE, 0), "LeakyReLU": (1, 0.2), "VeryLeakyReLU": (1, 1 / 3),
+           "PReLU": (1, 0.25)}.get(type(layer).__name__, (1, 0))
+    assert_allclose(leaf.grad, [far * 2], atol=1e-6)
+
+
+@formulas
+@pytest.mark.parametrize("family", ["drawn", "zero"])
+def test_the_dense_result_is_the_activation_of_the_dense_array(make, formula, family, ops):
+    x = sparse(2, 4, 5, family)((6, 0, 3))
+    assert_allclose(make()(x).to_dense(), np.vectorize(formula)(x.to_dense()), rtol=1e-5, atol=1e-6)
+
+
+def test_without_a_ground_state_inactive_sites_stay_zero(ops):
+    y = sp.Sigmoid()(sparse(2, 4, 5, None)((6, 0, 3)))
+    assert y.ground is None
+    assert_array_equal((y.to_dense() != 0).any(1).sum(), 9)
+
+
+def test_every_channel_of_a_prelu_learns_its_slope(ops):
+    layer = sp.PReLU(3)
+    layer.weight.data[...] = [[0.0, 0.5, 2.0]]
+    y = layer(np.array([[-1.0, -2, -3], [4, -5, 6]]))
+    assert y.data.tolist() == [[0, -1, -6], [4, -2.5, 6]]
+    y.backward(np.array([[1.0, 10, 100], [1000, 1, 1]]))
+    assert layer.weight.grad.tolist() == [[-1, -25, -300]]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [activation.tanh, activation.sigmoid, activation.silu, activation.gelu, lambda x: activation.elu(x, 0.7, 1.3)],
+)
+def test_gradients_of_the_smooth_functions(function, rng):
+    x = rng.normal(0, 2, (6, 4))
+    sp.check_gradient(function, x[np.abs(x) > 1e-3].reshape(1, -1))
+    sp.check_gradient(function, np.zeros((0, 4)))
+
+
+def test_gradients_of_learnt_slopes(rng):
+    sp.check_gradient(activation.prelu, rng.normal(0, 2, (6, 4)), rng.normal(size=(1, 4)))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: sp.PReLU(0), "channels"),
+        (lambda: sp.PReLU(3, slope=float("nan")), "PReLU: slope nan came; a finite number fits"),
+        (lambda: sp.PReLU(3)(np.zeros((2, 4))), "features with 4 channels came; 3 fit"),
+        (lambda: sp.PReLU(3)(np.zeros(3)), r"shape \(3,\) came; rows \(n, 3\) fit"),
+        (lambda: sp.ELU(-1), "ELU: alpha -1 came; a number from 0 up"),
+        (lambda: sp.ELU("1"), "ELU: alpha '1' came"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_told(make, message):
+    with pytest.raises(sp.ShapeError, match=message):
+        make()

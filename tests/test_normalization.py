@@ -1,0 +1,127 @@
+"""Normalisation within rows and within samples, against loops over rows, groups and samples in float64."""
+
+import numpy as np
+import pytest
+from contract import sparse
+from numpy.testing import assert_allclose, assert_array_equal
+
+import spconv_cy as sp
+from spconv_cy.functional.normalization import group_norm, instance_norm
+
+
+def standard(values, eps):
+    """Bring numbers to mean 0 and variance 1."""
+    return (values - values.mean()) / np.sqrt(values.var() + eps)
+
+
+def by_row(x, groups, eps):
+    """Standardise each group of each row by itself."""
+    return np.array([np.concatenate([standard(part, eps) for part in np.split(row, groups)]) for row in x])
+
+
+def begun(layer, rng):
+    layer.weight.data[...] = rng.normal(1, 0.5, layer.weight.shape)
+    layer.bias.data[...] = rng.normal(size=layer.bias.shape)
+    return layer
+
+
+@pytest.mark.parametrize(
+    "make, groups",
+    [
+        (lambda: sp.LayerNormalization(6), 1),
+        (lambda: sp.GroupNormalization(1, 6), 1),
+        (lambda: sp.GroupNormalization(2, 6), 2),
+        (lambda: sp.GroupNormalization(3, 6), 3),
+        (lambda: sp.LayerNormalization(6, eps=0.5), 1),
+    ],
+)
+def test_rows_are_normalised_by_themselves(make, groups, ops, rng):
+    layer, x = begun(make(), rng), rng.normal(5, 3, (8, 6))
+    expected = by_row(x, groups, layer.eps) * layer.weight.numpy() + layer.bias.numpy()
+    for mode in (True, False):
+        assert_allclose(layer.train(mode)(x).data, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("family", ["drawn", "zero"])
+def test_the_ground_state_is_normalised_as_a_dense_network_would(groups, family, ops, rng):
+    layer = begun(sp.LayerNormalization(4) if groups == 1 else sp.GroupNormalization(2, 4), rng)
+    x = sparse(2, 4, 5, family)((6, 0, 3))
+    dense = np.moveaxis(x.to_dense(), 1, -1).reshape(-1, 4).astype(np.float64)
+    expected = by_row(dense, groups, layer.eps) * layer.weight.numpy() + layer.bias.numpy()
+    assert_allclose(np.moveaxis(layer(x).to_dense(), 1, -1).reshape(-1, 4), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_row_of_equal_channels_becomes_the_bias(ops, rng):
+    layer = begun(sp.LayerNormalization(4), rng)
+    assert_allclose(layer(np.full((2, 4), 7.0)).data, np.repeat(layer.bias.numpy(), 2, 0), rtol=1e-6)
+
+
+def test_samples_are_normalised_by_themselves(ops, rng):
+    layer, x = begun(sp.InstanceNormalization(4), rng), sparse(2, 4, 8, None)((9, 0, 1, 7))
+    features = x.features.numpy().astype(np.float64)
+    starts = x.grid.batch_starts
+    expected = np.concatenate([
+        np.stack([standard(column, layer.eps) for column in features[a:b].T], 1) if b > a else np.zeros((0, 4))
+        for a, b in zip(starts[:-1], starts[1:], strict=True)])
+    for mode in (True, False):
+        y = layer.train(mode)(x)
+        assert_allclose(y.features.data, expected * layer.weight.numpy() + layer.bias.numpy(), rtol=1e-4, atol=1e-5)
+        assert y.ground is None and y.grid is x.grid
+    assert_allclose(y.features.data[9], layer.bias.numpy()[0], rtol=1e-6)  # one row is its own mean
+
+
+def test_instance_normalisation_is_exact_where_columns_lie_far_from_zero(ops, rng):
+    sites = np.stack([np.repeat([0, 1], 300), np.tile(np.arange(300), 2)], 1)
+    values = np.float32(rng.normal(1000, 1, (600, 2))).astype(np.float64)
+    leaf = sp.Tensor(values, requires_grad=True)
+    y = sp.InstanceNormalization(2)(sp.SparseTensor.from_sites(sites, leaf, 300, ground=None)).features
+    for part in (slice(0, 300), slice(300, 600)):
+        expected = np.stack([standard(column, 1e-5) for column in values[part].T], 1)
+        assert_allclose(y.data[part], expected, atol=2e-5)
+    y.backward(rng.normal(size=(600, 2)))
+    for part in (slice(0, 300), slice(300, 600)):
+        assert np.abs(leaf.grad[part].sum(0)).max() < 2e-4, "all rows of a sample moved alike change nothing"
+
+
+def test_gradients_within_rows(rng):
+    for groups in (1, 2, 3):
+        sp.check_gradient(lambda x, gamma, beta, groups=groups: group_norm(x, gamma, beta, groups, 1e-3),
+                          rng.normal(size=(4, 6)), rng.normal(size=(1, 6)), rng.normal(size=(1, 6)))
+
+
+def test_gradients_within_samples(rng):
+    starts = np.array([0, 4, 4, 5, 9])
+    sp.check_gradient(lambda x, gamma, beta: instance_norm(x, gamma, beta, starts, 1e-2),
+                      rng.normal(size=(9, 3)), rng.normal(size=(1, 3)), rng.normal(size=(1, 3)))
+
+
+def test_no_rows_are_a_case_too(ops):
+    empty = sp.SparseTensor.from_sites(np.zeros((0, 3), int), np.zeros((0, 4)), 5, 2, ground=None)
+    for layer in (sp.InstanceNormalization(4), sp.LayerNormalization(4), sp.GroupNormalization(2, 4)):
+        y = layer(empty)
+        assert_array_equal(y.features.data, np.zeros((0, 4)))
+        y.features.backward(np.zeros((0, 4)))
+        assert not layer.weight.grad.any() and layer.weight.grad.shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: sp.InstanceNormalization(4)(sparse(2, 4, 5, "zero")((3,))), "ground=None, or use BatchNormalization"),
+        (lambda: sp.InstanceNormalization(4)(np.zeros((2, 4))), "a ndarray came.*LayerNormalization on plain rows"),
+        (lambda: sp.InstanceNormalization(3)(sparse(2, 4, 5, None)((3,))), "features with 4 channels came; 3 fit"),
+        (lambda: sp.InstanceNormalization(0), "channels"),
+        (lambda: sp.InstanceNormalization(4, eps=0), "eps 0 came; a number above 0"),
+        (lambda: sp.LayerNormalization(1), "at least two: one alone is its own mean"),
+        (lambda: sp.LayerNormalization(4)(np.zeros((2, 3))), "features with 3 channels came; 4 fit"),
+        (lambda: sp.LayerNormalization(4)(np.zeros(4)), r"shape \(4,\) came"),
+        (lambda: sp.GroupNormalization(3, 4), "4 channels in groups of 1.33 came"),
+        (lambda: sp.GroupNormalization(4, 4), "at least two"),
+        (lambda: sp.GroupNormalization(2, 4, eps=-1), "eps -1 came"),
+        (lambda: sp.GroupNormalization(0, 4), "groups"),
+    ],
+)
+def test_what_does_not_fit_is_told(make, message):
+    with pytest.raises(sp.ShapeError, match=message):
+        make()
