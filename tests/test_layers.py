@@ -235,10 +235,11 @@ def test_batch_normalisation_is_exact_where_columns_lie_far_from_zero(ops, rng):
 
 @pytest.mark.parametrize("ground", [[[2.0, -3.0]], None])
 def test_global_pooling_over_the_field_counts_the_ground_state_at_inactive_sites(ground, ops):
-    sites, values = [[0, 0, 0], [0, 1, 2], [2, 1, 1]], np.array([[1.0, -9], [5, -8], [-4, -2]])
-    x = sp.SparseTensor.from_sites(sites, values, (2, 3), 3, ground=None)
+    full = [[3, i, j] for i, j in np.ndindex(2, 3)]  # no site is left for the ground state
+    sites, values = [[0, 0, 0], [0, 1, 2], [2, 1, 1], *full], np.array([[1.0, -9], [5, -8], [-4, -2], *[[-7, -5]] * 6])
+    x = sp.SparseTensor.from_sites(sites, values, (2, 3), 4, ground=None)
     x = x.with_features(x.features, None if ground is None else sp.Tensor(ground))
-    dense = np.moveaxis(x.to_dense(), 1, -1).reshape(3, 6, 2)
+    dense = np.moveaxis(x.to_dense(), 1, -1).reshape(4, 6, 2)
     for kind, reduce in (("average", np.mean), ("sum", np.sum), ("max", np.max)):
         assert_allclose(sp.GlobalPooling(kind, over="field")(x).data, reduce(dense, axis=1), rtol=1e-6)
 
