@@ -104,6 +104,12 @@ def calls_of(rng, rulebook, c, o, groups=1):
         ("scatter_add", (x, rng.integers(0, max(m, 1), n).astype(np.int32), max(m, 1)), {}),
         ("segment_sum", (x, starts), {}),
         ("segment_max", (x, starts), {}),
+        ("leaky_relu", (x, 0.25), {}),
+        ("leaky_relu_dx", (x, numbers(rng, n, c), 0.25), {}),
+        ("moments", (x,), {}),
+        ("affine", (x, numbers(rng, 4, c)), {"slope": 0.25}),
+        ("affine_sums", (x, numbers(rng, n, c), numbers(rng, 4, c)), {"slope": 0.25}),
+        ("affine_dx", (x, numbers(rng, n, c), numbers(rng, 4, c), numbers(rng, 2, c)), {"slope": 0.25}),
     ]
 
 

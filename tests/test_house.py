@@ -12,7 +12,7 @@ PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
     "errors config",
     "cpu cuda",
-    "_core _sites _strokes",
+    "_core _rowwise _sites _strokes",
     "sites backend",
     "autograd",
     "functional",

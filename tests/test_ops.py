@@ -66,7 +66,47 @@ def winners_paid(dy, winner, n):
     return dx[:n], dx[n:]
 
 
+def mapped(x, rows, slope=1.0):
+    """Map number by number: what is there before the slope, and after."""
+    z = np.zeros_like(x)
+    for (row, channel), value in np.ndenumerate(x):
+        centre, rest, scale, shift = rows[:, channel]
+        z[row, channel] = (value - centre - rest) * scale + shift
+    return z, np.maximum(z, 0) + slope * np.minimum(z, 0)
+
+
+def gradient_mapped(x, dy, rows, slope):
+    """Give dz and the centred numbers of `mapped`."""
+    return np.array([[d if v > 0 else slope * d for v, d in zip(*r, strict=True)]
+                     for r in zip(mapped(x, rows)[0], dy, strict=True)]).reshape(x.shape), x - rows[0] - rows[1]
+
+
+def sums_mapped(x, dy, rows, slope):
+    """Sum dz, and dz times the centred numbers, by columns."""
+    dz, centred = gradient_mapped(x, dy, rows, slope)
+    return np.stack([np.einsum("nc->c", dz), np.einsum("nc,nc->c", dz, centred)])
+
+
+def dx_mapped(x, dy, rows, ab, slope):
+    """Add up the three parts of dx."""
+    dz, centred = gradient_mapped(x, dy, rows, slope)
+    return np.einsum("nc,c->nc", dz, rows[2]) + np.einsum("nc,c->nc", centred, ab[0]) + ab[1]
+
+
+def moments_of(x):
+    """Take mean and variance column by column; the reference's mean needs no rest."""
+    mean, variance = (np.array([f(column) for column in x.T]) if len(x) else np.zeros(x.shape[1])
+                      for f in (np.mean, np.var))
+    return np.stack([mean, np.zeros(x.shape[1]), variance])
+
+
 TRUTHS = {
+    "leaky_relu": lambda x, slope: np.maximum(x, 0) + slope * np.minimum(x, 0),
+    "leaky_relu_dx": lambda y, dy, slope: dy * (slope + (1 - slope) * (y > 0)),
+    "moments": moments_of,
+    "affine": lambda x, rows, slope: mapped(x, rows, slope)[1],
+    "affine_sums": sums_mapped,
+    "affine_dx": dx_mapped,
     "conv": lambda x, w, book, bias=None, slope=None: oracles.conv(x, w, pairs_of(book), book.n_out, bias, slope),
     "conv_dw": lambda x, dy, book, groups: oracles.conv_dw(x, dy, pairs_of(book), book.n_offsets, groups),
     "max_pool": lambda x, book, ground=None: oracles.max_pool(x, pairs_of(book), book.n_out, book.volume, ground),

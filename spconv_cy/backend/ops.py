@@ -155,6 +155,46 @@ class Ops:
                 y[i] = x[low:high].max(0)
         return y, winner
 
+    def leaky_relu(self, x, slope):
+        """Return x (n, c) where it is 0 or more, slope * x elsewhere."""
+        return self.xp.where(x >= 0, x, x * x.dtype.type(slope))
+
+    def leaky_relu_dx(self, y, dy, slope):
+        """Return dy where the output y is above 0, slope * dy elsewhere; both (n, c)."""
+        check_equal("leaky_relu_dx", y, dy)
+        return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
+
+    def moments(self, x):
+        """Return (3, c): each column's mean, what a float of x cannot hold of it, the biased variance; no rows: zeros."""
+        if not len(x):
+            return self.xp.zeros((3, x.shape[1]), x.dtype)
+        mean = x.mean(0)
+        return self.xp.stack([mean, self.xp.zeros_like(mean), ((x - mean) ** 2).mean(0)])
+
+    def affine(self, x, rows, slope=1.0):
+        """Map each column: z = (x - centre - rest) * scale + shift, what is below 0 times slope.
+
+        Args:
+            x: (n, c).
+            rows: (4, c): centre, rest (the centre's last bits), scale, shift.
+            slope: of what is below 0.
+        """
+        check_affine("affine", x, rows)
+        return self.leaky_relu((x - rows[0] - rows[1]) * rows[2] + rows[3], slope)
+
+    def affine_sums(self, x, dy, rows, slope=1.0):
+        """Return (2, c): the columns' sums of dz, the gradient of z in `affine`, and of dz * (x - centre - rest)."""
+        check_affine("affine_sums", x, rows, dy)
+        dz = self.leaky_relu_dx(self.affine(x, rows), dy, slope)
+        return self.xp.stack([dz.sum(0), (dz * (x - rows[0] - rows[1])).sum(0)])
+
+    def affine_dx(self, x, dy, rows, ab, slope=1.0):
+        """Return dz * scale + (x - centre - rest) * a + b, for rows a and b (2, c): dx where they depend on x."""
+        check_affine("affine_dx", x, rows, dy)
+        if ab.shape != (2, x.shape[1]):
+            raise ShapeError(f"affine_dx: ab {ab.shape} came; {(2, x.shape[1])} fits")
+        return self.leaky_relu_dx(self.affine(x, rows), dy, slope) * rows[2] + ((x - rows[0] - rows[1]) * ab[0] + ab[1])
+
     def __repr__(self):
         return f"<{self.name} backend>"
 
@@ -202,6 +242,20 @@ def check_winner(dy, winner, n):
         raise ShapeError(f"max_pool_dx: dy {dy.shape} and winner {winner.shape} came; equal shapes (m, c) fit")
     if winner.size and not -1 <= winner.min() <= winner.max() < n:
         raise ShapeError(f"max_pool_dx: winners {winner.min()} to {winner.max()} came; rows 0 to {n - 1}, and -1, fit")
+
+
+def check_equal(who, a, b):
+    """Raise ShapeError where two arrays are not of one shape (n, c)."""
+    if a.ndim != 2 or a.shape != b.shape:
+        raise ShapeError(f"{who}: {a.shape} and {b.shape} came; equal shapes fit")
+
+
+def check_affine(who, x, rows, dy=None):
+    """Raise ShapeError where the arrays of a column-wise map do not fit."""
+    if x.ndim != 2 or rows.shape != (4, x.shape[1]):
+        raise ShapeError(f"{who}: x {x.shape} and rows {rows.shape} came; (n, c) and (4, c) fit: centre, rest, scale, shift")
+    if dy is not None:
+        check_equal(who, x, dy)
 
 
 def check_segments(who, x, starts):

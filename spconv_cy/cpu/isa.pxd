@@ -23,6 +23,14 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         int32_t c
         int32_t cols
 
+    cdef struct Affine:
+        const float* centre
+        const float* rest
+        const float* scale
+        const float* shift
+        int64_t c
+        float slope
+
     cdef struct KernelTable:
         const char* name
         int32_t lanes
@@ -35,6 +43,13 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         void (*max)(float*, int32_t*, const float*, int32_t, int64_t) noexcept nogil
         void (*merge)(float*, int32_t*, const float*, const int32_t*, int64_t) noexcept nogil
         void (*finish)(float*, int64_t, const float*, int64_t, int64_t, int64_t, float) noexcept nogil
+        void (*leaky)(float*, const float*, float, int64_t) noexcept nogil
+        void (*leaky_dx)(float*, const float*, const float*, float, int64_t) noexcept nogil
+        void (*squares)(double*, const float*, const double*, int64_t, int64_t) noexcept nogil
+        void (*affine)(float*, const float*, const Affine*, int64_t) noexcept nogil
+        void (*affine_sums)(double*, double*, const float*, const float*, const Affine*, int64_t) noexcept nogil
+        void (*affine_dx)(float*, const float*, const float*, const Affine*, const float*, const float*,
+                          int64_t) noexcept nogil
 
 cdef const KernelTable* kernels() noexcept nogil
 cdef const KernelTable* available(int index) noexcept nogil

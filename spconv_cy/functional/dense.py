@@ -1,4 +1,4 @@
-"""Differentiable functions of rows: activations, the pieces of batch normalisation, dropout, joins, dense arrays."""
+"""Differentiable functions of rows: leaky ReLU, dropout, joins, dense arrays."""
 
 import numpy as np
 
@@ -14,73 +14,13 @@ def leaky_relu(x, slope):
 
     Source: VeryLeakyReLU, slope 1/3: Graham 2014, arXiv:1409.6070, section 4.
     """
-    xp, slope = ops_of(x).xp, x.dtype.type(slope)
-    y = xp.maximum(x, slope * x)
-    return y, lambda dy: (lambda: xp.where(x > 0, dy, slope * dy), None)
-
-
-def batch_norm(x, ground, gamma, beta, running=None, *, eps):
-    """Normalise columns: (x - mean) / sqrt(variance + eps) * gamma + beta; the ground row by the same map.
-
-    Args:
-        x: Tensor (n, c).
-        ground: Tensor (1, c) or None.
-        gamma, beta: Tensors (1, c).
-        running: array (2, c), the mean and the variance to use; None: those of x, which gradients then flow through.
-        eps: added to the variance.
-
-    Returns:
-        (Tensor (n, c), Tensor (1, c) or None, array (2, c): the mean and the biased variance that were used).
-    """
-    if running is None:
-        # The mean in two parts: where columns lie far from zero, one float32 cannot hold it to a row's last bits, and
-        # the centred rows would no longer sum to zero, which the backward pass relies on.
-        mean = column_sums(x.data) / x.dtype.type(max(1, len(x)))
-        rest = column_sums(x.data - mean) / x.dtype.type(max(1, len(x)))
-        used = moments(x, mean, rest)
-    else:
-        mean, rest, used = running[0:1], None, Tensor.of(running)
-    scale = gamma * (used[1:2] + eps) ** -0.5
-    rows = affine(x, used[0:1], scale, beta, mean, rest)
-    grounds = None if ground is None else affine(ground, used[0:1], scale, beta, mean, rest)
-    return rows, grounds, used.data
-
-
-@differentiable
-def moments(x, mean, rest):
-    """Return (2, c): mean + rest, the mean of each column, then its biased variance. No rows: zeros."""
-    xp, n = ops_of(x).xp, x.dtype.type(max(1, len(x)))
-    centred = _centred(x, mean, rest)
-    variance = column_sums(centred * centred) / n
+    ops, flat = ops_of(x), x if x.ndim == 2 else x.reshape(1, -1)
+    y = ops.leaky_relu(flat, slope)
 
     def backward(dy):
-        dx = centred * (dy[1:2] * (2 / n))
-        dx += dy[0:1] / n
-        return dx, None, None
+        return ops.leaky_relu_dx(y, dy.reshape(y.shape), slope).reshape(x.shape), None
 
-    return xp.concatenate([mean + rest, variance]), backward
-
-
-@differentiable
-def affine(x, centre, scale, shift, mean, rest):
-    """Return (x - centre) * scale + shift, with rows centre, scale and shift (1, c); centre = mean + rest (None: 0)."""
-    ops_of(x, centre, scale, shift)
-    centred = _centred(x, mean, rest)
-
-    def backward(dy):
-        total = column_sums(dy)
-        return lambda: dy * scale, lambda: -total * scale, lambda: column_sums(dy * centred), total, None, None
-
-    y = centred * scale
-    y += shift
-    return y, backward
-
-
-def _centred(x, mean, rest):
-    centred = x - mean
-    if rest is not None:
-        centred -= rest
-    return centred
+    return y.reshape(x.shape), backward
 
 
 @differentiable

@@ -1,10 +1,85 @@
-"""Normalisation within rows and within samples; over the batch, see dense.batch_norm."""
+"""Normalisation over the batch, its leaky ReLU in the same pass; within rows; within samples. Gradients under each."""
 
 import numpy as np
 
-from spconv_cy.autograd import differentiable
+from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.sparse import column_sums
+
+
+def batch_norm(x, ground, gamma, beta, running=None, *, eps, slope=1.0):
+    """Normalise columns: (x - mean) / sqrt(variance + eps) * gamma + beta; the ground row by the same map.
+
+    Args:
+        x: Tensor (n, c).
+        ground: Tensor (1, c) or None.
+        gamma, beta: Tensors (1, c).
+        running: array (2, c), the mean and the variance to use; None: those of x, which gradients then flow through.
+        eps: added to the variance.
+        slope: of a leaky ReLU that follows; 1: none.
+
+    Returns:
+        (Tensor (n, c), Tensor (1, c) or None, array (2, c): the mean and the biased variance that were used).
+
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1.
+    """
+    ops = ops_of(x.data, gamma.data, beta.data)
+    if running is None:
+        statistics = ops.moments(x.data)
+    else:
+        statistics = ops.xp.stack([running[0], ops.xp.zeros_like(running[0]), running[1]])
+    how = _Map(ops, statistics, eps, slope, len(x) if running is None else 0)
+    rows = _normalize(x, gamma, beta, how)
+    grounds = None if ground is None else _normalize_ground(ground, Tensor.of(x.data) if running is not None else x,
+                                                            gamma, beta, how)
+    return rows, grounds, statistics[::2]
+
+
+class _Map:
+    """What both functions below share: the statistics, and the gradients that come of two sums over rows."""
+
+    def __init__(self, ops, statistics, eps, slope, n):
+        self.ops, self.statistics, self.slope, self.n = ops, statistics, slope, n
+        self.inverse = 1 / (statistics[2:] + statistics.dtype.type(eps)) ** statistics.dtype.type(0.5)
+
+    def rows(self, gamma, beta):
+        """Return (4, c): centre, its rest, scale, shift."""
+        return self.ops.xp.concatenate([self.statistics[:2], gamma * self.inverse, beta])
+
+    def through_statistics(self, sums, rows):
+        """Return a and b (2, c): dx by way of mean and variance is (x - mean) * a + b; 0 where they are given."""
+        if not self.n:
+            return self.ops.xp.zeros_like(sums)
+        a = sums[1:] * rows[2:3] * self.inverse**2
+        return self.ops.xp.concatenate([a, sums[:1] * rows[2:3]]) * sums.dtype.type(-1 / self.n)
+
+
+@differentiable
+def _normalize(x, gamma, beta, how):
+    ops, rows = how.ops, how.rows(gamma, beta)
+
+    def backward(dy):
+        sums = ops.affine_sums(x, dy, rows, how.slope)
+        return (lambda: ops.affine_dx(x, dy, rows, how.through_statistics(sums, rows), how.slope),
+                lambda: sums[1:] * how.inverse, sums[:1], None)
+
+    return ops.affine(x, rows, how.slope), backward
+
+
+@differentiable
+def _normalize_ground(ground, x, gamma, beta, how):
+    ops, rows = ops_of(ground, x), how.rows(gamma, beta)
+
+    def backward(dy):
+        sums = ops.affine_sums(ground, dy, rows, how.slope)
+
+        def dx():
+            return ops.affine(x, ops.xp.concatenate([rows[:2], how.through_statistics(sums, rows)]))
+
+        return (lambda: ops.affine_dx(ground, dy, rows, ops.xp.zeros_like(sums), how.slope), dx,
+                lambda: sums[1:] * how.inverse, sums[:1], None)
+
+    return ops.affine(ground, rows, how.slope), backward
 
 
 @differentiable

@@ -8,7 +8,7 @@ from spconv_cy.errors import ShapeError
 
 
 @differentiable
-def conv(x, w, rulebook, bias=None):
+def conv(x, w, rulebook, bias=None, *, slope=None):
     """Convolve active sites: y[out] is the sum of x[in] @ w[k] over the pairs (in, out) of every offset k.
 
     Args:
@@ -16,6 +16,7 @@ def conv(x, w, rulebook, bias=None):
         w: (offsets, c, o), or (offsets, g, c/g, o/g) for g groups, of x's dtype and backend.
         rulebook: Rulebook.
         bias: (1, o), added to every output row, or None.
+        slope: of a leaky ReLU that follows, from 0 to 1, in the same pass over memory; None: none.
 
     Returns:
         (rulebook.n_out, o). An output without pairs is the bias, or zero.
@@ -31,12 +32,14 @@ def conv(x, w, rulebook, bias=None):
     groups = w.shape[1] if w.ndim == 4 else 1
 
     def backward(dy):
+        dy = dy if slope is None else ops.leaky_relu_dx(y, dy, slope)
         return (lambda: ops.conv(dy, w.swapaxes(-1, -2), rulebook.T),
                 lambda: ops.conv_dw(x, dy, rulebook, groups).reshape(w.shape),
                 None,
                 lambda: column_sums(dy))
 
-    return ops.conv(x, w, rulebook, bias=bias), backward
+    y = ops.conv(x, w, rulebook, bias=bias, slope=slope)
+    return y, backward
 
 
 @differentiable

@@ -1,16 +1,16 @@
 """Convolutions: a window, its weights, three lines of arithmetic."""
 
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.dense import as_tensor
+from spconv_cy.functional.dense import as_tensor, leaky_relu
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
-from spconv_cy.layers.layer import Layer, checked_channels, checked_counts, checked_sparse
+from spconv_cy.layers.layer import Activated, checked_channels, checked_counts, checked_sparse
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
 
 
-class Convolution(Layer):
+class Convolution(Activated):
     """Convolve over every window that holds an active site.
 
     An inactive site inside a window counts as the ground state, so the result equals the dense convolution of
@@ -56,18 +56,18 @@ class Convolution(Layer):
         self.weight = glorot(shape if groups == 1 else (shape[0], groups, *shape[1:]), rng)
         self.bias = zeros((1, channels_out)) if bias else None
 
-    def __call__(self, x):
+    def activated(self, x, slope=None):
+        """Convolve, and apply a leaky ReLU of that slope unless it is None."""
         checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
         grid, rulebook = x.grid.rules(self.window)
-        if x.ground is None:
-            return SparseTensor(conv(x.features, self.weight, rulebook, self.bias), grid, None, self._points(x))
-        ground = conv(x.ground, self.weight, Rulebook.one_row(rulebook.n_offsets), self.bias)
-        features = x.features if x.ground_is_zero else x.features - x.ground
-        return SparseTensor(conv(features, self.weight, rulebook, ground), grid, ground, self._points(x))
-
-    def _points(self, x):
-        return x.point_rows if self.window.keeps_sites else None
+        features, ground, bias = x.features, None, self.bias
+        if x.ground is not None:
+            bias = conv(x.ground, self.weight, Rulebook.one_row(rulebook.n_offsets), self.bias)
+            ground = bias if slope is None else leaky_relu(bias, slope)
+            features = features if x.ground_is_zero else features - x.ground
+        features = conv(features, self.weight, rulebook, bias, slope=slope)
+        return SparseTensor(features, grid, ground, x.point_rows if self.window.keeps_sites else None)
 
     def in_size(self, out_size):
         """Return the field that gives `out_size`."""
@@ -117,7 +117,7 @@ class SubmanifoldConvolution(Convolution):
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
 
-class NetworkInNetwork(Layer):
+class NetworkInNetwork(Activated):
     """Multiply each row by one matrix: a convolution of size 1, a linear layer.
 
     Args:
@@ -136,16 +136,18 @@ class NetworkInNetwork(Layer):
         self.weight = glorot((1, channels_in, channels_out), rng)
         self.bias = zeros((1, channels_out)) if bias else None
 
-    def __call__(self, x):
+    def activated(self, x, slope=None):
+        """Multiply, and apply a leaky ReLU of that slope unless it is None."""
         if not isinstance(x, SparseTensor):
-            return self._rows(as_tensor(x))
-        return x.with_features(self._rows(x.features), None if x.ground is None else self._rows(x.ground))
+            return self._rows(as_tensor(x), slope)
+        ground = None if x.ground is None else self._rows(x.ground, slope)
+        return x.with_features(self._rows(x.features, slope), ground)
 
-    def _rows(self, x):
+    def _rows(self, x, slope):
         if x.data.ndim != 2:
             raise ShapeError(f"{self}: shape {x.shape} came; rows (n, {self.channels_in}) fit")
         checked_channels(self, x.shape[1], self.channels_in)
-        return conv(x, self.weight, Rulebook.identity(len(x)), self.bias)
+        return conv(x, self.weight, Rulebook.identity(len(x)), self.bias, slope=slope)
 
     def multiply_adds(self, x, y):
         """Count by rows; dense over all sites of the field."""

@@ -168,6 +168,20 @@ class Layer:
         return f"{type(self).__name__}({flat})"
 
 
+class Activated(Layer):
+    """Base of layers that can apply a leaky ReLU to what they give, in the same pass over memory.
+
+    `Sequential` asks for it where a LeakyReLU comes next.
+    """
+
+    def __call__(self, x):
+        return self.activated(x)
+
+    def activated(self, x, slope=None):
+        """Return the layer's result, through a leaky ReLU of that slope unless it is None."""
+        raise NotImplementedError(f"{type(self).__name__}: an activated layer computes in activated(self, x, slope)")
+
+
 def checked_sparse(layer, x):
     """Raise TypeError where a layer that looks through windows gets something that has no sites."""
     if not isinstance(x, SparseTensor):

@@ -4,15 +4,15 @@ import numpy as np
 
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.dense import as_tensor, batch_norm
+from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import ones, zeros
-from spconv_cy.functional.normalization import group_norm, instance_norm
+from spconv_cy.functional.normalization import batch_norm, group_norm, instance_norm
 from spconv_cy.layers.activation import on_rows
-from spconv_cy.layers.layer import Layer, checked_channels, checked_counts
+from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_counts
 from spconv_cy.tensor import SparseTensor
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(Activated):
     """Normalise each channel over the active rows of the batch; the ground state goes through the same map.
 
     Args:
@@ -38,7 +38,8 @@ class BatchNormalization(Layer):
         self.running_mean = current().asarray(np.zeros((1, channels)))
         self.running_variance = current().asarray(np.ones((1, channels)))
 
-    def __call__(self, x):
+    def activated(self, x, slope=None):
+        """Normalise, and apply a leaky ReLU of that slope unless it is None."""
         sparse = isinstance(x, SparseTensor)
         rows = x.features if sparse else as_tensor(x)
         if rows.data.ndim != 2:
@@ -48,7 +49,8 @@ class BatchNormalization(Layer):
         running = None
         if not follows:
             running = ops_of(self.running_mean).xp.concatenate([self.running_mean, self.running_variance])
-        y, ground, used = batch_norm(rows, x.ground if sparse else None, self.weight, self.bias, running, eps=self.eps)
+        y, ground, used = batch_norm(rows, x.ground if sparse else None, self.weight, self.bias, running, eps=self.eps,
+                                     slope=1.0 if slope is None else slope)
         if follows:
             self._follow(used, len(rows))
         return x.with_features(y, ground) if sparse else y

@@ -39,11 +39,12 @@ class Deconvolution(Convolution):
         window = Window(lattice, size, stride, dilation, padding, self.kind)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
-    def __call__(self, x):
+    def activated(self, x, slope=None):
+        """Restore, and apply a leaky ReLU of that slope unless it is None."""
         checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
         grid, rulebook = remembered(self, x)
-        return SparseTensor(conv(x.features, self.weight, rulebook.T, self.bias), grid)
+        return SparseTensor(conv(x.features, self.weight, rulebook.T, self.bias, slope=slope), grid)
 
     def in_size(self, out_size):
         """Return the coarse field under the field `out_size`."""

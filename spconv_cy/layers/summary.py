@@ -15,6 +15,11 @@ def step(layer, x):
     return y
 
 
+def listens():
+    """Tell whether a summary counts the layers that are called now."""
+    return _listener.get() is not None
+
+
 @dataclass(frozen=True)
 class Row:
     """One layer of a summary.

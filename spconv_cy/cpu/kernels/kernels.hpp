@@ -28,6 +28,16 @@ struct Outer {
     int32_t cols;
 };
 
+// Columns by one map each: (x - centre - rest) * scale + shift, and what is below 0 times slope.
+struct Affine {
+    const float* centre;
+    const float* rest;
+    const float* scale;
+    const float* shift;
+    int64_t c;
+    float slope;
+};
+
 typedef void (*IgemmFn)(const Igemm* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs);
 typedef void (*OuterFn)(const Outer* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs);
 typedef void (*AddFn)(float* y, const float* x, int64_t c);
@@ -38,6 +48,13 @@ typedef void (*MaxFn)(float* y, int32_t* winner, const float* x, int32_t row, in
 typedef void (*MergeFn)(float* y, int32_t* winner, const float* x, const int32_t* rows, int64_t c);
 typedef void (*FinishFn)(float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols,
                          float slope);
+typedef void (*LeakyFn)(float* y, const float* x, float slope, int64_t n);
+typedef void (*LeakyDxFn)(float* dx, const float* y, const float* dy, float slope, int64_t n);
+typedef void (*SquaresFn)(double* sums, const float* x, const double* mean, int64_t rows, int64_t c);
+typedef void (*AffineFn)(float* y, const float* x, const Affine* map, int64_t rows);
+typedef void (*AffineSumsFn)(double* total, double* dot, const float* x, const float* dy, const Affine* map, int64_t rows);
+typedef void (*AffineDxFn)(float* dx, const float* x, const float* dy, const Affine* map, const float* a, const float* b,
+                           int64_t rows);
 
 struct KernelTable {
     const char* name;
@@ -51,6 +68,12 @@ struct KernelTable {
     MaxFn max;              // y, winner = x, row where x is greater, or is the first NaN
     MergeFn merge;          // the same with a winner for each channel
     FinishFn finish;        // y (rows, cols) = sums (rows, width), those below 0 times slope
+    LeakyFn leaky;          // y = x, those below 0 times slope
+    LeakyDxFn leaky_dx;     // dx = dy, where y is not above 0 times slope
+    SquaresFn squares;      // sums += (x - mean)^2
+    AffineFn affine;
+    AffineSumsFn affine_sums;   // with dz = dy through the slope: total += dz, dot += dz * (x - centre - rest)
+    AffineDxFn affine_dx;       // dx = dz * scale + (x - centre - rest) * a + b
 };
 
 const KernelTable* kernels();
@@ -71,4 +94,10 @@ const char* asked_isa();                        // the value of SPCONV_CY_ISA, o
     void max(float*, int32_t*, const float*, int32_t, int64_t);                                   \
     void merge(float*, int32_t*, const float*, const int32_t*, int64_t);                          \
     void finish(float*, int64_t, const float*, int64_t, int64_t, int64_t, float);                 \
+    void leaky(float*, const float*, float, int64_t);                                             \
+    void leaky_dx(float*, const float*, const float*, float, int64_t);                            \
+    void squares(double*, const float*, const double*, int64_t, int64_t);                         \
+    void affine(float*, const float*, const Affine*, int64_t);                                    \
+    void affine_sums(double*, double*, const float*, const float*, const Affine*, int64_t);       \
+    void affine_dx(float*, const float*, const float*, const Affine*, const float*, const float*, int64_t); \
     } }

@@ -1,0 +1,99 @@
+"""Activations and column-wise maps: one pass over memory each; sums are doubles by chunks, added in their order."""
+
+from cython.parallel cimport prange
+from libc.string cimport memset
+
+from spconv_cy.cpu.threads cimport team
+
+
+cdef inline int64_t ceiling(int64_t a, int64_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef void leaky(const KernelTable* table, const float* x, float* y, float slope, int64_t n, int n_threads) noexcept nogil:
+    cdef int64_t i
+    n_threads = team(n_threads, ceiling(n, PIECE), <double>n)
+    for i in prange(ceiling(n, PIECE), schedule="static", num_threads=n_threads):
+        table.leaky(y + i * PIECE, x + i * PIECE, slope, min(PIECE, n - i * PIECE))
+
+
+cdef void leaky_dx(const KernelTable* table, const float* y, const float* dy, float* dx, float slope, int64_t n,
+                   int n_threads) noexcept nogil:
+    cdef int64_t i
+    n_threads = team(n_threads, ceiling(n, PIECE), <double>n)
+    for i in prange(ceiling(n, PIECE), schedule="static", num_threads=n_threads):
+        table.leaky_dx(dx + i * PIECE, y + i * PIECE, dy + i * PIECE, slope, min(PIECE, n - i * PIECE))
+
+
+cdef void moments(const KernelTable* table, const float* x, float* found, double* sums, int64_t n, int64_t c,
+                  int n_threads) noexcept nogil:
+    # found (3, c): the mean as a float, what a float cannot hold of it, the biased variance. n >= 1; sums has 2 * c
+    # places for each chunk.
+    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, i
+    n_threads = team(n_threads, n_chunks, <double>n * c)
+    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+        sum_chunk(table, x, sums + chunk * c, chunk, n, c)
+    add_chunks(sums, n_chunks, c)
+    for i in range(c):
+        sums[i] /= n
+        found[i] = <float>sums[i]
+        found[c + i] = <float>(sums[i] - found[i])
+    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+        squares_chunk(table, x, sums, sums + (n_chunks + chunk) * c, chunk, n, c)
+    add_chunks(sums + n_chunks * c, n_chunks, c)
+    for i in range(c):
+        found[2 * c + i] = <float>(sums[n_chunks * c + i] / n)
+
+
+cdef void sum_chunk(const KernelTable* table, const float* x, double* total, int64_t chunk, int64_t n,
+                    int64_t c) noexcept nogil:
+    cdef int64_t row
+    memset(total, 0, c * sizeof(double))
+    for row in range(chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, n)):
+        table.add_wide(total, x + row * c, c)
+
+
+cdef void squares_chunk(const KernelTable* table, const float* x, const double* mean, double* total, int64_t chunk,
+                        int64_t n, int64_t c) noexcept nogil:
+    memset(total, 0, c * sizeof(double))
+    table.squares(total, x + chunk * CHUNK_ROWS * c, mean, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS), c)
+
+
+cdef void add_chunks(double* sums, int64_t n_chunks, int64_t c) noexcept nogil:
+    # Adds the sums of all chunks to those of the first.
+    cdef int64_t chunk, i
+    for chunk in range(1, n_chunks):
+        for i in range(c):
+            sums[i] += sums[chunk * c + i]
+
+
+cdef void affine(const KernelTable* table, const float* x, float* y, const Affine* map, int64_t n,
+                 int n_threads) noexcept nogil:
+    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, start
+    n_threads = team(n_threads, n_chunks, <double>n * map.c)
+    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+        start = chunk * CHUNK_ROWS * map.c
+        table.affine(y + start, x + start, map, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))
+
+
+cdef void affine_sums(const KernelTable* table, const float* x, const float* dy, float* found, double* sums,
+                      const Affine* map, int64_t n, int n_threads) noexcept nogil:
+    # found (2, c): total, dot. sums has 2 * c places for each chunk, and one chunk at least.
+    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, i
+    n_threads = team(n_threads, n_chunks, 2.0 * n * map.c)
+    memset(sums, 0, 2 * max(n_chunks, 1) * map.c * sizeof(double))
+    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+        table.affine_sums(sums + 2 * chunk * map.c, sums + (2 * chunk + 1) * map.c, x + chunk * CHUNK_ROWS * map.c,
+                          dy + chunk * CHUNK_ROWS * map.c, map, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))
+    add_chunks(sums, n_chunks, 2 * map.c)
+    for i in range(2 * map.c):
+        found[i] = <float>sums[i]
+
+
+cdef void affine_dx(const KernelTable* table, const float* x, const float* dy, float* dx, const Affine* map,
+                    const float* ab, int64_t n, int n_threads) noexcept nogil:
+    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, start
+    n_threads = team(n_threads, n_chunks, <double>n * map.c)
+    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+        start = chunk * CHUNK_ROWS * map.c
+        table.affine_dx(dx + start, x + start, dy + start, map, ab, ab + map.c, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))
