@@ -350,3 +350,9 @@ def test_scikit_learns_tools_take_it():
     search = GridSearchCV(classifier, {"k": [4, 5]}, cv=2).fit(X, np.array(Y))
     assert search.best_score_ == 1 and search.best_estimator_.k in (4, 5)
     assert "SparseConvClassifier" in repr(pipeline)
+
+
+@pytest.mark.slow
+def test_the_defaults_read_pen_digits():
+    train, test = sp.digits_split(seed=1)
+    assert sp.SparseConvClassifier(random_state=0).fit(*train).score(*test) >= 0.992

@@ -280,6 +280,15 @@ def test_a_bit_flipped_anywhere_among_the_numbers_is_found(tiny):
         assert refused_or_equal(path, bytes(content), net)
 
 
+def test_weights_that_are_no_real_numbers_are_refused(tiny):
+    path, net = tiny
+    arrays, text = archive.read(path, KIND)
+    for dtype in (np.int32, np.bool_):
+        archive.write(path, KIND, {**arrays, "layers.0.weight": arrays["layers.0.weight"].astype(dtype)}, text)
+        with pytest.raises(sp.FileError, match=f"layers.0.weight is of {np.dtype(dtype)} where float32 fits"):
+            sp.load(path)
+
+
 class Bomb:
     def __reduce__(self):
         return os.mkdir, ("executed",)
@@ -348,6 +357,7 @@ HOSTILE = {
     "a layer that holds text": layer("Sequential", "ReLU"),
     "a layer for a number": layer("NetworkInNetwork", layer("ReLU"), 3),
     "a layer for random state": layer("NetworkInNetwork", 3, 3, rng=layer("ReLU")),
+    "large channels": layer("NetworkInNetwork", 4000, 4000),
     "huge channels": layer("NetworkInNetwork", BILLION, BILLION),
     "endless channels": layer("NetworkInNetwork", float("inf"), 3),
     "channels that are none": layer("NetworkInNetwork", float("nan"), 3),
