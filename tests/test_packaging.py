@@ -23,7 +23,7 @@ KERNELS = ROOT / "spconv_cy" / "cpu" / "kernels"
 COMPILER = shutil.which("c++")
 FORBIDDEN = re.compile(r"-(march|mtune|mcpu)=|-ffast-math|-Ofast|-funsafe-math|-fassociative-math|-ffinite-math")
 REGISTERS = {"zmm": {"avx512f"}, "ymm": {"avx512f", "avx2"}}
-FACADES = ("spconv_cy._core", "spconv_cy._sites", "spconv_cy._strokes")
+FACADES = [f"spconv_cy.{path.stem}" for path in sorted((ROOT / "spconv_cy").glob("*.pyx"))]
 # What a stranger does first: a network of each kind of layer, forward and backward, in a folder of his own.
 FIRST_STEPS = """
 import numpy as np, spconv_cy as sp

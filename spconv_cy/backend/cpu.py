@@ -37,7 +37,7 @@ class CpuOps(Ops):
 
     def max_pool_dx(self, dy, winner, n):
         """See Ops.max_pool_dx."""
-        return _core.max_pool_dx(self._rows("max_pool_dx", dy), np.ascontiguousarray(winner, np.int32), n,
+        return _core.max_pool_dx(self._rows("max_pool_dx", dy), np.require(winner, np.int32, "CA"), n,
                                  n_threads=threads())
 
     def sum_pool(self, x, rulebook):
@@ -49,17 +49,17 @@ class CpuOps(Ops):
         rows = np.asarray(rows)
         if rows.dtype != np.int32 and rows.size and not 0 <= rows.min() <= rows.max() < m:
             raise ShapeError(f"scatter_add: rows {rows.min()} to {rows.max()} came; rows 0 to {m - 1} fit")
-        return _core.scatter_add(self._rows("scatter_add", x), np.ascontiguousarray(rows, np.int32), m,
+        return _core.scatter_add(self._rows("scatter_add", x), np.require(rows, np.int32, "CA"), m,
                                  n_threads=threads())
 
     def segment_sum(self, x, starts):
         """See Ops.segment_sum."""
-        return _core.segment_sum(self._rows("segment_sum", x), np.ascontiguousarray(starts, np.int64),
+        return _core.segment_sum(self._rows("segment_sum", x), np.require(starts, np.int64, "CA"),
                                  n_threads=threads())
 
     def segment_max(self, x, starts):
         """See Ops.segment_max."""
-        return _core.segment_max(self._rows("segment_max", x), np.ascontiguousarray(starts, np.int64),
+        return _core.segment_max(self._rows("segment_max", x), np.require(starts, np.int64, "CA"),
                                  n_threads=threads())
 
     def leaky_relu(self, x, slope):
@@ -96,4 +96,4 @@ class CpuOps(Ops):
     def _floats(self, w):
         # Weights keep their strides (dx comes with swapped axes): the core packs them anyway.
         w = np.asarray(w)
-        return w if w.dtype == np.float32 else self.asarray(w)
+        return w if w.dtype == np.float32 and w.flags.aligned else self.asarray(w)

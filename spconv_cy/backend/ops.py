@@ -30,7 +30,8 @@ class Ops:
             raise ShapeError("features: rows of unequal length came; an array of numbers fits") from None
         if array.dtype.kind not in "fiub":
             raise ShapeError(f"features: dtype {array.dtype} came; floats, integers or booleans fit")
-        return np.asarray(array, self.float_dtypes[0] if dtype is None else dtype, order="C")
+        array = np.asarray(array, self.float_dtypes[0] if dtype is None else dtype, order="C")
+        return array if array.flags.aligned else array.copy()            # compiled loops read whole numbers
 
     def to_numpy(self, array):
         """Return `array` as a numpy array."""

@@ -193,7 +193,7 @@ class StrokeEncoder:
         if items.ndim != 1 or items.dtype.kind not in "iu" and items.size:
             raise ShapeError(f"StrokeEncoder.sites: items {items.shape} {items.dtype} came; (b,) integers fit")
         sites, features = rasterise(
-            packed.points, packed.stroke_starts, packed.character_starts, np.ascontiguousarray(items, np.int64),
+            packed.points, packed.stroke_starts, packed.character_starts, np.require(items, np.int64, "CA"),
             _checked_move("matrices", matrices, (len(items), 2, 2)), _checked_move("shifts", shifts, (len(items), 2)),
             _checked_move("stroke_shifts", stroke_shifts, (len(packed.stroke_starts) - 1, 2)),
             planes=self.planes, size=int(self.size), scale=float(self.scale or 0), spacing=float(self.spacing),
@@ -212,4 +212,4 @@ def _checked_move(name, move, shape):
         return None
     if np.shape(move) != shape:
         raise ShapeError(f"StrokeEncoder.sites: {name} {np.shape(move)} came; {shape} fits")
-    return np.ascontiguousarray(move, np.float64)
+    return np.require(move, np.float64, "CA")

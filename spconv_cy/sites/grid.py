@@ -161,7 +161,7 @@ def as_sites(sites):
     if array.dtype != np.int32 and array.size and (array.min() < INT32.min or array.max() > INT32.max):
         raise GridError(f"sites: values from {array.min()} to {array.max()} came; int32 holds {INT32.min} to "
                         f"{INT32.max}")
-    return np.ascontiguousarray(array, np.int32)
+    return np.require(array, np.int32, "CA")
 
 
 def _checked_samples(sites, samples):
