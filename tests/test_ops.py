@@ -141,6 +141,11 @@ def test_verbs_agree_on_every_instruction_set_for_all_channels(c, isa, rng):
         check_ops(ops_named("cpu"), calls_of(rng, rulebook, c, o))
 
 
+@pytest.mark.parametrize("c, o", [(161, 5), (321, 257), (7, 700)])
+def test_verbs_agree_on_every_instruction_set_for_more_channels_than_a_pass_takes(c, o, isa, rng):
+    check_ops(ops_named("cpu"), calls_of(rng, random_rulebook(rng, 200, 180, 3), c, o))
+
+
 @pytest.mark.parametrize("groups, c, o", GROUPS)
 def test_verbs_agree_on_every_instruction_set_in_groups(groups, c, o, isa, rng):
     for _, rulebook in rulebooks(rng):
