@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import oracles
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from strategies import layouts, random_sites
 
 import spconv_cy as sp
@@ -78,12 +78,13 @@ def test_numbers_of_any_dtype_give_the_bits_of_floats(rng, ops):
         assert_array_equal(found, right, err_msg="bool")
 
 
-def test_weights_of_any_layout_give_the_same_bits(rng, ops):
+def test_weights_of_any_layout_give_the_same_result(rng, ops):
     features, sites = drawn(rng)
     expected = steps(features, sites)
     for layout in (np.asfortranarray, lambda w: np.repeat(w, 2, axis=1)[:, ::2], lambda w: w[::-1].copy()[::-1]):
         for found, right in zip(steps(features, sites, layout), expected, strict=True):
-            assert_array_equal(found, right)
+            # The reference multiplies by BLAS, which takes another path for another layout.
+            assert_allclose(found, right, rtol=1e-12 if ops == "reference" else 0)
 
 
 def test_what_was_given_is_neither_changed_nor_frozen_nor_shared(rng, ops):

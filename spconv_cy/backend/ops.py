@@ -166,7 +166,7 @@ class Ops:
         return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
 
     def moments(self, x):
-        """Return (3, c): each column's mean, what a float of x cannot hold of it, the biased variance; no rows: zeros."""
+        """Return (3, c): columns' means, what a float of x cannot hold of them, biased variances; no rows: zeros."""
         if not len(x):
             return self.xp.zeros((3, x.shape[1]), x.dtype)
         mean = x.mean(0)
@@ -254,7 +254,8 @@ def check_equal(who, a, b):
 def check_affine(who, x, rows, dy=None):
     """Raise ShapeError where the arrays of a column-wise map do not fit."""
     if x.ndim != 2 or rows.shape != (4, x.shape[1]):
-        raise ShapeError(f"{who}: x {x.shape} and rows {rows.shape} came; (n, c) and (4, c) fit: centre, rest, scale, shift")
+        raise ShapeError(f"{who}: x {x.shape} and rows {rows.shape} came; (n, c) and (4, c) fit: centre, rest, "
+                         "scale, shift")
     if dy is not None:
         check_equal(who, x, dy)
 

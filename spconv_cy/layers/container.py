@@ -141,6 +141,6 @@ class Concatenate(Layer):
 
 
 def _are_fused(layer, follows):
-    # A class of the user's that computes in another way than its base is called as it is; so is all that a summary counts.
+    # A class of the user's that computes in another way than its base is called as it is; so is what a summary counts.
     return (isinstance(layer, Activated) and isinstance(follows, LeakyReLU) and not listens()
             and type(layer).__call__ is Activated.__call__ and type(follows).__call__ is LeakyReLU.__call__)
