@@ -89,8 +89,8 @@ cdef Affine _map(who, const float[:, ::1] x, const float[:, ::1] rows, float slo
     cdef Affine map
     cdef Py_ssize_t c = x.shape[1]
     if rows.shape[0] != 4 or rows.shape[1] != c:
-        raise ShapeError(f"{who}: x {(x.shape[0], c)} and rows {(rows.shape[0], rows.shape[1])} came; (n, c) and (4, c) "
-                         "fit: centre, rest, scale, shift")
+        raise ShapeError(f"{who}: x {(x.shape[0], c)} and rows {(rows.shape[0], rows.shape[1])} came; (n, c) and "
+                         "(4, c) fit: centre, rest, scale, shift")
     map.c, map.slope = c, slope
     map.centre = &rows[0, 0] if c else NULL
     map.rest, map.scale, map.shift = map.centre + c, map.centre + 2 * c, map.centre + 3 * c

@@ -9,7 +9,8 @@ cdef enum:
     CHUNK_ROWS = 1024           # rows of one partial sum
     PIECE = 32768               # numbers of a job without sums
 
-cdef void leaky(const KernelTable* table, const float* x, float* y, float slope, int64_t n, int n_threads) noexcept nogil
+cdef void leaky(const KernelTable* table, const float* x, float* y, float slope, int64_t n,
+                int n_threads) noexcept nogil
 cdef void leaky_dx(const KernelTable* table, const float* y, const float* dy, float* dx, float slope, int64_t n,
                    int n_threads) noexcept nogil
 cdef void moments(const KernelTable* table, const float* x, float* found, double* sums, int64_t n, int64_t c,

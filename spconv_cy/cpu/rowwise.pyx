@@ -10,7 +10,8 @@ cdef inline int64_t ceiling(int64_t a, int64_t b) noexcept nogil:
     return (a + b - 1) // b
 
 
-cdef void leaky(const KernelTable* table, const float* x, float* y, float slope, int64_t n, int n_threads) noexcept nogil:
+cdef void leaky(const KernelTable* table, const float* x, float* y, float slope, int64_t n,
+                int n_threads) noexcept nogil:
     cdef int64_t i
     n_threads = team(n_threads, ceiling(n, PIECE), <double>n)
     for i in prange(ceiling(n, PIECE), schedule="static", num_threads=n_threads):
