@@ -20,6 +20,7 @@ from runner import Run, Worker
 
 HOME = Path(__file__).parent.parent / ".venv-peers"
 PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+BLAS = HOME / "openblas"
 SIDES = {"spconv": "peers.spconv_wheel", "MinkowskiEngine": "peers.minkowski", "torch dense": "peers.torch_dense",
          "scipy sparse": "peers.scipy_sparse"}
 SLOW = {"torch dense", "scipy sparse"}                  # fewer rounds show the same
@@ -46,7 +47,7 @@ def install():
     index = ["--index-url", os.environ["PEERS_INDEX"]] if os.environ.get("PEERS_INDEX") else []
     subprocess.run([*pip, *index, PACKAGES[0]], check=True)
     subprocess.run([*pip, *PACKAGES[1:]], check=True)
-    if not _has("MinkowskiEngine") and not (HOME / "no-minkowski").exists():
+    if not _has_minkowski() and not (HOME / "no-minkowski").exists():
         _build_minkowski(pip)
 
 
@@ -55,18 +56,21 @@ def _build_minkowski(pip):
                      PATH=f"{PYTHON.parent}{os.pathsep}{os.environ['PATH']}")
     blas = os.environ.get("OPENBLAS")
     if blas:
+        shutil.copytree(blas, BLAS, dirs_exist_ok=True)
+        blas = BLAS
         variables.update(CPATH=f"{blas}/include", LIBRARY_PATH=f"{blas}/lib", LDFLAGS=f"-Wl,-rpath,{blas}/lib")
     print("building MinkowskiEngine ...", flush=True)
     built = subprocess.run([*pip, "--no-build-isolation", "--no-deps", "MinkowskiEngine==0.5.4"], env=variables,
                            capture_output=True, text=True)
-    if built.returncode or not _has("MinkowskiEngine"):
+    if built.returncode or not _has_minkowski():
         (HOME / "no-minkowski").write_text(built.stdout + built.stderr)
         print(f"MinkowskiEngine did not build here and is left out; {HOME}/no-minkowski says why (once that is "
               "removed, it is tried again)")
 
 
-def _has(package):
-    return subprocess.run([str(PYTHON), "-c", f"import {package}"], capture_output=True).returncode == 0
+def _has_minkowski():
+    program = "import importlib.util, sys; sys.exit(importlib.util.find_spec('MinkowskiEngineBackend') is None)"
+    return subprocess.run([str(PYTHON), "-c", program]).returncode == 0
 
 
 def main():
@@ -83,7 +87,8 @@ def main():
     if not shutil.which(str(PYTHON)):
         sys.exit(f"{PYTHON} is not there: run `make bench-peers`, or this with --install, first")
     ours = Worker("ours", "bench_net", threads=options.threads)
-    peers = [Worker(name, SIDES[name], str(PYTHON), options.threads) for name in options.sides]
+    libraries = {"LD_LIBRARY_PATH": str(BLAS / "lib")} if BLAS.exists() else {}      # MinkowskiEngine finds it there
+    peers = [Worker(name, SIDES[name], str(PYTHON), options.threads, libraries) for name in options.sides]
     run = Run([ours, *peers], options.threads)
     for case, params in goals.CASES:
         if not options.only or case in options.only:

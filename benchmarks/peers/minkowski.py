@@ -3,10 +3,11 @@
 Its convolution keeps the coordinates of its own grid, so the DeepCNet's sites differ from everyone else's.
 """
 
-import os
+import collections
+import collections.abc
 import warnings
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")           # it warns, and takes all, where this is not set
+collections.Sequence = collections.abc.Sequence         # where Python had it before 3.10, and 0.5.4 still looks for it
 warnings.filterwarnings("ignore")
 
 import MinkowskiEngine as me  # noqa: E402
@@ -26,10 +27,15 @@ def set_threads(n_threads):
     torch.set_num_threads(n_threads)
 
 
-def tensor(sites, rows, leaf=False):
+def tensor(sites, rows):
     """Make a fresh tensor with a coordinate manager of its own."""
-    rows = torch.from_numpy(rows) if isinstance(rows, np.ndarray) else rows
-    return me.SparseTensor(rows.requires_grad_(leaf), torch.from_numpy(sites))
+    return me.SparseTensor(torch.from_numpy(rows), torch.from_numpy(sites))
+
+
+def like(x, rows):
+    """Make a tensor of the same sites, its features a leaf."""
+    return me.SparseTensor(rows.requires_grad_(), coordinate_map_key=x.coordinate_map_key,
+                           coordinate_manager=x.coordinate_manager)
 
 
 def weigh(layer, w, size, d=3):
@@ -44,7 +50,8 @@ class _Layer:
     def begin(self, sites, layer, size, d=3):
         channels_in, channels_out = layer.in_channels, layer.out_channels
         weigh(layer, workloads.weights(size**d, channels_in, channels_out), size, d)
-        self.layer, self.x = layer, tensor(sites, workloads.features(sites, channels_in), leaf=True)
+        x = tensor(sites, workloads.features(sites, channels_in))
+        self.layer, self.x = layer, like(x, x.F.detach().clone())
         y = layer(self.x)
         self.dy = torch.randn(y.F.shape)
         self.results = {"forward": self.result}
@@ -95,8 +102,7 @@ class Up(_Layer):
         order = np.lexsort(coarse.C.numpy().T[::-1])
         rows = np.empty((len(order), 64), np.float32)
         rows[order] = workloads.features(order, 64)     # the same row at the same site as on the other sides
-        self.x = me.SparseTensor(torch.from_numpy(rows), coordinate_map_key=coarse.coordinate_map_key,
-                                 coordinate_manager=coarse.coordinate_manager)
+        self.x = like(coarse, torch.from_numpy(rows))
         self.layer = me.MinkowskiConvolutionTranspose(64, 32, 2, 2, dimension=3)
         weigh(self.layer, workloads.weights(8, 64, 32), 2)
         self.results = {"forward": self.result}
