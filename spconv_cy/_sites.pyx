@@ -1,12 +1,12 @@
 """The facade of the sites: sites and windows in, canonical sites and rulebook arrays out; None where no key fits."""
 
-from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, int32_t, int64_t
+from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t
 
 import numpy as np
 
-from spconv_cy.cpu cimport hashgrid, order, rules
+from spconv_cy.cpu cimport hashgrid, order, rules, turned
 from spconv_cy.cpu.order cimport Box
-from spconv_cy.cpu.rules cimport Axis, Merge
+from spconv_cy.cpu.rules cimport Axis, Merge, Runs
 
 from spconv_cy.errors import ShapeError
 
@@ -74,7 +74,8 @@ def submanifold(const int32_t[:, ::1] sites, size, dilation, origin, int n_threa
     if not _with_halo(&box, size, dilation):
         return None
     keys = _keys_of(sites, &box, n_threads)
-    return _pairs(keys, keys[:sites.shape[0]], &box, size, dilation, origin, all([f % 2 for f in size]), n_threads)
+    mirrored = all([f % 2 for f in size])
+    return _pairs(keys, keys, &box, size, [1] * len(size), dilation, origin, mirrored, n_threads)
 
 
 def valid(const int32_t[:, ::1] sites, size, stride, dilation, origin, out_size, int n_threads=1):
@@ -93,7 +94,7 @@ def valid(const int32_t[:, ::1] sites, size, stride, dilation, origin, out_size,
     keys = _keys_of(sites, &box, n_threads)
     if not _axes_of(axes, &box, size, stride, dilation, origin, out_size):
         return None
-    wanted = keys[:sites.shape[0]]
+    wanted = keys
     for axis in range(1, box.width):
         wanted = _widened(wanted, &axes[axis], n_threads)
     out, m = box, wanted.shape[0]
@@ -105,7 +106,7 @@ def valid(const int32_t[:, ::1] sites, size, stride, dilation, origin, out_size,
         for axis in range(1, box.width):                                 # the key of stride * site, among the input's
             out.step[axis] *= stride[axis - 1]
         order.pack(&out_sites[0, 0], m, &out, &wanted[0], n_threads if m > ALONE else 1)
-    return np.asarray(out_sites), *_pairs(keys, wanted, &box, size, dilation, origin, False, n_threads)
+    return np.asarray(out_sites), *_pairs(keys, wanted, &box, size, stride, dilation, origin, False, n_threads)
 
 
 def tile_pointers(const int32_t[::1] out_rows, const int64_t[::1] offset_ptr, int64_t n_out, int n_threads=1):
@@ -119,6 +120,37 @@ def tile_pointers(const int32_t[::1] out_rows, const int64_t[::1] offset_ptr, in
         with nogil:
             rules.point_tiles(&out_rows[0], &offset_ptr[0], n_offsets, 0, n_out, &tile_ptr[0, 0], n_threads)
     return np.asarray(tile_ptr)
+
+
+def ascend(const int32_t[::1] rows, const int64_t[::1] offset_ptr, int n_threads=1):
+    """Return whether rows ascend strictly inside each offset; the pointers have been checked."""
+    cdef bint rising = True
+    if rows.shape[0] > 1:
+        with nogil:
+            rising = turned.ascend(&rows[0], &offset_ptr[0], offset_ptr.shape[0] - 1,
+                                   n_threads if rows.shape[0] > ALONE else 1)
+    return rising
+
+
+def transpose(const int32_t[::1] in_rows, const int32_t[::1] out_rows, const int64_t[::1] offset_ptr, int64_t n_in,
+              int n_threads=1):
+    """Return (in_rows, out_rows) of the transposed rulebook of p >= 1 pairs, rows and pointers within their ranges."""
+    cdef int64_t p = in_rows.shape[0]
+    n_threads = n_threads if p > ALONE else 1
+    cdef int32_t[:, ::1] rows = np.empty((2, p), np.int32), places = np.full((n_threads, n_in), -1, np.int32)
+    with nogil:
+        turned.transpose(&in_rows[0], &out_rows[0], &offset_ptr[0], offset_ptr.shape[0] - 1, n_in, &places[0, 0],
+                         &rows[0, 0], &rows[1, 0], n_threads)
+    return np.asarray(rows[0]), np.asarray(rows[1])
+
+
+def fan_in(const int32_t[::1] out_rows, const int64_t[:, ::1] tile_ptr, int64_t n_out, int n_threads=1):
+    """Return the number of pairs (n_out,) int32 of each output row, of p >= 1 pairs whose rows have been checked."""
+    cdef int32_t[::1] counts = np.zeros(n_out, np.int32)
+    with nogil:
+        turned.fan_in(&out_rows[0], &tile_ptr[0, 0], tile_ptr.shape[0], tile_ptr.shape[1] - 1, &counts[0],
+                      n_threads if out_rows.shape[0] > ALONE else 1)
+    return np.asarray(counts)
 
 
 cdef Box _box_of(const int32_t[:, ::1] sites, int n_threads):
@@ -153,8 +185,7 @@ cdef bint _with_halo(Box* box, size, dilation):
 
 cdef int64_t[::1] _keys_of(const int32_t[:, ::1] sites, const Box* box, int n_threads):
     cdef int64_t n = sites.shape[0]
-    cdef int64_t[::1] keys = np.empty(n + 1, np.int64)
-    keys[n] = INT64_MAX
+    cdef int64_t[::1] keys = np.empty(n, np.int64)
     with nogil:
         order.pack(&sites[0, 0], n, box, &keys[0], n_threads if n > ALONE else 1)
     return keys
@@ -203,30 +234,51 @@ cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
     return widened
 
 
-cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, dilation, origin, bint mirrored,
+cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, stride, dilation, origin, bint mirrored,
                   int n_threads):
-    cdef int64_t m = wanted.shape[0], n_offsets, n_tiles = (m + rules.TILE_ROWS - 1) // rules.TILE_ROWS
+    cdef int64_t m = wanted.shape[0], n_tiles = (m + rules.TILE_ROWS - 1) // rules.TILE_ROWS
     cdef int64_t[::1] shifts = _shifts(box, size, dilation, origin)
+    cdef int64_t n_offsets = shifts.shape[0], n_pairs
     cdef int64_t[::1] offset_ptr
     cdef int64_t[:, ::1] tile_ptr
     cdef int32_t[::1] in_rows, out_rows
     cdef Merge merge
-    cdef int last
-    n_offsets = shifts.shape[0]
+    cdef int last = box.width - 2
     offset_ptr, tile_ptr = np.zeros(n_offsets + 1, np.int64), np.zeros((n_offsets, n_tiles + 1), np.int64)
     if m == 0:
         return np.empty(0, np.int32), np.empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr)
-    last = box.width - 2
-    merge = Merge(&keys[0], &wanted[0], &shifts[0], keys.shape[0] - 1, m, dilation[last], size[last], n_offsets,
-                  n_offsets // 2 if mirrored else n_offsets)
     if m * n_offsets < ALONE:
         n_threads = 1
+    inputs = _runs_of(keys, 1, &merge.inputs, n_threads)
+    merge.n_runs = merge.inputs.tiles[inputs[2].shape[0] - 1]
+    if &keys[0] == &wanted[0]:
+        merge.wanted = merge.inputs
+    else:
+        outputs = _runs_of(wanted, stride[last], &merge.wanted, n_threads)
+    merge.shifts, merge.m, merge.dilation, merge.stride = &shifts[0], m, dilation[last], stride[last]
+    merge.n_taps, merge.n_offsets = size[last], <int>n_offsets
+    merge.n_merged = <int>(n_offsets // 2 if mirrored else n_offsets)
     with nogil:
         rules.count_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], n_threads)
-    in_rows, out_rows = np.empty(offset_ptr[n_offsets], np.int32), np.empty(offset_ptr[n_offsets], np.int32)
+    n_pairs = offset_ptr[n_offsets]
+    in_rows, out_rows = np.empty((2, n_pairs), np.int32)             # in one piece, which huge pages fit better
     with nogil:
         rules.fill_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], &in_rows[0], &out_rows[0], n_threads)
     return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
+
+
+cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
+    # The arrays that the runs of n >= 1 keys live in; they live as long as the tuple.
+    cdef int64_t n = keys.shape[0], n_runs
+    cdef int64_t[::1] first, tiles = np.empty((n + rules.TILE_ROWS - 1) // rules.TILE_ROWS + 1, np.int64)
+    cdef int32_t[::1] row
+    with nogil:
+        n_runs = rules.count_runs(&keys[0], n, step, &tiles[0], n_threads)
+    first, row = np.empty(n_runs + 2, np.int64), np.empty(n_runs + 2, np.int32)
+    runs.first, runs.row, runs.tiles = &first[0], &row[0], &tiles[0]
+    with nogil:
+        rules.fill_runs(&keys[0], n, step, runs, n_threads)
+    return first, row, np.asarray(tiles)
 
 
 cdef int64_t[::1] _shifts(const Box* box, size, dilation, origin):

@@ -2,6 +2,12 @@
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
+cdef extern from *:
+    """
+    #define SPCONV_CY_FAR ((int64_t)1 << 62)
+    """
+    const int64_t FAR "SPCONV_CY_FAR"   # past every key; the sum of two does not pass int64
+
 cdef enum:
     MAX_WIDTH = 9                       # columns of a site: the batch index and at most 8 coordinates
     DIGIT_BITS = 11

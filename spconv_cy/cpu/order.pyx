@@ -2,7 +2,7 @@
 """Packed keys of sites and their canonical order: parallel passes over chunks, one chunk a thread."""
 
 from cython.parallel cimport prange
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 
@@ -11,14 +11,14 @@ cdef inline int64_t border(int64_t n, int part, int parts) noexcept nogil:
 
 
 cdef bint lay_out(Box* box) noexcept nogil:
-    # Fills in the steps of the sides, the last axis fastest, and the corner; False where the keys do not fit 63 bits.
+    # Fills in the steps of the sides, the last axis fastest, and the corner; False where the keys do not fit 62 bits.
     cdef int axis
     cdef int64_t step = 1
     box.corner = 0
     for axis in range(box.width - 1, -1, -1):
         box.step[axis] = step
         box.corner += <uint64_t>box.low[axis] * <uint64_t>step
-        if box.side[axis] > (INT64_MAX - 1) // step:                     # the largest key is the merge's sentinel
+        if box.side[axis] > FAR // step:
             return False
         step *= box.side[axis]
     return True

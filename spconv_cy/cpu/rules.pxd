@@ -11,14 +11,18 @@ cdef struct Axis:                       # output digit j holds output coordinate
     int64_t low, out_low, out_high      # coordinate of digit zero; first and last output coordinate
     int64_t size, stride, dilation, origin
 
-cdef struct Merge:                      # input keys (n, then a sentinel) against wanted keys (m) + shift of the offset
-    const int64_t* keys
-    const int64_t* wanted
+cdef struct Runs:                       # rows whose keys are consecutive, none across a tile
+    int64_t* first                      # key of the first row of each run, ascending; then twice FAR
+    int32_t* row                        # its number; then n, n + 1
+    int64_t* tiles                      # first run of each tile; then their number
+
+cdef struct Merge:                      # input runs against wanted runs + shift of the offset
+    Runs inputs
+    Runs wanted
     const int64_t* shifts
-    int64_t n, m, dilation
-    # Taps of the last axis; of n_offsets the first n_merged are merged, the others (all but the centre) are their
-    # mirror images.
-    int n_taps, n_offsets, n_merged
+    int64_t n_runs, m, dilation, stride  # of the inputs; wanted rows; of the last axis
+    int n_taps, n_offsets, n_merged     # taps of the last axis; of n_offsets the first n_merged are merged, the others
+                                        # (all but the centre) are their mirror images
 
 cdef int64_t growth(const Axis* axis) noexcept nogil
 cdef int64_t cut(const int64_t* keys, int64_t n, int64_t line, int64_t* pieces) noexcept nogil
@@ -26,8 +30,10 @@ cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, co
                 int64_t* spare, int64_t* found, int64_t* counts, int n_threads) noexcept nogil
 cdef void join(const int64_t* found, const int64_t* pieces, int64_t n_pieces, int64_t room, const int64_t* counts,
                int64_t* keys, int n_threads) noexcept nogil
+cdef int64_t count_runs(const int64_t* keys, int64_t n, int64_t step, int64_t* tiles, int n_threads) noexcept nogil
+cdef void fill_runs(const int64_t* keys, int64_t n, int64_t step, const Runs* runs, int n_threads) noexcept nogil
 cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int n_threads) noexcept nogil
 cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
                      int32_t* out_rows, int n_threads) noexcept nogil
-cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first,
-                      int64_t n_out, int64_t* tile_ptr, int n_threads) noexcept nogil
+cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first, int64_t n_out,
+                      int64_t* tile_ptr, int n_threads) noexcept nogil

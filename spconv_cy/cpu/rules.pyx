@@ -1,17 +1,63 @@
 # cython: cdivision=True
 """Rules from sorted packed keys, by merges alone.
 
-The wanted keys of an offset ascend as the outputs do, so one pointer into the input keys walks along with them. Keys
-have a halo of a window's span on every axis: no neighbour's digit carries into the next axis.
+The wanted keys of an offset ascend as the outputs do, so one pointer into the input keys walks along with them. Keys have
+a halo of a window's span on every axis: no neighbour's digit carries into the next axis.
 """
 
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
+from spconv_cy.cpu.order cimport FAR
+
 cdef enum:
-    ROWS = 512                          # output rows of a chunk, whole tiles
-    TAPS = 8                            # taps that one walk along the keys serves
+    TILES = 4                           # of a chunk
+    TAPS = 4                            # that one walk along the runs serves, at most
+    BLOCK = 4
+    ROOM = 516                          # rows of a chunk and a block more
+
+
+# ---- runs
+
+cdef int64_t count_runs(const int64_t* keys, int64_t n, int64_t step, int64_t* tiles, int n_threads) noexcept nogil:
+    # Fills tiles of the runs of ascending keys that lie `step` apart; returns the number of runs.
+    cdef int64_t t, count, total = 0, n_tiles = (n + TILE_ROWS - 1) // TILE_ROWS
+    for t in prange(n_tiles, schedule="static", num_threads=n_threads):
+        tiles[t] = runs_of_tile(keys, t * TILE_ROWS, min(n, (t + 1) * TILE_ROWS), step)
+    for t in range(n_tiles):
+        count = tiles[t]
+        tiles[t] = total
+        total += count
+    tiles[n_tiles] = total
+    return total
+
+
+cdef int64_t runs_of_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t step) noexcept nogil:
+    cdef int64_t i, count = 1
+    for i in range(start + 1, stop):
+        count += keys[i] != keys[i - 1] + step
+    return count
+
+
+cdef void fill_runs(const int64_t* keys, int64_t n, int64_t step, const Runs* runs, int n_threads) noexcept nogil:
+    # After count_runs.
+    cdef int64_t t, n_tiles = (n + TILE_ROWS - 1) // TILE_ROWS, n_runs = runs.tiles[n_tiles]
+    for t in prange(n_tiles, schedule="static", num_threads=n_threads):
+        fill_tile(keys, t * TILE_ROWS, min(n, (t + 1) * TILE_ROWS), step, runs.first + runs.tiles[t],
+                  runs.row + runs.tiles[t])
+    runs.first[n_runs] = runs.first[n_runs + 1] = FAR
+    runs.row[n_runs], runs.row[n_runs + 1] = <int32_t>n, <int32_t>n + 1
+
+
+cdef void fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t step, int64_t* first,
+                    int32_t* row) noexcept nogil:
+    cdef int64_t i, count = 0
+    first[0], row[0] = keys[start], <int32_t>start
+    for i in range(start + 1, stop):
+        if keys[i] != keys[i - 1] + step:
+            count += 1
+            first[count], row[count] = keys[i], <int32_t>i
 
 
 # ---- pairs
@@ -21,7 +67,7 @@ cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr
     cdef int64_t chunk, t, count, place = 0, n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS
     cdef int64_t* tiles
     cdef int k
-    for chunk in prange((merge.m + ROWS - 1) // ROWS, schedule="dynamic", num_threads=n_threads):
+    for chunk in prange((merge.m + TILES * TILE_ROWS - 1) // (TILES * TILE_ROWS), schedule="dynamic", num_threads=n_threads):
         walk(merge, chunk, tile_ptr, NULL, NULL, NULL)
     offset_ptr[0] = 0
     for k in range(merge.n_offsets):
@@ -43,53 +89,57 @@ cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offse
                      int32_t* out_rows, int n_threads) noexcept nogil:
     # After count_pairs; completes tile_ptr.
     cdef int64_t chunk
-    for chunk in prange((merge.m + ROWS - 1) // ROWS, schedule="dynamic", num_threads=n_threads):
+    for chunk in prange((merge.m + TILES * TILE_ROWS - 1) // (TILES * TILE_ROWS), schedule="dynamic", num_threads=n_threads):
         walk(merge, chunk, tile_ptr, offset_ptr, in_rows, out_rows)
     point_tiles(out_rows, offset_ptr, merge.n_offsets, merge.n_merged, merge.m, tile_ptr, n_threads)
 
 
 cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
                int32_t* out_rows) noexcept nogil:
-    # One chunk of output rows under every merged offset, the taps of a line together. Without in_rows it counts the
-    # hits of each tile into tile_ptr; with them it copies the pairs to where tile_ptr says.
-    cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS
-    cdef int64_t row, at, start = chunk * ROWS, stop = min(merge.m, (chunk + 1) * ROWS)
-    cdef int32_t found[TAPS * (ROWS + 1)]
-    cdef int32_t asked[TAPS * (ROWS + 1)]
+    # One chunk of output rows under every merged offset, neighbouring taps of a line together. Without in_rows it counts
+    # the hits of each tile into tile_ptr; with them it copies the pairs to where tile_ptr says.
+    cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS, first = chunk * TILES, last = min(n_tiles, first + TILES)
+    cdef int64_t at, tile, row
+    cdef int32_t found[TAPS * ROOM]
+    cdef int32_t asked[TAPS * ROOM]
     cdef int32_t hits[TAPS]
     cdef int k = 0, taps, t
     while k < merge.n_merged:
-        taps = min(TAPS, merge.n_taps - k % merge.n_taps, merge.n_merged - k)
-        if in_rows == NULL or any_hit(tile_ptr + k * (n_tiles + 1), n_tiles, chunk, taps):
-            at = lower_bound(merge.keys, merge.n, merge.wanted[start] + merge.shifts[k])
+        taps = min(1 + <int>((TAPS - 1) // merge.dilation), merge.n_taps - k % merge.n_taps, merge.n_merged - k)
+        if in_rows == NULL or any_hit(tile_ptr + k * (n_tiles + 1), n_tiles, first, last, taps):
+            at = first_run(&merge.inputs, merge.n_runs, merge.wanted.first[merge.wanted.tiles[first]] + merge.shifts[k])
             for t in range(taps):
                 hits[t] = 0
-            row = start
-            while row < stop:
-                at = match(merge, k, taps, at, row, min(stop, row + TILE_ROWS), found, asked, hits)
+            for tile in range(first, last):
+                at = match(merge, k, taps, at, merge.wanted.tiles[tile], merge.wanted.tiles[tile + 1],
+                           <int32_t*>NULL if in_rows == NULL else found, asked, hits)
                 if in_rows == NULL:
                     for t in range(taps):
-                        tile_ptr[(k + t) * (n_tiles + 1) + row // TILE_ROWS] = hits[t]
+                        tile_ptr[(k + t) * (n_tiles + 1) + tile] = hits[t]
                         hits[t] = 0
-                row += TILE_ROWS
             if in_rows != NULL:
                 for t in range(taps):
-                    put(merge, k + t, hits[t], found + t * (ROWS + 1), asked + t * (ROWS + 1),
-                        tile_ptr[(k + t) * (n_tiles + 1) + start // TILE_ROWS], offset_ptr, in_rows, out_rows)
+                    put(merge, k + t, hits[t], found + t * ROOM, asked + t * ROOM,
+                        tile_ptr[(k + t) * (n_tiles + 1) + first], offset_ptr, in_rows, out_rows)
         k += taps
     if in_rows != NULL and merge.n_merged < merge.n_offsets:
-        for row in range(start, stop):
+        for row in range(first * TILE_ROWS, min(merge.m, last * TILE_ROWS)):
             in_rows[offset_ptr[merge.n_merged] + row] = <int32_t>row
             out_rows[offset_ptr[merge.n_merged] + row] = <int32_t>row
 
 
-cdef inline bint any_hit(const int64_t* tiles, int64_t n_tiles, int64_t chunk, int taps) noexcept nogil:
-    cdef int64_t first = chunk * (ROWS // TILE_ROWS), last = min(n_tiles, first + ROWS // TILE_ROWS)
+cdef inline bint any_hit(const int64_t* tiles, int64_t n_tiles, int64_t first, int64_t last, int taps) noexcept nogil:
     cdef int t
     for t in range(taps):
         if tiles[t * (n_tiles + 1) + first] != tiles[t * (n_tiles + 1) + last]:
             return True
     return False
+
+
+cdef inline int64_t first_run(const Runs* runs, int64_t n_runs, int64_t key) noexcept nogil:
+    # The first run that does not end before the key.
+    cdef int64_t at = lower_bound(runs.first, n_runs, key)
+    return at - 1 if at and runs.first[at - 1] + runs.row[at] - runs.row[at - 1] > key else at
 
 
 cdef inline int64_t lower_bound(const int64_t* keys, int64_t n, int64_t key) noexcept nogil:
@@ -103,50 +153,75 @@ cdef inline int64_t lower_bound(const int64_t* keys, int64_t n, int64_t key) noe
     return low
 
 
-cdef inline int64_t match(const Merge* merge, int k, int taps, int64_t at, int64_t row, int64_t stop,
-                          int32_t* found, int32_t* asked, int32_t* hits) noexcept nogil:
-    # The taps as a constant let the compiler unroll them.
-    if taps == 3:
-        return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, 3, at, row, stop,
-                          found, asked, hits)
-    if taps == 2:
-        return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, 2, at, row, stop,
-                          found, asked, hits)
-    return match_taps(merge.keys, merge.wanted, merge.shifts[k], merge.dilation, taps, at, row, stop,
-                      found, asked, hits)
+cdef inline int64_t match(const Merge* merge, int k, int taps, int64_t at, int64_t run, int64_t stop, int32_t* found,
+                          int32_t* asked, int32_t* hits) noexcept nogil:
+    # Constants let the compiler unroll the taps and leave the division and the writing out.
+    cdef int64_t shift = merge.shifts[k], stride = merge.stride
+    if stride == 1 and taps == 3:
+        if found == NULL:
+            return match_taps(merge, shift, 3, 1, False, at, run, stop, found, asked, hits)
+        return match_taps(merge, shift, 3, 1, True, at, run, stop, found, asked, hits)
+    if stride == 1:
+        return match_taps(merge, shift, taps, 1, found != NULL, at, run, stop, found, asked, hits)
+    if stride == 2 and taps == 3:
+        return match_taps(merge, shift, 3, 2, found != NULL, at, run, stop, found, asked, hits)
+    if stride == 2 and taps == 2:
+        return match_taps(merge, shift, 2, 2, found != NULL, at, run, stop, found, asked, hits)
+    return match_taps(merge, shift, taps, stride, found != NULL, at, run, stop, found, asked, hits)
 
 
-cdef inline int64_t match_taps(const int64_t* keys, const int64_t* wanted, int64_t shift, int64_t dilation, int taps,
-                               int64_t at, int64_t row, int64_t stop, int32_t* found, int32_t* asked,
-                               int32_t* hits) noexcept nogil:
-    # A pair is written whether it is one or not, and counted if it is: no branch on the outcome.
-    cdef int64_t key, next_at
+cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int64_t stride, bint fills, int64_t at,
+                               int64_t run, int64_t stop, int32_t* found, int32_t* asked, int32_t* hits) noexcept nogil:
+    # Where a wanted run and an input run overlap, the pairs are consecutive on both sides. The first BLOCK of them are
+    # written whether they are pairs or not, and counted if they are: no branch on the outcome.
+    cdef const int64_t* first = merge.inputs.first
+    cdef const int32_t* row = merge.inputs.row
+    cdef int64_t key, high, apart, skip_out, skip_in, n_in, n_out, n, i
+    cdef int32_t in_row, out_row, e
+    cdef int32_t* into
+    cdef int32_t* outof
     cdef int32_t count[TAPS]
-    cdef int hit, t
+    cdef int t
     for t in range(taps):
         count[t] = hits[t]
-    while row < stop:
-        key = wanted[row] + shift
-        while keys[at] < key:
+    while run < stop:
+        key = merge.wanted.first[run] + shift
+        n_out = merge.wanted.row[run + 1] - merge.wanted.row[run]
+        high = key + (n_out - 1) * stride + (taps - 1) * merge.dilation
+        at += first[at] + (row[at + 1] - row[at] - 1) < key              # mostly enough, and no branch
+        while first[at] + (row[at + 1] - row[at] - 1) < key:
             at += 1
-        next_at = at
-        for t in range(taps):
-            while keys[next_at] < key:
-                next_at += 1
-            hit = keys[next_at] == key
-            found[t * (ROWS + 1) + count[t]] = <int32_t>next_at
-            asked[t * (ROWS + 1) + count[t]] = <int32_t>row
-            count[t] += hit
-            next_at += hit
-            key += dilation
-        row += 1
+        i = at
+        while first[i] <= high:
+            n_in = row[i + 1] - row[i]
+            apart = first[i] - key
+            for t in range(taps):
+                skip_out = (max(apart, 0) + stride - 1) // stride
+                skip_in = skip_out * stride - apart
+                n = max(min(n_out - skip_out, (n_in - skip_in + stride - 1) // stride), 0)
+                if fills:
+                    in_row, out_row = <int32_t>(row[i] + skip_in), <int32_t>(merge.wanted.row[run] + skip_out)
+                    outof, into = asked + t * ROOM + count[t], found + t * ROOM + count[t]
+                    for e in range(BLOCK):                               # a loop a side: a store of a vector each
+                        into[e] = in_row + e * <int32_t>stride
+                    for e in range(BLOCK):
+                        outof[e] = out_row + e
+                    if n > BLOCK:
+                        for e in range(BLOCK, <int32_t>n):
+                            into[e] = in_row + e * <int32_t>stride
+                        for e in range(BLOCK, <int32_t>n):
+                            outof[e] = out_row + e
+                count[t] += <int32_t>n
+                apart -= merge.dilation
+            i += 1
+        run += 1
     for t in range(taps):
         hits[t] = count[t]
     return at
 
 
 cdef inline void put(const Merge* merge, int k, int64_t count, const int32_t* found, const int32_t* asked,
-                     int64_t start, const int64_t* offset_ptr, int32_t* in_rows, int32_t* out_rows) noexcept nogil:
+                       int64_t start, const int64_t* offset_ptr, int32_t* in_rows, int32_t* out_rows) noexcept nogil:
     # The mirror image of an offset has the same pairs with their sides swapped, in the same order.
     cdef size_t size = count * sizeof(int32_t)
     memcpy(in_rows + start, found, size)
@@ -157,8 +232,8 @@ cdef inline void put(const Merge* merge, int k, int64_t count, const int32_t* fo
         memcpy(out_rows + start, found, size)
 
 
-cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first,
-                      int64_t n_out, int64_t* tile_ptr, int n_threads) noexcept nogil:
+cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first, int64_t n_out,
+                      int64_t* tile_ptr, int n_threads) noexcept nogil:
     # tile_ptr of the offsets from `first` on.
     cdef int64_t k
     for k in prange(first, n_offsets, schedule="dynamic", num_threads=n_threads):
@@ -168,17 +243,16 @@ cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_
 
 cdef void point_offset(const int32_t* out_rows, int64_t start, int64_t stop, int64_t n_tiles,
                        int64_t* tiles) noexcept nogil:
-    # A tile holds at most TILE_ROWS pairs of an offset: that bounds the search for its end.
-    cdef int64_t t, low = start, high, middle
+    # A tile holds at most TILE_ROWS pairs of an offset: that bounds the search for its end, which has no branch on the
+    # outcome.
+    cdef int64_t t, low = start, step, next_low
     tiles[0] = start
     for t in range(1, n_tiles + 1):
-        high = min(stop, low + TILE_ROWS)
-        while low < high:
-            middle = (low + high) // 2
-            if out_rows[middle] < t * TILE_ROWS:
-                low = middle + 1
-            else:
-                high = middle
+        step = TILE_ROWS
+        while step:
+            next_low = min(low + step, stop)
+            low = next_low if next_low > low and out_rows[next_low - 1] < t * TILE_ROWS else low
+            step //= 2
         tiles[t] = low
 
 
@@ -214,8 +288,8 @@ cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, co
     # found: `growth` times that. The outputs of a piece are counts[piece] from growth * pieces[piece] of found on.
     cdef int64_t piece, room = growth(axis)
     for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
-        counts[piece] = widen_piece(keys + pieces[piece], pieces[piece + 1] - pieces[piece], axis,
-                                    mapped + pieces[piece], spare + room * pieces[piece], found + room * pieces[piece])
+        counts[piece] = widen_piece(keys + pieces[piece], pieces[piece + 1] - pieces[piece], axis, mapped + pieces[piece],
+                                    spare + room * pieces[piece], found + room * pieces[piece])
 
 
 cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64_t* mapped, int64_t* spare,

@@ -6,6 +6,7 @@ from spconv_cy.errors import GridError
 from spconv_cy.sites.order import arrange, find
 
 INT32 = np.iinfo(np.int32)
+TILE_ROWS = 128
 
 
 def reached(sites, window, out_size):
@@ -37,3 +38,28 @@ def pairs(sites, out_sites, window):
         out_rows.append(hit)
         ends.append(ends[-1] + len(hit))
     return np.concatenate(in_rows), np.concatenate(out_rows), np.array(ends, np.int64)
+
+
+def ascend(rows, offset_ptr):
+    """Whether rows (p,) ascend strictly inside each offset."""
+    if len(rows) < 2:
+        return True
+    rising = np.diff(rows) > 0
+    borders = offset_ptr[1:-1]
+    rising[borders[(borders > 0) & (borders < len(rows))] - 1] = True
+    return bool(rising.all())
+
+
+def transpose(in_rows, out_rows, offset_ptr):
+    """Return the rows of the transposed rulebook: (p,) int32 in and out, sorted by out inside each offset."""
+    offsets = np.repeat(np.arange(len(offset_ptr) - 1), np.diff(offset_ptr))
+    order = np.lexsort((in_rows, offsets))
+    return out_rows[order], in_rows[order]
+
+
+def tile_pointers(out_rows, offset_ptr, n_out):
+    """Return (k, t+1) int64: where each tile of output rows begins in each offset, and where the last ends."""
+    starts = np.arange(-(-n_out // TILE_ROWS) + 1) * TILE_ROWS
+    tiles = [low + np.searchsorted(out_rows[low:high], starts)
+             for low, high in zip(offset_ptr[:-1], offset_ptr[1:], strict=True)]
+    return np.array(tiles, np.int64).reshape(len(offset_ptr) - 1, len(starts))

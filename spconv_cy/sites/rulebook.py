@@ -3,9 +3,8 @@
 import numpy as np
 
 from spconv_cy.errors import ShapeError
+from spconv_cy.sites import rules
 from spconv_cy.sites.lattice import INT32_MAX, is_whole
-
-TILE_ROWS = 128
 
 
 class Rulebook:
@@ -67,9 +66,9 @@ class Rulebook:
         for name, rows, n in (("in_rows", self.in_rows, self.n_in), ("out_rows", self.out_rows, self.n_out)):
             if n_pairs and not 0 <= rows.min() <= rows.max() < n:
                 raise ShapeError(f"Rulebook: {name} {rows.min()} to {rows.max()} came; rows 0 to {n - 1} fit")
-        if not _ascends(self.out_rows, pointers):
+        if not rules.ascend(self.out_rows, pointers):
             raise ShapeError("Rulebook: out_rows must ascend inside each offset, none twice")
-        if not _ascends(self.T.out_rows, pointers):
+        if not rules.ascend(self.T.out_rows, pointers):
             raise ShapeError("Rulebook: in_rows must hold an input row at most once in each offset")
 
     @property
@@ -86,17 +85,14 @@ class Rulebook:
     def tile_ptr(self):
         """(k, t+1) int64: pairs of offset k whose output row lies in tile t are tile_ptr[k, t] to tile_ptr[k, t+1]."""
         if self._tile_ptr is None:
-            starts = np.arange(0, self.n_out + TILE_ROWS, TILE_ROWS)[:-(-self.n_out // TILE_ROWS) + 1]
-            self._tile_ptr = np.empty((self.n_offsets, len(starts)), np.int64)
-            for k, (low, high) in enumerate(zip(self.offset_ptr[:-1], self.offset_ptr[1:], strict=True)):
-                self._tile_ptr[k] = low + np.searchsorted(self.out_rows[low:high], starts)
+            self._tile_ptr = rules.tile_pointers(self.out_rows, self.offset_ptr, self.n_out)
         return self._tile_ptr
 
     @property
     def fan_in(self):
         """(n_out,) int32: active sites in the window of each output."""
         if self._fan_in is None:
-            self._fan_in = np.bincount(self.out_rows, minlength=self.n_out).astype(np.int32)
+            self._fan_in = rules.fan_in(self.out_rows, self.tile_ptr, self.n_out)
         return self._fan_in
 
     @property
@@ -104,10 +100,8 @@ class Rulebook:
         """The rulebook with its sides swapped: the backward pass is a forward pass under it."""
         if self._transposed is None:
             in_rows, out_rows = self.out_rows, self.in_rows
-            if not _ascends(out_rows, self.offset_ptr):
-                offsets = np.repeat(np.arange(self.n_offsets), np.diff(self.offset_ptr))
-                order = np.lexsort((out_rows, offsets))
-                in_rows, out_rows = in_rows[order], out_rows[order]
+            if not rules.ascend(out_rows, self.offset_ptr):
+                in_rows, out_rows = rules.transpose(self.in_rows, self.out_rows, self.offset_ptr, self.n_in)
             self._transposed = Rulebook.trusted(in_rows, out_rows, self.offset_ptr, self.n_out, self.n_in)
         return self._transposed
 
@@ -140,13 +134,3 @@ def _whole_numbers(name, numbers, dtype):
     if array.size and not np.iinfo(dtype).min <= array.min() <= array.max() <= np.iinfo(dtype).max:
         raise ShapeError(f"Rulebook: {name} {array.min()} to {array.max()} came; {np.dtype(dtype)} numbers fit")
     return np.array(array, dtype, order="C")                             # its own: the rulebook freezes what it holds
-
-
-def _ascends(rows, pointers):
-    """Whether rows ascend strictly inside each offset."""
-    if len(rows) < 2:
-        return True
-    rising = np.diff(rows) > 0
-    borders = pointers[1:-1]
-    rising[borders[(borders > 0) & (borders < len(rows))] - 1] = True
-    return bool(rising.all())

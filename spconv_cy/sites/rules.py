@@ -46,3 +46,29 @@ def valid(sites, window, out_size):
         found = out_sites, *build.pairs(sites, out_sites, window), None
     out_sites, *parts = found
     return out_sites, (*parts[:3], len(sites), len(out_sites), None, parts[3])
+
+
+def ascend(rows, offset_ptr):
+    """Whether rows (p,) int32 ascend strictly inside each offset."""
+    return compiled.ascend(rows, offset_ptr, config.threads()) if compiled else build.ascend(rows, offset_ptr)
+
+
+def transpose(in_rows, out_rows, offset_ptr, n_in):
+    """Return (in_rows, out_rows) of the transposed rulebook; its out_rows ascend if no input row comes twice."""
+    if compiled and len(in_rows):
+        return compiled.transpose(in_rows, out_rows, offset_ptr, n_in, config.threads())
+    return build.transpose(in_rows, out_rows, offset_ptr)
+
+
+def tile_pointers(out_rows, offset_ptr, n_out):
+    """Return (k, t+1) int64: where each tile of output rows begins in each offset, and where the last ends."""
+    if compiled:
+        return compiled.tile_pointers(out_rows, offset_ptr, n_out, config.threads())
+    return build.tile_pointers(out_rows, offset_ptr, n_out)
+
+
+def fan_in(out_rows, tile_ptr, n_out):
+    """Return (n_out,) int32, the number of pairs of each output row."""
+    if compiled and len(out_rows):
+        return compiled.fan_in(out_rows, tile_ptr, n_out, config.threads())
+    return np.bincount(out_rows, minlength=n_out).astype(np.int32)

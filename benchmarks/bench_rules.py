@@ -1,0 +1,197 @@
+"""Grids and rules: from sites to all that the forward and the backward pass read.
+
+    python benchmarks/bench_rules.py [--threads 2] [--rounds 15] [--cases scan ...] [--sizes 4 5 6] [--data FOLDER]
+
+prints milliseconds (least and median of all rounds), nanoseconds and bytes a pair, and the peak of memory in building
+over the result; then how they change with the number of sites, 10^4 to 10^6 (--sizes 4 5 6 7: 10^7 too, 4 GB). Rounds
+of all cases take turns, so that other work on the machine meets them all; --data keeps the made sites in a folder.
+"""
+
+import argparse
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import workloads
+
+from spconv_cy import config
+from spconv_cy.sites import build
+from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.sites.window import Window
+
+
+def made(name, folder=None):
+    """Return the sites of a workload by name, from the folder where it has them."""
+    path = Path(folder, f"{name}.npy") if folder else None
+    if path and path.exists():
+        return np.load(path)
+    makers = {"scan": workloads.indoor_scan, "lidar": workloads.lidar, "space-time": workloads.space_time,
+              "glyphs": workloads.glyphs}
+    sites = np.unique(makers[name](), axis=0)                            # sorted
+    if path:
+        np.save(path, sites)
+    return sites
+
+
+def all_that_is_read(rulebook):
+    """Touch what the forward pass reads of a rulebook, so that nothing is put off; return its bytes."""
+    arrays = rulebook.in_rows, rulebook.out_rows, rulebook.offset_ptr, rulebook.tile_ptr
+    return sum(array.nbytes for array in arrays)
+
+
+class Rules:
+    """From a grid of sorted sites to its rulebook, window by window; each case also with the backward pass's."""
+
+    params = ["scan", "scan strided", "scan wide", "lidar", "space-time", "glyphs", "glyphs pool", "100 sites"]
+    param_names = ["case"]
+    folder = None
+    windows = {
+        "scan": Window(3, 3, kind="submanifold"),
+        "scan strided": Window(3, 2, stride=2),
+        "scan wide": Window(3, 3, stride=2, origin=1),
+        "lidar": Window(3, 3, kind="submanifold"),
+        "space-time": Window(4, 3, kind="submanifold"),
+        "glyphs": Window(2, 3),
+        "glyphs pool": Window(2, 2, stride=2),
+        "100 sites": Window(3, 3, kind="submanifold"),
+    }
+
+    def setup(self, case):
+        sites = workloads.surface(100) if case == "100 sites" else made(case.split()[0], self.folder)
+        self.sites, self.window = sites, self.windows[case]
+        self.unsorted = np.random.default_rng(0).permutation(sites)
+        self.grid = Grid.from_sites(sites)
+
+    def fresh(self):
+        """Return the grid without the rules that it has."""
+        return Grid(self.grid.sites, None, self.grid.samples, self.grid.lattice)
+
+    def time_rules(self, case):
+        all_that_is_read(self.fresh().rules(self.window)[1])
+
+    def time_rules_and_transpose(self, case):
+        rulebook = self.fresh().rules(self.window)[1]
+        all_that_is_read(rulebook)
+        all_that_is_read(rulebook.T)
+
+    def time_from_sites(self, case):
+        all_that_is_read(Grid.from_sites(self.sites).rules(self.window)[1])
+
+    def time_from_unsorted(self, case):
+        all_that_is_read(Grid.from_sites(self.unsorted).rules(self.window)[1])
+
+    def time_numpy(self, case):
+        out = self.grid.sites if self.window.keeps_sites else build.reached(self.grid.sites, self.window, None)
+        all_that_is_read(Rulebook.trusted(*build.pairs(self.grid.sites, out, self.window), self.grid.n, len(out)))
+
+    def track_bytes_a_pair(self, case):
+        rulebook = self.fresh().rules(self.window)[1]
+        return all_that_is_read(rulebook) / rulebook.n_pairs
+
+    def track_building(self, case):
+        """Return the peak of numpy's memory while building, as a multiple of the rulebook and the new sites."""
+        grid = self.fresh()
+        tracemalloc.start()
+        child, rulebook = grid.rules(self.window)
+        result = all_that_is_read(rulebook) + (0 if child is grid else child.sites.nbytes)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak / result
+
+
+class Growth(Rules):
+    """A submanifold window over a wavy surface of 10^e sites."""
+
+    params = [4, 5, 6]
+    param_names = ["exponent"]
+
+    def setup(self, exponent):
+        self.sites, self.window = workloads.surface(10**exponent), Window(3, 3, kind="submanifold")
+        self.unsorted = np.random.default_rng(0).permutation(self.sites) if exponent < 7 else self.sites
+        self.grid = Grid.from_sites(self.sites)
+
+
+class Glyphs:
+    """A batch of 100 glyphs through the 12 windows of a DeepCNet(5)."""
+
+    folder = None
+
+    def setup(self):
+        self.sites = made("glyphs", self.folder)
+        self.windows = [Window(2, 3), *[Window(2, 2, stride) for _ in range(5) for stride in (2, 1)]]
+        self.n_pairs = sum(rulebook.n_pairs for rulebook in self.chain())
+
+    def chain(self):
+        """Return the rulebooks of all layers, forward and backward complete."""
+        grid, rulebooks = Grid.from_sites(self.sites, size=96), []
+        for window in self.windows:
+            grid, rulebook = grid.rules(window)
+            all_that_is_read(rulebook)
+            all_that_is_read(rulebook.T)
+            rulebooks.append(rulebook)
+        return rulebooks
+
+    def time_chain(self):
+        self.chain()
+
+
+def seconds(call, *args):
+    start = time.perf_counter()
+    call(*args)
+    return time.perf_counter() - start
+
+
+def measure(cases, rounds, verbs):
+    """Return {(case, verb): times}, the rounds of all cases interleaved."""
+    times = {(name, verb): [] for name in cases for verb in verbs}
+    for turn in range(rounds + 1):
+        for name, bench in cases.items():
+            for verb in verbs:
+                if verb == "numpy" and turn > 3:
+                    continue
+                took = seconds(getattr(bench, f"time_{verb}"), name)
+                if turn:                                                 # the first warms
+                    times[name, verb].append(took)
+    return times
+
+
+def show(cases, times, verbs):
+    print(f"{'case':>14} {'sites':>9} {'pairs':>10}", *(f"{verb.replace('_', ' '):>22}" for verb in verbs),
+          f"{'ns a pair':>10} {'bytes':>7} {'building':>9}")
+    for name, bench in cases.items():
+        n_pairs = bench.fresh().rules(bench.window)[1].n_pairs
+        rows = [f"{1e3 * min(times[name, v]):10.3f} ({1e3 * np.median(times[name, v]):9.3f})" for v in verbs]
+        print(f"{name!s:>14} {bench.grid.n:9d} {n_pairs:10d}", *(f"{row:>22}" for row in rows),
+              f"{1e9 * min(times[name, 'rules']) / n_pairs:10.2f} {bench.track_bytes_a_pair(name):7.2f} "
+              f"{bench.track_building(name):8.2f}x")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--cases", nargs="*", default=Rules.params)
+    parser.add_argument("--sizes", type=int, nargs="*", default=Growth.params)
+    parser.add_argument("--data", help="folder in which the made sites are kept")
+    options = parser.parse_args()
+    config.set_threads(options.threads)
+    Rules.folder = Glyphs.folder = options.data
+    glyphs = Glyphs()
+    glyphs.setup()
+    took = [seconds(glyphs.time_chain) for _ in range(options.rounds)]
+    print(f"100 glyphs, sites to 11 rulebooks and their transposes, {glyphs.n_pairs} pairs: {1e3 * min(took):.2f} ms "
+          f"(median {1e3 * np.median(took):.2f})")
+    for kind, names, rounds, verbs in (
+            (Rules, options.cases, options.rounds,
+             ("rules", "rules_and_transpose", "from_sites", "from_unsorted", "numpy")),
+            (Growth, options.sizes, max(3, options.rounds // 3), ("rules", "from_sites", "from_unsorted"))):
+        cases = {name: kind() for name in names}
+        for name, bench in cases.items():
+            bench.setup(name)
+        show(cases, measure(cases, rounds, verbs), verbs)
+
+
+if __name__ == "__main__":
+    main()
