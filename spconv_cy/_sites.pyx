@@ -254,7 +254,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, 
     if &keys[0] == &wanted[0]:
         merge.wanted = merge.inputs
     else:
-        outputs = _runs_of(wanted, stride[last], &merge.wanted, n_threads)
+        _outputs = _runs_of(wanted, stride[last], &merge.wanted, n_threads)
     merge.shifts, merge.m, merge.dilation, merge.stride = &shifts[0], m, dilation[last], stride[last]
     merge.n_taps, merge.n_offsets = size[last], <int>n_offsets
     merge.n_merged = <int>(n_offsets // 2 if mirrored else n_offsets)

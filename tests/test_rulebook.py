@@ -1,12 +1,14 @@
 """Rules: each pair there is, each once, in order; at small size against sets, at real size as invariants."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 from oracles import circle, pairs_of, window_pairs
 from strategies import WINDOWS, random_rulebook, random_sites
 
+import spconv_cy as sp
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites import build
 from spconv_cy.sites.grid import Grid
@@ -168,6 +170,91 @@ def test_the_rules_equal_those_of_the_numpy_builder(d, size, stride, dilation, o
         child, rulebook = grid.rules(window)
         assert np.array_equal(build.reached(grid.sites, window, None), child.sites)
         assert Rulebook(*build.pairs(grid.sites, child.sites, window), grid.n, child.n) == rulebook
+
+
+RUNS = [  # where runs of consecutive sites end on the last axis: at tiles of 128 rows, at chunks of 4 tiles, in holes
+    np.arange(129),
+    np.arange(513),
+    np.delete(np.arange(1100), [126, 127, 254, 256, 510, 511, 512, 1024]),
+    np.arange(0, 1040, 2),
+]
+
+
+@pytest.mark.parametrize("places", RUNS, ids=lambda places: f"{len(places)} of {places[-1] + 1}")
+@pytest.mark.parametrize(
+    "size, stride, dilation, origin",
+    [(3, 1, 1, 1), (2, 1, 1, 0), (5, 1, 1, 2), (3, 2, 1, 1), (2, 2, 1, 0), (5, 3, 1, 0), (3, 1, 3, 4), (7, 4, 2, 3)],
+)
+def test_runs_of_sites_have_the_pairs_of_single_ones(size, stride, dilation, origin, places):
+    sites = np.concatenate([np.column_stack([np.full(len(places), b), places - 9]) for b in (0, 2)])
+    grid = Grid.from_sites(sites)
+    for kind in ("valid", "submanifold") if stride == 1 else ("valid",):
+        window = Window(1, size, stride, dilation, origin if kind == "valid" else 0, kind=kind)
+        child, rulebook = grid.rules(window)
+        _, pairs = window_pairs(
+            sites, (size,), (stride,), (dilation,), window.origin, keeps_sites=window.keeps_sites
+        )
+        assert found_pairs(grid, child, rulebook) == pairs
+        assert np.array_equal(rulebook.tile_ptr, build.tile_pointers(rulebook.out_rows, rulebook.offset_ptr, child.n))
+
+
+@pytest.mark.parametrize("n", [1, 127, 128, 129, 511, 512, 513, 1500])
+def test_lines_of_every_thickness_meet_their_neighbours(n, rng):
+    line = np.column_stack([np.zeros(n, int), np.arange(n) // 40, np.arange(n) % 40 * 2 + rng.integers(0, 2, n)])
+    sites = np.unique(line, axis=0)
+    grid = Grid.from_sites(sites)
+    for window in (Window(2, 3, kind="submanifold"), Window(2, (3, 4), (1, 2)), Window(2, 2, 2)):
+        child, rulebook = grid.rules(window)
+        shape = window.size, window.stride, window.dilation, window.origin
+        outs, pairs = window_pairs(sites, *shape, keeps_sites=window.keeps_sites)
+        assert [tuple(site) for site in child.sites.tolist()] == outs
+        assert found_pairs(grid, child, rulebook) == pairs
+
+
+@pytest.mark.parametrize(
+    "window",
+    [Window(3, 3, kind="submanifold"), Window(3, 3, stride=2, origin=1), Window(3, 2, dilation=4)],
+    ids=["submanifold", "strided", "dilated"],
+)
+def test_any_number_of_threads_gives_the_same_arrays(window, rng):
+    sites = random_sites(rng, 9000, 3, -15, 15, samples=2)
+    found = []
+    for n_threads in (1, 2, 3, 8):
+        sp.set_threads(n_threads)
+        try:
+            grid, rows = Grid.arrange(sites)
+            child, book = grid.rules(window)
+            tiles = book.tile_ptr, book.T.tile_ptr
+            pairs = book.in_rows, book.out_rows, book.offset_ptr
+            found.append([grid.sites, rows, child.sites, *pairs, *tiles, book.fan_in])
+        finally:
+            sp.set_threads(None)
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_a_transpose_is_sorted_where_the_inputs_do_not_ascend(rng, threads):
+    for n_in, n_out, k in [(900, 700, 27), (3000, 2500, 9), (40, 4000, 3)]:
+        book = random_rulebook(rng, n_in, n_out, k, share=0.8)
+        rows = build.transpose(book.in_rows, book.out_rows, book.offset_ptr)
+        assert np.array_equal(book.T.in_rows, rows[0]) and np.array_equal(book.T.out_rows, rows[1])
+        assert np.array_equal(book.T.tile_ptr, build.tile_pointers(rows[1], book.offset_ptr, n_in))
+        assert np.array_equal(book.fan_in, np.bincount(book.out_rows, minlength=n_out))
+
+
+def test_building_holds_little_more_than_its_result(rng):
+    n = 20_000
+    walk = np.cumsum(rng.integers(-1, 2, (n, 3)), axis=0)
+    for window, most in [(Window(3, 3, kind="submanifold"), 1.5), (Window(3, 2, stride=2), 6), (Window(3, 3), 2.5)]:
+        grid = Grid.from_sites(np.unique(np.column_stack([np.zeros(n, int), walk]), axis=0))
+        tracemalloc.start()
+        try:
+            child, book = grid.rules(window)
+            held = sum(a.nbytes for a in (book.in_rows, book.out_rows, book.tile_ptr, child.sites))
+            assert book.in_rows.nbytes + book.out_rows.nbytes + book.tile_ptr.nbytes <= 9 * book.n_pairs
+            assert tracemalloc.get_traced_memory()[1] <= most * held
+        finally:
+            tracemalloc.stop()
 
 
 def test_shifting_the_sites_shifts_the_outputs_and_keeps_the_pairs(rng):

@@ -21,8 +21,9 @@ cdef struct Merge:                      # input runs against wanted runs + shift
     Runs wanted
     const int64_t* shifts
     int64_t n_runs, m, dilation, stride  # of the inputs; wanted rows; of the last axis
-    int n_taps, n_offsets, n_merged     # taps of the last axis; of n_offsets the first n_merged are merged, the others
-                                        # (all but the centre) are their mirror images
+    # Taps of the last axis; of n_offsets the first n_merged are merged, the others (all but the centre) are their
+    # mirror images.
+    int n_taps, n_offsets, n_merged
 
 cdef int64_t growth(const Axis* axis) noexcept nogil
 cdef int64_t cut(const int64_t* keys, int64_t n, int64_t line, int64_t* pieces) noexcept nogil
@@ -35,5 +36,5 @@ cdef void fill_runs(const int64_t* keys, int64_t n, int64_t step, const Runs* ru
 cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int n_threads) noexcept nogil
 cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
                      int32_t* out_rows, int n_threads) noexcept nogil
-cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first, int64_t n_out,
-                      int64_t* tile_ptr, int n_threads) noexcept nogil
+cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first,
+                      int64_t n_out, int64_t* tile_ptr, int n_threads) noexcept nogil

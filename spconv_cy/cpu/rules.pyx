@@ -1,8 +1,9 @@
 # cython: cdivision=True
 """Rules from sorted packed keys, by merges alone.
 
-The wanted keys of an offset ascend as the outputs do, so one pointer into the input keys walks along with them. Keys have
-a halo of a window's span on every axis: no neighbour's digit carries into the next axis.
+The wanted keys of an offset ascend as the outputs do, so one pointer into the inputs walks along with them; runs of
+consecutive keys go together. Keys have a halo of a window's span on every axis: no neighbour's digit carries into the
+next axis.
 """
 
 from cython.parallel cimport prange
@@ -65,9 +66,10 @@ cdef void fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t st
 cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int n_threads) noexcept nogil:
     # Fills tile_ptr of the merged offsets and all of offset_ptr.
     cdef int64_t chunk, t, count, place = 0, n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS
+    cdef int64_t n_chunks = (n_tiles + TILES - 1) // TILES
     cdef int64_t* tiles
     cdef int k
-    for chunk in prange((merge.m + TILES * TILE_ROWS - 1) // (TILES * TILE_ROWS), schedule="dynamic", num_threads=n_threads):
+    for chunk in prange(n_chunks, schedule="dynamic", num_threads=n_threads):
         walk(merge, chunk, tile_ptr, NULL, NULL, NULL)
     offset_ptr[0] = 0
     for k in range(merge.n_offsets):
@@ -88,26 +90,28 @@ cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr
 cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
                      int32_t* out_rows, int n_threads) noexcept nogil:
     # After count_pairs; completes tile_ptr.
-    cdef int64_t chunk
-    for chunk in prange((merge.m + TILES * TILE_ROWS - 1) // (TILES * TILE_ROWS), schedule="dynamic", num_threads=n_threads):
+    cdef int64_t chunk, n_chunks = (merge.m + TILES * TILE_ROWS - 1) // (TILES * TILE_ROWS)
+    for chunk in prange(n_chunks, schedule="dynamic", num_threads=n_threads):
         walk(merge, chunk, tile_ptr, offset_ptr, in_rows, out_rows)
     point_tiles(out_rows, offset_ptr, merge.n_offsets, merge.n_merged, merge.m, tile_ptr, n_threads)
 
 
 cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
                int32_t* out_rows) noexcept nogil:
-    # One chunk of output rows under every merged offset, neighbouring taps of a line together. Without in_rows it counts
-    # the hits of each tile into tile_ptr; with them it copies the pairs to where tile_ptr says.
-    cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS, first = chunk * TILES, last = min(n_tiles, first + TILES)
-    cdef int64_t at, tile, row
+    # One chunk of output rows under every merged offset, neighbouring taps of a line together. Without in_rows it
+    # counts the hits of each tile into tile_ptr; with them it copies the pairs to where tile_ptr says.
+    cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS
+    cdef int64_t first = chunk * TILES, last = min(n_tiles, first + TILES), at, tile, row, key
     cdef int32_t found[TAPS * ROOM]
     cdef int32_t asked[TAPS * ROOM]
     cdef int32_t hits[TAPS]
     cdef int k = 0, taps, t
     while k < merge.n_merged:
+        # Taps far apart on one walk would visit all that lies between them.
         taps = min(1 + <int>((TAPS - 1) // merge.dilation), merge.n_taps - k % merge.n_taps, merge.n_merged - k)
         if in_rows == NULL or any_hit(tile_ptr + k * (n_tiles + 1), n_tiles, first, last, taps):
-            at = first_run(&merge.inputs, merge.n_runs, merge.wanted.first[merge.wanted.tiles[first]] + merge.shifts[k])
+            key = merge.wanted.first[merge.wanted.tiles[first]] + merge.shifts[k]
+            at = first_run(&merge.inputs, merge.n_runs, key)
             for t in range(taps):
                 hits[t] = 0
             for tile in range(first, last):
@@ -221,7 +225,7 @@ cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int6
 
 
 cdef inline void put(const Merge* merge, int k, int64_t count, const int32_t* found, const int32_t* asked,
-                       int64_t start, const int64_t* offset_ptr, int32_t* in_rows, int32_t* out_rows) noexcept nogil:
+                     int64_t start, const int64_t* offset_ptr, int32_t* in_rows, int32_t* out_rows) noexcept nogil:
     # The mirror image of an offset has the same pairs with their sides swapped, in the same order.
     cdef size_t size = count * sizeof(int32_t)
     memcpy(in_rows + start, found, size)
@@ -232,8 +236,8 @@ cdef inline void put(const Merge* merge, int k, int64_t count, const int32_t* fo
         memcpy(out_rows + start, found, size)
 
 
-cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first, int64_t n_out,
-                      int64_t* tile_ptr, int n_threads) noexcept nogil:
+cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first,
+                      int64_t n_out, int64_t* tile_ptr, int n_threads) noexcept nogil:
     # tile_ptr of the offsets from `first` on.
     cdef int64_t k
     for k in prange(first, n_offsets, schedule="dynamic", num_threads=n_threads):
@@ -288,8 +292,8 @@ cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, co
     # found: `growth` times that. The outputs of a piece are counts[piece] from growth * pieces[piece] of found on.
     cdef int64_t piece, room = growth(axis)
     for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
-        counts[piece] = widen_piece(keys + pieces[piece], pieces[piece + 1] - pieces[piece], axis, mapped + pieces[piece],
-                                    spare + room * pieces[piece], found + room * pieces[piece])
+        counts[piece] = widen_piece(keys + pieces[piece], pieces[piece + 1] - pieces[piece], axis,
+                                    mapped + pieces[piece], spare + room * pieces[piece], found + room * pieces[piece])
 
 
 cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64_t* mapped, int64_t* spare,
