@@ -33,7 +33,7 @@ def random_sites(rng, n, d, low=0, high=10, samples=1):
 
 
 def random_rulebook(rng, n_in, n_out, n_offsets, share=0.5):
-    """Draw a rulebook: each offset pairs about `share` of the rows it can, some offsets and rows none."""
+    """Draw a rulebook: each offset pairs about `share` of the rows it can, some none; some windows are full."""
     in_rows, out_rows, ends = [], [], [0]
     most = min(n_in, n_out)
     for k in range(n_offsets):
@@ -41,9 +41,10 @@ def random_rulebook(rng, n_in, n_out, n_offsets, share=0.5):
         out_rows.append(np.sort(rng.permutation(n_out)[:p]))
         in_rows.append(rng.permutation(n_in)[:p])
         ends.append(ends[-1] + p)
-    volume = n_offsets if rng.random() < 0.7 else rng.integers(n_offsets, n_offsets + 3, n_out)
     none = np.zeros(0, np.int64)
     rows = np.concatenate([*in_rows, none]), np.concatenate([*out_rows, none])
+    fan_in = np.bincount(rows[1], minlength=n_out)
+    volume = n_offsets if rng.random() < 0.4 else np.maximum(fan_in + rng.integers(0, 2, n_out), 1)
     return Rulebook(*rows, np.array(ends), n_in, n_out, volume)
 
 

@@ -146,6 +146,10 @@ def test_verbs_agree_on_every_instruction_set_for_more_channels_than_a_pass_take
     check_ops(ops_named("cpu"), calls_of(rng, random_rulebook(rng, 200, 180, 3), c, o))
 
 
+def test_verbs_agree_on_every_instruction_set_for_more_rows_than_a_chunk_holds(isa, rng):
+    check_ops(ops_named("cpu"), calls_of(rng, random_rulebook(rng, 5000, 4500, 3), 20, 6))
+
+
 @pytest.mark.parametrize("groups, c, o", GROUPS)
 def test_verbs_agree_on_every_instruction_set_in_groups(groups, c, o, isa, rng):
     for _, rulebook in rulebooks(rng):
