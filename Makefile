@@ -6,7 +6,7 @@ DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
 .PHONY: demo test test-all bench bench-peers bench-scaling lint clean
 
-# Threads that spin while they wait for each other make a step 20 % faster on an idle machine, and many times slower on one
+# Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
 demo test test-all: export OMP_WAIT_POLICY ?= passive
 
