@@ -233,11 +233,22 @@ class Steady:
 
 
 
+def over_avx2(run, options):
+    """Time the AVX2 kernels against a product of matrices that uses no more than AVX2 either."""
+    ours = Worker("ours avx2", "bench_net", threads=options.threads, environment={"SPCONV_CY_ISA": "avx2"})
+    avx2 = Run([ours], options.threads, environment={"OPENBLAS_CORETYPE": "Haswell"})
+    avx2.measure("Scan", (32,), options.rounds, only=["forward"])
+    avx2.close()
+    run.rows += avx2.rows
+    for row in avx2.rows:
+        run.judge("AVX2, 32 channels: part of an AVX2 sgemm", row["share"], 0.8, at_least=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", help="names of cases")
+    parser.add_argument("--only", nargs="+", help="names of cases; Avx2 is one")
     parser.add_argument("--record", default="benchmarks/records/net.json", help="file for the record")
     options = parser.parse_args()
     run = Run([Worker("ours", "bench_net", threads=options.threads)], options.threads)
@@ -249,6 +260,8 @@ def main():
             run.track(case)
     run.close()
     goals.tell(run.rows, run.figures)
+    if not options.only or "Avx2" in options.only:
+        over_avx2(run, options)
     run.save(options.record)
     picture.bars(run.rows, options.record)
 

@@ -101,8 +101,8 @@ def over_sites(run, options):
     forward, rules = ([_best(run, "Surface", (n, 32, 3), verb) for n in sizes] for verb in ("forward", "rules"))
     a_pair = [1e9 * t / p for t, p in zip(forward, pairs, strict=True)]
     memory = [_figure(run, "Memory", (n, 32, 3), "bytes_a_site") for n in sizes]
-    _tell(run, "time a pair, forward, largest over smallest", max(a_pair) / min(a_pair), FLAT)
-    _tell(run, "bytes a site, largest over smallest", max(memory) / min(memory), FLAT)
+    run.judge("time a pair, forward, largest over smallest", max(a_pair) / min(a_pair), FLAT)
+    run.judge("bytes a site, largest over smallest", max(memory) / min(memory), FLAT)
     rules_a_pair = [1e9 * t / p for t, p in zip(rules, pairs, strict=True)]
     return [{"title": "time a pair, 32 channels", "x": "sites", "y": "ns", "log": "x",
              "lines": {"forward": (n, a_pair), "rules": (n, rules_a_pair)}},
@@ -119,7 +119,7 @@ def over_scale(run, options):
     dense = [_figure(run, "Scale", (scale,), "dense_multiply_adds") for scale in SCALES]
     slope = {name: np.polyfit(np.log(SCALES), np.log(values), 1)[0]
              for name, values in (("training step", seconds), ("multiply-adds", work), ("dense", dense))}
-    _tell(run, "exponent of the training step over the scale", slope["training step"], EXPONENT)
+    run.judge("exponent of the training step over the scale", slope["training step"], EXPONENT)
     run.say(f"exponent of its multiply-adds {slope['multiply-adds']:.2f}: at small scales strokes share the windows of "
             f"the coarse levels; of the dense ones {slope['dense']:.2f}")
     return [{"title": "DeepCNet(5, 30), 20 glyphs: training step", "x": "scale", "y": "s", "log": "xy", "base": 2,
@@ -160,7 +160,7 @@ def over_threads(_, options):
     for row in run.rows:
         lines.setdefault(f"{row['case']} {row['verb']}", []).append(row["best"])
     for name, seconds in lines.items():
-        _tell(run, f"{most} threads over one, {name}", seconds[0] / seconds[-1], SPEED_UP, at_least=True)
+        run.judge(f"{most} threads over one, {name}", seconds[0] / seconds[-1], SPEED_UP, at_least=True)
     return [{"title": "speed-up", "x": "threads", "y": "", "log": "",
              "lines": {name: (list(sides), [seconds[0] / s for s in seconds]) for name, seconds in lines.items()}}], run
 
@@ -179,12 +179,6 @@ def _best(run, case, params, verb):
 
 def _figure(run, case, params, name):
     return next(f["value"] for f in run.figures if (f["case"], tuple(f["params"]), f["name"]) == (case, params, name))
-
-
-def _tell(run, what, value, bound, at_least=False):
-    met = value >= bound if at_least else value <= bound
-    run.verdicts.append({"what": what, "value": float(value), "bound": bound, "met": bool(met)})
-    run.say(f"{what:55s} {value:6.2f}  (at {'least' if at_least else 'most'} {bound}) {'met' if met else 'NOT MET'}")
 
 
 def main():

@@ -4,7 +4,10 @@ The peers' times were taken on 2 threads of a machine whose sgemm peak was 204 G
 machine, or in another hour, they are scaled by that run's own peak.
 """
 
+import json
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 PUBLISHED_PEAK = 204.0
 WRONG = ("spconv",)                                     # its scatter races on two threads, so its results are not right
@@ -63,6 +66,7 @@ AT_MOST = {                                             # figures that are no ti
     ("Memory", "forward_over_rulebook_MB"): 4.0,
     ("Memory", "unet_training_step_MB"): 200.0,
     ("Steady", "faults_a_step"): 1000.0,
+    ("Steady", "growth_MB"): 1.0,
 }
 CASES = [*(("Scan", (channels,)) for channels in SCAN),
          *((case, ()) for case in ("Lidar", "SpaceTime", "Down", "Up", "Rules", "Cold", "UNet", "Glyphs"))]
@@ -85,7 +89,7 @@ def judged(rows, figures=()):
         goal = GOALS.get(key(row))
         if row["side"] != "ours" or goal is None:
             continue
-        name, best, scale = _name(key(row)), 1e3 * row["best"], PUBLISHED_PEAK / row["peak"]
+        name, best, scale = name_of(key(row)), 1e3 * row["best"], PUBLISHED_PEAK / row["peak"]
         if goal.share:
             got = f"{row['share']:.1%} (median {row['share_median']:.1%})"
             found.append((name, f"{goal.share:.0%} of the peak", got, row["share"] >= goal.share))
@@ -105,7 +109,7 @@ def judged(rows, figures=()):
     for figure in figures:
         most = AT_MOST.get(key(figure))
         if most is not None and figure["side"] == "ours":
-            found.append((_name(key(figure)), f"at most {most:g}", f"{figure['value']:.2f}", figure["value"] <= most))
+            found.append((name_of(key(figure)), f"at most {most:g}", f"{figure['value']:.2f}", figure["value"] <= most))
     return found
 
 
@@ -118,9 +122,24 @@ def tell(rows, figures=(), say=print):
         goal = GOALS.get(key(row))
         if row["side"] == "ours" and goal is not None:
             ratios = {peer: ms * PUBLISHED_PEAK / (1e3 * row["best"] * row["peak"]) for peer, ms in goal.peers.items()}
-            say(f"{_name(key(row)):34s} " + "   ".join(f"{peer} {ratio:5.1f}x" for peer, ratio in ratios.items()))
+            say(f"{name_of(key(row)):34s} " + "   ".join(f"{peer} {ratio:5.1f}x" for peer, ratio in ratios.items()))
 
 
-def _name(place):
+def name_of(place):
     case, *params, verb = place
     return f"{case}{tuple(params) if len(params) > 1 else f'({params[0]})' if params else ''}.{verb}"
+
+
+def table(record):
+    """Return the goals of a record, and its other verdicts, as a table of Markdown."""
+    lines = [(*line[:3], line[3]) for line in judged(record["rows"], record["figures"])]
+    lines += [(v["what"], f"{'at least' if v['at_least'] else 'at most'} {v['bound']:g}", f"{v['value']:.2f}", v["met"])
+              for v in record["verdicts"]]
+    heads = "| what | goal | found | |\n|---|---|---|---|\n"
+    return heads + "\n".join(f"| {what} | {goal} | {found} | {'met' if met else '**not met**'} |"
+                             for what, goal, found, met in lines)
+
+
+if __name__ == "__main__":
+    for _path in sys.argv[1:]:
+        print(table(json.loads(Path(_path).read_text())))

@@ -73,7 +73,7 @@ def peak_beyond(what):
 
 @functools.cache
 def faults_a_step():
-    """Return {"faults": page faults a step, "growth": MB of resident memory, after the tenth of 200 steps}."""
+    """Return {"faults": page faults a step, "growth": of the peak of resident memory in MB}, after a tenth step."""
     return _alone("loop")
 
 
@@ -130,21 +130,21 @@ def _unet():
     return {"MB": peak_of(step.time_training_step)[0]}
 
 
-def _loop(steps=200, warm=10):
+def _loop(steps=300, warm=10):
     import bench_net
 
     glyphs = bench_net.Glyphs()
     glyphs.setup()
     for _ in range(warm):
         glyphs.time_training_step()
-    faults, size = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, _status("VmRSS")
+    faults, size = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, _status("VmHWM")
     for _ in range(steps):
         glyphs.time_training_step()
     return {"faults": (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults) / steps,
-            "growth": _status("VmRSS") - size}
+            "growth": _status("VmHWM") - size}
 
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(__file__))
     sp.set_threads(int(sys.argv[2]))
-    print(json.dumps({"forward": _forward, "unet": _unet, "loop": _loop}[sys.argv[1]]()))
+    print(json.dumps({"forward": _forward, "unet": _unet, "loop": _loop}[sys.argv[1]](*map(int, sys.argv[3:]))))

@@ -27,7 +27,7 @@ def bars(rows, record):
                       label=side if place == 0 else None)
         if goal.share:
             axis.plot([goal.share] * 2, [place - 0.42, place + 0.42], color="black", linewidth=1)
-    axis.set_yticks(range(len(shown)), [goals._name(goals.key(row)) for row in shown])
+    axis.set_yticks(range(len(shown)), [goals.name_of(goals.key(row)) for row in shown])
     axis.invert_yaxis()
     axis.set_xlim(0, 1)
     axis.set_xlabel("part of the sgemm peak (pairs x channels in x channels out; black line: the goal)")
@@ -60,7 +60,7 @@ def curves(panels, record):
         if "y" in panel["log"]:
             axis.set_yscale("log")
         else:
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.25 * max(max(ys) for _, ys in panel["lines"].values()))
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     _save(figure, record)

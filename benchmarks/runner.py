@@ -33,8 +33,7 @@ class Worker:
         variables.update(dict.fromkeys(THREADS, str(threads)), **(environment or {}))
         self.name, self.threads, self._made = name, threads, (name, module, python, threads, environment)
         self.process = subprocess.Popen([python, str(HERE / "worker.py"), module, "--threads", str(threads)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE if
-                                        os.environ.get("BENCH_QUIET") else None, text=True, env=variables)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables)
 
     def ask(self, do, **request):
         """Send a request and return the answer; a side that has died answers with an error."""
@@ -59,9 +58,9 @@ class Worker:
 class Run:
     """The record of one run: rows of times, other figures, notes on the sides, verdicts; `save` writes it as JSON."""
 
-    def __init__(self, workers, threads=2, say=print):
+    def __init__(self, workers, threads=2, say=print, environment=None):
         self.workers, self.threads, self.say = workers, threads, say
-        self.peak = Worker(PEAK, "peak", threads=threads)
+        self.peak = Worker(PEAK, "peak", threads=threads, environment=environment)
         self.rows, self.figures, self.notes, self.verdicts = [], [], [], []
         self.machine = {"processor": processor(), "threads": threads, "cores": os.cpu_count(),
                         "date": time.strftime("%F %T"), "system": platform.platform(), "sides": {}}
@@ -126,6 +125,13 @@ class Run:
             if anew:
                 worker.close()
 
+    def judge(self, what, value, bound, at_least=False):
+        """Keep, and print, whether a figure is at most, or at least, what is asked."""
+        met = bool(value >= bound if at_least else value <= bound)
+        self.verdicts.append({"what": what, "value": float(value), "bound": bound, "at_least": at_least, "met": met})
+        asked = f"at {'least' if at_least else 'most'} {bound:g}"
+        self.say(f"{what:55s} {value:6.2f}  ({asked}) {'met' if met else 'NOT MET'}")
+
     def save(self, path):
         """Write the record as JSON."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -178,9 +184,9 @@ class Run:
                     continue
                 wrong = np.abs(rows - expected).max() / np.abs(expected).max()
                 if wrong > 1e-4:
-                    share = (np.abs(rows - expected).max(1) > 1e-4 * np.abs(expected).max()).mean()
-                    self._note(worker, case, params, f"{verb}: WRONG by up to {wrong:.1%} of the largest, in "
-                               f"{share:.2%} of the rows")
+                    n = int((np.abs(rows - expected).max(1) > 1e-4 * np.abs(expected).max()).sum())
+                    self._note(worker, case, params, f"{verb}: WRONG by up to {wrong:.1%} of the largest number, in "
+                               f"{n:,} of {len(rows):,} rows")
 
 
 def label(case, params, verb):
