@@ -258,6 +258,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, 
     merge.shifts, merge.m, merge.dilation, merge.stride = &shifts[0], m, dilation[last], stride[last]
     merge.n_taps, merge.n_offsets = size[last], <int>n_offsets
     merge.n_merged = <int>(n_offsets // 2 if mirrored else n_offsets)
+    merge.lone = 4 * merge.n_runs > 3 * keys.shape[0]
     with nogil:
         rules.count_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], n_threads)
     n_pairs = offset_ptr[n_offsets]

@@ -10,7 +10,7 @@ from strategies import WINDOWS, random_rulebook, random_sites
 
 import spconv_cy as sp
 from spconv_cy.errors import GridError, ShapeError
-from spconv_cy.sites import build
+from spconv_cy.sites import build, rules
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
@@ -240,6 +240,21 @@ def test_a_transpose_is_sorted_where_the_inputs_do_not_ascend(rng, threads):
         assert np.array_equal(book.T.in_rows, rows[0]) and np.array_equal(book.T.out_rows, rows[1])
         assert np.array_equal(book.T.tile_ptr, build.tile_pointers(rows[1], book.offset_ptr, n_in))
         assert np.array_equal(book.fan_in, np.bincount(book.out_rows, minlength=n_out))
+
+
+def test_the_numpy_builder_alone_makes_the_same_rulebooks(rng, monkeypatch):
+    sites = random_sites(rng, 400, 2, -12, 12, samples=2)
+    loose = random_rulebook(rng, 300, 280, 5)
+    for window in (Window(2, 3, kind="submanifold"), Window(2, 3, 2, origin=1), Window(2, 2, dilation=3)):
+        made = []
+        for compiled in (rules.compiled, None):
+            monkeypatch.setattr(rules, "compiled", compiled)
+            child, book = Grid.from_sites(sites).rules(window)
+            again = Rulebook(loose.in_rows, loose.out_rows, loose.offset_ptr, 300, 280)
+            made.append([child.sites])
+            for b in (book, book.T, again, again.T):
+                made[-1] += [b.in_rows, b.out_rows, b.offset_ptr, b.tile_ptr, b.fan_in]
+        assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(*made, strict=True))
 
 
 def test_building_holds_little_more_than_its_result(rng):

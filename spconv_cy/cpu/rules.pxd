@@ -24,6 +24,7 @@ cdef struct Merge:                      # input runs against wanted runs + shift
     # Taps of the last axis; of n_offsets the first n_merged are merged, the others (all but the centre) are their
     # mirror images.
     int n_taps, n_offsets, n_merged
+    bint lone                           # most runs are a single row
 
 cdef int64_t growth(const Axis* axis) noexcept nogil
 cdef int64_t cut(const int64_t* keys, int64_t n, int64_t line, int64_t* pieces) noexcept nogil

@@ -177,7 +177,7 @@ cdef inline int64_t match(const Merge* merge, int k, int taps, int64_t at, int64
 cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int64_t stride, bint fills, int64_t at,
                                int64_t run, int64_t stop, int32_t* found, int32_t* asked, int32_t* hits) noexcept nogil:
     # Where a wanted run and an input run overlap, the pairs are consecutive on both sides. The first BLOCK of them are
-    # written whether they are pairs or not, and counted if they are: no branch on the outcome.
+    # written whether they are pairs or not, and counted if they are: no branch on the outcome. Two lone rows need less.
     cdef const int64_t* first = merge.inputs.first
     cdef const int32_t* row = merge.inputs.row
     cdef int64_t key, high, apart, skip_out, skip_in, n_in, n_out, n, i
@@ -199,24 +199,31 @@ cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int6
         while first[i] <= high:
             n_in = row[i + 1] - row[i]
             apart = first[i] - key
-            for t in range(taps):
-                skip_out = (max(apart, 0) + stride - 1) // stride
-                skip_in = skip_out * stride - apart
-                n = max(min(n_out - skip_out, (n_in - skip_in + stride - 1) // stride), 0)
-                if fills:
-                    in_row, out_row = <int32_t>(row[i] + skip_in), <int32_t>(merge.wanted.row[run] + skip_out)
-                    outof, into = asked + t * ROOM + count[t], found + t * ROOM + count[t]
-                    for e in range(BLOCK):                               # a loop a side: a store of a vector each
-                        into[e] = in_row + e * <int32_t>stride
-                    for e in range(BLOCK):
-                        outof[e] = out_row + e
-                    if n > BLOCK:
-                        for e in range(BLOCK, <int32_t>n):
+            if merge.lone and n_in + n_out == 2:
+                for t in range(taps):
+                    if fills:
+                        found[t * ROOM + count[t]] = row[i]
+                        asked[t * ROOM + count[t]] = merge.wanted.row[run]
+                    count[t] += apart == t * merge.dilation
+            else:
+                for t in range(taps):
+                    skip_out = (max(apart, 0) + stride - 1) // stride
+                    skip_in = skip_out * stride - apart
+                    n = max(min(n_out - skip_out, (n_in - skip_in + stride - 1) // stride), 0)
+                    if fills:
+                        in_row, out_row = <int32_t>(row[i] + skip_in), <int32_t>(merge.wanted.row[run] + skip_out)
+                        outof, into = asked + t * ROOM + count[t], found + t * ROOM + count[t]
+                        for e in range(BLOCK):                           # a loop a side: a store of a vector each
                             into[e] = in_row + e * <int32_t>stride
-                        for e in range(BLOCK, <int32_t>n):
+                        for e in range(BLOCK):
                             outof[e] = out_row + e
-                count[t] += <int32_t>n
-                apart -= merge.dilation
+                        if n > BLOCK:
+                            for e in range(BLOCK, <int32_t>n):
+                                into[e] = in_row + e * <int32_t>stride
+                            for e in range(BLOCK, <int32_t>n):
+                                outof[e] = out_row + e
+                    count[t] += <int32_t>n
+                    apart -= merge.dilation
             i += 1
         run += 1
     for t in range(taps):
