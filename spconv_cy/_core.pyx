@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from spconv_cy._memory import empty, zeros
 from spconv_cy.errors import BackendError, ShapeError
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from spconv_cy.cpu cimport conv as _conv
 from spconv_cy.cpu cimport isa as _isa
@@ -51,14 +52,6 @@ _select_asked_isa()
 # ---- arithmetic ------------------------------------------------------------------------------------------------------
 
 
-cdef _aligned(Py_ssize_t n, Py_ssize_t c):
-    # numpy begins an array 16 bytes past a cache line, so that each vector of a row would lie on two.
-    room = np.empty(n * c + 16, np.float32)
-    cdef float[::1] view = room
-    cdef Py_ssize_t skip = (-<uintptr_t>&view[0] % 64) // sizeof(float)
-    return room[skip:skip + n * c].reshape(n, c)
-
-
 cdef inline const float* _start(const float[:, ::1] a):
     return &a[0, 0] if a.shape[0] and a.shape[1] else NULL
 
@@ -89,13 +82,13 @@ def conv(const float[:, ::1] x, const float[:, :, :, :] w, rulebook, *, const fl
             f"or (offsets, groups, c/groups, o/groups)")
     if bias is not None and (bias.shape[0] != 1 or bias.shape[1] != o):
         raise ShapeError(f"conv: bias {(bias.shape[0], bias.shape[1])} came; {(1, o)} fits")
-    out = _aligned(rules.n_out, o)
+    out = empty((rules.n_out, o))
     cdef float[:, ::1] y = out
     if out.size == 0:
         return out
     cdef const _isa.KernelTable* table = _isa.kernels()
     cdef _conv.Shape shape = _conv.Shape(g, w.shape[2], w.shape[3])
-    cdef float[:, ::1] packed = _aligned(1, max(1, _conv.packed_floats(table, shape, k)))
+    cdef float[:, ::1] packed = empty((1, max(1, _conv.packed_floats(table, shape, k))))
     cdef _conv.Weights weights
     weights.start = NULL
     if k and w.shape[2]:
@@ -130,7 +123,7 @@ def conv_dw(const float[:, ::1] x, const float[:, ::1] dy, rulebook, int groups=
     cdef _conv.Chunks chunks = _conv.chunks_of(&rules, shape)
     out = np.zeros((rules.n_offsets, groups, shape.c, shape.o), np.float32)
     cdef float[::1] dw = out.reshape(-1)
-    cdef float[::1] sums = np.empty((chunks.chunks - 1) * out.size, np.float32)
+    cdef float[::1] sums = empty(((chunks.chunks - 1) * out.size,))
     cdef const float* px = _start(x)
     cdef const float* pdy = _start(dy)
     cdef float* psums = &sums[0] if sums.shape[0] else NULL
@@ -147,7 +140,7 @@ def max_pool(const float[:, ::1] x, rulebook, const float[:, ::1] ground=None, *
     _check_input("max_pool", n, c, rulebook)
     if ground is not None and (ground.shape[0] != 1 or ground.shape[1] != c):
         raise ShapeError(f"max_pool: ground {(ground.shape[0], ground.shape[1])} came; {(1, c)} fits")
-    out, winners = np.empty((rules.n_out, c), np.float32), np.empty((rules.n_out, c), np.int32)
+    out, winners = empty((rules.n_out, c)), empty((rules.n_out, c), np.int32)
     cdef float[:, ::1] y = out
     cdef int32_t[:, ::1] winner = winners
     cdef uint8_t[::1] is_open = np.zeros(1, np.uint8)
@@ -175,7 +168,7 @@ def max_pool_dx(const float[:, ::1] dy, const int32_t[:, ::1] winner, Py_ssize_t
     if winner.shape[0] != m or winner.shape[1] != c or n < 0:
         raise ShapeError(f"max_pool_dx: gradients {(m, c)}, winners {(winner.shape[0], winner.shape[1])} and {n} input "
                          f"rows came; expected two arrays of one shape (n_out, c) and n >= 0")
-    dx, dground = np.zeros((n, c), np.float32), np.zeros((1, c), np.float32)
+    dx, dground = zeros((n, c)), np.zeros((1, c), np.float32)
     if m == 0 or c == 0:
         return dx, dground
     most = np.asarray(winner).max()
@@ -197,7 +190,7 @@ def sum_pool(const float[:, ::1] x, rulebook, *, int n_threads=1):
     cdef Py_ssize_t n = x.shape[0], c = x.shape[1]
     cdef _conv.Rules rules = _rules("sum_pool", rulebook.in_rows, rulebook.out_rows, rulebook.tile_ptr, rulebook.n_out)
     _check_input("sum_pool", n, c, rulebook)
-    out = np.empty((rules.n_out, c), np.float32)
+    out = empty((rules.n_out, c))
     cdef float[:, ::1] y = out
     cdef const float* px = _start(x)
     if out.size:
@@ -212,7 +205,7 @@ def scatter_add(const float[:, ::1] x, const int32_t[::1] rows, Py_ssize_t m, *,
     if rows.shape[0] != n or m < 0:
         raise ShapeError(f"scatter_add: features {(n, c)}, {rows.shape[0]} rows and {m} outputs came; "
                          f"expected one row for each feature row, and m >= 0")
-    out = np.zeros((m, c), np.float32)
+    out = zeros((m, c))
     if n == 0 or c == 0:
         return out
     least, most = np.asarray(rows).min(), np.asarray(rows).max()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy._memory import empty
 from spconv_cy.errors import ShapeError
 
 from spconv_cy.cpu cimport rowwise
@@ -10,7 +11,7 @@ from spconv_cy.cpu.isa cimport Affine, kernels
 
 def leaky_relu(const float[:, ::1] x, float slope, *, int n_threads=1):
     """Ops.leaky_relu for C-contiguous float32 arrays."""
-    out = np.empty((x.shape[0], x.shape[1]), np.float32)
+    out = empty((x.shape[0], x.shape[1]))
     cdef float[:, ::1] y = out
     if out.size:
         with nogil:
@@ -21,7 +22,7 @@ def leaky_relu(const float[:, ::1] x, float slope, *, int n_threads=1):
 def leaky_relu_dx(const float[:, ::1] y, const float[:, ::1] dy, float slope, *, int n_threads=1):
     """Ops.leaky_relu_dx for C-contiguous float32 arrays."""
     _same("leaky_relu_dx", y, dy)
-    out = np.empty((y.shape[0], y.shape[1]), np.float32)
+    out = empty((y.shape[0], y.shape[1]))
     cdef float[:, ::1] dx = out
     if out.size:
         with nogil:
@@ -44,7 +45,7 @@ def moments(const float[:, ::1] x, *, int n_threads=1):
 def affine(const float[:, ::1] x, const float[:, ::1] rows, float slope=1.0, *, int n_threads=1):
     """Ops.affine for C-contiguous float32 arrays."""
     cdef Affine map = _map("affine", x, rows, slope)
-    out = np.empty((x.shape[0], x.shape[1]), np.float32)
+    out = empty((x.shape[0], x.shape[1]))
     cdef float[:, ::1] y = out
     if out.size:
         with nogil:
@@ -73,7 +74,7 @@ def affine_dx(const float[:, ::1] x, const float[:, ::1] dy, const float[:, ::1]
     _same("affine_dx", x, dy)
     if ab.shape[0] != 2 or ab.shape[1] != x.shape[1]:
         raise ShapeError(f"affine_dx: ab {(ab.shape[0], ab.shape[1])} came; {(2, x.shape[1])} fits")
-    out = np.empty((x.shape[0], x.shape[1]), np.float32)
+    out = empty((x.shape[0], x.shape[1]))
     cdef float[:, ::1] dx = out
     if out.size:
         with nogil:
