@@ -1,8 +1,8 @@
 """Arrays whose memory is kept for the next array of about that size: a steady loop asks the system for none."""
 
 # Fresh memory costs a page fault every 4 KB, a third of the time of the cheap passes. The system's allocator gives large
-# pieces back at once and asks again in the next step. What is kept here and what is in use together stay below
-# 9/8 of the most that was ever in use at once.
+# pieces back at once and asks again in the next step. What is kept here and what is in use are together at most 32 MB
+# more than what was once in use.
 
 import math
 
@@ -14,22 +14,34 @@ from cython.operator cimport dereference
 
 cdef extern from *:
     """
+    #include <cstdint>
     #include <new>
     #ifdef __linux__
     #include <sys/mman.h>
-    #endif
     namespace {
     const size_t HUGE_PAGE = size_t(1) << 21;
-    size_t alignment_of(size_t size) { return size >= 2 * HUGE_PAGE ? HUGE_PAGE : 64; }
+    // Straight from the system, so that what is dropped goes back to it; large pieces on huge pages.
     void* fresh(size_t size) {
-        void* start = ::operator new(size, std::align_val_t(alignment_of(size)), std::nothrow);
-    #if defined(__linux__) && defined(MADV_HUGEPAGE)
-        if (start && size >= 2 * HUGE_PAGE) madvise(start, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-    #endif
+        const size_t spare = size >= 2 * HUGE_PAGE ? HUGE_PAGE : 0;
+        char* start = static_cast<char*>(mmap(nullptr, size + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        if (start == MAP_FAILED) return nullptr;
+        if (spare) {
+            const size_t skip = -reinterpret_cast<uintptr_t>(start) % HUGE_PAGE;
+            if (skip) munmap(start, skip);
+            if (skip < spare) munmap(start + skip + size, spare - skip);
+            start += skip;
+            madvise(start, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+        }
         return start;
     }
-    void drop(void* start, size_t size) { ::operator delete(start, std::align_val_t(alignment_of(size))); }
+    void drop(void* start, size_t size) { munmap(start, size); }
     }
+    #else
+    namespace {
+    void* fresh(size_t size) { return ::operator new(size, std::align_val_t(64), std::nothrow); }
+    void drop(void* start, size_t) { ::operator delete(start, std::align_val_t(64)); }
+    }
+    #endif
     """
     void* fresh(size_t size) noexcept nogil
     void drop(void* start, size_t size) noexcept nogil
@@ -49,6 +61,7 @@ cdef extern from "<map>" namespace "std" nogil:
 
 cdef enum:
     SMALL = 65536               # bytes below which the system's allocator keeps memory by itself
+    SPARE = 33554432            # bytes kept beyond the most that was in use: the sizes of a step do not all come at once
 
 ctypedef void* void_pointer
 
@@ -85,7 +98,7 @@ cdef Block _take(size_t length):
         kept_bytes -= block.size
         kept.erase(found)
     else:
-        while kept_bytes and 8 * (used_bytes + kept_bytes + size) > 9 * max(most_used, used_bytes + size):
+        while kept_bytes and used_bytes + kept_bytes + size > max(most_used, used_bytes + size) + SPARE:
             found = kept.begin()
             kept_bytes -= dereference(found).first
             drop(dereference(found).second, dereference(found).first)
@@ -99,8 +112,8 @@ cdef Block _take(size_t length):
 
 
 cdef size_t _rounded(size_t length) noexcept:
-    # Up to the next of eight steps between powers of two.
-    cdef size_t step = 1
+    # Up to whole pages, and to the next of eight steps between powers of two.
+    cdef size_t step = 4096
     while step * 16 <= length:
         step *= 2
     return (length + step - 1) // step * step

@@ -24,6 +24,14 @@ def leaky_relu(x, slope):
 
 
 @differentiable
+def less_row(x, row):
+    """Return x - row, for x (n, c) and a row (1, c), as the features less their ground state."""
+    ops, zero = ops_of(x, row), ops_of(row).xp.zeros_like(row)
+    rows = ops.xp.concatenate([row, zero, zero + 1, zero])
+    return ops.affine(x, rows), lambda dy: (dy, lambda: -column_sums(dy))
+
+
+@differentiable
 def dropout(x, mask):
     """Multiply by a mask, (1, c) for whole columns or (n, c), that needs no gradient."""
     return x * mask, lambda dy: (lambda: dy * mask, None)

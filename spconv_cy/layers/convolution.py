@@ -1,7 +1,7 @@
 """Convolutions: a window, its weights, three lines of arithmetic."""
 
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.dense import as_tensor, leaky_relu
+from spconv_cy.functional.dense import as_tensor, leaky_relu, less_row
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.layer import Activated, checked_channels, checked_counts, checked_sparse
@@ -65,7 +65,7 @@ class Convolution(Activated):
         if x.ground is not None:
             bias = conv(x.ground, self.weight, Rulebook.one_row(rulebook.n_offsets), self.bias)
             ground = bias if slope is None else leaky_relu(bias, slope)
-            features = features if x.ground_is_zero else features - x.ground
+            features = features if x.ground_is_zero else less_row(features, x.ground)
         features = conv(features, self.weight, rulebook, bias, slope=slope)
         return SparseTensor(features, grid, ground, x.point_rows if self.window.keeps_sites else None)
 
