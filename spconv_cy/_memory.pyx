@@ -1,8 +1,8 @@
 """Arrays whose memory is kept for the next array of about that size: a steady loop asks the system for none."""
 
-# Fresh memory costs a page fault every 4 KB, a third of the time of the cheap passes. The system's allocator gives large
-# pieces back at once and asks again in the next step. What is kept here and what is in use are together at most 32 MB
-# more than what was once in use.
+# Fresh memory costs a page fault every 4 KB, a third of the time of the cheap passes. The system's allocator gives
+# large pieces back at once and asks again in the next step. What is kept here and what is in use are together at most
+# 32 MB more than what was once in use.
 
 import math
 
@@ -23,8 +23,9 @@ cdef extern from *:
     // Straight from the system, so that what is dropped goes back to it; large pieces on huge pages.
     void* fresh(size_t size) {
         const size_t spare = size >= 2 * HUGE_PAGE ? HUGE_PAGE : 0;
-        char* start = static_cast<char*>(mmap(nullptr, size + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-        if (start == MAP_FAILED) return nullptr;
+        void* found = mmap(nullptr, size + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (found == MAP_FAILED) return nullptr;
+        char* start = static_cast<char*>(found);
         if (spare) {
             const size_t skip = -reinterpret_cast<uintptr_t>(start) % HUGE_PAGE;
             if (skip) munmap(start, skip);
@@ -61,7 +62,7 @@ cdef extern from "<map>" namespace "std" nogil:
 
 cdef enum:
     SMALL = 65536               # bytes below which the system's allocator keeps memory by itself
-    SPARE = 33554432            # bytes kept beyond the most that was in use: the sizes of a step do not all come at once
+    SPARE = 33554432            # bytes kept beyond the most that was in use: not all sizes of a step come at once
 
 ctypedef void* void_pointer
 
@@ -121,7 +122,7 @@ cdef size_t _rounded(size_t length) noexcept:
 
 def empty(shape, dtype=np.float32):
     """Return an uninitialised C-contiguous array, as np.empty does."""
-    dtype = np.dtype(dtype)
+    shape, dtype = shape if isinstance(shape, tuple) else (shape,), np.dtype(dtype)
     length = math.prod(shape) * dtype.itemsize
     return np.empty(shape, dtype) if length < SMALL else np.ndarray(shape, dtype, _take(length))
 

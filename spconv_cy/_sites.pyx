@@ -8,6 +8,7 @@ from spconv_cy.cpu cimport hashgrid, order, rules, turned
 from spconv_cy.cpu.order cimport Box
 from spconv_cy.cpu.rules cimport Axis, Merge, Runs
 
+from spconv_cy._memory import empty
 from spconv_cy.errors import ShapeError
 
 cdef enum:
@@ -26,18 +27,18 @@ def arrange(const int32_t[:, ::1] sites, int n_threads=1):
         return None
     if n < ALONE:
         n_threads = 1
-    keys = np.empty(n, np.int64)
+    keys = empty(n, np.int64)
     order.pack(&sites[0, 0], n, &box, &keys[0], n_threads)
     if order.ascends(&keys[0], n):
         return np.asarray(sites), np.arange(n, dtype=np.int32)
-    rows, other_keys, other_rows = np.arange(n, dtype=np.int32), np.empty(n, np.int64), np.empty(n, np.int32)
-    counts = np.empty(n_threads * order.BUCKETS, np.int64)
+    rows, other_keys, other_rows = np.arange(n, dtype=np.int32), empty(n, np.int64), empty(n, np.int32)
+    counts = empty(n_threads * order.BUCKETS, np.int64)
     with nogil:
         swapped = order.sort(&keys[0], &rows[0], &other_keys[0], &other_rows[0], n, &counts[0], n_threads)
         if swapped:
             keys, rows, other_rows = other_keys, other_rows, rows
         m = order.count_unique(&keys[0], n, &counts[0], n_threads)
-    unique, went = np.empty((m, box.width), np.int32), other_rows
+    unique, went = empty((m, box.width), np.int32), other_rows
     with nogil:
         order.gather_unique(&keys[0], &rows[0], n, &sites[0, 0], box.width, &counts[0], &unique[0, 0], &went[0],
                             n_threads)
@@ -54,7 +55,7 @@ def find(const int32_t[:, ::1] sites, const int32_t[:, ::1] queries, int n_threa
         raise ShapeError(f"find: queries {(q, queries.shape[1])} came to sites of {box.width} columns; as many fit")
     if not order.lay_out(&box):
         return None
-    keys, slots, rows = np.empty(n, np.int64), np.full(n_slots, -1, np.int32), np.empty(q, np.int32)
+    keys, slots, rows = empty(n, np.int64), np.full(n_slots, -1, np.int32), empty(q, np.int32)
     if q:
         with nogil:
             order.pack(&sites[0, 0], n, &box, &keys[0], n_threads if n > ALONE else 1)
@@ -98,7 +99,7 @@ def valid(const int32_t[:, ::1] sites, size, stride, dilation, origin, out_size,
     for axis in range(1, box.width):
         wanted = _widened(wanted, &axes[axis], n_threads)
     out, m = box, wanted.shape[0]
-    out_sites = np.empty((m, box.width), np.int32)
+    out_sites = empty((m, box.width), np.int32)
     if m:
         for axis in range(1, box.width):
             out.low[axis] = axes[axis].out_low
@@ -137,7 +138,7 @@ def transpose(const int32_t[::1] in_rows, const int32_t[::1] out_rows, const int
     """Return (in_rows, out_rows) of the transposed rulebook of p >= 1 pairs, rows and pointers within their ranges."""
     cdef int64_t p = in_rows.shape[0]
     n_threads = n_threads if p > ALONE else 1
-    cdef int32_t[:, ::1] rows = np.empty((2, p), np.int32), places = np.full((n_threads, n_in), -1, np.int32)
+    cdef int32_t[:, ::1] rows = empty((2, p), np.int32), places = np.full((n_threads, n_in), -1, np.int32)
     with nogil:
         turned.transpose(&in_rows[0], &out_rows[0], &offset_ptr[0], offset_ptr.shape[0] - 1, n_in, &places[0, 0],
                          &rows[0, 0], &rows[1, 0], n_threads)
@@ -161,7 +162,7 @@ cdef Box _box_of(const int32_t[:, ::1] sites, int n_threads):
         raise ShapeError(f"sites: shape {(sites.shape[0], sites.shape[1])} came; (n, 1+d) fits, n >= 1, d from 1 to 8")
     box.width = sites.shape[1]
     n_threads = n_threads if sites.shape[0] > ALONE else 1
-    found = np.empty((n_threads, 2 * box.width), np.int32)
+    found = empty((n_threads, 2 * box.width), np.int32)
     with nogil:
         order.bounds(&sites[0, 0], sites.shape[0], box.width, &found[0, 0], n_threads)
     for axis in range(box.width):
@@ -185,7 +186,7 @@ cdef bint _with_halo(Box* box, size, dilation):
 
 cdef int64_t[::1] _keys_of(const int32_t[:, ::1] sites, const Box* box, int n_threads):
     cdef int64_t n = sites.shape[0]
-    cdef int64_t[::1] keys = np.empty(n, np.int64)
+    cdef int64_t[::1] keys = empty(n, np.int64)
     with nogil:
         order.pack(&sites[0, 0], n, box, &keys[0], n_threads if n > ALONE else 1)
     return keys
@@ -215,10 +216,10 @@ cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
     cdef int64_t[::1] pieces, counts, mapped, spare, found, widened
     if n == 0:
         return keys
-    pieces = np.empty(n // rules.PIECE + 2, np.int64)
+    pieces = empty(n // rules.PIECE + 2, np.int64)
     n_pieces = rules.cut(&keys[0], n, axis.side * axis.step, &pieces[0])
-    counts, mapped = np.empty(n_pieces, np.int64), np.empty(n, np.int64)
-    spare, found = np.empty(room * n, np.int64), np.empty(room * n, np.int64)
+    counts, mapped = empty(n_pieces, np.int64), empty(n, np.int64)
+    spare, found = empty(room * n, np.int64), empty(room * n, np.int64)
     n_threads = n_threads if n_pieces > 1 else 1
     with nogil:
         rules.widen(&keys[0], &pieces[0], n_pieces, axis, &mapped[0], &spare[0], &found[0], &counts[0], n_threads)
@@ -227,7 +228,7 @@ cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
     starts = np.zeros(n_pieces + 1, np.int64)
     np.cumsum(counts, out=starts[1:])
     counts = starts
-    widened = np.empty(counts[n_pieces], np.int64)
+    widened = empty(counts[n_pieces], np.int64)
     if widened.shape[0]:
         with nogil:
             rules.join(&found[0], &pieces[0], n_pieces, room, &counts[0], &widened[0], n_threads)
@@ -246,7 +247,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, 
     cdef int last = box.width - 2
     offset_ptr, tile_ptr = np.zeros(n_offsets + 1, np.int64), np.zeros((n_offsets, n_tiles + 1), np.int64)
     if m == 0:
-        return np.empty(0, np.int32), np.empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr)
+        return empty(0, np.int32), empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr)
     if m * n_offsets < ALONE:
         n_threads = 1
     inputs = _runs_of(keys, 1, &merge.inputs, n_threads)
@@ -262,7 +263,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, 
     with nogil:
         rules.count_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], n_threads)
     n_pairs = offset_ptr[n_offsets]
-    in_rows, out_rows = np.empty((2, n_pairs), np.int32)             # in one piece, which huge pages fit better
+    in_rows, out_rows = empty((2, n_pairs), np.int32)             # in one piece, which huge pages fit better
     with nogil:
         rules.fill_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], &in_rows[0], &out_rows[0], n_threads)
     return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
@@ -271,11 +272,11 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, 
 cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
     # The arrays that the runs of n >= 1 keys live in; they live as long as the tuple.
     cdef int64_t n = keys.shape[0], n_runs
-    cdef int64_t[::1] first, tiles = np.empty((n + rules.TILE_ROWS - 1) // rules.TILE_ROWS + 1, np.int64)
+    cdef int64_t[::1] first, tiles = empty((n + rules.TILE_ROWS - 1) // rules.TILE_ROWS + 1, np.int64)
     cdef int32_t[::1] row
     with nogil:
         n_runs = rules.count_runs(&keys[0], n, step, &tiles[0], n_threads)
-    first, row = np.empty(n_runs + 2, np.int64), np.empty(n_runs + 2, np.int32)
+    first, row = empty(n_runs + 2, np.int64), empty(n_runs + 2, np.int32)
     runs.first, runs.row, runs.tiles = &first[0], &row[0], &tiles[0]
     with nogil:
         rules.fill_runs(&keys[0], n, step, runs, n_threads)

@@ -102,7 +102,8 @@ def test_the_types_of_a_facade_are_those_of_its_functions(name):
     stub = ast.parse(Path(ROOT, *name.split(".")).with_suffix(".pyi").read_text())
     described = {node.name: node.args for node in stub.body if isinstance(node, ast.FunctionDef)}
     functions = {key: value for key, value in vars(module).items()
-                 if type(value).__name__ == "cython_function_or_method" and not key.startswith("_")}
+                 if type(value).__name__ == "cython_function_or_method" and not key.startswith("_")
+                     and value.__module__ == module.__name__}
     assert set(described) == set(functions)
     for key, function in functions.items():
         parameters = inspect.signature(function).parameters.values()
