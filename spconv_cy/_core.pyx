@@ -162,13 +162,21 @@ cdef _check_input(who, Py_ssize_t n, Py_ssize_t c, rulebook):
                          f"expected features (n_in, c)")
 
 
-def max_pool_dx(const float[:, ::1] dy, const int32_t[:, ::1] winner, Py_ssize_t n, *, int n_threads=1):
+def max_pool_dx(const float[:, ::1] dy, const int32_t[:, ::1] winner, Py_ssize_t n, rulebook=None, *,
+                int n_threads=1):
     """Ops.max_pool_dx for C-contiguous arrays, float32 and int32."""
     cdef Py_ssize_t m = dy.shape[0], c = dy.shape[1]
     if winner.shape[0] != m or winner.shape[1] != c or n < 0:
         raise ShapeError(f"max_pool_dx: gradients {(m, c)}, winners {(winner.shape[0], winner.shape[1])} and {n} input "
                          f"rows came; expected two arrays of one shape (n_out, c) and n >= 0")
-    dx, dground = zeros((n, c)), np.zeros((1, c), np.float32)
+    cdef bint by_pairs = rulebook is not None and m and c
+    cdef _conv.Rules turned
+    if by_pairs:
+        if rulebook.n_in != n or rulebook.n_out != m:
+            raise ShapeError(f"max_pool_dx: a rulebook of {rulebook.n_in} input and {rulebook.n_out} output rows came; "
+                             f"{n} and {m} fit")
+        turned = _rules("max_pool_dx", rulebook.T.in_rows, rulebook.T.out_rows, rulebook.T.tile_ptr, n)
+    dx, dground = (empty if by_pairs else zeros)((n, c)), np.zeros((1, c), np.float32)
     if m == 0 or c == 0:
         return dx, dground
     most = np.asarray(winner).max()
@@ -181,7 +189,7 @@ def max_pool_dx(const float[:, ::1] dy, const int32_t[:, ::1] winner, Py_ssize_t
     cdef float* pdx = <float*>_start(dx_rows)
     with nogil:
         _pool.max_pool_dx(_isa.kernels(), &dy[0, 0], &winner[0, 0], pdx, &dground_rows[0, 0], &bounds[0], &sums[0],
-                          m, n, c, n_threads)
+                          &turned if by_pairs else NULL, m, n, c, n_threads)
     return dx, dground
 
 

@@ -89,6 +89,9 @@ def calls_of(rng, rulebook, c, o, groups=1):
     starts = np.concatenate([[0], np.sort(rng.integers(0, n + 1, 5)), [n]]).astype(np.int64)
     bias, ground = numbers(rng, 1, o), numbers(rng, 1, c)
     winner = rng.integers(-1, n, (m, c)).astype(np.int32)
+    won = (dc, REFERENCE.max_pool(x, rulebook, ground)[1], n)
+    if len(np.unique(np.stack([rulebook.in_rows, rulebook.out_rows]), axis=1).T) == rulebook.n_pairs:
+        won += (rulebook,)
     return [
         ("asarray", (x,), {}),
         ("to_numpy", (x,), {}),
@@ -99,6 +102,7 @@ def calls_of(rng, rulebook, c, o, groups=1):
         ("max_pool", (x, rulebook), {}),
         ("max_pool", (x, rulebook), {"ground": ground}),
         ("max_pool_dx", (dc, winner, n), {}),
+        ("max_pool_dx", won, {}),
         ("sum_pool", (x, rulebook), {}),
         ("sum_pool", (dc, rulebook.T), {}),
         ("scatter_add", (x, rng.integers(0, max(m, 1), n).astype(np.int32), max(m, 1)), {}),

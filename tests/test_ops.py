@@ -58,7 +58,7 @@ def sum_of_pairs(x, pairs, m):
     return y
 
 
-def winners_paid(dy, winner, n):
+def winners_paid(dy, winner, n, rulebook=None):
     """Give each number of dy to the row that won it; the last row is the ground's."""
     dx = np.zeros((n + 1, dy.shape[1]))
     for (row, channel), value in np.ndenumerate(dy):

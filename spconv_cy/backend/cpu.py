@@ -35,9 +35,9 @@ class CpuOps(Ops):
         ground = None if ground is None else self._rows("max_pool", ground)
         return _core.max_pool(self._rows("max_pool", x), rulebook, ground, n_threads=threads())
 
-    def max_pool_dx(self, dy, winner, n):
+    def max_pool_dx(self, dy, winner, n, rulebook=None):
         """See Ops.max_pool_dx."""
-        return _core.max_pool_dx(self._rows("max_pool_dx", dy), np.require(winner, np.int32, "CA"), n,
+        return _core.max_pool_dx(self._rows("max_pool_dx", dy), np.require(winner, np.int32, "CA"), n, rulebook,
                                  n_threads=threads())
 
     def sum_pool(self, x, rulebook):

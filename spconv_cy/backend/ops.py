@@ -109,8 +109,12 @@ class Ops:
             y[rulebook.fan_in == 0] = 0
         return y, winner
 
-    def max_pool_dx(self, dy, winner, n):
-        """Give each dy to the row that won: dx (n, c) and, for winner -1, dground (1, c)."""
+    def max_pool_dx(self, dy, winner, n, rulebook=None):
+        """Give each dy to the row that won: dx (n, c) and, for winner -1, dground (1, c).
+
+        The rulebook of the pooling whose winners these are may be given, where none of its pairs (in, out) comes twice,
+        as in those of all windows; a backend can then be faster.
+        """
         check_winner(dy, winner, n)
         dx = np.zeros((n + 1, dy.shape[1]), dy.dtype)
         columns = np.broadcast_to(np.arange(dy.shape[1]), dy.shape)

@@ -12,7 +12,8 @@ cdef enum:
 cdef void max_pool(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
                    int32_t* winner, const Rules* rules, int64_t c, int n_threads) noexcept nogil
 cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* winner, float* dx, float* dground,
-                      int32_t* bounds, float* sums, int64_t m, int64_t n, int64_t c, int n_threads) noexcept nogil
+                      int32_t* bounds, float* sums, const Rules* turned, int64_t m, int64_t n, int64_t c,
+                      int n_threads) noexcept nogil
 cdef void sum_pool(const KernelTable* table, const float* x, float* y, const Rules* rules, int64_t c,
                    int n_threads) noexcept nogil
 cdef void scatter_add(const KernelTable* table, const float* x, const int32_t* rows, float* y, int32_t* bounds,

@@ -49,9 +49,11 @@ cdef inline void first_row(float* y, int32_t* winner, const float* x, int32_t ro
 
 
 cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* winner, float* dx, float* dground,
-                      int32_t* bounds, float* sums, int64_t m, int64_t n, int64_t c, int n_threads) noexcept nogil:
-    # A range of input rows has one owner, who reads the tiles of outputs that have a winner in it, in their order.
-    # dx and dground come in zeroed; bounds has 2, sums c places for each chunk of outputs.
+                      int32_t* bounds, float* sums, const Rules* turned, int64_t m, int64_t n, int64_t c,
+                      int n_threads) noexcept nogil:
+    # A range of input rows has one owner: with the pooling's transposed rules a tile, read pair by pair; without (NULL)
+    # a part, whose owner reads the chunks of outputs that have a winner in it, in their order.
+    # dx comes in zeroed where there are no rules, and so does dground; bounds has 2, sums c places for each chunk.
     cdef int64_t n_chunks = (m + CHUNK_ROWS - 1) // CHUNK_ROWS, chunk, part, n_parts
     n_threads = team(n_threads, n_chunks, <double>m * c)
     n_parts = 4 * n_threads if n_threads > 1 else 1
@@ -60,8 +62,12 @@ cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* 
             chunk_bounds(winner, bounds + 2 * chunk, chunk * CHUNK_ROWS * c, min((chunk + 1) * CHUNK_ROWS, m) * c)
             if bounds[2 * chunk] < 0:
                 ground_chunk(dy, winner, sums + chunk * c, chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, m), c)
-        for part in prange(n_parts, schedule="dynamic", chunksize=1):
-            dx_part(dy, winner, dx, bounds, m, c, n * part // n_parts, n * (part + 1) // n_parts)
+        if turned != NULL:
+            for part in prange(turned.n_tiles, schedule="dynamic", chunksize=4):
+                dx_tile(table, dy, winner, dx, turned, c, part)
+        else:
+            for part in prange(n_parts, schedule="dynamic", chunksize=1):
+                dx_part(dy, winner, dx, bounds, m, c, n * part // n_parts, n * (part + 1) // n_parts)
     for chunk in range(n_chunks):
         if bounds[2 * chunk] < 0:
             table.add(dground, sums + chunk * c, c)
@@ -85,6 +91,16 @@ cdef void ground_chunk(const float* dy, const int32_t* winner, float* total, int
         for i in range(c):
             if winner[row * c + i] < 0:
                 total[i] += dy[row * c + i]
+
+
+cdef void dx_tile(const KernelTable* table, const float* dy, const int32_t* winner, float* dx, const Rules* turned,
+                  int64_t c, int64_t tile) noexcept nogil:
+    cdef int64_t offset, low = tile * TILE_ROWS
+    cdef const int64_t* start
+    memset(dx + low * c, 0, min(TILE_ROWS, turned.n_out - low) * c * sizeof(float))
+    for offset in range(turned.n_offsets):
+        start = turned.tile_ptr + offset * (turned.n_tiles + 1) + tile
+        table.won_pairs(dx, dy, winner, turned.out_rows + start[0], turned.in_rows + start[0], start[1] - start[0], c)
 
 
 cdef void dx_part(const float* dy, const int32_t* winner, float* dx, const int32_t* bounds, int64_t m, int64_t c,

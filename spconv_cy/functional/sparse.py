@@ -59,7 +59,7 @@ def max_pool(x, ground, rulebook):
     """
     ops = ops_of(x) if ground is None else ops_of(x, ground)
     y, winner = ops.max_pool(x, rulebook, ground)
-    return y, lambda dy: (*ops.max_pool_dx(dy, winner, len(x)), None)
+    return y, lambda dy: (*ops.max_pool_dx(dy, winner, len(x), rulebook), None)
 
 
 @differentiable
