@@ -45,6 +45,13 @@ def arrange(const int32_t[:, ::1] sites, int n_threads=1):
     return np.asarray(unique), np.asarray(went)
 
 
+def bounds(const int32_t[:, ::1] sites, int n_threads=1):
+    """Return the smallest and the largest value of every column, (2, 1+d) int64, of n >= 1 sites."""
+    cdef Box box = _box_of(sites, n_threads)
+    low = [box.low[axis] for axis in range(box.width)]
+    return np.array([low, [box.low[axis] + box.side[axis] - 1 for axis in range(box.width)]], np.int64)
+
+
 def find(const int32_t[:, ::1] sites, const int32_t[:, ::1] queries, int n_threads=1):
     """Return the row (q,) int32 of each query among n >= 1 different sites, -1 where there is none, or None."""
     cdef int64_t n = sites.shape[0], q = queries.shape[0], n_slots = hashgrid.slots_for(n)

@@ -74,8 +74,10 @@ class Grid:
                              f"(n, {lattice.d + 1}) fit: the batch index, then {lattice.d} coordinates")
         if size is not None:
             size = per_axis(size, lattice.d, "Grid size", 1)
-        samples = _checked_samples(sites, samples)
-        _check_inside(sites, size)
+        bounds = rules.bounds(sites) if len(sites) else np.array([[0] * sites.shape[1], [-1] * sites.shape[1]])
+        samples = _checked_samples(len(sites), int(bounds[0, 0]), int(bounds[1, 0]), samples)
+        if size is not None and len(sites) and ((bounds[0, 1:] < 0) | (bounds[1, 1:] >= np.array(size))).any():
+            _refuse_outside(sites, size)
         unique, rows = rules.arrange(sites)
         if np.may_share_memory(unique, given):
             unique = unique.copy()                                       # the grid freezes what it holds
@@ -164,13 +166,12 @@ def as_sites(sites):
     return np.require(array, np.int32, "CA")
 
 
-def _checked_samples(sites, samples):
-    lowest, highest = (int(sites[:, 0].min()), int(sites[:, 0].max())) if len(sites) else (0, -1)
+def _checked_samples(n, lowest, highest, samples):
     if lowest < 0:
         raise GridError(f"Grid: a negative batch index, {lowest}, came (column 0 of sites); samples count from 0")
     if samples is None:
-        if highest >= MANY_SAMPLES + len(sites):
-            raise GridError(f"Grid: batch index {highest} came with {len(sites)} sites; is column 0 of sites the batch "
+        if highest >= MANY_SAMPLES + n:
+            raise GridError(f"Grid: batch index {highest} came with {n} sites; is column 0 of sites the batch "
                             "index? If so, give samples=")
         return highest + 1
     if not is_whole(samples) or not 0 <= samples <= MOST_SAMPLES:
@@ -180,12 +181,9 @@ def _checked_samples(sites, samples):
     return int(samples)
 
 
-def _check_inside(sites, size):
-    if size is None or len(sites) == 0:
-        return
+def _refuse_outside(sites, size):
     outside = ((sites[:, 1:] < 0) | (sites[:, 1:] >= np.array(size))).any(1)
-    if outside.any():
-        row = int(np.flatnonzero(outside)[0])
-        raise GridError(
-            f"Grid: {int(outside.sum())} of {len(sites)} sites lie outside size {size}, the first at row {row}: "
-            f"{sites[row, 1:].tolist()}; move them, give a larger size, or size=None for an unbounded grid")
+    row = int(np.flatnonzero(outside)[0])
+    raise GridError(
+        f"Grid: {int(outside.sum())} of {len(sites)} sites lie outside size {size}, the first at row {row}: "
+        f"{sites[row, 1:].tolist()}; move them, give a larger size, or size=None for an unbounded grid")

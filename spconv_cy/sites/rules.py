@@ -17,6 +17,11 @@ def arrange(sites):
     return order.arrange(sites) if found is None else found
 
 
+def bounds(sites):
+    """Return the smallest and the largest value of every column, (2, 1+d), of n >= 1 sites."""
+    return compiled.bounds(sites, config.threads()) if compiled else np.stack([sites.min(0), sites.max(0)])
+
+
 def find(sites, queries):
     """Return the row of each query among canonical unique sites, -1 where there is none."""
     found = None

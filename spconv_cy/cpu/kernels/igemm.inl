@@ -54,7 +54,9 @@ inline void weights_block(const Igemm& job, int64_t first, const int32_t* in_row
     };
     int64_t j = 0;
     for (; j < pairs - AHEAD; ++j) {
-        __builtin_prefetch(job.x + first + in_rows[j + AHEAD] * job.x_stride);
+        const float* next = job.x + first + in_rows[j + AHEAD] * job.x_stride;
+        __builtin_prefetch(next);
+        __builtin_prefetch(next + I - 1);
         product(j);
     }
     for (; j < pairs; ++j) product(j);
