@@ -179,7 +179,7 @@ def max_pool_dx(const float[:, ::1] dy, const int32_t[:, ::1] winner, Py_ssize_t
     dx, dground = (empty if by_pairs else zeros)((n, c)), np.zeros((1, c), np.float32)
     if m == 0 or c == 0:
         return dx, dground
-    most = np.asarray(winner).max()
+    most = -1 if by_pairs else np.asarray(winner).max()
     if most >= n:
         raise ShapeError(f"max_pool_dx: winner {most} came; rows up to {n - 1} fit")
     cdef float[:, ::1] dx_rows = dx, dground_rows = dground

@@ -44,6 +44,7 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         void (*merge)(float*, int32_t*, const float*, const int32_t*, int64_t) noexcept nogil
         void (*won_pairs)(float*, const float*, const int32_t*, const int32_t*, const int32_t*, int64_t,
                           int64_t) noexcept nogil
+        void (*lost_rows)(float*, const float*, const int32_t*, int64_t, int64_t) noexcept nogil
         void (*finish)(float*, int64_t, const float*, int64_t, int64_t, int64_t, float) noexcept nogil
         void (*leaky)(float*, const float*, float, int64_t) noexcept nogil
         void (*leaky_dx)(float*, const float*, const float*, float, int64_t) noexcept nogil

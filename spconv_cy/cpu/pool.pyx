@@ -59,9 +59,11 @@ cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* 
     n_parts = 4 * n_threads if n_threads > 1 else 1
     with parallel(num_threads=n_threads):
         for chunk in prange(n_chunks, schedule="static"):
-            chunk_bounds(winner, bounds + 2 * chunk, chunk * CHUNK_ROWS * c, min((chunk + 1) * CHUNK_ROWS, m) * c)
-            if bounds[2 * chunk] < 0:
-                ground_chunk(dy, winner, sums + chunk * c, chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, m), c)
+            memset(sums + chunk * c, 0, c * sizeof(float))
+            table.lost_rows(sums + chunk * c, dy + chunk * CHUNK_ROWS * c, winner + chunk * CHUNK_ROWS * c,
+                            min(CHUNK_ROWS, m - chunk * CHUNK_ROWS), c)
+            if turned == NULL:
+                chunk_bounds(winner, bounds + 2 * chunk, chunk * CHUNK_ROWS * c, min((chunk + 1) * CHUNK_ROWS, m) * c)
         if turned != NULL:
             for part in prange(turned.n_tiles, schedule="dynamic", chunksize=4):
                 dx_tile(table, dy, winner, dx, turned, c, part)
@@ -69,8 +71,7 @@ cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* 
             for part in prange(n_parts, schedule="dynamic", chunksize=1):
                 dx_part(dy, winner, dx, bounds, m, c, n * part // n_parts, n * (part + 1) // n_parts)
     for chunk in range(n_chunks):
-        if bounds[2 * chunk] < 0:
-            table.add(dground, sums + chunk * c, c)
+        table.add(dground, sums + chunk * c, c)
 
 
 cdef void chunk_bounds(const int32_t* rows, int32_t* bounds, int64_t low, int64_t high) noexcept nogil:
@@ -81,16 +82,6 @@ cdef void chunk_bounds(const int32_t* rows, int32_t* bounds, int64_t low, int64_
         most = rows[i] if rows[i] > most else most
     bounds[0] = least
     bounds[1] = most
-
-
-cdef void ground_chunk(const float* dy, const int32_t* winner, float* total, int64_t low, int64_t high,
-                       int64_t c) noexcept nogil:
-    cdef int64_t row, i
-    memset(total, 0, c * sizeof(float))
-    for row in range(low, high):
-        for i in range(c):
-            if winner[row * c + i] < 0:
-                total[i] += dy[row * c + i]
 
 
 cdef void dx_tile(const KernelTable* table, const float* dy, const int32_t* winner, float* dx, const Rules* turned,

@@ -20,8 +20,8 @@ namespace {
 
 #define ROW(isa) \
     {#isa, isa::lanes, isa::vectors, isa::igemm, isa::outer, isa::add, isa::add_wide, isa::add_pairs, isa::max, \
-     isa::merge, isa::won_pairs, isa::finish, isa::leaky, isa::leaky_dx, isa::squares, isa::affine, isa::affine_sums, \
-     isa::affine_dx}
+     isa::merge, isa::won_pairs, isa::lost_rows, isa::finish, isa::leaky, isa::leaky_dx, isa::squares, isa::affine, \
+     isa::affine_sums, isa::affine_dx}
 
 const int MOST = 4;
 KernelTable tables[MOST];

@@ -48,6 +48,7 @@ typedef void (*MaxFn)(float* y, int32_t* winner, const float* x, int32_t row, in
 typedef void (*MergeFn)(float* y, int32_t* winner, const float* x, const int32_t* rows, int64_t c);
 typedef void (*WonPairsFn)(float* dx, const float* dy, const int32_t* winner, const int32_t* in_rows,
                            const int32_t* out_rows, int64_t pairs, int64_t c);
+typedef void (*LostRowsFn)(float* total, const float* dy, const int32_t* winner, int64_t rows, int64_t c);
 typedef void (*FinishFn)(float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols,
                          float slope);
 typedef void (*LeakyFn)(float* y, const float* x, float slope, int64_t n);
@@ -70,6 +71,7 @@ struct KernelTable {
     MaxFn max;              // y, winner = x, row where x is greater, or is the first NaN
     MergeFn merge;          // the same with a winner for each channel
     WonPairsFn won_pairs;   // dx[in] += dy[out] where in is the winner
+    LostRowsFn lost_rows;   // total += the rows of dy where the winner is below 0
     FinishFn finish;        // y (rows, cols) = sums (rows, width), those below 0 times slope
     LeakyFn leaky;          // y = x, those below 0 times slope
     LeakyDxFn leaky_dx;     // dx = dy, where y is not above 0 times slope
@@ -97,6 +99,7 @@ const char* asked_isa();                        // the value of SPCONV_CY_ISA, o
     void max(float*, int32_t*, const float*, int32_t, int64_t);                                   \
     void merge(float*, int32_t*, const float*, const int32_t*, int64_t);                          \
     void won_pairs(float*, const float*, const int32_t*, const int32_t*, const int32_t*, int64_t, int64_t); \
+    void lost_rows(float*, const float*, const int32_t*, int64_t, int64_t);                       \
     void finish(float*, int64_t, const float*, int64_t, int64_t, int64_t, float);                 \
     void leaky(float*, const float*, float, int64_t);                                             \
     void leaky_dx(float*, const float*, const float*, float, int64_t);                            \

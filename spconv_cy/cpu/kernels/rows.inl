@@ -91,6 +91,16 @@ void won_pairs(float* dx, const float* dy, const int32_t* winner, const int32_t*
     }
 }
 
+void lost_rows(float* __restrict total, const float* __restrict dy, const int32_t* __restrict winner, int64_t rows,
+               int64_t c) {
+    for (int64_t row = 0; row < rows; ++row, dy += c, winner += c) {
+        each(c, [=](int64_t i) {
+            const float value = dy[i];
+            total[i] += winner[i] < 0 ? value : 0.0f;
+        });
+    }
+}
+
 void finish(float* __restrict y, int64_t y_stride, const float* __restrict sums, int64_t width, int64_t rows,
             int64_t cols, float slope) {
     for (int64_t row = 0; row < rows; ++row, y += y_stride, sums += width) {
