@@ -1,58 +1,101 @@
-// Operations on whole rows, in plain loops that the compiler vectorises with the including file's flags.
+// Operations on whole rows, in the compiler's own vector types. The including file gives NAME and the LANES of its registers.
 #include "kernels.hpp"
 
 SPCONV_CY_DECLARE(NAME)
+
+#pragma GCC diagnostic ignored "-Wpsabi"        // vectors are passed to inline functions of this file alone
 
 namespace spconv_cy {
 namespace NAME {
 namespace {
 
+template <int W>
+struct Columns;     // W columns at once
+
+// A type's attributes cannot depend on W in every compiler, so each width is spelled out.
+#define COLUMNS(W)                                                                                           \
+    template <>                                                                                              \
+    struct Columns<W> {                                                                                      \
+        typedef float Floats __attribute__((vector_size(4 * W), aligned(4), may_alias));                    \
+        typedef int32_t Ints __attribute__((vector_size(4 * W), aligned(4), may_alias));                    \
+        typedef double Doubles __attribute__((vector_size(8 * W), aligned(8), may_alias));                  \
+        static Floats& at(float* p) { return *reinterpret_cast<Floats*>(p); }                                \
+        static Ints& at(int32_t* p) { return *reinterpret_cast<Ints*>(p); }                                  \
+        static Doubles& at(double* p) { return *reinterpret_cast<Doubles*>(p); }                             \
+        static Floats at(const float* p) { return *reinterpret_cast<const Floats*>(p); }                     \
+        static Ints at(const int32_t* p) { return *reinterpret_cast<const Ints*>(p); }                       \
+        static Doubles at(const double* p) { return *reinterpret_cast<const Doubles*>(p); }                  \
+        static Doubles wide(Floats a) { return __builtin_convertvector(a, Doubles); }                        \
+        static Floats all(float a) { return Floats{} + a; }                                                  \
+        static Ints all(int32_t a) { return Ints{} + a; }                                                    \
+        static Floats through(Floats z, float slope) { return z >= 0.0f ? z : slope * z; }                   \
+    };
+
+COLUMNS(2)
+COLUMNS(4)
+COLUMNS(8)
+COLUMNS(16)
+
+template <>
+struct Columns<1> {
+    typedef float Floats;
+    static float& at(float* p) { return *p; }
+    static int32_t& at(int32_t* p) { return *p; }
+    static double& at(double* p) { return *p; }
+    static float at(const float* p) { return *p; }
+    static int32_t at(const int32_t* p) { return *p; }
+    static double at(const double* p) { return *p; }
+    static double wide(float a) { return a; }
+    static float all(float a) { return a; }
+    static int32_t all(int32_t a) { return a; }
+    static float through(float z, float slope) { return z >= 0.0f ? z : slope * z; }
+};
+
+// What remains of a row after whole registers goes by halves: a loop of unknown length would end in single steps, and rows
+// are short.
 template <int W, class One>
-inline void piece(int64_t first, const One& one) {
-#pragma GCC ivdep
-    for (int i = 0; i < W; ++i) one(first + i);
+inline void halves(int64_t first, int64_t c, const One& one) {
+    if constexpr (W > 0) {
+        if (c & W) {
+            one(Columns<W>(), first);
+            first += W;
+        }
+        halves<W / 2>(first, c, one);
+    }
 }
 
-// One call for each column, in pieces whose length the compiler knows: a loop of unknown length would end in single steps,
-// up to 15 of them, and rows are short. What `one` reads and writes does not overlap.
+// Calls one(Columns, first column) for all c columns.
 template <class One>
 inline void each(int64_t c, const One& one) {
     int64_t i = 0;
-    for (; i + 16 <= c; i += 16) piece<16>(i, one);
-    if (c & 8) piece<8>(i, one);
-    if (c & 4) piece<4>(i + (c & 8), one);
-    for (i = c - (c & 3); i < c; ++i) one(i);
+    for (; i + LANES <= c; i += LANES) one(Columns<LANES>(), i);
+    halves<LANES / 2>(i, c, one);
 }
 
-// The same where doing a column twice does no harm: the last piece overlaps the one before it.
-template <int W, class One>
-inline void overlapping(int64_t c, const One& one) {
-    for (int64_t i = 0; i + W <= c; i += W) piece<W>(i, one);
-    if (c % W) piece<W>(c - W, one);
+template <class At>
+inline auto centred(At, const Affine& map, const float* x, int64_t i) {
+    return At::at(x + i) - At::at(map.centre + i) - At::at(map.rest + i);
 }
 
-template <class One>
-inline void every(int64_t c, const One& one) {
-    if (c >= 16) return overlapping<16>(c, one);
-    if (c >= 8) return overlapping<8>(c, one);
-    if (c >= 4) return overlapping<4>(c, one);
-    for (int64_t i = 0; i < c; ++i) one(i);
+template <class At>
+inline auto shifted(At, const Affine& map, typename At::Floats centred, int64_t i) {
+    return centred * At::at(map.scale + i) + At::at(map.shift + i);
 }
 
-// z where it is 0 or more, slope * z elsewhere: without a branch, and NaN and infinities as these words say.
-inline float through(float z, float slope) {
-    const float above = 0 > z ? 0 : z, below = 0 < z ? 0 : z;
-    return above + slope * below;
+template <class At>
+inline auto gradient(At, const Affine& map, typename At::Floats centred, const float* dy, int64_t i) {
+    const auto value = At::at(dy + i);
+    return shifted(At(), map, centred, i) > 0.0f ? value : map.slope * value;
 }
 
 }  // namespace
 
-void add(float* __restrict y, const float* __restrict x, int64_t c) {
-    each(c, [=](int64_t i) { y[i] += x[i]; });
+void add(float* y, const float* x, int64_t c) {
+    each(c, [=](auto at, int64_t i) { at.at(y + i) += at.at(x + i); });
 }
 
-void add_wide(double* __restrict y, const float* __restrict x, int64_t c) {
-    each(c, [=](int64_t i) { y[i] += x[i]; });
+void add_wide(double* y, const float* x, int64_t c) {
+    each(c, [=](auto at, int64_t i) { at.at(y + i) += at.wide(at.at(x + i)); });
 }
 
 void add_pairs(float* y, const float* x, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs, int64_t c) {
@@ -60,20 +103,21 @@ void add_pairs(float* y, const float* x, const int32_t* in_rows, const int32_t* 
 }
 
 // !(x <= y) holds for a greater x and for NaN on either side; y == y then keeps the first NaN.
-void max(float* __restrict y, int32_t* __restrict winner, const float* __restrict x, int32_t row, int64_t c) {
-    every(c, [=](int64_t i) {
-        const bool take = !(x[i] <= y[i]) & (y[i] == y[i]);
-        y[i] = take ? x[i] : y[i];
-        winner[i] = take ? row : winner[i];
+void max(float* y, int32_t* winner, const float* x, int32_t row, int64_t c) {
+    each(c, [=](auto at, int64_t i) {
+        const auto before = at.at(static_cast<const float*>(y) + i), value = at.at(x + i);
+        const auto take = (!(value <= before)) & (before == before);
+        at.at(y + i) = take ? value : before;
+        at.at(winner + i) = take ? at.all(row) : at.at(winner + i);
     });
 }
 
-void merge(float* __restrict y, int32_t* __restrict winner, const float* __restrict x, const int32_t* __restrict rows,
-           int64_t c) {
-    every(c, [=](int64_t i) {
-        const bool take = !(x[i] <= y[i]) & (y[i] == y[i]);
-        y[i] = take ? x[i] : y[i];
-        winner[i] = take ? rows[i] : winner[i];
+void merge(float* y, int32_t* winner, const float* x, const int32_t* rows, int64_t c) {
+    each(c, [=](auto at, int64_t i) {
+        const auto before = at.at(static_cast<const float*>(y) + i), value = at.at(x + i);
+        const auto take = (!(value <= before)) & (before == before);
+        at.at(y + i) = take ? value : before;
+        at.at(winner + i) = take ? at.at(rows + i) : at.at(winner + i);
     });
 }
 
@@ -84,77 +128,74 @@ void won_pairs(float* dx, const float* dy, const int32_t* winner, const int32_t*
         float* to = dx + row * c;
         const float* from = dy + out_rows[j] * c;
         const int32_t* won = winner + out_rows[j] * c;
-        each(c, [=](int64_t i) {
-            const float value = from[i];         // read first: GCC 12 gets a conditional read wrong for AVX2
-            to[i] += won[i] == row ? value : 0.0f;
+        each(c, [=](auto at, int64_t i) {
+            at.at(to + i) += at.at(won + i) == at.all(row) ? at.at(from + i) : at.all(0.0f);
         });
     }
 }
 
-void lost_rows(float* __restrict total, const float* __restrict dy, const int32_t* __restrict winner, int64_t rows,
-               int64_t c) {
+void lost_rows(float* total, const float* dy, const int32_t* winner, int64_t rows, int64_t c) {
     for (int64_t row = 0; row < rows; ++row, dy += c, winner += c) {
-        each(c, [=](int64_t i) {
-            const float value = dy[i];
-            total[i] += winner[i] < 0 ? value : 0.0f;
+        each(c, [=](auto at, int64_t i) {
+            at.at(total + i) += at.at(winner + i) < 0 ? at.at(dy + i) : at.all(0.0f);
         });
     }
 }
 
-void finish(float* __restrict y, int64_t y_stride, const float* __restrict sums, int64_t width, int64_t rows,
-            int64_t cols, float slope) {
+void finish(float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols, float slope) {
     for (int64_t row = 0; row < rows; ++row, y += y_stride, sums += width) {
-        every(cols, [=](int64_t i) { y[i] = through(sums[i], slope); });
+        each(cols, [=](auto at, int64_t i) { at.at(y + i) = at.through(at.at(sums + i), slope); });
     }
 }
 
-void leaky(float* __restrict y, const float* __restrict x, float slope, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) y[i] = through(x[i], slope);
+void leaky(float* y, const float* x, float slope, int64_t n) {
+    each(n, [=](auto at, int64_t i) { at.at(y + i) = at.through(at.at(x + i), slope); });
 }
 
-void leaky_dx(float* __restrict dx, const float* __restrict y, const float* __restrict dy, float slope, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) dx[i] = y[i] > 0 ? dy[i] : slope * dy[i];
+void leaky_dx(float* dx, const float* y, const float* dy, float slope, int64_t n) {
+    each(n, [=](auto at, int64_t i) {
+        const auto value = at.at(dy + i);
+        at.at(dx + i) = at.at(y + i) > 0.0f ? value : slope * value;
+    });
 }
 
-void squares(double* __restrict sums, const float* __restrict x, const double* __restrict mean, int64_t rows, int64_t c) {
+void squares(double* sums, const float* x, const double* mean, int64_t rows, int64_t c) {
     for (int64_t row = 0; row < rows; ++row, x += c) {
-        each(c, [=](int64_t i) {
-            const double centred = x[i] - mean[i];
-            sums[i] += centred * centred;
+        each(c, [=](auto at, int64_t i) {
+            const auto centred = at.wide(at.at(x + i)) - at.at(mean + i);
+            at.at(sums + i) += centred * centred;
         });
     }
 }
 
-void affine(float* __restrict y, const float* __restrict x, const Affine* map, int64_t rows) {
+void affine(float* y, const float* x, const Affine* map, int64_t rows) {
     const Affine m = *map;
     for (int64_t row = 0; row < rows; ++row, x += m.c, y += m.c) {
-        every(m.c, [=](int64_t i) {
-            y[i] = through((x[i] - m.centre[i] - m.rest[i]) * m.scale[i] + m.shift[i], m.slope);
+        each(m.c, [=](auto at, int64_t i) {
+            at.at(y + i) = at.through(shifted(at, m, centred(at, m, x, i), i), m.slope);
         });
     }
 }
 
-void affine_sums(double* __restrict total, double* __restrict dot, const float* __restrict x, const float* __restrict dy,
-                 const Affine* map, int64_t rows) {
+void affine_sums(double* total, double* dot, const float* x, const float* dy, const Affine* map, int64_t rows) {
     const Affine m = *map;
     for (int64_t row = 0; row < rows; ++row, x += m.c, dy += m.c) {
-        each(m.c, [=](int64_t i) {
-            const float centred = x[i] - m.centre[i] - m.rest[i];
-            const float dz = centred * m.scale[i] + m.shift[i] > 0 ? dy[i] : m.slope * dy[i];
-            total[i] += dz;
-            dot[i] += static_cast<double>(dz) * centred;
+        each(m.c, [=](auto at, int64_t i) {
+            const auto from_centre = centred(at, m, x, i);
+            const auto dz = at.wide(gradient(at, m, from_centre, dy, i));
+            at.at(total + i) += dz;
+            at.at(dot + i) += dz * at.wide(from_centre);
         });
     }
 }
 
-void affine_dx(float* __restrict dx, const float* __restrict x, const float* __restrict dy, const Affine* map,
-               const float* __restrict a, const float* __restrict b, int64_t rows) {
+void affine_dx(float* dx, const float* x, const float* dy, const Affine* map, const float* a, const float* b, int64_t rows) {
     const Affine m = *map;
     for (int64_t row = 0; row < rows; ++row, x += m.c, dy += m.c, dx += m.c) {
-        every(m.c, [=](int64_t i) {
-            const float centred = x[i] - m.centre[i] - m.rest[i];
-            const float dz = centred * m.scale[i] + m.shift[i] > 0 ? dy[i] : m.slope * dy[i];
-            dx[i] = dz * m.scale[i] + (centred * a[i] + b[i]);
+        each(m.c, [=](auto at, int64_t i) {
+            const auto from_centre = centred(at, m, x, i);
+            at.at(dx + i) = gradient(at, m, from_centre, dy, i) * at.at(m.scale + i)
+                            + (from_centre * at.at(a + i) + at.at(b + i));
         });
     }
 }

@@ -1,3 +1,4 @@
 // Row operations for neon.
 #define NAME neon
+#define LANES 4
 #include "rows.inl"

@@ -1,3 +1,4 @@
 // Row operations for portable.
 #define NAME portable
+#define LANES 4
 #include "rows.inl"
