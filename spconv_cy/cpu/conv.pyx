@@ -29,6 +29,8 @@ cdef struct Layer:
     Shape shape
     int64_t vectors             # in a group's outputs
     int64_t blocks              # of columns in a group, each at most table.vectors wide
+    int64_t span                # tiles of a job
+    int64_t spans               # jobs of a block of columns
     float slope                 # of what is below 0; 1: no activation
 
 
@@ -68,7 +70,14 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
     layer.vectors = ceiling(shape.o, table.lanes)
     layer.blocks = ceiling(layer.vectors, table.vectors)
     n_packs = shape.groups * layer.blocks * rules.n_offsets
-    n_jobs = rules.n_tiles * shape.groups * layer.blocks
+    # Narrow columns leave room for the sums of several tiles, whose pairs lie one after the other in each offset: the
+    # weights are loaded for more pairs. Where tiles are few, they are shared out one by one.
+    layer.span = 1
+    while (2 * layer.span * ceiling(layer.vectors, layer.blocks) * table.lanes <= WIDTH
+            and rules.n_tiles >= 64 * layer.span):
+        layer.span *= 2
+    layer.spans = ceiling(rules.n_tiles, layer.span)
+    n_jobs = layer.spans * shape.groups * layer.blocks
     n_threads = team(n_threads, n_jobs, <double>rules.n_pairs * shape.groups * shape.c * shape.o / 16)
     chunk = <int>min(max(n_jobs // (16 * n_threads), 1), 8)
     with parallel(num_threads=n_threads):
@@ -109,11 +118,12 @@ cdef void conv_tile(const Layer* layer, int64_t job) noexcept nogil:
     cdef float room[TILE_ROWS * WIDTH + 16]
     cdef float* sums = room + (-<uintptr_t>&room[0] % 64) // sizeof(float)
     cdef const Rules* rules = layer.rules
-    cdef int64_t columns = layer.shape.groups * layer.blocks, index = job % columns, tile = job // columns
+    cdef int64_t columns = layer.shape.groups * layer.blocks, index = job % columns
+    cdef int64_t tile = job // columns * layer.span, last = min(tile + layer.span, rules.n_tiles)
     cdef int64_t group = index // layer.blocks, c = layer.shape.c, offset, start, pairs, i, taken
     cdef Block block = block_at(layer.table, layer.shape.o, layer.vectors, layer.blocks, index % layer.blocks)
     cdef int64_t first_column = group * layer.shape.o + block.first * layer.table.lanes
-    cdef int64_t width = block.vectors * layer.table.lanes, rows = min(TILE_ROWS, rules.n_out - tile * TILE_ROWS)
+    cdef int64_t width = block.vectors * layer.table.lanes, rows = min(last * TILE_ROWS, rules.n_out) - tile * TILE_ROWS
     cdef int64_t passes = ceiling(c, INPUTS), o = layer.shape.groups * layer.shape.o
     cdef const float* w
     cdef const float* bias = layer.bias
@@ -125,7 +135,7 @@ cdef void conv_tile(const Layer* layer, int64_t job) noexcept nogil:
     begin_sums(sums, rows, width, bias, block.cols)
     for offset in range(rules.n_offsets):
         start = rules.tile_ptr[offset * (rules.n_tiles + 1) + tile]
-        pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + tile + 1] - start
+        pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + last] - start
         if pairs == 0 or c == 0:
             continue
         w = packed_at(layer, block, group, offset)
