@@ -2,7 +2,7 @@
 
 # Fresh memory costs a page fault every 4 KB, a third of the time of the cheap passes. The system's allocator gives
 # large pieces back at once and asks again in the next step. What is kept here and what is in use are together at most
-# 32 MB more than what was once in use.
+# 16 MB more than what was once in use.
 
 import math
 
@@ -62,7 +62,7 @@ cdef extern from "<map>" namespace "std" nogil:
 
 cdef enum:
     SMALL = 65536               # bytes below which the system's allocator keeps memory by itself
-    SPARE = 33554432            # bytes kept beyond the most that was in use: not all sizes of a step come at once
+    SPARE = 16777216            # bytes kept beyond the most that was in use: not all sizes of a step come at once
 
 ctypedef void* void_pointer
 
@@ -94,7 +94,7 @@ cdef Block _take(size_t length):
     cdef size_t size = _rounded(length)
     cdef multimap[size_t, void_pointer].iterator found = kept.lower_bound(size)
     block.length = <Py_ssize_t>length
-    if found != kept.end() and dereference(found).first <= size + size // 2:
+    if found != kept.end() and dereference(found).first <= 2 * size:
         block.start, block.size = dereference(found).second, dereference(found).first
         kept_bytes -= block.size
         kept.erase(found)

@@ -26,15 +26,17 @@ def softmax_cross_entropy(x, labels, *, reduction="mean"):
     labels = checked_labels(x, labels)
     share = _share(reduction, len(x))
     rows = np.arange(len(x))
-    shifted = x - x.max(1, keepdims=True) if x.size else x
-    exponentials = xp.exp(shifted)
+    shifted = x - x.max(1, keepdims=True) if x.size else x.copy()
+    at_labels = shifted[rows, labels]
+    exponentials = xp.exp(shifted, out=shifted)
     totals = exponentials.sum(1, keepdims=True)
-    losses = xp.log(totals[:, 0]) - shifted[rows, labels]
+    losses = xp.log(totals[:, 0]) - at_labels
 
     def backward(dy):
         dx = exponentials / totals
         dx[rows, labels] -= 1
-        return dx * (dy * x.dtype.type(share)), None
+        dx *= dy * x.dtype.type(share)
+        return dx, None
 
     return xp.asarray(losses.sum() * x.dtype.type(share)), backward
 
@@ -72,7 +74,7 @@ def checked_labels(x, labels):
                          "(b,) whole numbers fit")
     if labels.size and not 0 <= labels.min() <= labels.max() < x.shape[1]:
         raise ShapeError(f"loss: labels {labels.min()} to {labels.max()} came; 0 to {x.shape[1] - 1} fit")
-    return labels.astype(np.int64)
+    return labels.astype(np.int64, copy=False)
 
 
 def _share(reduction, n):
