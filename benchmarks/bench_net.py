@@ -34,7 +34,7 @@ class _Layer:
         self.sites, self.features = sites, sp.Tensor(workloads.features(sites, channels_in), requires_grad=True)
         self.x = sp.SparseTensor.from_sites(sites, self.features, size, ground=None)
         layer.weight.data[...] = workloads.weights(volume, layer.channels_in, layer.channels_out)
-        y = layer(self.x)
+        y = self.kept = layer(self.x)                    # a new grid lives, and its rules, as long as somebody holds it
         self.dy = np.random.default_rng(1).standard_normal(y.features.shape, np.float32)
         _, rulebook = self.x.grid.rules(layer.window)
         once = 2e-9 * rulebook.n_pairs * layer.channels_in * layer.channels_out
