@@ -17,7 +17,8 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
 
 def run(folder, *arguments):
     # Threads that spin while they wait make such a run several times longer on a machine that is busy with tests.
-    environment = {"OMP_WAIT_POLICY": "passive"} | os.environ
+    # The bar fits itself to the terminal's width.
+    environment = {"OMP_WAIT_POLICY": "passive"} | os.environ | {"COLUMNS": "200"}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 

@@ -42,7 +42,7 @@ def fold(sites):
         if room * side > KEY_LIMIT:
             ranks, keys = np.unique(keys, return_inverse=True)
             keys, room = keys.reshape(-1).astype(np.int64), len(ranks)
-        keys = keys * side + (sites[:, axis] - low[axis])
+        keys = keys * side + (sites[:, axis].astype(np.int64) - low[axis])
         room *= side
     return keys
 
