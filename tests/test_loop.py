@@ -284,7 +284,8 @@ def test_nan_in_the_features_is_told():
         sp.fit(net, [(x, [0])], sp.Adam(net.parameters()), 1, progress=False)
 
 
-def test_the_bar_shows_loss_error_speed_and_time_left(capsys):
+def test_the_bar_shows_loss_error_speed_and_time_left(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     net = network()
     sp.fit(net, batches(), sp.Adam(net.parameters()), 2, validation=batches(), rng=0)
     shown = capsys.readouterr().err
