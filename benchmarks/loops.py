@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import cases
 import numpy as np
 import workloads
 
@@ -116,11 +117,9 @@ def _forward():
 
 
 def _unet():
-    import bench_net
-
-    step = bench_net.UNet()
+    step = cases.UNet()
     step.begin()
-    small = sp.SparseTensor.from_sites(step.sites[:500], step.rows[:500], bench_net.SCAN_SIZE, ground=None)
+    small = sp.SparseTensor.from_sites(step.sites[:500], step.rows[:500], cases.SCAN_SIZE, ground=None)
     step.net.train()
     sp.softmax_cross_entropy(step.net(small).features, step.labels[:500]).backward()
     step.optimizer.zero_grad()
@@ -128,9 +127,7 @@ def _unet():
 
 
 def _loop(steps=300, warm=10):
-    import bench_net
-
-    glyphs = bench_net.Glyphs()
+    glyphs = cases.Glyphs()
     glyphs.setup()
     for _ in range(warm):
         glyphs.time_training_step()

@@ -8,7 +8,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.activation import elu, gelu, prelu, sigmoid, silu, tanh
 from spconv_cy.functional.dense import as_tensor, leaky_relu
 from spconv_cy.functional.initial import filled
-from spconv_cy.layers.layer import Layer, checked_channels, checked_counts
+from spconv_cy.layers.layer import Layer, checked_counts, checked_rows
 from spconv_cy.tensor import SparseTensor
 
 
@@ -81,9 +81,7 @@ class PReLU(Layer):
         return on_rows(self._rows, x)
 
     def _rows(self, x):
-        if x.data.ndim != 2:
-            raise ShapeError(f"{self}: shape {x.shape} came; rows (n, {self.channels}) fit")
-        checked_channels(self, x.shape[1], self.channels)
+        checked_rows(self, x, self.channels)
         return prelu(x, self.weight)
 
 

@@ -1,6 +1,7 @@
 """Layers made of layers."""
 
 import re
+from itertools import zip_longest
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.errors import ShapeError
@@ -26,14 +27,13 @@ class Sequential(Layer):
         self.layers = list(layers)
 
     def __call__(self, x):
-        layers = iter(range(len(self.layers)))
-        for i in layers:
-            layer, follows = self.layers[i], self.layers[i + 1] if i + 1 < len(self.layers) else None
-            if _are_fused(layer, follows):
-                x = layer.activated(x, follows.slope)
-                next(layers)
-            else:
-                x = step(layer, x)
+        fused = False
+        for layer, follows in zip_longest(self.layers, self.layers[1:]):
+            if fused:
+                fused = False                                            # this activation was done by the layer before
+                continue
+            fused = _are_fused(layer, follows)
+            x = layer.activated(x, follows.slope) if fused else step(layer, x)
         return x
 
     def arguments(self):

@@ -4,7 +4,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, leaky_relu, less_row
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
-from spconv_cy.layers.layer import Activated, checked_channels, checked_counts, checked_sparse
+from spconv_cy.layers.layer import Activated, checked_channels, checked_counts, checked_rows, checked_sparse
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
@@ -144,9 +144,7 @@ class NetworkInNetwork(Activated):
         return x.with_features(self._rows(x.features, slope), ground)
 
     def _rows(self, x, slope):
-        if x.data.ndim != 2:
-            raise ShapeError(f"{self}: shape {x.shape} came; rows (n, {self.channels_in}) fit")
-        checked_channels(self, x.shape[1], self.channels_in)
+        checked_rows(self, x, self.channels_in)
         return conv(x, self.weight, Rulebook.identity(len(x)), self.bias, slope=slope)
 
     def multiply_adds(self, x, y):

@@ -197,6 +197,13 @@ def checked_counts(layer, **counts):
                              "fits")
 
 
+def checked_rows(layer, x, channels):
+    """Raise ShapeError where a tensor is not rows of that many channels."""
+    if x.data.ndim != 2:
+        raise ShapeError(f"{layer}: shape {x.shape} came; rows (n, {channels}) fit")
+    checked_channels(layer, x.shape[1], channels)
+
+
 def checked_channels(layer, found, expected):
     """Raise ShapeError where features have another number of channels than a layer was made for."""
     if found != expected:

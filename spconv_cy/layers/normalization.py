@@ -8,7 +8,7 @@ from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import ones, zeros
 from spconv_cy.functional.normalization import batch_norm, group_norm, instance_norm
 from spconv_cy.layers.activation import on_rows
-from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_counts
+from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_counts, checked_rows
 from spconv_cy.tensor import SparseTensor
 
 
@@ -42,9 +42,7 @@ class BatchNormalization(Activated):
         """Normalise, and apply a leaky ReLU of that slope unless it is None."""
         sparse = isinstance(x, SparseTensor)
         rows = x.features if sparse else as_tensor(x)
-        if rows.data.ndim != 2:
-            raise ShapeError(f"{self}: shape {rows.shape} came; rows (n, {self.channels}) fit")
-        checked_channels(self, rows.shape[1], self.channels)
+        checked_rows(self, rows, self.channels)
         follows = self.training and not self.frozen and len(rows)
         running = None
         if not follows:
@@ -98,9 +96,7 @@ class GroupNormalization(Layer):
         return on_rows(self._rows, x)
 
     def _rows(self, x):
-        if x.data.ndim != 2:
-            raise ShapeError(f"{self}: shape {x.shape} came; rows (n, {self.channels}) fit")
-        checked_channels(self, x.shape[1], self.channels)
+        checked_rows(self, x, self.channels)
         return group_norm(x, self.weight, self.bias, self.groups, self.eps)
 
 

@@ -1,6 +1,6 @@
 // Indirect matrix products on rows read in place. The including file says what a vector is: NAME, vec, LANES, VECTORS,
-// load, store, load_part, store_part, splat, fma, and what stays in registers beside V vectors of columns: WEIGHTS inputs'
-// weights, or, where that is 0, ROWS rows of y; INNER inputs' rows of dw.
+// load, store, load_part, store_part, splat, fma, and what stays in registers beside V vectors of columns: the weights of
+// BLOCK[V] inputs where WEIGHTS_STAY, else BLOCK[V] rows of sums; INNER[V] inputs' rows of dw.
 #include <cassert>
 
 #include "kernels.hpp"
@@ -108,11 +108,11 @@ inline void pairs_of(int g, const Igemm& job, const int32_t* in_rows, const int3
 // Blocks of nearly equal size: a remainder of one or two would leave most of the multipliers idle.
 template <int V>
 void run(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
-    constexpr int MOST = WEIGHTS[V] ? WEIGHTS[V] : ROWS[V];
-    const int64_t all = WEIGHTS[V] ? job.c : pairs, blocks = (all + MOST - 1) / MOST;
+    constexpr int MOST = BLOCK[V];
+    const int64_t all = WEIGHTS_STAY ? job.c : pairs, blocks = (all + MOST - 1) / MOST;
     for (int64_t i = 0, first = 0; i < blocks; ++i) {
         const int n = static_cast<int>(all / blocks + (i < all % blocks));
-        if constexpr (WEIGHTS[V] > 0) weights_of<V, MOST>(n, job, first, in_rows, out_rows, pairs);
+        if constexpr (WEIGHTS_STAY) weights_of<V, MOST>(n, job, first, in_rows, out_rows, pairs);
         else pairs_of<V, MOST>(n, job, in_rows + first, out_rows + first);
         first += n;
     }

@@ -8,8 +8,8 @@ namespace {
 
 typedef __m256 vec;
 constexpr int LANES = 8, VECTORS = 3;
-constexpr int WEIGHTS[] = {0, 0, 0, 0};
-constexpr int ROWS[] = {0, 12, 6, 4};
+constexpr bool WEIGHTS_STAY = false;
+constexpr int BLOCK[] = {0, 12, 6, 4};
 constexpr int INNER[] = {0, 12, 6, 4};
 
 alignas(64) const int32_t ONES[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};

@@ -7,8 +7,8 @@ namespace {
 
 typedef __m512 vec;
 constexpr int LANES = 16, VECTORS = 4;
-constexpr int WEIGHTS[] = {0, 16, 8, 8, 6};
-constexpr int ROWS[] = {0, 1, 1, 1, 1};
+constexpr bool WEIGHTS_STAY = true;
+constexpr int BLOCK[] = {0, 16, 8, 8, 6};
 constexpr int INNER[] = {0, 16, 12, 8, 6};
 
 inline vec load(const float* p) { return _mm512_loadu_ps(p); }

@@ -5,8 +5,8 @@ namespace {
 
 typedef float vec __attribute__((vector_size(16), aligned(4), may_alias));
 constexpr int LANES = 4, VECTORS = 2;
-constexpr int WEIGHTS[] = {0, 0, 0};
-constexpr int ROWS[] = {0, 8, 4};
+constexpr bool WEIGHTS_STAY = false;
+constexpr int BLOCK[] = {0, 8, 4};
 constexpr int INNER[] = {0, 8, 4};
 
 inline vec load(const float* p) { return *reinterpret_cast<const vec*>(p); }
