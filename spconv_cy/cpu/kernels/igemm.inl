@@ -71,6 +71,32 @@ inline void weights_of(int n, const Igemm& job, int64_t first, const int32_t* in
     weights_block<V, I>(job, first, in_rows, out_rows, pairs);
 }
 
+// sum[n] += factor(n) * row for N rows of sums. The fewer of the two kinds of factors stay in registers, the others come
+// one by one: 16 registers hold 12 sums and no more than 4.
+template <int V, int N, typename Factor>
+inline void multiply_add(vec (*sum)[V], Factor factor, const float* p, int tail) {
+    if constexpr (V <= N) {
+        vec row[V];
+        read_row<V>(row, p, tail);
+#pragma GCC unroll 32
+        for (int n = 0; n < N; ++n) {
+            const vec b = factor(n);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) sum[n][v] = fma(b, row[v], sum[n][v]);
+        }
+    } else {
+        vec b[N];
+#pragma GCC unroll 32
+        for (int n = 0; n < N; ++n) b[n] = factor(n);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) {
+            const vec row = v < V - 1 || tail == LANES ? load(p + v * LANES) : load_part(p + v * LANES, tail);
+#pragma GCC unroll 32
+            for (int n = 0; n < N; ++n) sum[n][v] = fma(b[n], row, sum[n][v]);
+        }
+    }
+}
+
 // G pairs, V vectors of columns: G * V sums stay in registers while the c inputs stream by. For sets of 16 registers.
 template <int V, int G>
 inline void pairs_block(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
@@ -84,14 +110,7 @@ inline void pairs_block(const Igemm& job, const int32_t* in_rows, const int32_t*
     const float* w = job.w;
     const int64_t c = job.c;
     for (int64_t i = 0; i < c; ++i, w += V * LANES) {
-        vec row[V];
-        read_row<V>(row, w);
-#pragma GCC unroll 32
-        for (int g = 0; g < G; ++g) {
-            const vec b = splat(x[g] + i);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; ++v) sum[g][v] = fma(b, row[v], sum[g][v]);
-        }
+        multiply_add<V, G>(sum, [&](int g) { return splat(x[g] + i); }, w, LANES);
     }
 #pragma GCC unroll 32
     for (int g = 0; g < G; ++g) write_row<V>(sum[g], job.sums + (out_rows[g] - job.first_row) * V * LANES);
@@ -128,14 +147,7 @@ inline void outer_block(const Outer& job, int64_t first, const int32_t* in_rows,
     for (int i = 0; i < I; ++i) read_row<V>(sum[i], dw + i * job.dw_stride, tail);
     for (int64_t j = 0; j < pairs; ++j) {
         const float* x = job.x + first + in_rows[j] * job.x_stride;
-        vec row[V];
-        read_row<V>(row, job.dy + out_rows[j] * job.dy_stride, tail);
-#pragma GCC unroll 32
-        for (int i = 0; i < I; ++i) {
-            const vec b = splat(x + i);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; ++v) sum[i][v] = fma(b, row[v], sum[i][v]);
-        }
+        multiply_add<V, I>(sum, [&](int i) { return splat(x + i); }, job.dy + out_rows[j] * job.dy_stride, tail);
     }
 #pragma GCC unroll 32
     for (int i = 0; i < I; ++i) write_row<V>(sum[i], dw + i * job.dw_stride, tail);
@@ -150,15 +162,19 @@ inline void outer_of(int n, const Outer& job, int64_t first, const int32_t* in_r
     outer_block<V, I>(job, first, in_rows, out_rows, pairs, tail);
 }
 
+// Where many blocks of inputs pass over the same pairs, few pairs at a time, so that their rows stay in the first cache.
 template <int V>
 void run_outer(const Outer& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
     constexpr int I = INNER[V];
     const int tail = job.cols - (V - 1) * LANES;
     const int blocks = (job.c + I - 1) / I, size = job.c / blocks, longer = job.c % blocks;
-    for (int b = 0, first = 0; b < blocks; ++b) {
-        const int n = size + (b < longer);
-        outer_of<V, I>(n, job, first, in_rows, out_rows, pairs, tail);
-        first += n;
+    const int64_t near = WEIGHTS_STAY ? pairs : 32;
+    for (int64_t j = 0; j < pairs; j += near) {
+        for (int b = 0, first = 0; b < blocks; ++b) {
+            const int n = size + (b < longer);
+            outer_of<V, I>(n, job, first, in_rows + j, out_rows + j, pairs - j < near ? pairs - j : near, tail);
+            first += n;
+        }
     }
 }
 

@@ -7,10 +7,10 @@
 namespace {
 
 typedef __m256 vec;
-constexpr int LANES = 8, VECTORS = 3;
+constexpr int LANES = 8, VECTORS = 4;
 constexpr bool WEIGHTS_STAY = false;
-constexpr int BLOCK[] = {0, 12, 6, 4};
-constexpr int INNER[] = {0, 12, 6, 4};
+constexpr int BLOCK[] = {0, 12, 6, 4, 3};
+constexpr int INNER[] = {0, 12, 6, 4, 3};
 
 alignas(64) const int32_t ONES[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 
