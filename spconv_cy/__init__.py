@@ -11,7 +11,19 @@ from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError,
 from spconv_cy.estimator import SparseConvClassifier
 from spconv_cy.functional.loss import hinge, mse, softmax_cross_entropy
 from spconv_cy.io.file import load, save
-from spconv_cy.layers.activation import ELU, GELU, SELU, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh, VeryLeakyReLU
+from spconv_cy.layers.activation import (
+    ELU,
+    GELU,
+    SELU,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+    VeryLeakyReLU,
+)
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.dropout import Dropout

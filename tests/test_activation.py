@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
 from spconv_cy.functional import activation
+from spconv_cy.functional.dense import softmax
 
 SCALE, ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
@@ -75,6 +76,18 @@ def test_without_a_ground_state_inactive_sites_stay_zero(ops):
     assert_array_equal((y.to_dense() != 0).any(1).sum(), 9)
 
 
+def test_softmax_gives_shares_of_each_row_and_of_the_ground(ops):
+    x = sparse(2, 4, 5, "drawn")((6, 0, 3))
+    y = sp.Softmax()(x)
+    for found, given in ((y.features, x.features), (y.ground, x.ground)):
+        expected = [[math.exp(v) / sum(map(math.exp, row)) for v in row] for row in given.data.tolist()]
+        assert_allclose(found.data, expected, rtol=1e-6)
+    far = sp.Softmax()(np.array([[1e4, 1e4, -1e4, 0], [-1e4, -2e4, -3e4, -1e4], [1e30, -1e30, 0, 0]])).data
+    assert_allclose(far, [[0.5, 0.5, 0, 0], [0.5, 0, 0, 0.5], [1, 0, 0, 0]], atol=1e-7)
+    with pytest.raises(sp.ShapeError, match=r"shape \(4,\) came; rows \(n, c\) fit"):
+        sp.Softmax()(np.zeros(4))
+
+
 def test_every_channel_of_a_prelu_learns_its_slope(ops):
     layer = sp.PReLU(3)
     layer.weight.data[...] = [[0.0, 0.5, 2.0]]
@@ -86,11 +99,12 @@ def test_every_channel_of_a_prelu_learns_its_slope(ops):
 
 @pytest.mark.parametrize(
     "function",
-    [activation.tanh, activation.sigmoid, activation.silu, activation.gelu, lambda x: activation.elu(x, 0.7, 1.3)],
+    [activation.tanh, activation.sigmoid, activation.silu, activation.gelu, lambda x: activation.elu(x, 0.7, 1.3),
+     softmax],
 )
 def test_gradients_of_the_smooth_functions(function, rng):
     x = rng.normal(0, 2, (6, 4))
-    sp.check_gradient(function, x[np.abs(x) > 1e-3].reshape(1, -1))
+    sp.check_gradient(function, np.where(np.abs(x) > 1e-3, x, 1))
     sp.check_gradient(function, np.zeros((0, 4)))
 
 

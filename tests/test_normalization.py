@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from contract import sparse
+from contract import bits, sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -40,6 +40,48 @@ def test_rows_are_normalised_by_themselves(make, groups, ops, rng):
     expected = by_row(x, groups, layer.eps) * layer.weight.numpy() + layer.bias.numpy()
     for mode in (True, False):
         assert_allclose(layer.train(mode)(x).data, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options, share, divisor", [
+    ({}, 0.01, 15),                                                      # SparseConvNet: momentum 0.99, n - 1
+    ({"eps": 1e-5, "momentum": 0.9}, 0.1, 15),                           # torch's BatchNorm1d: momentum 0.1 of the new
+    ({"eps": 1e-3, "momentum": 0.99, "variance": "biased"}, 0.01, 16),   # Keras
+])
+def test_running_statistics_follow_each_convention(options, share, divisor, ops, rng):
+    layer, mean, variance = sp.BatchNormalization(3, **options), np.zeros(3), np.ones(3)
+    for _ in range(3):
+        x = rng.normal(2, 3, (16, 3))
+        y = layer(x)
+        assert_allclose(y.data, (x - x.mean(0)) / np.sqrt(x.var(0) + options.get("eps", 1e-4)), rtol=1e-4, atol=1e-5)
+        mean = (1 - share) * mean + share * x.mean(0)
+        variance = (1 - share) * variance + share * ((x - x.mean(0)) ** 2).sum(0) / divisor
+    assert_allclose(layer.running_mean, mean[None], rtol=1e-5, atol=1e-6)
+    assert_allclose(layer.running_variance, variance[None], rtol=1e-5)
+
+
+@pytest.mark.parametrize("slope", [0, 0.25, 1 / 3, 1])
+def test_a_normalisation_with_a_slope_has_the_bits_of_two_layers(slope, ops):
+    x = sparse(2, 4, 5, "drawn")((6, 0, 3))
+    one, two = sp.BatchNormalization(4, slope=slope), sp.Sequential(sp.BatchNormalization(4), sp.LeakyReLU(slope))
+    for mode in (True, False):
+        assert bits(one.train(mode)(x)) == bits(two.train(mode)(x))
+        assert bits(sp.Sequential(one)(x)) == bits(sp.LeakyReLU(slope)(two[0](x)))
+    both = sp.Sequential(sp.BatchNormalization(4, slope=0.5), sp.LeakyReLU(slope))(x)
+    apart = sp.LeakyReLU(slope)(sp.BatchNormalization(4, slope=0.5)(x))
+    assert_allclose(both.features.data, apart.features.data, rtol=1e-6)
+    assert sp.from_spec(sp.Sequential(one).spec(), 4).eval()(x).features.data.shape == (9, 4)
+
+
+def test_the_mean_alone_is_subtracted(ops, rng):
+    values, ground = rng.normal(3, 2, (9, 4)), np.array([[100.0, 0, -5, 3]])
+    x = sparse(2, 4, 5, "drawn")((6, 0, 3)).with_features(sp.Tensor(values), sp.Tensor(ground))
+    layer = sp.BatchNormalization(4, mean_only=True, momentum=0.9)
+    layer.bias.data[...] = [[1, 0, -2, 5]]
+    y = layer(x)
+    for found, given in ((y.features, values), (y.ground, ground)):
+        assert_allclose(found.data, given - values.mean(0) + layer.bias.numpy(), rtol=1e-5, atol=1e-5)
+    assert list(layer.state()) == ["bias", "running_mean"]
+    assert_allclose(layer.eval()(x).features.data, values - 0.1 * values.mean(0) + [1, 0, -2, 5], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -112,6 +154,8 @@ def test_no_rows_are_a_case_too(ops):
         (lambda: sp.InstanceNormalization(4)(np.zeros((2, 4))), "a ndarray came.*LayerNormalization on plain rows"),
         (lambda: sp.InstanceNormalization(3)(sparse(2, 4, 5, None)((3,))), "features with 4 channels came; 3 fit"),
         (lambda: sp.InstanceNormalization(0), "channels"),
+        (lambda: sp.BatchNormalization(4, variance="n"), "variance 'n' came; 'unbiased' or 'biased' fit"),
+        (lambda: sp.BatchNormalization(4, slope=2), "BatchNormalization: slope 2 came; 0 to 1 fit"),
         (lambda: sp.InstanceNormalization(4, eps=0), "eps 0 came; a number above 0"),
         (lambda: sp.LayerNormalization(1), "at least two: one alone is its own mean"),
         (lambda: sp.LayerNormalization(4)(np.zeros((2, 3))), "features with 3 channels came; 4 fit"),

@@ -7,7 +7,7 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.sparse import column_sums
 
 
-def batch_norm(x, ground, gamma, beta, running=None, *, eps, slope=1.0):
+def batch_norm(x, ground, gamma, beta, running=None, *, eps, slope=1.0, mean_only=False):
     """Normalise columns: (x - mean) / sqrt(variance + eps) * gamma + beta; the ground row by the same map.
 
     Args:
@@ -17,18 +17,20 @@ def batch_norm(x, ground, gamma, beta, running=None, *, eps, slope=1.0):
         running: array (2, c), the mean and the variance to use; None: those of x, which gradients then flow through.
         eps: added to the variance.
         slope: of a leaky ReLU that follows; 1: none.
+        mean_only: leave the division out: (x - mean) * gamma + beta.
 
     Returns:
         (Tensor (n, c), Tensor (1, c) or None, array (2, c): the mean and the biased variance that were used).
 
-    Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1.
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1; the mean alone: Salimans and Kingma 2016,
+    arXiv:1602.07868, section 4.
     """
     ops = ops_of(x.data, gamma.data, beta.data)
     if running is None:
         statistics = ops.moments(x.data)
     else:
         statistics = ops.xp.stack([running[0], ops.xp.zeros_like(running[0]), running[1]])
-    how = _Map(ops, statistics, eps, slope, len(x) if running is None else 0)
+    how = _Map(ops, statistics, None if mean_only else eps, slope, len(x) if running is None else 0)
     rows = _normalize(x, gamma, beta, how)
     grounds = None if ground is None else _normalize_ground(ground, Tensor.of(x.data) if running is not None else x,
                                                             gamma, beta, how)
@@ -40,7 +42,9 @@ class _Map:
 
     def __init__(self, ops, statistics, eps, slope, n):
         self.ops, self.statistics, self.slope, self.n = ops, statistics, slope, n
-        self.inverse = 1 / (statistics[2:] + statistics.dtype.type(eps)) ** statistics.dtype.type(0.5)
+        self.scales, real = eps is not None, statistics.dtype.type
+        self.inverse = (1 / (statistics[2:] + real(eps)) ** real(0.5) if self.scales
+                        else ops.xp.ones_like(statistics[2:]))
 
     def rows(self, gamma, beta):
         """Return (4, c): centre, its rest, scale, shift."""
@@ -50,7 +54,7 @@ class _Map:
         """Return a and b (2, c): dx by way of mean and variance is (x - mean) * a + b; 0 where they are given."""
         if not self.n:
             return self.ops.xp.zeros_like(sums)
-        a = sums[1:] * rows[2:3] * self.inverse**2
+        a = sums[1:] * rows[2:3] * self.inverse**2 if self.scales else self.ops.xp.zeros_like(sums[1:])
         return self.ops.xp.concatenate([a, sums[:1] * rows[2:3]]) * sums.dtype.type(-1 / self.n)
 
 

@@ -5,7 +5,19 @@ import inspect
 from spconv_cy.archive import BROKEN, read, write
 from spconv_cy.errors import FileError, ShapeError
 from spconv_cy.functional.initial import undrawn
-from spconv_cy.layers.activation import ELU, GELU, SELU, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh, VeryLeakyReLU
+from spconv_cy.layers.activation import (
+    ELU,
+    GELU,
+    SELU,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+    VeryLeakyReLU,
+)
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.dropout import Dropout
@@ -24,8 +36,8 @@ from spconv_cy.sites.lattice import Lattice
 KIND = "spconv_cy"
 LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, Deconvolution, DenseToSparse, Dropout, ELU,
           GELU, GlobalPooling, GroupNormalization, InstanceNormalization, LayerNormalization, LeakyReLU, MaxPooling,
-          NetworkInNetwork, PReLU, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid, SparseToDense,
-          SubmanifoldConvolution, Tanh, UnPooling, VeryLeakyReLU)
+          NetworkInNetwork, PReLU, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid, Softmax,
+          SparseToDense, SubmanifoldConvolution, Tanh, UnPooling, VeryLeakyReLU)
 
 
 def save(path, net, extra=None):

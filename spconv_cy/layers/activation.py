@@ -6,7 +6,7 @@ import numpy as np
 
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.activation import elu, gelu, prelu, sigmoid, silu, tanh
-from spconv_cy.functional.dense import as_tensor, leaky_relu
+from spconv_cy.functional.dense import as_tensor, leaky_relu, softmax
 from spconv_cy.functional.initial import filled
 from spconv_cy.layers.layer import Layer, checked_counts, checked_rows
 from spconv_cy.tensor import SparseTensor
@@ -23,9 +23,7 @@ class LeakyReLU(Layer):
     """Keep what is positive, multiply the rest by `slope`, 0 to 1."""
 
     def __init__(self, slope=0.01):
-        if not isinstance(slope, Real) or not 0 <= slope <= 1:
-            raise ShapeError(f"LeakyReLU: slope {slope!r} came; 0 to 1 fit")
-        self.slope = slope
+        self.slope = checked_slope(self, slope)
 
     def __call__(self, x):
         return on_rows(lambda rows: leaky_relu(rows, self.slope), x)
@@ -145,6 +143,28 @@ class Sigmoid(Layer):
 
     def __call__(self, x):
         return on_rows(sigmoid, x)
+
+
+class Softmax(Layer):
+    """Make shares of each row's channels that add up to 1: exp(x) over the sum of exp(x).
+
+    Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
+    """
+
+    def __call__(self, x):
+        return on_rows(self._rows, x)
+
+    def _rows(self, x):
+        if x.data.ndim != 2:
+            raise ShapeError(f"{self}: shape {x.shape} came; rows (n, c) fit")
+        return softmax(x)
+
+
+def checked_slope(layer, slope):
+    """Return the slope of a leaky ReLU; raise ShapeError where it is no number from 0 to 1."""
+    if not isinstance(slope, Real) or not 0 <= slope <= 1:
+        raise ShapeError(f"{type(layer).__name__}: slope {slope!r} came; 0 to 1 fit")
+    return slope
 
 
 def _finite(layer, **number):

@@ -1,13 +1,16 @@
 """Normalisation of rows."""
 
+import math
+
 import numpy as np
 
+from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import ones, zeros
 from spconv_cy.functional.normalization import batch_norm, group_norm, instance_norm
-from spconv_cy.layers.activation import on_rows
+from spconv_cy.layers.activation import checked_slope, on_rows
 from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_counts, checked_rows
 from spconv_cy.tensor import SparseTensor
 
@@ -18,51 +21,74 @@ class BatchNormalization(Activated):
     Args:
         channels: number of channels.
         eps: added to the variance.
-        momentum: running = momentum * running + (1 - momentum) * batch.
+        momentum: the share of what was: running = momentum * running + (1 - momentum) * batch.
+        variance: that the running one is made of: "unbiased", divided by n - 1 (SparseConvNet, torch), or "biased", by
+            n (Keras).
+        slope: of a leaky ReLU that follows in the same pass over memory, 0 to 1 (0: a ReLU); None: none follows.
+        affine: whether weight and bias are learnt; else there are none.
+        mean_only: subtract the mean and divide by nothing; there is no weight and no running variance.
 
-    In training the batch's own mean and biased variance are used, and the running ones (of the unbiased variance)
-    follow; in evaluation, or frozen, the running ones are used. A batch without rows changes nothing.
+    In training the batch's own mean and biased variance are used, and the running ones follow; in evaluation, or
+    frozen, the running ones are used. A batch without rows changes nothing. torch's BatchNorm1d(c) is
+    BatchNormalization(c, eps=1e-5, momentum=0.9), since torch's momentum 0.1 is the share of the new.
 
-    Attributes: weight, bias: Tensors (1, c); running_mean, running_variance: arrays (1, c).
+    Attributes: weight, bias: Tensors (1, c) or None; running_mean, running_variance: arrays (1, c), the latter None
+    for the mean only.
 
-    Source: Ioffe and Szegedy 2015, arXiv:1502.03167; defaults of SparseConvNet.
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167; defaults of SparseConvNet. The mean only: Salimans and Kingma
+    2016, arXiv:1602.07868.
     """
 
-    def __init__(self, channels, *, eps=1e-4, momentum=0.99):
+    def __init__(self, channels, *, eps=1e-4, momentum=0.99, variance="unbiased", slope=None, affine=True,
+                 mean_only=False):
         checked_counts(self, channels=channels)
         if not 0 <= eps < np.inf or not 0 <= momentum <= 1:
             raise ShapeError(f"BatchNormalization: eps {eps!r} and momentum {momentum!r} came; a number from 0 up and "
                              "one from 0 to 1 fit")
-        self.channels, self.eps, self.momentum = channels, eps, momentum
-        self.weight, self.bias = ones((1, channels)), zeros((1, channels))
+        if variance not in ("unbiased", "biased"):
+            raise ShapeError(f"BatchNormalization: variance {variance!r} came; 'unbiased' or 'biased' fit")
+        self.channels, self.eps, self.momentum, self.variance = channels, eps, momentum, variance
+        self.slope = None if slope is None else checked_slope(self, slope)
+        self.mean_only = mean_only
+        self.weight = ones((1, channels)) if affine and not mean_only else None
+        self.bias = zeros((1, channels)) if affine else None
         self.running_mean = current().asarray(np.zeros((1, channels)))
-        self.running_variance = current().asarray(np.ones((1, channels)))
+        self.running_variance = None if mean_only else current().asarray(np.ones((1, channels)))
 
     def activated(self, x, slope=None):
-        """Normalise, and apply a leaky ReLU of that slope unless it is None."""
+        """Normalise, and apply a leaky ReLU of that slope unless it is None, after the layer's own."""
         sparse = isinstance(x, SparseTensor)
         rows = x.features if sparse else as_tensor(x)
         checked_rows(self, rows, self.channels)
         follows = self.training and not self.frozen and len(rows)
-        running = None
-        if not follows:
-            running = ops_of(self.running_mean).xp.concatenate([self.running_mean, self.running_variance])
-        y, ground, used = batch_norm(rows, x.ground if sparse else None, self.weight, self.bias, running, eps=self.eps,
-                                     slope=1.0 if slope is None else slope)
+        slopes = [s for s in (self.slope, slope) if s is not None]       # one after the other they are their product
+        y, ground, used = batch_norm(rows, x.ground if sparse else None, self._row(self.weight, 1),
+                                     self._row(self.bias, 0), None if follows else self._running(), eps=self.eps,
+                                     slope=math.prod(slopes, start=1.0), mean_only=self.mean_only)
         if follows:
             self._follow(used, len(rows))
         return x.with_features(y, ground) if sparse else y
 
+    def _row(self, parameter, value):
+        return parameter if parameter is not None else Tensor.of(
+            ops_of(self.running_mean).xp.full_like(self.running_mean, value))
+
+    def _running(self):
+        variance = self.running_mean if self.mean_only else self.running_variance
+        return ops_of(self.running_mean).xp.concatenate([self.running_mean, variance])
+
     def _follow(self, statistics, n):
-        ops = ops_of(self.running_mean, statistics)
-        keep, unbiased = self.momentum, n / max(1, n - 1)
-        for running, batch in ((self.running_mean, statistics[0:1]),
-                               (self.running_variance, statistics[1:2] * unbiased)):
-            running[...] = ops.asarray(keep * running + (1 - keep) * batch, running.dtype)
+        ops, keep = ops_of(self.running_mean, statistics), self.momentum
+        factor = n / max(1, n - 1) if self.variance == "unbiased" else 1
+        for running, batch in ((self.running_mean, statistics[:1]), (self.running_variance, statistics[1:] * factor)):
+            if running is not None:
+                running[...] = ops.asarray(keep * running + (1 - keep) * batch, running.dtype)
 
     def notation(self):
-        """Return "BN"."""
-        return "BN"
+        """Return "BN", with a slope such as "BN-LReLU0.1"; "" where the notation has no word for it."""
+        if self.mean_only or self.bias is None:
+            return ""
+        return "BN" if self.slope is None else f"BN-LReLU{self.slope}"
 
 
 class GroupNormalization(Layer):
