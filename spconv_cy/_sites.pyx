@@ -4,7 +4,7 @@ from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t
 
 import numpy as np
 
-from spconv_cy.cpu cimport hashgrid, order, rules, turned
+from spconv_cy.cpu cimport hashgrid, merge, order, rules, turned
 from spconv_cy.cpu.order cimport Box
 from spconv_cy.cpu.rules cimport Axis, Merge, Runs
 
@@ -70,6 +70,20 @@ def find(const int32_t[:, ::1] sites, const int32_t[:, ::1] queries, int n_threa
             hashgrid.look_up(&keys[0], &slots[0], n_slots, &box, &queries[0, 0], q, &rows[0],
                              n_threads if q > ALONE else 1)
     return np.asarray(rows)
+
+
+def merged(const int32_t[:, ::1] a, const int32_t[:, ::1] b):
+    """Return (left, right), (q,) int32 each: the rows in a and in b of each site of their union, -1: not there.
+
+    Both are canonical, and neither is empty.
+    """
+    cdef int64_t n = a.shape[0], m = b.shape[0], count
+    cdef int32_t[:, ::1] rows = empty((2, n + m), np.int32)
+    if not n or not m or a.shape[1] != b.shape[1]:
+        raise ShapeError(f"merged: sites {(n, a.shape[1])} and {(m, b.shape[1])} came; (n, 1+d) and (m, 1+d) fit, n, m >= 1")
+    with nogil:
+        count = merge.merge(&a[0, 0], n, &b[0, 0], m, <int>a.shape[1], &rows[0, 0], &rows[1, 0])
+    return np.asarray(rows[0, :count]), np.asarray(rows[1, :count])
 
 
 def submanifold(const int32_t[:, ::1] sites, size, dilation, origin, int n_threads=1):

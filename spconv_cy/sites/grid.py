@@ -6,7 +6,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from spconv_cy.errors import GridError, ShapeError
-from spconv_cy.sites import rules
+from spconv_cy.sites import algebra, rules
 from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
@@ -137,6 +137,52 @@ class Grid:
         child = Grid(out_sites, out_size, self.samples, self.lattice, Source(self, window, rulebook))
         self._made[window] = child
         return child, rulebook
+
+    def union(self, other):
+        """Return Join(grid, left, right): the sites of either grid; left and right are their rows here and there.
+
+        A row of -1 says that the site is not in that grid. `a | b`, `a & b` and `a - b` give the grids alone.
+
+        Raises:
+            ShapeError: another lattice, size or number of samples.
+
+        >>> a, b = Grid.from_sites([[0, 1], [0, 5]]), Grid.from_sites([[0, 3], [0, 5]])
+        >>> a.union(b).left.tolist(), a.union(b).right.tolist()
+        ([0, -1, 1], [-1, 0, 1])
+        >>> (a | b).sites[:, 1].tolist(), (a & b).sites[:, 1].tolist(), (a - b).sites[:, 1].tolist()
+        ([1, 3, 5], [5], [1])
+        """
+        return algebra.join(self, other, "outer")
+
+    def intersection(self, other):
+        """Return Join(grid, left, right): the sites of both grids, and their rows here and there; as for union."""
+        return algebra.join(self, other, "inner")
+
+    def difference(self, other):
+        """Return Part(grid, rows): the sites that are here and not there, and their rows here; as for union."""
+        return algebra.difference(self, other)
+
+    def crop(self, low, high, *, moved=False):
+        """Return Part(grid, rows): the sites with low <= x < high, and their rows.
+
+        Args:
+            low, high: an int or d ints each, high above low.
+            moved: whether the box becomes a field of its own: low is its site 0, high - low its size.
+        """
+        return algebra.crop(self, low, high, moved=moved)
+
+    def mask(self, keep):
+        """Return Part(grid, rows): the sites where keep (n,) bool is true, and their rows."""
+        return algebra.mask(self, keep)
+
+    def __or__(self, other):
+        return self.union(other).grid if isinstance(other, Grid) else NotImplemented
+
+    def __and__(self, other):
+        return self.intersection(other).grid if isinstance(other, Grid) else NotImplemented
+
+    def __sub__(self, other):
+        return self.difference(other).grid if isinstance(other, Grid) else NotImplemented
 
     def __repr__(self):
         return f"Grid({self.n} sites, size {self.size}, {self.samples} samples, d {self.d})"

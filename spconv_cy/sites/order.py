@@ -86,3 +86,14 @@ def find(sites, queries):
     at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
     rows[inside] = np.where(keys[at] == asked, at, -1)
     return rows
+
+
+def merged(a, b):
+    """Return (left, right), (q,) int32 each: the rows of each site of a union in canonical a and b; -1: not there."""
+    keys = keys_of(np.concatenate([a, b]))
+    order = np.argsort(keys, kind="stable")                              # linear: it finds the two sorted runs
+    first = np.concatenate([[True], np.diff(keys[order]) != 0])
+    place, mine = np.cumsum(first) - 1, order < len(a)
+    left, right = np.full((2, int(first.sum())), -1, np.int32)
+    left[place[mine]], right[place[~mine]] = order[mine], order[~mine] - len(a)
+    return left, right

@@ -30,6 +30,14 @@ def find(sites, queries):
     return order.find(sites, queries.astype(np.int64)) if found is None else found
 
 
+def merged(a, b):
+    """Return (left, right), (q,) int32 each: the rows of each site of a union in canonical a and b; -1: not there."""
+    if len(a) == 0 or len(b) == 0:
+        none, rows = np.full(len(a) + len(b), -1, np.int32), np.arange(len(a) + len(b), dtype=np.int32)
+        return (rows, none) if len(b) == 0 else (none, rows)
+    return compiled.merged(a, b) if compiled else order.merged(a, b)
+
+
 def submanifold(sites, window):
     """Return what Rulebook.trusted takes, for a window that keeps the sites."""
     found = None
