@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from contract import bits, check_layer, coarse, parts, rows, sparse
+from contract import check_layer, coarse, parts, rows, sparse
 from numpy.testing import assert_allclose
 
 import spconv_cy as sp
@@ -43,6 +43,14 @@ ON_SITES = {  # what makes the layer; inputs
     "sigmoid": (sp.Sigmoid, PLANE),
     "softmax": (sp.Softmax, PLANE),
     "dropout": (lambda: sp.Dropout(0.5, rng=0), PLANE),
+    "dropout, each channel by itself": (lambda: sp.Dropout(0.4, kind="bernoulli", inverted=True, rng=0), PLANE),
+    "dropout of elements": (lambda: sp.Dropout(0.4, kind="elements", rng=0), {None: PLANE[None]}),
+    "dropout by sub-matrices": (
+        lambda: sp.Sequential(sp.Convolution(2, 4, 5, 2, rng=0), sp.LeakyReLU(0.2), sp.Dropout(0.5, rng=1),
+                              sp.AveragePooling(2, 2), sp.SubmanifoldConvolution(2, 5, 3, rng=2),
+                              sp.Dropout(0.3, rng=3)),
+        {family: sparse(2, 4, 5, family) for family in FAMILIES},
+    ),
     "batch normalisation": (lambda: sp.BatchNormalization(4), PLANE),
     "batch normalisation, leaky": (lambda: sp.BatchNormalization(4, slope=0.3, variance="biased"), PLANE),
     "batch normalisation, nothing learnt": (lambda: sp.BatchNormalization(4, affine=False, eps=0.1), PLANE),
@@ -137,49 +145,6 @@ def test_the_first_of_equals_in_offset_order_gets_the_whole_gradient(ops):
     x = sp.SparseTensor.from_sites([[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]], leaf, 2)
     sp.MaxPooling(2, 2)(x).features.backward([[6.0]])
     assert leaf.grad.tolist() == [[6], [0], [0], [0]]
-
-
-# Dropout, batch-wise
-
-
-def test_dropout_keeps_the_same_channels_for_all_rows_and_the_ground(ops):
-    x = PLANE["drawn"]((9, 0, 7))
-    for p, kept in ((0.5, 2), (0.25, 3), (0.7, 1), (0.99, 1), (0.0, 4)):
-        layer = sp.Dropout(p, rng=3)
-        drawn = set()
-        for _ in range(20):
-            y = layer(x)
-            alive = (y.features.data != 0).all(0)
-            assert alive.sum() == kept and np.array_equal(alive, (y.features.data != 0).any(0))
-            assert np.array_equal(alive, y.ground.data[0] != 0)
-            assert np.array_equal(y.features.data[:, alive], x.features.data[:, alive])  # not scaled while training
-            drawn.add(tuple(alive))
-        assert len(drawn) > 1 or p == 0
-
-
-def test_dropout_in_evaluation_multiplies_all_channels_by_the_share_that_is_kept(ops):
-    x = PLANE["drawn"]((9, 0, 7))
-    y = sp.Dropout(0.25, rng=3).eval()(x)
-    for found, given in zip(parts(y), parts(x), strict=True):
-        assert_allclose(found.data, given.data * 0.75, rtol=1e-6)
-
-
-def test_dropout_draws_from_its_own_generator(ops):
-    x = PLANE["zero"]((9,))
-    a, b, other = (sp.Dropout(0.5, rng=seed) for seed in (5, 5, 6))
-    same = [bits(a(x)) == bits(b(x)) for _ in range(10)]
-    np.random.seed(0)
-    assert all(same) and not all(bits(a(x)) == bits(other(x)) for _ in range(10))
-    for wrong in (-0.1, 1, 1.5):
-        with pytest.raises(ShapeError, match="0 <= p < 1"):
-            sp.Dropout(wrong)
-
-
-def test_the_schedule_of_dropout_rises_by_level_from_nothing_to_p():
-    drops = [layer.p for layer in sp.deepcnin(4, 3, dropout=0.5, rng=0).layers if isinstance(layer, sp.Dropout)]
-    assert drops == [0.125, 0.125, 0.25, 0.25, 0.375, 0.375, 0.5, 0.5]  # p i / l, the convolution and its partner
-    drops = [layer.p for layer in sp.deepcnet(2, 3, dropout=0.4, rng=0).layers if isinstance(layer, sp.Dropout)]
-    assert drops == [0.2, 0.4]
 
 
 # Batch normalisation

@@ -33,8 +33,37 @@ def less_row(x, row):
 
 @differentiable
 def dropout(x, mask):
-    """Multiply by a mask, (1, c) for whole columns or (n, c), that needs no gradient."""
+    """Multiply by a mask, (1, c) for whole columns or (n, c), or by one number, that needs no gradient."""
     return x * mask, lambda dy: (lambda: dy * mask, None)
+
+
+@differentiable
+def take_columns(x, columns):
+    """Take columns (k,), none twice, of x (n, c), giving (n, k)."""
+    xp = ops_of(x).xp
+    return xp.take(x, columns, axis=1), lambda dy: (lambda: _with_zeros(xp, dy, columns, x.shape[1]), None)
+
+
+@differentiable
+def put_columns(x, columns, c):
+    """Make (n, c) of x (n, k): its columns at the places `columns`, none twice, zeros elsewhere."""
+    xp = ops_of(x).xp
+    return _with_zeros(xp, x, columns, c), lambda dy: (lambda: xp.take(dy, columns, axis=1), None, None)
+
+
+@differentiable
+def submatrix(w, rows, columns):
+    """Take rows and columns, none twice, of each matrix of w (k, c, o); None: all of them."""
+    xp = ops_of(w).xp
+    places = (slice(None), slice(None) if rows is None else rows[:, None] if columns is not None else rows,
+              slice(None) if columns is None else columns)
+
+    def backward(dy):
+        dw = xp.zeros_like(w)
+        dw[places] = dy
+        return dw, None, None
+
+    return xp.ascontiguousarray(w[places]), backward
 
 
 @differentiable
@@ -114,6 +143,12 @@ def _reshape(x, shape):
 def as_tensor(x):
     """Return x, or a Tensor of the array x on the backend where it lives."""
     return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def _with_zeros(xp, x, columns, c):
+    y = xp.zeros((len(x), c), x.dtype)
+    y[:, columns] = x
+    return y
 
 
 def _softmax(xp, x):

@@ -22,6 +22,8 @@ def on_rows(function, x):
 class LeakyReLU(Layer):
     """Keep what is positive, multiply the rest by `slope`, 0 to 1."""
 
+    channelwise = True
+
     def __init__(self, slope=0.01):
         self.slope = checked_slope(self, slope)
 
@@ -92,6 +94,8 @@ class ELU(Layer):
     Source: Clevert et al. 2016, arXiv:1511.07289.
     """
 
+    channelwise = True
+
     def __init__(self, alpha=1.0):
         if _finite(self, alpha=alpha) < 0:
             raise ShapeError(f"ELU: alpha {alpha!r} came; a number from 0 up fits")
@@ -107,6 +111,8 @@ class SELU(Layer):
     Source: Klambauer et al. 2017, arXiv:1706.02515.
     """
 
+    channelwise = True
+
     def __call__(self, x):
         return on_rows(lambda rows: elu(rows, 1.6732632423543772, 1.0507009873554805), x)
 
@@ -116,6 +122,8 @@ class SiLU(Layer):
 
     Source: Elfwing et al. 2018, arXiv:1702.03118.
     """
+
+    channelwise = True
 
     def __call__(self, x):
         return on_rows(silu, x)
@@ -127,12 +135,16 @@ class GELU(Layer):
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
 
+    channelwise = True
+
     def __call__(self, x):
         return on_rows(gelu, x)
 
 
 class Tanh(Layer):
     """Take the hyperbolic tangent."""
+
+    channelwise = True
 
     def __call__(self, x):
         return on_rows(tanh, x)

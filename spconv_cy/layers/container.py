@@ -7,6 +7,7 @@ from spconv_cy.autograd import Tensor
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import concatenate
 from spconv_cy.layers.activation import LeakyReLU
+from spconv_cy.layers.columns import Columns, drop_channels
 from spconv_cy.layers.layer import Activated, Layer
 from spconv_cy.layers.summary import listens, step
 
@@ -27,14 +28,17 @@ class Sequential(Layer):
         self.layers = list(layers)
 
     def __call__(self, x):
-        fused = False
-        for layer, follows in zip_longest(self.layers, self.layers[1:]):
+        fused, columns = False, Columns(self.layers) if drop_channels(self.layers) else None
+        for i, (layer, follows) in enumerate(zip_longest(self.layers, self.layers[1:])):
             if fused:
                 fused = False                                            # this activation was done by the layer before
                 continue
             fused = _are_fused(layer, follows)
-            x = layer.activated(x, follows.slope) if fused else step(layer, x)
-        return x
+            if columns is not None:
+                layer, x = columns.meet(i, x)
+            if layer is not None:
+                x = layer.activated(x, follows.slope) if fused else step(layer, x)
+        return x if columns is None else columns.whole(x)
 
     def arguments(self):
         """Return the layers as they are now (of a class with a constructor of its own: what that was given)."""

@@ -40,6 +40,7 @@ class Convolution(Activated):
     """
 
     kind = "valid"
+    channels_mix = True
 
     def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, dilation=1, padding=0, bias=True,
                  groups=1, size_rule="exact", rng=None):
@@ -129,6 +130,8 @@ class NetworkInNetwork(Activated):
 
     Source: Lin et al. 2013, arXiv:1312.4400.
     """
+
+    channels_mix = True
 
     def __init__(self, channels_in, channels_out, *, bias=True, rng=None):
         checked_counts(self, channels_in=channels_in, channels_out=channels_out)

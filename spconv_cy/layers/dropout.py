@@ -1,4 +1,4 @@
-"""Dropout that keeps the ground state consistent: whole channels, the same for all sites of a batch."""
+"""Dropout: whole channels, the same for all sites of a batch, which keeps the ground state consistent; or elements."""
 
 from numbers import Real
 
@@ -13,39 +13,78 @@ from spconv_cy.tensor import SparseTensor
 
 
 class Dropout(Layer):
-    """Drop channels batch-wise: in training floor(c * (1 - p)) channels, drawn at each call, are kept for all rows.
+    """Drop channels batch-wise, the same for all rows; or elements. In evaluation nothing is dropped.
 
-    In evaluation all channels are multiplied by 1 - p. The ground state goes through the same map.
+    In a `Sequential` the channels that are kept are what is multiplied: the convolutions and networks in network
+    before and after take the sub-matrices of their weights, so that training with dropout takes less time.
 
     Args:
         p: share that is dropped, 0 <= p < 1.
+        kind: "channels": floor(c * (1 - p)) channels, one at least, drawn at each call, are kept for all rows;
+            "bernoulli": each channel is dropped by itself with probability p; "elements": each number of each row by
+            itself, for which the input must have `ground=None`.
+        inverted: in training, what is kept is divided by 1 - p, and evaluation changes nothing (torch); else
+            evaluation multiplies by 1 - p (Graham's networks, SparseConvNet).
         rng: seed or numpy Generator; its state is part of a checkpoint.
 
-    Source: Graham, Reizenstein and Robinson 2015, "Efficient batchwise dropout training using submatrices".
+    With whole channels the ground state goes through the same map.
+
+    Raises:
+        ShapeError: at the call, for elements of an input with a ground state.
+
+    Source: Graham, Reizenstein and Robinson 2015, "Efficient batchwise dropout training using submatrices"; elements:
+    Srivastava et al. 2014.
     """
 
-    def __init__(self, p=0.5, *, rng=None):
+    def __init__(self, p=0.5, *, kind="channels", inverted=False, rng=None):
         if not isinstance(p, Real) or not 0 <= p < 1:
             raise ShapeError(f"Dropout: p {p!r} came; 0 <= p < 1 fits")
-        self.p = p
+        if kind not in ("channels", "bernoulli", "elements"):
+            raise ShapeError(f"Dropout: kind {kind!r} came; 'channels', 'bernoulli' or 'elements' fit")
+        self.p, self.kind, self.inverted = p, kind, inverted
         self.rng = np.random.default_rng(rng)
 
     def __call__(self, x):
         if self.p == 0:
             return x
         x = x if isinstance(x, SparseTensor) else as_tensor(x)
-        data = x.features.data if isinstance(x, SparseTensor) else x.data
-        if data.ndim != 2:
-            raise ShapeError(f"{self}: shape {data.shape} came; rows (n, c) fit")
-        channels = data.shape[1]
-        mask = np.full((1, channels), 1 - self.p)
-        if self.training:
-            mask = np.zeros((1, channels))
-            kept = max(1, int(channels * (1 - self.p)))
-            mask[0, self.rng.choice(channels, kept, replace=False)] = 1
-        mask = ops_of(data).asarray(mask, data.dtype)
-        return on_rows(lambda rows: dropout(rows, mask), x)
+        rows = x.features if isinstance(x, SparseTensor) else x
+        if rows.data.ndim != 2:
+            raise ShapeError(f"{self}: shape {rows.shape} came; rows (n, c) fit")
+        if self.kind == "elements" and isinstance(x, SparseTensor) and x.ground is not None:
+            raise ShapeError(f"{self}: an input with a ground state came, which elements dropped site by site cannot "
+                             "share; make the input with ground=None, or drop kind='channels'")
+        if self.inverted and not self.training:
+            return x
+        mask = ops_of(rows.data).asarray(self._mask(rows.shape), rows.dtype)
+        return on_rows(lambda part: dropout(part, mask), x)
+
+    @property
+    def drops_channels(self):
+        """Whether a call now would drop whole channels."""
+        return self.training and self.p > 0 and self.kind != "elements"
+
+    @property
+    def factor(self):
+        """What the numbers that are kept are multiplied by in training."""
+        return 1 / (1 - self.p) if self.inverted else 1.0
+
+    def draw(self, channels):
+        """Draw the channels that are kept, whole numbers that ascend."""
+        if self.kind == "bernoulli":
+            return np.flatnonzero(self.rng.random(channels) >= self.p)
+        kept = max(1, int(channels * (1 - self.p)))
+        return np.sort(self.rng.choice(channels, kept, replace=False))
+
+    def _mask(self, shape):
+        if not self.training:
+            return np.full((1, shape[1]), 1 - self.p)
+        if self.kind == "elements":
+            return (self.rng.random(shape) >= self.p) * self.factor
+        mask = np.zeros((1, shape[1]))
+        mask[0, self.draw(shape[1])] = self.factor
+        return mask
 
     def notation(self):
-        """Return such as "D0.5"."""
-        return f"D{self.p}"
+        """Return such as "D0.5"; "" where the notation has no word for it."""
+        return f"D{self.p}" if self.kind == "channels" and not self.inverted else ""

@@ -33,6 +33,8 @@ class Layer:
 
     training = True
     frozen = False
+    # A class that defines __call__ may say so: it maps each channel by itself, all alike, and zero to zero.
+    channelwise = False
     _kept = frozenset()
 
     def __new__(cls, *arguments, **options):
@@ -173,6 +175,10 @@ class Activated(Layer):
 
     `Sequential` asks for it where a LeakyReLU comes next.
     """
+
+    # A class that defines `activated` may say so: channels meet in `weight` (k, c, o) and `bias` (1, o) or None alone,
+    # so that a copy with some of their rows and columns, channels_in and channels_out is a layer too.
+    channels_mix = False
 
     def __call__(self, x):
         return self.activated(x)

@@ -42,6 +42,8 @@ class MaxPooling(_Pooling):
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
 
+    channelwise = True
+
     def __init__(self, lattice, size, stride=None, *, padding=0, background="ground", size_rule="exact"):
         super().__init__(lattice, size, stride, padding, size_rule)
         if background not in ("ground", "zero"):
@@ -67,6 +69,8 @@ class AveragePooling(_Pooling):
     Arguments as for MaxPooling, without `background`.
     """
 
+    channelwise = True
+
     def __init__(self, lattice, size, stride=None, *, padding=0, size_rule="exact"):
         super().__init__(lattice, size, stride, padding, size_rule)
 
@@ -90,6 +94,8 @@ class GlobalPooling(Layer):
 
     A sample without active sites gives the ground state (zeros where there is none).
     """
+
+    channelwise = True
 
     def __init__(self, kind="average", *, over="active"):
         if kind not in ("average", "sum", "max") or over not in ("active", "field"):

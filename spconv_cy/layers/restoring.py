@@ -34,6 +34,8 @@ class Deconvolution(Convolution):
     [[0, 3], [0, 4]]
     """
 
+    channels_mix = True
+
     def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, dilation=1, padding=0, bias=True,
                  groups=1, rng=None):
         window = Window(lattice, size, stride, dilation, padding, self.kind)
@@ -75,6 +77,8 @@ class UnPooling(Layer):
 
     Source: SparseConvNet.
     """
+
+    channelwise = True
 
     def __init__(self, lattice, size, stride=None, *, padding=0):
         self.window = Window(lattice, size, size if stride is None else stride, 1, padding)

@@ -1,0 +1,106 @@
+"""Batch-wise dropout by sub-matrices: between two convolutions a tensor holds the channels that are kept, no others."""
+
+import copy
+
+from spconv_cy.functional.dense import dropout, put_columns, submatrix, take_columns
+from spconv_cy.layers.activation import on_rows
+from spconv_cy.layers.dropout import Dropout
+from spconv_cy.layers.layer import Activated
+from spconv_cy.tensor import SparseTensor
+
+
+class Columns:
+    """Which channels the tensor holds that goes through a row of layers, some of which drop channels.
+
+    The result and the gradients are those of the masks, to rounding, and the draws are the same. Each layer is met in
+    turn: one with a weight takes the rows of the channels that its input holds, and the columns that the next dropout
+    keeps, whose draw is therefore made ahead; one that maps each channel by itself runs on what there is; before any
+    other the dropped channels come back as zeros.
+    """
+
+    def __init__(self, layers):
+        self._layers, self._drawn = layers, set()
+        self._held, self._channels = None, 0                             # None: all channels
+
+    def meet(self, i, x):
+        """Return (what stands for layer i: a layer, or None for nothing to do; the tensor that it is given)."""
+        layer = self._layers[i]
+        if i in self._drawn:
+            return None, _scaled(x, layer.factor)
+        if _drops(layer) and self._weight_follows(i):
+            x = self.whole(x)
+            if _n_channels(x) is not None:
+                self._channels = _n_channels(x)
+                self._held = layer.draw(self._channels)
+                return None, _scaled(on_rows(lambda rows: take_columns(rows, self._held), x), layer.factor)
+        if _has_weight(layer) and (self._held is None or self._channels == layer.channels_in):
+            rows, self._held, self._channels = self._held, self._draw_ahead(i), layer.channels_out
+            return _part(layer, rows, self._held), x
+        return layer, x if _is_channelwise(layer) else self.whole(x)
+
+    def whole(self, x):
+        """Return x with all channels, those that were dropped as zeros."""
+        held, self._held = self._held, None
+        return x if held is None else on_rows(lambda rows: put_columns(rows, held, self._channels), x)
+
+    def _draw_ahead(self, i):
+        for j in range(i + 1, len(self._layers)):
+            if _drops(self._layers[j]):
+                self._drawn.add(j)
+                return self._layers[j].draw(self._layers[i].channels_out)
+            if not _is_channelwise(self._layers[j]) or self._layers[j].generators():
+                return None                                              # whose draws come before the dropout's
+        return None
+
+    def _weight_follows(self, i):
+        for layer in self._layers[i + 1:]:
+            if _has_weight(layer) or not _is_channelwise(layer):
+                return _has_weight(layer)
+        return False
+
+
+def drop_channels(layers):
+    """Tell whether any of the layers would drop whole channels now."""
+    return any(_drops(layer) for layer in layers)
+
+
+def _drops(layer):
+    return isinstance(layer, Dropout) and layer.drops_channels and _declares(layer, "__call__", "drops_channels")
+
+
+def _has_weight(layer):
+    return (isinstance(layer, Activated) and _declares(layer, "activated", "channels_mix")
+            and type(layer).__call__ is Activated.__call__ and layer.weight.data.ndim == 3)
+
+
+def _is_channelwise(layer):
+    return _declares(layer, "__call__", "channelwise")
+
+
+def _declares(layer, method, name):
+    # A class of the user's that computes in another way than its base says nothing of itself by the base's word.
+    owner = next(kind for kind in type(layer).__mro__ if method in vars(kind))
+    return bool(vars(owner).get(name))
+
+
+def _n_channels(x):
+    shape = (x.features if isinstance(x, SparseTensor) else x).shape
+    return shape[1] if len(shape) == 2 else None
+
+
+def _scaled(x, factor):
+    return x if factor == 1 else on_rows(lambda rows: dropout(rows, rows.dtype.type(factor)), x)
+
+
+def _part(layer, rows, columns):
+    """Return a copy of a layer with the sub-matrices of its weight; rows, columns: channels in and out, None: all."""
+    if rows is None and columns is None:
+        return layer
+    part = copy.copy(layer)
+    part.weight = submatrix(layer.weight, rows, columns)
+    if rows is not None:
+        part.channels_in = len(rows)
+    if columns is not None:
+        part.channels_out = len(columns)
+        part.bias = None if layer.bias is None else take_columns(layer.bias, columns)
+    return part
