@@ -1,5 +1,6 @@
 """Spatially-sparse convolutional networks for numpy: sites, rulebooks, layers and their gradients."""
 
+from spconv_cy.assembly import collate
 from spconv_cy.autograd import Tensor, check_gradient, differentiable, no_grad
 from spconv_cy.backend.switch import available, use
 from spconv_cy.config import set_threads
@@ -46,7 +47,7 @@ from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import Lattice
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
-from spconv_cy.tensor import SparseTensor, collate
+from spconv_cy.tensor import SparseTensor
 from spconv_cy.train.loop import evaluate, fit
 from spconv_cy.train.optim import SGD, Adam, Nesterov, clip_gradients
 from spconv_cy.train.schedule import Constant, Cosine, Exponential, Steps, WarmUp

@@ -1,16 +1,20 @@
 """Features over a grid, with the ground state of all other sites: where "where" and "how much" meet."""
 
+from collections import namedtuple
+
 import numpy as np
 
-from spconv_cy.autograd import Tensor, add
+from spconv_cy.autograd import Tensor, add, multiply
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import GridError, ShapeError
-from spconv_cy.functional.dense import paint
-from spconv_cy.functional.sparse import gather, scatter_add, segment_maximum
+from spconv_cy.functional.dense import concatenate, paint
+from spconv_cy.functional.selection import REDUCTIONS, best_of_segments, kept_rows, look_up, merge
+from spconv_cy.sites import algebra
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import per_axis
+from spconv_cy.sites.points import floored
 
-REDUCTIONS = ("error", "sum", "mean", "max", "first", "last")
+Aligned = namedtuple("Aligned", "features rows")
 
 
 class SparseTensor:
@@ -56,7 +60,7 @@ class SparseTensor:
         else:
             grid, rows = Grid.arrange(sites, size, samples, lattice)
         features = _as_features(features, len(rows))
-        return cls(_merge(features, rows, grid.n, reduce), grid, _as_ground(ground, features), rows)
+        return cls(merge(features, rows, grid.n, reduce), grid, _as_ground(ground, features), rows)
 
     @classmethod
     def from_points(cls, points, features, *, cell=1.0, size=None, samples=None, ground="zero", reduce="mean"):
@@ -73,24 +77,7 @@ class SparseTensor:
             ShapeError: points of a wrong shape or not finite, a cell that is not positive.
             GridError: as for from_sites, and sites beyond int32.
         """
-        try:
-            points = np.asarray(points)
-        except ValueError:
-            raise ShapeError("from_points: rows of unequal length came; real numbers (n, 1+d) fit") from None
-        if points.ndim != 2 or points.shape[1] < 2 or points.dtype.kind not in "fiu":
-            raise ShapeError(f"from_points: points {points.shape} of {points.dtype} came; real numbers (n, 1+d) fit")
-        if not np.isfinite(points).all():
-            raise ShapeError(f"from_points: {int((~np.isfinite(points)).any(1).sum())} of {len(points)} points are NaN "
-                             "or infinite; remove them")
-        cell = _checked_cell(cell, points.shape[1] - 1)
-        if (points[:, 0] != np.floor(points[:, 0])).any():
-            raise ShapeError("from_points: column 0 holds the batch index, which must be whole")
-        scaled = points.astype(np.float64)
-        with np.errstate(over="ignore"):                                 # infinity is beyond int32 too
-            scaled[:, 1:] = np.floor(scaled[:, 1:] / cell)
-        if len(scaled) and np.abs(scaled).max() >= 2**31:
-            raise GridError("from_points: sites beyond the int32 range; use a larger cell or move the points")
-        return cls.from_sites(scaled.astype(np.int64), features, size, samples, ground=ground, reduce=reduce)
+        return cls.from_sites(floored(points, cell), features, size, samples, ground=ground, reduce=reduce)
 
     @classmethod
     def from_dense(cls, dense, threshold=0.0, *, ground="zero"):
@@ -154,7 +141,129 @@ class SparseTensor:
         """Return this tensor on the backend of that name."""
         return self.with_features(self.features.to(name), None if self.ground is None else self.ground.to(name))
 
+    def to_points(self, point_rows=None, *, kept="all"):
+        """Return the features of each point that was given, in the order in which they were given, (n_points, c).
+
+        Args:
+            point_rows: (n_points,) ints, the row of each point; by default those of this tensor.
+            kept: "all": every point has the row of its site, as after reduce="sum", "mean" or "max"; "first" or "last":
+                only the first or last point of a site has it, as after that reduce, the others have zeros.
+
+        Returns:
+            Tensor, with gradients to the features.
+
+        Raises:
+            ShapeError: the points are not known, or are not this tensor's; another `kept`.
+        """
+        return look_up(self.features, None, _kept_rows(self, point_rows, kept))
+
+    def align(self, other):
+        """Return Aligned(features, rows): the features of another tensor at this one's sites, in their order.
+
+        Args:
+            other: SparseTensor of this lattice, size and number of samples.
+
+        Returns:
+            features: Tensor (n, channels of other); where a site is not active there, its ground state, or zero.
+            rows: (n,) int32, the rows in other; -1 where a site is not active there.
+
+        Raises:
+            ShapeError: they do not fit.
+
+        >>> a = SparseTensor.from_sites([[0, 1], [0, 4]], [[1.0], [2.0]])
+        >>> b = SparseTensor.from_sites([[0, 4], [0, 7]], [[5.0], [6.0]])
+        >>> features, rows = a.align(b)
+        >>> features.data.tolist(), rows.tolist()
+        ([[0.0], [5.0]], [-1, 0])
+        """
+        rows = algebra.join(self.grid, _checked_tensor("align", other).grid, "left").right
+        return Aligned(look_up(other.features, other.ground, rows), rows)
+
+    def add(self, other, *, how="outer"):
+        """Add a tensor whose sites may differ.
+
+        Args:
+            other: SparseTensor of this lattice, size, number of samples, channels and family (with a ground state, or
+                none).
+            how: "outer": at the sites of either; "inner": of both; "left": of this one. A site that one of them lacks
+                reads as that one's ground state, or as zero where there is none.
+
+        Returns:
+            SparseTensor whose ground state is the sum of both.
+
+        Raises:
+            ShapeError: they do not fit; tensors with a ground state, and active sites that `how` would leave out: these
+                would read as the ground state, which they are not.
+
+        >>> a = SparseTensor.from_sites([[0, 1], [0, 4]], [[1.0], [2.0]])
+        >>> b = SparseTensor.from_sites([[0, 4], [0, 7]], [[5.0], [6.0]])
+        >>> a.add(b).sites.tolist(), a.add(b).features.data.tolist()
+        ([[0, 1], [0, 4], [0, 7]], [[1.0], [7.0], [6.0]])
+        """
+        return _joined("add", add, self, other, how)
+
+    def multiply(self, other, *, how="outer"):
+        """Multiply by a tensor whose sites may differ, and which may have one channel for all; arguments as for add."""
+        return _joined("multiply", multiply, self, other, how)
+
+    def concatenate(self, *others, how="outer"):
+        """Join the channels of tensors whose sites may differ, two by two from the left; arguments as for add.
+
+        The number of channels may differ.
+        """
+        joined = self
+        for other in others:
+            joined = _joined("concatenate", concatenate, joined, other, how)
+        return joined
+
+    def prune(self, keep):
+        """Keep the sites where a mask is true, with gradients to their features.
+
+        Args:
+            keep: (n,) booleans, one for each row.
+
+        Raises:
+            ShapeError: another mask; a tensor with a ground state, which is not what pruned sites had.
+        """
+        _refuse_ground("prune", self)
+        return self._part(self.grid.mask(keep))
+
+    def keep_top(self, scores, k):
+        """Keep the k sites of each sample that have the highest scores; of equal ones the first, a NaN last.
+
+        Args:
+            scores: (n,) or (n, 1), a Tensor or array of numbers; no gradient reaches them.
+            k: a whole number, or one for each sample. A sample with fewer sites keeps them all.
+
+        Raises:
+            ShapeError: arguments that do not fit; a tensor with a ground state, as for prune.
+        """
+        _refuse_ground("keep_top", self)
+        scores, k = _checked_scores(self, scores), _checked_top(self, k)
+        return self._part(self.grid.mask(best_of_segments(scores, self.grid.batch_starts, k)))
+
+    def crop(self, low, high, *, moved=False):
+        """Keep the sites with low <= x < high on every axis, with gradients to their features.
+
+        Args:
+            low, high: an int or d ints each, high above low.
+            moved: whether the box becomes the field, as `dense[:, :, low:high]` of to_dense(): low is its site 0,
+                high - low its size. Otherwise sites and size stay, and a ground state is refused as for prune.
+
+        Raises:
+            ShapeError: arguments that do not fit.
+        """
+        if not moved:
+            _refuse_ground("crop", self, "give moved=True, ")
+        return self._part(self.grid.crop(low, high, moved=moved), self.ground)
+
+    def _part(self, part, ground=None):
+        if part.grid is self.grid:
+            return self
+        return SparseTensor(look_up(self.features, None, part.rows), part.grid, ground)
+
     def __add__(self, other):
+        """Add a tensor on the same grid; `add(other, how=...)` is for others."""
         if not isinstance(other, SparseTensor):
             return NotImplemented
         _check_joinable("add", self, other)
@@ -166,63 +275,65 @@ class SparseTensor:
                 f"{self.grid.samples} samples{'' if self.ground is not None else ', no ground'})")
 
 
-def collate(tensors):
-    """Make one batch of several SparseTensors, their samples in turn.
-
-    Args:
-        tensors: SparseTensors of one lattice, size, number of channels and ground state.
-
-    Raises:
-        ShapeError: none came, or they do not fit.
-
-    >>> x = SparseTensor.from_sites([[0, 1]], [[1.0]], size=4)
-    >>> collate([x, x]).sites.tolist()
-    [[0, 1], [1, 1]]
-    """
-    tensors = [tensors] if isinstance(tensors, SparseTensor) or not hasattr(tensors, "__iter__") else list(tensors)
-    for x in tensors:
-        if not isinstance(x, SparseTensor):
-            raise TypeError(f"collate: a {type(x).__name__} came; a list of SparseTensors fits")
-    if not tensors:
-        raise ShapeError("collate: no tensors came; at least one fits")
-    if any(t is not None and t.requires_grad for x in tensors for t in (x.features, x.ground)):
-        raise ShapeError("collate: tensors on the tape came, whose gradients a batch does not carry; collate what goes "
-                         "into the network, or what came out of it inside no_grad()")
-    first = tensors[0]
-    for x in tensors[1:]:
-        same_ground = (x.ground is None) == (first.ground is None) and (
-            first.ground is None or np.array_equal(x.ground.numpy(), first.ground.numpy()))
-        if (x.grid.lattice, x.grid.size, x.channels) != (first.grid.lattice, first.grid.size, first.channels) \
-                or not same_ground:
-            raise ShapeError(f"collate: {x} and {first} came; equal lattice, size, channels and ground state fit")
-    samples = np.cumsum([0] + [x.grid.samples for x in tensors])
-    rows = np.cumsum([0] + [x.grid.n for x in tensors])
-    sites = np.concatenate([x.sites for x in tensors])
-    sites[:, 0] += np.repeat(samples[:-1], np.diff(rows)).astype(np.int32)
-    grid = Grid(sites, first.grid.size, int(samples[-1]), first.grid.lattice)
-    ops = ops_of(*(x.features.data for x in tensors))
-    point_rows = None
-    if all(x.point_rows is not None for x in tensors):
-        point_rows = np.concatenate([x.point_rows + start for x, start in zip(tensors, rows[:-1], strict=True)])
-    features = Tensor.of(ops.xp.concatenate([x.features.data for x in tensors]))
-    return SparseTensor(features, grid, first.ground, point_rows)
-
-
 def _check_joinable(who, a, b):
     if a.grid is not b.grid or a.channels != b.channels or (a.ground is None) != (b.ground is None):
-        raise ShapeError(f"{who}: {a} and {b} came; tensors of the same grid, channels and family (ground or none) fit")
+        raise ShapeError(f"{who}: {a} and {b} came; tensors of the same grid, channels and family (ground or none) "
+                         "fit; a.add(b, how=...) is for different sites")
 
 
-def _checked_cell(cell, d):
-    try:
-        cell = np.asarray(cell)
-        fits = cell.dtype.kind in "fiu" and cell.shape in ((), (d,)) and bool(((cell > 0) & np.isfinite(cell)).all())
-    except ValueError:
-        fits = False
-    if not fits:
-        shown = cell.tolist() if isinstance(cell, np.ndarray) else cell
-        raise ShapeError(f"from_points: cell {shown!r} came; a positive number, or {d}, one an axis, fits")
-    return cell.astype(np.float64)
+def _checked_tensor(who, other):
+    if not isinstance(other, SparseTensor):
+        raise TypeError(f"{who}: a {type(other).__name__} came; a SparseTensor fits")
+    return other
+
+
+def _joined(who, function, a, b, how):
+    _checked_tensor(who, b)
+    fits = {a.channels, 1} if who == "multiply" else {b.channels if who == "concatenate" else a.channels}
+    if (a.ground is None) != (b.ground is None) or b.channels not in fits:
+        raise ShapeError(f"{who}: {a} and {b} came; tensors of the same channels and family (ground or none) fit")
+    grid, left, right = algebra.join(a.grid, b.grid, how)
+    lost = a.grid.n + b.grid.n - (left >= 0).sum() - (right >= 0).sum()
+    if a.ground is not None and lost:
+        raise ShapeError(f"{who}: how={how!r} leaves out {lost} active sites, which would read as the ground state; "
+                         "use how='outer', or begin with ground=None")
+    ground = None if a.ground is None else function(a.ground, b.ground)
+    features = function(look_up(a.features, a.ground, left), look_up(b.features, b.ground, right))
+    return SparseTensor(features, grid, ground, a.point_rows if grid is a.grid else None)
+
+
+def _refuse_ground(who, x, remedy=""):
+    if x.ground is not None:
+        raise ShapeError(f"{who}: {x} came with a ground state, which is not what sites that are left out had; {remedy}"
+                         "begin with ground=None (from_sites, from_points, from_dense), or drop it: "
+                         "x.with_features(x.features, ground=None)")
+
+
+def _checked_scores(x, scores):
+    scores = scores.numpy() if isinstance(scores, Tensor) else np.asarray(scores)
+    if scores.shape not in ((x.grid.n,), (x.grid.n, 1)) or scores.dtype.kind not in "fiu":
+        raise ShapeError(f"keep_top: scores {scores.shape} of {scores.dtype} came; ({x.grid.n},) numbers fit, one for "
+                         "each site")
+    return scores.reshape(-1).astype(np.float64)
+
+
+def _checked_top(x, k):
+    ks = np.asarray(k)
+    if ks.dtype.kind not in "iu" or ks.shape not in ((), (x.grid.samples,)) or (ks.size and ks.min() < 0):
+        raise ShapeError(f"keep_top: k {k!r} came; a whole number from 0 up, or {x.grid.samples}, one for each sample, "
+                         "fits")
+    return ks
+
+
+def _kept_rows(x, point_rows, kept):
+    rows = x.point_rows if point_rows is None else np.asarray(point_rows)
+    if rows is None:
+        raise ShapeError(f"to_points: {x} came, whose points are not known; give the point_rows of the tensor that was "
+                         "made of them")
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (rows.size and not 0 <= rows.min() <= rows.max() < x.grid.n):
+        raise ShapeError(f"to_points: point_rows {rows.shape} of {rows.dtype} came; (n_points,) rows 0 to "
+                         f"{x.grid.n - 1} fit")
+    return kept_rows(rows, x.grid.n, kept)
 
 
 def _distinct(sites, size, samples, lattice):
@@ -249,21 +360,3 @@ def _as_ground(ground, features):
         ops = ops_of(features.data)
         return Tensor.of(ops.xp.zeros((1, features.shape[1]), features.dtype))
     raise ShapeError(f"from_sites: ground {ground!r} came; 'zero' (an exact ground state) or None fits")
-
-
-def _merge(features, rows, n, reduce):
-    order = np.argsort(rows, kind="stable") if reduce in ("max", "first", "last", "error") else None
-    if reduce == "error":
-        return features if (order == np.arange(len(order))).all() else gather(features, order)
-    counts = np.bincount(rows, minlength=n)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    if reduce == "first":
-        return gather(features, order[starts[:-1]])
-    if reduce == "last":
-        return gather(features, order[starts[1:] - 1])
-    if reduce == "max":
-        return segment_maximum(gather(features, order), None, starts, None)
-    total = scatter_add(features, rows, n)
-    if reduce == "sum":
-        return total
-    return total * Tensor.of(ops_of(total.data).asarray(1 / counts[:, None]))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from strategies import random_sites
+from strategies import every, random_sites
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
@@ -105,3 +105,168 @@ def test_grids_that_do_not_fit_are_refused_with_a_remedy(rng):
         a | 3
     with pytest.raises(ShapeError, match="'right' came; 'inner', 'outer', 'left' fit"):
         algebra.join(a, a, "right")
+
+
+# Tensors
+
+HOWS = ["inner", "outer", "left"]
+JOINS = {
+    "add": np.add,
+    "multiply": np.multiply,
+    "concatenate": lambda a, b: np.concatenate([a, b], axis=1),
+}
+KEPT = {"inner": np.logical_and, "outer": np.logical_or, "left": lambda a, b: a}
+
+
+def tensor(rng, n, channels=2, ground=None, samples=3, size=6):
+    """Draw a tensor; ground None, "zero", or "drawn"."""
+    sites = random_sites(rng, n, 2, 0, size, samples) if n else np.zeros((0, 3), int)
+    x = sp.SparseTensor.from_sites(
+        sites, rng.normal(size=(n, channels)), size, samples, ground=None if ground is None else "zero"
+    )
+    return x if ground != "drawn" else x.with_features(x.features, sp.Tensor(rng.normal(size=(1, channels))))
+
+
+def active(x):
+    """Give (b, 1, *size) bool: where a tensor has a row."""
+    ones = np.ones((x.grid.n, 1))
+    return x.with_features(sp.Tensor(ones)).to_dense() > 0
+
+
+@pytest.mark.parametrize("name", JOINS)
+@pytest.mark.parametrize("ground", ["drawn", "zero"])
+def test_an_outer_join_with_a_ground_state_is_the_dense_one(name, ground, rng, ops):
+    for n, m in ((40, 30), (0, 5), (5, 0), (0, 0)):
+        a, b = tensor(rng, n, ground=ground), tensor(rng, m, ground=ground)
+        y = getattr(a, name)(b)
+        assert_allclose(y.to_dense(), JOINS[name](a.to_dense(), b.to_dense()), rtol=1e-5, atol=1e-6)
+        assert np.array_equal(active(y), active(a) | active(b))
+
+
+@pytest.mark.parametrize("name, how", [(name, how) for name in JOINS for how in HOWS])
+def test_joins_without_a_ground_state_are_those_of_zero_padded_arrays_where_they_keep_sites(name, how, rng, ops):
+    for n, m in ((40, 30), (0, 5), (5, 0), (1, 1)):
+        a, b = tensor(rng, n), tensor(rng, m)
+        y, kept = getattr(a, name)(b, how=how), KEPT[how](active(a), active(b))
+        assert np.array_equal(active(y), kept) and y.ground is None
+        truth = np.where(kept, JOINS[name](a.to_dense(), b.to_dense()), 0)
+        assert_allclose(y.to_dense(), truth, rtol=1e-5, atol=1e-6)
+    three = tensor(rng, 20).concatenate(tensor(rng, 20), tensor(rng, 20, 3), how=how)
+    assert three.channels == 7
+
+
+def test_a_row_of_one_channel_multiplies_all_and_columns_may_differ_in_number(rng, ops):
+    a, b = tensor(rng, 40, 3, "drawn"), tensor(rng, 30, 1, "drawn")
+    assert_allclose(a.multiply(b).to_dense(), a.to_dense() * b.to_dense(), rtol=1e-5, atol=1e-6)
+    assert_allclose(a.concatenate(b).to_dense(), np.concatenate([a.to_dense(), b.to_dense()], 1), rtol=1e-6)
+    assert np.array_equal(a.concatenate().features.data, a.features.data)
+
+
+@pytest.mark.parametrize("case", every(name=JOINS, how=HOWS, ground=["drawn", None]), ids=str)
+def test_joins_hand_gradients_to_both_and_to_their_grounds(case, rng):
+    name, how, ground = case.values()
+    a, b = tensor(rng, 9, size=3, ground=ground), tensor(rng, 8, size=3, ground=ground)
+    if ground and how != "outer":
+        part = a.grid.mask(np.arange(9) % 2 == 0).grid  # nothing may be left out
+        a, b = (a, b.with_features(b.features[:5])) if how == "left" else (a, a)
+        b = sp.SparseTensor(b.features, part if how == "left" else a.grid, sp.Tensor(rng.normal(size=(1, 2))))
+
+    def function(mine, other, *grounds):
+        x, y = (
+            t.with_features(rows, row)
+            for t, rows, row in zip((a, b), (mine, other), grounds or (None, None), strict=True)
+        )
+        return getattr(x, name)(y, how=how).dense()
+
+    grounds = [rng.normal(size=(1, 2)) for _ in range(2)] if ground else []
+    sp.check_gradient(function, rng.normal(size=(a.grid.n, 2)), rng.normal(size=(b.grid.n, 2)), *grounds)
+
+
+def test_a_join_that_would_leave_out_sites_of_a_dense_exact_tensor_is_refused(rng):
+    a, b = tensor(rng, 40, ground="drawn"), tensor(rng, 30, ground="drawn")
+    lost = len({*map(tuple, b.sites.tolist())} - {*map(tuple, a.sites.tolist())})
+    with pytest.raises(ShapeError, match=f"'left' leaves out {lost} active sites.*use how='outer'"):
+        a.add(b, how="left")
+    with pytest.raises(ShapeError, match="'inner' leaves out"):
+        a.multiply(b, how="inner")
+    with pytest.raises(ShapeError, match="same channels and family"):
+        a.add(tensor(rng, 30))
+    with pytest.raises(ShapeError, match="same channels"):
+        a.add(tensor(rng, 30, 3, "drawn"))
+    with pytest.raises(ShapeError, match="how 'union' came"):
+        a.add(b, how="union")
+    with pytest.raises(ShapeError, match=r"a\.add\(b, how=\.\.\.\) is for different sites"):
+        a + b
+    with pytest.raises(TypeError, match="a ndarray came; a SparseTensor fits"):
+        a.concatenate(np.zeros((40, 2)))
+
+
+def test_rows_keep_their_points_where_a_join_keeps_the_grid(rng):
+    a, b = tensor(rng, 40), tensor(rng, 30)
+    assert a.add(b, how="left").point_rows is a.point_rows and a.add(b).point_rows is None
+
+
+@pytest.mark.parametrize("ground", ["drawn", "zero", None])
+def test_aligned_rows_are_those_of_the_other_tensor_at_the_sites_of_the_first(ground, rng, ops):
+    a, b = tensor(rng, 40), tensor(rng, 30, 3, ground)
+    features, rows = a.align(b)
+    batch, *places = a.sites.T
+    assert_allclose(features.data, b.to_dense()[batch, :, places[0], places[1]], rtol=1e-6)
+    assert np.array_equal(rows, b.grid.rows_of(a.sites)) and (rows < 0).any()
+    both = [rng.normal(size=(30, 3)), rng.normal(size=(1, 3))][: 1 if ground is None else 2]
+    sp.check_gradient(lambda mine, row=None: a.align(b.with_features(mine, row)).features, *both)
+
+
+# Pruning
+
+
+def test_pruning_keeps_what_the_mask_says_and_its_gradients(rng, ops):
+    x, keep = tensor(rng, 40), rng.random(40) < 0.4
+    y = x.prune(keep)
+    assert np.array_equal(y.sites, x.sites[keep]) and np.array_equal(y.features.data, x.features.data[keep])
+    assert (y.grid.samples, y.grid.size, y.point_rows) == (3, (6, 6), None)
+    assert x.prune(np.ones(40, bool)) is x and x.prune(np.zeros(40, bool)).grid.n == 0
+    sp.check_gradient(lambda rows: x.with_features(rows).prune(keep).features, rng.normal(size=(40, 2)))
+
+
+def test_the_top_k_of_each_sample_are_those_that_sorting_finds(rng, ops):
+    x = tensor(rng, 60, samples=4, size=8)
+    x = sp.SparseTensor(x.features, sp.Grid(x.sites.copy(), (8, 8), 6, x.grid.lattice))  # two empty samples
+    scores = np.round(rng.normal(size=60), 1)  # many draws
+    scores[[3, 20]] = np.nan
+    for k in (0, 1, 5, 100, [3, 0, 2, 1, 4, 5]):
+        kept = []
+        for sample, count in enumerate(np.broadcast_to(k, 6)):
+            rows = [row for row in range(60) if x.sites[row, 0] == sample]
+            rows.sort(key=lambda row: (np.isnan(scores[row]), -np.nan_to_num(scores[row]), row))
+            kept += rows[:count]
+        for given in (scores, scores[:, None], sp.Tensor(scores)):
+            y = x.keep_top(given, k)
+            assert np.array_equal(y.sites, x.sites[sorted(kept)])
+            assert np.array_equal(y.features.data, x.features.data[sorted(kept)])
+
+
+def test_a_crop_of_a_tensor_is_that_of_its_dense_array(rng, ops):
+    for ground in ("drawn", None):
+        x = tensor(rng, 50, ground=ground)
+        y = x.crop((1, 2), (5, 4), moved=True)
+        assert_allclose(y.to_dense(), x.to_dense()[:, :, 1:5, 2:4], rtol=1e-6)
+    truth = np.zeros((3, 2, 6, 6))
+    truth[:, :, 1:5, 2:4] = x.to_dense()[:, :, 1:5, 2:4]
+    assert_allclose(x.crop((1, 2), (5, 4)).to_dense(), truth)
+    sp.check_gradient(lambda rows: x.with_features(rows).crop(1, 4, moved=True).features, rng.normal(size=(50, 2)))
+
+
+def test_what_leaves_out_sites_needs_a_tensor_without_a_ground_state_and_says_how_to_get_one(rng):
+    x, plain = tensor(rng, 9, ground="zero"), tensor(rng, 9)
+    for call in (lambda: x.prune(np.ones(9, bool)), lambda: x.keep_top(np.ones(9), 2), lambda: x.crop(0, 3)):
+        with pytest.raises(ShapeError, match="begin with ground=None"):
+            call()
+    with pytest.raises(ShapeError, match="give moved=True"):
+        x.crop(0, 3)
+    for wrong in (np.ones(8), np.ones((9, 2)), np.array(["a"] * 9)):
+        with pytest.raises(ShapeError, match=r"\(9,\) numbers fit"):
+            plain.keep_top(wrong, 2)
+    for wrong in (-1, 1.5, [1, 2], None):
+        with pytest.raises(ShapeError, match="a whole number from 0 up, or 3, one for each sample"):
+            plain.keep_top(np.ones(9), wrong)

@@ -17,6 +17,7 @@ FLOORS = [
     "autograd",
     "functional",
     "tensor",
+    "assembly exchange",
     "layers",
     "models data archive",
     "train io inference distributed",

@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from spconv_cy.assembly import collate
 from spconv_cy.data.augment import from_name, stream
 from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import ShapeError
-from spconv_cy.tensor import SparseTensor, collate
+from spconv_cy.tensor import SparseTensor
 
 
 class Batches:

@@ -72,7 +72,8 @@ def mask(grid, keep):
     """
     keep = np.asarray(keep)
     if keep.dtype != bool or keep.shape != (grid.n,):
-        raise ShapeError(f"mask: an array {keep.shape} of {keep.dtype} came; ({grid.n},) booleans fit, one for each site")
+        raise ShapeError(f"mask: an array {keep.shape} of {keep.dtype} came; ({grid.n},) booleans fit, one for each "
+                         "site")
     return part(grid, np.flatnonzero(keep).astype(np.int32))
 
 

@@ -1,0 +1,48 @@
+"""From real points to sites."""
+
+import numpy as np
+
+from spconv_cy.errors import GridError, ShapeError
+
+
+def floored(points, cell):
+    """Return the sites floor(coordinate / cell) of real points (n, 1+d), batch index first: int64 (n, 1+d).
+
+    Args:
+        points: (n, 1+d) finite numbers, the batch index whole.
+        cell: side of a site, in the points' unit; a number or d numbers.
+
+    Raises:
+        ShapeError: points of a wrong shape or not finite, a cell that is not positive.
+        GridError: sites beyond int32.
+    """
+    try:
+        points = np.asarray(points)
+    except ValueError:
+        raise ShapeError("from_points: rows of unequal length came; real numbers (n, 1+d) fit") from None
+    if points.ndim != 2 or points.shape[1] < 2 or points.dtype.kind not in "fiu":
+        raise ShapeError(f"from_points: points {points.shape} of {points.dtype} came; real numbers (n, 1+d) fit")
+    if not np.isfinite(points).all():
+        raise ShapeError(f"from_points: {int((~np.isfinite(points)).any(1).sum())} of {len(points)} points are NaN "
+                         "or infinite; remove them")
+    cell = _checked_cell(cell, points.shape[1] - 1)
+    if (points[:, 0] != np.floor(points[:, 0])).any():
+        raise ShapeError("from_points: column 0 holds the batch index, which must be whole")
+    scaled = points.astype(np.float64)
+    with np.errstate(over="ignore"):                                 # infinity is beyond int32 too
+        scaled[:, 1:] = np.floor(scaled[:, 1:] / cell)
+    if len(scaled) and np.abs(scaled).max() >= 2**31:
+        raise GridError("from_points: sites beyond the int32 range; use a larger cell or move the points")
+    return scaled.astype(np.int64)
+
+
+def _checked_cell(cell, d):
+    try:
+        cell = np.asarray(cell)
+        fits = cell.dtype.kind in "fiu" and cell.shape in ((), (d,)) and bool(((cell > 0) & np.isfinite(cell)).all())
+    except ValueError:
+        fits = False
+    if not fits:
+        shown = cell.tolist() if isinstance(cell, np.ndarray) else cell
+        raise ShapeError(f"from_points: cell {shown!r} came; a positive number, or {d}, one an axis, fits")
+    return cell.astype(np.float64)
