@@ -38,7 +38,7 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         void (*igemm)(const Igemm*, const int32_t*, const int32_t*, int64_t) noexcept nogil
         void (*outer)(const Outer*, const int32_t*, const int32_t*, int64_t) noexcept nogil
         void (*add)(float*, const float*, int64_t) noexcept nogil
-        void (*add_wide)(double*, const float*, int64_t) noexcept nogil
+        void (*add_rows)(double*, const float*, int64_t, int64_t) noexcept nogil
         void (*add_pairs)(float*, const float*, const int32_t*, const int32_t*, int64_t, int64_t) noexcept nogil
         void (*max)(float*, int32_t*, const float*, int32_t, int64_t) noexcept nogil
         void (*merge)(float*, int32_t*, const float*, const int32_t*, int64_t) noexcept nogil

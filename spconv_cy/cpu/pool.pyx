@@ -182,11 +182,10 @@ cdef inline int64_t segment_of(const int64_t* chunk_starts, int64_t chunk, int64
 
 cdef void sum_chunk(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
                     double* total, int64_t chunk, int64_t b, int64_t c) noexcept nogil:
-    cdef int64_t segment = segment_of(chunk_starts, chunk, b), row
+    cdef int64_t segment = segment_of(chunk_starts, chunk, b)
     cdef int64_t low = starts[segment] + (chunk - chunk_starts[segment]) * CHUNK_ROWS
     memset(total, 0, c * sizeof(double))
-    for row in range(low, min(low + CHUNK_ROWS, starts[segment + 1])):
-        table.add_wide(total, x + row * c, c)
+    table.add_rows(total, x + low * c, min(CHUNK_ROWS, starts[segment + 1] - low), c)
 
 
 cdef void segment_max(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,

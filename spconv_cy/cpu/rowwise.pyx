@@ -48,10 +48,8 @@ cdef void moments(const KernelTable* table, const float* x, float* found, double
 
 cdef void sum_chunk(const KernelTable* table, const float* x, double* total, int64_t chunk, int64_t n,
                     int64_t c) noexcept nogil:
-    cdef int64_t row
     memset(total, 0, c * sizeof(double))
-    for row in range(chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, n)):
-        table.add_wide(total, x + row * c, c)
+    table.add_rows(total, x + chunk * CHUNK_ROWS * c, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS), c)
 
 
 cdef void squares_chunk(const KernelTable* table, const float* x, const double* mean, double* total, int64_t chunk,

@@ -19,7 +19,7 @@ namespace spconv_cy {
 namespace {
 
 #define ROW(isa) \
-    {#isa, isa::lanes, isa::vectors, isa::igemm, isa::outer, isa::add, isa::add_wide, isa::add_pairs, isa::max, \
+    {#isa, isa::lanes, isa::vectors, isa::igemm, isa::outer, isa::add, isa::add_rows, isa::add_pairs, isa::max, \
      isa::merge, isa::won_pairs, isa::lost_rows, isa::finish, isa::leaky, isa::leaky_dx, isa::squares, isa::affine, \
      isa::affine_sums, isa::affine_dx}
 

@@ -41,7 +41,7 @@ struct Affine {
 typedef void (*IgemmFn)(const Igemm* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs);
 typedef void (*OuterFn)(const Outer* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs);
 typedef void (*AddFn)(float* y, const float* x, int64_t c);
-typedef void (*AddWideFn)(double* y, const float* x, int64_t c);
+typedef void (*AddRowsFn)(double* sums, const float* x, int64_t rows, int64_t c);
 typedef void (*AddPairsFn)(float* y, const float* x, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs,
                            int64_t c);
 typedef void (*MaxFn)(float* y, int32_t* winner, const float* x, int32_t row, int64_t c);
@@ -66,7 +66,7 @@ struct KernelTable {
     IgemmFn igemm;
     OuterFn outer;
     AddFn add;              // y += x
-    AddWideFn add_wide;     // y += x, for long sums
+    AddRowsFn add_rows;     // sums += the rows of x
     AddPairsFn add_pairs;   // y[out] += x[in]
     MaxFn max;              // y, winner = x, row where x is greater, or is the first NaN
     MergeFn merge;          // the same with a winner for each channel
@@ -94,7 +94,7 @@ const char* asked_isa();                        // the value of SPCONV_CY_ISA, o
     void igemm(const Igemm*, const int32_t*, const int32_t*, int64_t);                            \
     void outer(const Outer*, const int32_t*, const int32_t*, int64_t);                            \
     void add(float*, const float*, int64_t);                                                      \
-    void add_wide(double*, const float*, int64_t);                                                \
+    void add_rows(double*, const float*, int64_t, int64_t);                                       \
     void add_pairs(float*, const float*, const int32_t*, const int32_t*, int64_t, int64_t);       \
     void max(float*, int32_t*, const float*, int32_t, int64_t);                                   \
     void merge(float*, int32_t*, const float*, const int32_t*, int64_t);                          \

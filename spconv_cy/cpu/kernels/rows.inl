@@ -64,12 +64,23 @@ inline void halves(int64_t first, int64_t c, const One& one) {
     }
 }
 
-// Calls one(Columns, first column) for all c columns.
-template <class One>
+// Calls one(Columns, first column) for all c columns, W of them at a time.
+template <int W = LANES, class One>
 inline void each(int64_t c, const One& one) {
     int64_t i = 0;
-    for (; i + LANES <= c; i += LANES) one(Columns<LANES>(), i);
-    halves<LANES / 2>(i, c, one);
+    for (; i + W <= c; i += W) one(Columns<W>(), i);
+    halves<W / 2>(i, c, one);
+}
+
+// Calls one(Columns, first column, first row, last row) for all c columns, a register of doubles at a time, which stays one:
+// compilers keep wider sums in memory. Few rows at a time stay in the first cache until all columns have seen them.
+template <class One>
+inline void sums_of(int64_t rows, int64_t c, const One& one) {
+    const int64_t near = c < 128 ? 1024 / c : 8;
+    for (int64_t row = 0; row < rows; row += near) {
+        const int64_t end = row + near < rows ? row + near : rows;
+        each<LANES / 2>(c, [=](auto at, int64_t i) { one(at, i, row, end); });
+    }
 }
 
 template <class At>
@@ -94,8 +105,12 @@ void add(float* y, const float* x, int64_t c) {
     each(c, [=](auto at, int64_t i) { at.at(y + i) += at.at(x + i); });
 }
 
-void add_wide(double* y, const float* x, int64_t c) {
-    each(c, [=](auto at, int64_t i) { at.at(y + i) += at.wide(at.at(x + i)); });
+void add_rows(double* sums, const float* x, int64_t rows, int64_t c) {
+    sums_of(rows, c, [=](auto at, int64_t i, int64_t row, int64_t end) {
+        auto sum = at.at(static_cast<const double*>(sums) + i);
+        for (; row < end; ++row) sum += at.wide(at.at(x + row * c + i));
+        at.at(sums + i) = sum;
+    });
 }
 
 void add_pairs(float* y, const float* x, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs, int64_t c) {
@@ -160,12 +175,15 @@ void leaky_dx(float* dx, const float* y, const float* dy, float slope, int64_t n
 }
 
 void squares(double* sums, const float* x, const double* mean, int64_t rows, int64_t c) {
-    for (int64_t row = 0; row < rows; ++row, x += c) {
-        each(c, [=](auto at, int64_t i) {
-            const auto centred = at.wide(at.at(x + i)) - at.at(mean + i);
-            at.at(sums + i) += centred * centred;
-        });
-    }
+    sums_of(rows, c, [=](auto at, int64_t i, int64_t row, int64_t end) {
+        auto sum = at.at(static_cast<const double*>(sums) + i);
+        const auto centre = at.at(mean + i);
+        for (; row < end; ++row) {
+            const auto centred = at.wide(at.at(x + row * c + i)) - centre;
+            sum += centred * centred;
+        }
+        at.at(sums + i) = sum;
+    });
 }
 
 void affine(float* y, const float* x, const Affine* map, int64_t rows) {
@@ -179,14 +197,17 @@ void affine(float* y, const float* x, const Affine* map, int64_t rows) {
 
 void affine_sums(double* total, double* dot, const float* x, const float* dy, const Affine* map, int64_t rows) {
     const Affine m = *map;
-    for (int64_t row = 0; row < rows; ++row, x += m.c, dy += m.c) {
-        each(m.c, [=](auto at, int64_t i) {
-            const auto from_centre = centred(at, m, x, i);
-            const auto dz = at.wide(gradient(at, m, from_centre, dy, i));
-            at.at(total + i) += dz;
-            at.at(dot + i) += dz * at.wide(from_centre);
-        });
-    }
+    sums_of(rows, m.c, [=](auto at, int64_t i, int64_t row, int64_t end) {
+        auto sum = at.at(static_cast<const double*>(total) + i), product = at.at(static_cast<const double*>(dot) + i);
+        for (; row < end; ++row) {
+            const auto from_centre = centred(at, m, x + row * m.c, i);
+            const auto dz = at.wide(gradient(at, m, from_centre, dy + row * m.c, i));
+            sum += dz;
+            product += dz * at.wide(from_centre);
+        }
+        at.at(total + i) = sum;
+        at.at(dot + i) = product;
+    });
 }
 
 void affine_dx(float* dx, const float* x, const float* dy, const Affine* map, const float* a, const float* b, int64_t rows) {
