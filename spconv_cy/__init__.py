@@ -37,6 +37,7 @@ from spconv_cy.layers.normalization import (
     LayerNormalization,
 )
 from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
+from spconv_cy.layers.pruning import KeepTop, Sparsify
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.models.classic import lenet5, mlp
 from spconv_cy.models.deepcnet import deepcnet, deepcnin

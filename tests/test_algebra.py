@@ -270,3 +270,61 @@ def test_what_leaves_out_sites_needs_a_tensor_without_a_ground_state_and_says_ho
     for wrong in (-1, 1.5, [1, 2], None):
         with pytest.raises(ShapeError, match="a whole number from 0 up, or 3, one for each sample"):
             plain.keep_top(np.ones(9), wrong)
+
+
+# Layers
+
+
+def test_a_residual_of_a_dilating_convolution_is_the_dense_one(rng, ops):
+    x = tensor(rng, 12, 3, "drawn")
+    inner = sp.Convolution(2, 3, 3, 3, padding=1, rng=0)
+    whole, left = sp.Residual(inner, how="outer"), sp.Residual(inner, how="left")
+    assert_allclose(whole(x).to_dense(), x.to_dense() + inner(x).to_dense(), rtol=1e-4, atol=1e-5)
+    assert whole(x).grid.n > x.grid.n
+    both = sp.Concatenate(sp.Sequential(), inner, how="outer")(x)
+    assert_allclose(both.to_dense(), np.concatenate([x.to_dense(), inner(x).to_dense()], 1), rtol=1e-4, atol=1e-5)
+    plain = x.with_features(x.features)
+    assert left(plain).grid is x.grid
+    with pytest.raises(ShapeError, match="'left' leaves out"):
+        left(x)
+    with pytest.raises(ShapeError, match="Residual: how 'all' came; None, 'inner'"):
+        sp.Residual(inner, how="all")
+
+
+def test_sparsify_keeps_the_sites_whose_score_is_above_the_threshold(rng, ops):
+    x = tensor(rng, 50)
+    for activation, threshold in ((None, 0), ("sigmoid", 0.5)):
+        layer = sp.Sparsify(2, activation=activation, rng=0)
+        layer.bias.data[...] = 0.3
+        scores = x.features.data @ layer.weight.data[0] + 0.3
+        scores = scores if activation is None else 1 / (1 + np.exp(-scores))
+        assert_allclose(layer.score(x).data, scores, rtol=1e-4, atol=1e-5)
+        keep, y = scores[:, 0] > threshold, layer(x)
+        assert 0 < keep.sum() < 50 and np.array_equal(y.sites, x.sites[keep])
+        assert_allclose(y.features.data, (x.features.data * scores)[keep], rtol=1e-4, atol=1e-5)
+        bare = sp.Sparsify(2, activation=activation, gate=False, rng=0)
+        bare.load_state(layer.state())
+        assert np.array_equal(bare(x).features.data, x.features.data[keep])
+    with pytest.raises(ShapeError, match="begin with ground=None"):
+        layer(tensor(rng, 50, ground="zero"))
+
+
+def test_keep_top_keeps_k_of_each_sample_and_learns_which(rng, ops):
+    sites = random_sites(rng, 60, 2, 0, 30, 4)
+    sites = sites[np.argsort(sites[:, 0], kind="stable")]
+    marked = rng.random(60) < 0.3
+    x = sp.SparseTensor.from_sites(sites, np.c_[marked, ~marked] * 1.0, ground=None)
+    layer = sp.KeepTop(2, 3, rng=0)
+    optimizer = sp.SGD(layer.parameters(), 1.0)
+    for _ in range(40):  # what stays should be large in column 0
+        ((layer(x).features * sp.Tensor([[-1.0, 1.0]])).sum() * (1 / 12)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    y = layer(x)
+    assert np.diff(y.grid.batch_starts).tolist() == np.minimum(np.diff(x.grid.batch_starts), 3).tolist()
+    for sample in range(4):
+        mine, there = (t.features.data[t.sites[:, 0] == sample][:, 0] > 0 for t in (y, x))
+        assert mine.sum() == min(3, there.sum())
+    for wrong in (-1, 1.5, True, None):
+        with pytest.raises(ShapeError, match="a whole number from 0 up"):
+            sp.KeepTop(2, wrong)

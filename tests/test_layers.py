@@ -71,6 +71,18 @@ ON_SITES = {  # what makes the layer; inputs
         lambda: sp.Concatenate(sp.Sequential(), sp.NetworkInNetwork(4, 3, rng=0), sp.SubmanifoldConvolution(2, 4, 1)),
         PLANE,
     ),
+    "concatenate, other sites": (
+        lambda: sp.Concatenate(sp.Sequential(), sp.Convolution(2, 4, 3, 3, padding=1, rng=0), how="outer"),
+        PLANE,
+    ),
+    "residual, other sites": (lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, rng=0), how="outer"), PLANE),
+    "residual, at the input's sites": (
+        lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, rng=0), how="left"),
+        {None: PLANE[None]},
+    ),
+    "sparsify": (lambda: sp.Sparsify(4, rng=0), {None: PLANE[None]}),
+    "sparsify by a sigmoid": (lambda: sp.Sparsify(4, activation="sigmoid", rng=1), {None: PLANE[None]}),
+    "keep the top": (lambda: sp.KeepTop(4, 3, rng=0), {None: PLANE[None]}),
 }
 ON_ROWS = {
     "network in network": lambda: sp.NetworkInNetwork(4, 3, rng=0),

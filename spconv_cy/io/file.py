@@ -30,14 +30,15 @@ from spconv_cy.layers.normalization import (
     LayerNormalization,
 )
 from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
+from spconv_cy.layers.pruning import KeepTop, Sparsify
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
 LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, Deconvolution, DenseToSparse, Dropout, ELU,
-          GELU, GlobalPooling, GroupNormalization, InstanceNormalization, LayerNormalization, LeakyReLU, MaxPooling,
-          NetworkInNetwork, PReLU, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid, Softmax,
-          SparseToDense, SubmanifoldConvolution, Tanh, UnPooling, VeryLeakyReLU)
+          GELU, GlobalPooling, GroupNormalization, InstanceNormalization, KeepTop, LayerNormalization, LeakyReLU,
+          MaxPooling, NetworkInNetwork, PReLU, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid, Softmax, SparseToDense,
+          Sparsify, SubmanifoldConvolution, Tanh, UnPooling, VeryLeakyReLU)
 
 
 def save(path, net, extra=None):

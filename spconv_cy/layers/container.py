@@ -10,6 +10,8 @@ from spconv_cy.layers.activation import LeakyReLU
 from spconv_cy.layers.columns import Columns, drop_channels
 from spconv_cy.layers.layer import Activated, Layer
 from spconv_cy.layers.summary import listens, step
+from spconv_cy.sites.algebra import HOW
+from spconv_cy.tensor import SparseTensor
 
 CONVOLUTION = re.compile(r"\d+S?C\d+(/\d+)?")
 
@@ -82,26 +84,30 @@ class Residual(Sequential):
     Args:
         layers: Layers that keep the sites, applied one after the other.
         shortcut: Layer for the other branch, such as a NetworkInNetwork where channels change; None: the input itself.
+        how: "outer", "inner" or "left", for branches whose sites differ: at the sites of either, of both, or of the
+            shortcut, as SparseTensor.add; None: the sites must be the same.
 
     Raises:
-        ShapeError: at the call, where the branches' sites or channels differ.
+        ShapeError: at the call, where the branches' channels differ, or their sites without `how`.
 
     Source: He et al. 2016, arXiv:1512.03385.
     """
 
-    def __init__(self, *layers, shortcut=None):
+    def __init__(self, *layers, shortcut=None, how=None):
         super().__init__(*layers)
-        self.shortcut = shortcut
+        self.shortcut, self.how = shortcut, checked_how(self, how)
 
     def __call__(self, x):
         y = super().__call__(x)
-        return (x if self.shortcut is None else step(self.shortcut, x)) + y
+        start = x if self.shortcut is None else step(self.shortcut, x)
+        return start.add(y, how=self.how) if self.how and isinstance(start, SparseTensor) else start + y
 
     def arguments(self):
-        """Return the layers and the shortcut as they are now."""
+        """Return the layers, the shortcut and `how` as they are now."""
         if type(self).__init__ is not Residual.__init__:
             return super().arguments()
-        return tuple(self.layers), {"shortcut": self.shortcut} if self.shortcut is not None else {}
+        options = {"shortcut": self.shortcut, "how": self.how}
+        return tuple(self.layers), {name: value for name, value in options.items() if value is not None}
 
     def notation(self):
         """Return "" since the papers' notation has no branches."""
@@ -113,13 +119,16 @@ class Concatenate(Layer):
 
     Args:
         branches: Layers whose outputs have the same sites.
+        how: "outer", "inner" or "left", for branches whose sites differ: at the sites of any, of all, or of the first,
+            as SparseTensor.concatenate; None: the sites must be the same.
 
     Raises:
-        ShapeError: at the call, where the branches' sites differ.
+        ShapeError: at the call, where the branches' sites differ without `how`.
     """
 
-    def __init__(self, *branches):
+    def __init__(self, *branches, how=None):
         Sequential._layers_checked(branches)
+        self.how = checked_how(self, how)
         if not branches:
             raise ShapeError("Concatenate: no branches came; at least one fits")
         self.branches = list(branches)
@@ -129,6 +138,8 @@ class Concatenate(Layer):
         if isinstance(parts[0], Tensor):
             return concatenate(*parts)
         first = parts[0]
+        if self.how:
+            return first.concatenate(*parts[1:], how=self.how)
         for part in parts[1:]:
             if part.grid is not first.grid or (part.ground is None) != (first.ground is None):
                 raise ShapeError(f"Concatenate: branches gave {first} and {part}; the same grid and family fit")
@@ -136,12 +147,21 @@ class Concatenate(Layer):
         return first.with_features(concatenate(*(part.features for part in parts)), ground)
 
     def arguments(self):
-        """Return the branches as they are now."""
-        return (tuple(self.branches), {}) if type(self).__init__ is Concatenate.__init__ else super().arguments()
+        """Return the branches and `how` as they are now."""
+        if type(self).__init__ is not Concatenate.__init__:
+            return super().arguments()
+        return tuple(self.branches), {"how": self.how} if self.how else {}
 
     def in_size(self, out_size):
         """Return the first branch's field; all branches keep the same sites."""
         return self.branches[0].in_size(out_size)
+
+
+def checked_how(layer, how):
+    """Return how branches on different sites are joined; refuse what no join knows."""
+    if how is not None and how not in HOW:
+        raise ShapeError(f"{type(layer).__name__}: how {how!r} came; None, {', '.join(map(repr, HOW))} fit")
+    return how
 
 
 def _are_fused(layer, follows):
