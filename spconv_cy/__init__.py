@@ -1,6 +1,6 @@
 """Spatially-sparse convolutional networks for numpy: sites, rulebooks, layers and their gradients."""
 
-from spconv_cy.assembly import collate
+from spconv_cy.assembly import BatchBuilder, collate
 from spconv_cy.autograd import Tensor, check_gradient, differentiable, no_grad
 from spconv_cy.backend.switch import available, use
 from spconv_cy.config import set_threads
@@ -10,6 +10,7 @@ from spconv_cy.data.digits import digits, digits_split
 from spconv_cy.data.strokes import Characters, StrokeEncoder
 from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError
 from spconv_cy.estimator import SparseConvClassifier
+from spconv_cy.exchange import from_coo, from_padded, from_scipy, to_coo, to_padded, to_scipy
 from spconv_cy.functional.loss import hinge, mse, softmax_cross_entropy
 from spconv_cy.io.file import load, save
 from spconv_cy.layers.activation import (

@@ -3,9 +3,10 @@
 import numpy as np
 
 from spconv_cy.autograd import Tensor
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import ShapeError
-from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.grid import Grid, as_sites
+from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
 from spconv_cy.tensor import SparseTensor
 
 
@@ -49,3 +50,127 @@ def collate(tensors):
         point_rows = np.concatenate([x.point_rows + start for x, start in zip(tensors, rows[:-1], strict=True)])
     features = Tensor.of(ops.xp.concatenate([x.features.data for x in tensors]))
     return SparseTensor(features, grid, first.ground, point_rows)
+
+
+class BatchBuilder:
+    """Take samples and their sites as they come; `tensor()` makes a SparseTensor of what is there.
+
+    Args:
+        lattice: Lattice, or the dimension of the cubic one.
+        channels: number of channels.
+        size: an int or d ints, the field; None: unbounded.
+        ground: "zero" or None, as for SparseTensor.from_sites.
+
+    Source: SparseConvNet's InputBatch.
+
+    >>> builder = BatchBuilder(2, 1, size=(4, 4))
+    >>> builder.add_sample()
+    0
+    >>> builder.set_sites([[3, 1], [0, 2]], [[1.0], [2.0]])
+    >>> builder.set_site([3, 1], [5.0])
+    >>> builder.tensor().sites.tolist(), builder.tensor().features.data.tolist()
+    ([[0, 0, 2], [0, 3, 1]], [[2.0], [5.0]])
+    """
+
+    def __init__(self, lattice, channels, size=None, *, ground="zero"):
+        if not is_whole(channels) or channels < 1:
+            raise ShapeError(f"BatchBuilder: channels {channels!r} came; a whole number from 1 up fits")
+        self.lattice, self.channels, self.ground, self.samples = as_lattice(lattice), int(channels), ground, 0
+        self.size = None if size is None else per_axis(size, self.lattice.d, "BatchBuilder size", 1)
+        if ground not in ("zero", None):
+            raise ShapeError(f"BatchBuilder: ground {ground!r} came; 'zero' (an exact ground state) or None fits")
+        self._n, self._sites = 0, [np.zeros((0, 1 + self.lattice.d), np.int32)]
+        self._features, self._ranks = [current().asarray(np.zeros((0, self.channels)))], [np.zeros(0, np.int64)]
+
+    def add_sample(self):
+        """Begin a sample, to which all that follows belongs, and return its batch index; it may stay empty."""
+        self.samples += 1
+        return self.samples - 1
+
+    def set_site(self, site, features, *, overwrite=True):
+        """Give a site (d,) of the sample its features (c,); one that has some keeps them where overwrite is False."""
+        self.set_sites([site], [features], overwrite=overwrite)
+
+    def set_sites(self, sites, features, *, overwrite=True):
+        """Give sites of the sample their features, in turn.
+
+        Args:
+            sites: (n, d) integers.
+            features: (n, c).
+            overwrite: whether a site that has features already gets these instead.
+
+        Raises:
+            ShapeError: no sample has begun; shapes or dtypes that do not fit.
+            GridError: a site outside the size.
+        """
+        if not self.samples:
+            raise ShapeError("set_sites: no sample has begun; call add_sample() first")
+        try:
+            given = np.asarray(sites)
+        except ValueError:
+            given = np.asarray(None)
+        if given.ndim != 2 or given.shape[1] != self.lattice.d:
+            raise ShapeError(f"set_sites: sites {given.shape} came; (n, {self.lattice.d}) fit, without a batch index")
+        sites = as_sites(np.insert(given, 0, 0, axis=1))
+        sites[:, 0] = self.samples - 1
+        self._put("set_sites", sites, features, overwrite, self.samples)
+
+    def add_dense(self, dense, offset=0, threshold=0.0):
+        """Add a sample of a dense array, and return its batch index.
+
+        Args:
+            dense: (c, *size); sites are active where any channel is larger than `threshold` in size.
+            offset: an int or d ints, the site of the array's first element.
+            threshold: a number from 0 up.
+
+        Raises:
+            ShapeError, GridError: as for set_sites.
+        """
+        return self.add_tensor(SparseTensor.from_dense(current().asarray(dense)[None], threshold), offset)
+
+    def add_tensor(self, x, offset=0):
+        """Add the samples of a SparseTensor, its sites moved by an offset, and return the batch index of the first.
+
+        Args:
+            x: SparseTensor of this dimension and number of channels; of its ground state nothing is taken.
+            offset: an int or d ints.
+
+        Raises:
+            ShapeError, GridError: as for set_sites.
+        """
+        if not isinstance(x, SparseTensor):
+            raise TypeError(f"add_tensor: a {type(x).__name__} came; a SparseTensor fits")
+        if x.grid.lattice != self.lattice:
+            raise ShapeError(f"add_tensor: {x} on {x.grid.lattice} came; {self.lattice} fits")
+        offset = per_axis(offset, self.lattice.d, "add_tensor offset", None)
+        sites = as_sites(x.sites.astype(np.int64) + (self.samples, *offset))
+        self._put("add_tensor", sites, x.features.numpy(), True, self.samples + x.grid.samples)
+        self.samples += x.grid.samples
+        return self.samples - x.grid.samples
+
+    def tensor(self):
+        """Return the SparseTensor of all that came; its point_rows are the rows of the sites in the order they came."""
+        ranks = np.concatenate(self._ranks)
+        order = np.argsort(ranks)
+        sites, features = np.concatenate(self._sites)[order], np.concatenate(self._features)[order]
+        x = SparseTensor.from_sites(sites, features, self.size, self.samples, ground=self.ground, reduce="last",
+                                    lattice=self.lattice)
+        rows = np.empty_like(x.point_rows)
+        rows[order] = x.point_rows
+        return SparseTensor(x.features, x.grid, x.ground, rows)
+
+    def _put(self, who, sites, features, overwrite, samples):
+        features = np.array(current().asarray(features))
+        if features.shape != (len(sites), self.channels):
+            raise ShapeError(f"{who}: features {features.shape} came with {len(sites)} sites; "
+                             f"{(len(sites), self.channels)} fit")
+        Grid.arrange(sites, self.size, samples, self.lattice)            # refuses what lies outside, here and now
+        # What counts at a site is the highest rank: the last that overwrites, or where none does the first.
+        places = np.arange(self._n, self._n + len(sites))
+        self._n += len(sites)
+        self._ranks.append(places if overwrite else -1 - places)
+        self._sites.append(sites)
+        self._features.append(features)
+
+    def __repr__(self):
+        return f"BatchBuilder({self.lattice}, {self.samples} samples, {self.channels} channels, size {self.size})"

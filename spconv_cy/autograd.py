@@ -91,6 +91,15 @@ class Tensor:
         """Return the data as a numpy array."""
         return ops_of(self.data).to_numpy(self.data)
 
+    def __dlpack__(self, **options):
+        """Hand the data out by DLPack, without a copy; a tensor that needs gradients does not, since they would end."""
+        if self.requires_grad:
+            raise BufferError("a Tensor that needs a gradient came to DLPack, which carries none; hand out its .data")
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
     def __getstate__(self):
         return self.data, self.grad, self.requires_grad
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
     "errors config",
-    "cpu cuda _memory",
+    "cpu cuda _memory dlpack",
     "_core _rowwise _sites _strokes",
     "sites backend",
     "autograd",

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError
 
 
@@ -19,11 +20,14 @@ class Ops:
     def asarray(self, array, dtype=None):
         """Return `array` as a C-contiguous array of this backend, without a copy where it is one already.
 
-        Without a dtype, floats, integers and booleans become the backend's float.
+        What speaks DLPack, as other libraries' arrays do, is read where it lies. Without a dtype, floats, integers and
+        booleans become the backend's float.
 
         Raises:
             ShapeError: complex numbers, objects or text.
+            BackendError: an array of another library that is not in the CPU's memory.
         """
+        array = as_numpy(array)
         try:
             array = np.asarray(array)
         except ValueError:

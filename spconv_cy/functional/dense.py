@@ -132,11 +132,12 @@ def pick(dense, index):
 
 def flatten(x):
     """Give each sample of a dense Tensor (b, ...) one row, (b, -1)."""
-    return _reshape(x, (len(x), int(np.prod(x.shape[1:]))))
+    return reshape(x, (len(x), int(np.prod(x.shape[1:]))))
 
 
 @differentiable
-def _reshape(x, shape):
+def reshape(x, shape):
+    """Give the numbers of x another shape."""
     return x.reshape(shape), lambda dy: (lambda: dy.reshape(x.shape), None)
 
 

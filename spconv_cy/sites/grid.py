@@ -5,6 +5,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites import algebra, rules
 from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
@@ -67,7 +68,8 @@ class Grid:
     @classmethod
     def arrange(cls, sites, size=None, samples=None, lattice=None):
         """Make a grid of sites that may repeat; return (grid, row of each given site (n,) int32)."""
-        given, sites = sites, as_sites(sites)
+        given = as_numpy(sites)
+        sites = as_sites(given)
         lattice = as_lattice(sites.shape[1] - 1 if lattice is None else lattice)
         if lattice.d != sites.shape[1] - 1:
             raise ShapeError(f"Grid: sites {sites.shape} came for a lattice of dimension {lattice.d}; "
@@ -190,6 +192,7 @@ class Grid:
 
 def as_sites(sites):
     """Return sites as C-contiguous int32 (n, 1+d); refuse what is not whole numbers, and what int32 cannot hold."""
+    sites = as_numpy(sites)
     try:
         array = np.asarray(sites)
     except ValueError:

@@ -1,0 +1,28 @@
+"""Arrays of other libraries, read where they lie: the DLPack protocol, by numpy's own reader."""
+
+import numpy as np
+
+from spconv_cy.errors import BackendError, ShapeError
+
+CPU = 1                                                                  # kDLCPU of the protocol
+
+
+def as_numpy(array):
+    """Return an array that speaks DLPack as a numpy array over the same memory, anything else as it is.
+
+    Raises:
+        BackendError: its memory is not the CPU's.
+        ShapeError: its library does not hand it out, or numpy has no such dtype.
+    """
+    if isinstance(array, (np.ndarray, np.generic)) or not hasattr(array, "__dlpack__"):
+        return array
+    kind = f"{type(array).__module__}.{type(array).__name__}"
+    device, _ = array.__dlpack_device__()
+    if device != CPU:
+        raise BackendError(f"a {kind} on a device of DLPack's kind {int(device)} came; the CPU's memory, kind {CPU}, "
+                           "fits: bring it there first, as with torch's .cpu(), cupy's .get() or jax.device_get")
+    try:
+        return np.from_dlpack(array)
+    except (BufferError, RuntimeError, TypeError) as error:
+        raise ShapeError(f"a {kind} came that does not come through DLPack ({error}); a plain copy fits, without "
+                         "gradients (torch: .detach()) and of a dtype that numpy has") from error
