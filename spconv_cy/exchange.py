@@ -51,7 +51,10 @@ def from_padded(sites, features, size=None, lengths=None, *, ground="zero", redu
     there = ~(sites == EMPTY).all(2) if lengths is None else np.arange(l) < _checked_lengths(lengths, b, l)[:, None]
     points = np.flatnonzero(there)
     samples = np.broadcast_to(np.arange(b)[:, None], (b, l))
-    listed = np.column_stack([samples[there], np.minimum(sites[there], 2**62).astype(np.int64)])
+    places = sites[there]
+    if places.dtype == np.uint64:                                        # beside the samples they would become floats
+        places = np.minimum(places, 2**62).astype(np.int64)
+    listed = np.column_stack([samples[there], places])
     given = gather(reshape(features, (b * l, features.shape[2])), points)
     x = SparseTensor.from_sites(listed, given, size, b, ground=ground, reduce=reduce, lattice=lattice)
     rows = np.full((b, l), EMPTY, np.int32)

@@ -70,6 +70,22 @@ class Pool:
         self.made.append(value)
 
 
+def on_tensors(name):
+    """Return a function that calls a method of its first argument, where that is a SparseTensor."""
+    return lambda x, *rest, **options: getattr(x, name)(*rest, **options) if isinstance(x, sp.SparseTensor) else None
+
+
+def grown(lattice=2, channels=2, size=None, *rest, ground=None, overwrite=True):
+    """Build a batch of whatever comes: sites and features, then a tensor or a dense array with an offset."""
+    builder = sp.BatchBuilder(lattice, channels, size, ground=ground)
+    builder.add_sample()
+    if len(rest) > 1:
+        builder.set_sites(*rest[:2], overwrite=overwrite)
+    if len(rest) > 3:
+        (builder.add_tensor if isinstance(rest[2], sp.SparseTensor) else builder.add_dense)(*rest[2:])
+    return builder.tensor()
+
+
 # The call, and how many arguments by place and which by name it takes.
 CALLS = [
     (sp.Lattice, 2, ()), (sp.Lattice.cubic, 1, ()), (sp.Window, 3, ("dilation", "origin", "kind", "size_rule")),
@@ -89,6 +105,12 @@ CALLS = [
     (lambda x, window: x.grid.rules(window) if isinstance(x, sp.SparseTensor) else None, 2, ()),
     (lambda x, name: x.to(name) if isinstance(x, (sp.SparseTensor, sp.Tensor)) else None, 2, ()),
     (lambda x, y: x + y if isinstance(x, sp.SparseTensor) else None, 2, ()),
+    (on_tensors("add"), 2, ("how",)), (on_tensors("multiply"), 2, ("how",)), (on_tensors("concatenate"), 3, ("how",)),
+    (on_tensors("prune"), 2, ()), (on_tensors("keep_top"), 3, ()), (on_tensors("crop"), 3, ("moved",)),
+    (on_tensors("align"), 2, ()), (on_tensors("to_points"), 2, ("kept",)),
+    (sp.Sparsify, 1, ("activation", "gate")), (sp.KeepTop, 2, ("activation",)),
+    (sp.from_padded, 4, ("ground", "reduce")), (sp.to_padded, 2, ("kept",)), (sp.from_scipy, 1, ("ground",)),
+    (sp.to_scipy, 1, ()), (sp.from_coo, 2, ("ground",)), (sp.to_coo, 1, ()), (grown, 7, ("ground", "overwrite")),
     (lambda layer, x: layer(x) if isinstance(layer, sp.Layer) and not too_large(x) else None, 2, ()),
 ]
 
