@@ -10,15 +10,16 @@ def arrange(sites: NDArray[np.int32], n_threads: int = 1) -> tuple[NDArray[np.in
 def bounds(sites: NDArray[np.int32], n_threads: int = 1) -> _Pointers: ...
 def find(sites: NDArray[np.int32], queries: NDArray[np.int32], n_threads: int = 1) -> _Rows | None: ...
 def merged(a: NDArray[np.int32], b: NDArray[np.int32]) -> tuple[_Rows, _Rows]: ...
-def submanifold(
+def pairs(
     sites: NDArray[np.int32],
-    size: Sequence[int],
-    dilation: Sequence[int],
-    origin: Sequence[int],
+    out_sites: NDArray[np.int32],
+    offsets: NDArray[np.int32],
+    stride: Sequence[int],
     n_threads: int = 1,
 ) -> tuple[_Rows, _Rows, _Pointers, _Pointers] | None: ...
 def valid(
     sites: NDArray[np.int32],
+    offsets: NDArray[np.int32],
     size: Sequence[int],
     stride: Sequence[int],
     dilation: Sequence[int],

@@ -86,24 +86,32 @@ def merged(const int32_t[:, ::1] a, const int32_t[:, ::1] b):
     return np.asarray(rows[0, :count]), np.asarray(rows[1, :count])
 
 
-def submanifold(const int32_t[:, ::1] sites, size, dilation, origin, int n_threads=1):
-    """Return (in_rows, out_rows, offset_ptr, tile_ptr) of a window at the (n >= 1, canonical) sites, or None.
+def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const int32_t[:, ::1] offsets, stride,
+          int n_threads=1):
+    """Return (in_rows, out_rows, offset_ptr, tile_ptr) of `in = stride * out + offset`, or None.
 
-    size, dilation and origin are d ints.
+    sites (n, 1+d) and out_sites (m, 1+d) are canonical, n, m >= 1, offsets (k, d) lexicographic, stride d ints.
     """
-    cdef Box box = _box_of(sites, n_threads)
-    cdef int64_t[::1] keys
-    if not _with_halo(&box, size, dilation):
+    cdef bint same = &sites[0, 0] == &out_sites[0, 0] and sites.shape[0] == out_sites.shape[0] and max(stride) == 1
+    cdef Box box = _box_of(sites, n_threads), out = box if same else _box_of(out_sites, n_threads)
+    cdef int64_t[::1] keys, wanted
+    cdef int axis
+    if not _with_windows(&box, &out, offsets, stride):
         return None
-    keys = _keys_of(sites, &box, n_threads)
-    mirrored = all([f % 2 for f in size])
-    return _pairs(keys, keys, &box, size, [1] * len(size), dilation, origin, mirrored, n_threads)
+    keys = wanted = _keys_of(sites, &box, n_threads)
+    if not same:
+        out = box
+        for axis in range(1, box.width):                                 # the key of stride * site, among the input's
+            out.step[axis] *= stride[axis - 1]
+        wanted = _keys_of(out_sites, &out, n_threads)
+    return _pairs(keys, wanted, &box, offsets, stride, n_threads)
 
 
-def valid(const int32_t[:, ::1] sites, size, stride, dilation, origin, out_size, int n_threads=1):
-    """Return (output sites, in_rows, out_rows, offset_ptr, tile_ptr) of a window over n >= 1 canonical sites, or None.
+def valid(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, size, stride, dilation, origin, out_size,
+          int n_threads=1):
+    """Return (output sites, in_rows, out_rows, offset_ptr, tile_ptr) of a cube over n >= 1 canonical sites, or None.
 
-    size, stride, dilation and origin are d ints, out_size too or None: unbounded.
+    size, stride, dilation and origin are d ints, out_size too or None: unbounded; offsets (k, d) are the cube's.
     """
     cdef Box out, box = _box_of(sites, n_threads)
     cdef int64_t[::1] keys, wanted
@@ -128,7 +136,7 @@ def valid(const int32_t[:, ::1] sites, size, stride, dilation, origin, out_size,
         for axis in range(1, box.width):                                 # the key of stride * site, among the input's
             out.step[axis] *= stride[axis - 1]
         order.pack(&out_sites[0, 0], m, &out, &wanted[0], n_threads if m > ALONE else 1)
-    return np.asarray(out_sites), *_pairs(keys, wanted, &box, size, stride, dilation, origin, False, n_threads)
+    return np.asarray(out_sites), *_pairs(keys, wanted, &box, offsets, stride, n_threads)
 
 
 def tile_pointers(const int32_t[::1] out_rows, const int64_t[::1] offset_ptr, int64_t n_out, int n_threads=1):
@@ -256,13 +264,31 @@ cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
     return widened
 
 
-cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, stride, dilation, origin, bint mirrored,
+cdef bint _with_windows(Box* box, const Box* out, const int32_t[:, ::1] offsets, stride):
+    # The box around the sites and all that windows at the outputs see: none of those keys carries into another axis.
+    cdef int axis
+    cdef int64_t k, low, high, step
+    for axis in range(box.width):
+        low, high, step = 0, 0, 1
+        if axis:
+            low = high = offsets[0, axis - 1]
+            for k in range(1, offsets.shape[0]):
+                low, high = min(low, offsets[k, axis - 1]), max(high, offsets[k, axis - 1])
+            step = stride[axis - 1]
+        low = min(low + step * out.low[axis], box.low[axis])
+        high = max(high + step * (out.low[axis] + out.side[axis] - 1), box.low[axis] + box.side[axis] - 1)
+        if high - order.FAR >= low:
+            return False
+        box.low[axis], box.side[axis] = low, high - low + 1
+    return order.lay_out(box)
+
+
+cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const int32_t[:, ::1] offsets, stride,
                   int n_threads):
     cdef int64_t m = wanted.shape[0], n_tiles = (m + rules.TILE_ROWS - 1) // rules.TILE_ROWS
-    cdef int64_t[::1] shifts = _shifts(box, size, dilation, origin)
-    cdef int64_t n_offsets = shifts.shape[0], n_pairs
-    cdef int64_t[::1] offset_ptr
-    cdef int64_t[:, ::1] tile_ptr
+    cdef int64_t n_offsets = offsets.shape[0], n_pairs
+    cdef int64_t[::1] offset_ptr, shifts
+    cdef int64_t[:, ::1] tile_ptr, walks
     cdef int32_t[::1] in_rows, out_rows
     cdef Merge merge
     cdef int last = box.width - 2
@@ -273,13 +299,17 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, 
         n_threads = 1
     inputs = _runs_of(keys, 1, &merge.inputs, n_threads)
     merge.n_runs = merge.inputs.tiles[inputs[2].shape[0] - 1]
+    merge.n_merged = <int>n_offsets
     if &keys[0] == &wanted[0]:
         merge.wanted = merge.inputs
+        if n_offsets % 2 and _are_mirrored(offsets):
+            merge.n_merged = <int>(n_offsets // 2)
     else:
         _outputs = _runs_of(wanted, stride[last], &merge.wanted, n_threads)
-    merge.shifts, merge.m, merge.dilation, merge.stride = &shifts[0], m, dilation[last], stride[last]
-    merge.n_taps, merge.n_offsets = size[last], <int>n_offsets
-    merge.n_merged = <int>(n_offsets // 2 if mirrored else n_offsets)
+    shifts, walks = _shifts(box, offsets), empty((n_offsets, 3), np.int64)
+    merge.shifts, merge.walks, merge.m, merge.stride = &shifts[0], <rules.Walk*>&walks[0, 0], m, stride[last]
+    merge.n_offsets = <int>n_offsets
+    merge.n_walks = <int>rules.cut_walks(&offsets[0, 0], merge.n_merged, last + 1, <rules.Walk*>&walks[0, 0])
     merge.lone = 4 * merge.n_runs > 3 * keys.shape[0]
     with nogil:
         rules.count_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], n_threads)
@@ -288,6 +318,16 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, size, 
     with nogil:
         rules.fill_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], &in_rows[0], &out_rows[0], n_threads)
     return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
+
+
+cdef bint _are_mirrored(const int32_t[:, ::1] offsets):
+    cdef int64_t k, n = offsets.shape[0]
+    cdef int axis
+    for k in range(n):
+        for axis in range(offsets.shape[1]):
+            if offsets[k, axis] != -offsets[n - 1 - k, axis]:
+                return False
+    return True
 
 
 cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
@@ -304,11 +344,12 @@ cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
     return first, row, np.asarray(tiles)
 
 
-cdef int64_t[::1] _shifts(const Box* box, size, dilation, origin):
-    # What each offset adds to a key, in the order of the offsets: the last axis fastest.
+cdef int64_t[::1] _shifts(const Box* box, const int32_t[:, ::1] offsets):
+    # What each offset adds to a key.
+    cdef int64_t k
     cdef int axis
-    shifts = np.zeros(1, np.int64)
-    for axis in range(1, box.width):
-        taps = np.arange(size[axis - 1]) * dilation[axis - 1] - origin[axis - 1]
-        shifts = (shifts[:, None] + taps * box.step[axis]).reshape(-1)
+    cdef int64_t[::1] shifts = np.zeros(offsets.shape[0], np.int64)
+    for k in range(offsets.shape[0]):
+        for axis in range(1, box.width):
+            shifts[k] += offsets[k, axis - 1] * box.step[axis]
     return shifts

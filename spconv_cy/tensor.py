@@ -63,8 +63,12 @@ class SparseTensor:
         return cls(merge(features, rows, grid.n, reduce), grid, _as_ground(ground, features), rows)
 
     @classmethod
-    def from_points(cls, points, features, *, cell=1.0, size=None, samples=None, ground="zero", reduce="mean"):
+    def from_points(cls, points, features, *, cell=1.0, size=None, samples=None, ground="zero", reduce="mean",
+                    lattice=None):
         """Make a tensor of real points: site = floor(coordinate / cell), features of one site merged.
+
+        On the simplex lattice the coordinates are those of `lattice.basis`. A cloud around zero comes into the middle
+        of a field of size n by adding `np.full(d, n / (d + 1)) @ lattice.basis` to points in cells.
 
         Args:
             points: (n, 1+d) real numbers, batch index first.
@@ -72,15 +76,17 @@ class SparseTensor:
             cell: side of a site, in the points' unit; a number or d numbers.
             size, samples, ground: as for from_sites.
             reduce: "mean" (default), "sum", "max", "first", "last", or "error".
+            lattice: Lattice; by default the cubic one.
 
         Raises:
             ShapeError: points of a wrong shape or not finite, a cell that is not positive.
             GridError: as for from_sites, and sites beyond int32.
         """
-        return cls.from_sites(floored(points, cell), features, size, samples, ground=ground, reduce=reduce)
+        return cls.from_sites(floored(points, cell, lattice), features, size, samples, ground=ground, reduce=reduce,
+                              lattice=lattice)
 
     @classmethod
-    def from_dense(cls, dense, threshold=0.0, *, ground="zero"):
+    def from_dense(cls, dense, threshold=0.0, *, ground="zero", lattice=None):
         """Make a tensor of a dense array (b, c, *size): active where any channel is larger than `threshold` in size."""
         dense = current().asarray(dense)
         if not isinstance(threshold, (int, float, np.number)) or not threshold >= 0:
@@ -90,10 +96,12 @@ class SparseTensor:
         turned = np.moveaxis(dense, 1, -1)
         active = ~(np.abs(turned) <= threshold).all(-1)                  # a NaN is active
         sites = np.argwhere(active).astype(np.int32)
-        return cls.from_sites(sites, turned[active], dense.shape[2:], len(dense), ground=ground)
+        return cls.from_sites(sites, turned[active], dense.shape[2:], len(dense), ground=ground, lattice=lattice)
 
     def to_dense(self, origin=None, size=None):
         """Return an array (b, c, *size) with the ground state painted in.
+
+        On the simplex lattice that is the cube around the field; its corners, which are no sites, hold zero.
 
         Args:
             origin: the site that becomes index 0, an int or d ints; default 0.
@@ -116,7 +124,12 @@ class SparseTensor:
         if outside.any():
             raise GridError(f"to_dense: {int(outside.sum())} of {self.grid.n} sites lie outside origin {origin} and "
                             f"size {size}; give a larger box")
-        return paint(self.features, self.ground, (self.sites[:, 0], *at.T), (self.grid.samples, *size))
+        painted = paint(self.features, self.ground, (self.sites[:, 0], *at.T), (self.grid.samples, *size))
+        if self.ground is None or self.grid.lattice.is_cubic or self.grid.size is None:
+            return painted
+        places = np.indices(size).reshape(self.grid.d, -1).T + origin
+        held = self.grid.lattice.inside(places, self.grid.size).reshape(1, 1, *size)
+        return painted * Tensor.of(ops_of(painted.data).asarray(held, painted.dtype))
 
     @property
     def sites(self):

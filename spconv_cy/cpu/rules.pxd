@@ -16,15 +16,20 @@ cdef struct Runs:                       # rows whose keys are consecutive, none 
     int32_t* row                        # its number; then n, n + 1
     int64_t* tiles                      # first run of each tile; then their number
 
+cdef struct Walk:                       # offsets that one walk along the runs serves: neighbours on the last axis
+    int64_t first, taps, step           # the first of them, their number, and how far apart they lie
+
 cdef struct Merge:                      # input runs against wanted runs + shift of the offset
     Runs inputs
     Runs wanted
     const int64_t* shifts
-    int64_t n_runs, m, dilation, stride  # of the inputs; wanted rows; of the last axis
-    # Taps of the last axis; of n_offsets the first n_merged are merged, the others (all but the centre) are their
-    # mirror images.
-    int n_taps, n_offsets, n_merged
+    const Walk* walks
+    int64_t n_runs, m, stride           # of the inputs; wanted rows; of the last axis
+    # Of n_offsets the first n_merged are merged, the others (all but the centre) are their mirror images.
+    int n_walks, n_offsets, n_merged
     bint lone                           # most runs are a single row
+
+cdef int64_t cut_walks(const int32_t* offsets, int64_t n_offsets, int d, Walk* walks) noexcept nogil
 
 cdef int64_t growth(const Axis* axis) noexcept nogil
 cdef int64_t cut(const int64_t* keys, int64_t n, int64_t line, int64_t* pieces) noexcept nogil

@@ -63,6 +63,30 @@ cdef void fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t st
 
 # ---- pairs
 
+cdef int64_t cut_walks(const int32_t* offsets, int64_t n_offsets, int d, Walk* walks) noexcept nogil:
+    # Groups lexicographic offsets (n_offsets, d), neighbours on the last axis alone; returns the number of groups.
+    # Taps far apart on one walk would visit all that lies between them.
+    cdef int64_t k, step, count = 0
+    for k in range(n_offsets):
+        step = <int64_t>offsets[k * d + d - 1] - offsets[(k - 1) * d + d - 1] if k else 0
+        if k and share_line(offsets + (k - 1) * d, offsets + k * d, d) and (
+                walks[count - 1].taps == 1 or walks[count - 1].step == step) and walks[count - 1].taps * step < TAPS:
+            walks[count - 1].taps += 1
+            walks[count - 1].step = step
+        else:
+            walks[count].first, walks[count].taps, walks[count].step = k, 1, 1
+            count += 1
+    return count
+
+
+cdef inline bint share_line(const int32_t* a, const int32_t* b, int d) noexcept nogil:
+    cdef int axis
+    for axis in range(d - 1):
+        if a[axis] != b[axis]:
+            return False
+    return True
+
+
 cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int n_threads) noexcept nogil:
     # Fills tile_ptr of the merged offsets and all of offset_ptr.
     cdef int64_t chunk, t, count, place = 0, n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS
@@ -105,17 +129,16 @@ cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64
     cdef int32_t found[TAPS * ROOM]
     cdef int32_t asked[TAPS * ROOM]
     cdef int32_t hits[TAPS]
-    cdef int k = 0, taps, t
-    while k < merge.n_merged:
-        # Taps far apart on one walk would visit all that lies between them.
-        taps = min(1 + <int>((TAPS - 1) // merge.dilation), merge.n_taps - k % merge.n_taps, merge.n_merged - k)
+    cdef int w, k, taps, t
+    for w in range(merge.n_walks):
+        k, taps = <int>merge.walks[w].first, <int>merge.walks[w].taps
         if in_rows == NULL or any_hit(tile_ptr + k * (n_tiles + 1), n_tiles, first, last, taps):
             key = merge.wanted.first[merge.wanted.tiles[first]] + merge.shifts[k]
             at = first_run(&merge.inputs, merge.n_runs, key)
             for t in range(taps):
                 hits[t] = 0
             for tile in range(first, last):
-                at = match(merge, k, taps, at, merge.wanted.tiles[tile], merge.wanted.tiles[tile + 1],
+                at = match(merge, w, at, merge.wanted.tiles[tile], merge.wanted.tiles[tile + 1],
                            <int32_t*>NULL if in_rows == NULL else found, asked, hits)
                 if in_rows == NULL:
                     for t in range(taps):
@@ -125,7 +148,6 @@ cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64
                 for t in range(taps):
                     put(merge, k + t, hits[t], found + t * ROOM, asked + t * ROOM,
                         tile_ptr[(k + t) * (n_tiles + 1) + first], offset_ptr, in_rows, out_rows)
-        k += taps
     if in_rows != NULL and merge.n_merged < merge.n_offsets:
         for row in range(first * TILE_ROWS, min(merge.m, last * TILE_ROWS)):
             in_rows[offset_ptr[merge.n_merged] + row] = <int32_t>row
@@ -157,25 +179,27 @@ cdef inline int64_t lower_bound(const int64_t* keys, int64_t n, int64_t key) noe
     return low
 
 
-cdef inline int64_t match(const Merge* merge, int k, int taps, int64_t at, int64_t run, int64_t stop, int32_t* found,
+cdef inline int64_t match(const Merge* merge, int w, int64_t at, int64_t run, int64_t stop, int32_t* found,
                           int32_t* asked, int32_t* hits) noexcept nogil:
     # Constants let the compiler unroll the taps and leave the division and the writing out.
-    cdef int64_t shift = merge.shifts[k], stride = merge.stride
+    cdef int64_t shift = merge.shifts[merge.walks[w].first], step = merge.walks[w].step, stride = merge.stride
+    cdef int taps = <int>merge.walks[w].taps
     if stride == 1 and taps == 3:
         if found == NULL:
-            return match_taps(merge, shift, 3, 1, False, at, run, stop, found, asked, hits)
-        return match_taps(merge, shift, 3, 1, True, at, run, stop, found, asked, hits)
+            return match_taps(merge, shift, 3, step, 1, False, at, run, stop, found, asked, hits)
+        return match_taps(merge, shift, 3, step, 1, True, at, run, stop, found, asked, hits)
     if stride == 1:
-        return match_taps(merge, shift, taps, 1, found != NULL, at, run, stop, found, asked, hits)
+        return match_taps(merge, shift, taps, step, 1, found != NULL, at, run, stop, found, asked, hits)
     if stride == 2 and taps == 3:
-        return match_taps(merge, shift, 3, 2, found != NULL, at, run, stop, found, asked, hits)
+        return match_taps(merge, shift, 3, step, 2, found != NULL, at, run, stop, found, asked, hits)
     if stride == 2 and taps == 2:
-        return match_taps(merge, shift, 2, 2, found != NULL, at, run, stop, found, asked, hits)
-    return match_taps(merge, shift, taps, stride, found != NULL, at, run, stop, found, asked, hits)
+        return match_taps(merge, shift, 2, step, 2, found != NULL, at, run, stop, found, asked, hits)
+    return match_taps(merge, shift, taps, step, stride, found != NULL, at, run, stop, found, asked, hits)
 
 
-cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int64_t stride, bint fills, int64_t at,
-                               int64_t run, int64_t stop, int32_t* found, int32_t* asked, int32_t* hits) noexcept nogil:
+cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int64_t step, int64_t stride, bint fills,
+                               int64_t at, int64_t run, int64_t stop, int32_t* found, int32_t* asked,
+                               int32_t* hits) noexcept nogil:
     # Where a wanted run and an input run overlap, the pairs are consecutive on both sides. The first BLOCK of them are
     # written whether they are pairs or not, and counted if they are: no branch on the outcome. Two lone rows need less.
     cdef const int64_t* first = merge.inputs.first
@@ -191,7 +215,7 @@ cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int6
     while run < stop:
         key = merge.wanted.first[run] + shift
         n_out = merge.wanted.row[run + 1] - merge.wanted.row[run]
-        high = key + (n_out - 1) * stride + (taps - 1) * merge.dilation
+        high = key + (n_out - 1) * stride + (taps - 1) * step
         at += first[at] + (row[at + 1] - row[at] - 1) < key              # mostly enough, and no branch
         while first[at] + (row[at + 1] - row[at] - 1) < key:
             at += 1
@@ -204,7 +228,7 @@ cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int6
                     if fills:
                         found[t * ROOM + count[t]] = row[i]
                         asked[t * ROOM + count[t]] = merge.wanted.row[run]
-                    count[t] += apart == t * merge.dilation
+                    count[t] += apart == t * step
             else:
                 for t in range(taps):
                     skip_out = (max(apart, 0) + stride - 1) // stride
@@ -223,7 +247,7 @@ cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int6
                             for e in range(BLOCK, <int32_t>n):
                                 outof[e] = out_row + e
                     count[t] += <int32_t>n
-                    apart -= merge.dilation
+                    apart -= step
             i += 1
         run += 1
     for t in range(taps):

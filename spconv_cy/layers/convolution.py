@@ -19,13 +19,18 @@ class Convolution(Activated):
     Args:
         lattice: Lattice, or the dimension of the cubic one, 1 to 8.
         channels_in, channels_out: number of channels.
-        size: of the window, an int or d ints.
+        size: of the window, an int or d ints; None where taps are given.
         stride: an int or d ints.
         dilation: an int or d ints.
         padding: sites of ground state around a sized field, an int or d ints.
         bias: whether a bias is added.
         groups: channels are split into so many groups that do not mix.
         size_rule: "exact" refuses a field that the stride does not divide, "floor" leaves the rest out.
+        shape: of the window: "full", "cross", "ball", "nearest"; as for Window.
+        taps: a list of taps, d ints each, in place of size and shape; as for Window.
+        sites: where outputs are: "valid", "cell" (floor(site / stride)) or "centre" (the middle is active). With the
+            last two, outputs elsewhere have the ground state by definition, not as a dense network has it.
+        min_active: active sites that a window must hold for an output; with fewer it has the ground state.
         rng: seed or numpy Generator for the weights.
 
     Attributes:
@@ -57,18 +62,22 @@ class Convolution(Activated):
         self.weight = glorot(shape if groups == 1 else (shape[0], groups, *shape[1:]), rng)
         self.bias = zeros((1, channels_out)) if bias else None
 
-    def activated(self, x, slope=None):
+    def __call__(self, x, grid=None):
+        """Convolve; with a Grid, at its sites and no others."""
+        return self.activated(x, grid=grid)
+
+    def activated(self, x, slope=None, grid=None):
         """Convolve, and apply a leaky ReLU of that slope unless it is None."""
         checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
-        grid, rulebook = x.grid.rules(self.window)
+        grid, rulebook = rules_of(x, self.window, grid)
         features, ground, bias = x.features, None, self.bias
         if x.ground is not None:
             bias = conv(x.ground, self.weight, Rulebook.one_row(rulebook.n_offsets), self.bias)
             ground = bias if slope is None else leaky_relu(bias, slope)
             features = features if x.ground_is_zero else less_row(features, x.ground)
         features = conv(features, self.weight, rulebook, bias, slope=slope)
-        return SparseTensor(features, grid, ground, x.point_rows if self.window.keeps_sites else None)
+        return SparseTensor(features, grid, ground, x.point_rows if grid is x.grid else None)
 
     def in_size(self, out_size):
         """Return the field that gives `out_size`."""
@@ -85,8 +94,8 @@ class Convolution(Activated):
     def notation(self):
         """Return such as "32C3", "32C3/2" with a stride; "" where the notation has no word for it."""
         size, stride = set(self.window.size), set(self.window.stride)
-        plain = (len(size) == len(stride) == 1 and set(self.window.dilation) == {1} and self.groups == 1
-                 and self.bias is not None and self.window.size_rule == "exact"
+        plain = (self.window.is_plain and len(size) == len(stride) == 1 and set(self.window.dilation) == {1}
+                 and self.groups == 1 and self.bias is not None and self.window.size_rule == "exact"
                  and (self.window.keeps_sites or set(self.window.origin) == {0}))
         if not plain:
             return ""
@@ -105,17 +114,24 @@ class SubmanifoldConvolution(Convolution):
     Args:
         lattice: Lattice, or the dimension of the cubic one.
         channels_in, channels_out: number of channels.
-        size: of the window, centred; an even size reaches one site further on the low side.
-        dilation, bias, groups, rng: as for Convolution.
+        size: of the window, centred, by default 3; an even size reaches one site further on the low side.
+        dilation, bias, groups, shape, rng: as for Convolution. Shape "nearest" on the simplex lattice is the
+            permutohedral convolution.
+        taps: a list of taps, d ints each, from the site itself, in place of size and shape.
 
     Source: Graham and van der Maaten 2017, arXiv:1706.01307.
     """
 
-    kind = "submanifold"
-
-    def __init__(self, lattice, channels_in, channels_out, size=3, *, dilation=1, bias=True, groups=1, rng=None):
-        window = Window(lattice, size, 1, dilation, 0, self.kind)
+    def __init__(self, lattice, channels_in, channels_out, size=None, *, dilation=1, bias=True, groups=1, shape="full",
+                 taps=None, rng=None):
+        size = 3 if size is None and taps is None else size
+        window = Window(lattice, size, 1, dilation, 0, "submanifold", shape=shape, taps=taps)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
+
+
+def rules_of(x, window, grid=None):
+    """Return (output grid, rulebook) of a window over a SparseTensor, at the sites of `grid` where one is given."""
+    return x.grid.rules(window) if grid is None else (grid, x.grid.rules_to(window, grid))
 
 
 class NetworkInNetwork(Activated):

@@ -4,14 +4,17 @@ from spconv_cy.autograd import Tensor
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import leaky_relu
 from spconv_cy.functional.sparse import average_pool, global_pool, max_pool
+from spconv_cy.layers.convolution import rules_of
 from spconv_cy.layers.layer import Layer, checked_sparse
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
 
 
 class _Pooling(Layer):
-    def __init__(self, lattice, size, stride, padding, size_rule):
-        self.window = Window(lattice, size, size if stride is None else stride, 1, padding, "valid", size_rule)
+    def __init__(self, lattice, size, stride, padding, size_rule, shape="full", taps=None, min_active=1):
+        if stride is None:
+            stride = Window(lattice, size, shape=shape, taps=taps).size
+        self.window = Window(lattice, size, stride, 1, padding, "valid", size_rule, shape, taps, min_active)
 
     def in_size(self, out_size):
         """Return the field that gives `out_size`."""
@@ -19,7 +22,8 @@ class _Pooling(Layer):
 
     def _notation(self, letters):
         size, stride = set(self.window.size), set(self.window.stride)
-        if len(size) > 1 or len(stride) > 1 or set(self.window.origin) != {0} or self.window.size_rule != "exact":
+        plain = self.window.is_plain and set(self.window.origin) == {0} and self.window.size_rule == "exact"
+        if not plain or len(size) > 1 or len(stride) > 1:
             return ""
         size, stride = size.pop(), stride.pop()
         return f"{letters}{size}" + (f"/{stride}" if stride != size else "")
@@ -30,12 +34,17 @@ class MaxPooling(_Pooling):
 
     Args:
         lattice: Lattice, or the dimension of the cubic one.
-        size: of the window, an int or d ints.
+        size: of the window, an int or d ints; None where taps are given.
         stride: an int or d ints; by default the size.
         padding: sites of ground state around a sized field.
         background: "ground": the ground state competes where a site of the window is not active (with `ground=None`
             active sites only); "zero": max(0, active sites), as SparseConvNet and spconv have it.
         size_rule: "exact" refuses a field that the stride does not divide, "floor" leaves the rest out.
+        shape, taps: of the window, as for Window: "full", "cross", "ball", "nearest", or a list of taps.
+        min_active: active sites that a window must hold for an output; with fewer it has the ground state.
+
+    A call with a Grid, `layer(x, grid)`, pools at its sites and no others. On the simplex lattice let windows overlap,
+    size 3 and stride 2: those of size 2 and stride 2 do not see every site.
 
     The first of equals in offset order gets the gradient, an active site before an equal ground state.
 
@@ -44,15 +53,16 @@ class MaxPooling(_Pooling):
 
     channelwise = True
 
-    def __init__(self, lattice, size, stride=None, *, padding=0, background="ground", size_rule="exact"):
-        super().__init__(lattice, size, stride, padding, size_rule)
+    def __init__(self, lattice, size=None, stride=None, *, padding=0, background="ground", size_rule="exact",
+                 shape="full", taps=None, min_active=1):
+        super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
         if background not in ("ground", "zero"):
             raise ShapeError(f"MaxPooling: background {background!r} came; 'ground' or 'zero' fit")
         self.background = background
 
-    def __call__(self, x):
+    def __call__(self, x, grid=None):
         checked_sparse(self, x)
-        grid, rulebook = x.grid.rules(self.window)
+        grid, rulebook = rules_of(x, self.window, grid)
         if self.background == "ground":
             return SparseTensor(max_pool(x.features, x.ground, rulebook), grid, x.ground)
         ground = None if x.ground is None else leaky_relu(x.ground, 0)
@@ -71,12 +81,13 @@ class AveragePooling(_Pooling):
 
     channelwise = True
 
-    def __init__(self, lattice, size, stride=None, *, padding=0, size_rule="exact"):
-        super().__init__(lattice, size, stride, padding, size_rule)
+    def __init__(self, lattice, size=None, stride=None, *, padding=0, size_rule="exact", shape="full", taps=None,
+                 min_active=1):
+        super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
 
-    def __call__(self, x):
+    def __call__(self, x, grid=None):
         checked_sparse(self, x)
-        grid, rulebook = x.grid.rules(self.window)
+        grid, rulebook = rules_of(x, self.window, grid)
         return SparseTensor(average_pool(x.features, x.ground, rulebook), grid, x.ground)
 
     def notation(self):

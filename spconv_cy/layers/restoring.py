@@ -17,7 +17,7 @@ class Deconvolution(Convolution):
     Args:
         lattice: Lattice, or the dimension of the cubic one, 1 to 8.
         channels_in, channels_out: number of channels, of the coarse and of the fine sites.
-        size, stride, dilation, padding: those of the convolution or pooling that made the coarse sites.
+        size, stride, dilation, padding, shape, taps: those of the convolution or pooling that made the coarse sites.
         bias: whether a bias is added, to every restored site.
         groups, rng: as for Convolution.
 
@@ -36,10 +36,13 @@ class Deconvolution(Convolution):
 
     channels_mix = True
 
-    def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, dilation=1, padding=0, bias=True,
-                 groups=1, rng=None):
-        window = Window(lattice, size, stride, dilation, padding, self.kind)
+    def __init__(self, lattice, channels_in, channels_out, size=None, stride=1, *, dilation=1, padding=0, bias=True,
+                 groups=1, shape="full", taps=None, rng=None):
+        window = Window(lattice, size, stride, dilation, padding, shape=shape, taps=taps)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
+
+    def __call__(self, x):
+        return self.activated(x)
 
     def activated(self, x, slope=None):
         """Restore, and apply a leaky ReLU of that slope unless it is None."""
@@ -69,8 +72,8 @@ class UnPooling(Layer):
 
     Args:
         lattice: Lattice, or the dimension of the cubic one.
-        size, stride, padding: those of the pooling or convolution that made the coarse sites; the stride is the size
-            unless given.
+        size, stride, padding, shape, taps: those of the pooling or convolution that made the coarse sites; the stride
+            is the size unless given.
 
     Raises:
         ShapeError: as for Deconvolution.
@@ -80,8 +83,10 @@ class UnPooling(Layer):
 
     channelwise = True
 
-    def __init__(self, lattice, size, stride=None, *, padding=0):
-        self.window = Window(lattice, size, size if stride is None else stride, 1, padding)
+    def __init__(self, lattice, size=None, stride=None, *, padding=0, shape="full", taps=None):
+        if stride is None:
+            stride = Window(lattice, size, shape=shape, taps=taps).size
+        self.window = Window(lattice, size, stride, 1, padding, shape=shape, taps=taps)
 
     def __call__(self, x):
         grid, rulebook = remembered(self, x)
@@ -110,9 +115,11 @@ def remembered(layer, x):
 
 
 def _shape(window):
-    return window.lattice, window.size, window.stride, window.dilation, window.origin
+    return (window.lattice, window.size, window.stride, window.dilation, window.origin, window.shape, window.taps,
+            window.kind == "transposed")
 
 
 def _shown(window):
-    return (f"a window of size {window.size}, stride {window.stride}, dilation {window.dilation} and padding "
-            f"{window.origin}")
+    shape = {"full": ""}.get(window.shape, f" {window.shape}") if window.taps is None else f" {len(window.taps)}-tap"
+    return (f"a{' transposed' if window.kind == 'transposed' else ''}{shape} window of size {window.size}, stride "
+            f"{window.stride}, dilation {window.dilation} and padding {window.origin}")

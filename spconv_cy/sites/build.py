@@ -10,20 +10,34 @@ TILE_ROWS = 128
 
 
 def reached(sites, window, out_size):
-    """Return the canonical sites (m, 1+d) int32 of all windows that hold one of `sites`; out_size None: unbounded."""
-    stride = np.array(window.stride, np.int64)
+    """Return the canonical output sites (m, 1+d) int32 of a window over `sites`; out_size None: unbounded.
+
+    For a valid window those that hold a site at all; `min_active` is for the pairs to tell.
+    """
     found = [sites[:0]]
-    for offset in window.offsets.astype(np.int64):
-        room = sites[:, 1:] - offset
-        out = room // stride
-        keep = (out * stride == room).all(1)
+    for places, batch in _outputs(sites, window):
         if out_size is not None:
-            keep &= ((out >= 0) & (out < np.array(out_size, np.int64))).all(1)
-        out = out[keep]
-        if out.size and (out.min() < INT32.min or out.max() > INT32.max):
+            held = window.lattice.inside(places, out_size)
+            places, batch = places[held], batch[held]
+        if places.size and (places.min() < INT32.min or places.max() > INT32.max):
             raise GridError("rules: an output site lies outside the int32 range; move the sites towards the origin")
-        found.append(np.column_stack([sites[keep, 0], out]).astype(np.int32))
+        found.append(np.column_stack([batch, places]).astype(np.int32))
     return arrange(np.concatenate(found))[0]
+
+
+def _outputs(sites, window):
+    stride, places, batch = np.array(window.stride, np.int64), sites[:, 1:].astype(np.int64), sites[:, 0]
+    if window.kind == "cell":
+        yield places // stride, batch
+    elif window.kind == "transposed":
+        for offset in window.offsets.astype(np.int64):
+            yield places * stride + offset, batch
+    else:
+        for offset in [window.centre] if window.kind == "centre" else window.offsets.astype(np.int64):
+            room = places - offset
+            out = room // stride
+            exact = (out * stride == room).all(1)
+            yield out[exact], batch[exact]
 
 
 def pairs(sites, out_sites, window):

@@ -1,14 +1,14 @@
 """The active sites of a batch, in canonical order, with the rules that were made from them."""
 
 from collections import namedtuple
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites import algebra, rules
-from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
+from spconv_cy.sites.lattice import as_lattice, is_whole
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 
@@ -43,6 +43,7 @@ class Grid:
         # holds this grid, so this grid holds the child weakly, and no circle keeps a batch alive.
         self._kept = {}
         self._made = WeakValueDictionary()
+        self._given = WeakKeyDictionary()                                # by the target, which need not be a child
 
     @classmethod
     def from_sites(cls, sites, size=None, samples=None, lattice=None):
@@ -75,11 +76,11 @@ class Grid:
             raise ShapeError(f"Grid: sites {sites.shape} came for a lattice of dimension {lattice.d}; "
                              f"(n, {lattice.d + 1}) fit: the batch index, then {lattice.d} coordinates")
         if size is not None:
-            size = per_axis(size, lattice.d, "Grid size", 1)
+            size = lattice.per_axis(size, "Grid size", 1)
         bounds = rules.bounds(sites) if len(sites) else np.array([[0] * sites.shape[1], [-1] * sites.shape[1]])
         samples = _checked_samples(len(sites), int(bounds[0, 0]), int(bounds[1, 0]), samples)
-        if size is not None and len(sites) and ((bounds[0, 1:] < 0) | (bounds[1, 1:] >= np.array(size))).any():
-            _refuse_outside(sites, size)
+        if size is not None and len(sites):
+            _check_inside(sites, bounds[:, 1:], size, lattice)
         unique, rows = rules.arrange(sites)
         if np.may_share_memory(unique, given):
             unique = unique.copy()                                       # the grid freezes what it holds
@@ -98,7 +99,7 @@ class Grid:
     @property
     def field(self):
         """Number of sites, active or not, of one sample; None where the grid is unbounded."""
-        return None if self.size is None else int(np.prod(self.size, dtype=object))
+        return None if self.size is None else self.lattice.field(self.size)
 
     def rows_of(self, sites):
         """Return the row of each of sites (q, 1+d), int32 (q,); -1 where a site is not active.
@@ -132,13 +133,43 @@ class Grid:
             raise ShapeError(f"rules: a window on {window.lattice} came to a grid on {self.lattice}; equal ones fit")
         out_size = window.out_size(self.size)
         if window.keeps_sites:
-            self._kept[window] = Rulebook.trusted(*rules.submanifold(self.sites, window))
+            self._kept[window] = Rulebook.trusted(*rules.given(self.sites, self.sites, window))
             return self, self._kept[window]
-        out_sites, parts = rules.valid(self.sites, window, out_size)
+        out_sites, parts = rules.made(self.sites, window, out_size)
         rulebook = Rulebook.trusted(*parts)
         child = Grid(out_sites, out_size, self.samples, self.lattice, Source(self, window, rulebook))
         self._made[window] = child
         return child, rulebook
+
+    def rules_to(self, window, target):
+        """Return the rulebook of a window whose output sites are those of any grid; the same one for equal arguments.
+
+        Args:
+            window: Window; its kind says on which side of the equation the target stands: "transposed" or not.
+            target: Grid of this lattice and number of samples, of any size.
+
+        Raises:
+            ShapeError: another lattice or number of samples.
+
+        >>> fine, coarse = Grid.from_sites([[0, 3], [0, 4]]), Grid.from_sites([[0, 2], [0, 7]])
+        >>> fine.rules_to(Window(1, 2, stride=2), coarse)
+        Rulebook(1 pairs, 2 offsets, 2 -> 2 rows)
+        """
+        if not isinstance(window, Window) or not isinstance(target, Grid):
+            raise TypeError(f"rules_to: a {type(window).__name__} and a {type(target).__name__} came; a Window and a "
+                            "Grid fit")
+        if not window.lattice == self.lattice == target.lattice or self.samples != target.samples:
+            raise ShapeError(f"rules_to: a window on {window.lattice}, a target of {target.samples} samples on "
+                             f"{target.lattice} came to a grid of {self.samples} on {self.lattice}; equal ones fit")
+        if target is self and window.keeps_sites:
+            return self.rules(window)[1]
+        found = self._given.setdefault(target, {})
+        if window not in found:
+            there, here = target.sites, self.sites
+            parts = (rules.swapped(rules.given(there, here, window)) if window.kind == "transposed"
+                     else rules.given(here, there, window))
+            found[window] = Rulebook.trusted(*parts)
+        return found[window]
 
     def union(self, other):
         """Return Join(grid, left, right): the sites of either grid; left and right are their rows here and there.
@@ -230,9 +261,15 @@ def _checked_samples(n, lowest, highest, samples):
     return int(samples)
 
 
-def _refuse_outside(sites, size):
-    outside = ((sites[:, 1:] < 0) | (sites[:, 1:] >= np.array(size))).any(1)
+def _check_inside(sites, bounds, size, lattice):
+    if lattice.is_cubic:
+        if not ((bounds[0] < 0) | (bounds[1] >= np.array(size))).any():
+            return
+    elif bounds[0].min() >= 0 and lattice.inside(sites[:, 1:], size).all():
+        return
+    outside = ~lattice.inside(sites[:, 1:], size)
     row = int(np.flatnonzero(outside)[0])
+    where = f"size {size}" if lattice.is_cubic else f"size {size[0]} of {lattice}, where x >= 0 and sum(x) < {size[0]}"
     raise GridError(
-        f"Grid: {int(outside.sum())} of {len(sites)} sites lie outside size {size}, the first at row {row}: "
+        f"Grid: {int(outside.sum())} of {len(sites)} sites lie outside {where}, the first at row {row}: "
         f"{sites[row, 1:].tolist()}; move them, give a larger size, or size=None for an unbounded grid")

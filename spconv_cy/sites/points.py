@@ -3,14 +3,18 @@
 import numpy as np
 
 from spconv_cy.errors import GridError, ShapeError
+from spconv_cy.sites.lattice import as_lattice
 
 
-def floored(points, cell):
+def floored(points, cell, lattice=None):
     """Return the sites floor(coordinate / cell) of real points (n, 1+d), batch index first: int64 (n, 1+d).
+
+    On the simplex lattice the coordinates are those of its basis, `lattice.coordinates(places / cell)`.
 
     Args:
         points: (n, 1+d) finite numbers, the batch index whole.
         cell: side of a site, in the points' unit; a number or d numbers.
+        lattice: Lattice, or None: the cubic one.
 
     Raises:
         ShapeError: points of a wrong shape or not finite, a cell that is not positive.
@@ -29,9 +33,10 @@ def floored(points, cell):
     if (points[:, 0] != np.floor(points[:, 0])).any():
         raise ShapeError("from_points: column 0 holds the batch index, which must be whole")
     scaled = points.astype(np.float64)
-    with np.errstate(over="ignore"):                                 # infinity is beyond int32 too
-        scaled[:, 1:] = np.floor(scaled[:, 1:] / cell)
-    if len(scaled) and np.abs(scaled).max() >= 2**31:
+    with np.errstate(over="ignore", invalid="ignore"):                                 # infinity is beyond int32 too
+        places = scaled[:, 1:] / cell
+        scaled[:, 1:] = np.floor(places if lattice is None else as_lattice(lattice).coordinates(places))
+    if len(scaled) and not np.abs(scaled).max() < 2**31:
         raise GridError("from_points: sites beyond the int32 range; use a larger cell or move the points")
     return scaled.astype(np.int64)
 

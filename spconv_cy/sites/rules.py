@@ -38,27 +38,48 @@ def merged(a, b):
     return compiled.merged(a, b) if compiled else order.merged(a, b)
 
 
-def submanifold(sites, window):
-    """Return what Rulebook.trusted takes, for a window that keeps the sites."""
-    found = None
-    if compiled and len(sites):
-        found = compiled.submanifold(sites, window.size, window.dilation, window.origin, config.threads())
-    if found is None:
-        found = *build.pairs(sites, sites, window), None
-    return *found[:3], len(sites), len(sites), None, found[3]
-
-
-def valid(sites, window, out_size):
+def made(sites, window, out_size):
     """Return (output sites, what Rulebook.trusted takes), for a window that makes new sites."""
-    found = None
-    if compiled and len(sites):
-        found = compiled.valid(sites, window.size, window.stride, window.dilation, window.origin, out_size,
-                               config.threads())
+    if window.kind == "transposed":
+        out_sites = reached(sites, window, out_size)
+        return out_sites, swapped(given(out_sites, sites, window))
+    if window.kind == "valid" and window.is_cube and compiled and len(sites):
+        found = compiled.valid(sites, window.offsets, window.size, window.stride, window.dilation, window.origin,
+                               out_size, config.threads())
+    else:
+        found = None
     if found is None:
-        out_sites = build.reached(sites, window, out_size)
-        found = out_sites, *build.pairs(sites, out_sites, window), None
-    out_sites, *parts = found
-    return out_sites, (*parts[:3], len(sites), len(out_sites), None, parts[3])
+        out_sites = reached(sites, window, out_size)
+        parts = given(sites, out_sites, window)
+    else:
+        out_sites, *parts = found
+        parts = (*parts[:3], len(sites), len(out_sites), None, parts[3])
+    if window.min_active > 1:
+        counts = np.bincount(parts[1], minlength=len(out_sites))
+        out_sites = np.ascontiguousarray(out_sites[counts >= window.min_active])
+        parts = given(sites, out_sites, window)
+    return out_sites, parts
+
+
+def reached(sites, window, out_size):
+    """Return the canonical output sites of a window."""
+    return build.reached(sites, window, out_size)
+
+
+def given(sites, out_sites, window):
+    """Return what Rulebook.trusted takes: the pairs of a window between any two canonical lists of sites."""
+    found = None
+    if compiled and len(sites) and len(out_sites):
+        found = compiled.pairs(sites, out_sites, window.offsets, window.stride, config.threads())
+    if found is None:
+        found = *build.pairs(sites, out_sites, window), None
+    return *found[:3], len(sites), len(out_sites), None, found[3]
+
+
+def swapped(parts):
+    """Return what Rulebook.trusted takes for a rulebook whose input rows ascend in each offset, its sides swapped."""
+    in_rows, out_rows, offset_ptr, n_in, n_out, *_ = parts
+    return out_rows, in_rows, offset_ptr, n_out, n_in
 
 
 def ascend(rows, offset_ptr):
