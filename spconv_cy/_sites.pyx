@@ -189,7 +189,7 @@ cdef Box _box_of(const int32_t[:, ::1] sites, int n_threads):
     cdef int axis
     if not sites.shape[0] or not 2 <= sites.shape[1] <= order.MAX_WIDTH:
         raise ShapeError(f"sites: shape {(sites.shape[0], sites.shape[1])} came; (n, 1+d) fits, n >= 1, d from 1 to 8")
-    box.width = sites.shape[1]
+    box.width = <int>sites.shape[1]
     n_threads = n_threads if sites.shape[0] > ALONE else 1
     found = empty((n_threads, 2 * box.width), np.int32)
     with nogil:

@@ -9,8 +9,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,28 @@ def test_micro_kernels_compile_without_a_warning():
             run(*probe, "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", *defined, path)
             compiled.add(path.name)
     assert {"dispatch.cpp", "igemm_portable.cpp", "rows_portable.cpp"} <= compiled
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+def test_our_cython_converts_no_number_in_silence(tmp_path):
+    # What Cython adds has noise of its own: #line directives say whose line it is, and only ours count.
+    def compiled(path):
+        place = path.relative_to(ROOT)
+        cpp = tmp_path / f"{'_'.join(place.with_suffix('').parts)}.cpp"
+        part = place.parent.name == "cpu"                                # as setup.py has it
+        directives = ("boundscheck", "wraparound", "initializedcheck")
+        options = [f"-X{name}={not part}" for name in directives] + [f"-Xcdivision={part}"]
+        run(sys.executable, "-m", "cython", "-3", "--cplus", "--line-directives", *options, place, "-o", cpp, cwd=ROOT)
+        assert f'#line 1 "{place}"' in cpp.read_text()
+        return run(COMPILER, "-std=c++17", "-fsyntax-only", "-Wconversion", f"-I{sysconfig.get_paths()['include']}",
+                   f"-I{KERNELS}", cpp, cwd=ROOT)
+
+    sources = sorted((ROOT / "spconv_cy").rglob("*.pyx"))
+    with ThreadPoolExecutor(2) as pool:
+        lines = "".join(pool.map(compiled, sources)).splitlines()
+    ours = re.compile(r"(spconv_cy/\S+\.(pyx|pxd)|\S*/kernels/\S+):\d+:\d+: warning:")
+    assert [line for line in lines if ours.match(line)] == []
 
 
 @pytest.mark.skipif(shutil.which("objdump") is None or sys.platform != "linux", reason="no objdump")

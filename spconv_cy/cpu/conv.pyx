@@ -78,7 +78,7 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
         layer.span *= 2
     layer.spans = ceiling(rules.n_tiles, layer.span)
     n_jobs = layer.spans * shape.groups * layer.blocks
-    n_threads = team(n_threads, n_jobs, <double>rules.n_pairs * shape.groups * shape.c * shape.o / 16)
+    n_threads = team(n_threads, n_jobs, <double>rules.n_pairs * <double>(shape.groups * shape.c * shape.o) / 16)
     chunk = <int>min(max(n_jobs // (16 * n_threads), 1), 8)
     with parallel(num_threads=n_threads):
         for job in prange(n_packs, schedule="static"):
@@ -189,7 +189,7 @@ cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, flo
     cdef int64_t n_pieces = ceiling(floats, 4096), job
     gradient.table, gradient.x, gradient.dy, gradient.dw, gradient.sums = table, x, dy, dw, sums
     gradient.rules, gradient.shape, gradient.chunks = rules, shape, chunks
-    n_threads = team(n_threads, n_jobs, <double>rules.n_pairs * shape.groups * shape.c * shape.o / 16)
+    n_threads = team(n_threads, n_jobs, <double>rules.n_pairs * <double>(shape.groups * shape.c * shape.o) / 16)
     with parallel(num_threads=n_threads):
         for job in prange(n_jobs, schedule="dynamic", chunksize=1):
             dw_job(&gradient, job)

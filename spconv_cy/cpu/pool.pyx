@@ -10,7 +10,7 @@ from spconv_cy.cpu.threads cimport team
 cdef void max_pool(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
                    int32_t* winner, const Rules* rules, int64_t c, int n_threads) noexcept nogil:
     cdef int64_t tile
-    n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * c)
+    n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * <double>c)
     for tile in prange(rules.n_tiles, schedule="dynamic", chunksize=4, num_threads=n_threads):
         max_tile(table, x, ground, is_open, y, winner, rules, c, tile)
 
@@ -55,7 +55,7 @@ cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* 
     # a part, whose owner reads the chunks of outputs that have a winner in it, in their order.
     # dx comes in zeroed where there are no rules, and so does dground; bounds has 2, sums c places for each chunk.
     cdef int64_t n_chunks = (m + CHUNK_ROWS - 1) // CHUNK_ROWS, chunk, part, n_parts
-    n_threads = team(n_threads, n_chunks, <double>m * c)
+    n_threads = team(n_threads, n_chunks, <double>m * <double>c)
     n_parts = 4 * n_threads if n_threads > 1 else 1
     with parallel(num_threads=n_threads):
         for chunk in prange(n_chunks, schedule="static"):
@@ -110,7 +110,7 @@ cdef void dx_part(const float* dy, const int32_t* winner, float* dx, const int32
 cdef void sum_pool(const KernelTable* table, const float* x, float* y, const Rules* rules, int64_t c,
                    int n_threads) noexcept nogil:
     cdef int64_t tile
-    n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * c)
+    n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * <double>c)
     for tile in prange(rules.n_tiles, schedule="dynamic", chunksize=4, num_threads=n_threads):
         sum_tile(table, x, y, rules, c, tile)
 
@@ -129,7 +129,7 @@ cdef void scatter_add(const KernelTable* table, const float* x, const int32_t* r
                       int64_t n, int64_t m, int64_t c, int n_threads) noexcept nogil:
     # A range of output rows has one owner, who reads the chunks of x that reach it. y comes in zeroed.
     cdef int64_t n_chunks = (n + CHUNK_ROWS - 1) // CHUNK_ROWS, chunk, part, n_parts
-    n_threads = team(n_threads, n_chunks, <double>n * c)
+    n_threads = team(n_threads, n_chunks, <double>n * <double>c)
     n_parts = 4 * n_threads if n_threads > 1 else 1
     with parallel(num_threads=n_threads):
         for chunk in prange(n_chunks, schedule="static"):
@@ -154,7 +154,7 @@ cdef void segment_sum(const KernelTable* table, const float* x, const int64_t* s
     # Segment s has the chunks chunk_starts[s] to chunk_starts[s + 1], each with a sum of its own, kept as doubles: the
     # gradients of biases, norms and ground states are sums of many rows that nearly cancel. y comes in zeroed.
     cdef int64_t segment, chunk, first, i
-    n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * c)
+    n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * <double>c)
     for chunk in prange(chunk_starts[b], schedule="dynamic", chunksize=1, num_threads=n_threads):
         sum_chunk(table, x, starts, chunk_starts, sums + chunk * c, chunk, b, c)
     for segment in range(b):
@@ -192,7 +192,7 @@ cdef void segment_max(const KernelTable* table, const float* x, const int64_t* s
                       float* best, int32_t* best_rows, float* y, int32_t* winner, int64_t b, int64_t c,
                       int n_threads) noexcept nogil:
     cdef int64_t segment, chunk
-    n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * c)
+    n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * <double>c)
     for chunk in prange(chunk_starts[b], schedule="dynamic", chunksize=1, num_threads=n_threads):
         max_chunk(table, x, starts, chunk_starts, best + chunk * c, best_rows + chunk * c, chunk, b, c)
     for segment in range(b):

@@ -31,12 +31,12 @@ cdef void moments(const KernelTable* table, const float* x, float* found, double
     # found (3, c): the mean as a float, what a float cannot hold of it, the biased variance. n >= 1; sums has 2 * c
     # places for each chunk.
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, i
-    n_threads = team(n_threads, n_chunks, <double>n * c)
+    n_threads = team(n_threads, n_chunks, <double>n * <double>c)
     for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
         sum_chunk(table, x, sums + chunk * c, chunk, n, c)
     add_chunks(sums, n_chunks, c)
     for i in range(c):
-        sums[i] /= n
+        sums[i] /= <double>n
         found[i] = <float>sums[i]
         found[c + i] = <float>(sums[i] - found[i])
     for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
@@ -69,7 +69,7 @@ cdef void add_chunks(double* sums, int64_t n_chunks, int64_t c) noexcept nogil:
 cdef void affine(const KernelTable* table, const float* x, float* y, const Affine* map, int64_t n,
                  int n_threads) noexcept nogil:
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, start
-    n_threads = team(n_threads, n_chunks, <double>n * map.c)
+    n_threads = team(n_threads, n_chunks, <double>n * <double>map.c)
     for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
         start = chunk * CHUNK_ROWS * map.c
         table.affine(y + start, x + start, map, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))
@@ -79,7 +79,7 @@ cdef void affine_sums(const KernelTable* table, const float* x, const float* dy,
                       const Affine* map, int64_t n, int n_threads) noexcept nogil:
     # found (2, c): total, dot. sums has 2 * c places for each chunk, and one chunk at least.
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, i
-    n_threads = team(n_threads, n_chunks, 2.0 * n * map.c)
+    n_threads = team(n_threads, n_chunks, 2 * <double>n * <double>map.c)
     memset(sums, 0, 2 * max(n_chunks, 1) * map.c * sizeof(double))
     for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
         table.affine_sums(sums + 2 * chunk * map.c, sums + (2 * chunk + 1) * map.c, x + chunk * CHUNK_ROWS * map.c,
@@ -92,7 +92,7 @@ cdef void affine_sums(const KernelTable* table, const float* x, const float* dy,
 cdef void affine_dx(const KernelTable* table, const float* x, const float* dy, float* dx, const Affine* map,
                     const float* ab, int64_t n, int n_threads) noexcept nogil:
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, start
-    n_threads = team(n_threads, n_chunks, <double>n * map.c)
+    n_threads = team(n_threads, n_chunks, <double>n * <double>map.c)
     for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
         start = chunk * CHUNK_ROWS * map.c
         table.affine_dx(dx + start, x + start, dy + start, map, ab, ab + map.c, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))

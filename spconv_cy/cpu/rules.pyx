@@ -48,7 +48,7 @@ cdef void fill_runs(const int64_t* keys, int64_t n, int64_t step, const Runs* ru
         fill_tile(keys, t * TILE_ROWS, min(n, (t + 1) * TILE_ROWS), step, runs.first + runs.tiles[t],
                   runs.row + runs.tiles[t])
     runs.first[n_runs] = runs.first[n_runs + 1] = FAR
-    runs.row[n_runs], runs.row[n_runs + 1] = <int32_t>n, <int32_t>n + 1
+    runs.row[n_runs], runs.row[n_runs + 1] = <int32_t>n, <int32_t>(n + 1)
 
 
 cdef void fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t step, int64_t* first,

@@ -83,13 +83,13 @@ cdef void merge_character(const uint64_t* keys, const double* weights, int64_t n
 cdef int64_t count_outside(const Ink* ink, int64_t i, double* reach) noexcept nogil:
     cdef Frame frame = frame_of(ink, i)
     cdef int64_t s, j, c = ink.items[i], found = 0
-    cdef double x, y, middle = 0.5 * ink.size
+    cdef double x, y, middle = 0.5 * <double>ink.size
     reach[0] = 0
     for s in range(ink.character_starts[c], ink.character_starts[c + 1]):
         move_frame(ink, i, s, &frame)
         for j in range(ink.stroke_starts[s], ink.stroke_starts[s + 1]):
             place(&frame, ink.points + 2 * j, &x, &y)
-            found += not (0 <= x < ink.size and 0 <= y < ink.size)
+            found += not (0 <= x < <double>ink.size and 0 <= y < <double>ink.size)
             reach[0] = fmax(reach[0], 2 * fmax(fabs(x - middle), fabs(y - middle)))
     return found
 
@@ -135,8 +135,8 @@ cdef inline void move_frame(const Ink* ink, int64_t i, int64_t stroke, Frame* fr
     cdef double x = 0, y = 0
     if ink.stroke_shifts:
         x, y = unit * ink.stroke_shifts[2 * stroke], unit * ink.stroke_shifts[2 * stroke + 1]
-    frame.right = 0.5 * ink.size + x * frame.xx + y * frame.yx
-    frame.down = 0.5 * ink.size + x * frame.xy + y * frame.yy
+    frame.right = 0.5 * <double>ink.size + x * frame.xx + y * frame.yx
+    frame.down = 0.5 * <double>ink.size + x * frame.xy + y * frame.yy
     if ink.shifts:
         frame.right += unit * ink.shifts[2 * i]
         frame.down += unit * ink.shifts[2 * i + 1]
@@ -167,11 +167,11 @@ cdef void trace_stroke(const double* p, int64_t m, const Frame* frame, double sp
         mark_dot(trace)
     if steps == 0:
         return
-    step = length / steps
+    step = length / <double>steps
     x1, y1, dx, dy, part, j = x0, y0, 0, 0, 0, 0
     last_x, last_y = x0, y0
     for i in range(1, steps + 1):
-        at, turned = i * step, False
+        at, turned = <double>i * step, False
         while j < m - 1 and (j == 0 or i == steps or at > passed + part):
             x0, y0, passed = x1, y1, passed + part
             j += 1
