@@ -26,8 +26,10 @@ from spconv_cy.layers.activation import (
     Tanh,
     VeryLeakyReLU,
 )
+from spconv_cy.layers.attention import WindowAttention
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
+from spconv_cy.layers.coordinates import AddCoordinates
 from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.edge import DenseToSparse, SparseToDense
 from spconv_cy.layers.layer import Layer

@@ -58,6 +58,10 @@ ON_SITES = {  # what makes the layer; inputs
     "layer normalisation": (lambda: sp.LayerNormalization(4, eps=0.01), PLANE),
     "group normalisation": (lambda: sp.GroupNormalization(2, 4, eps=0.1), PLANE),
     "instance normalisation": (lambda: sp.InstanceNormalization(4), {None: PLANE[None]}),
+    "coordinates": (lambda: sp.AddCoordinates(2), {None: PLANE[None]}),
+    "attention": (lambda: sp.WindowAttention(2, 4, 2, 4, shift=(2, 1), rng=0), {None: PLANE[None]}),
+    "attention, bare": (
+        lambda: sp.WindowAttention(3, 2, 1, (3, 2, 5), positions=False, bias=False, rng=0), {None: SPACE[None]}),
     "to dense": (lambda: sp.SparseToDense(2), PLANE),
     "to dense rows": (lambda: sp.SparseToDense(2, flat=True), PLANE),
     "sequential": (lambda: sp.Sequential(sp.Convolution(2, 4, 3, 3, rng=0), sp.ReLU(), sp.MaxPooling(2, 2)), PLANE),

@@ -18,8 +18,10 @@ from spconv_cy.layers.activation import (
     Tanh,
     VeryLeakyReLU,
 )
+from spconv_cy.layers.attention import WindowAttention
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
+from spconv_cy.layers.coordinates import AddCoordinates
 from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.edge import DenseToSparse, SparseToDense
 from spconv_cy.layers.layer import Layer
@@ -35,10 +37,10 @@ from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
-LAYERS = (AveragePooling, BatchNormalization, Concatenate, Convolution, Deconvolution, DenseToSparse, Dropout, ELU,
-          GELU, GlobalPooling, GroupNormalization, InstanceNormalization, KeepTop, LayerNormalization, LeakyReLU,
-          MaxPooling, NetworkInNetwork, PReLU, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid, Softmax, SparseToDense,
-          Sparsify, SubmanifoldConvolution, Tanh, UnPooling, VeryLeakyReLU)
+LAYERS = (AddCoordinates, AveragePooling, BatchNormalization, Concatenate, Convolution, Deconvolution, DenseToSparse,
+          Dropout, ELU, GELU, GlobalPooling, GroupNormalization, InstanceNormalization, KeepTop, LayerNormalization,
+          LeakyReLU, MaxPooling, NetworkInNetwork, PReLU, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid, Softmax,
+          SparseToDense, Sparsify, SubmanifoldConvolution, Tanh, UnPooling, VeryLeakyReLU, WindowAttention)
 
 
 def save(path, net, extra=None):

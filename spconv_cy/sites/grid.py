@@ -9,6 +9,7 @@ from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites import algebra, rules
 from spconv_cy.sites.lattice import as_lattice, is_whole
+from spconv_cy.sites.partition import partition
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 
@@ -170,6 +171,12 @@ class Grid:
                      else rules.given(here, there, window))
             found[window] = Rulebook.trusted(*parts)
         return found[window]
+
+    def partition(self, size, shift):
+        """Return the rows of each window of a partition (see sites/partition.py); the same arrays for equal d ints."""
+        if (size, shift) not in self._kept:
+            self._kept[size, shift] = partition(self.sites, size, shift)
+        return self._kept[size, shift]
 
     def union(self, other):
         """Return Join(grid, left, right): the sites of either grid; left and right are their rows here and there.

@@ -1,0 +1,83 @@
+"""Attention among the rows of a window, with its gradient under it."""
+
+import math
+
+from spconv_cy.autograd import differentiable
+from spconv_cy.backend.switch import ops_of
+
+
+@differentiable
+def attend(rows, positions, heads, windows, places):
+    """Give each row the mean of its window's values, weighted by the softmax of its query's products with their keys.
+
+    Args:
+        rows: (n, 3c), the queries, the keys and the values, c channels each; the heads are parts of c.
+        positions: (v, heads), what is added to a product by the place of the two sites to each other; or None.
+        heads: number of heads, which must divide c.
+        windows: list of (w, m) integer arrays, w windows of m rows each; no row stands in two of them.
+        places: list of (w, m, m) integer arrays, for the pairs of the windows' rows, places in `positions`; or None.
+
+    Returns:
+        (n, c); a row of no window is zero.
+
+    Cost: 2 * pairs * c multiply-adds forward, twice as many back. Windows of equal numbers of rows are one step, and
+    there are at most sqrt(2 n) different numbers.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2; windows and positions: Liu et al. 2021,
+    arXiv:2103.14030.
+    """
+    ops = ops_of(rows) if positions is None else ops_of(rows, positions)
+    xp, c = ops.xp, rows.shape[1] // 3
+    scale = rows.dtype.type(1 / math.sqrt(c // heads))
+    y, shares = xp.zeros((len(rows), c), rows.dtype), []
+    for i, window in enumerate(windows):
+        query, key, value = _heads(rows[window], 3, heads)
+        scores = _outer(xp, query * scale, key)
+        if positions is not None:
+            scores += positions[places[i]].transpose(0, 3, 1, 2)
+        scores -= scores.max(3, keepdims=True)                           # at most 0: nothing overflows
+        share = xp.exp(scores, out=scores)
+        share /= share.sum(3, keepdims=True)
+        y[window] = _joined(_mixed(xp, share, value))
+        shares.append(share)
+
+    def backward(dy):
+        drows = xp.zeros_like(rows)
+        dpositions = None if positions is None else xp.zeros_like(positions)
+        for i, (window, share) in enumerate(zip(windows, shares, strict=True)):
+            query, key, value = _heads(rows[window], 3, heads)
+            (dmixed,) = _heads(dy[window], 1, heads)
+            dshare = _outer(xp, dmixed, value)
+            dscores = share * (dshare - (dshare * share).sum(3, keepdims=True))
+            turned = dscores.swapaxes(2, 3)
+            drows[window] = xp.concatenate([_joined(part) for part in (
+                _mixed(xp, dscores, key) * scale, _mixed(xp, turned, query) * scale,
+                _mixed(xp, share.swapaxes(2, 3), dmixed))], axis=2)
+            if positions is not None:
+                pairs = xp.ascontiguousarray(dscores.transpose(0, 2, 3, 1)).reshape(-1, heads)
+                dpositions += ops.scatter_add(pairs, places[i].reshape(-1), len(positions))
+        return drows, dpositions, None, None, None
+
+    return y, backward
+
+
+def _heads(rows, parts, heads):
+    """Split (w, m, parts * c) into arrays (w, heads, m, c / heads)."""
+    w, m = rows.shape[:2]
+    return rows.reshape(w, m, parts, heads, -1).transpose(2, 0, 3, 1, 4)
+
+
+def _joined(mixed):
+    w, _, m, _ = mixed.shape
+    return mixed.transpose(0, 2, 1, 3).reshape(w, m, -1)
+
+
+# einsum, not matmul: a BLAS's bits depend on its threads. Its inner loop runs along the last axis that both sides of a
+# product share in memory, so the right side is turned for it (2.3 times faster at 49 rows of 8 channels).
+
+
+def _outer(xp, a, b):
+    return xp.einsum("whid,whdj->whij", a, xp.ascontiguousarray(b.swapaxes(2, 3)))
+
+
+def _mixed(xp, share, values):
+    return xp.einsum("whij,whjd->whid", share, xp.ascontiguousarray(values))
