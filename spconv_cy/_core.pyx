@@ -226,11 +226,16 @@ def scatter_add(const float[:, ::1] x, const int32_t[::1] rows, Py_ssize_t m, *,
     return out
 
 
-cdef _chunk_starts(who, Py_ssize_t n, const int64_t[::1] starts):
-    ends = np.asarray(starts)
-    if ends.size == 0 or ends[0] < 0 or ends[-1] > n or (np.diff(ends) < 0).any():
+cdef int64_t[::1] _chunk_starts(who, Py_ssize_t n, const int64_t[::1] starts):
+    cdef int64_t[::1] chunks = np.zeros(max(starts.shape[0], 1), np.int64)
+    cdef bint ascends = starts.shape[0] > 0 and starts[0] >= 0 and starts[starts.shape[0] - 1] <= n
+    cdef Py_ssize_t i
+    for i in range(1, starts.shape[0]):
+        ascends = ascends and starts[i - 1] <= starts[i]
+        chunks[i] = chunks[i - 1] + (starts[i] - starts[i - 1] + _pool.CHUNK_ROWS - 1) // _pool.CHUNK_ROWS
+    if not ascends:
         raise ShapeError(f"{who}: starts must ascend from 0 up to the {n} rows, one more than there are segments")
-    return np.concatenate([[0], np.cumsum(-(-np.diff(ends) // _pool.CHUNK_ROWS))]).astype(np.int64)
+    return chunks
 
 
 def segment_sum(const float[:, ::1] x, const int64_t[::1] starts, *, int n_threads=1):
