@@ -26,10 +26,11 @@ def softmax_cross_entropy(x, labels, *, reduction="mean"):
     labels = checked_labels(x, labels)
     share = _share(reduction, len(x))
     rows = np.arange(len(x))
-    shifted = x - x.max(1, keepdims=True) if x.size else x.copy()
+    # Of short rows numpy finds the maximum several times as fast column by column, and the sum by einsum.
+    shifted = x - xp.ascontiguousarray(x.T).max(0)[:, None] if x.size else x.copy()
     at_labels = shifted[rows, labels]
     exponentials = xp.exp(shifted, out=shifted)
-    totals = exponentials.sum(1, keepdims=True)
+    totals = xp.einsum("ij->i", exponentials)[:, None]
     losses = xp.log(totals[:, 0]) - at_labels
 
     def backward(dy):
