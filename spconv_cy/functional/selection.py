@@ -67,9 +67,11 @@ def merge(features, rows, n, reduce):
 
     Source: SparseConvNet's input layers, modes 1 (last), 2 (first), 3 (sum) and 4 (mean) as they are documented.
     """
+    if reduce == "error" and (rows[1:] > rows[:-1]).all():
+        return features
     order = np.argsort(rows, kind="stable") if reduce in ("max", "first", "last", "error") else None
     if reduce == "error":
-        return features if (order == np.arange(len(order))).all() else gather(features, order)
+        return gather(features, order)
     counts = np.bincount(rows, minlength=n)
     starts = np.concatenate([[0], np.cumsum(counts)])
     if reduce == "first":
