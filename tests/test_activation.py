@@ -8,6 +8,7 @@ from contract import sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
+from spconv_cy.backend.cpu import CpuOps
 from spconv_cy.functional import activation
 from spconv_cy.functional.dense import softmax
 
@@ -68,6 +69,31 @@ def test_gradients_are_finite_and_right_where_numbers_are_large(make, formula, o
 def test_the_dense_result_is_the_activation_of_the_dense_array(make, formula, family, ops):
     x = sparse(2, 4, 5, family)((6, 0, 3))
     assert_allclose(make()(x).to_dense(), np.vectorize(formula)(x.to_dense()), rtol=1e-5, atol=1e-6)
+
+
+class Doubled(sp.SubmanifoldConvolution):
+    """A user's convolution with a call of its own."""
+
+    def __call__(self, x):
+        return super().__call__(x) + super().__call__(x)
+
+
+@pytest.mark.parametrize("make, passes", [
+    (lambda: sp.Convolution(2, 4, 4, 2, rng=0), 0),
+    (lambda: sp.SubmanifoldConvolution(2, 4, 4, rng=0), 0),
+    (lambda: sp.NetworkInNetwork(4, 4, rng=0), 0),
+    (lambda: sp.BatchNormalization(4), 0),
+    (lambda: sp.Sequential(sp.Convolution(2, 4, 4, 2, 2, rng=0), sp.Deconvolution(2, 4, 4, 2, 2, rng=0)), 1),
+    (lambda: Doubled(2, 4, 4, rng=0), 1),
+    (lambda: sp.MaxPooling(2, 2), 1),
+])
+def test_a_relu_is_done_in_the_pass_of_the_layer_before(make, passes, monkeypatch):
+    first, x, calls, verb = make(), sparse(2, 4, 8, None)((6, 0, 3)), [], CpuOps.leaky_relu
+    expected = sp.LeakyReLU(0.2)(first(x)).features.data
+    monkeypatch.setattr(CpuOps, "leaky_relu", lambda *given: calls.append(1) or verb(*given))
+    assert_array_equal(sp.Sequential(first, sp.LeakyReLU(0.2))(x).features.data, expected)
+    flat = first.layers if isinstance(first, sp.Sequential) else [first]
+    assert len(calls) == passes and sp.Sequential(*flat, sp.ReLU())(x) and len(calls) == passes * (1 + (len(flat) == 1))
 
 
 def test_without_a_ground_state_inactive_sites_stay_zero(ops):

@@ -36,7 +36,7 @@ class Columns:
         if _has_weight(layer) and (self._held is None or self._channels == layer.channels_in):
             rows, self._held, self._channels = self._held, self._draw_ahead(i), layer.channels_out
             return _part(layer, rows, self._held), x
-        return layer, x if _is_channelwise(layer) else self.whole(x)
+        return layer, x if layer.channelwise else self.whole(x)
 
     def whole(self, x):
         """Return x with all channels, those that were dropped as zeros."""
@@ -48,13 +48,13 @@ class Columns:
             if _drops(self._layers[j]):
                 self._drawn.add(j)
                 return self._layers[j].draw(self._layers[i].channels_out)
-            if not _is_channelwise(self._layers[j]) or self._layers[j].generators():
+            if not self._layers[j].channelwise or self._layers[j].generators():
                 return None                                              # whose draws come before the dropout's
         return None
 
     def _weight_follows(self, i):
         for layer in self._layers[i + 1:]:
-            if _has_weight(layer) or not _is_channelwise(layer):
+            if _has_weight(layer) or not layer.channelwise:
                 return _has_weight(layer)
         return False
 
@@ -65,22 +65,11 @@ def drop_channels(layers):
 
 
 def _drops(layer):
-    return isinstance(layer, Dropout) and layer.drops_channels and _declares(layer, "__call__", "drops_channels")
+    return isinstance(layer, Dropout) and layer.drops_channels and type(layer).__call__ is Dropout.__call__
 
 
 def _has_weight(layer):
-    return (isinstance(layer, Activated) and _declares(layer, "activated", "channels_mix")
-            and type(layer).__call__ is Activated.__call__ and layer.weight.data.ndim == 3)
-
-
-def _is_channelwise(layer):
-    return _declares(layer, "__call__", "channelwise")
-
-
-def _declares(layer, method, name):
-    # A class of the user's that computes in another way than its base says nothing of itself by the base's word.
-    owner = next(kind for kind in type(layer).__mro__ if method in vars(kind))
-    return bool(vars(owner).get(name))
+    return isinstance(layer, Activated) and layer.channels_mix and layer.weight.data.ndim == 3
 
 
 def _n_channels(x):

@@ -166,5 +166,5 @@ def checked_how(layer, how):
 
 def _are_fused(layer, follows):
     # A class of the user's that computes in another way than its base is called as it is; so is what a summary counts.
-    return (isinstance(layer, Activated) and isinstance(follows, LeakyReLU) and not listens()
-            and type(layer).__call__ is Activated.__call__ and type(follows).__call__ is LeakyReLU.__call__)
+    return (isinstance(follows, LeakyReLU) and isinstance(layer, Activated) and layer.fuses and not listens()
+            and type(follows).__call__ is LeakyReLU.__call__)

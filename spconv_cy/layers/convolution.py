@@ -64,7 +64,7 @@ class Convolution(Activated):
 
     def __call__(self, x, grid=None):
         """Convolve; with a Grid, at its sites and no others."""
-        return self.activated(x, grid=grid)
+        return self.activated(x) if grid is None else self.activated(x, grid=grid)
 
     def activated(self, x, slope=None, grid=None):
         """Convolve, and apply a leaky ReLU of that slope unless it is None."""

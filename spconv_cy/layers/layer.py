@@ -33,9 +33,13 @@ class Layer:
 
     training = True
     frozen = False
-    # A class that defines __call__ may say so: it maps each channel by itself, all alike, and zero to zero.
-    channelwise = False
+    channelwise = False                                                  # maps each channel by itself, zero to zero
     _kept = frozenset()
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if "__call__" in vars(cls) and "channelwise" not in vars(cls):
+            cls.channelwise = False                                      # its base's word is of its base's way
 
     def __new__(cls, *arguments, **options):
         self = super().__new__(cls)
@@ -173,12 +177,19 @@ class Layer:
 class Activated(Layer):
     """Base of layers that can apply a leaky ReLU to what they give, in the same pass over memory.
 
-    `Sequential` asks for it where a LeakyReLU comes next.
+    `Sequential` asks for it where a LeakyReLU comes next; not of a class that has a `__call__` of its own and none of
+    `activated`. A class may say `channels_mix = True`: its channels meet in `weight` (k, c, o) and `bias` (1, o) or
+    None alone, so that a copy with some of their rows and columns, channels_in and channels_out is a layer too.
     """
 
-    # A class that defines `activated` may say so: channels meet in `weight` (k, c, o) and `bias` (1, o) or None alone,
-    # so that a copy with some of their rows and columns, channels_in and channels_out is a layer too.
     channels_mix = False
+    fuses = True
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if "activated" in vars(cls) or "__call__" in vars(cls):
+            cls.fuses = "activated" in vars(cls)
+            cls.channels_mix = vars(cls).get("channels_mix", False)
 
     def __call__(self, x):
         return self.activated(x)
