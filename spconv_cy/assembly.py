@@ -126,7 +126,7 @@ class BatchBuilder:
         Raises:
             ShapeError, GridError: as for set_sites.
         """
-        return self.add_tensor(SparseTensor.from_dense(current().asarray(dense)[None], threshold), offset)
+        return self._append("add_dense", SparseTensor.from_dense(current().asarray(dense)[None], threshold), offset)
 
     def add_tensor(self, x, offset=0):
         """Add the samples of a SparseTensor, its sites moved by an offset, and return the batch index of the first.
@@ -142,11 +142,7 @@ class BatchBuilder:
             raise TypeError(f"add_tensor: a {type(x).__name__} came; a SparseTensor fits")
         if x.grid.lattice != self.lattice:
             raise ShapeError(f"add_tensor: {x} on {x.grid.lattice} came; {self.lattice} fits")
-        offset = per_axis(offset, self.lattice.d, "add_tensor offset", None)
-        sites = as_sites(x.sites.astype(np.int64) + (self.samples, *offset))
-        self._put("add_tensor", sites, x.features.numpy(), True, self.samples + x.grid.samples)
-        self.samples += x.grid.samples
-        return self.samples - x.grid.samples
+        return self._append("add_tensor", x, offset)
 
     def tensor(self):
         """Return the SparseTensor of all that came; its point_rows are the rows of the sites in the order they came."""
@@ -158,6 +154,15 @@ class BatchBuilder:
         rows = np.empty_like(x.point_rows)
         rows[order] = x.point_rows
         return SparseTensor(x.features, x.grid, x.ground, rows)
+
+    def _append(self, who, x, offset):
+        if x.grid.d != self.lattice.d:
+            raise ShapeError(f"{who}: {x} came; dimension {self.lattice.d} fits")
+        offset = per_axis(offset, self.lattice.d, f"{who} offset", None)
+        sites = as_sites(x.sites.astype(np.int64) + (self.samples, *offset))
+        self._put(who, sites, x.features.numpy(), True, self.samples + x.grid.samples)
+        self.samples += x.grid.samples
+        return self.samples - x.grid.samples
 
     def _put(self, who, sites, features, overwrite, samples):
         features = np.array(current().asarray(features))

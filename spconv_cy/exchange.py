@@ -93,13 +93,13 @@ def to_padded(x, rows=None, *, kept="all"):
     return sites, reshape(look_up(x.features, None, wanted.reshape(-1)), (*rows.shape, x.channels))
 
 
-def from_scipy(matrices, *, ground="zero"):
+def from_scipy(matrices, *, ground="zero", lattice=None):
     """Make a tensor of one channel of scipy.sparse matrices: each is a sample, each stored entry an active site.
 
     Args:
         matrices: a matrix or array of scipy.sparse of any format, or a list of them of equal shape (h, w). An entry
             that is stored twice counts as the sum, as scipy has it; a stored zero is an active site.
-        ground: "zero" or None, as for SparseTensor.from_sites.
+        ground, lattice: as for SparseTensor.from_sites.
 
     Raises:
         ShapeError: something else, or shapes that differ.
@@ -118,7 +118,7 @@ def from_scipy(matrices, *, ground="zero"):
     sites = [np.column_stack([np.full(len(entry.data), i), entry.row, entry.col]) for i, entry in enumerate(entries)]
     values = np.concatenate([entry.data for entry in entries])
     return SparseTensor.from_sites(np.concatenate(sites), values[:, None], *shapes, len(entries), ground=ground,
-                                   reduce="sum")
+                                   reduce="sum", lattice=lattice)
 
 
 def to_scipy(x):
@@ -141,14 +141,14 @@ def to_scipy(x):
     return [coo_array((values[low:high], tuple(x.sites[low:high, 1:].T)), shape=x.grid.size) for low, high in samples]
 
 
-def from_coo(array, d=None, *, ground="zero"):
+def from_coo(array, d=None, *, ground="zero", lattice=None):
     """Make a tensor of a COO array, as of pydata/sparse: where an entry is stored, in any channel, a site is active.
 
     Args:
         array: object with `coords` (axes, entries), `data` (entries,) and `shape`, of layout (b, c, *size), or
             (b, *size) or (*size) where d says so. An entry that is stored twice counts as the sum.
         d: dimension, the number of last axes that are coordinates; by default all but two.
-        ground: "zero" or None, as for SparseTensor.from_sites.
+        ground, lattice: as for SparseTensor.from_sites.
 
     Returns:
         SparseTensor; its point_rows are the rows of the entries.
@@ -164,11 +164,11 @@ def from_coo(array, d=None, *, ground="zero"):
     while len(shape) < d + 2:                                            # the batch, then the channels
         at = len(shape) - d
         coords, shape = np.insert(coords, at, 0, axis=0), (*shape[:at], 1, *shape[at:])
-    grid, rows = Grid.arrange(coords[[0, *range(2, d + 2)]].T, shape[2:], shape[0])
+    grid, rows = Grid.arrange(coords[[0, *range(2, d + 2)]].T, shape[2:], shape[0], lattice)
     values = current().asarray(data)
     features = np.zeros((grid.n, shape[1]), values.dtype)
     np.add.at(features, (rows, coords[1]), values)
-    x = SparseTensor.from_sites(grid.sites, features, grid.size, grid.samples, ground=ground)
+    x = SparseTensor.from_sites(grid.sites, features, grid.size, grid.samples, ground=ground, lattice=lattice)
     return SparseTensor(x.features, x.grid, x.ground, rows)
 
 

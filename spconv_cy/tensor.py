@@ -252,7 +252,7 @@ class SparseTensor:
             ShapeError: arguments that do not fit; a tensor with a ground state, as for prune.
         """
         _refuse_ground("keep_top", self)
-        scores, k = _checked_scores(self, scores), _checked_top(self, k)
+        scores = scores.numpy() if isinstance(scores, Tensor) else np.asarray(scores)
         return self._part(self.grid.mask(best_of_segments(scores, self.grid.batch_starts, k)))
 
     def crop(self, low, high, *, moved=False):
@@ -320,22 +320,6 @@ def _refuse_ground(who, x, remedy=""):
         raise ShapeError(f"{who}: {x} came with a ground state, which is not what sites that are left out had; {remedy}"
                          "begin with ground=None (from_sites, from_points, from_dense), or drop it: "
                          "x.with_features(x.features, ground=None)")
-
-
-def _checked_scores(x, scores):
-    scores = scores.numpy() if isinstance(scores, Tensor) else np.asarray(scores)
-    if scores.shape not in ((x.grid.n,), (x.grid.n, 1)) or scores.dtype.kind not in "fiu":
-        raise ShapeError(f"keep_top: scores {scores.shape} of {scores.dtype} came; ({x.grid.n},) numbers fit, one for "
-                         "each site")
-    return scores.reshape(-1).astype(np.float64)
-
-
-def _checked_top(x, k):
-    ks = np.asarray(k)
-    if ks.dtype.kind not in "iu" or ks.shape not in ((), (x.grid.samples,)) or (ks.size and ks.min() < 0):
-        raise ShapeError(f"keep_top: k {k!r} came; a whole number from 0 up, or {x.grid.samples}, one for each sample, "
-                         "fits")
-    return ks
 
 
 def _kept_rows(x, point_rows, kept):

@@ -54,13 +54,15 @@ def test_grids_join_as_sets_do_and_rows_say_where_each_site_was(case, rng):
 
 def test_the_compiled_merge_is_the_one_in_numpy_at_a_hundred_thousand_sites_of_any_extent(rng):
     for d, low, high in ((3, 0, 60), (2, -(2**31), 2**31), (5, -(2**31), 2**31)):
-        both = random_sites(rng, 150_000, d, low, high, samples=2)
-        a, b = (order.arrange(part)[0] for part in (both[:100_000], both[50_000:]))
-        left, right = rules.merged(a, b)
-        for found, expected in zip((left, right), order.merged(a, b), strict=True):
+        sites = np.column_stack([rng.integers(0, 2, 150_000), rng.integers(low, high, (150_000, d))]).astype(np.int32)
+        both = order.arrange(sites)[0]
+        mine, other = (rng.random(len(both)) < 0.6 for _ in range(2))
+        left, right = rules.merged(both[mine], both[other])
+        either = mine | other
+        assert np.array_equal(left, np.where(mine, np.cumsum(mine) - 1, -1)[either])
+        assert np.array_equal(right, np.where(other, np.cumsum(other) - 1, -1)[either])
+        for found, expected in zip((left, right), order.merged(both[mine], both[other]), strict=True):
             assert np.array_equal(found, expected)
-        assert len(left) == 150_000 and ((left >= 0) & (right >= 0)).sum() == 50_000
-        assert np.array_equal(a[left[left >= 0]], a) and np.array_equal(b[right[right >= 0]], b)
 
 
 def test_a_grid_that_loses_and_wins_nothing_is_the_very_same_object(rng):

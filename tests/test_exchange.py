@@ -300,6 +300,31 @@ def test_tensors_and_dense_arrays_join_a_batch_moved_by_an_offset(rng, ops):
     assert repr(builder) == "BatchBuilder(Lattice(d=2, kind='cubic'), 5 samples, 2 channels, size (9, 9))"
 
 
+def test_what_comes_in_may_lie_on_a_simplex_lattice(ops):
+    triangular = sp.Lattice.simplex(2)
+    dense = np.float32([[1, 0, 3], [4, 5, 0], [6, 0, 0]])
+    expected = sp.SparseTensor.from_dense(dense[None, None], lattice=triangular)
+    builder = sp.BatchBuilder(triangular, 1, 3)
+    builder.add_dense(dense[None, :2, :2])
+    builder.set_sites([[0, 2], [2, 0]], [[3.0], [6.0]])
+    sites, features = sp.to_padded(expected)
+    for x in (
+        builder.tensor(),
+        sp.from_scipy(scipy.sparse.coo_array(dense), lattice=triangular),
+        sp.from_coo(as_coo(dense[None, None]), lattice=triangular),
+        sp.from_padded(sites, features.data, 3, lattice=triangular).tensor,
+    ):
+        assert x.grid.lattice == triangular and np.array_equal(x.sites, expected.sites)
+        assert np.array_equal(x.features.data, expected.features.data)
+    assert np.array_equal(sp.to_scipy(expected)[0].toarray(), dense)
+    with pytest.raises(ShapeError, match="whose fields are no boxes"):
+        expected.crop(0, 2, moved=True)
+    both = expected.add(builder.tensor())
+    assert both.grid is expected.grid and np.array_equal(both.to_dense(), 2 * expected.to_dense())
+    with pytest.raises(ShapeError, match="lattice"):
+        expected.add(sp.SparseTensor.from_dense(dense[None, None]))
+
+
 def test_an_empty_batch_is_a_batch_too_and_what_was_refused_leaves_it_as_it_was():
     builder = sp.BatchBuilder(2, 1, 4)
     assert (builder.tensor().grid.n, builder.tensor().grid.samples, builder.tensor().channels) == (0, 0, 1)
@@ -313,7 +338,7 @@ def test_an_empty_batch_is_a_batch_too_and_what_was_refused_leaves_it_as_it_was(
         (lambda: builder.set_site([0.5, 0], [1.0]), ShapeError, "dtype float64 came"),
         (lambda: builder.set_sites([[0, 0], [1]], [[1.0]]), ShapeError, "sites"),
         (lambda: builder.add_dense(np.ones((1, 2, 2)), 3), GridError, "outside size"),
-        (lambda: builder.add_dense(np.ones((1, 2)), 0), ShapeError, "Lattice"),
+        (lambda: builder.add_dense(np.ones((1, 2)), 0), ShapeError, "dimension 2 fits"),
         (lambda: builder.add_tensor(np.ones((1, 2))), TypeError, "a SparseTensor fits"),
         (lambda: sp.BatchBuilder(2, 0), ShapeError, "channels 0 came"),
         (lambda: sp.BatchBuilder(2, 1, ground="none"), ShapeError, "ground 'none' came"),

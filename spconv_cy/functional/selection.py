@@ -44,18 +44,28 @@ def best_of_segments(scores, starts, k):
     """Return (n,) bool: the k rows of each segment with the largest scores; of equals the first, a NaN last.
 
     Args:
-        scores: (n,) floats.
+        scores: (n,) or (n, 1) numbers.
         starts: (b+1,) int64, segment i is the rows starts[i] to starts[i+1].
         k: a whole number, or (b,) of them.
 
+    Raises:
+        ShapeError: scores or k that do not fit.
+
     Cost: of sorting the rows.
     """
-    counts = np.diff(starts)
+    counts, n, ks = np.diff(starts), int(starts[-1]), np.asarray(k)
+    if scores.shape not in ((n,), (n, 1)) or scores.dtype.kind not in "fiu":
+        raise ShapeError(f"keep_top: scores {scores.shape} of {scores.dtype} came; ({n},) numbers fit, one for each "
+                         "site")
+    if ks.dtype.kind not in "iu" or ks.shape not in ((), counts.shape) or (ks.size and ks.min() < 0):
+        raise ShapeError(f"keep_top: k {k!r} came; a whole number from 0 up, or {len(counts)}, one for each sample, "
+                         "fits")
+    scores = scores.reshape(-1).astype(np.float64)
     segments = np.repeat(np.arange(len(counts)), counts)
     order = np.lexsort((-scores, segments))                              # stable, and NaN sorts last
     places = np.arange(len(scores)) - np.repeat(starts[:-1], counts)
     keep = np.zeros(len(scores), bool)
-    keep[order] = places < np.repeat(np.broadcast_to(k, counts.shape), counts)
+    keep[order] = places < np.repeat(np.broadcast_to(ks, counts.shape), counts)
     return keep
 
 

@@ -92,7 +92,7 @@ def crop(grid, low, high, *, moved=False):
     low, high = per_axis(low, grid.d, "crop low", None), per_axis(high, grid.d, "crop high", None)
     if not all(a < b for a, b in zip(low, high, strict=True)):
         raise ShapeError(f"crop: low {low} and high {high} came; high must be above low on every axis")
-    if moved and grid.lattice.kind != "cubic":
+    if moved and not grid.lattice.is_cubic:
         raise ShapeError(f"crop: moved=True came on {grid.lattice}, whose fields are no boxes; leave it out")
     places = grid.sites[:, 1:]
     rows = np.flatnonzero(((places >= low) & (places < high)).all(1)).astype(np.int32)
