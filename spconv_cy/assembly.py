@@ -7,7 +7,7 @@ from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.grid import Grid, as_sites
 from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, checked_tensor
 
 
 def collate(tensors):
@@ -138,8 +138,7 @@ class BatchBuilder:
         Raises:
             ShapeError, GridError: as for set_sites.
         """
-        if not isinstance(x, SparseTensor):
-            raise TypeError(f"add_tensor: a {type(x).__name__} came; a SparseTensor fits")
+        checked_tensor("add_tensor", x)
         if x.grid.lattice != self.lattice:
             raise ShapeError(f"add_tensor: {x} on {x.grid.lattice} came; {self.lattice} fits")
         return self._append("add_tensor", x, offset)

@@ -14,7 +14,7 @@ def as_numpy(array):
         BackendError: its memory is not the CPU's.
         ShapeError: its library does not hand it out, or numpy has no such dtype.
     """
-    if isinstance(array, (np.ndarray, np.generic)) or not hasattr(array, "__dlpack__"):
+    if isinstance(array, (np.ndarray, np.generic)) or not hasattr(array, "__dlpack_device__"):
         return array
     kind = f"{type(array).__module__}.{type(array).__name__}"
     device, _ = array.__dlpack_device__()

@@ -13,7 +13,7 @@ from spconv_cy.functional.selection import kept_rows, look_up
 from spconv_cy.functional.sparse import gather
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import is_whole
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, checked_tensor
 
 EMPTY = -1
 Padded = namedtuple("Padded", "tensor rows")
@@ -80,7 +80,7 @@ def to_padded(x, rows=None, *, kept="all"):
 
     Source: SparseConvNet's BLOutputLayer.
     """
-    _checked_tensor("to_padded", x)
+    checked_tensor("to_padded", x)
     rows = _listed(x.grid.batch_starts) if rows is None else np.asarray(rows)
     if rows.shape[:-1] != (x.grid.samples,) or rows.dtype.kind not in "iu" \
             or (rows.size and not -1 <= rows.min() <= rows.max() < x.grid.n):
@@ -191,17 +191,12 @@ def to_coo(x):
 
 
 def _check_zero_elsewhere(who, x):
-    _checked_tensor(who, x)
+    checked_tensor(who, x)
     if x.grid.size is None:
         raise ShapeError(f"{who}: {x} came, which is unbounded; give its sites a size, or crop(low, high, moved=True)")
     if x.ground is not None and x.ground.numpy().any():
         raise ShapeError(f"{who}: {x} came, whose ground state is not zero, as what is not stored is; to_dense() "
                          "paints it in")
-
-
-def _checked_tensor(who, x):
-    if not isinstance(x, SparseTensor):
-        raise TypeError(f"{who}: a {type(x).__name__} came; a SparseTensor fits")
 
 
 def _checked_lengths(lengths, b, l):

@@ -189,7 +189,7 @@ class SparseTensor:
         >>> features.data.tolist(), rows.tolist()
         ([[0.0], [5.0]], [-1, 0])
         """
-        rows = algebra.join(self.grid, _checked_tensor("align", other).grid, "left").right
+        rows = algebra.join(self.grid, checked_tensor("align", other).grid, "left").right
         return Aligned(look_up(other.features, other.ground, rows), rows)
 
     def add(self, other, *, how="outer"):
@@ -294,14 +294,15 @@ def _check_joinable(who, a, b):
                          "fit; a.add(b, how=...) is for different sites")
 
 
-def _checked_tensor(who, other):
-    if not isinstance(other, SparseTensor):
-        raise TypeError(f"{who}: a {type(other).__name__} came; a SparseTensor fits")
-    return other
+def checked_tensor(who, x):
+    """Return x; raise TypeError where it is no SparseTensor."""
+    if not isinstance(x, SparseTensor):
+        raise TypeError(f"{who}: a {type(x).__name__} came; a SparseTensor fits")
+    return x
 
 
 def _joined(who, function, a, b, how):
-    _checked_tensor(who, b)
+    checked_tensor(who, b)
     fits = {a.channels, 1} if who == "multiply" else {b.channels if who == "concatenate" else a.channels}
     if (a.ground is None) != (b.ground is None) or b.channels not in fits:
         raise ShapeError(f"{who}: {a} and {b} came; tensors of the same channels and family (ground or none) fit")
@@ -311,8 +312,9 @@ def _joined(who, function, a, b, how):
         raise ShapeError(f"{who}: how={how!r} leaves out {lost} active sites, which would read as the ground state; "
                          "use how='outer', or begin with ground=None")
     ground = None if a.ground is None else function(a.ground, b.ground)
-    features = function(look_up(a.features, a.ground, left), look_up(b.features, b.ground, right))
-    return SparseTensor(features, grid, ground, a.point_rows if grid is a.grid else None)
+    mine, theirs = (x.features if grid is x.grid else look_up(x.features, x.ground, rows)
+                    for x, rows in ((a, left), (b, right)))
+    return SparseTensor(function(mine, theirs), grid, ground, a.point_rows if grid is a.grid else None)
 
 
 def _refuse_ground(who, x, remedy=""):

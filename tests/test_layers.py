@@ -261,6 +261,11 @@ def test_a_dense_array_becomes_sparse_and_dense_again(ops, rng):
     assert sp.DenseToSparse(2, ground=None)(dense).ground is None
     flat = sp.SparseToDense(2, flat=True)(x)
     assert np.array_equal(flat.data, leaf.data.reshape(3, -1))
+    strong, loud = sp.DenseToSparse(2, threshold=0.8)(leaf), (np.abs(dense) > 0.8).any(1)
+    assert strong.sites.tolist() == np.argwhere(loud).tolist() and 0 < strong.grid.n < x.grid.n
+    assert np.array_equal(strong.features.data, sp.SparseTensor.from_dense(dense, threshold=0.8).features.data)
+    with pytest.raises(ShapeError, match="threshold -1 came; a number from 0 up"):
+        sp.DenseToSparse(2, threshold=-1)
     with pytest.raises(ShapeError, match="2 axes of sites"):
         sp.DenseToSparse(2)(dense[0])
 

@@ -1,5 +1,7 @@
 """Where sparse meets dense."""
 
+from numbers import Real
+
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
@@ -29,22 +31,25 @@ class SparseToDense(Layer):
 
 
 class DenseToSparse(Layer):
-    """Make a SparseTensor of a dense Tensor or array (b, c, *size): active where any channel is not zero.
+    """Make a SparseTensor of a dense Tensor or array (b, c, *size): active where a channel is larger than `threshold`.
 
     Args:
         lattice: Lattice, or the dimension of the cubic one.
+        threshold: a number from 0 up; what counts is the size of a channel, and a NaN is active.
         ground: "zero" or None, as for SparseTensor.from_sites.
     """
 
-    def __init__(self, lattice, *, ground="zero"):
-        self.lattice, self.ground = as_lattice(lattice), ground
+    def __init__(self, lattice, *, threshold=0.0, ground="zero"):
+        if not isinstance(threshold, Real) or not threshold >= 0:
+            raise ShapeError(f"DenseToSparse: threshold {threshold!r} came; a number from 0 up fits")
+        self.lattice, self.threshold, self.ground = as_lattice(lattice), threshold, ground
 
     def __call__(self, x):
         x = x if isinstance(x, Tensor) else Tensor(x)
         if x.data.ndim != self.lattice.d + 2:
             raise ShapeError(f"{self}: shape {x.shape} came; (b, c, *size) with {self.lattice.d} axes of sites fits")
         ops = ops_of(x.data)
-        active = (x.data != 0).any(1)
+        active = ~(abs(x.data) <= self.threshold).all(1)
         index = active.nonzero()
         sites = ops.to_numpy(ops.xp.stack(index, 1))
         grid = Grid.from_sites(sites, x.shape[2:], x.shape[0], self.lattice)
