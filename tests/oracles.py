@@ -30,6 +30,60 @@ def window_pairs(sites, size, stride, dilation, origin, *, keeps_sites=False, si
     return sorted(outs), pairs
 
 
+def shape_taps(shape, d, f, simplex=False):
+    """List the taps of a shape of size f an axis, by its definition."""
+    middle = f // 2
+    tests = {
+        "full": lambda t: not simplex or sum(t) < f,
+        "cross": lambda t: sum(x != middle for x in t) <= 1,
+        "ball": lambda t: sum((2 * x - f + 1) ** 2 for x in t) <= f * f,
+        # The lattice vectors of length 1, or 0: their squared length is the sum of all products, each pair once.
+        "nearest": lambda t: sum((a - 1) * (b - 1) for i, a in enumerate(t) for b in t[i:]) <= 1,
+    }
+    return [t for t in taps((f,) * d) if tests[shape](t)]
+
+
+def rule_pairs(sites, taps, stride, dilation, origin, kind, middle=None, inside=None, targets=None, min_active=1):
+    """Find the output sites (sorted) of any rule and its pairs {(k, site in, site out)}.
+
+    Args:
+        sites: active sites, batch index first.
+        taps: in the order of the weights.
+        kind: "valid", "submanifold", "cell", "centre", "transposed", or "given" and "given transposed" with targets.
+        middle: the tap that is the centre.
+        inside: function of a place that tells whether an output may lie there.
+        targets: output sites that are given.
+        min_active: fewest pairs of a valid output.
+    """
+    active = {tuple(int(v) for v in site) for site in sites}
+    backwards = kind in ("transposed", "given transposed")
+
+    def through(place, tap):
+        pads = zip(place, stride, dilation, tap, origin, strict=True)
+        if backwards:
+            return tuple(s * x + g * t - o for x, s, g, t, o in pads)
+        steps = [(x - g * t + o, s) for x, s, g, t, o in pads]
+        return None if any(v % s for v, s in steps) else tuple(v // s for v, s in steps)
+
+    reached = [(k, site, (site[0], *out)) for site in active for k, tap in enumerate(taps)
+               if (out := through(site[1:], tap)) is not None]
+    if kind == "submanifold":
+        outs = active
+    elif kind.startswith("given"):
+        outs = {tuple(int(v) for v in site) for site in targets}
+    elif kind == "cell":
+        outs = {(b, *(x // s for x, s in zip(place, stride, strict=True))) for b, *place in active}
+    elif kind == "centre":
+        outs = {out for k, _, out in reached if taps[k] == middle}
+    else:
+        outs = {out for _, _, out in reached}
+    if inside is not None:
+        outs = {out for out in outs if inside(out[1:])}
+    if min_active > 1:
+        outs = {out for out in outs if sum(o == out for _, _, o in reached) >= min_active}
+    return sorted(outs), {(k, site, out) for k, site, out in reached if out in outs}
+
+
 def circle(diameter, field):
     """List the sites (n, 2) that the circle in the middle of a field touches; points with whole coordinates exact."""
     angle = (np.arange(100_000) + 0.5) * 2 * np.pi / 100_000

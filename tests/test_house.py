@@ -13,6 +13,7 @@ FLOORS = [
     "errors config",
     "cpu cuda _memory dlpack",
     "_core _rowwise _sites _strokes",
+    "_windows",
     "sites backend",
     "autograd",
     "functional",

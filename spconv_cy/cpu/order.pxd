@@ -30,3 +30,13 @@ cdef bint sort(int64_t* keys, int32_t* rows, int64_t* other_keys, int32_t* other
 cdef int64_t count_unique(const int64_t* keys, int64_t n, int64_t* counts, int n_threads) noexcept nogil
 cdef void gather_unique(const int64_t* keys, const int32_t* order, int64_t n, const int32_t* sites, int width,
                         const int64_t* counts, int32_t* unique, int32_t* rows, int n_threads) noexcept nogil
+
+cdef inline int64_t lower_bound(const int64_t* keys, int64_t n, int64_t key) noexcept nogil:
+    cdef int64_t low = 0, high = n, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -75,19 +75,38 @@ cdef void unpack(const int64_t* keys, int64_t n, const Box* box, int32_t* sites,
 cdef void unpack_part(const int64_t* keys, int64_t start, int64_t stop, const Box* box, int32_t* sites) noexcept nogil:
     # Keys ascend, so all but the last coordinate change only where a key leaves its line.
     cdef int axis, last = box.width - 1
-    cdef int64_t i, rest, line = 0, line_end = 0
+    cdef int64_t i, rest, line = 0, line_end = 0, digit
     cdef int32_t site[MAX_WIDTH]
+    cdef double inverse[MAX_WIDTH]
+    for axis in range(last + 1):
+        inverse[axis] = 1.0 / <double>box.side[axis]
     for i in range(start, stop):
         if keys[i] >= line_end:
-            rest = keys[i] // box.side[last]
-            line = rest * box.side[last]
+            digit = keys[i]
+            rest = without_digit(&digit, box.side[last], inverse[last])
+            line = keys[i] - digit
             line_end = line + box.side[last]
-            for axis in range(last - 1, -1, -1):
-                site[axis] = <int32_t>(rest % box.side[axis] + box.low[axis])
-                rest //= box.side[axis]
+            for axis in range(last - 1, 0, -1):
+                digit = rest
+                rest = without_digit(&digit, box.side[axis], inverse[axis])
+                site[axis] = <int32_t>(digit + box.low[axis])
+            site[0] = <int32_t>(rest + box.low[0])
         site[last] = <int32_t>(keys[i] - line + box.low[last])
         for axis in range(last + 1):
             sites[i * (last + 1) + axis] = site[axis]
+
+
+cdef inline int64_t without_digit(int64_t* digit, int64_t side, double inverse) noexcept nogil:
+    # digit // side, and digit becomes the rest: a product in place of a division, set right where it was rounded.
+    cdef int64_t whole = <int64_t>(<double>digit[0] * inverse)
+    digit[0] -= whole * side
+    while digit[0] < 0:
+        digit[0] += side
+        whole -= 1
+    while digit[0] >= side:
+        digit[0] -= side
+        whole += 1
+    return whole
 
 
 cdef bint ascends(const int64_t* keys, int64_t n) noexcept nogil:

@@ -1,15 +1,9 @@
-"""Rules from sorted packed keys: the sites that a window reaches, and the pairs of every offset."""
+"""Rules from sorted packed keys: the pairs of every offset."""
 
 from libc.stdint cimport int32_t, int64_t
 
 cdef enum:
     TILE_ROWS = 128
-    PIECE = 4096                        # sites of a chunk of `widen`, up to the end of its last line
-
-cdef struct Axis:                       # output digit j holds output coordinate out_low + j, and digits are < side
-    int64_t side, step                  # of the key's digit
-    int64_t low, out_low, out_high      # coordinate of digit zero; first and last output coordinate
-    int64_t size, stride, dilation, origin
 
 cdef struct Runs:                       # rows whose keys are consecutive, none across a tile
     int64_t* first                      # key of the first row of each run, ascending; then twice FAR
@@ -31,12 +25,6 @@ cdef struct Merge:                      # input runs against wanted runs + shift
 
 cdef int64_t cut_walks(const int32_t* offsets, int64_t n_offsets, int d, Walk* walks) noexcept nogil
 
-cdef int64_t growth(const Axis* axis) noexcept nogil
-cdef int64_t cut(const int64_t* keys, int64_t n, int64_t line, int64_t* pieces) noexcept nogil
-cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Axis* axis, int64_t* mapped,
-                int64_t* spare, int64_t* found, int64_t* counts, int n_threads) noexcept nogil
-cdef void join(const int64_t* found, const int64_t* pieces, int64_t n_pieces, int64_t room, const int64_t* counts,
-               int64_t* keys, int n_threads) noexcept nogil
 cdef int64_t count_runs(const int64_t* keys, int64_t n, int64_t step, int64_t* tiles, int n_threads) noexcept nogil
 cdef void fill_runs(const int64_t* keys, int64_t n, int64_t step, const Runs* runs, int n_threads) noexcept nogil
 cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int n_threads) noexcept nogil

@@ -1,5 +1,5 @@
 # cython: cdivision=True
-"""Rules from sorted packed keys, by merges alone.
+"""Pairs from sorted packed keys, by merges alone.
 
 The wanted keys of an offset ascend as the outputs do, so one pointer into the inputs walks along with them; runs of
 consecutive keys go together. Keys have a halo of a window's span on every axis: no neighbour's digit carries into the
@@ -10,7 +10,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
-from spconv_cy.cpu.order cimport FAR
+from spconv_cy.cpu.order cimport FAR, lower_bound
 
 cdef enum:
     TILES = 4                           # of a chunk
@@ -168,17 +168,6 @@ cdef inline int64_t first_run(const Runs* runs, int64_t n_runs, int64_t key) noe
     return at - 1 if at and runs.first[at - 1] + runs.row[at] - runs.row[at - 1] > key else at
 
 
-cdef inline int64_t lower_bound(const int64_t* keys, int64_t n, int64_t key) noexcept nogil:
-    cdef int64_t low = 0, high = n, middle
-    while low < high:
-        middle = (low + high) // 2
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
 cdef inline int64_t match(const Merge* merge, int w, int64_t at, int64_t run, int64_t stop, int32_t* found,
                           int32_t* asked, int32_t* hits) noexcept nogil:
     # Constants let the compiler unroll the taps and leave the division and the writing out.
@@ -289,107 +278,3 @@ cdef void point_offset(const int32_t* out_rows, int64_t start, int64_t stop, int
             low = next_low if next_low > low and out_rows[next_low - 1] < t * TILE_ROWS else low
             step //= 2
         tiles[t] = low
-
-
-# ---- the sites that a window reaches, axis by axis
-
-cdef int64_t growth(const Axis* axis) noexcept nogil:
-    # The most outputs that one site reaches along the axis: the taps that agree modulo the stride.
-    cdef int64_t a = axis.dilation, b = axis.stride
-    while b:
-        a, b = b, a % b
-    return (axis.size + axis.stride // a - 1) // (axis.stride // a)
-
-
-cdef int64_t cut(const int64_t* keys, int64_t n, int64_t line, int64_t* pieces) noexcept nogil:
-    # Cuts sorted keys into pieces of about PIECE where keys // line changes: the pieces' outputs ascend one after the
-    # other. pieces: room for n // PIECE + 2 borders; returns the number of pieces.
-    cdef int64_t count = 0, at = 0
-    pieces[0] = 0
-    while at < n:
-        at += PIECE
-        if at < n:
-            at += lower_bound(keys + at, n - at, (keys[at - 1] // line + 1) * line)
-        else:
-            at = n
-        count += 1
-        pieces[count] = at
-    return count
-
-
-cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Axis* axis, int64_t* mapped,
-                int64_t* spare, int64_t* found, int64_t* counts, int n_threads) noexcept nogil:
-    # Replaces the axis' input digit by every output digit whose window holds it. mapped: room for all keys; spare and
-    # found: `growth` times that. The outputs of a piece are counts[piece] from growth * pieces[piece] of found on.
-    cdef int64_t piece, room = growth(axis)
-    for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
-        counts[piece] = widen_piece(keys + pieces[piece], pieces[piece + 1] - pieces[piece], axis,
-                                    mapped + pieces[piece], spare + room * pieces[piece], found + room * pieces[piece])
-
-
-cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64_t* mapped, int64_t* spare,
-                         int64_t* found) noexcept nogil:
-    cdef int64_t tap, count, total = map_tap(keys, n, axis, 0, found)
-    cdef int64_t* united = found
-    cdef int64_t* other = spare
-    for tap in range(1, axis.size):
-        count = map_tap(keys, n, axis, tap, mapped)
-        if count:
-            total = unite(united, total, mapped, count, other)
-            united, other = other, united
-    if united != found:
-        memcpy(found, united, total * sizeof(int64_t))
-    return total
-
-
-cdef int64_t map_tap(const int64_t* keys, int64_t n, const Axis* axis, int64_t tap, int64_t* mapped) noexcept nogil:
-    # The output keys for which this tap sees the keys; the map keeps their order. Keys that share the digit share the
-    # answer, so it is worked out once a block.
-    cdef int64_t i, room, out, count = 0, line = 0, line_end = 0, block_end = 0, digit, change = 0
-    cdef int64_t shift = axis.low + axis.origin - axis.dilation * tap
-    cdef bint reaches = False
-    for i in range(n):
-        if keys[i] >= block_end:
-            if keys[i] >= line_end:
-                line = keys[i] - keys[i] % (axis.side * axis.step)
-                line_end = line + axis.side * axis.step
-            digit = keys[i] - line
-            if axis.step > 1:
-                digit //= axis.step
-            block_end = line + (digit + 1) * axis.step
-            room = digit + shift
-            out = room
-            reaches = True
-            if axis.stride > 1:
-                out = room // axis.stride
-                reaches = out * axis.stride == room
-            reaches = reaches and axis.out_low <= out <= axis.out_high
-            if reaches:
-                change = (out - axis.out_low - digit) * axis.step
-        mapped[count] = keys[i] + change
-        count += reaches
-    return count
-
-
-cdef int64_t unite(const int64_t* a, int64_t n, const int64_t* b, int64_t m, int64_t* united) noexcept nogil:
-    # The union of two ascending streams, without a branch on which of them comes next.
-    cdef int64_t i = 0, j = 0, count = 0, x, y
-    while i < n and j < m:
-        x, y = a[i], b[j]
-        united[count] = min(x, y)
-        count += 1
-        i += x <= y
-        j += y <= x
-    memcpy(united + count, a + i, (n - i) * sizeof(int64_t))
-    count += n - i
-    memcpy(united + count, b + j, (m - j) * sizeof(int64_t))
-    return count + m - j
-
-
-cdef void join(const int64_t* found, const int64_t* pieces, int64_t n_pieces, int64_t room, const int64_t* counts,
-               int64_t* keys, int n_threads) noexcept nogil:
-    # Moves the pieces' outputs together; counts[piece] is now the number of outputs before the piece.
-    cdef int64_t piece
-    for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
-        memcpy(keys + counts[piece], found + room * pieces[piece],
-               (counts[piece + 1] - counts[piece]) * sizeof(int64_t))

@@ -7,8 +7,9 @@ from spconv_cy.sites import build, order
 
 try:
     import spconv_cy._sites as compiled
+    import spconv_cy._windows as windows
 except ImportError:
-    compiled = None
+    compiled = windows = None
 
 
 def arrange(sites):
@@ -40,14 +41,14 @@ def merged(a, b):
 
 def made(sites, window, out_size):
     """Return (output sites, what Rulebook.trusted takes), for a window that makes new sites."""
+    found, n_threads = None, config.threads()
+    if compiled and len(sites) and window.kind == "transposed":
+        found = windows.spread(sites, window.stages, window.offsets, window.stride, n_threads)
+    elif compiled and len(sites) and window.kind == "valid" and window.is_cube:
+        found = windows.valid(sites, window.offsets, window.size, window.stride, window.dilation, window.origin,
+                              out_size, n_threads)
     if window.kind == "transposed":
-        out_sites = reached(sites, window, out_size)
-        return out_sites, swapped(given(out_sites, sites, window))
-    if window.kind == "valid" and window.is_cube and compiled and len(sites):
-        found = compiled.valid(sites, window.offsets, window.size, window.stride, window.dilation, window.origin,
-                               out_size, config.threads())
-    else:
-        found = None
+        return _transposed(sites, window, out_size, found)
     if found is None:
         out_sites = reached(sites, window, out_size)
         parts = given(sites, out_sites, window)
@@ -61,16 +62,42 @@ def made(sites, window, out_size):
     return out_sites, parts
 
 
+def _transposed(sites, window, out_size, found):
+    if found is None:
+        out_sites = build.reached(sites, window, out_size)
+        return out_sites, swapped(given(out_sites, sites, window))
+    spread, *parts = found
+    out_sites = spread if out_size is None else within(spread, out_size, window.lattice)
+    if out_sites is not spread:                                          # padding cuts some off
+        return out_sites, swapped(given(out_sites, sites, window))
+    return out_sites, swapped((*parts[:3], len(out_sites), len(sites)))
+
+
 def reached(sites, window, out_size):
-    """Return the canonical output sites of a window."""
-    return build.reached(sites, window, out_size)
+    """Return the canonical output sites (m, 1+d) int32 of a window, in a field of `out_size` or of any (None)."""
+    found = None
+    if compiled and len(sites):
+        if window.kind in ("valid", "centre"):
+            offsets = window.offsets if window.kind == "valid" else window.centre.astype(np.int32)[None]
+            found = windows.folded(sites, offsets, window.stride, config.threads())
+        elif window.kind == "cell":
+            found = arrange(np.floor_divide(sites, np.array([1, *window.stride], np.int32)))[0]
+    if found is None:
+        return build.reached(sites, window, out_size)
+    return found if out_size is None else within(found, out_size, window.lattice)
+
+
+def within(sites, size, lattice):
+    """Return the sites that lie in a field of `size`, the very array where all do."""
+    held = lattice.inside(sites[:, 1:], size)
+    return sites if held.all() else np.ascontiguousarray(sites[held])
 
 
 def given(sites, out_sites, window):
     """Return what Rulebook.trusted takes: the pairs of a window between any two canonical lists of sites."""
     found = None
     if compiled and len(sites) and len(out_sites):
-        found = compiled.pairs(sites, out_sites, window.offsets, window.stride, config.threads())
+        found = windows.pairs(sites, out_sites, window.offsets, window.stride, config.threads())
     if found is None:
         found = *build.pairs(sites, out_sites, window), None
     return *found[:3], len(sites), len(out_sites), None, found[3]

@@ -120,6 +120,16 @@ class Window:
         return offsets
 
     @property
+    def stages(self):
+        """Arrays (k, d) int32 of which an offset is a sum, one of each: axis by axis where the window is a cube."""
+        if not self.is_cube:
+            return [self.offsets]
+        stages = [np.zeros((f, self.lattice.d), np.int32) for f in self.size]
+        for axis, stage in enumerate(stages):
+            stage[:, axis] = np.arange(len(stage)) * self.dilation[axis] - self.origin[axis]
+        return stages[::-1]
+
+    @property
     def centre(self):
         """(d,) int64: the offset of the tap in the middle, size // 2."""
         return np.array(self.dilation) * (np.array(self.size) // 2) - np.array(self.origin)

@@ -1,0 +1,11 @@
+"""What the facades of sites and windows share."""
+
+from libc.stdint cimport int32_t, int64_t
+
+from spconv_cy.cpu.order cimport Box
+
+cdef enum:
+    ALONE = 8192                        # rows times offsets below which a second thread costs more than it brings
+
+cdef Box box_of(const int32_t[:, ::1] sites, int n_threads)
+cdef int64_t[::1] keys_of(const int32_t[:, ::1] sites, const Box* box, int n_threads)

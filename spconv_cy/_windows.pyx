@@ -1,0 +1,331 @@
+"""The facade of windows: sites in, output sites and pairs out; None where no key fits."""
+
+from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t
+
+import numpy as np
+
+from spconv_cy._sites cimport ALONE, box_of, keys_of
+from spconv_cy.cpu cimport order, reach, rules
+from spconv_cy.cpu.order cimport Box
+from spconv_cy.cpu.reach cimport Axis, Streams
+from spconv_cy.cpu.rules cimport Merge, Runs
+
+from spconv_cy._memory import empty
+
+
+def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const int32_t[:, ::1] offsets, stride,
+          int n_threads=1):
+    """Return (in_rows, out_rows, offset_ptr, tile_ptr) of `in = stride * out + offset`, or None.
+
+    sites (n, 1+d) and out_sites (m, 1+d) are canonical, n, m >= 1, offsets (k, d) lexicographic, stride d ints.
+    """
+    cdef bint same = &sites[0, 0] == &out_sites[0, 0] and sites.shape[0] == out_sites.shape[0] and max(stride) == 1
+    cdef Box box = box_of(sites, n_threads), out = box if same else box_of(out_sites, n_threads)
+    cdef int64_t[::1] keys, wanted
+    cdef int axis
+    if not _with_windows(&box, &out, offsets, stride):
+        return None
+    keys = wanted = keys_of(sites, &box, n_threads)
+    if not same:
+        out = box
+        for axis in range(1, box.width):                                 # the key of stride * site, among the input's
+            out.step[axis] *= stride[axis - 1]
+        wanted = keys_of(out_sites, &out, n_threads)
+    return _pairs(keys, wanted, &box, offsets, stride, n_threads)
+
+
+def valid(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, size, stride, dilation, origin, out_size,
+          int n_threads=1):
+    """Return (output sites, in_rows, out_rows, offset_ptr, tile_ptr) of a cube over n >= 1 canonical sites, or None.
+
+    size, stride, dilation and origin are d ints, out_size too or None: unbounded; offsets (k, d) are the cube's.
+    """
+    cdef Box out, box = box_of(sites, n_threads)
+    cdef int64_t[::1] keys, wanted
+    cdef Axis axes[order.MAX_WIDTH]
+    cdef int64_t m
+    cdef int axis
+    cdef int32_t[:, ::1] out_sites
+    if not _with_halo(&box, size, dilation):
+        return None
+    keys = keys_of(sites, &box, n_threads)
+    if not _axes_of(axes, &box, size, stride, dilation, origin, out_size):
+        return None
+    wanted = keys
+    for axis in range(1, box.width):
+        wanted = _widened(wanted, &axes[axis], n_threads)
+    out, m = box, wanted.shape[0]
+    out_sites = empty((m, box.width), np.int32)
+    if m:
+        for axis in range(1, box.width):
+            out.low[axis] = axes[axis].out_low
+        order.unpack(&wanted[0], m, &out, &out_sites[0, 0], n_threads if m > ALONE else 1)
+        for axis in range(1, box.width):                                 # the key of stride * site, among the input's
+            out.step[axis] *= stride[axis - 1]
+        order.pack(&out_sites[0, 0], m, &out, &wanted[0], n_threads if m > ALONE else 1)
+    return np.asarray(out_sites), *_pairs(keys, wanted, &box, offsets, stride, n_threads)
+
+
+def spread(const int32_t[:, ::1] sites, stages, const int32_t[:, ::1] offsets, stride, int n_threads=1):
+    """Return (sites, in_rows, out_rows, offset_ptr, tile_ptr) of the sites `stride * given + offset`, or None.
+
+    The new sites are canonical, and the pairs have them as inputs and the given ones as outputs.
+    stages: arrays (k, d) int32, an offset the sum of one of each.
+    """
+    cdef Box key, box = box_of(sites, n_threads)
+    cdef int64_t[::1] keys, wanted
+    cdef int axis
+    for axis in range(1, box.width):
+        low = stride[axis - 1] * box.low[axis] + sum([int(s[:, axis - 1].min()) for s in stages])
+        high = (stride[axis - 1] * (box.low[axis] + box.side[axis] - 1)
+                + sum([int(s[:, axis - 1].max()) for s in stages]))
+        if low < INT32_MIN or high > INT32_MAX:
+            return None
+        box.low[axis], box.side[axis] = low, high - low + 1
+    if not order.lay_out(&box):
+        return None
+    key = box
+    for axis in range(1, box.width):                                     # the key of stride * site, among the new ones'
+        key.step[axis] *= stride[axis - 1]
+    keys = wanted = keys_of(sites, &key, n_threads)
+    for stage in stages:
+        k = len(stage)
+        starts, counts = np.zeros(k, np.int64), np.full(k, keys.shape[0], np.int64)
+        keys = _united(keys, starts, counts, _shifts(&box, stage), n_threads)
+    return _unpacked(keys, &box, n_threads), *_pairs(keys, wanted, &box, offsets, stride, n_threads)
+
+
+def folded(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, stride, int n_threads=1):
+    """Return the canonical sites j with `stride * j + offset` among n >= 1 canonical sites for an offset, or None."""
+    cdef Box box = box_of(sites, n_threads)
+    cdef int64_t[::1] keys
+    cdef int axis
+    # Sites and offsets that agree modulo the stride meet at whole quotients: a stream for each offset.
+    taps = np.asarray(offsets) // np.array(stride, np.int64)
+    low, high = taps.min(0), taps.max(0)
+    for axis in range(1, box.width):
+        ends = box.low[axis] // stride[axis - 1], (box.low[axis] + box.side[axis] - 1) // stride[axis - 1]
+        first, last = ends[0] - high[axis - 1], ends[1] - low[axis - 1]
+        if first < INT32_MIN or last > INT32_MAX:
+            return None
+        box.low[axis], box.side[axis] = first, last - first + 1
+    if not order.lay_out(&box) or np.prod(np.array(stride, np.float64)) > order.FAR:
+        return None
+    shifts = _shifts(&box, (-taps).astype(np.int32))
+    if max(stride) == 1:
+        keys, k = keys_of(sites, &box, n_threads), len(taps)
+        starts, counts = np.zeros(k, np.int64), np.full(k, keys.shape[0], np.int64)
+    else:
+        keys, starts, counts = _dealt(sites, offsets, taps, stride, &box)
+    return _unpacked(_united(keys, starts, counts, shifts, n_threads), &box, n_threads)
+
+
+cdef tuple _dealt(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, taps, stride, const Box* box):
+    # The keys of the sites' quotients, class by class of their remainders; where each offset's class begins, and how
+    # many it has.
+    cdef int64_t n = sites.shape[0]
+    cdef int32_t[::1] steps = np.array(stride, np.int32), classes = empty(n, np.int32)
+    cdef int64_t[::1] keys = empty(n, np.int64), dealt = empty(n, np.int64), wanted, counts, places
+    number = np.zeros(len(taps), np.int64)
+    for step, rest in zip(stride, (np.asarray(offsets) - taps * np.array(stride, np.int64)).T, strict=True):
+        number = number * step + rest
+    wanted, parts = np.unique(number, return_inverse=True)
+    counts = np.zeros(wanted.shape[0] + 1, np.int64)
+    with nogil:
+        reach.classify(&sites[0, 0], n, box, &steps[0], &wanted[0], wanted.shape[0], &keys[0], &classes[0], &counts[0])
+    places = _before(counts)
+    starts = np.array(places)
+    with nogil:
+        reach.deal(&keys[0], &classes[0], n, &places[0], &dealt[0])
+    return dealt, starts[parts], np.asarray(counts)[parts]
+
+
+cdef bint _with_halo(Box* box, size, dilation):
+    # A span around the box: the keys of all that a window at a reached output sees are keys of the box.
+    cdef int axis
+    cdef int64_t room
+    for axis in range(1, box.width):
+        if dilation[axis - 1] * size[axis - 1] > INT32_MAX:
+            return False
+        room = dilation[axis - 1] * (size[axis - 1] - 1) + 1
+        box.low[axis] -= room
+        box.side[axis] += 2 * room
+    return order.lay_out(box)
+
+
+cdef bint _axes_of(Axis* axes, const Box* box, size, stride, dilation, origin, out_size):
+    # False where an output could lie outside int32.
+    cdef Axis* axis
+    cdef int a
+    for a in range(1, box.width):
+        if abs(origin[a - 1]) > INT32_MAX:
+            return False
+        axis = &axes[a]
+        axis.side, axis.step, axis.low = box.side[a], box.step[a], box.low[a]
+        axis.size, axis.stride, axis.dilation, axis.origin = size[a - 1], stride[a - 1], dilation[a - 1], origin[a - 1]
+        low, high = axis.low + axis.origin, axis.low + axis.side - 1 + axis.origin
+        axis.out_low, axis.out_high = low // axis.stride, high // axis.stride
+        if out_size is not None:
+            axis.out_low, axis.out_high = max(axis.out_low, 0), min(axis.out_high, out_size[a - 1] - 1)
+        if axis.out_low < INT32_MIN or axis.out_high > INT32_MAX:
+            return False
+    return True
+
+
+cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
+    cdef int64_t n = keys.shape[0], room = reach.growth(axis), n_pieces
+    cdef int64_t[::1] pieces, counts, begins, mapped, spare, found, widened
+    if n == 0:
+        return keys
+    pieces = empty(n // reach.PIECE + 2, np.int64)
+    n_pieces = reach.cut(&keys[0], n, axis.side * axis.step, &pieces[0])
+    counts, mapped = empty(n_pieces, np.int64), empty(n, np.int64)
+    spare, found = empty(room * n, np.int64), empty(room * n, np.int64)
+    n_threads = n_threads if n_pieces > 1 else 1
+    with nogil:
+        reach.widen(&keys[0], &pieces[0], n_pieces, axis, &mapped[0], &spare[0], &found[0], &counts[0], n_threads)
+    if n_pieces == 1:
+        return found[:counts[0]]
+    begins, counts = room * np.asarray(pieces), _before(counts)
+    widened = empty(counts[n_pieces], np.int64)
+    if widened.shape[0]:
+        with nogil:
+            reach.join(&found[0], &begins[0], n_pieces, &counts[0], &widened[0], n_threads)
+    return widened
+
+
+cdef bint _with_windows(Box* box, const Box* out, const int32_t[:, ::1] offsets, stride):
+    # The box around the sites and all that windows at the outputs see: none of those keys carries into another axis.
+    cdef int axis
+    cdef int64_t k, low, high, step
+    for axis in range(box.width):
+        low, high, step = 0, 0, 1
+        if axis:
+            low = high = offsets[0, axis - 1]
+            for k in range(1, offsets.shape[0]):
+                low, high = min(low, offsets[k, axis - 1]), max(high, offsets[k, axis - 1])
+            step = stride[axis - 1]
+        low = min(low + step * out.low[axis], box.low[axis])
+        high = max(high + step * (out.low[axis] + out.side[axis] - 1), box.low[axis] + box.side[axis] - 1)
+        if high - order.FAR >= low:
+            return False
+        box.low[axis], box.side[axis] = low, high - low + 1
+    return order.lay_out(box)
+
+
+cdef int64_t[::1] _united(int64_t[::1] keys, int64_t[::1] starts, int64_t[::1] counts, int64_t[::1] shifts,
+                          int n_threads):
+    # The union of ascending streams, stream k the counts[k] keys from starts[k] on plus shifts[k].
+    cdef int64_t total = np.sum(counts), n_pieces = total // reach.SHARE + 1, most
+    cdef int64_t[::1] begins = empty(n_pieces + 1, np.int64), ends = empty(n_pieces, np.int64), found, scratch, united
+    cdef int64_t[:, ::1] places
+    cdef Streams streams
+    if not total:
+        return np.zeros(0, np.int64)
+    streams.keys, streams.starts, streams.counts, streams.shifts = &keys[0], &starts[0], &counts[0], &shifts[0]
+    streams.n = shifts.shape[0]
+    n_threads = n_threads if n_pieces > 1 else 1
+    places = empty((n_pieces + 1, streams.n), np.int64)
+    with nogil:
+        reach.cut_streams(&streams, n_pieces, &places[0, 0], &begins[0], n_threads)
+    most = np.max(np.diff(begins))
+    found, scratch = empty(total, np.int64), empty(n_threads * (2 * most + streams.n), np.int64)
+    with nogil:
+        reach.unite_streams(&streams, n_pieces, &places[0, 0], &begins[0], most, &scratch[0], &found[0], &ends[0],
+                            n_threads)
+    if n_pieces == 1:
+        return found[:ends[0]]
+    ends = _before(ends)
+    united = empty(ends[n_pieces], np.int64)
+    with nogil:
+        reach.join(&found[0], &begins[0], n_pieces, &ends[0], &united[0], n_threads)
+    return united
+
+
+cdef _before(int64_t[::1] counts):
+    # (n+1,) int64: the sum of all counts before each, and of all.
+    sums = np.zeros(counts.shape[0] + 1, np.int64)
+    np.cumsum(counts, out=sums[1:])
+    return sums
+
+
+cdef _unpacked(int64_t[::1] keys, const Box* box, int n_threads):
+    cdef int32_t[:, ::1] sites = empty((keys.shape[0], box.width), np.int32)
+    if keys.shape[0]:
+        with nogil:
+            order.unpack(&keys[0], keys.shape[0], box, &sites[0, 0], n_threads if keys.shape[0] > ALONE else 1)
+    return np.asarray(sites)
+
+
+cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const int32_t[:, ::1] offsets, stride,
+                  int n_threads):
+    cdef int64_t m = wanted.shape[0], n_tiles = (m + rules.TILE_ROWS - 1) // rules.TILE_ROWS
+    cdef int64_t n_offsets = offsets.shape[0], n_pairs
+    cdef int64_t[::1] offset_ptr, shifts
+    cdef int64_t[:, ::1] tile_ptr, walks
+    cdef int32_t[::1] in_rows, out_rows
+    cdef Merge merge
+    cdef int last = box.width - 2
+    offset_ptr, tile_ptr = np.zeros(n_offsets + 1, np.int64), np.zeros((n_offsets, n_tiles + 1), np.int64)
+    if m == 0:
+        return empty(0, np.int32), empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr)
+    if m * n_offsets < ALONE:
+        n_threads = 1
+    inputs = _runs_of(keys, 1, &merge.inputs, n_threads)
+    merge.n_runs = merge.inputs.tiles[inputs[2].shape[0] - 1]
+    merge.n_merged = <int>n_offsets
+    if &keys[0] == &wanted[0]:
+        merge.wanted = merge.inputs
+        if n_offsets % 2 and _are_mirrored(offsets):
+            merge.n_merged = <int>(n_offsets // 2)
+    else:
+        _outputs = _runs_of(wanted, stride[last], &merge.wanted, n_threads)
+    shifts, walks = _shifts(box, offsets), empty((n_offsets, 3), np.int64)
+    merge.shifts, merge.walks, merge.m, merge.stride = &shifts[0], <rules.Walk*>&walks[0, 0], m, stride[last]
+    merge.n_offsets = <int>n_offsets
+    merge.n_walks = <int>rules.cut_walks(&offsets[0, 0], merge.n_merged, last + 1, <rules.Walk*>&walks[0, 0])
+    merge.lone = 4 * merge.n_runs > 3 * keys.shape[0]
+    with nogil:
+        rules.count_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], n_threads)
+    n_pairs = offset_ptr[n_offsets]
+    in_rows, out_rows = empty((2, n_pairs), np.int32)             # in one piece, which huge pages fit better
+    if n_pairs == 0:
+        return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
+    with nogil:
+        rules.fill_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], &in_rows[0], &out_rows[0], n_threads)
+    return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
+
+
+cdef bint _are_mirrored(const int32_t[:, ::1] offsets):
+    cdef int64_t k, n = offsets.shape[0]
+    cdef int axis
+    for k in range(n):
+        for axis in range(offsets.shape[1]):
+            if offsets[k, axis] != -offsets[n - 1 - k, axis]:
+                return False
+    return True
+
+
+cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
+    # The arrays that the runs of n >= 1 keys live in; they live as long as the tuple.
+    cdef int64_t n = keys.shape[0], n_runs
+    cdef int64_t[::1] first, tiles = empty((n + rules.TILE_ROWS - 1) // rules.TILE_ROWS + 1, np.int64)
+    cdef int32_t[::1] row
+    with nogil:
+        n_runs = rules.count_runs(&keys[0], n, step, &tiles[0], n_threads)
+    first, row = empty(n_runs + 2, np.int64), empty(n_runs + 2, np.int32)
+    runs.first, runs.row, runs.tiles = &first[0], &row[0], &tiles[0]
+    with nogil:
+        rules.fill_runs(&keys[0], n, step, runs, n_threads)
+    return first, row, np.asarray(tiles)
+
+
+cdef int64_t[::1] _shifts(const Box* box, const int32_t[:, ::1] offsets):
+    # What each offset adds to a key.
+    cdef int64_t k
+    cdef int axis
+    cdef int64_t[::1] shifts = np.zeros(offsets.shape[0], np.int64)
+    for k in range(offsets.shape[0]):
+        for axis in range(1, box.width):
+            shifts[k] += offsets[k, axis - 1] * box.step[axis]
+    return shifts
