@@ -27,6 +27,7 @@ from spconv_cy.layers.activation import (
     VeryLeakyReLU,
 )
 from spconv_cy.layers.attention import WindowAttention
+from spconv_cy.layers.checkpointed import Checkpointed
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.coordinates import AddCoordinates

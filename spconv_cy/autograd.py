@@ -62,27 +62,17 @@ class Tensor:
         gradient = ops.xp.ones_like(self.data) if gradient is None else ops.asarray(gradient, self.data.dtype)
         if gradient.shape != self.shape:
             raise ShapeError(f"backward: a gradient {gradient.shape} came; {self.shape} fits")
-        gradients = {id(self): gradient}
-        for node in _sorted(self):
-            dy = gradients.pop(id(node), None)
-            if dy is None:
-                continue
-            if node._backward is None:
-                node.grad = dy if node.grad is None else node.grad + dy
-                continue
-            for parent, dx in zip(node._parents, node._backward(dy), strict=True):
-                if isinstance(parent, Tensor) and parent.requires_grad and dx is not None:
-                    dx = dx() if callable(dx) else dx
-                    before = gradients.get(id(parent))
-                    gradients[id(parent)] = dx if before is None else before + dx
+        for leaf, dx in leaf_gradients(self, gradient):
+            leaf.grad = dx if leaf.grad is None else leaf.grad + dx
 
     def to(self, name):
         """Return this tensor's array on another backend, as a new leaf."""
         ops = ops_named(name)
-        return Tensor._leaf(ops.asarray(ops_of(self.data).to_numpy(self.data)), self.requires_grad)
+        return Tensor.leaf(ops.asarray(ops_of(self.data).to_numpy(self.data)), self.requires_grad)
 
     @classmethod
-    def _leaf(cls, array, requires_grad):
+    def leaf(cls, array, requires_grad):
+        """Wrap an array of any backend as it is, as a leaf of the tape."""
         tensor = cls.of(array)
         tensor.requires_grad = requires_grad
         return tensor
@@ -157,12 +147,40 @@ class Tensor:
 class no_grad:
     """Record nothing inside a `with` statement."""
 
+    _records = False
+
     def __enter__(self):
-        self._token = _recording.set(False)
+        self._token = _recording.set(self._records)
         return self
 
     def __exit__(self, *_):
         _recording.reset(self._token)
+
+
+class with_grad(no_grad):
+    """Record inside a `with` statement, even where that stands inside `no_grad`."""
+
+    _records = True
+
+
+def leaf_gradients(root, gradient):
+    """Go back from a tensor; yield (leaf, its gradient) for every leaf that needs one, and write nothing.
+
+    A gradient is whatever the backward functions on the way make and add; those of leaves are arrays.
+    """
+    gradients = {id(root): gradient}
+    for node in _sorted(root):
+        dy = gradients.pop(id(node), None)
+        if dy is None:
+            continue
+        if node._backward is None:
+            yield node, dy
+            continue
+        for parent, dx in zip(node._parents, node._backward(dy), strict=True):
+            if isinstance(parent, Tensor) and parent.requires_grad and dx is not None:
+                dx = dx() if callable(dx) else dx
+                before = gradients.get(id(parent))
+                gradients[id(parent)] = dx if before is None else before + dx
 
 
 def differentiable(function):

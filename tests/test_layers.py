@@ -66,6 +66,9 @@ ON_SITES = {  # what makes the layer; inputs
     "to dense rows": (lambda: sp.SparseToDense(2, flat=True), PLANE),
     "sequential": (lambda: sp.Sequential(sp.Convolution(2, 4, 3, 3, rng=0), sp.ReLU(), sp.MaxPooling(2, 2)), PLANE),
     "nothing": (sp.Sequential, PLANE),
+    "checkpointed": (
+        lambda: sp.Checkpointed(sp.Convolution(2, 4, 3, 2, rng=0), sp.BatchNormalization(3), sp.LeakyReLU(0.3),
+                                sp.Dropout(0.4, rng=1), sp.AveragePooling(2, 2, 1)), PLANE),
     "residual": (lambda: sp.Residual(sp.SubmanifoldConvolution(2, 4, 4, rng=0), sp.LeakyReLU(0.2)), PLANE),
     "residual with a shortcut": (
         lambda: sp.Residual(sp.SubmanifoldConvolution(2, 4, 3, rng=0), shortcut=sp.NetworkInNetwork(4, 3, rng=1)),
@@ -98,6 +101,7 @@ ON_ROWS = {
     "GELU": sp.GELU,
     "layer normalisation": lambda: sp.LayerNormalization(4, eps=0.01),
     "residual": lambda: sp.Residual(sp.NetworkInNetwork(4, 4, rng=0)),
+    "checkpointed": lambda: sp.Checkpointed(sp.NetworkInNetwork(4, 4, rng=0), sp.Tanh()),
     "concatenate": lambda: sp.Concatenate(sp.NetworkInNetwork(4, 3, rng=0), sp.NetworkInNetwork(4, 2, rng=1)),
 }
 GOING_BACK = {

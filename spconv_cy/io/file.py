@@ -19,6 +19,7 @@ from spconv_cy.layers.activation import (
     VeryLeakyReLU,
 )
 from spconv_cy.layers.attention import WindowAttention
+from spconv_cy.layers.checkpointed import Checkpointed
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.coordinates import AddCoordinates
@@ -37,10 +38,11 @@ from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
-LAYERS = (AddCoordinates, AveragePooling, BatchNormalization, Concatenate, Convolution, Deconvolution, DenseToSparse,
-          Dropout, ELU, GELU, GlobalPooling, GroupNormalization, InstanceNormalization, KeepTop, LayerNormalization,
-          LeakyReLU, MaxPooling, NetworkInNetwork, PReLU, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid, Softmax,
-          SparseToDense, Sparsify, SubmanifoldConvolution, Tanh, UnPooling, VeryLeakyReLU, WindowAttention)
+LAYERS = (AddCoordinates, AveragePooling, BatchNormalization, Checkpointed, Concatenate, Convolution, Deconvolution,
+          DenseToSparse, Dropout, ELU, GELU, GlobalPooling, GroupNormalization, InstanceNormalization, KeepTop,
+          LayerNormalization, LeakyReLU, MaxPooling, NetworkInNetwork, PReLU, ReLU, Residual, SELU, Sequential, SiLU,
+          Sigmoid, Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, Tanh, UnPooling, VeryLeakyReLU,
+          WindowAttention)
 
 
 def save(path, net, extra=None):

@@ -227,6 +227,11 @@ def checked_channels(layer, found, expected):
         raise ShapeError(f"{layer}: features with {found} channels came; {expected} fit")
 
 
+def running(layer):
+    """List the arrays of a layer and all below it that training changes by other means than gradients."""
+    return [value for _, value in _walk(layer) if _is_array(value)]
+
+
 def _layers(layer):
     for child in layer.children():
         yield from _layers(child)
@@ -263,8 +268,12 @@ def _arrays(layer):
     for path, value in _walk(layer):
         if isinstance(value, Tensor):
             yield path, value.data
-        elif hasattr(value, "dtype") and hasattr(value, "shape") and getattr(value, "ndim", 0):
+        elif _is_array(value):
             yield path, value
+
+
+def _is_array(value):
+    return hasattr(value, "dtype") and hasattr(value, "shape") and bool(getattr(value, "ndim", 0))
 
 
 def _described(layer, value):

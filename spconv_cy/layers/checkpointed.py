@@ -1,0 +1,100 @@
+"""Activation checkpointing: what layers make on the way is forgotten, and made again in the backward pass."""
+
+from spconv_cy.autograd import Tensor, leaf_gradients, with_grad
+from spconv_cy.functional.dense import as_tensor
+from spconv_cy.layers.container import Sequential
+from spconv_cy.layers.layer import running
+from spconv_cy.tensor import SparseTensor
+
+
+class Checkpointed(Sequential):
+    """Apply layers one after the other; keep their input and output alone, and compute the rest again to go back.
+
+    For deep networks: with n layers in parts of about sqrt(n), the memory of a training step grows with sqrt(n), and
+    its time by that of one more forward pass. Results, gradients, draws and running statistics are those of a
+    Sequential, bit by bit: the second pass begins with the generators and statistics of the first, and leaves no
+    trace. Rulebooks are not made twice. In evaluation it is a Sequential.
+
+    Args:
+        layers: Layers.
+
+    Source: Chen et al. 2016, arXiv:1604.06174.
+
+    >>> from spconv_cy.layers.convolution import NetworkInNetwork
+    >>> net = Sequential(*(Checkpointed(NetworkInNetwork(2, 2), NetworkInNetwork(2, 2)) for _ in range(3)))
+    >>> net([[1.0, 2.0]]).shape
+    (1, 2)
+    """
+
+    def __call__(self, x):
+        if not self.training:
+            return super().__call__(x)
+        x = x if isinstance(x, SparseTensor) else as_tensor(x)
+        begin = _Moment(self)
+        y = super().__call__(x)                                          # recorded: it tells what needs a gradient
+        made, inputs = _parts(y), _parts(x)
+        if not any(part.requires_grad for part in made):
+            return y
+        parameters = [p for p in self.parameters() if p.requires_grad]
+
+        def backward(gradients):
+            leaves = [Tensor.leaf(part.data, part.requires_grad) for part in inputs]
+            with begin, with_grad():
+                again = _parts(Sequential.__call__(self, _with_parts(x, leaves)))
+            places, dys = zip(*gradients, strict=True)
+            end = Tensor.of(None, tuple(again[place] for place in places), lambda dys: dys)
+            found = {id(leaf): dx for leaf, dx in leaf_gradients(end, dys)}
+            return [*(found.get(id(tensor)) for tensor in (*leaves, *parameters)), None]
+
+        # One node for all outputs, whose gradients are tuples of (place, array): what is added up is put side by side.
+        # The grid keeps the rulebooks of the way to it.
+        inside = Tensor.of(None, (*inputs, *parameters, getattr(y, "grid", None)), backward)
+        return _with_parts(y, [
+            Tensor.of(part.data, (inside,), lambda dy, place=place: (((place, dy),),)) if part.requires_grad else part
+            for place, part in enumerate(made)])
+
+
+class _Moment:
+    """What layers' results depend on beside input and parameters: draws, running statistics, modes; as they are now.
+
+    In a `with` statement all is as it was then; afterwards as it was before the statement.
+    """
+
+    def __init__(self, layer):
+        self._layers, self._arrays, self._generators = _below(layer), running(layer), [*layer.generators().values()]
+        self._then = self._now()
+
+    def __enter__(self):
+        self._after = self._now()
+        self._put(self._then)
+
+    def __exit__(self, *_):
+        self._put(self._after)
+
+    def _now(self):
+        return ([(layer.training, layer.frozen) for layer in self._layers], [array.copy() for array in self._arrays],
+                [generator.bit_generator.state for generator in self._generators])
+
+    def _put(self, moment):
+        modes, arrays, states = moment
+        for layer, mode in zip(self._layers, modes, strict=True):
+            layer.training, layer.frozen = mode
+        for array, values in zip(self._arrays, arrays, strict=True):
+            array[...] = values
+        for generator, state in zip(self._generators, states, strict=True):
+            generator.bit_generator.state = state
+
+
+def _below(layer):
+    return [layer, *(below for child in layer.children() for below in _below(child))]
+
+
+def _parts(x):
+    """List the tensors of a layer's input or output."""
+    if not isinstance(x, SparseTensor):
+        return [x]
+    return [x.features] if x.ground is None else [x.features, x.ground]
+
+
+def _with_parts(x, parts):
+    return x.with_features(*parts) if isinstance(x, SparseTensor) else parts[0]
