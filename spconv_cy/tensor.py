@@ -9,6 +9,7 @@ from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.functional.dense import concatenate, paint
 from spconv_cy.functional.selection import REDUCTIONS, best_of_segments, kept_rows, look_up, merge
+from spconv_cy.functional.sparse import gather
 from spconv_cy.sites import algebra
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import per_axis
@@ -273,7 +274,7 @@ class SparseTensor:
     def _part(self, part, ground=None):
         if part.grid is self.grid:
             return self
-        return SparseTensor(look_up(self.features, None, part.rows), part.grid, ground)
+        return SparseTensor(gather(self.features, part.rows), part.grid, ground)
 
     def __add__(self, other):
         """Add a tensor on the same grid; `add(other, how=...)` is for others."""
