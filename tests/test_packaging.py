@@ -81,7 +81,7 @@ def test_micro_kernels_compile_without_a_warning():
             # GCC takes the length of an array of a template's int for a change of sign: of these alone it may speak.
             for file, line in re.findall(r"^(\S+?):(\d+):\d+: warning:", said, re.M):
                 text = Path(file).read_text().splitlines()[int(line) - 1]
-                assert re.search(r"\b(vec|float\*) (\w+|\(\*\w+\))(\[[A-Z]\])+[,;)]", text), f"{file}:{line}: {text}\n{said}"
+                assert re.search(r"\b(vec|float\*) (\w+|\(\*\w+\))(\[[A-Z]\])+[,;)]", text), f"{file}:{line}\n{said}"
             compiled.add(path.name)
     assert {"dispatch.cpp", "igemm_portable.cpp", "rows_portable.cpp"} <= compiled
 
@@ -98,8 +98,8 @@ def test_our_cython_converts_no_number_in_silence(tmp_path):
         options = [f"-X{name}={not part}" for name in directives] + [f"-Xcdivision={part}"]
         run(sys.executable, "-m", "cython", "-3", "--cplus", "--line-directives", *options, place, "-o", cpp, cwd=ROOT)
         assert f'#line 1 "{place}"' in cpp.read_text()
-        return run(COMPILER, "-std=c++17", "-fsyntax-only", "-Wconversion", f"-I{sysconfig.get_paths()['include']}",
-                   f"-I{KERNELS}", cpp, cwd=ROOT)
+        return run(COMPILER, "-std=c++17", "-fsyntax-only", "-Wconversion", "-Wsign-conversion",
+                   f"-I{sysconfig.get_paths()['include']}", f"-I{KERNELS}", cpp, cwd=ROOT)
 
     sources = sorted((ROOT / "spconv_cy").rglob("*.pyx"))
     with ThreadPoolExecutor(2) as pool:

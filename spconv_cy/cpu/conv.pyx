@@ -104,7 +104,7 @@ cdef void pack(const Layer* layer, int64_t job) noexcept nogil:
     cdef float* to = packed_at(layer, block, group, offset)
     for i in range(layer.shape.c):
         if stride[3] == 1:
-            memcpy(to, w + i * stride[2], block.cols * sizeof(float))
+            memcpy(to, w + i * stride[2], <size_t>block.cols * sizeof(float))
         else:
             for j in range(block.cols):
                 to[j] = w[i * stride[2] + j * stride[3]]
@@ -150,11 +150,11 @@ cdef void conv_tile(const Layer* layer, int64_t job) noexcept nogil:
 
 cdef void begin_sums(float* sums, int64_t rows, int64_t width, const float* bias, int64_t cols) noexcept nogil:
     cdef int64_t row
-    memset(sums, 0, (rows if bias == NULL else 1) * width * sizeof(float))
+    memset(sums, 0, <size_t>((rows if bias == NULL else 1) * width) * sizeof(float))
     if bias != NULL:
-        memcpy(sums, bias, cols * sizeof(float))
+        memcpy(sums, bias, <size_t>cols * sizeof(float))
         for row in range(1, rows):
-            memcpy(sums + row * width, sums, width * sizeof(float))
+            memcpy(sums + row * width, sums, <size_t>width * sizeof(float))
 
 
 cdef Chunks chunks_of(const Rules* rules, Shape shape) noexcept nogil:
@@ -209,7 +209,7 @@ cdef void dw_job(const Gradient* gradient, int64_t job) noexcept nogil:
         slab = unit % slabs
         row = unit // slabs * shape.c + slab * shape.c // slabs
         memset(dw + row * shape.o, 0,
-               (unit // slabs * shape.c + (slab + 1) * shape.c // slabs - row) * shape.o * sizeof(float))
+               <size_t>((unit // slabs * shape.c + (slab + 1) * shape.c // slabs - row) * shape.o) * sizeof(float))
     for sweep in range(sweeps * chunk // chunks.chunks, sweeps * (chunk + 1) // chunks.chunks):
         for unit in range(units * part // chunks.parts, units * (part + 1) // chunks.parts):
             dw_unit(gradient, dw, sweep, unit // slabs, unit % slabs)

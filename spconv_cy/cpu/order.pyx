@@ -208,6 +208,6 @@ cdef void gather_part(const int64_t* keys, const int32_t* order, int64_t start, 
     cdef int64_t i
     for i in range(start, stop):
         if i == 0 or keys[i] != keys[i - 1]:
-            memcpy(unique + row * width, sites + <int64_t>order[i] * width, width * sizeof(int32_t))
+            memcpy(unique + row * width, sites + <int64_t>order[i] * width, <size_t>width * sizeof(int32_t))
             row += 1
         rows[order[i]] = <int32_t>(row - 1)

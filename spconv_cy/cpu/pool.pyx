@@ -41,9 +41,9 @@ cdef void max_tile(const KernelTable* table, const float* x, const float* ground
 cdef inline void first_row(float* y, int32_t* winner, const float* x, int32_t row, int64_t c) noexcept nogil:
     cdef int64_t i
     if x == NULL:
-        memset(y, 0, c * sizeof(float))
+        memset(y, 0, <size_t>c * sizeof(float))
     else:
-        memcpy(y, x, c * sizeof(float))
+        memcpy(y, x, <size_t>c * sizeof(float))
     for i in range(c):
         winner[i] = row
 
@@ -59,7 +59,7 @@ cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* 
     n_parts = 4 * n_threads if n_threads > 1 else 1
     with parallel(num_threads=n_threads):
         for chunk in prange(n_chunks, schedule="static"):
-            memset(sums + chunk * c, 0, c * sizeof(float))
+            memset(sums + chunk * c, 0, <size_t>c * sizeof(float))
             table.lost_rows(sums + chunk * c, dy + chunk * CHUNK_ROWS * c, winner + chunk * CHUNK_ROWS * c,
                             min(CHUNK_ROWS, m - chunk * CHUNK_ROWS), c)
             if turned == NULL:
@@ -88,7 +88,7 @@ cdef void dx_tile(const KernelTable* table, const float* dy, const int32_t* winn
                   int64_t c, int64_t tile) noexcept nogil:
     cdef int64_t offset, low = tile * TILE_ROWS
     cdef const int64_t* start
-    memset(dx + low * c, 0, min(TILE_ROWS, turned.n_out - low) * c * sizeof(float))
+    memset(dx + low * c, 0, <size_t>(min(TILE_ROWS, turned.n_out - low) * c) * sizeof(float))
     for offset in range(turned.n_offsets):
         start = turned.tile_ptr + offset * (turned.n_tiles + 1) + tile
         table.won_pairs(dx, dy, winner, turned.out_rows + start[0], turned.in_rows + start[0], start[1] - start[0], c)
@@ -119,7 +119,7 @@ cdef void sum_tile(const KernelTable* table, const float* x, float* y, const Rul
                    int64_t tile) noexcept nogil:
     cdef int64_t offset, low = tile * TILE_ROWS
     cdef const int64_t* start
-    memset(y + low * c, 0, min(TILE_ROWS, rules.n_out - low) * c * sizeof(float))
+    memset(y + low * c, 0, <size_t>(min(TILE_ROWS, rules.n_out - low) * c) * sizeof(float))
     for offset in range(rules.n_offsets):
         start = rules.tile_ptr + offset * (rules.n_tiles + 1) + tile
         table.add_pairs(y, x, rules.in_rows + start[0], rules.out_rows + start[0], start[1] - start[0], c)
@@ -184,7 +184,7 @@ cdef void sum_chunk(const KernelTable* table, const float* x, const int64_t* sta
                     double* total, int64_t chunk, int64_t b, int64_t c) noexcept nogil:
     cdef int64_t segment = segment_of(chunk_starts, chunk, b)
     cdef int64_t low = starts[segment] + (chunk - chunk_starts[segment]) * CHUNK_ROWS
-    memset(total, 0, c * sizeof(double))
+    memset(total, 0, <size_t>c * sizeof(double))
     table.add_rows(total, x + low * c, min(CHUNK_ROWS, starts[segment + 1] - low), c)
 
 
@@ -200,8 +200,8 @@ cdef void segment_max(const KernelTable* table, const float* x, const int64_t* s
         if chunk == chunk_starts[segment + 1]:
             first_row(y + segment * c, winner + segment * c, NULL, -1, c)
             continue
-        memcpy(y + segment * c, best + chunk * c, c * sizeof(float))
-        memcpy(winner + segment * c, best_rows + chunk * c, c * sizeof(int32_t))
+        memcpy(y + segment * c, best + chunk * c, <size_t>c * sizeof(float))
+        memcpy(winner + segment * c, best_rows + chunk * c, <size_t>c * sizeof(int32_t))
         for chunk in range(chunk_starts[segment] + 1, chunk_starts[segment + 1]):
             table.merge(y + segment * c, winner + segment * c, best + chunk * c, best_rows + chunk * c, c)
 

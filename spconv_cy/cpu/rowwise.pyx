@@ -48,13 +48,13 @@ cdef void moments(const KernelTable* table, const float* x, float* found, double
 
 cdef void sum_chunk(const KernelTable* table, const float* x, double* total, int64_t chunk, int64_t n,
                     int64_t c) noexcept nogil:
-    memset(total, 0, c * sizeof(double))
+    memset(total, 0, <size_t>c * sizeof(double))
     table.add_rows(total, x + chunk * CHUNK_ROWS * c, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS), c)
 
 
 cdef void squares_chunk(const KernelTable* table, const float* x, const double* mean, double* total, int64_t chunk,
                         int64_t n, int64_t c) noexcept nogil:
-    memset(total, 0, c * sizeof(double))
+    memset(total, 0, <size_t>c * sizeof(double))
     table.squares(total, x + chunk * CHUNK_ROWS * c, mean, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS), c)
 
 
@@ -80,7 +80,7 @@ cdef void affine_sums(const KernelTable* table, const float* x, const float* dy,
     # found (2, c): total, dot. sums has 2 * c places for each chunk, and one chunk at least.
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, i
     n_threads = team(n_threads, n_chunks, 2 * <double>n * <double>map.c)
-    memset(sums, 0, 2 * max(n_chunks, 1) * map.c * sizeof(double))
+    memset(sums, 0, <size_t>(2 * max(n_chunks, 1) * map.c) * sizeof(double))
     for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
         table.affine_sums(sums + 2 * chunk * map.c, sums + (2 * chunk + 1) * map.c, x + chunk * CHUNK_ROWS * map.c,
                           dy + chunk * CHUNK_ROWS * map.c, map, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))

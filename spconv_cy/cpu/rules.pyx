@@ -247,7 +247,7 @@ cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int6
 cdef inline void put(const Merge* merge, int k, int64_t count, const int32_t* found, const int32_t* asked,
                      int64_t start, const int64_t* offset_ptr, int32_t* in_rows, int32_t* out_rows) noexcept nogil:
     # The mirror image of an offset has the same pairs with their sides swapped, in the same order.
-    cdef size_t size = count * sizeof(int32_t)
+    cdef size_t size = <size_t>count * sizeof(int32_t)
     memcpy(in_rows + start, found, size)
     memcpy(out_rows + start, asked, size)
     if merge.n_merged < merge.n_offsets:
