@@ -55,7 +55,7 @@ cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64
             total = unite(united, total, mapped, count, other)
             united, other = other, united
     if united != found:
-        memcpy(found, united, total * sizeof(int64_t))
+        memcpy(found, united, <size_t>total * sizeof(int64_t))
     return total
 
 
@@ -97,9 +97,9 @@ cdef int64_t unite(const int64_t* a, int64_t n, const int64_t* b, int64_t m, int
         count += 1
         i += x <= y
         j += y <= x
-    memcpy(united + count, a + i, (n - i) * sizeof(int64_t))
+    memcpy(united + count, a + i, <size_t>(n - i) * sizeof(int64_t))
     count += n - i
-    memcpy(united + count, b + j, (m - j) * sizeof(int64_t))
+    memcpy(united + count, b + j, <size_t>(m - j) * sizeof(int64_t))
     return count + m - j
 
 
@@ -108,7 +108,8 @@ cdef void join(const int64_t* found, const int64_t* starts, int64_t n_pieces, co
     # Moves the pieces' outputs, which begin at `starts`, together; counts[piece] is the number of outputs before it.
     cdef int64_t piece
     for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
-        memcpy(keys + counts[piece], found + starts[piece], (counts[piece + 1] - counts[piece]) * sizeof(int64_t))
+        memcpy(keys + counts[piece], found + starts[piece],
+               <size_t>(counts[piece + 1] - counts[piece]) * sizeof(int64_t))
 
 
 # ---- any offsets: the union of streams of keys, each with a shift
@@ -192,7 +193,7 @@ cdef void unite_part(const Streams* streams, int64_t n_pieces, const int64_t* pl
     while piece < n_pieces:
         united = unite_piece(streams, places + piece * streams.n, places + (piece + 1) * streams.n, scratch,
                              scratch + most, scratch + 2 * most, &counts[piece])
-        memcpy(found + starts[piece], united, counts[piece] * sizeof(int64_t))
+        memcpy(found + starts[piece], united, <size_t>counts[piece] * sizeof(int64_t))
         piece += n_threads
 
 
