@@ -4,7 +4,7 @@ BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo test test-all bench bench-peers bench-scaling lint clean
+.PHONY: demo test test-all test-page bench bench-peers bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
@@ -18,6 +18,12 @@ test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
 
 test-all: .venv/built  ## with the tests marked slow
 	$(BIN)/python -m pytest -q -m "not gpu" --durations=20
+
+# Chromium and its driver come from Debian's packages where they are not there yet, and apt may be used.
+test-page: .venv/built  ## the handwriting page in a real Chromium
+	$(BIN)/python -m pip install --quiet selenium
+	command -v chromedriver >/dev/null || (apt-get update -qq && apt-get install --yes -qq chromium chromium-driver)
+	$(BIN)/python -m pytest -q -m slow tests/test_page_browser.py
 
 bench: .venv/built  ## our speed as a fraction of the machine's, under 5 minutes
 	$(BIN)/python benchmarks/bench_import.py

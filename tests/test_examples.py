@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import spconv_cy as sp
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "examples" / "02_handwriting.py"
 README = (ROOT / "README.md").read_text()
@@ -67,6 +69,13 @@ def test_the_writers_split_runs(tmp_path):
     done = run(tmp_path, SCRIPT, "--small", "--writers", "--data", folder)
     assert done.returncode == 0, done.stderr
     assert "writers never seen" in done.stdout and "test error: " in done.stdout.splitlines()[-1]
+
+
+def test_the_digits_model_is_trained_and_saved(tmp_path):
+    done = run(tmp_path, ROOT / "examples" / "06_digit_model.py", "--small")
+    assert done.returncode == 0, done.stderr
+    assert float(re.search(r"^test error: (\d+\.\d\d) %$", done.stdout, re.M)[1]) < 20
+    assert sp.SparseConvClassifier.load(tmp_path / "digits_model.safetensors").classes_.tolist() == list(range(10))
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))

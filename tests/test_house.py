@@ -24,7 +24,8 @@ FLOORS = [
     "train io inference distributed",
     "estimator plot report",
     "__init__ page",
-    "__main__ cli",
+    "cli",
+    "__main__",
 ]
 FLOOR = {room: n for n, floor in enumerate(FLOORS) for room in floor.split()}
 CODE = {".py", ".pyi", ".pyx", ".pxd", ".cpp", ".hpp", ".inl", ".cu"}

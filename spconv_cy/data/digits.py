@@ -51,6 +51,23 @@ def digits_split(seed=0, test=3498):
     return tuple(([characters[i] for i in items], labels[items]) for items in (trained, tested))
 
 
+def as_digit(character):
+    """Return a character (a list of (n, 2) arrays) in the form of these digits: one stroke of 8 points, 0 to 100.
+
+    Strokes are joined in their order, 8 points are taken at even spacing along the way, and both axes are stretched to
+    0..100 (an axis without extent is 50).
+
+    >>> as_digit([[(0, 0), (0, 30)], [(0, 30), (40, 30)]])[0].round().tolist()[:2]
+    [[0.0, 0.0], [0.0, 33.0]]
+    """
+    points = np.concatenate([np.asarray(stroke, np.float64).reshape(-1, 2) for stroke in character])
+    way = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    at = np.linspace(0, way[-1], 8)
+    points = np.stack([np.interp(at, way, points[:, axis]) for axis in (0, 1)], 1)
+    low, extent = points.min(0), np.ptp(points, axis=0)
+    return [np.where(extent > 0, 100 * (points - low) / np.where(extent > 0, extent, 1), 50.0)]
+
+
 def _stratified(labels, n, rng):
     # Walking through the classes, each in random order, at even steps takes n / len(labels) of each to within one.
     order = rng.permutation(len(labels))

@@ -1,0 +1,26 @@
+"""Train the digits' model that comes with the package, the one that `spconv-cy page` reads with."""
+
+import argparse
+from pathlib import Path
+
+import spconv_cy as sp
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="a run of seconds: 1000 digits, 2 epochs")
+    parser.add_argument("--model", type=Path, default=Path("digits_model.safetensors"), help="where to save it")
+    options = parser.parse_args()
+    (train, labels), (test, test_labels) = sp.digits_split(0)
+    n, epochs = (1000, 2) if options.small else (len(train), 24)
+    encoder = sp.StrokeEncoder("octogram", size=48, scale=16)
+    classifier = sp.SparseConvClassifier(l=4, k=20, encoding=encoder, augment="mild", epochs=epochs, rate=0.005,
+                                         verbose=True, random_state=0)
+    classifier.fit(train[:n], labels[:n])
+    print(f"test error: {100 * (1 - classifier.score(test, test_labels)):.2f} %")
+    classifier.save(options.model)
+    print(f"{options.model}: {options.model.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""The handwriting page: what it reads, what it refuses, and that it lives on."""
+
+import http.client
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+from spconv_cy.cli import main
+from spconv_cy.data.digits import as_digit
+from spconv_cy.page.reader import Reader
+from spconv_cy.page.server import HERE, MOST_BYTES, serve
+
+ONE = {"strokes": [[[10, 0], [10, 100]]]}
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader.of_file()
+
+
+@pytest.fixture(scope="module")
+def port(reader):
+    pytest.importorskip("waitress")
+    server = serve(reader, 0)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield server.effective_port
+    server.close()
+
+
+def ask(port, method="POST", path="/read", body=None, **headers):
+    """Send one request and return (status, headers, body); header names have _ for -."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    body = json.dumps(body) if isinstance(body, dict) else body
+    headers = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def test_the_shipped_model_reads_digits_that_it_was_not_trained_on(reader):
+    (_, _), (characters, labels) = sp.digits_split(0)
+    read = [reader.read(character)["answers"][0][0] for character in characters[:200]]
+    assert np.mean([int(answer) == label for answer, label in zip(read, labels, strict=False)]) >= 0.98
+
+
+def test_strokes_are_brought_to_the_form_of_the_digits():
+    characters, _ = sp.digits()
+    for character in characters[:20]:
+        larger = [3.5 * character[0][:3] + 40, 3.5 * character[0][2:] + 40]  # two strokes, elsewhere, larger
+        again = as_digit(larger)[0]
+        assert np.allclose(again.min(0), 0) and np.allclose(again.max(0), 100)
+        assert np.abs(again - as_digit(character)[0]).max() < 1e-9
+    assert as_digit([[(5, 5)]])[0].tolist() == [[50.0, 50.0]] * 8
+
+
+def test_an_answer_has_ten_labels_and_the_sites_of_each_layer(reader):
+    found = reader.read(sp.digits()[0][0])
+    shares = [share for _, share in found["answers"]]
+    assert len(shares) == 10 and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1, abs=1e-5)
+    assert [layer["size"] for layer in found["layers"]] == [48, 46, 23, 22, 11, 10, 5, 4, 2, 1]
+    assert [layer["name"] for layer in found["layers"]][:3] == ["input", "20C3", "MP2"]
+    for layer in found["layers"]:
+        sites = np.array(layer["sites"]).reshape(-1, 2)
+        assert len(np.unique(sites, axis=0)) == len(sites) > 0 and 0 <= sites.min() <= sites.max() < layer["size"]
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_nothing_drawn_is_no_answer(reader, port):
+    assert reader.read([]) == {"answers": [], "layers": [], "milliseconds": 0.0}
+    assert ask(port, body={"strokes": []})[0] == 200
+
+
+def test_the_page_and_its_parts_come_and_load_nothing_from_elsewhere(port):
+    for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")):
+        status, headers, body = ask(port, "GET", path)
+        assert status == 200 and headers["Content-Type"].startswith(kind) and body
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert not re.search(rb"https?://", body)
+
+
+def test_a_request_is_answered(port):
+    status, headers, body = ask(port, body=ONE)
+    assert status == 200 and headers["Content-Type"].startswith("application/json")
+    assert json.loads(body)["answers"][0][0] in "0123456789"
+
+
+@pytest.mark.parametrize(
+    "status, words, body",
+    [
+        (400, "no JSON", "{"),
+        (400, "no JSON", b"\xff\xfe"),
+        (400, "NaN came", '{"strokes": [[[NaN, 1]]]}'),
+        (400, "Infinity came", '{"strokes": [[[1, -Infinity]]]}'),
+        (400, "no JSON", "[" * 100_000),
+        (400, "a list of one point or more", "[]"),
+        (400, "a list of one point or more", {"strokes": 3}),
+        (400, "a list of one point or more", {"strokes": [7]}),
+        (400, "a list of one point or more", {"strokes": [[]]}),
+        (400, "the point [1] came", {"strokes": [[[1]]]}),
+        (400, "two numbers", {"strokes": [[["1", 2]]]}),
+        (400, "two numbers", {"strokes": [[[True, 2]]]}),
+        (400, "two numbers", {"strokes": [[[1e300, 2]]]}),
+        (413, "10000 strokes came; 1000 fit", {"strokes": [[[1, 2]]] * 10_000}),
+        (413, "20001 points came; 20000 fit", {"strokes": [[[1, 2]] * 20_001]}),
+    ],
+)
+def test_hostile_bodies_get_a_clear_error_and_the_server_lives_on(port, status, words, body):
+    found, _, text = ask(port, body=body)
+    assert found == status and words in json.loads(text)["error"]
+    assert ask(port, body=ONE)[0] == 200
+
+
+def test_a_huge_body_is_refused(port):
+    assert ask(port, body="x" * (MOST_BYTES + 1))[0] == 413
+    assert ask(port, body=ONE)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "status, change",
+    [
+        (403, {"Host": "example.org"}),
+        (403, {"Host": "example.org", "Origin": "http://example.org"}),
+        (403, {"Origin": "https://example.org"}),
+        (403, {"Origin": "null"}),
+        (415, {"Content_Type": "text/plain"}),
+        (415, {"Content_Type": "application/x-www-form-urlencoded"}),
+        (404, {"path": "/../reader.py"}),
+        (404, {"path": "/page.html"}),
+        (405, {"method": "GET"}),
+        (405, {"method": "DELETE"}),
+        (405, {"method": "POST", "path": "/"}),
+    ],
+)
+def test_other_sites_and_other_requests_are_refused(port, status, change):
+    found, headers, text = ask(port, **{"body": ONE} | change)
+    assert found == status and " came; " in json.loads(text)["error"]
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_garbage_on_the_wire_does_not_end_the_server(port):
+    for garbage in (b"\x00" * 1000, b"POST /read HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b"GET / HTTP/9\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(garbage)
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(100)
+    assert ask(port, body=ONE)[0] == 200
+
+
+def test_it_listens_on_loopback_alone(port):
+    others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    for address in others - {"127.0.0.1"}:
+        if not address.startswith("127."):
+            with pytest.raises(OSError):
+                socket.create_connection((address, port), timeout=2)
+
+
+def test_a_model_of_the_users_own_keeps_its_labels(tmp_path):
+    characters = [[[(0, 0), (9, 0)]], [[(0, 0), (0, 9)]]] * 4
+    own = sp.SparseConvClassifier(l=1, k=4, augment="none", epochs=10, random_state=0)
+    own.fit(characters, ["across", "down"] * 4).save(tmp_path / "own.safetensors")
+    found = Reader.of_file(tmp_path / "own.safetensors").read(characters[1])
+    assert [label for label, _ in found["answers"]] == ["down", "across"]
+
+
+def test_the_command_says_what_is_wrong(tmp_path, capsys):
+    assert main(["page", "--model", str(tmp_path / "none.safetensors")]) == 2
+    (tmp_path / "bad.safetensors").write_bytes(b"garbage")
+    assert main(["page", "--model", str(tmp_path / "bad.safetensors")]) == 2
+    assert capsys.readouterr().err.count("spconv-cy page: ") == 2
+    with pytest.raises(SystemExit):
+        main(["page", "--port", "70000"])
+    assert "0 to 65535 fit" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named(port, capsys):
+    assert main(["page", "--port", str(port)]) == 2
+    assert "Address already in use" in capsys.readouterr().err or sys.platform != "linux"
+
+
+def test_the_command_serves(tmp_path):
+    pytest.importorskip("waitress")
+    command = [sys.executable, "-m", "spconv_cy", "page", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
+        try:
+            found = re.fullmatch(r"draw on http://127\.0\.0\.1:(\d+)/ .*\n", process.stdout.readline())
+            assert ask(int(found[1]), body=ONE)[0] == 200
+        finally:
+            process.terminate()
+
+
+def test_config_is_told(capsys):
+    assert main(["config"]) == 0 and "numpy" in capsys.readouterr().out
+
+
+def test_the_pages_parts_are_in_the_package():
+    assert sorted(path.name for path in HERE.glob("page.*")) == ["page.css", "page.html", "page.js"]
