@@ -123,6 +123,14 @@ def test_python_files_head_with_a_docstring_and_hold_no_star_bare_except_or_prin
         assert called != "print" or room(dotted(path)) in ("cli", "__main__"), f"line {node.lineno}: print"
 
 
+def test_every_test_that_the_table_of_operators_names_is_there():
+    named = set(re.findall(r"\b(test_\w+)(?:\.py)?::(test_\w+)", (ROOT / "docs" / "operators.md").read_text()))
+    assert len(named) > 15
+    for file, function in named:
+        path = ROOT / "tests" / f"{file}.py"
+        assert path.exists() and f"def {function}(" in path.read_text(), f"docs/operators.md: no {file}::{function}"
+
+
 def test_only_config_and_dispatch_read_the_environment():
     readers = [p for p in SOURCES if re.search(r"os\.environ|os\.getenv|\bgetenv\(", p.read_text())]
     assert {dotted(p) for p in readers} <= {"spconv_cy.config"}
