@@ -12,7 +12,7 @@ PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
     "errors config",
     "cpu cuda _memory dlpack",
-    "_core _rowwise _sites _strokes",
+    "_core _regions _rowwise _sites _strokes",
     "_windows",
     "sites backend",
     "autograd",

@@ -1,0 +1,128 @@
+"""Windows with drawn bounds: for every sample, axis and output the input sites that it sees, and the rules from them."""
+
+import numpy as np
+
+from spconv_cy import config
+from spconv_cy.errors import GridError, ShapeError
+from spconv_cy.sites import rules
+from spconv_cy.sites.grid import Grid, Source
+from spconv_cy.sites.order import arrange
+from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.sites.window import MOST_OFFSETS
+
+try:
+    import spconv_cy._regions as compiled
+except ImportError:
+    compiled = None
+
+MOST_BOUNDS = 2**28
+
+
+class Regions:
+    """Output j of sample b sees the product of the intervals low[a][b, j] <= x < high[a][b, j] of all axes a.
+
+    Args:
+        lattice: Lattice, a cubic one.
+        size: d ints, the field.
+        low, high: an int array (samples, outputs of the axis) an axis. Both rise with the output, low strictly.
+
+    Attributes: `out_size` d ints; `span` d ints, the longest interval; and the arguments, whole numbers as int32.
+
+    An offset is a position inside a region, as inside a window: lexicographic, the last axis fastest.
+
+    Raises:
+        ShapeError: bounds that do not fit each other or the field; another lattice.
+    """
+
+    def __init__(self, lattice, size, low, high):
+        if lattice.kind != "cubic":
+            raise ShapeError(f"Regions: {lattice} came; regions are products of intervals, which the cubic lattice "
+                             f"has: Lattice.cubic({lattice.d}) fits")
+        self.lattice, self.size = lattice, tuple(size)
+        self.low, self.high = (tuple(np.ascontiguousarray(side, np.int32) for side in sides) for sides in (low, high))
+        for axis, (a, b, n) in enumerate(zip(self.low, self.high, self.size, strict=True)):
+            if a.ndim != 2 or a.shape != b.shape or len(a) != len(self.low[0]) or not a.shape[1] or not (
+                    (a < b).all() and (np.diff(a) > 0).all() and (np.diff(b) >= 0).all()
+                    and a.min(initial=0) >= 0 and b.max(initial=0) <= n):
+                raise ShapeError(f"Regions: bounds {a.shape} and {b.shape} came for axis {axis} of {n} sites; "
+                                 "0 <= low < high <= size fit, (samples, outputs) each, both rising, low strictly")
+        self.out_size = tuple(a.shape[1] for a in self.low)
+        self.span = tuple(int((b - a).max(initial=1)) for a, b in zip(self.low, self.high, strict=True))
+        if np.prod(self.span, dtype=object) > MOST_OFFSETS:
+            raise ShapeError(f"Regions: regions of up to {self.span} sites came; at most {MOST_OFFSETS} offsets fit")
+
+    @property
+    def samples(self):
+        """Number of samples."""
+        return len(self.low[0])
+
+    def rules(self, grid):
+        """Return (output grid, rulebook) of the regions over a grid of this field; drawn once, they are not memoised.
+
+        An output is active where its region holds an active site. `rulebook.volume` is (n_out,) where regions differ.
+
+        Raises:
+            ShapeError: a grid of another lattice, size or number of samples.
+            GridError: more bounds than memory is given for.
+        """
+        if (grid.lattice, grid.size, grid.samples) != (self.lattice, self.size, self.samples):
+            raise ShapeError(f"Regions: {grid} came; {self.samples} samples of size {self.size} on {self.lattice} fit")
+        if self.samples * sum(self.size) > MOST_BOUNDS:
+            raise GridError(f"Regions: {self.samples} samples of size {self.size} came, {MOST_BOUNDS} bounds an axis "
+                            "fit; use a smaller field or a smaller batch")
+        out_sites, *parts = self._pairs(grid.sites)
+        rulebook = Rulebook.trusted(*parts, grid.n, len(out_sites), self._volume(out_sites))
+        return Grid(out_sites, self.out_size, grid.samples, grid.lattice, Source(grid, self, rulebook)), rulebook
+
+    def _pairs(self, sites):
+        tables, found = self.tables(), None
+        if compiled and len(sites):
+            low, high = rules.bounds(sites)
+            for axis, ends in enumerate(self.high, 1):                   # a region's number is at most its first site
+                low[axis] = min(low[axis], (ends <= low[axis]).sum(1).min())
+            found = compiled.pairs(sites, low, high - low + 1, tables, config.threads())
+        return pairs(sites, tables) if found is None else found
+
+    def tables(self):
+        """Return (span, samples, size) int32 an axis: which region has a site at this place inside it; -1: none."""
+        tables = []
+        for low, high, n, span in zip(self.low, self.high, self.size, self.span, strict=True):
+            table = np.full((span, *low.shape[:1], n), -1, np.int32)
+            sample, number = np.indices(low.shape)
+            for tap in range(span):
+                holds = low + tap < high
+                table[tap, sample[holds], low[holds] + tap] = number[holds]
+            tables.append(table)
+        return tables
+
+    def _volume(self, out_sites):
+        lengths = [b - a for a, b in zip(self.low, self.high, strict=True)]
+        if all((length == span).all() for length, span in zip(lengths, self.span, strict=True)):
+            return int(np.prod(self.span))
+        volume = np.ones(len(out_sites), np.int64)
+        for axis, length in enumerate(lengths, 1):
+            volume *= length[out_sites[:, 0], out_sites[:, axis]]
+        return volume
+
+    def __repr__(self):
+        return f"Regions({self.samples} samples, size {self.size} -> {self.out_size})"
+
+
+def pairs(sites, tables):
+    """Return (output sites, in_rows, out_rows, offset_ptr) in plain numpy: reference and fallback.
+
+    Args:
+        sites: (n, 1+d), canonical.
+        tables: from Regions.tables.
+    """
+    rows, offsets, out = np.arange(len(sites), dtype=np.int32), np.zeros(len(sites), np.int64), sites[:, :1]
+    n_offsets = 1
+    for axis, table in enumerate(tables, 1):
+        regions = table[:, sites[rows, 0], sites[rows, axis]]
+        tap, place = np.nonzero(regions >= 0)
+        out = np.column_stack([out[place], regions[tap, place]])
+        rows, offsets, n_offsets = rows[place], offsets[place] * len(table) + tap, n_offsets * len(table)
+    out_sites, out_rows = arrange(out)
+    order = np.lexsort((out_rows, offsets))
+    counts = np.bincount(offsets, minlength=n_offsets)
+    return out_sites, rows[order], out_rows[order], np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
