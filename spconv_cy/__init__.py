@@ -33,6 +33,7 @@ from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, Submanif
 from spconv_cy.layers.coordinates import AddCoordinates
 from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.edge import DenseToSparse, SparseToDense
+from spconv_cy.layers.fractional import FractionalMaxPooling
 from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.normalization import (
     BatchNormalization,
@@ -40,8 +41,9 @@ from spconv_cy.layers.normalization import (
     InstanceNormalization,
     LayerNormalization,
 )
-from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
+from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, SumPooling
 from spconv_cy.layers.pruning import KeepTop, Sparsify
+from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedStrideMaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.models.classic import lenet5, mlp
 from spconv_cy.models.deepcnet import deepcnet, deepcnin

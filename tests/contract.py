@@ -138,13 +138,14 @@ def check_layouts(ops, rng, rulebook, c, o, groups=1):
 # Layers
 
 
-def check_layer(make, inputs, layers=()):
+def check_layer(make, inputs, layers=(), alike=True):
     """Check what every layer promises, on every backend.
 
     Args:
         make: function without arguments that makes the layer on the current backend.
         inputs: from `sparse`, `coarse` or `rows`.
         layers: classes that are not the library's.
+        alike: whether a batch gives a sample what it gets alone: not where each sample's own draw decides.
     """
     for counts in ((5, 0, 4), (1,), (0, 0)):
         check_gradients_of(make, inputs, counts)
@@ -156,7 +157,8 @@ def check_layer(make, inputs, layers=()):
             check_modes(make(), x)
             check_copies(make(), x)
             check_description(make(), x, layers)
-            check_samples(make().eval(), inputs, (5, 0, 4))
+            if alike:
+                check_samples(make().eval(), inputs, (5, 0, 4))
 
 
 def sparse(d, channels, size, ground):
@@ -206,15 +208,14 @@ def check_gradients_of(make, inputs, counts):
     """The tape's gradients of inputs, ground and parameters are those of finite differences."""
     with sp.use("reference"):
         layer, x = begun(make()), inputs(counts)
-        kept = {path: generator.bit_generator.state for path, generator in layer.generators().items()}
+        kept = draws_of(layer)
         places, given = places_of(layer), leaves_of(x)
         alive = layer(x)  # its grid keeps the rules, which each call would make anew
 
         def function(*tensors):
             for (owner, name), tensor in zip(places, tensors[len(given) :], strict=True):
                 setattr(owner, name, tensor)
-            for path, generator in layer.generators().items():
-                generator.bit_generator.state = kept[path]
+            rewind(layer, kept)
             return stack(*parts(layer(whole(x, tensors[: len(given)]))))
 
         sp.check_gradient(function, *given, *(getattr(owner, name).data for owner, name in places))
@@ -278,13 +279,16 @@ def check_copies(layer, x):
 
 def check_description(layer, x, layers=()):
     """The repr makes the layer anew, a file brings it back, and the summary counts what is there."""
+    kept = draws_of(layer)
     anew = eval(repr(layer), {**vars(sp), **{kind.__name__: kind for kind in layers}})
     assert repr(anew) == repr(layer) and list(anew.state()) == list(layer.state())
     with tempfile.TemporaryDirectory() as folder:
         sp.save(Path(folder) / "layer.safetensors", layer)
         loaded = sp.load(Path(folder) / "layer.safetensors", layers=layers)
     y = layer.eval()(x)
+    rewind(loaded, kept)
     assert repr(loaded) == repr(layer) and bits(loaded.eval()(x)) == bits(y)
+    rewind(layer, kept)
     summary = layer.train().summary(x)
     assert layer.training and summary.parameters == layer.n_parameters() == sum(p.data.size for p in layer.parameters())
     if not layer.children():
@@ -292,6 +296,17 @@ def check_description(layer, x, layers=()):
         assert (summary.rows[-1].rows, summary.rows[-1].channels) == (rows, parts(y)[0].shape[1])
         assert len(summary) == 1 + isinstance(x, sp.SparseTensor)
         assert type(layer).__name__ in str(summary) or layer.notation() in str(summary)
+
+
+def draws_of(layer):
+    """Return the random states of a layer."""
+    return {path: generator.bit_generator.state for path, generator in layer.generators().items()}
+
+
+def rewind(layer, kept):
+    """Put random states of `draws_of` back."""
+    for path, generator in layer.generators().items():
+        generator.bit_generator.state = kept[path]
 
 
 def check_samples(layer, inputs, counts):

@@ -25,6 +25,15 @@ ON_SITES = {  # what makes the layer; inputs
     "max-pooling over zeros": (lambda: sp.MaxPooling(2, 2, background="zero"), PLANE),
     "average pooling": (lambda: sp.AveragePooling(2, 2), PLANE),
     "average pooling, overlapping": (lambda: sp.AveragePooling(2, 4, 2, padding=1), PLANE),
+    "average pooling, active sites alone": (lambda: sp.AveragePooling(2, 3, 1, over="active"), PLANE),
+    "sum pooling": (lambda: sp.SumPooling(2, 2), PLANE),
+    "sum pooling, overlapping": (lambda: sp.SumPooling(2, (3, 2), 1, padding=(1, 0)), PLANE),
+    "random stride": (lambda: sp.RandomizedStrideConvolution(2, 4, 3, 2, (2, 1), size_rule="floor", rng=0), PLANE),
+    "random stride, in groups": (
+        lambda: sp.RandomizedStrideConvolution(2, 4, 6, 3, 2, groups=2, size_rule="floor", rng=0),
+        PLANE,
+    ),
+    "max-pooling, random stride": (lambda: sp.RandomizedStrideMaxPooling(2, 2, rng=0), PLANE),
     "global average": (lambda: sp.GlobalPooling(), PLANE),
     "global sum": (lambda: sp.GlobalPooling("sum"), PLANE),
     "global maximum": (lambda: sp.GlobalPooling("max"), PLANE),
@@ -91,6 +100,18 @@ ON_SITES = {  # what makes the layer; inputs
     "sparsify by a sigmoid": (lambda: sp.Sparsify(4, activation="sigmoid", rng=1), {None: PLANE[None]}),
     "keep the top": (lambda: sp.KeepTop(4, 3, rng=0), {None: PLANE[None]}),
 }
+DRAWN = {  # each sample draws for itself, in evaluation too
+    "fractional, overlapping": (lambda: sp.FractionalMaxPooling(2, 1.3, rng=0), PLANE),
+    "fractional, disjoint": (
+        lambda: sp.FractionalMaxPooling(2, (1.6, 1), sequence="random", overlap="disjoint", rng=0),
+        PLANE,
+    ),
+    "fractional, shared, 3-D": (lambda: sp.FractionalMaxPooling(3, 1.7, overlap="shared", rng=0), SPACE),
+    "fractional over zeros": (
+        lambda: sp.FractionalMaxPooling(2, 1.45, sequence="random", background="zero", size_rule="nearest", rng=0),
+        PLANE,
+    ),
+}
 ON_ROWS = {
     "network in network": lambda: sp.NetworkInNetwork(4, 3, rng=0),
     "leaky ReLU": lambda: sp.LeakyReLU(0.2),
@@ -108,6 +129,7 @@ GOING_BACK = {
     "deconvolution": lambda: sp.Deconvolution(2, 4, 3, 2, 2, rng=0),
     "deconvolution in groups": lambda: sp.Deconvolution(2, 4, 6, 2, 2, groups=2, bias=False, rng=0),
     "un-pooling": lambda: sp.UnPooling(2, 2),
+    "un-pooling of whatever pooled": lambda: sp.UnPooling(2),
 }
 
 
@@ -115,6 +137,12 @@ GOING_BACK = {
 def test_a_layer_keeps_the_contract(name, family):
     make, inputs = ON_SITES[name]
     check_layer(make, inputs[family])
+
+
+@pytest.mark.parametrize("name, family", [(name, family) for name in DRAWN for family in DRAWN[name][1]])
+def test_a_layer_that_draws_for_each_sample_keeps_the_contract(name, family):
+    make, inputs = DRAWN[name]
+    check_layer(make, inputs[family], alike=False)
 
 
 @pytest.mark.parametrize("name", ON_ROWS)
@@ -128,7 +156,7 @@ def test_a_layer_that_goes_back_keeps_the_contract(name):
 
 
 def test_every_public_layer_is_in_a_list():
-    listed = {type(make()) for make, _ in ON_SITES.values()} | {type(make()) for make in GOING_BACK.values()}
+    listed = {type(make()) for make, _ in (ON_SITES | DRAWN).values()} | {type(make()) for make in GOING_BACK.values()}
     public = {value for value in vars(sp).values() if isinstance(value, type) and issubclass(value, sp.Layer)}
     assert public - listed == {sp.Layer, sp.DenseToSparse}, "a new layer: add it to a list above"
 

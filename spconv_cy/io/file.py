@@ -25,6 +25,7 @@ from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, Submanif
 from spconv_cy.layers.coordinates import AddCoordinates
 from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.edge import DenseToSparse, SparseToDense
+from spconv_cy.layers.fractional import FractionalMaxPooling
 from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.normalization import (
     BatchNormalization,
@@ -32,16 +33,18 @@ from spconv_cy.layers.normalization import (
     InstanceNormalization,
     LayerNormalization,
 )
-from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
+from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, SumPooling
 from spconv_cy.layers.pruning import KeepTop, Sparsify
+from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedStrideMaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
 LAYERS = (AddCoordinates, AveragePooling, BatchNormalization, Checkpointed, Concatenate, Convolution, Deconvolution,
-          DenseToSparse, Dropout, ELU, GELU, GlobalPooling, GroupNormalization, InstanceNormalization, KeepTop,
-          LayerNormalization, LeakyReLU, MaxPooling, NetworkInNetwork, PReLU, ReLU, Residual, SELU, Sequential, SiLU,
-          Sigmoid, Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, Tanh, UnPooling, VeryLeakyReLU,
+          DenseToSparse, Dropout, ELU, FractionalMaxPooling, GELU, GlobalPooling, GroupNormalization,
+          InstanceNormalization, KeepTop, LayerNormalization, LeakyReLU, MaxPooling, NetworkInNetwork, PReLU,
+          RandomizedStrideConvolution, RandomizedStrideMaxPooling, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid,
+          Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, SumPooling, Tanh, UnPooling, VeryLeakyReLU,
           WindowAttention)
 
 

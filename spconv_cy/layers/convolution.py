@@ -70,7 +70,7 @@ class Convolution(Activated):
         """Convolve, and apply a leaky ReLU of that slope unless it is None."""
         checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
-        grid, rulebook = rules_of(x, self.window, grid)
+        grid, rulebook = self.rules(x, grid)
         features, ground, bias = x.features, None, self.bias
         if x.ground is not None:
             bias = conv(x.ground, self.weight, Rulebook.one_row(rulebook.n_offsets), self.bias)
@@ -78,6 +78,10 @@ class Convolution(Activated):
             features = features if x.ground_is_zero else less_row(features, x.ground)
         features = conv(features, self.weight, rulebook, bias, slope=slope)
         return SparseTensor(features, grid, ground, x.point_rows if grid is x.grid else None)
+
+    def rules(self, x, grid=None):
+        """Return (output grid, rulebook) of the window over a SparseTensor, at the sites of `grid` if it is given."""
+        return rules_of(x, self.window, grid)
 
     def in_size(self, out_size):
         """Return the field that gives `out_size`."""

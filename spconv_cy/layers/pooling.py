@@ -1,9 +1,12 @@
 """Pooling over windows, and over whole samples."""
 
+import numpy as np
+
 from spconv_cy.autograd import Tensor
+from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import leaky_relu
-from spconv_cy.functional.sparse import average_pool, global_pool, max_pool
+from spconv_cy.functional.sparse import average_pool, global_pool, max_pool, sum_pool
 from spconv_cy.layers.convolution import rules_of
 from spconv_cy.layers.layer import Layer, checked_sparse
 from spconv_cy.sites.window import Window
@@ -15,6 +18,11 @@ class _Pooling(Layer):
         if stride is None:
             stride = Window(lattice, size, shape=shape, taps=taps).size
         self.window = Window(lattice, size, stride, 1, padding, "valid", size_rule, shape, taps, min_active)
+
+    def rules(self, x, grid=None):
+        """Return (output grid, rulebook) of the window over a SparseTensor, at the sites of `grid` if it is given."""
+        checked_sparse(self, x)
+        return rules_of(x, self.window, grid)
 
     def in_size(self, out_size):
         """Return the field that gives `out_size`."""
@@ -56,17 +64,10 @@ class MaxPooling(_Pooling):
     def __init__(self, lattice, size=None, stride=None, *, padding=0, background="ground", size_rule="exact",
                  shape="full", taps=None, min_active=1):
         super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
-        if background not in ("ground", "zero"):
-            raise ShapeError(f"MaxPooling: background {background!r} came; 'ground' or 'zero' fit")
-        self.background = background
+        self.background = checked_background(self, background)
 
     def __call__(self, x, grid=None):
-        checked_sparse(self, x)
-        grid, rulebook = rules_of(x, self.window, grid)
-        if self.background == "ground":
-            return SparseTensor(max_pool(x.features, x.ground, rulebook), grid, x.ground)
-        ground = None if x.ground is None else leaky_relu(x.ground, 0)
-        return SparseTensor(leaky_relu(max_pool(x.features, None, rulebook), 0), grid, ground)
+        return max_pooled(x, *self.rules(x, grid), self.background)
 
     def notation(self):
         """Return such as "MP2", "MP3/2"."""
@@ -74,8 +75,43 @@ class MaxPooling(_Pooling):
 
 
 class AveragePooling(_Pooling):
-    """Average over every window that holds an active site; inactive sites count as the ground state (None: as zero).
+    """Average over every window that holds an active site.
 
+    Args:
+        over: "volume": all sites of the window, inactive ones counting as the ground state (None: as zero), which
+            equals the dense average; "active": the active sites alone. The ground state stays what it is.
+
+    Other arguments as for MaxPooling, without `background`.
+    """
+
+    channelwise = True
+
+    def __init__(self, lattice, size=None, stride=None, *, over="volume", padding=0, size_rule="exact", shape="full",
+                 taps=None, min_active=1):
+        super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
+        if over not in ("volume", "active"):
+            raise ShapeError(f"AveragePooling: over {over!r} came; 'volume' or 'active' fit")
+        self.over = over
+
+    def __call__(self, x, grid=None):
+        grid, rulebook = self.rules(x, grid)
+        if self.over == "volume":
+            return SparseTensor(average_pool(x.features, x.ground, rulebook), grid, x.ground)
+        total, empty = sum_pool(x.features, rulebook), rulebook.fan_in == 0
+        y = total * column(x, 1 / np.maximum(rulebook.fan_in, 1))
+        if x.ground is not None and empty.any():                         # at a given grid's sites
+            y = y + column(x, empty) * x.ground
+        return SparseTensor(y, grid, x.ground)
+
+    def notation(self):
+        """Return such as "AP2"."""
+        return self._notation("AP") if self.over == "volume" else ""
+
+
+class SumPooling(_Pooling):
+    """Add up every window that holds an active site, inactive sites counting as the ground state (None: as zero).
+
+    The output's ground state is the ground state times the window's volume, so that the result equals the dense sum.
     Arguments as for MaxPooling, without `background`.
     """
 
@@ -86,13 +122,13 @@ class AveragePooling(_Pooling):
         super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
 
     def __call__(self, x, grid=None):
-        checked_sparse(self, x)
-        grid, rulebook = rules_of(x, self.window, grid)
-        return SparseTensor(average_pool(x.features, x.ground, rulebook), grid, x.ground)
-
-    def notation(self):
-        """Return such as "AP2"."""
-        return self._notation("AP")
+        grid, rulebook = self.rules(x, grid)
+        y = sum_pool(x.features, rulebook)
+        if x.ground is None:
+            return SparseTensor(y, grid)
+        if not x.ground_is_zero:
+            y = y + column(x, rulebook.volume - rulebook.fan_in) * x.ground
+        return SparseTensor(y, grid, x.ground * float(self.window.volume))
 
 
 class GlobalPooling(Layer):
@@ -128,3 +164,23 @@ class GlobalPooling(Layer):
     def notation(self):
         """Return "GP" for the plain average."""
         return "GP" if (self.kind, self.over) == ("average", "active") else ""
+
+
+def max_pooled(x, grid, rulebook, background):
+    """Return the maxima over windows of a SparseTensor; background "ground" or "zero", as for MaxPooling."""
+    if background == "ground":
+        return SparseTensor(max_pool(x.features, x.ground, rulebook), grid, x.ground)
+    ground = None if x.ground is None else leaky_relu(x.ground, 0)
+    return SparseTensor(leaky_relu(max_pool(x.features, None, rulebook), 0), grid, ground)
+
+
+def checked_background(layer, background):
+    """Return a background of max-pooling; raise ShapeError where it is none."""
+    if background not in ("ground", "zero"):
+        raise ShapeError(f"{type(layer).__name__}: background {background!r} came; 'ground' or 'zero' fit")
+    return background
+
+
+def column(x, values):
+    """Return values (m,) as a Tensor (m, 1) beside the features of x."""
+    return Tensor.of(ops_of(x.features.data).asarray(np.asarray(values)[:, None], x.features.dtype))

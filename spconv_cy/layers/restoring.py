@@ -4,6 +4,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.sparse import conv, sum_pool
 from spconv_cy.layers.convolution import Convolution
 from spconv_cy.layers.layer import Layer, checked_channels, checked_sparse
+from spconv_cy.sites.regions import Regions
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
 
@@ -73,7 +74,8 @@ class UnPooling(Layer):
     Args:
         lattice: Lattice, or the dimension of the cubic one.
         size, stride, padding, shape, taps: those of the pooling or convolution that made the coarse sites; the stride
-            is the size unless given.
+            is the size unless given. Without size and taps it goes back along whatever made them, such as the regions
+            of a FractionalMaxPooling.
 
     Raises:
         ShapeError: as for Deconvolution.
@@ -84,9 +86,10 @@ class UnPooling(Layer):
     channelwise = True
 
     def __init__(self, lattice, size=None, stride=None, *, padding=0, shape="full", taps=None):
-        if stride is None:
-            stride = Window(lattice, size, shape=shape, taps=taps).size
-        self.window = Window(lattice, size, stride, 1, padding, shape=shape, taps=taps)
+        self.window = None
+        if size is not None or taps is not None:
+            stride = Window(lattice, size, shape=shape, taps=taps).size if stride is None else stride
+            self.window = Window(lattice, size, stride, 1, padding, shape=shape, taps=taps)
 
     def __call__(self, x):
         grid, rulebook = remembered(self, x)
@@ -94,6 +97,9 @@ class UnPooling(Layer):
 
     def in_size(self, out_size):
         """Return the coarse field under the field `out_size`."""
+        if self.window is None:
+            raise ShapeError(f"{self}: a field came, but only the coarse sites know what made them; give the layer the "
+                             "size of the pooling that it undoes")
         return self.window.out_size(out_size)
 
 
@@ -104,7 +110,7 @@ def remembered(layer, x):
     if source is None:
         raise ShapeError(f"{who}: {x} came, whose sites no window made; the output of a strided Convolution or of a "
                          "pooling fits, or of layers after it that keep the sites")
-    if _shape(source.window) != _shape(wanted):
+    if wanted is not None and _shape(source.window) != _shape(wanted):
         raise ShapeError(f"{who}: {_shown(wanted)} came for sites that {_shown(source.window)} made; give the {who} "
                          "the same window")
     if x.ground is not None:
@@ -115,11 +121,15 @@ def remembered(layer, x):
 
 
 def _shape(window):
+    if isinstance(window, Regions):
+        return window
     return (window.lattice, window.size, window.stride, window.dilation, window.origin, window.shape, window.taps,
             window.kind == "transposed")
 
 
 def _shown(window):
+    if isinstance(window, Regions):
+        return repr(window)
     shape = {"full": ""}.get(window.shape, f" {window.shape}") if window.taps is None else f" {len(window.taps)}-tap"
     return (f"a{' transposed' if window.kind == 'transposed' else ''}{shape} window of size {window.size}, stride "
             f"{window.stride}, dilation {window.dilation} and padding {window.origin}")

@@ -1,6 +1,6 @@
 """Bounds drawn at random: fractional max-pooling's sequences, and the walks of a random stride.
 
-All numbers of a sample come one after the other from the generator, so that a batch that is cut into two draws the same.
+All numbers of a sample come one after the other from the generator, so a batch that is cut into two draws the same.
 Source: Graham 2014, arXiv:1412.6071, section 2; SparseConvNet.
 """
 

@@ -1,4 +1,4 @@
-"""Windows with drawn bounds: for every sample, axis and output the input sites that it sees, and the rules from them."""
+"""Windows with drawn bounds: for every sample, axis and output the input sites that it sees; and their rules."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from spconv_cy.sites import rules
 from spconv_cy.sites.grid import Grid, Source
 from spconv_cy.sites.order import arrange
 from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.sites.window import MOST_OFFSETS
+from spconv_cy.sites.shapes import MOST_OFFSETS
 
 try:
     import spconv_cy._regions as compiled
@@ -56,10 +56,11 @@ class Regions:
         """Number of samples."""
         return len(self.low[0])
 
-    def rules(self, grid):
+    def rules(self, grid, window=None):
         """Return (output grid, rulebook) of the regions over a grid of this field; drawn once, they are not memoised.
 
-        An output is active where its region holds an active site. `rulebook.volume` is (n_out,) where regions differ.
+        An output is active where its region holds an active site. The output grid remembers the regions, or the Window
+        that they stand for, as its `source`. `rulebook.volume` is (n_out,) where regions differ.
 
         Raises:
             ShapeError: a grid of another lattice, size or number of samples.
@@ -72,7 +73,8 @@ class Regions:
                             "fit; use a smaller field or a smaller batch")
         out_sites, *parts = self._pairs(grid.sites)
         rulebook = Rulebook.trusted(*parts, grid.n, len(out_sites), self._volume(out_sites))
-        return Grid(out_sites, self.out_size, grid.samples, grid.lattice, Source(grid, self, rulebook)), rulebook
+        source = Source(grid, window or self, rulebook)
+        return Grid(out_sites, self.out_size, grid.samples, grid.lattice, source), rulebook
 
     def _pairs(self, sites):
         tables, found = self.tables(), None
