@@ -28,8 +28,6 @@ class RandomizedStrideConvolution(Convolution):
     Source: SparseConvNet.
     """
 
-    channels_mix = True
-
     def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, bias=True, groups=1, size_rule="exact",
                  rng=None):
         rng = np.random.default_rng(rng)
@@ -61,8 +59,6 @@ class RandomizedStrideMaxPooling(MaxPooling):
 
     The walk, errors and source are those of RandomizedStrideConvolution.
     """
-
-    channelwise = True
 
     def __init__(self, lattice, size, stride=None, *, background="ground", size_rule="exact", rng=None):
         super().__init__(lattice, size, stride, background=background, size_rule=size_rule)
