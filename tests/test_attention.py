@@ -66,6 +66,16 @@ def test_attention_is_that_of_loops(d, options, ops, rng):
     assert_allclose(y.features.data, expected(layer, x), rtol=2e-5, atol=1e-5)
 
 
+def test_on_the_simplex_lattice_windows_are_blocks_of_coordinates(ops, rng):
+    lattice = sp.Lattice.simplex(3)
+    sites = [[b, *place] for b in (0, 1) for place in lattice.taps((5,) * 3).tolist()]
+    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(70, 4)), 5, ground=None, lattice=lattice)
+    layer = begun(sp.WindowAttention(lattice, 4, 2, (2, 3, 2), shift=1), rng)
+    assert_allclose(layer(x).features.data, expected(layer, x), rtol=2e-5, atol=1e-5)
+    coordinates = sp.AddCoordinates(lattice)(x).features.data[:, 4:]
+    assert_allclose(coordinates, x.sites[:, 1:] / 2 - 1)
+
+
 def test_a_site_alone_in_its_window_gets_its_own_value(ops, rng):
     layer = begun(sp.WindowAttention(1, 2, 2, 3), rng)
     x = sp.SparseTensor.from_sites([[0, 0], [0, 3], [1, 1]], rng.normal(size=(3, 2)), ground=None)

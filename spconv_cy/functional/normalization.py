@@ -29,8 +29,9 @@ def batch_norm(x, ground, gamma, beta, running=None, *, eps, slope=1.0, mean_onl
     if running is None:
         statistics = ops.moments(x.data)
     else:
-        statistics = ops.xp.stack([running[0], ops.xp.zeros_like(running[0]), running[1]])
-    how = _Map(ops, statistics, None if mean_only else eps, slope, len(x) if running is None else 0)
+        statistics = ops.xp.concatenate([running[:1], ops.xp.zeros_like(running[:1]), running[1:]])
+    how = _Map(ops, statistics, gamma.data, beta.data, None if mean_only else eps, slope,
+               len(x) if running is None else 0)
     rows = _normalize(x, gamma, beta, how)
     grounds = None if ground is None else _normalize_ground(ground, Tensor.of(x.data) if running is not None else x,
                                                             gamma, beta, how)
@@ -38,33 +39,34 @@ def batch_norm(x, ground, gamma, beta, running=None, *, eps, slope=1.0, mean_onl
 
 
 class _Map:
-    """What both functions below share: the statistics, and the gradients that come of two sums over rows."""
+    """What both functions below share: the map, and the gradients that come of two sums over rows.
 
-    def __init__(self, ops, statistics, eps, slope, n):
-        self.ops, self.statistics, self.slope, self.n = ops, statistics, slope, n
+    rows (4, c): centre, its rest, scale, shift.
+    """
+
+    def __init__(self, ops, statistics, gamma, beta, eps, slope, n):
+        self.ops, self.slope, self.n = ops, slope, n
         self.scales, real = eps is not None, statistics.dtype.type
         self.inverse = (1 / (statistics[2:] + real(eps)) ** real(0.5) if self.scales
                         else ops.xp.ones_like(statistics[2:]))
+        self.rows = ops.xp.concatenate([statistics[:2], gamma * self.inverse, beta])
 
-    def rows(self, gamma, beta):
-        """Return (4, c): centre, its rest, scale, shift."""
-        return self.ops.xp.concatenate([self.statistics[:2], gamma * self.inverse, beta])
-
-    def through_statistics(self, sums, rows):
+    def through_statistics(self, sums):
         """Return a and b (2, c): dx by way of mean and variance is (x - mean) * a + b; 0 where they are given."""
         if not self.n:
             return self.ops.xp.zeros_like(sums)
-        a = sums[1:] * rows[2:3] * self.inverse**2 if self.scales else self.ops.xp.zeros_like(sums[1:])
-        return self.ops.xp.concatenate([a, sums[:1] * rows[2:3]]) * sums.dtype.type(-1 / self.n)
+        scale = self.rows[2:3]
+        a = sums[1:] * scale * self.inverse**2 if self.scales else self.ops.xp.zeros_like(sums[1:])
+        return self.ops.xp.concatenate([a, sums[:1] * scale]) * sums.dtype.type(-1 / self.n)
 
 
 @differentiable
 def _normalize(x, gamma, beta, how):
-    ops, rows = how.ops, how.rows(gamma, beta)
+    ops, rows = how.ops, how.rows
 
     def backward(dy):
         sums = ops.affine_sums(x, dy, rows, how.slope)
-        return (lambda: ops.affine_dx(x, dy, rows, how.through_statistics(sums, rows), how.slope),
+        return (lambda: ops.affine_dx(x, dy, rows, how.through_statistics(sums), how.slope),
                 lambda: sums[1:] * how.inverse, sums[:1], None)
 
     return ops.affine(x, rows, how.slope), backward
@@ -72,13 +74,13 @@ def _normalize(x, gamma, beta, how):
 
 @differentiable
 def _normalize_ground(ground, x, gamma, beta, how):
-    ops, rows = ops_of(ground, x), how.rows(gamma, beta)
+    ops, rows = ops_of(ground, x), how.rows
 
     def backward(dy):
         sums = ops.affine_sums(ground, dy, rows, how.slope)
 
         def dx():
-            return ops.affine(x, ops.xp.concatenate([rows[:2], how.through_statistics(sums, rows)]))
+            return ops.affine(x, ops.xp.concatenate([rows[:2], how.through_statistics(sums)]))
 
         return (lambda: ops.affine_dx(ground, dy, rows, ops.xp.zeros_like(sums), how.slope), dx,
                 lambda: sums[1:] * how.inverse, sums[:1], None)

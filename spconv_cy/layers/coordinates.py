@@ -7,7 +7,7 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import concatenate
 from spconv_cy.layers.layer import Layer, checked_sparse
-from spconv_cy.sites.lattice import as_lattice, per_axis
+from spconv_cy.sites.lattice import as_lattice
 
 
 class AddCoordinates(Layer):
@@ -31,7 +31,7 @@ class AddCoordinates(Layer):
 
     def __init__(self, lattice, *, size=None):
         self.lattice = as_lattice(lattice)
-        self.size = None if size is None else per_axis(size, self.lattice.d, "AddCoordinates size", 1)
+        self.size = None if size is None else self.lattice.per_axis(size, "AddCoordinates size", 1)
 
     def __call__(self, x):
         checked_sparse(self, x)
