@@ -41,8 +41,9 @@ def blocks():
     return [
         [sp.Convolution(2, 4, 8, 3, rng=0), sp.BatchNormalization(8), sp.ReLU(), Noise(1), sp.Dropout(0.5, rng=2)],
         [sp.Residual(sp.SubmanifoldConvolution(2, 8, 8, rng=3), sp.BatchNormalization(8), sp.Dropout(0.25, rng=4)),
-         sp.MaxPooling(2, 2), sp.Concatenate(sp.Sequential(), sp.NetworkInNetwork(8, 2, rng=5)), sp.Tanh()],
-        [sp.SubmanifoldConvolution(2, 10, 6, rng=6), sp.BatchNormalization(6, mean_only=True), Noise(7),
+         sp.FractionalMaxPooling(2, 1.4, size_rule="nearest", rng=9),
+         sp.Concatenate(sp.Sequential(), sp.NetworkInNetwork(8, 2, rng=5)), sp.Tanh()],
+        [sp.RandomizedStrideConvolution(2, 10, 6, 2, rng=6), sp.BatchNormalization(6, mean_only=True), Noise(7),
          sp.GlobalPooling(), sp.NetworkInNetwork(6, 3, rng=8)],
     ]
 

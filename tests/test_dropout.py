@@ -110,6 +110,10 @@ NETS = {
         sp.Convolution(2, 4, 8, 3, rng=0), sp.VeryLeakyReLU(), sp.MaxPooling(2, 2), drop(0.5, 1),
         sp.Convolution(2, 8, 7, 2, rng=2), sp.Tanh(), drop(0.3, 3), sp.NetworkInNetwork(7, 6, rng=4), sp.ReLU(),
         drop(0.5, 5), sp.GlobalPooling(), sp.NetworkInNetwork(6, 3, rng=6)],
+    "random windows": lambda: [
+        sp.RandomizedStrideConvolution(2, 4, 8, 2, rng=0), drop(0.5, 1), sp.ReLU(),
+        sp.FractionalMaxPooling(2, 1.4, size_rule="nearest", rng=2), sp.Convolution(2, 8, 6, 2, rng=3),
+        sp.FractionalMaxPooling(2, 1.3, size_rule="nearest", rng=4), drop(0.5, 5), sp.NetworkInNetwork(6, 4, rng=6)],
     "a dropout first, and last": lambda: [drop(0.5, 1), sp.SubmanifoldConvolution(2, 4, 5, bias=False, rng=0),
                                           drop(0.5, 2)],
     "inverted": lambda: [sp.NetworkInNetwork(4, 6, rng=0), drop(0.5, 1, inverted=True), sp.ELU(),
@@ -183,13 +187,25 @@ def test_draws_before_a_dropout_stay_before_it(ops):
         def __call__(self, x):
             return x.with_features(x.features * float(self.rng.random()), x.ground)
 
-    def net():
-        rng = np.random.default_rng(5)                                   # one generator for both
+    class Shaken(sp.NetworkInNetwork):
+        channels_mix = True
+
+        def activated(self, x, slope=None):
+            return super().activated(x, slope).with_features(super().activated(x, slope).features * self.rng.random())
+
+    def between(rng):
         return [sp.NetworkInNetwork(4, 8, rng=0), Noisy(rng), sp.Dropout(0.5, rng=rng),
                 sp.NetworkInNetwork(8, 3, rng=1)]
 
+    def within(rng):
+        first = Shaken(4, 8, rng=0)
+        first.rng = rng
+        return [first, sp.Dropout(0.5, rng=rng), sp.NetworkInNetwork(8, 3, rng=1)]
+
     x = sparse(2, 4, 8, None)((9,))
-    assert_allclose(sp.Sequential(*net())(x).features.data, Masked(net())(x).features.data, atol=1e-6)
+    for net in (between, within):                                        # one generator for both
+        mine, masked = (kind(*net(np.random.default_rng(5))) for kind in (sp.Sequential, lambda *each: Masked(each)))
+        assert_allclose(mine(x).features.data, masked(x).features.data, atol=1e-6)
 
 
 def test_what_is_dropped_is_not_multiplied(monkeypatch):

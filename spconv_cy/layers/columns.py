@@ -44,12 +44,15 @@ class Columns:
         return x if held is None else on_rows(lambda rows: put_columns(rows, held, self._channels), x)
 
     def _draw_ahead(self, i):
+        before = [*self._layers[i].generators().values()]                # whose draws come before the dropout's
         for j in range(i + 1, len(self._layers)):
-            if _drops(self._layers[j]):
+            layer = self._layers[j]
+            if _drops(layer) and not any(rng is layer.rng for rng in before):
                 self._drawn.add(j)
-                return self._layers[j].draw(self._layers[i].channels_out)
-            if not self._layers[j].channelwise or self._layers[j].generators():
-                return None                                              # whose draws come before the dropout's
+                return layer.draw(self._layers[i].channels_out)
+            if not layer.channelwise:
+                return None
+            before += layer.generators().values()
         return None
 
     def _weight_follows(self, i):
