@@ -47,6 +47,7 @@ from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedS
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.models.classic import lenet5, mlp
 from spconv_cy.models.deepcnet import deepcnet, deepcnin
+from spconv_cy.models.fractional import fractional_cnn
 from spconv_cy.models.spec import from_spec
 from spconv_cy.models.unet import unet
 from spconv_cy.report import show_config

@@ -41,6 +41,7 @@ class SparseConvClassifier:
         schedule: "cosine", "exponential", "constant", or a function of the epoch that gives a factor.
         verbose: show a bar.
         random_state: int or numpy Generator; None: another run each time.
+        repeats: passes that a prediction averages over, for nets that draw when tested (fractional max-pooling).
 
     Characters are a list, each a list of (n, 2) arrays, one a stroke, x right, y down; labels are any hashable.
 
@@ -56,10 +57,10 @@ class SparseConvClassifier:
     _estimator_type = "classifier"
 
     def __init__(self, net="deepcnet", l=5, k=30, encoding="octogram", augment="affine", epochs=20, batch=100,
-                 rate=0.003, schedule="cosine", verbose=False, random_state=None):
+                 rate=0.003, schedule="cosine", verbose=False, random_state=None, repeats=1):
         self.net, self.l, self.k, self.encoding, self.augment = net, l, k, encoding, augment
         self.epochs, self.batch, self.rate, self.schedule = epochs, batch, rate, schedule
-        self.verbose, self.random_state = verbose, random_state
+        self.verbose, self.random_state, self.repeats = verbose, random_state, repeats
 
     def fit(self, X, y):
         """Train on characters X and labels y; return self.
@@ -95,7 +96,7 @@ class SparseConvClassifier:
         characters = _packed("predict", X)
         if not len(characters):
             return np.zeros((0, len(self.classes_)), np.float32)
-        return probabilities(self.net_, StrokeBatches(characters, None, self.encoder_, batch=self.batch))
+        return probabilities(self.net_, StrokeBatches(characters, None, self.encoder_, batch=self.batch), self.repeats)
 
     def predict(self, X):
         """Return the most probable label (n,) of each character; arguments and errors as for predict_proba."""

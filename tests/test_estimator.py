@@ -33,7 +33,7 @@ def fitted():
 def test_signature_and_defaults_are_as_promised():
     signature = inspect.signature(sp.SparseConvClassifier)
     assert list(signature.parameters) == ["net", "l", "k", "encoding", "augment", "epochs", "batch", "rate", "schedule",
-                                          "verbose", "random_state"]
+                                          "verbose", "random_state", "repeats"]
     defaults = sp.SparseConvClassifier().get_params()
     expected = dict(net="deepcnet", l=5, k=30, encoding="octogram", augment="affine", epochs=20, batch=100, verbose=0,
                     random_state=None)

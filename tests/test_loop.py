@@ -124,11 +124,16 @@ def test_evaluate_averages_the_probabilities_of_its_repeats():
             return x * self.rng.uniform(0, 9)
 
     rows, labels = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 0])
-    factors = np.random.default_rng(1).uniform(0, 9, 4)
+    factors = [np.random.default_rng((7, repeat, 0)).uniform(0, 9) for repeat in range(4)]
     each = [np.exp(f * rows) / np.exp(f * rows).sum(1, keepdims=True) for f in factors]
-    found = sp.evaluate(Noise(rng=1), [(sp.Tensor(rows), labels)], repeats=4)
+    net = Noise(rng=1)
+    found = sp.evaluate(net, [(sp.Tensor(rows), labels)], repeats=4, rng=7)
     assert_allclose(found.outputs, np.mean(each, 0), rtol=1e-6)
     assert found.loss == pytest.approx(np.mean([-np.log(p[:, 0]).mean() for p in each]), rel=1e-5)
+    assert net.rng.random() == np.random.default_rng(1).random(), "the layer's own state is left as it was"
+    for wrong in (0, 1.5):
+        with pytest.raises(ValueError, match="whole number from 1"):
+            sp.evaluate(net, [(sp.Tensor(rows), labels)], repeats=wrong)
 
 
 def test_probabilities_need_no_labels():

@@ -130,6 +130,10 @@ class SumPooling(_Pooling):
             y = y + column(x, rulebook.volume - rulebook.fan_in) * x.ground
         return SparseTensor(y, grid, x.ground * float(self.window.volume))
 
+    def notation(self):
+        """Return such as "SP2"."""
+        return self._notation("SP")
+
 
 class GlobalPooling(Layer):
     """Reduce each sample to one row: SparseTensor -> Tensor (b, c).

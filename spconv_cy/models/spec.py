@@ -9,11 +9,14 @@ from spconv_cy.layers.activation import LeakyReLU, ReLU, VeryLeakyReLU
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.dropout import Dropout
+from spconv_cy.layers.fractional import LETTERS, FractionalMaxPooling
 from spconv_cy.layers.normalization import BatchNormalization
-from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling
+from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, SumPooling
 
-TOKEN = re.compile(r"(?P<channels>\d*)(?P<word>SC|C|MP|AP|GP|BN|D|LReLU|VLReLU|ReLU|linear|output|softmax)"
+TOKEN = re.compile(r"(?P<channels>\d*)(?P<word>SC|C|MP|AP|SP|([RP][DOS])?FMP|GP|BN|D|LReLU|VLReLU|ReLU|linear|output|"
+                   r"softmax)"
                    r"(?P<number>\d+(\.\d*)?(e-?\d+)?)?(/(?P<stride>\d+))?")
+FRACTIONAL = {letter: word for word, letter in LETTERS.items()}
 CLOSES = ("VLReLU", "ReLU", "LReLU", "BN", "linear")
 
 
@@ -21,10 +24,11 @@ def from_spec(text, channels_in=1, d=2, *, classes=None, rng=None):
     """Build a network from its notation; `net.spec()` writes it.
 
     Words, joined by dashes: `32C3` a convolution of 32 channels and size 3, `32C3/2` with stride 2, `32SC3`
-    submanifold, `32C1` network-in-network; `MP2`, `MP3/2`, `AP2` pooling (the stride is the size unless given); `GP`
-    global average; `BN`; `D0.5` dropout; `VLReLU`, `ReLU`, `LReLU0.01`; `output` (or `softmax`) at the end: GP and a
-    linear layer to `classes`. A convolution is followed by VLReLU unless an activation, `BN` or `linear` (none) comes
-    next.
+    submanifold, `32C1` network-in-network; `MP2`, `MP3/2`, `AP2`, `SP2` pooling by maximum, average, sum (the stride
+    is the size unless given); `FMP1.5` fractional max-pooling by that ratio, before it R (random) or P (pseudorandom)
+    and D (disjoint), O (overlapping, fixed) or S (shared boundary), by default `POFMP`; `GP` global
+    average; `BN`; `D0.5` dropout; `VLReLU`, `ReLU`, `LReLU0.01`; `output` (or `softmax`) at the end: GP and a linear
+    layer to `classes`. A convolution is followed by VLReLU unless an activation, `BN` or `linear` (none) comes next.
 
     Args:
         text: the notation.
@@ -50,7 +54,7 @@ def from_spec(text, channels_in=1, d=2, *, classes=None, rng=None):
         match = TOKEN.fullmatch(word.replace("~", "-"))
         if match is None:
             raise ShapeError(f"from_spec: word {place + 1} of {text!r}, {word!r}, is not known; such as 32C3, 32C3/2, "
-                             "32SC3, 32C1, MP2, AP2, GP, BN, D0.5, VLReLU, ReLU, LReLU0.01, linear, output fit")
+                             "32SC3, 32C1, MP2, AP2, FMP1.5, GP, BN, D0.5, VLReLU, ReLU, LReLU0.01, linear, output fit")
         made, channels = _layers(match, word, channels, d, classes, rng)
         layers += made
         follows = TOKEN.fullmatch(words[place + 1].replace("~", "-")) if place + 1 < len(words) else None
@@ -73,9 +77,15 @@ def _layers(match, word, channels, d, classes, rng):
         else:
             layer = Convolution(d, channels, wanted, size, *stride, rng=rng)
         return [layer], wanted
-    if kind in ("MP", "AP"):
-        pooling = MaxPooling if kind == "MP" else AveragePooling
+    if kind in ("MP", "AP", "SP"):
+        pooling = {"MP": MaxPooling, "AP": AveragePooling, "SP": SumPooling}[kind]
         return [pooling(d, int(_whole(number, word)), *stride)], channels
+    if kind.endswith("FMP"):
+        sequence, overlap = (FRACTIONAL[letter] for letter in kind[:-3] or "PO")
+        if number is None:
+            raise ShapeError(f"from_spec: {word!r} names no ratio; such as {word}1.5 fits")
+        return [FractionalMaxPooling(d, float(number), sequence=sequence, overlap=overlap,
+                                     rng=rng.integers(2**63))], channels
     if kind in ("output", "softmax"):
         if classes is None:
             raise ShapeError(f"from_spec: {word!r} came without a number of classes; give classes=")

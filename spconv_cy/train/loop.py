@@ -96,27 +96,32 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
     return history
 
 
-def evaluate(net, data, repeats=1, *, loss=softmax_cross_entropy, progress=False):
+def evaluate(net, data, repeats=1, *, loss=softmax_cross_entropy, progress=False, rng=0):
     """Test a network: no tape, running statistics, samples as they are.
 
     Args:
         net: Layer.
         data: as for fit.
-        repeats: passes whose probabilities are averaged, for networks that draw at random when tested.
-        loss: as for fit.
+        repeats: passes whose probabilities are averaged, for networks that draw at random when tested, such as those
+            with fractional max-pooling.
+        loss: as for fit; of a pass, averaged over them.
         progress: show a bar.
+        rng: seed or numpy Generator for what the network draws; None: other draws each time. The layers' own random
+            states are left as they were.
 
     Returns:
         Evaluation.
+
+    Source: Graham 2014, arXiv:1412.6071, section 4.
     """
-    outputs, labels, value = _test(net, as_batches(data, "evaluate: data"), repeats, loss, progress)
+    outputs, labels, value = _test(net, as_batches(data, "evaluate: data"), repeats, loss, progress, rng)
     error = metrics.error(outputs, labels) if _are_classes(outputs, labels) else None
     return Evaluation(value, error, outputs, labels)
 
 
-def probabilities(net, data, repeats=1, *, progress=False):
+def probabilities(net, data, repeats=1, *, progress=False, rng=0):
     """Return the class probabilities (n, classes) of samples, whose labels may be None; arguments as for evaluate."""
-    return _test(net, as_batches(data, "probabilities: data"), repeats, None, progress)[0]
+    return _test(net, as_batches(data, "probabilities: data"), repeats, None, progress, rng)[0]
 
 
 def _check_fit(net, optimizer, epochs, validation, stop_after):
@@ -133,13 +138,18 @@ def _check_fit(net, optimizer, epochs, validation, stop_after):
 
 
 def _begin(net, optimizer, rng, checkpoint):
-    seed = None if rng is None else int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
-    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-        raise ValueError(f"fit: rng {rng!r} came; a whole number from 0 up, a numpy Generator or None fits")
+    seed = _seed_of("fit", rng)
     found = None if checkpoint is None else read_checkpoint(checkpoint, net, optimizer, seed)
     if found is None:
         return History(), int(np.random.default_rng().integers(2**63) if seed is None else seed), None
     return found
+
+
+def _seed_of(who, rng):
+    seed = None if rng is None else int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
+    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise ValueError(f"{who}: rng {rng!r} came; a whole number from 0 up, a numpy Generator or None fits")
+    return seed
 
 
 def _train(net, data, optimizer, loss, rate, epoch, seed, history, told):
@@ -185,14 +195,16 @@ def _validate(net, validation, loss, history):
     history.best = both.index(min(both)) + len(history) - len(both)
 
 
-def _test(net, data, repeats, loss, progress):
-    if repeats < 1:
+def _test(net, data, repeats, loss, progress, rng):
+    if not isinstance(repeats, (int, np.integer)) or repeats < 1:
         raise ValueError(f"evaluate: repeats {repeats!r} came; a whole number from 1 up fits")
-    was_training, mean, total = net.training, 0.0, 0.0
+    seed, was_training, mean, total = _seed_of("evaluate", rng), net.training, 0.0, 0.0
+    drawn = {generator: generator.bit_generator.state for generator in net.generators().values()}
     net.eval()
     try:
         with no_grad(), _bar(progress, repeats * len(data)) as bar:
             for repeat in range(repeats):
+                _reseed(drawn, None if seed is None else (seed, repeat))
                 parts = []
                 for x, labels in data.epoch(repeat, 0, training=False):
                     y = _outputs(net, x, loss or softmax_cross_entropy)
@@ -205,8 +217,16 @@ def _test(net, data, repeats, loss, progress):
                 total += sum(values) / repeats
     finally:
         net.train(was_training)
+        for generator, state in drawn.items():
+            generator.bit_generator.state = state
     labels = None if labels[0] is None else np.concatenate([np.asarray(part) for part in labels])
     return mean, labels, total / max(1, len(mean))
+
+
+def _reseed(generators, seed):
+    for number, generator in enumerate(generators):
+        sequence = np.random.SeedSequence(seed if seed is None else (*seed, number))
+        generator.bit_generator.state = type(generator.bit_generator)(sequence).state
 
 
 def _outputs(net, x, loss):
