@@ -45,8 +45,9 @@ from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, 
 from spconv_cy.layers.pruning import KeepTop, Sparsify
 from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedStrideMaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
+from spconv_cy.layers.transposed import TransposedConvolution
 from spconv_cy.models.classic import lenet5, mlp
-from spconv_cy.models.deepcnet import deepcnet, deepcnin
+from spconv_cy.models.deepcnet import deepc2, deepcnet, deepcnin
 from spconv_cy.models.fractional import fractional_cnn
 from spconv_cy.models.spec import from_spec
 from spconv_cy.models.unet import unet

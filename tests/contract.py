@@ -161,7 +161,7 @@ def check_layer(make, inputs, layers=(), alike=True):
                 check_samples(make().eval(), inputs, (5, 0, 4))
 
 
-def sparse(d, channels, size, ground):
+def sparse(d, channels, size, ground, lattice=None):
     """Make inputs: a function of the samples' numbers of sites; `only` leaves the batch with one of its samples.
 
     Values are float32 numbers at least 1e-3 apart from each other and from zero, so that no maximum is a draw.
@@ -169,15 +169,19 @@ def sparse(d, channels, size, ground):
 
     def make(counts, only=None):
         rng = np.random.default_rng(sum(counts))
-        field = size ** d
+        held = np.indices((size,) * d).reshape(d, -1).T
+        if lattice is not None and lattice.kind == "simplex":
+            held = held[held.sum(1) < size]
+        field = len(held)
         places = [np.sort(rng.choice(field, min(n, field), replace=False)) for n in counts]
         values = apart(rng, sum(map(len, places)) + 1, channels)
-        sites = [np.stack([np.full(len(p), i), *np.unravel_index(p, (size,) * d)], 1) for i, p in enumerate(places)]
+        sites = [np.stack([np.full(len(p), i), *held[p].T], 1) for i, p in enumerate(places)]
         sites, row, features = np.concatenate(sites), values[:1], values[1:]
         if only is not None:
             chosen = sites[:, 0] == only
             sites, features, counts = sites[chosen] * ([0] + [1] * d), features[chosen], [None]
-        x = sp.SparseTensor.from_sites(sites, features, size, len(counts), ground=None if ground is None else "zero")
+        x = sp.SparseTensor.from_sites(sites, features, size, len(counts), ground=None if ground is None else "zero",
+                                       lattice=lattice)
         return x.with_features(x.features, sp.Tensor(row) if ground == "drawn" else x.ground)
 
     return make

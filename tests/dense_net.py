@@ -21,9 +21,9 @@ def total(values):
 class Windowed:
     """What convolution and pooling share: pad with the ground state, cut one slice an offset, mask of the outputs."""
 
-    def __init__(self, size, stride=1, dilation=1, low=0, high=None, keeps_sites=False):
+    def __init__(self, size, stride=1, dilation=1, low=0, high=None, keeps_sites=False, chosen=None):
         self.window = size, stride, dilation, low, low if high is None else high
-        self.keeps_sites, self.gradients = keeps_sites, {}
+        self.keeps_sites, self.chosen, self.gradients = keeps_sites, chosen, {}
 
     def cut(self, field, mask, ground):
         """Return one (b, c, *out) array and one mask (b, *out) an offset."""
@@ -39,7 +39,7 @@ class Windowed:
                 slice(g * t, g * t + s * (n - 1) + 1, s)
                 for g, t, s, n in zip(dilation, tap, stride, steps, strict=True)
             )
-            for tap in taps(size)
+            for tap in self.chosen or taps(size)
         ]
         return [padded[(..., *s)] for s in self.slices], [active[(..., *s)] for s in self.slices]
 
@@ -96,8 +96,8 @@ class Convolution(Windowed):
 class MaxPooling(Windowed):
     """Dense max-pooling; ground None: active sites only, and with zero=True also 0."""
 
-    def __init__(self, size, stride, low=0, zero=False):
-        super().__init__(size, stride, low=low)
+    def __init__(self, size, stride, low=0, zero=False, **window):
+        super().__init__(size, stride, low=low, **window)
         self.zero, self.margin = zero, np.inf
 
     def forward(self, field, mask, ground):
@@ -275,6 +275,31 @@ class GlobalPooling:
         return dfield.reshape(self.shape), dground
 
 
+class MaskedCorners:
+    """A layer on the simplex lattice: of the cube around its output, places with sum(x) >= n hold the ground state."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def forward(self, *state):
+        field, mask, ground = self.layer.forward(*state)
+        self.held = in_simplex(mask.shape[1:])
+        corner = over(ground, field.shape[1], mask.ndim - 1)
+        return np.where(self.held, field, corner), mask & self.held, ground
+
+    def backward(self, dy, dground):
+        return self.layer.backward(np.where(self.held, dy, 0), dground + total(np.where(self.held, 0, dy)))
+
+    @property
+    def margin(self):
+        return getattr(self.layer, "margin", np.inf)
+
+
+def in_simplex(size):
+    """Tell which places of a cube are sites of the simplex lattice."""
+    return np.indices(size).sum(axis=0) < size[0]
+
+
 class Linear:
     """Rows (b, c) by a matrix, plus a bias."""
 
@@ -292,5 +317,6 @@ class Linear:
 
 def leaves(layer):
     """List the layers that are no containers, in order."""
+    layer = getattr(layer, "layer", layer)
     inner = getattr(layer, "layers", getattr(layer, "branches", None))
     return [layer] if inner is None else [leaf for part in inner for leaf in leaves(part)]

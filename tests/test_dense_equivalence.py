@@ -3,12 +3,13 @@
 import dense_net as dense
 import numpy as np
 import pytest
-from oracles import grouped, slope_by_differences, ungrouped
+from oracles import grouped, shape_taps, slope_by_differences, ungrouped
 from scipy import signal
 from strategies import random_sites
 
 import spconv_cy as sp
 
+TRIANGULAR, TETRAHEDRAL = sp.Lattice.simplex(2), sp.Lattice.simplex(3)
 MARGIN = 1e-3  # pool winners and signs of units are at least this far apart
 SAMPLES = 3  # the one in the middle is empty
 NETWORKS = {
@@ -78,6 +79,40 @@ NETWORKS = {
         sp.AveragePooling(3, 3, 2),
         sp.Convolution(3, 3, 3, 2),
     ],
+    "2-D, triangles": lambda: [
+        sp.Convolution(TRIANGULAR, 2, 4, 3),
+        sp.VeryLeakyReLU(),
+        sp.MaxPooling(TRIANGULAR, 3, 2, size_rule="floor"),
+        sp.Convolution(TRIANGULAR, 4, 4, 2, groups=2),
+        sp.LeakyReLU(0.2),
+        sp.AveragePooling(TRIANGULAR, 2, 1),
+        sp.NetworkInNetwork(4, 2),
+    ],
+    "2-D, triangles with padding": lambda: [
+        sp.Convolution(TRIANGULAR, 2, 4, 3, 2, padding=1, size_rule="floor"),
+        sp.LeakyReLU(0.3),
+        sp.MaxPooling(TRIANGULAR, 2, 1, padding=1),
+        sp.Convolution(TRIANGULAR, 4, 3, 2, dilation=2, padding=1),
+    ],
+    "2-D, triangles, submanifold": lambda: [
+        sp.SubmanifoldConvolution(TRIANGULAR, 2, 4, 3, shape="nearest"),
+        sp.VeryLeakyReLU(),
+        sp.SubmanifoldConvolution(TRIANGULAR, 4, 3, 2),
+        sp.Convolution(TRIANGULAR, 3, 2, taps=[(0, 0), (0, 2), (2, 0)]),
+    ],
+    "2-D, cross, ball and taps": lambda: [
+        sp.Convolution(2, 2, 4, 3, shape="cross"),
+        sp.LeakyReLU(0.3),
+        sp.MaxPooling(2, 4, 2, shape="ball"),
+        sp.Convolution(2, 4, 4, taps=[(1, 0), (0, 1), (2, 2)], padding=1, groups=2),
+        sp.AveragePooling(2, 3, 1, shape="cross"),
+    ],
+    "3-D, tetrahedra": lambda: [
+        sp.Convolution(TETRAHEDRAL, 2, 3, 2),
+        sp.VeryLeakyReLU(),
+        sp.MaxPooling(TETRAHEDRAL, 3, 2, size_rule="floor"),
+        sp.Convolution(TETRAHEDRAL, 3, 4, 2),
+    ],
     "4-D": lambda: [
         sp.Convolution(4, 2, 3, 2),
         sp.VeryLeakyReLU(),
@@ -100,6 +135,21 @@ HEADS = {
 
 def mirror(layer, of_rows=False):
     """Build the dense counterpart of a layer of ours, with float64 copies of its weights; of_rows: for (b, c)."""
+    window = getattr(layer, "window", None)
+    truth = mirrored(layer, of_rows)
+    return truth if window is None or window.lattice.is_cubic else dense.MaskedCorners(truth)
+
+
+def chosen_taps(window):
+    """Find the taps of a window by the definition of its shape; None: those of a cube."""
+    d, simplex = window.lattice.d, not window.lattice.is_cubic
+    if window.taps:
+        return list(window.taps)
+    return shape_taps(window.shape, d, window.size[0], simplex) if simplex or window.shape != "full" else None
+
+
+def mirrored(layer, of_rows):
+    """Build the dense counterpart of a layer on the cube around its field."""
     weights = [
         None if w is None else np.array(w.data, float)
         for w in (getattr(layer, name, None) for name in ("weight", "bias"))
@@ -108,16 +158,19 @@ def mirror(layer, of_rows=False):
         window = layer.window
         keeps = isinstance(layer, sp.SubmanifoldConvolution)
         span = [g * (f - 1) for f, g in zip(window.size, window.dilation, strict=True)]
-        high = tuple(s - o for s, o in zip(span, window.origin, strict=True)) if keeps else window.origin
+        high = tuple(s - o for s, o in zip(span, window.origin, strict=True)) if keeps else sloped(window)
+        chosen = chosen_taps(window)
         shape = dict(stride=window.stride, dilation=window.dilation, low=window.origin, high=high, keeps_sites=keeps)
-        return dense.Convolution(*weights, window.size, groups=layer.groups, **shape)
+        return dense.Convolution(*weights, window.size, groups=layer.groups, chosen=chosen, **shape)
     if isinstance(layer, sp.NetworkInNetwork):
         return dense.Linear(*weights) if of_rows else dense.Convolution(*weights, 1)
     if isinstance(layer, sp.MaxPooling):
         w = layer.window
-        return dense.MaxPooling(w.size, w.stride, low=w.origin, zero=layer.background == "zero")
+        zero = layer.background == "zero"
+        return dense.MaxPooling(w.size, w.stride, low=w.origin, zero=zero, high=sloped(w), chosen=chosen_taps(w))
     if isinstance(layer, sp.AveragePooling):
-        return dense.AveragePooling(layer.window.size, layer.window.stride, low=layer.window.origin)
+        w = layer.window
+        return dense.AveragePooling(w.size, w.stride, low=w.origin, high=sloped(w), chosen=chosen_taps(w))
     if isinstance(layer, sp.LeakyReLU):
         return dense.LeakyReLU(layer.slope)
     if isinstance(layer, sp.BatchNormalization):
@@ -130,6 +183,11 @@ def mirror(layer, of_rows=False):
     if isinstance(layer, sp.Concatenate):
         return dense.Branches(*map(mirror, layer.branches), joined=True)
     return mirror_all(layer.layers)
+
+
+def sloped(window):
+    """Find the padding on the high side: on the simplex lattice what moves the slope away by the padding."""
+    return tuple(pad * (1 if window.lattice.is_cubic else window.lattice.d) for pad in window.origin)
 
 
 def mirror_all(layers):
@@ -147,15 +205,22 @@ def leaves(layer):
     return [layer] if inner is None else [leaf for part in inner for leaf in leaves(part)]
 
 
+def lattice_of(layers, d):
+    """Find the lattice that the layers are made for."""
+    return next((layer.window.lattice for layer in layers if hasattr(layer, "window")), sp.Lattice.cubic(d))
+
+
 def draw(rng, layers, d, family, share):
     """Draw weights and an input until pool winners and signs of units are apart; return the dense network and input."""
-    size = (FIELDS[d],) * d
+    size, lattice = (FIELDS[d],) * d, lattice_of(layers, d)
     for _ in range(300):
         for parameter in (p for layer in layers for p in layer.parameters()):
             scale = np.sqrt(1.5 / np.prod(parameter.data.shape[:-1]))
             parameter.data[...] = rng.normal(0, scale, parameter.data.shape).astype(np.float32)
         sites = random_sites(rng, max(2, int(share * np.prod(size))), d, 0, size[0], samples=2)
         sites[:, 0] *= 2
+        if not lattice.is_cubic:
+            sites = sites[sites[:, 1:].sum(axis=1) < size[0]]
         features = rng.normal(size=(len(sites), 2)).astype(np.float32).astype(float)
         ground = {"drawn": rng.normal(size=2).astype(np.float32).astype(float), "zero": np.zeros(2)}.get(family)
         mask = np.zeros((SAMPLES, *size), bool)
@@ -180,11 +245,17 @@ def close(found, expected, ops, what):
     assert worst <= limit, f"{what}: {worst:.2e} apart, {limit:.2e} allowed"
 
 
+def held(y):
+    """Tell which places of a tensor's dense form are sites."""
+    return True if y.grid.lattice.is_cubic else dense.in_simplex(y.grid.size)
+
+
 def check_network(rng, ops, make, d, family, share=0.12):
     """Compare a network with its dense counterpart: sites, values and ground after each layer, then all gradients."""
     layers = make()
     network, (sites, features, ground, mask, size) = draw(rng, layers, d, family, share)
-    given = sp.SparseTensor.from_sites(sites, features, size, SAMPLES, ground=None if family is None else "zero")
+    given = sp.SparseTensor.from_sites(sites, features, size, SAMPLES, ground=None if family is None else "zero",
+                                       lattice=lattice_of(layers, d))
     order = np.argsort(given.point_rows)
     leaf = sp.Tensor(features[order], requires_grad=True)
     ground_leaf = sp.Tensor(ground[None], requires_grad=True) if family == "drawn" else given.ground
@@ -195,12 +266,13 @@ def check_network(rng, ops, make, d, family, share=0.12):
             close(y.data, field, ops, what)
             continue
         assert np.array_equal(y.sites, np.argwhere(active)), f"{what}: other active sites"
-        close(y.to_dense(), field, ops, what)
+        close(y.to_dense(), np.where(held(y), field, 0), ops, what)
         assert (y.ground is None) == (state is None)
         if state is not None:
             close(y.ground.data, state[None], ops, f"{what}, ground")
-    loss = y if isinstance(y, sp.Tensor) else sp.SparseToDense(d)(y)
+    loss = y if isinstance(y, sp.Tensor) else sp.SparseToDense(y.grid.lattice)(y)
     dy = rng.normal(size=loss.shape).astype(np.float32).astype(float)
+    dy = dy if isinstance(y, sp.Tensor) else np.where(held(y), dy, 0)
     loss.backward(dy)
     dfield, dground = network.backward(dy, np.zeros(field.shape[1] if state is None else len(state)))
     close(leaf.grad, np.moveaxis(dfield, 1, -1)[tuple(given.sites.T)], ops, "gradient of the features")

@@ -11,6 +11,8 @@ from spconv_cy.errors import ShapeError
 FAMILIES = ["drawn", "zero", None]
 PLANE = {family: sparse(2, 4, 8, family) for family in FAMILIES}
 SPACE = {family: sparse(3, 2, 5, family) for family in FAMILIES}
+TRIANGLE = {family: sparse(2, 4, 9, family, sp.Lattice.simplex(2)) for family in FAMILIES}
+TETRAHEDRON = {family: sparse(3, 2, 7, family, sp.Lattice.simplex(3)) for family in FAMILIES}
 ON_SITES = {  # what makes the layer; inputs
     "convolution": (lambda: sp.Convolution(2, 4, 3, 3, rng=0), PLANE),
     "convolution, strided": (lambda: sp.Convolution(2, 4, 3, 2, (2, 3), padding=1, size_rule="floor", rng=0), PLANE),
@@ -18,6 +20,36 @@ ON_SITES = {  # what makes the layer; inputs
     "convolution, 3-D": (lambda: sp.Convolution(3, 2, 3, 2, rng=0), SPACE),
     "submanifold": (lambda: sp.SubmanifoldConvolution(2, 4, 3, rng=0), PLANE),
     "submanifold, even, in groups": (lambda: sp.SubmanifoldConvolution(2, 4, 2, 2, groups=2, rng=0), PLANE),
+    "convolution, a cross": (lambda: sp.Convolution(2, 4, 3, 3, 2, shape="cross", padding=1, size_rule="floor"), PLANE),
+    "convolution, taps, in groups": (
+        lambda: sp.Convolution(2, 4, 6, taps=[(0, 0), (2, 1), (0, 4)], groups=2, rng=0),
+        PLANE,
+    ),
+    "convolution, a tap a channel": (lambda: sp.Convolution(2, 4, 4, 3, shape="ball", groups=4, rng=0), PLANE),
+    "convolution at cells": (lambda: sp.Convolution(2, 4, 3, 3, 2, padding=1, sites="cell", rng=0), PLANE),
+    "convolution at centres": (lambda: sp.Convolution(2, 4, 3, 3, sites="centre", rng=0), PLANE),
+    "convolution, two sites at least": (lambda: sp.Convolution(2, 4, 3, 3, min_active=2, rng=0), PLANE),
+    "convolution, triangles": (lambda: sp.Convolution(sp.Lattice.simplex(2), 4, 3, 2, 2, padding=1, rng=0), TRIANGLE),
+    "convolution, tetrahedra": (lambda: sp.Convolution(sp.Lattice.simplex(3), 2, 3, 2, rng=0), TETRAHEDRON),
+    "submanifold, nearest": (
+        lambda: sp.SubmanifoldConvolution(sp.Lattice.simplex(2), 4, 3, shape="nearest", rng=0),
+        TRIANGLE,
+    ),
+    "submanifold, taps": (lambda: sp.SubmanifoldConvolution(2, 4, 3, taps=[(-3, 1), (0, 0), (0, 1)], rng=0), PLANE),
+    "transposed convolution": (lambda: sp.TransposedConvolution(2, 4, 3, 2, 2, rng=0), {None: PLANE[None]}),
+    "transposed convolution, padded, in groups": (
+        lambda: sp.TransposedConvolution(2, 4, 6, 3, 2, padding=1, groups=2, bias=False, rng=0),
+        {None: PLANE[None]},
+    ),
+    "transposed convolution, triangles": (
+        lambda: sp.TransposedConvolution(sp.Lattice.simplex(2), 4, 3, 3, 2, rng=0),
+        {None: TRIANGLE[None]},
+    ),
+    "max-pooling, triangles": (lambda: sp.MaxPooling(sp.Lattice.simplex(2), 3, 2), TRIANGLE),
+    "max-pooling, a cross": (lambda: sp.MaxPooling(2, 3, 1, shape="cross", min_active=2), PLANE),
+    "average pooling, tetrahedra": (lambda: sp.AveragePooling(sp.Lattice.simplex(3), 3, 2), TETRAHEDRON),
+    "global average over a tetrahedron": (lambda: sp.GlobalPooling(over="field"), TETRAHEDRON),
+    "to dense, triangles": (lambda: sp.SparseToDense(sp.Lattice.simplex(2)), TRIANGLE),
     "network in network": (lambda: sp.NetworkInNetwork(4, 3, rng=0), PLANE),
     "network in network, no bias": (lambda: sp.NetworkInNetwork(4, 3, bias=False, rng=0), PLANE),
     "max-pooling": (lambda: sp.MaxPooling(2, 2), PLANE),

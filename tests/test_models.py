@@ -253,3 +253,41 @@ def test_a_network_that_the_notation_has_no_word_for_prints_as_python():
 def test_a_word_that_is_not_known_is_named_with_its_place(text, says):
     with pytest.raises(ShapeError, match=says):
         sp.from_spec(text)
+
+
+# On lattices: DeepC2
+
+
+@pytest.mark.parametrize("d, l, cubic, simplex", [
+    (2, 5, 297_170, 225_458), (2, 6, 471_026, 356_306), (3, 5, 584_018, 297_170), (3, 6, 929_906, 471_026),
+    (4, 5, 1_157_714, 368_882), (4, 6, 1_847_666, 585_746),
+])
+def test_deepc2_has_the_published_parameters_and_field(d, l, cubic, simplex):
+    for lattice, parameters in ((sp.Lattice.cubic(d), cubic), (sp.Lattice.simplex(d), simplex)):
+        net = sp.deepc2(l, 32, 1, 50, d=lattice, rng=0)
+        assert net.n_parameters() == parameters and net.input_size() == (2 ** (l + 2) - 2,) * d
+
+
+@pytest.mark.parametrize("family", ["zero", None])
+def test_an_item_that_loses_all_its_sites_gets_the_prediction_of_the_ground_state(family, ops, rng):
+    lattice = sp.Lattice.simplex(4)
+    net = sp.deepc2(4, 3, 2, 5, d=lattice, rng=0)
+    sites = [[0, 12, 12, 12, 12], [2, 20, 0, 3, 1]]                     # no window of the last levels sees the first
+    values, field = [[1.0, -2.0], [3.0, 1.0]], net.input_size()
+    for bias in (p for p in net.parameters() if p.data.ndim == 2):
+        bias.data[...] = rng.normal(size=bias.shape)
+    x = sp.SparseTensor.from_sites(sites, values, field, 3, ground=family, lattice=lattice)
+    row, before = np.zeros((1, 2)), x
+    for layer in net.layers:
+        before = layer(before) if isinstance(before, sp.SparseTensor) else before
+        if isinstance(layer, (sp.Convolution, sp.NetworkInNetwork)) and (family or layer is net.layers[-1]):
+            row = row @ layer.weight.numpy().astype(float).sum(0) + layer.bias.numpy()
+        elif isinstance(layer, sp.VeryLeakyReLU):
+            row = np.where(row >= 0, row, row / 3)
+        elif family is None and isinstance(layer, sp.Convolution):
+            row = np.zeros((1, layer.channels_out))                      # no ground state: zero before every layer
+    y = net(x)
+    np.testing.assert_allclose(y.numpy()[[0, 1]], np.repeat(row, 2, 0), rtol=1e-5, atol=1e-6)
+    assert not np.allclose(y.numpy()[2], row, rtol=1e-3)
+    sp.softmax_cross_entropy(y, np.array([0, 1, 2])).backward()
+    assert all(p.grad is not None for p in net.parameters())

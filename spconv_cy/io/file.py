@@ -37,6 +37,7 @@ from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, 
 from spconv_cy.layers.pruning import KeepTop, Sparsify
 from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedStrideMaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
+from spconv_cy.layers.transposed import TransposedConvolution
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
@@ -44,8 +45,8 @@ LAYERS = (AddCoordinates, AveragePooling, BatchNormalization, Checkpointed, Conc
           DenseToSparse, Dropout, ELU, FractionalMaxPooling, GELU, GlobalPooling, GroupNormalization,
           InstanceNormalization, KeepTop, LayerNormalization, LeakyReLU, MaxPooling, NetworkInNetwork, PReLU,
           RandomizedStrideConvolution, RandomizedStrideMaxPooling, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid,
-          Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, SumPooling, Tanh, UnPooling, VeryLeakyReLU,
-          WindowAttention)
+          Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, SumPooling, Tanh, TransposedConvolution,
+          UnPooling, VeryLeakyReLU, WindowAttention)
 
 
 def save(path, net, extra=None):

@@ -44,12 +44,13 @@ class Convolution(Activated):
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
 
-    kind = "valid"
     channels_mix = True
 
-    def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, dilation=1, padding=0, bias=True,
-                 groups=1, size_rule="exact", rng=None):
-        window = Window(lattice, size, stride, dilation, padding, self.kind, size_rule)
+    def __init__(self, lattice, channels_in, channels_out, size=None, stride=1, *, dilation=1, padding=0, bias=True,
+                 groups=1, size_rule="exact", shape="full", taps=None, sites="valid", min_active=1, rng=None):
+        if sites not in ("valid", "cell", "centre"):
+            raise ShapeError(f"Convolution: sites {sites!r} came; 'valid', 'cell' or 'centre' fit")
+        window = Window(lattice, size, stride, dilation, padding, sites, size_rule, shape, taps, min_active)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
     def _begin(self, window, channels_in, channels_out, bias, groups, rng):

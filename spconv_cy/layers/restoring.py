@@ -113,11 +113,15 @@ def remembered(layer, x):
     if wanted is not None and _shape(source.window) != _shape(wanted):
         raise ShapeError(f"{who}: {_shown(wanted)} came for sites that {_shown(source.window)} made; give the {who} "
                          "the same window")
-    if x.ground is not None:
-        raise ShapeError(f"{who}: {x} came with a ground state, but sites that are restored have no common one; begin "
-                         "with ground=None (from_sites, from_points, from_dense), or drop it: "
-                         "x.with_features(x.features, ground=None)")
+    refuse_ground(layer, x, "sites that are restored have no common one")
     return source.parent, source.rulebook
+
+
+def refuse_ground(layer, x, why):
+    """Raise ShapeError where a tensor has a ground state that a layer has no exact answer for."""
+    if x.ground is not None:
+        raise ShapeError(f"{type(layer).__name__}: {x} came with a ground state, but {why}; begin with ground=None "
+                         "(from_sites, from_points, from_dense), or drop it: x.with_features(x.features, ground=None)")
 
 
 def _shape(window):

@@ -1,4 +1,4 @@
-"""DeepCNet(l, k) and DeepCNiN(l, k): slow max-pooling, small windows, k more channels a level."""
+"""DeepCNet(l, k), DeepCNiN(l, k) and DeepC2(l, k): slow max-pooling, small windows, k more channels a level."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def deepcnet(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
         k: channels of the first level; level i has (i + 1) k.
         channels_in: of the input.
         classes: outputs of the linear layer at the end.
-        d: dimension.
+        d: dimension, or a Lattice.
         dropout: share p dropped in the last level; level i drops p * i / l, batch-wise.
         rng: seed or numpy Generator.
 
@@ -31,7 +31,7 @@ def deepcnet(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
     >>> net.input_size(), net.n_parameters()
     ((96, 96), 286023)
     """
-    return _build("deepcnet", l, k, channels_in, classes, d, dropout, rng, network_in_network=False)
+    return _build("deepcnet", l, k, channels_in, classes, d, dropout, rng)
 
 
 def deepcnin(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
@@ -45,7 +45,23 @@ def deepcnin(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
     return _build("deepcnin", l, k, channels_in, classes, d, dropout, rng, network_in_network=True)
 
 
-def _build(who, l, k, channels_in, classes, d, dropout, rng, network_in_network):
+def deepc2(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
+    """Build DeepC2(l, k): `kC2-MP3/2-2kC2-MP3/2-...-lkC2-MP3/2-(l+1)kC2-output`, for a field of 2^(l+2) - 2 an axis.
+
+    Its windows overlap, as they must on a simplex lattice, where those of MP2 do not see every site. Arguments and
+    result as for deepcnet.
+
+    Source: Graham 2015, arXiv:1505.02890.
+
+    >>> from spconv_cy.sites.lattice import Lattice
+    >>> net = deepc2(6, 32, classes=50, d=Lattice.simplex(3), rng=0)
+    >>> net.input_size(), net.n_parameters()
+    ((254, 254, 254), 471026)
+    """
+    return _build("deepc2", l, k, channels_in, classes, d, dropout, rng, first=2, pooling=(3, 2))
+
+
+def _build(who, l, k, channels_in, classes, d, dropout, rng, network_in_network=False, first=3, pooling=(2, 2)):
     if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in (l, k, channels_in, classes)):
         raise ShapeError(f"{who}: l={l!r}, k={k!r}, channels_in={channels_in!r}, classes={classes!r} came; whole "
                          "numbers from 1 up fit")
@@ -53,9 +69,9 @@ def _build(who, l, k, channels_in, classes, d, dropout, rng, network_in_network)
     layers, channels = [], channels_in
     for level in range(l + 1):
         width, drop = (level + 1) * k, dropout * level / l
-        layers += [Convolution(d, channels, width, 2 if level else 3, rng=rng), VeryLeakyReLU()]
+        layers += [Convolution(d, channels, width, 2 if level else first, rng=rng), VeryLeakyReLU()]
         if level < l:
-            layers.append(MaxPooling(d, 2))
+            layers.append(MaxPooling(d, *pooling))
         layers += _dropped(drop, rng)
         if network_in_network:
             layers += [NetworkInNetwork(width, width, rng=rng), VeryLeakyReLU(), *_dropped(drop, rng)]
