@@ -101,6 +101,15 @@ ON_SITES = {  # what makes the layer; inputs
     "instance normalisation": (lambda: sp.InstanceNormalization(4), {None: PLANE[None]}),
     "coordinates": (lambda: sp.AddCoordinates(2), {None: PLANE[None]}),
     "attention": (lambda: sp.WindowAttention(2, 4, 2, 4, shift=(2, 1), rng=0), {None: PLANE[None]}),
+    "attention, tetrahedra": (
+        lambda: sp.WindowAttention(sp.Lattice.simplex(3), 2, 2, (3, 2, 4), shift=1, rng=0), {None: TETRAHEDRON[None]}),
+    "coordinates, triangles": (lambda: sp.AddCoordinates(sp.Lattice.simplex(2)), {None: TRIANGLE[None]}),
+    "normalisations and dropout, triangles": (
+        lambda: sp.Checkpointed(
+            sp.Convolution(sp.Lattice.simplex(2), 4, 6, 2, rng=0), sp.Dropout(0.5, rng=1), sp.Tanh(),
+            sp.SubmanifoldConvolution(sp.Lattice.simplex(2), 6, 4, 2, rng=2), sp.BatchNormalization(4, slope=0.3),
+            sp.GroupNormalization(2, 4, eps=0.1), sp.Softmax()), TRIANGLE),
+    "instance normalisation, triangles": (lambda: sp.InstanceNormalization(4), {None: TRIANGLE[None]}),
     "attention, bare": (
         lambda: sp.WindowAttention(3, 2, 1, (3, 2, 5), positions=False, bias=False, rng=0), {None: SPACE[None]}),
     "to dense": (lambda: sp.SparseToDense(2), PLANE),
