@@ -7,6 +7,7 @@ from spconv_cy.config import set_threads
 from spconv_cy.data.augment import Affine
 from spconv_cy.data.batch import StrokeBatches, TensorBatches
 from spconv_cy.data.digits import digits, digits_split
+from spconv_cy.data.pictures import PictureBatches
 from spconv_cy.data.strokes import Characters, StrokeEncoder
 from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError
 from spconv_cy.estimator import SparseConvClassifier
