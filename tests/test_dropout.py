@@ -169,6 +169,8 @@ def test_plain_rows_go_through_sub_matrices_too(ops):
     x = rows(4)((1, 1, 1))
     expected = Masked(copy.deepcopy(layers))(x)
     assert_allclose(sp.Sequential(*layers)(x).data, expected.data, atol=1e-6)
+    listed = sp.Sequential(drop(0.5, 1), sp.NetworkInNetwork(2, 2, rng=0))([[1.0, 2.0]])
+    assert listed.shape == (1, 2)
     with pytest.raises(ShapeError, match="features with 4 channels came; 5 fit"):
         sp.Sequential(drop(0.5, 1), sp.NetworkInNetwork(5, 2))(x)
     with pytest.raises(ShapeError, match="features with 6 channels came; 5 fit"):

@@ -13,7 +13,7 @@ class Checkpointed(Sequential):
     For deep networks: with n layers in parts of about sqrt(n), the memory of a training step grows with sqrt(n), and
     its time by that of one more forward pass. Results, gradients, draws and running statistics are those of a
     Sequential, bit by bit: the second pass begins with the generators and statistics of the first, and leaves no
-    trace. Rulebooks are not made twice. In evaluation it is a Sequential.
+    trace. The rulebooks on the way to the output's sites are kept. In evaluation it is a Sequential.
 
     Args:
         layers: Layers.

@@ -2,7 +2,7 @@
 
 import copy
 
-from spconv_cy.functional.dense import dropout, put_columns, submatrix, take_columns
+from spconv_cy.functional.dense import as_tensor, dropout, put_columns, submatrix, take_columns
 from spconv_cy.layers.activation import on_rows
 from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.layer import Activated
@@ -28,10 +28,10 @@ class Columns:
         if i in self._drawn:
             return None, _scaled(x, layer.factor)
         if _drops(layer) and self._weight_follows(i):
-            x = self.whole(x)
-            if _n_channels(x) is not None:
-                self._channels = _n_channels(x)
-                self._held = layer.draw(self._channels)
+            x = self.whole(x if isinstance(x, SparseTensor) else as_tensor(x))
+            shape = (x.features if isinstance(x, SparseTensor) else x).shape
+            if len(shape) == 2:                                          # the dropout itself refuses others
+                self._channels, self._held = shape[1], layer.draw(shape[1])
                 return None, _scaled(on_rows(lambda rows: take_columns(rows, self._held), x), layer.factor)
         if _has_weight(layer) and (self._held is None or self._channels == layer.channels_in):
             rows, self._held, self._channels = self._held, self._draw_ahead(i), layer.channels_out
@@ -73,11 +73,6 @@ def _drops(layer):
 
 def _has_weight(layer):
     return isinstance(layer, Activated) and layer.channels_mix and layer.weight.data.ndim == 3
-
-
-def _n_channels(x):
-    shape = (x.features if isinstance(x, SparseTensor) else x).shape
-    return shape[1] if len(shape) == 2 else None
 
 
 def _scaled(x, factor):

@@ -39,9 +39,8 @@ def differences(sites, rows, size):
     Element (i, j) tells x_i - x_j among the prod(2 * size - 1) differences that two sites of a window can have, in
     lexicographic order.
     """
-    places = np.zeros((*rows.shape, rows.shape[1]), np.int64)
+    codes, centre = np.zeros(rows.shape, np.int64), 0                    # the place is linear in the sites
     for axis, side in enumerate(size):
-        along = sites[:, 1 + axis][rows].astype(np.int64)
-        places *= 2 * side - 1
-        places += along[:, :, None] - along[:, None, :] + (side - 1)
-    return places
+        codes = codes * (2 * side - 1) + sites[:, 1 + axis][rows]
+        centre = centre * (2 * side - 1) + side - 1
+    return (codes + centre)[:, :, None] - codes[:, None, :]
