@@ -98,6 +98,8 @@ ON_SITES = {  # what makes the layer; inputs
     "batch normalisation, the mean only": (lambda: sp.BatchNormalization(4, mean_only=True), PLANE),
     "layer normalisation": (lambda: sp.LayerNormalization(4, eps=0.01), PLANE),
     "group normalisation": (lambda: sp.GroupNormalization(2, 4, eps=0.1), PLANE),
+    "group normalisation over samples": (
+        lambda: sp.GroupNormalization(2, 4, eps=0.1, over="sample"), {None: PLANE[None]}),
     "instance normalisation": (lambda: sp.InstanceNormalization(4), {None: PLANE[None]}),
     "coordinates": (lambda: sp.AddCoordinates(2), {None: PLANE[None]}),
     "attention": (lambda: sp.WindowAttention(2, 4, 2, 4, shift=(2, 1), rng=0), {None: PLANE[None]}),

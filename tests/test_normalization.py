@@ -6,7 +6,7 @@ from contract import bits, sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
-from spconv_cy.functional.normalization import group_norm, instance_norm
+from spconv_cy.functional.normalization import group_norm, sample_norm
 
 
 def standard(values, eps):
@@ -113,6 +113,19 @@ def test_samples_are_normalised_by_themselves(ops, rng):
     assert_allclose(y.features.data[9], layer.bias.numpy()[0], rtol=1e-6)  # one row is its own mean
 
 
+@pytest.mark.parametrize("make", [
+    lambda: sp.GroupNormalization(2, 4, over="sample"), lambda: sp.LayerNormalization(4, over="sample"),
+    lambda: sp.GroupNormalization(4, 4, over="sample")])
+def test_groups_of_a_sample_are_normalised_by_themselves(make, ops, rng):
+    layer, x = begun(make(), rng), sparse(2, 4, 8, None)((9, 0, 1, 7))
+    features, starts = x.features.numpy().astype(np.float64), x.grid.batch_starts
+    expected = np.concatenate([
+        np.concatenate([standard(part, layer.eps) for part in np.split(features[a:b], layer.groups, axis=1)], 1)
+        for a, b in zip(starts[:-1], starts[1:], strict=True) if b > a])
+    y = layer(x)
+    assert_allclose(y.features.data, expected * layer.weight.numpy() + layer.bias.numpy(), rtol=1e-4, atol=1e-5)
+
+
 def test_instance_normalisation_is_exact_where_columns_lie_far_from_zero(ops, rng):
     sites = np.stack([np.repeat([0, 1], 300), np.tile(np.arange(300), 2)], 1)
     values = np.float32(rng.normal(1000, 1, (600, 2))).astype(np.float64)
@@ -134,8 +147,9 @@ def test_gradients_within_rows(rng):
 
 def test_gradients_within_samples(rng):
     starts = np.array([0, 4, 4, 5, 9])
-    sp.check_gradient(lambda x, gamma, beta: instance_norm(x, gamma, beta, starts, 1e-2),
-                      rng.normal(size=(9, 3)), rng.normal(size=(1, 3)), rng.normal(size=(1, 3)))
+    for groups in (6, 3, 1):
+        sp.check_gradient(lambda x, gamma, beta, groups=groups: sample_norm(x, gamma, beta, starts, groups, 1e-2),
+                          rng.normal(size=(9, 6)), rng.normal(size=(1, 6)), rng.normal(size=(1, 6)))
 
 
 def test_no_rows_are_a_case_too(ops):
@@ -163,6 +177,8 @@ def test_no_rows_are_a_case_too(ops):
         (lambda: sp.GroupNormalization(3, 4), "4 channels in groups of 1.33 came"),
         (lambda: sp.GroupNormalization(4, 4), "at least two"),
         (lambda: sp.GroupNormalization(2, 4, eps=-1), "eps -1 came"),
+        (lambda: sp.GroupNormalization(2, 4, over="batch"), "over 'batch' came; 'site' or 'sample' fit"),
+        (lambda: sp.LayerNormalization(4, over="sample")(sparse(2, 4, 5, "zero")((3,))), "ground=None, or use Batch"),
         (lambda: sp.GroupNormalization(0, 4), "groups"),
     ],
 )

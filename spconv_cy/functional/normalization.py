@@ -114,18 +114,23 @@ def group_norm(x, gamma, beta, groups, eps):
 
 
 @differentiable
-def instance_norm(x, gamma, beta, starts, eps):
-    """Normalise each channel over the rows of each sample, which begin at starts (b+1,); then gamma and beta (1, c).
+def sample_norm(x, gamma, beta, starts, groups, eps):
+    """Normalise groups of neighbouring channels over the rows of each sample; then gamma and beta (1, c).
 
-    Source: Ulyanov et al. 2016, arXiv:1607.08022.
+    Samples begin at starts (b+1,). A group of each channel is instance normalisation.
+
+    Source: Ulyanov et al. 2016, arXiv:1607.08022; groups: Wu and He 2018, arXiv:1803.08494.
     """
     ops = ops_of(x, gamma, beta)
-    counts = np.diff(starts)
+    counts, each = np.diff(starts), x.shape[1] // groups
     samples = np.repeat(np.arange(len(counts)), counts)
-    n = ops.asarray(np.maximum(counts, 1)[:, None], x.dtype)
+    n = ops.asarray(np.maximum(counts, 1)[:, None] * each, x.dtype)
 
     def mean(rows):
-        return (ops.segment_sum(rows, starts) / n)[samples]
+        sums = ops.segment_sum(rows, starts)
+        if each > 1:
+            sums = ops.xp.repeat(sums.reshape(-1, groups, each).sum(2), each, axis=1)
+        return (sums / n)[samples]
 
     centred = x - mean(x)
     centred -= mean(centred)                                             # what rounding left, where x lies far from 0
@@ -137,4 +142,4 @@ def instance_norm(x, gamma, beta, starts, eps):
         return (dn - mean(dn) - normal * mean(dn * normal)) * factor
 
     return (normal * gamma + beta,
-            lambda dy: (lambda: dx(dy), lambda: column_sums(dy * normal), lambda: column_sums(dy), None, None))
+            lambda dy: (lambda: dx(dy), lambda: column_sums(dy * normal), lambda: column_sums(dy), None, None, None))

@@ -9,7 +9,7 @@ from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import ones, zeros
-from spconv_cy.functional.normalization import batch_norm, group_norm, instance_norm
+from spconv_cy.functional.normalization import batch_norm, group_norm, sample_norm
 from spconv_cy.layers.activation import checked_slope, on_rows
 from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_counts, checked_rows
 from spconv_cy.tensor import SparseTensor
@@ -92,34 +92,43 @@ class BatchNormalization(Activated):
 
 
 class GroupNormalization(Layer):
-    """Normalise each row within groups of neighbouring channels; the ground state goes through the same map.
+    """Normalise groups of neighbouring channels: within each row, or over the active rows of each sample.
 
-    Each row has a mean and a variance of its own, so that the map is the same for active sites and the ground state.
+    Within a row the mean and the variance are the row's own, so that the map is the same for active sites and the
+    ground state. A sample has a mean and a variance of its own, and so would its background: a ground state that all
+    samples share cannot follow, and the input must have `ground=None`.
 
     Args:
         groups: number of groups.
-        channels: number of channels, at least two a group.
+        channels: number of channels; within a row at least two a group.
         eps: added to the variance.
+        over: "site": the channels of a group of one row; "sample": those of all active rows of a sample (as torchsparse
+            and SparseConvNet).
 
     Attributes: weight, bias: Tensors (1, c).
 
-    Source: Wu and He 2018, arXiv:1803.08494, with statistics of one site instead of all.
+    Raises:
+        ShapeError: at the call, for other channels; over samples, for an input with a ground state, for plain rows.
+
+    Source: Wu and He 2018, arXiv:1803.08494.
     """
 
-    def __init__(self, groups, channels, *, eps=1e-5):
-        self._begin(groups, channels, eps)
+    def __init__(self, groups, channels, *, eps=1e-5, over="site"):
+        self._begin(groups, channels, eps, over)
 
-    def _begin(self, groups, channels, eps):
+    def _begin(self, groups, channels, eps, over):
         checked_counts(self, groups=groups, channels=channels)
         _check_eps(self, eps)
-        if channels % groups or channels == groups:
+        if over not in ("site", "sample"):
+            raise ShapeError(f"{type(self).__name__}: over {over!r} came; 'site' or 'sample' fit")
+        if channels % groups or (over == "site" and channels == groups):
             raise ShapeError(f"{type(self).__name__}: {channels} channels in groups of {channels / groups:.3g} came; "
                              "whole numbers of channels fit, at least two: one alone is its own mean")
-        self.groups, self.channels, self.eps = groups, channels, eps
+        self.groups, self.channels, self.eps, self.over = groups, channels, eps, over
         self.weight, self.bias = ones((1, channels)), zeros((1, channels))
 
     def __call__(self, x):
-        return on_rows(self._rows, x)
+        return on_rows(self._rows, x) if self.over == "site" else _by_sample(self, x)
 
     def _rows(self, x):
         checked_rows(self, x, self.channels)
@@ -127,19 +136,19 @@ class GroupNormalization(Layer):
 
 
 class LayerNormalization(GroupNormalization):
-    """Normalise each row over all its channels; the ground state goes through the same map.
+    """Normalise all channels together: within each row, or over the active rows of each sample.
 
     Args:
-        channels: number of channels, at least 2.
-        eps: added to the variance.
+        channels: number of channels, within a row at least 2.
+        eps, over: as for GroupNormalization, of which this is the one with one group.
 
     Attributes: weight, bias: Tensors (1, c).
 
     Source: Ba et al. 2016, arXiv:1607.06450.
     """
 
-    def __init__(self, channels, *, eps=1e-5):
-        self._begin(1, channels, eps)
+    def __init__(self, channels, *, eps=1e-5, over="site"):
+        self._begin(1, channels, eps, over)
 
 
 class InstanceNormalization(Layer):
@@ -163,19 +172,24 @@ class InstanceNormalization(Layer):
     def __init__(self, channels, *, eps=1e-5):
         checked_counts(self, channels=channels)
         _check_eps(self, eps)
-        self.channels, self.eps = channels, eps
+        self.channels, self.groups, self.eps = channels, channels, eps
         self.weight, self.bias = ones((1, channels)), zeros((1, channels))
 
     def __call__(self, x):
-        if not isinstance(x, SparseTensor):
-            raise ShapeError(f"{self}: a {type(x).__name__} came; a SparseTensor fits, whose grid tells the samples: "
-                             "use LayerNormalization on plain rows")
-        if x.ground is not None:
-            raise ShapeError(f"{self}: an input with a ground state came, which samples with statistics of their own "
-                             "cannot share; make the input with ground=None, or use BatchNormalization or "
-                             "LayerNormalization")
-        checked_channels(self, x.channels, self.channels)
-        return x.with_features(instance_norm(x.features, self.weight, self.bias, x.grid.batch_starts, self.eps))
+        return _by_sample(self, x)
+
+
+def _by_sample(layer, x):
+    if not isinstance(x, SparseTensor):
+        raise ShapeError(f"{layer}: a {type(x).__name__} came; a SparseTensor fits, whose grid tells the samples: "
+                         "use LayerNormalization on plain rows")
+    if x.ground is not None:
+        raise ShapeError(f"{layer}: an input with a ground state came, which samples with statistics of their own "
+                         "cannot share; make the input with ground=None, or use BatchNormalization or "
+                         "LayerNormalization")
+    checked_channels(layer, x.channels, layer.channels)
+    return x.with_features(sample_norm(x.features, layer.weight, layer.bias, x.grid.batch_starts, layer.groups,
+                                       layer.eps))
 
 
 def _check_eps(layer, eps):
