@@ -40,7 +40,7 @@ def valid(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, size, stri
 
     size, stride, dilation and origin are d ints, out_size too or None: unbounded; offsets (k, d) are the cube's.
     """
-    cdef Box out, box = box_of(sites, n_threads)
+    cdef Box out, strided, box = box_of(sites, n_threads)
     cdef int64_t[::1] keys, wanted
     cdef Axis axes[order.MAX_WIDTH]
     cdef int64_t m
@@ -54,15 +54,14 @@ def valid(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, size, stri
     wanted = keys
     for axis in range(1, box.width):
         wanted = _widened(wanted, &axes[axis], n_threads)
-    out, m = box, wanted.shape[0]
+    out, strided, m = box, box, wanted.shape[0]
     out_sites = empty((m, box.width), np.int32)
     if m:
         for axis in range(1, box.width):
             out.low[axis] = axes[axis].out_low
-        order.unpack(&wanted[0], m, &out, &out_sites[0, 0], n_threads if m > ALONE else 1)
-        for axis in range(1, box.width):                                 # the key of stride * site, among the input's
-            out.step[axis] *= stride[axis - 1]
-        order.pack(&out_sites[0, 0], m, &out, &wanted[0], n_threads if m > ALONE else 1)
+            strided.step[axis] *= stride[axis - 1]                       # the key of stride * site, among the input's
+        with nogil:
+            order.repack(&wanted[0], m, &out, &strided, &out_sites[0, 0], n_threads if m > ALONE else 1)
     return np.asarray(out_sites), *_pairs(keys, wanted, &box, offsets, stride, n_threads)
 
 
@@ -311,6 +310,7 @@ cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
     cdef int64_t n = keys.shape[0], n_runs
     cdef int64_t[::1] first, tiles = empty((n + rules.TILE_ROWS - 1) // rules.TILE_ROWS + 1, np.int64)
     cdef int32_t[::1] row
+    n_threads = n_threads if n > ALONE else 1
     with nogil:
         n_runs = rules.count_runs(&keys[0], n, step, &tiles[0], n_threads)
     first, row = empty(n_runs + 2, np.int64), empty(n_runs + 2, np.int32)

@@ -24,6 +24,8 @@ cdef bint lay_out(Box* box) noexcept nogil
 cdef void bounds(const int32_t* sites, int64_t n, int width, int32_t* found, int n_threads) noexcept nogil
 cdef void pack(const int32_t* sites, int64_t n, const Box* box, int64_t* keys, int n_threads) noexcept nogil
 cdef void unpack(const int64_t* keys, int64_t n, const Box* box, int32_t* sites, int n_threads) noexcept nogil
+cdef void repack(int64_t* keys, int64_t n, const Box* box, const Box* other, int32_t* sites,
+                 int n_threads) noexcept nogil
 cdef bint ascends(const int64_t* keys, int64_t n) noexcept nogil
 cdef bint sort(int64_t* keys, int32_t* rows, int64_t* other_keys, int32_t* other_rows, int64_t n,
                int64_t* counts, int n_threads) noexcept nogil

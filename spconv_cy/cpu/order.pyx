@@ -72,6 +72,15 @@ cdef void unpack(const int64_t* keys, int64_t n, const Box* box, int32_t* sites,
         unpack_part(keys, border(n, part, n_threads), border(n, part + 1, n_threads), box, sites)
 
 
+cdef void repack(int64_t* keys, int64_t n, const Box* box, const Box* other, int32_t* sites,
+                 int n_threads) noexcept nogil:
+    # The sites of keys in one box, and in their place the keys in the other, which ascend as they do.
+    cdef int part
+    for part in prange(n_threads, schedule="static", num_threads=n_threads):
+        unpack_part(keys, border(n, part, n_threads), border(n, part + 1, n_threads), box, sites)
+        pack_part(sites, border(n, part, n_threads), border(n, part + 1, n_threads), other, keys)
+
+
 cdef void unpack_part(const int64_t* keys, int64_t start, int64_t stop, const Box* box, int32_t* sites) noexcept nogil:
     # Keys ascend, so all but the last coordinate change only where a key leaves its line.
     cdef int axis, last = box.width - 1

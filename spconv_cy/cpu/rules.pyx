@@ -117,7 +117,8 @@ cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offse
     cdef int64_t chunk, n_chunks = (merge.m + TILES * TILE_ROWS - 1) // (TILES * TILE_ROWS)
     for chunk in prange(n_chunks, schedule="dynamic", num_threads=n_threads):
         walk(merge, chunk, tile_ptr, offset_ptr, in_rows, out_rows)
-    point_tiles(out_rows, offset_ptr, merge.n_offsets, merge.n_merged, merge.m, tile_ptr, n_threads)
+    if merge.n_merged < merge.n_offsets:
+        point_tiles(out_rows, offset_ptr, merge.n_offsets, merge.n_merged, merge.m, tile_ptr, n_threads)
 
 
 cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
