@@ -2,6 +2,8 @@
 
     python benchmarks/bench_rules.py [--threads 2] [--rounds 15] [--cases scan ...] [--sizes 4 5 6] [--data FOLDER]
 
+    python benchmarks/bench_rules.py --rules [--data FOLDER]
+
 prints milliseconds (least and median of all rounds), nanoseconds and bytes a pair, and the peak of memory in building
 over the result; then how they change with the number of sites, 10^4 to 10^6 (--sizes 4 5 6 7: 10^7 too, 4 GB). Rounds
 of all cases take turns, so that other work on the machine meets them all; --data keeps the made sites in a folder.
@@ -18,6 +20,7 @@ import workloads
 from spconv_cy import _memory, _sites, _windows, config
 from spconv_cy.sites import build
 from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.lattice import Lattice
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 
@@ -45,6 +48,9 @@ class Rules:
     """From a grid of sorted sites to its rulebook, window by window; each case also with the backward pass's."""
 
     params = ["scan", "scan strided", "scan wide", "lidar", "space-time", "glyphs", "glyphs pool", "100 sites"]
+    rules = ["scan simplex", "scan simplex pool", "scan nearest", "scan cross", "scan ball", "scan taps", "scan cell",
+             "scan centre", "scan two", "scan transposed", "scan transposed wide", "scan transposed simplex",
+             "space-time transposed"]
     param_names = ["case"]
     folder = None
     windows = {
@@ -56,13 +62,26 @@ class Rules:
         "glyphs": Window(2, 3),
         "glyphs pool": Window(2, 2, stride=2),
         "100 sites": Window(3, 3, kind="submanifold"),
+        "scan simplex": Window(Lattice.simplex(3), 2),
+        "scan simplex pool": Window(Lattice.simplex(3), 3, stride=2),
+        "scan nearest": Window(Lattice.simplex(3), 3, shape="nearest", kind="submanifold"),
+        "scan cross": Window(3, 3, shape="cross", kind="submanifold"),
+        "scan ball": Window(3, 3, shape="ball"),
+        "scan taps": Window(3, taps=[(0, 0, 0), (3, 1, 4), (1, 5, 9), (2, 6, 5), (3, 5, 8)]),
+        "scan cell": Window(3, 3, stride=2, origin=1, kind="cell"),
+        "scan centre": Window(3, 3, kind="centre"),
+        "scan two": Window(3, 2, min_active=2),
+        "scan transposed": Window(3, 2, stride=2, kind="transposed"),
+        "scan transposed wide": Window(3, 3, stride=2, kind="transposed"),
+        "scan transposed simplex": Window(Lattice.simplex(3), 3, stride=2, kind="transposed"),
+        "space-time transposed": Window(4, 2, stride=2, kind="transposed"),
     }
 
     def setup(self, case):
         sites = workloads.surface(100) if case == "100 sites" else made(case.split()[0], self.folder)
         self.sites, self.window = sites, self.windows[case]
         self.unsorted = np.random.default_rng(0).permutation(sites)
-        self.grid = Grid.from_sites(sites)
+        self.grid = Grid.from_sites(sites, lattice=self.window.lattice)
 
     def fresh(self):
         """Return the grid without the rules that it has."""
@@ -77,14 +96,25 @@ class Rules:
         all_that_is_read(rulebook.T)
 
     def time_from_sites(self, case):
-        all_that_is_read(Grid.from_sites(self.sites).rules(self.window)[1])
+        all_that_is_read(Grid.from_sites(self.sites, lattice=self.window.lattice).rules(self.window)[1])
 
     def time_from_unsorted(self, case):
-        all_that_is_read(Grid.from_sites(self.unsorted).rules(self.window)[1])
+        all_that_is_read(Grid.from_sites(self.unsorted, lattice=self.window.lattice).rules(self.window)[1])
 
     def time_numpy(self, case):
         out = self.grid.sites if self.window.keeps_sites else build.reached(self.grid.sites, self.window, None)
         all_that_is_read(Rulebook.trusted(*build.pairs(self.grid.sites, out, self.window), self.grid.n, len(out)))
+
+    def track_share_of_the_bound(self, case):
+        """Return one core's time over the larger of pairs / 30 million and outputs x offsets / 100 million a second."""
+        child, rulebook = self.fresh().rules(self.window)                # outputs of the equation, on either side
+        outputs = self.grid.n if self.window.kind == "transposed" else max(child.n, self.grid.n)
+        bound = max(rulebook.n_pairs / 30e6, outputs * self.window.volume / 100e6)
+        threads = config.threads()
+        config.set_threads(1)
+        took = min(seconds(self.time_rules, case, clock=time.process_time) for _ in range(5))
+        config.set_threads(threads)
+        return took / bound
 
     def track_bytes_a_pair(self, case):
         rulebook = self.fresh().rules(self.window)[1]
@@ -139,10 +169,10 @@ class Glyphs:
         self.chain()
 
 
-def seconds(call, *args):
-    start = time.perf_counter()
+def seconds(call, *args, clock=time.perf_counter):
+    start = clock()
     call(*args)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def measure(cases, rounds, verbs):
@@ -170,16 +200,30 @@ def show(cases, times, verbs):
               f"{bench.track_building(name):8.2f}x")
 
 
+def show_rules():
+    """Print each window's time on one core as a share of what it may take."""
+    print("on one core: time over max(pairs / 30 million, outputs x offsets / 100 million) seconds")
+    for case in Rules.params + Rules.rules:
+        bench = Rules()
+        bench.setup(case)
+        child, rulebook = bench.fresh().rules(bench.window)
+        print(f"{case:>24} {bench.grid.n:8d} sites {child.n:8d} outputs {rulebook.n_pairs:9d} pairs "
+              f"{bench.track_share_of_the_bound(case):6.2f}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--cases", nargs="*", default=Rules.params)
+    parser.add_argument("--rules", action="store_true", help="windows of every shape and site rule, on one core, alone")
     parser.add_argument("--sizes", type=int, nargs="*", default=Growth.params)
     parser.add_argument("--data", help="folder in which the made sites are kept")
     options = parser.parse_args()
     config.set_threads(options.threads)
     Rules.folder = Glyphs.folder = options.data
+    if options.rules:
+        return show_rules()
     glyphs = Glyphs()
     glyphs.setup()
     took = [seconds(glyphs.time_chain) for _ in range(options.rounds)]

@@ -52,7 +52,7 @@ def valid(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, size, stri
     if not _axes_of(axes, &box, size, stride, dilation, origin, out_size):
         return None
     wanted = keys
-    for axis in range(1, box.width):
+    for axis in range(box.width - 1, 0, -1):                             # where keys are neighbours the fewest are won
         wanted = _widened(wanted, &axes[axis], n_threads)
     out, strided, m = box, box, wanted.shape[0]
     out_sites = empty((m, box.width), np.int32)

@@ -46,9 +46,12 @@ cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, co
 
 cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64_t* mapped, int64_t* spare,
                          int64_t* found) noexcept nogil:
-    cdef int64_t tap, count, total = map_tap(keys, n, axis, 0, found)
+    cdef int64_t tap, count, total
     cdef int64_t* united = found
     cdef int64_t* other = spare
+    if axis.step == 1 and axis.size == axis.stride and axis.dilation == 1:
+        return map_cells(keys, n, axis, found)
+    total = map_tap(keys, n, axis, 0, found)
     for tap in range(1, axis.size):
         count = map_tap(keys, n, axis, tap, mapped)
         if count:
@@ -57,6 +60,25 @@ cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64
     if united != found:
         memcpy(found, united, <size_t>total * sizeof(int64_t))
     return total
+
+
+cdef int64_t map_cells(const int64_t* keys, int64_t n, const Axis* axis, int64_t* found) noexcept nogil:
+    # On the last axis, windows that touch: each key has one output, and those of neighbours ascend.
+    cdef int64_t i = 0, digit, out, line = 0, line_end = 0, cell_end = 0, count = 0
+    cdef int64_t shift = axis.low + axis.origin
+    for i in range(n):
+        if keys[i] >= cell_end:
+            if keys[i] >= line_end:
+                line = keys[i] - keys[i] % axis.side
+                line_end = line + axis.side
+            digit = keys[i] - line + shift
+            out = digit // axis.stride
+            out -= out * axis.stride > digit                             # towards minus infinity
+            cell_end = min(line_end, line + (out + 1) * axis.stride - shift)
+            if axis.out_low <= out <= axis.out_high:
+                found[count] = line + out - axis.out_low
+                count += 1
+    return count
 
 
 cdef int64_t map_tap(const int64_t* keys, int64_t n, const Axis* axis, int64_t tap, int64_t* mapped) noexcept nogil:

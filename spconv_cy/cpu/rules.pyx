@@ -53,12 +53,16 @@ cdef void fill_runs(const int64_t* keys, int64_t n, int64_t step, const Runs* ru
 
 cdef void fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t step, int64_t* first,
                     int32_t* row) noexcept nogil:
-    cdef int64_t i, count = 0
-    first[0], row[0] = keys[start], <int32_t>start
+    # Each row is written where a run would begin, and counted if one does: no branch on the outcome.
+    cdef int64_t i, count = 1
+    cdef int64_t firsts[TILE_ROWS + 1]
+    cdef int32_t rows[TILE_ROWS + 1]
+    firsts[0], rows[0] = keys[start], <int32_t>start
     for i in range(start + 1, stop):
-        if keys[i] != keys[i - 1] + step:
-            count += 1
-            first[count], row[count] = keys[i], <int32_t>i
+        firsts[count], rows[count] = keys[i], <int32_t>i
+        count += keys[i] != keys[i - 1] + step
+    memcpy(first, firsts, count * sizeof(int64_t))
+    memcpy(row, rows, count * sizeof(int32_t))
 
 
 # ---- pairs
