@@ -213,8 +213,16 @@ def test_lines_of_every_thickness_meet_their_neighbours(n, rng):
 
 @pytest.mark.parametrize(
     "window",
-    [Window(3, 3, kind="submanifold"), Window(3, 3, stride=2, origin=1), Window(3, 2, dilation=4)],
-    ids=["submanifold", "strided", "dilated"],
+    [
+        Window(3, 3, kind="submanifold"),
+        Window(3, 3, stride=2, origin=1),
+        Window(3, 2, dilation=4),
+        Window(3, 3, shape="ball"),
+        Window(3, 5, stride=2, shape="cross"),
+        Window(3, 3, stride=2, kind="transposed"),
+        Window(3, 3, shape="cross", kind="transposed"),
+    ],
+    ids=["submanifold", "strided", "dilated", "ball", "strided cross", "transposed", "transposed cross"],
 )
 def test_any_number_of_threads_gives_the_same_arrays(window, rng):
     sites = random_sites(rng, 9000, 3, -15, 15, samples=2)

@@ -68,6 +68,20 @@ def test_it_is_the_adjoint_of_the_convolution_with_its_window(name, rng):
         assert np.isclose((y.features.data * dy.features.data).sum(), (x.features.data * back.features.data).sum())
 
 
+@pytest.mark.parametrize("name", WINDOWS)
+def test_deconvolution_goes_back_through_windows_of_any_shape(name, rng):
+    with sp.use("reference"):
+        _, x = made(rng, name)
+        lattice, options, _ = WINDOWS[name]
+        y = sp.Convolution(lattice, 4, 6, bias=False, size_rule="floor", rng=rng, **options)(x)
+        up = sp.Deconvolution(lattice, 6, 4, bias=False, rng=rng, **options)
+        down = sp.Convolution(lattice, 4, 6, bias=False, size_rule="floor", **options)
+        down.weight.data[...] = np.swapaxes(up.weight.data, 1, 2)
+        z = up(y)
+        assert z.grid is x.grid
+        assert np.isclose((z.features.data * x.features.data).sum(), (y.features.data * down(x).features.data).sum())
+
+
 def test_a_full_field_gives_the_dense_transposed_convolution(rng):
     with sp.use("reference"):
         field = rng.normal(size=(2, 3, 4, 5))
