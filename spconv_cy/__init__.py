@@ -29,6 +29,7 @@ from spconv_cy.layers.activation import (
 )
 from spconv_cy.layers.attention import WindowAttention
 from spconv_cy.layers.checkpointed import Checkpointed
+from spconv_cy.layers.collapse import Collapse
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.coordinates import AddCoordinates
@@ -44,14 +45,22 @@ from spconv_cy.layers.normalization import (
 )
 from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, SumPooling
 from spconv_cy.layers.pruning import KeepTop, Sparsify
+from spconv_cy.layers.pyramid import Pyramid
 from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedStrideMaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.layers.transposed import TransposedConvolution
 from spconv_cy.models.classic import lenet5, mlp
 from spconv_cy.models.deepcnet import deepc2, deepcnet, deepcnin
 from spconv_cy.models.fractional import fractional_cnn
+from spconv_cy.models.fully_convolutional import fully_convolutional
+from spconv_cy.models.minkunet import minkunet
+from spconv_cy.models.resnet import resnet
+from spconv_cy.models.second import second
 from spconv_cy.models.spec import from_spec
-from spconv_cy.models.unet import unet
+from spconv_cy.models.spunet import spunet
+from spconv_cy.models.unet import unet, uresnet
+from spconv_cy.models.vgg import vgg
+from spconv_cy.models.voxelnext import voxelnext
 from spconv_cy.report import show_config
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import Lattice

@@ -141,6 +141,12 @@ ON_SITES = {  # what makes the layer; inputs
     ),
     "sparsify": (lambda: sp.Sparsify(4, rng=0), {None: PLANE[None]}),
     "sparsify by a sigmoid": (lambda: sp.Sparsify(4, activation="sigmoid", rng=1), {None: PLANE[None]}),
+    "collapse": (lambda: sp.Collapse(2, 1), PLANE),
+    "collapse, 3-D": (lambda: sp.Collapse(3, 0), SPACE),
+    "pyramid": (
+        lambda: sp.Pyramid(sp.Convolution(2, 4, 4, 3, 2, padding=1, size_rule="floor", rng=0), sp.MaxPooling(2, 2)),
+        {None: PLANE[None]},
+    ),
     "keep the top": (lambda: sp.KeepTop(4, 3, rng=0), {None: PLANE[None]}),
 }
 DRAWN = {  # each sample draws for itself, in evaluation too

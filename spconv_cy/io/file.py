@@ -20,6 +20,7 @@ from spconv_cy.layers.activation import (
 )
 from spconv_cy.layers.attention import WindowAttention
 from spconv_cy.layers.checkpointed import Checkpointed
+from spconv_cy.layers.collapse import Collapse
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.coordinates import AddCoordinates
@@ -35,15 +36,16 @@ from spconv_cy.layers.normalization import (
 )
 from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, SumPooling
 from spconv_cy.layers.pruning import KeepTop, Sparsify
+from spconv_cy.layers.pyramid import Pyramid
 from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedStrideMaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.layers.transposed import TransposedConvolution
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
-LAYERS = (AddCoordinates, AveragePooling, BatchNormalization, Checkpointed, Concatenate, Convolution, Deconvolution,
-          DenseToSparse, Dropout, ELU, FractionalMaxPooling, GELU, GlobalPooling, GroupNormalization,
-          InstanceNormalization, KeepTop, LayerNormalization, LeakyReLU, MaxPooling, NetworkInNetwork, PReLU,
+LAYERS = (AddCoordinates, AveragePooling, BatchNormalization, Checkpointed, Collapse, Concatenate, Convolution,
+          Deconvolution, DenseToSparse, Dropout, ELU, FractionalMaxPooling, GELU, GlobalPooling, GroupNormalization,
+          InstanceNormalization, KeepTop, LayerNormalization, LeakyReLU, MaxPooling, NetworkInNetwork, PReLU, Pyramid,
           RandomizedStrideConvolution, RandomizedStrideMaxPooling, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid,
           Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, SumPooling, Tanh, TransposedConvolution,
           UnPooling, VeryLeakyReLU, WindowAttention)

@@ -178,6 +178,19 @@ class Grid:
             self._kept[size, shift] = partition(self.sites, size, shift)
         return self._kept[size, shift]
 
+    def collapse(self, axis):
+        """Return (grid, rows): the grid without a coordinate, and the row in it of each site, (n,) int32; made once.
+
+        >>> grid, rows = Grid.from_sites([[0, 1, 7], [0, 2, 3], [0, 2, 7]]).collapse(0)
+        >>> grid.sites.tolist(), rows.tolist()
+        ([[0, 3], [0, 7]], [1, 0, 1])
+        """
+        if ("collapse", axis) not in self._kept:
+            sites = np.delete(self.sites, 1 + axis, axis=1)
+            size = None if self.size is None else self.size[:axis] + self.size[axis + 1:]
+            self._kept["collapse", axis] = Grid.arrange(sites, size, self.samples)
+        return self._kept["collapse", axis]
+
     def union(self, other):
         """Return Join(grid, left, right): the sites of either grid; left and right are their rows here and there.
 

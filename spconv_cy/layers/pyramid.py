@@ -1,0 +1,63 @@
+"""Several scales summed at the sites of the finest."""
+
+import numpy as np
+
+from spconv_cy.errors import ShapeError
+from spconv_cy.layers.container import Sequential
+from spconv_cy.layers.layer import Layer, checked_sparse
+from spconv_cy.layers.summary import step
+from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.lattice import is_whole
+from spconv_cy.tensor import SparseTensor
+
+
+class Pyramid(Layer):
+    """Sum the input and what each level in turn makes of the one before, at the sites of the finest lattice.
+
+    The result of level i, counted from 1, stands at factor^i times its sites; where several scales meet they are added,
+    where one stands alone it is a new site.
+
+    Args:
+        levels: Layers of stride `factor` that keep the number of channels, each fed by the one before.
+        factor: a whole number from 2 up.
+
+    Raises:
+        ShapeError: at the call, levels of other channels; a tensor with a ground state, which scales do not share.
+        GridError: a level whose sites, times its factor, lie outside the field: its stride is another.
+
+    Source: Chen et al. 2023, arXiv:2303.11301 (VoxelNeXt), section 3.1.
+
+    >>> from spconv_cy.layers.pooling import MaxPooling
+    >>> x = SparseTensor.from_sites([[0, 4], [0, 7]], [[1.0], [2.0]], ground=None)
+    >>> y = Pyramid(MaxPooling(1, 2))(x)
+    >>> y.sites[:, 1].tolist(), y.features.data[:, 0].tolist()
+    ([4, 6, 7], [2.0, 2.0, 2.0])
+    """
+
+    def __init__(self, *levels, factor=2):
+        Sequential._layers_checked(levels)
+        if not is_whole(factor) or factor < 2:
+            raise ShapeError(f"Pyramid: factor {factor!r} came; a whole number from 2 up fits")
+        self.levels, self.factor = list(levels), factor
+
+    def __call__(self, x):
+        checked_sparse(self, x)
+        if x.ground is not None:
+            raise ShapeError(f"Pyramid: {x} came with a ground state, which several scales do not share; begin with "
+                             "ground=None")
+        total = scale = x
+        for power, level in enumerate(self.levels, 1):
+            scale = step(level, scale)
+            total = total.add(self._spread(scale, power, x.grid), how="outer")
+        return total
+
+    def _spread(self, scale, power, finest):
+        sites = scale.sites * np.array([1] + [self.factor**power] * finest.d, np.int64)
+        return SparseTensor(scale.features, Grid.from_sites(sites, finest.size, finest.samples, finest.lattice),
+                            scale.ground)
+
+    def arguments(self):
+        """Return the levels and the factor as they are now."""
+        if type(self).__init__ is not Pyramid.__init__:
+            return super().arguments()
+        return tuple(self.levels), {"factor": self.factor}

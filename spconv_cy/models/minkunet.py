@@ -1,0 +1,78 @@
+"""MinkUNet: a U of residual blocks that labels every active site, in the variants that have a name."""
+
+from spconv_cy.errors import ShapeError
+from spconv_cy.layers.container import Concatenate, Sequential
+from spconv_cy.layers.convolution import NetworkInNetwork
+from spconv_cy.models.blocks import TORCH, Blocks, checked_whole
+
+STEM = 32
+VARIANTS = {  # blocks down and up; channels down and up
+    "14A": ((1, 1, 1, 1, 1, 1, 1, 1), (32, 64, 128, 256, 128, 128, 96, 96)),
+    "14B": ((1, 1, 1, 1, 1, 1, 1, 1), (32, 64, 128, 256, 128, 128, 128, 128)),
+    "14C": ((1, 1, 1, 1, 1, 1, 1, 1), (32, 64, 128, 256, 192, 192, 128, 128)),
+    "14D": ((1, 1, 1, 1, 1, 1, 1, 1), (32, 64, 128, 256, 384, 384, 384, 384)),
+    "18A": ((2, 2, 2, 2, 2, 2, 2, 2), (32, 64, 128, 256, 128, 128, 96, 96)),
+    "18B": ((2, 2, 2, 2, 2, 2, 2, 2), (32, 64, 128, 256, 128, 128, 128, 128)),
+    "18D": ((2, 2, 2, 2, 2, 2, 2, 2), (32, 64, 128, 256, 384, 384, 384, 384)),
+    "34A": ((2, 3, 4, 6, 2, 2, 2, 2), (32, 64, 128, 256, 256, 128, 64, 64)),
+    "34B": ((2, 3, 4, 6, 2, 2, 2, 2), (32, 64, 128, 256, 256, 128, 64, 32)),
+    "34C": ((2, 3, 4, 6, 2, 2, 2, 2), (32, 64, 128, 256, 256, 128, 96, 96)),
+    "42": ((2, 2, 2, 2, 2, 2, 2, 2), (32, 64, 128, 256, 256, 128, 96, 96)),
+}
+
+
+def minkunet(variant, channels_in, classes, *, d=3, width=1.0, rng=None):
+    """Build a MinkUNet: a stem, four levels down by convolutions of size 2, four back up, a label for each site.
+
+    The stem is one convolution of size 5, in variant 42 two of size 3. A level is a convolution of size and stride 2
+    and basic blocks; on the way up a deconvolution back to the remembered sites, joined with what was there, and
+    blocks. Batch normalisation is torch's.
+
+    Args:
+        variant: "14A" to "14D", "18A", "18B", "18D", "34A" to "34C" (MinkowskiEngine) or 42 (torchsparse).
+        channels_in, classes: channels of the input and of the output.
+        d: dimension.
+        width: factor of all channels.
+        rng: seed or numpy Generator.
+
+    Returns:
+        Sequential: SparseTensor with `ground=None` -> SparseTensor (n, classes) on the same grid.
+
+    Source: Choy et al. 2019, arXiv:1904.08755; variant 42: Tang et al. 2020, arXiv:2007.16100.
+
+    >>> minkunet(42, 4, 19, rng=0).n_parameters()
+    21723315
+    """
+    if str(variant) not in VARIANTS:
+        raise ShapeError(f"minkunet: variant {variant!r} came; one of {', '.join(VARIANTS)} fits")
+    if not isinstance(width, (int, float)) or not width * STEM >= 1:
+        raise ShapeError(f"minkunet: width {width!r} came; a factor from 1/{STEM} up fits")
+    checked_whole("minkunet", channels_in=channels_in, classes=classes)
+    repeats, planes = VARIANTS[str(variant)]
+    stem, planes = int(width * STEM), [int(width * n) for n in planes]
+    make = Blocks(d, TORCH, rng)
+    layers = (make.submanifold(channels_in, stem) + make.submanifold(stem, stem) if str(variant) == "42"
+              else make.submanifold(channels_in, stem, 5))
+    return Sequential(*layers, *residual_u(make, stem, repeats, planes),
+                      NetworkInNetwork(planes[-1], classes, rng=make.rng))
+
+
+def residual_u(make, stem, repeats, planes, *, widens_first=False):
+    """List the layers of a U of basic blocks; `stem` channels go in, planes[-1] come out at the same sites.
+
+    Args:
+        make: Blocks.
+        stem: channels that go in.
+        repeats, planes: blocks and channels of each level, first down, then up.
+        widens_first: the strided convolution changes the channels, not the first block after it.
+    """
+    if not planes:
+        return []
+    (down, *inner, up), (below, *between, above) = repeats, planes
+    wide = below if widens_first else stem
+    inside = Sequential(
+        *make.halved(stem, wide),
+        *make.chain(wide, below, down),
+        *residual_u(make, below, inner, between, widens_first=widens_first),
+        *make.restored(between[-1] if between else below, above))
+    return [Concatenate(inside, Sequential()), *make.chain(above + stem, above, up)]
