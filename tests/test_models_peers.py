@@ -1,8 +1,7 @@
 """Networks of MinkowskiEngine, torchsparse, Pointcept and OpenPCDet: shapes of their weights, sites, values.
 
 The lists here are written from the layer lists of the peers, level by level, and know nothing of how ours are made.
-Published totals, in millions of parameters: 37.9 for MinkUNet34C and 39.2 for SpUNet (Wu et al. 2024, arXiv:2312.10035),
-21.7 for MinkUNet42 (Tang et al. 2020, arXiv:2007.16100).
+A published total: 8.8 million for MinkUNet42 at width 0.64, in torchsparse's model zoo (MinkUNet@46GMACs).
 """
 
 from itertools import accumulate
@@ -89,11 +88,10 @@ def test_a_minkunet_has_the_weights_of_the_peer(variant, width):
     repeats, up = MINK[variant]
     net, planes = made(sp.minkunet, variant, 3, 20, width=width), [int(n * width) for n in DOWN + up]
     check_weights(net, u_net(convolution("conv0p1s1", 125, 3, int(32 * width)), planes, repeats, 20, False))
-    assert width < 1 or round(net.n_parameters() / 1e6, 1) == 37.9
     check_normalisation(net, 1e-5, 0.9)
 
 
-@pytest.mark.parametrize("width, millions", [(1.0, 21.7), (0.5, None)])
+@pytest.mark.parametrize("width, millions", [(1.0, None), (0.64, 8.8)])
 def test_minkunet_42_has_the_weights_of_torchsparse(width, millions):
     net = made(sp.minkunet, 42, 4, 19, width=width)
     planes = [int(width * n) for n in (*DOWN, 256, 128, 96, 96)]
@@ -108,7 +106,6 @@ def test_spunet_has_the_weights_of_pointcept():
     repeats, up = MINK["34C"]
     check_weights(net, u_net(convolution("conv_input.0", 125, 6, 32), DOWN + up, repeats, 20, True))
     check_normalisation(net, 1e-3, 0.99)
-    assert round(net.n_parameters() / 1e6, 1) == 39.2
 
 
 SECOND = [*convolution("conv_input.0", 27, 4, 16), *convolution("conv1.0.0", 27, 16, 16),
