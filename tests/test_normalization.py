@@ -169,6 +169,7 @@ def test_no_rows_are_a_case_too(ops):
         (lambda: sp.InstanceNormalization(3)(sparse(2, 4, 5, None)((3,))), "features with 4 channels came; 3 fit"),
         (lambda: sp.InstanceNormalization(0), "channels"),
         (lambda: sp.BatchNormalization(4, variance="n"), "variance 'n' came; 'unbiased' or 'biased' fit"),
+        (lambda: sp.BatchNormalization(4, momentum="0.1"), "eps 0.0001 and momentum '0.1' came; a number from 0 up"),
         (lambda: sp.BatchNormalization(4, slope=2), "BatchNormalization: slope 2 came; 0 to 1 fit"),
         (lambda: sp.InstanceNormalization(4, eps=0), "eps 0 came; a number above 0"),
         (lambda: sp.LayerNormalization(1), "at least two: one alone is its own mean"),

@@ -53,7 +53,7 @@ class Dropout(Layer):
             raise ShapeError(f"{self}: shape {rows.shape} came; rows (n, c) fit")
         if self.kind == "elements" and isinstance(x, SparseTensor) and x.ground is not None:
             raise ShapeError(f"{self}: an input with a ground state came, which elements dropped site by site cannot "
-                             "share; make the input with ground=None, or drop kind='channels'")
+                             "share; make the input with ground=None, or drop whole channels: kind='channels'")
         if self.inverted and not self.training:
             return x
         mask = ops_of(rows.data).asarray(self._mask(rows.shape), rows.dtype)

@@ -1,6 +1,7 @@
 """Normalisation of rows."""
 
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class BatchNormalization(Activated):
     def __init__(self, channels, *, eps=1e-4, momentum=0.99, variance="unbiased", slope=None, affine=True,
                  mean_only=False):
         checked_counts(self, channels=channels)
-        if not 0 <= eps < np.inf or not 0 <= momentum <= 1:
+        if not all(isinstance(v, Real) for v in (eps, momentum)) or not (0 <= eps < np.inf and 0 <= momentum <= 1):
             raise ShapeError(f"BatchNormalization: eps {eps!r} and momentum {momentum!r} came; a number from 0 up and "
                              "one from 0 to 1 fit")
         if variance not in ("unbiased", "biased"):
@@ -193,5 +194,5 @@ def _by_sample(layer, x):
 
 
 def _check_eps(layer, eps):
-    if not isinstance(eps, (int, float)) or not 0 < eps < np.inf:
+    if not isinstance(eps, Real) or not 0 < eps < np.inf:
         raise ShapeError(f"{type(layer).__name__}: eps {eps!r} came; a number above 0 fits")
