@@ -51,6 +51,7 @@ from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.layers.transposed import TransposedConvolution
 from spconv_cy.models.classic import lenet5, mlp
 from spconv_cy.models.deepcnet import deepc2, deepcnet, deepcnin
+from spconv_cy.models.doubled import deepc2c2, deepc3c3
 from spconv_cy.models.fractional import fractional_cnn
 from spconv_cy.models.fully_convolutional import fully_convolutional
 from spconv_cy.models.minkunet import minkunet
