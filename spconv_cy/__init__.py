@@ -36,6 +36,7 @@ from spconv_cy.layers.coordinates import AddCoordinates
 from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.edge import DenseToSparse, SparseToDense
 from spconv_cy.layers.fractional import FractionalMaxPooling
+from spconv_cy.layers.interpolation import interpolate, on_sites, splat
 from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.normalization import (
     BatchNormalization,

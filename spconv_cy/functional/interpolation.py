@@ -1,0 +1,95 @@
+"""Weighted sums between rows of sites and rows of points: multilinear interpolation, and its adjoint."""
+
+import numpy as np
+
+from spconv_cy.autograd import differentiable
+from spconv_cy.backend.switch import ops_of
+from spconv_cy.functional.sparse import column_sums
+
+
+def corners(places, kind="linear"):
+    """Return (low (n, d) int64, ups (k, d), weights (k, n) float64): sites low + up around places, and their shares.
+
+    Args:
+        places: (n, d) real numbers; site i lies at the place i.
+        kind: "linear": the 2^d sites of the cube around each place; "nearest": one, a half going up.
+
+    >>> low, ups, weights = corners(np.array([[2.25]]))
+    >>> (low + ups).ravel().tolist(), weights.ravel().tolist()
+    ([2, 3], [0.75, 0.25])
+    """
+    n, d = places.shape
+    if kind == "nearest":
+        return np.floor(places + 0.5).astype(np.int64), np.zeros((1, d), np.int64), np.ones((1, n))
+    low = np.floor(places)
+    above = places - low
+    ups = np.indices((2,) * d).reshape(d, -1).T                          # the last axis fastest, as offsets are
+    weights = np.ones((len(ups), n))
+    for axis in range(d):
+        weights *= np.stack([1 - above[:, axis], above[:, axis]])[ups[:, axis]]
+    return low.astype(np.int64), ups, weights
+
+
+@differentiable
+def weighted_gather(x, ground, rows, weights, rest):
+    """Sum rows of x by weights: y[i] = rest[i] * ground + sum over k of weights[k, i] * x[rows[k, i]].
+
+    Args:
+        x: (n, c).
+        ground: (1, c), or None: zero.
+        rows: (k, m) ints; -1: this term is left out.
+        weights: (k, m).
+        rest: (m,), the weight of the ground state.
+
+    Returns:
+        (m, c).
+    """
+    ops = ops_of(x) if ground is None else ops_of(x, ground)
+    rest = ops.asarray(rest, x.dtype)[:, None]
+    y = ops.xp.zeros((rows.shape[1], x.shape[1]), x.dtype)
+    if ground is not None:
+        y += rest * ground
+    for there, row, weight in _terms(ops, rows, weights, x.dtype):
+        y[there] += weight * x[row]
+
+    def dx(dy):
+        total = ops.xp.zeros_like(x)
+        for there, row, weight in _terms(ops, rows, weights, x.dtype):
+            total += ops.scatter_add(weight * dy[there], row, len(x))
+        return total
+
+    return y, lambda dy: (lambda: dx(dy), None if ground is None else lambda: column_sums(dy * rest), None, None, None)
+
+
+@differentiable
+def weighted_scatter(x, rows, weights, m):
+    """Add rows of x to those of the result: y[rows[k, i]] += weights[k, i] * x[i], for k and i in turn.
+
+    Args:
+        x: (n, c).
+        rows: (k, n) ints, 0 to m - 1; -1: this term is left out.
+        weights: (k, n).
+        m: rows of the result.
+
+    Returns:
+        (m, c).
+    """
+    ops = ops_of(x)
+    y = ops.xp.zeros((m, x.shape[1]), x.dtype)
+    for there, row, weight in _terms(ops, rows, weights, x.dtype):
+        y += ops.scatter_add(weight * x[there], row, m)
+
+    def dx(dy):
+        total = ops.xp.zeros_like(x)
+        for there, row, weight in _terms(ops, rows, weights, x.dtype):
+            total[there] += weight * dy[row]
+        return total
+
+    return y, lambda dy: (lambda: dx(dy), None, None, None)
+
+
+def _terms(ops, rows, weights, dtype):
+    for row, weight in zip(rows, weights, strict=True):
+        there = np.flatnonzero((row >= 0) & (weight != 0))
+        if len(there):
+            yield there, row[there], ops.asarray(weight[there, None], dtype)
