@@ -127,7 +127,16 @@ def test_an_empty_batch_and_an_empty_sample_pass(ops):
         assert make()(x).features.shape[0] == 0
 
 
+def test_pooling_takes_the_maximum_over_zero_too():
+    x = sp.SparseTensor.from_sites([[0, 1, 1], [0, 4, 4]], [[-1.0], [2.0]], 7, ground=None)
+    assert sp.vgg(["MP"])(x).features.data[:, 0].tolist() == [0, 2, 2, 2, 2]
+
+
 def test_what_does_not_fit_is_refused():
+    with pytest.raises(sp.ShapeError, match=r"vgg: layers=8 came; a list fits"):
+        sp.vgg(8)
+    with pytest.raises(sp.ShapeError, match=r"downsample=2 came; \(size, stride\) fits"):
+        sp.unet(2, 8, downsample=2)
     for entry in ("SP", ("MP", 3), (1, 2, 3, 4, 5), ("C3/2", 1, 2), 2.5):
         with pytest.raises(sp.ShapeError, match=r"vgg: entry .* came; such as"):
             sp.vgg([8, entry])

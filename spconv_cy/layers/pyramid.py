@@ -53,8 +53,7 @@ class Pyramid(Layer):
 
     def _spread(self, scale, power, finest):
         sites = scale.sites * np.array([1] + [self.factor**power] * finest.d, np.int64)
-        return SparseTensor(scale.features, Grid.from_sites(sites, finest.size, finest.samples, finest.lattice),
-                            scale.ground)
+        return SparseTensor(scale.features, Grid.from_sites(sites, finest.size, finest.samples, finest.lattice))
 
     def arguments(self):
         """Return the levels and the factor as they are now."""

@@ -70,6 +70,12 @@ class Blocks:
         return [layer, BatchNormalization(layer.channels_out, **self.norm), ReLU()]
 
 
+def checked_list(who, name, entries):
+    """Raise ShapeError where what should list levels is no list."""
+    if not isinstance(entries, (list, tuple)):
+        raise ShapeError(f"{who}: {name}={entries!r} came; a list fits")
+
+
 def checked_whole(who, **numbers):
     """Raise ShapeError where numbers that build a network are not whole and at least 1."""
     if not all(is_whole(n) and n >= 1 for n in numbers.values()):

@@ -3,6 +3,7 @@
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.container import Concatenate, Sequential
 from spconv_cy.layers.convolution import NetworkInNetwork
+from spconv_cy.layers.layer import MOST_CHANNELS
 from spconv_cy.models.blocks import TORCH, Blocks, checked_whole
 
 STEM = 32
@@ -45,8 +46,8 @@ def minkunet(variant, channels_in, classes, *, d=3, width=1.0, rng=None):
     """
     if str(variant) not in VARIANTS:
         raise ShapeError(f"minkunet: variant {variant!r} came; one of {', '.join(VARIANTS)} fits")
-    if not isinstance(width, (int, float)) or not width * STEM >= 1:
-        raise ShapeError(f"minkunet: width {width!r} came; a factor from 1/{STEM} up fits")
+    if not isinstance(width, (int, float)) or not 1 <= width * STEM <= MOST_CHANNELS:
+        raise ShapeError(f"minkunet: width {width!r} came; a factor from 1/{STEM} to {MOST_CHANNELS // STEM} fits")
     checked_whole("minkunet", channels_in=channels_in, classes=classes)
     repeats, planes = VARIANTS[str(variant)]
     stem, planes = int(width * STEM), [int(width * n) for n in planes]

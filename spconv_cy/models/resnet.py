@@ -5,7 +5,7 @@ import numpy as np
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.container import Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
-from spconv_cy.models.blocks import checked_whole
+from spconv_cy.models.blocks import checked_list, checked_whole
 from spconv_cy.models.vgg import activated, normalised
 
 
@@ -30,6 +30,7 @@ def resnet(blocks, channels_in, *, d=2, rng=None):
     >>> net.input_size(5), net.n_parameters()
     ((47, 47), 76112)
     """
+    checked_list("resnet", "blocks", blocks)
     checked_whole("resnet", channels_in=channels_in)
     rng, layers, channels = np.random.default_rng(rng), [], channels_in
     for block in blocks:

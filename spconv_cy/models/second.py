@@ -8,9 +8,9 @@ from spconv_cy.models.blocks import DETECTION, Blocks, checked_whole
 def second(channels_in=4, *, residual=False, last_padding=0, dense=False, rng=None):
     """Build SECOND's middle encoder, eight times coarser than its voxels, or with `residual` that of CenterPoint.
 
-    The axes are z, y, x; the field is that of the voxels with one layer more in z, (41, 1600, 1408) for KITTI. Each
-    level of the encoder is one layer of the result: `for level in net: x = level(x)` meets the scales 1, 2, 4, 8 and
-    the output.
+    The axes are z, y, x; the field, which should have a size since no window reaches beyond it, is that of the voxels
+    with one layer more in z: (41, 1600, 1408) for KITTI. Each level of the encoder is one layer of the result:
+    `for level in net: x = level(x)` meets the scales 1, 2, 4, 8 and the output.
 
     Args:
         channels_in: of the voxels.

@@ -3,7 +3,7 @@
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import NetworkInNetwork
-from spconv_cy.models.blocks import DETECTION, Blocks, checked_whole
+from spconv_cy.models.blocks import DETECTION, Blocks, checked_list, checked_whole
 from spconv_cy.models.minkunet import residual_u
 
 
@@ -30,6 +30,8 @@ def spunet(channels_in, classes, *, base=32, channels=(32, 64, 128, 256, 256, 12
     >>> spunet(6, 20, rng=0).n_parameters()
     39157844
     """
+    checked_list("spunet", "channels", channels)
+    checked_list("spunet", "repeats", repeats)
     if len(channels) != len(repeats) or len(channels) % 2 or not channels:
         raise ShapeError(f"spunet: {len(channels)} channels and {len(repeats)} repeats came; as many of both, for the "
                          "levels down and the same number up, fit")

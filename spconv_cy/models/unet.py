@@ -84,6 +84,8 @@ class Levels:
     """The levels of SparseConvNet's networks that go down and come back, as lists of layers."""
 
     def __init__(self, d, reps, residual, slope, downsample, rng):
+        if not isinstance(downsample, (list, tuple)) or len(downsample) != 2:
+            raise ShapeError(f"downsample={downsample!r} came; (size, stride) fits")
         self.d, self.reps, self.residual, self.slope = d, reps, residual, slope
         self.downsample, self.rng = downsample, np.random.default_rng(rng)
 

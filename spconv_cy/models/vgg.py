@@ -9,7 +9,7 @@ from spconv_cy.layers.convolution import Convolution, SubmanifoldConvolution
 from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.pooling import MaxPooling
 from spconv_cy.layers.restoring import Deconvolution
-from spconv_cy.models.blocks import checked_whole
+from spconv_cy.models.blocks import checked_list, checked_whole
 from spconv_cy.sites.lattice import is_whole
 
 
@@ -40,6 +40,7 @@ def vgg(layers, channels_in=1, *, d=2, rng=None):
     >>> net.input_size(11), net.n_parameters()
     ((95, 95), 15448)
     """
+    checked_list("vgg", "layers", layers)
     checked_whole("vgg", channels_in=channels_in)
     rng, made, channels = np.random.default_rng(rng), [], channels_in
     for entry in layers:

@@ -9,16 +9,17 @@ from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import SubmanifoldConvolution
 from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.pyramid import Pyramid
-from spconv_cy.models.blocks import DETECTION, TORCH, Blocks, checked_whole
+from spconv_cy.models.blocks import DETECTION, TORCH, Blocks, checked_list, checked_whole
 from spconv_cy.models.second import same
 
 
 def voxelnext(channels_in=5, *, widths=(16, 32, 64, 128, 128), channels_out=128, rng=None):
     """Build the 3-D backbone of VoxelNeXt: voxels to sparse features of a plane, eight times coarser.
 
-    The axes are z, y, x. Four levels as in CenterPoint's encoder; two more, whose sites are spread to those of the
-    fourth and summed there with it, then along z; a convolution and a submanifold one, in two dimensions. The levels
-    are the first four layers of the result: `for level in net[:4]: x = level(x)` meets the scales 1, 2, 4, 8.
+    The axes are z, y, x, and the field should have a size, beyond which no window reaches. Four levels as in
+    CenterPoint's encoder; two more, whose sites are spread to those of the fourth and summed there with it, then along
+    z; a convolution and a submanifold one, in two dimensions. The levels are the first four layers of the result:
+    `for level in net[:4]: x = level(x)` meets the scales 1, 2, 4, 8.
 
     Args:
         channels_in: of the voxels.
@@ -34,6 +35,7 @@ def voxelnext(channels_in=5, *, widths=(16, 32, 64, 128, 128), channels_out=128,
     >>> voxelnext(rng=0).n_parameters()
     7368720
     """
+    checked_list("voxelnext", "widths", widths)
     if len(widths) != 5 or widths[3] != widths[4]:
         raise ShapeError(f"voxelnext: widths {widths!r} came; five numbers fit, the last two equal since those levels "
                          "are summed")
