@@ -296,9 +296,10 @@ def test_one_site_through_deepc2_has_the_published_active_sites(lattice, place, 
         (lambda: Window(Lattice.simplex(2), (2, 3)), "one number for all axes"),
         (lambda: Window(2, taps=[]), "0 taps came"),
         (lambda: Window(2, taps=[(0, 0), (0, 0)]), "2 taps came, 1 of them different"),
-        (lambda: Window(2, taps=[(0, 0, 1)]), r"\(0, 0, 1\) came; 2 ints fit"),
+        (lambda: Window(2, taps=[(0, 0, 1)]), r"\(0, 0, 1\) came; int32 numbers fit, 2 a tap"),
         (lambda: Window(2, taps=[(0, -1)]), r"\(0, -1\) is the lowest corner.*padding="),
         (lambda: Window(2, taps=7), "a list of taps"),
+        (lambda: Window(2, 3, shape=["cross"]), r"\['cross'\] came on"),
         (lambda: Window(2, 2, taps=[(0, 0)]), "give the taps alone"),
         (lambda: Window(2, 2, min_active=5), "1 to 4 fit"),
         (lambda: Window(2, 2, kind="cell", min_active=2), "min_active 2 came to a cell window"),
@@ -313,6 +314,12 @@ def test_one_site_through_deepc2_has_the_published_active_sites(lattice, place, 
 def test_a_window_that_does_not_fit_is_refused_with_the_remedy(make, said):
     with pytest.raises(ShapeError, match=said):
         make()
+
+
+def test_a_stride_of_none_is_the_size():
+    assert Window(2, (3, 2), None).stride == (3, 2) and Window(2, taps=[(0, 0), (0, 3)], stride=None).stride == (1, 4)
+    assert Window(Lattice.simplex(2), taps=[(0, 0), (1, 0)], stride=None).stride == (2, 2)
+    assert sp.MaxPooling(Lattice.simplex(2), taps=[(0, 0), (1, 0)]).window.stride == (2, 2)
 
 
 def test_sites_outside_a_simplex_are_refused_and_named():

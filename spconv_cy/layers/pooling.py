@@ -15,8 +15,6 @@ from spconv_cy.tensor import SparseTensor
 
 class _Pooling(Layer):
     def __init__(self, lattice, size, stride, padding, size_rule, shape="full", taps=None, min_active=1):
-        if stride is None:
-            stride = Window(lattice, size, shape=shape, taps=taps).size
         self.window = Window(lattice, size, stride, 1, padding, "valid", size_rule, shape, taps, min_active)
 
     def rules(self, x, grid=None):

@@ -88,7 +88,6 @@ class UnPooling(Layer):
     def __init__(self, lattice, size=None, stride=None, *, padding=0, shape="full", taps=None):
         self.window = None
         if size is not None or taps is not None:
-            stride = Window(lattice, size, shape=shape, taps=taps).size if stride is None else stride
             self.window = Window(lattice, size, stride, 1, padding, shape=shape, taps=taps)
 
     def __call__(self, x):

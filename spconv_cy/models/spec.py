@@ -33,7 +33,7 @@ def from_spec(text, channels_in=1, d=2, *, classes=None, rng=None):
     Args:
         text: the notation.
         channels_in: of the input.
-        d: dimension.
+        d: dimension, or a Lattice.
         classes: for `output`.
         rng: seed or numpy Generator.
 

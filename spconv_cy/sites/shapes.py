@@ -12,7 +12,7 @@ SHAPES = {"cubic": ("full", "cross", "ball"), "simplex": ("full", "nearest")}
 def checked_shape(lattice, size, shape):
     """Raise ShapeError where a lattice has no such shape, or none of that size, or it has too many taps."""
     if shape not in SHAPES[lattice.kind]:
-        hint = {"nearest": ": 'cross' has a site's nearest neighbours there"}.get(shape, "")
+        hint = ": 'cross' has a site's nearest neighbours there" if shape == "nearest" else ""
         raise ShapeError(f"Window: shape {shape!r} came on {lattice}; {' or '.join(map(repr, SHAPES[lattice.kind]))} "
                          f"fit there, or taps=[...]{hint}")
     if shape == "nearest" and set(size) != {3}:
@@ -54,7 +54,7 @@ def checked_taps(lattice, taps, signed):
         raise ShapeError(f"{who}: {taps!r} came; a list of taps fits, {lattice.d} ints each") from None
     for tap in found:
         if len(tap) != lattice.d or not all(map(is_whole, tap)) or max(map(abs, map(int, tap))) > INT32_MAX:
-            raise ShapeError(f"{who}: {tap!r} came; {lattice.d} ints fit, as the lattice has that dimension")
+            raise ShapeError(f"{who}: {tap!r} came; int32 numbers fit, {lattice.d} a tap, one an axis")
     found = sorted(tuple(map(int, tap)) for tap in found)
     if not 1 <= len(found) <= MOST_OFFSETS or len(set(found)) < len(found):
         raise ShapeError(f"{who}: {len(found)} taps came, {len(set(found))} of them different; 1 to {MOST_OFFSETS} "

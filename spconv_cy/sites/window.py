@@ -19,7 +19,7 @@ class Window:
     Args:
         lattice: Lattice, or the dimension of the cubic one.
         size: taps an axis, an int or d ints; with `taps` None.
-        stride, dilation: an int or d ints, at least 1.
+        stride, dilation: an int or d ints, at least 1. A stride of None is the size: windows that touch.
         origin: an int or d ints; the padding on every face of a sized grid. What lies there is the ground state.
         kind: where outputs are.
             "valid": where the window holds an active site.
@@ -63,7 +63,8 @@ class Window:
         if self.size_rule not in ("exact", "floor"):
             raise ShapeError(f"Window: size_rule {self.size_rule!r} came; 'exact' or 'floor' fit")
         size, taps = self._box(lattice)
-        stride = lattice.per_axis(self.stride, "Window stride", 1)
+        touching = size if lattice.is_cubic else max(size)
+        stride = lattice.per_axis(touching if self.stride is None else self.stride, "Window stride", 1)
         dilation = lattice.per_axis(self.dilation, "Window dilation", 1)
         origin = lattice.per_axis(self.origin, "Window origin", None)
         if self.keeps_sites:
