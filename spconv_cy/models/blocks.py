@@ -15,7 +15,7 @@ DETECTION = {"eps": 1e-3, "momentum": 0.99}                              # of SE
 
 
 class Blocks:
-    """Lists of layers for one lattice, one generator and one kind of batch normalisation; no convolution has a bias.
+    """Lists of layers for one lattice, generator and kind of batch normalisation; biases only where `bias=True`.
 
     Args:
         d: Lattice, or the dimension of the cubic one.
