@@ -74,7 +74,7 @@ class Convolution(Activated):
         grid, rulebook = self.rules(x, grid)
         features, ground, bias = x.features, None, self.bias
         if x.ground is not None:
-            bias = conv(x.ground, self.weight, Rulebook.one_row(rulebook.n_offsets), self.bias)
+            bias = conv(x.ground, self.weight, rulebook.ground, self.bias)
             ground = bias if slope is None else leaky_relu(bias, slope)
             features = features if x.ground_is_zero else less_row(features, x.ground)
         features = conv(features, self.weight, rulebook, bias, slope=slope)

@@ -52,7 +52,7 @@ class Rulebook:
         self.in_rows, self.out_rows, self.offset_ptr = in_rows, out_rows, offset_ptr
         self.n_in, self.n_out = n_in, n_out
         self.volume = len(offset_ptr) - 1 if volume is None else volume
-        self._tile_ptr = self._fan_in = self._transposed = None
+        self._tile_ptr = self._fan_in = self._transposed = self._ground = None
         for array in (in_rows, out_rows, offset_ptr):
             array.flags.writeable = False
 
@@ -94,6 +94,13 @@ class Rulebook:
         if self._fan_in is None:
             self._fan_in = rules.fan_in(self.out_rows, self.tile_ptr, self.n_out)
         return self._fan_in
+
+    @property
+    def ground(self):
+        """The rulebook of one window off all sites, which sees the ground state's row at every offset."""
+        if self._ground is None:
+            self._ground = Rulebook.one_row(self.n_offsets)
+        return self._ground
 
     @property
     def T(self):
