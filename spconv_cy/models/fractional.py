@@ -42,9 +42,9 @@ def fractional_cnn(l, k, ratio=2**0.5, channels_in=1, classes=10, *, d=2, sequen
     if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in (l, k, channels_in, classes)):
         raise ShapeError(f"fractional_cnn: l={l!r}, k={k!r}, channels_in={channels_in!r}, classes={classes!r} came; "
                          "whole numbers from 1 up fit")
-    drops = [dropout * i / (l + 1) for i in range(l + 2)] if isinstance(dropout, Real) else list(dropout)
-    if len(drops) != l + 2:
-        raise ShapeError(f"fractional_cnn: {len(drops)} shares of dropout came; a number, or {l + 2} of them, fit")
+    drops = [dropout * i / (l + 1) for i in range(l + 2)] if isinstance(dropout, Real) else dropout
+    if not isinstance(drops, (list, tuple)) or len(drops) != l + 2:
+        raise ShapeError(f"fractional_cnn: dropout {dropout!r} came; a number, or {l + 2} of them, fit")
     rng = np.random.default_rng(rng)
     layers, channels = [], channels_in
     for level in range(l + 2):
