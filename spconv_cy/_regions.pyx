@@ -75,20 +75,27 @@ cdef tuple _widened(int64_t[::1] keys, Regions* drawn, int axis, int n_threads):
         return keys, where
     pieces = empty(n // reach.PIECE + 2, np.int64)
     n_pieces = reach.cut(&keys[0], n, drawn.axes[axis].side * drawn.axes[axis].step, &pieces[0])
-    counts, mapped, source = empty(n_pieces, np.int64), empty(n + n_pieces, np.int64), empty(n + n_pieces, np.int32)
-    spare, found = empty(room * n, np.int64), empty(room * n, np.int64)
-    n_threads = n_threads if n_pieces > 1 else 1
-    with nogil:
-        regions.widen(&keys[0], &pieces[0], n_pieces, drawn, axis, &mapped[0], &spare[0], &found[0], &counts[0],
-                      n_threads)
+    counts, found, n_threads = empty(n_pieces, np.int64), empty(room * n, np.int64), n_threads if n_pieces > 1 else 1
+    if axis == drawn.width - 1:
+        with nogil:
+            regions.sweep(&keys[0], &pieces[0], n_pieces, drawn, &found[0], &counts[0], n_threads)
+    else:
+        spare, mapped, source = empty(room * n, np.int64), empty(n + n_pieces, np.int64), empty(n + n_pieces, np.int32)
+        with nogil:
+            regions.widen(&keys[0], &pieces[0], n_pieces, drawn, axis, &mapped[0], &spare[0], &found[0], &counts[0],
+                          n_threads)
     starts = np.zeros(n_pieces + 1, np.int64)
     np.cumsum(counts, out=starts[1:])
     begins, counts = room * np.asarray(pieces), starts
     widened = found[:counts[1]] if n_pieces == 1 else empty(counts[n_pieces], np.int64)
-    if widened.shape[0]:
-        with nogil:
-            if n_pieces > 1:
-                reach.join(&found[0], &begins[0], n_pieces, &counts[0], &widened[0], n_threads)
+    if not widened.shape[0]:
+        return widened, where
+    with nogil:
+        if n_pieces > 1:
+            reach.join(&found[0], &begins[0], n_pieces, &counts[0], &widened[0], n_threads)
+        if axis == drawn.width - 1:
+            regions.settle(&pieces[0], n_pieces, drawn, &counts[0], n_threads)
+        else:
             regions.locate(&keys[0], &pieces[0], n_pieces, drawn, axis, &widened[0], &counts[0], &mapped[0], &source[0],
                            n_threads)
     return widened, where

@@ -23,6 +23,10 @@ cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, co
 cdef void locate(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Regions* regions, int axis,
                  const int64_t* widened, const int64_t* starts, int64_t* mapped, int32_t* source,
                  int n_threads) noexcept nogil
+cdef void sweep(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Regions* regions, int64_t* found,
+                int64_t* counts, int n_threads) noexcept nogil
+cdef void settle(const int64_t* pieces, int64_t n_pieces, const Regions* regions, const int64_t* starts,
+                 int n_threads) noexcept nogil
 cdef void count_pairs(const Regions* regions, int64_t chunk_rows, int64_t n_chunks, int64_t n_offsets, int32_t* scratch,
                       int64_t* counts, int n_threads) noexcept nogil
 cdef void fill_pairs(const Regions* regions, int64_t chunk_rows, int64_t n_chunks, int64_t n_offsets, int32_t* scratch,

@@ -2,8 +2,8 @@
 """Rules of drawn regions, from sorted packed keys and tables of each sample's bounds, by merges alone.
 
 A tap of one axis has at most one region for a site, and it rises with the site: the keys that a tap gives ascend as the
-inputs do. So outputs are unions of ascending streams, an axis at a time; and an offset, a tap of every axis, follows a
-site from union to union.
+inputs do. So outputs are unions of ascending streams, an axis at a time (along the last axis one sweep finds them); and
+an offset, a tap of every axis, follows a site from union to union.
 """
 
 from cython.parallel cimport prange
@@ -94,6 +94,53 @@ cdef void locate_piece(const int64_t* keys, int64_t low, int64_t high, const Reg
             where[source[i]] = <int32_t>row
             i += mapped[i] == widened[row]
             row += 1
+
+
+cdef void sweep(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Regions* regions, int64_t* found,
+                int64_t* counts, int n_threads) noexcept nogil:
+    # What `widen` and `locate` do for the last axis, whose sites lie side by side; a row in `where` counts from the
+    # first of its piece, until `settle`.
+    cdef int64_t piece
+    for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
+        counts[piece] = sweep_piece(keys, pieces[piece], pieces[piece + 1], regions,
+                                    found + regions.axes[regions.width - 1].span * pieces[piece])
+
+
+cdef int64_t sweep_piece(const int64_t* keys, int64_t low, int64_t high, const Regions* regions,
+                         int64_t* found) noexcept nogil:
+    # The regions of a site, from its last tap to its first, continue those of the site before on the line, or are the
+    # last of them: rows are counted backwards from the last one found. Nothing branches on the bounds.
+    cdef const Bounds* bounds = &regions.axes[regions.width - 1]
+    cdef const int32_t* region = bounds.region
+    cdef int64_t i, tap, out, last = -1, line = 0, line_end = 0, count = 0, table = bounds.samples * bounds.size
+    for i in range(low, high):
+        if keys[i] >= line_end:
+            line = keys[i] - keys[i] % bounds.side
+            line_end, last = line + bounds.side, -1
+            region = bounds.region + bounds.low + bounds.size * (keys[i] // regions.batch_step + regions.batch_low)
+        for tap in range(bounds.span - 1, -1, -1):
+            out = region[tap * table + keys[i] - line]
+            found[count] = line + out - bounds.low
+            count += out > last
+            last = max(out, last)
+            bounds.where[tap * bounds.n + i] = <int32_t>(count - 1 - last + out) if out >= 0 else -1
+    return count
+
+
+cdef void settle(const int64_t* pieces, int64_t n_pieces, const Regions* regions, const int64_t* starts,
+                 int n_threads) noexcept nogil:
+    cdef int64_t piece
+    for piece in prange(1, n_pieces, schedule="dynamic", num_threads=n_threads):
+        settle_piece(pieces[piece], pieces[piece + 1], &regions.axes[regions.width - 1], <int32_t>starts[piece])
+
+
+cdef void settle_piece(int64_t low, int64_t high, const Bounds* bounds, int32_t start) noexcept nogil:
+    cdef int64_t tap, i
+    cdef int32_t* where
+    for tap in range(bounds.span):
+        where = bounds.where + tap * bounds.n
+        for i in range(low, high):
+            where[i] += start if where[i] >= 0 else 0
 
 
 # ---- pairs

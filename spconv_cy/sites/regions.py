@@ -101,10 +101,10 @@ class Regions:
         lengths = [b - a for a, b in zip(self.low, self.high, strict=True)]
         if all((length == span).all() for length, span in zip(lengths, self.span, strict=True)):
             return int(np.prod(self.span))
-        volume = np.ones(len(out_sites), np.int64)
-        for axis, length in enumerate(lengths, 1):
-            volume *= length[out_sites[:, 0], out_sites[:, axis]]
-        return volume
+        columns = np.ascontiguousarray(out_sites.T).astype(np.int64)
+        each = [length.reshape(-1).take(columns[0] * length.shape[1] + place)
+                for length, place in zip(lengths, columns[1:], strict=True)]
+        return np.prod(each, axis=0, dtype=np.int64)
 
     def __repr__(self):
         return f"Regions({self.samples} samples, size {self.size} -> {self.out_size})"
