@@ -15,54 +15,83 @@ import numpy as np
 import workloads
 
 import spconv_cy as sp
-from spconv_cy.backend.switch import ops_named
-from spconv_cy.sites.rulebook import Rulebook
 
-SMALL = ("submanifold", "convolution", "network_in_network", "max_pooling", "relu", "batch_normalization",
-         "deconvolution")
+SMALL = ("Convolution", "SubmanifoldConvolution", "Deconvolution", "TransposedConvolution", "NetworkInNetwork",
+         "MaxPooling", "AveragePooling", "SumPooling", "UnPooling", "GlobalPooling", "ReLU", "PReLU", "ELU", "SELU",
+         "SiLU", "GELU", "Tanh", "Sigmoid", "Softmax", "BatchNormalization", "GroupNormalization",
+         "LayerNormalization", "InstanceNormalization", "Dropout", "AddCoordinates")
+# What they do besides their arithmetic is work of their own: they draw regions, choose sites, list pairs at each call.
+ANEW = ("FractionalMaxPooling", "KeepTop", "Sparsify", "WindowAttention")
 CHANNELS = 32
 
 
-def layers_of_100_sites(rounds=2000):
+@functools.cache
+def layers_of_100_sites():
     """Return {layer: microseconds of a call over those of its arithmetic}; the rules are there, nothing is recorded.
 
-    The arithmetic is the verb of the backend on the same arrays, or numpy where a layer needs no verb. Each round takes
-    the two in turn; medians.
+    The arithmetic is what the differentiable functions of arrays take that the layer calls; medians.
     """
+    return _alone("small")
+
+
+def _small(rounds=500):
     rng = np.random.default_rng(0)
     sites = np.unique(rng.integers(0, 12, (400, 3)), axis=0)[:100]
     sites = np.column_stack([np.zeros(100, int), sites])
     x = sp.SparseTensor.from_sites(sites, rng.standard_normal((100, CHANNELS), np.float32), 12, ground=None)
-    ops, rows = ops_named("cpu"), x.features.data
-    layers = {"submanifold": sp.SubmanifoldConvolution(3, CHANNELS, CHANNELS, 3, rng=0),
-              "convolution": sp.Convolution(3, CHANNELS, CHANNELS, 2, 2, rng=0),
-              "network_in_network": sp.NetworkInNetwork(CHANNELS, CHANNELS, rng=0),
-              "max_pooling": sp.MaxPooling(3, 2), "relu": sp.ReLU(),
-              "batch_normalization": sp.BatchNormalization(CHANNELS),
-              "deconvolution": sp.Deconvolution(3, CHANNELS, CHANNELS, 2, 2, rng=0)}
-    net = sp.Sequential(*layers.values()).eval()
-    coarse = layers["convolution"](x)
-    book = {name: x.grid.rules(layers[name].window)[1] for name in ("submanifold", "convolution", "max_pooling")}
-    book["network_in_network"], book["deconvolution"] = Rulebook.identity(100), book["convolution"].T
-    scale, shift = rng.standard_normal((2, 1, CHANNELS), np.float32)
-    plain = {"max_pooling": lambda: ops.max_pool(rows, book["max_pooling"], None),
-             "relu": lambda: np.maximum(rows, 0), "batch_normalization": lambda: rows * scale + shift}
-    for name in ("submanifold", "convolution", "network_in_network", "deconvolution"):
-        layer, given = layers[name], coarse.features.data if name == "deconvolution" else rows
-        plain[name] = functools.partial(ops.conv, given, layer.weight.data, book[name], bias=layer.bias.data)
-    assert len(net) == len(SMALL)
-    given = dict.fromkeys(SMALL, x) | {"deconvolution": coarse}
-    return {name: _over(functools.partial(layers[name], given[name]), plain[name], rounds) for name in SMALL}
+    coarse = kept = sp.Convolution(3, CHANNELS, CHANNELS, 2, 2, rng=0)(x)
+    spent = [0.0]
+    _time_functions(spent)
+    found = {}
+    for name in SMALL + ANEW:
+        layer, given = _small_layer(name).eval(), coarse if name in ("Deconvolution", "UnPooling") else x
+        kept = layer(given)                             # its grid lives, and its rules with it
+        times = np.empty(rounds)
+        for i in range(rounds):
+            spent[0], start = 0.0, time.perf_counter()
+            layer(given)
+            times[i] = time.perf_counter() - start - spent[0]
+        found[name] = 1e6 * float(np.median(times[rounds // 10:]))
+    del kept
+    return found
 
 
-def _over(call, plain, rounds):
-    times = np.empty((rounds, 2))
-    for row in times:
-        for i, function in enumerate((call, plain)):
+def _small_layer(name):
+    kind, c = getattr(sp, name), CHANNELS
+    if name in ("Convolution", "Deconvolution", "TransposedConvolution"):
+        return kind(3, c, c, 2, 2, rng=0)
+    if name in ("MaxPooling", "AveragePooling", "SumPooling", "UnPooling"):
+        return kind(3, 2)
+    others = {"SubmanifoldConvolution": (3, c, c), "NetworkInNetwork": (c, c), "FractionalMaxPooling": (3, 1.5),
+              "PReLU": (c,), "BatchNormalization": (c,), "GroupNormalization": (4, c), "LayerNormalization": (c,),
+              "InstanceNormalization": (c,), "AddCoordinates": (3,), "KeepTop": (c, 50), "Sparsify": (c,),
+              "WindowAttention": (3, c, 4, 4)}
+    return kind(*others.get(name, ()), **({"size_rule": "nearest"} if name == "FractionalMaxPooling" else {}))
+
+
+def _time_functions(spent):
+    """Put a stopwatch around the inside of every differentiable function: spent[0] grows by what the outermost take."""
+    inside = []
+
+    def timed(function):
+        def call(*arguments, **options):
             start = time.perf_counter()
-            function()
-            row[i] = time.perf_counter() - start
-    return 1e6 * float(np.subtract(*np.median(times[rounds // 10:], axis=0)))
+            inside.append(function)
+            try:
+                return function(*arguments, **options)
+            finally:
+                inside.pop()
+                if not inside:
+                    spent[0] += time.perf_counter() - start
+        return call
+
+    made = {}
+    for module in [m for name, m in sys.modules.items() if name.startswith("spconv_cy.")]:
+        for name, value in list(vars(module).items()):
+            raw = getattr(value, "__wrapped__", None)
+            if raw is not None and getattr(value, "__module__", "").startswith("spconv_cy.functional"):
+                made.setdefault(value, sp.differentiable(timed(raw)))
+                setattr(module, name, made[value])
 
 
 def peak_beyond(what):
@@ -141,4 +170,5 @@ def _loop(steps=300, warm=10):
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(__file__))
     sp.set_threads(int(sys.argv[2]))
-    print(json.dumps({"forward": _forward, "unet": _unet, "loop": _loop}[sys.argv[1]](*map(int, sys.argv[3:]))))
+    what = {"forward": _forward, "loop": _loop, "small": _small, "unet": _unet}[sys.argv[1]]
+    print(json.dumps(what(*map(int, sys.argv[3:]))))
