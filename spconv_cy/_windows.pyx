@@ -74,10 +74,10 @@ def spread(const int32_t[:, ::1] sites, stages, const int32_t[:, ::1] offsets, s
     cdef Box key, box = box_of(sites, n_threads)
     cdef int64_t[::1] keys, wanted
     cdef int axis
+    ends = [stage.min(0).tolist() for stage in stages], [stage.max(0).tolist() for stage in stages]
     for axis in range(1, box.width):
-        low = stride[axis - 1] * box.low[axis] + sum([int(s[:, axis - 1].min()) for s in stages])
-        high = (stride[axis - 1] * (box.low[axis] + box.side[axis] - 1)
-                + sum([int(s[:, axis - 1].max()) for s in stages]))
+        low = stride[axis - 1] * box.low[axis] + sum([end[axis - 1] for end in ends[0]])
+        high = stride[axis - 1] * (box.low[axis] + box.side[axis] - 1) + sum([end[axis - 1] for end in ends[1]])
         if low < INT32_MIN or high > INT32_MAX:
             return None
         box.low[axis], box.side[axis] = low, high - low + 1

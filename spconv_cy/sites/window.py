@@ -120,7 +120,7 @@ class Window:
         offsets.flags.writeable = False
         return offsets
 
-    @property
+    @cached_property
     def stages(self):
         """Arrays (k, d) int32 of which an offset is a sum, one of each: axis by axis where the window is a cube."""
         if not self.is_cube:
