@@ -48,15 +48,16 @@ def draw(rng, lattice, samples, size, out_size, sequence, overlap):
         overlap: "disjoint": regions of 1 or 2 sites side by side; "fixed": of 2 sites, a step of 1 or 2 apart;
             "shared": as disjoint ones with the next region's first site besides.
     """
-    _, draws = zip(*(_sequence(n, m, sequence, overlap) for n, m in zip(size, out_size, strict=True)), strict=True)
-    numbers = rng.random((samples, sum(draws)))
+    sequences = [_sequence(n, m, sequence, overlap) for n, m in zip(size, out_size, strict=True)]
     low, high = [], []
-    for n, m, own in zip(size, out_size, np.split(numbers, np.cumsum(draws)[:-1], axis=1), strict=True):
-        steps, _ = _sequence(n, m, sequence, overlap)
-        starts = steps(own)
+    for n, m, (starts_of, _), own in zip(size, out_size, sequences, _drawn(rng, samples, [k for _, k in sequences]),
+                                         strict=True):
+        starts = starts_of(own)
         low.append(starts[:, :m])
-        high.append(starts[:, :m] + 2 if overlap == "fixed" and n > m else
-                    starts[:, 1:] + (overlap == "shared" and n > m))
+        if n == m or overlap != "fixed":
+            high.append(starts[:, 1:] + (n > m and overlap == "shared"))
+        else:
+            high.append(starts + 2)
     return Regions(lattice, size, low, high)
 
 
@@ -66,14 +67,18 @@ def draw_steps(rng, lattice, samples, size, out_size, window, stride):
     Of the out_size - 1 steps a third each (rounded down) is shorter and longer by 1, in an order drawn for each sample
     and axis; an axis of stride 1 stays regular. All sizes are d ints.
     """
-    numbers = rng.random((samples, sum(out_size)))
     low = []
-    for n, s, own in zip(out_size, stride, np.split(numbers, np.cumsum(out_size)[:-1], axis=1), strict=True):
+    for n, s, own in zip(out_size, stride, _drawn(rng, samples, out_size), strict=True):
         steps = np.full(n - 1, s)
         if s > 1:
             steps[:n // 3], steps[n // 3:2 * (n // 3)] = s - 1, s + 1
         low.append(_summed(steps[np.argsort(own[:, 1:], axis=1)]))
     return Regions(lattice, size, low, [a + f for a, f in zip(low, window, strict=True)])
+
+
+def _drawn(rng, samples, counts):
+    """Return an array (samples, count) an axis, drawn sample by sample."""
+    return np.split(rng.random((samples, sum(counts))), np.cumsum(counts)[:-1], axis=1)
 
 
 def _sequence(n, m, sequence, overlap):
