@@ -1,6 +1,7 @@
 """Truths by brute force in numpy alone: windows by sets, verbs pair by pair, gradients by differences."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 
@@ -30,17 +31,16 @@ def window_pairs(sites, size, stride, dilation, origin, *, keeps_sites=False, si
     return sorted(outs), pairs
 
 
-def shape_taps(shape, d, f, simplex=False):
-    """List the taps of a shape of size f an axis, by its definition."""
-    middle = f // 2
+def shape_taps(shape, size, simplex=False):
+    """List the taps of a shape of that size an axis, by its definition."""
     tests = {
-        "full": lambda t: not simplex or sum(t) < f,
-        "cross": lambda t: sum(x != middle for x in t) <= 1,
-        "ball": lambda t: sum((2 * x - f + 1) ** 2 for x in t) <= f * f,
+        "full": lambda t: not simplex or sum(t) < size[0],
+        "cross": lambda t: sum(x != f // 2 for x, f in zip(t, size, strict=True)) <= 1,
+        "ball": lambda t: sum(Fraction(2 * x - f + 1, f) ** 2 for x, f in zip(t, size, strict=True)) <= 1,
         # The lattice vectors of length 1, or 0: their squared length is the sum of all products, each pair once.
         "nearest": lambda t: sum((a - 1) * (b - 1) for i, a in enumerate(t) for b in t[i:]) <= 1,
     }
-    return [t for t in taps((f,) * d) if tests[shape](t)]
+    return [t for t in taps(size) if tests[shape](t)]
 
 
 def rule_pairs(sites, taps, stride, dilation, origin, kind, middle=None, inside=None, targets=None, min_active=1):

@@ -143,10 +143,10 @@ def mirror(layer, of_rows=False):
 
 def chosen_taps(window):
     """Find the taps of a window by the definition of its shape; None: those of a cube."""
-    d, simplex = window.lattice.d, not window.lattice.is_cubic
+    simplex = not window.lattice.is_cubic
     if window.taps:
         return list(window.taps)
-    return shape_taps(window.shape, d, window.size[0], simplex) if simplex or window.shape != "full" else None
+    return shape_taps(window.shape, window.size, simplex) if simplex or window.shape != "full" else None
 
 
 def mirrored(layer, of_rows):
