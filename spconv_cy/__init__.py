@@ -7,7 +7,14 @@ from spconv_cy.config import set_threads
 from spconv_cy.data.augment import Affine
 from spconv_cy.data.batch import StrokeBatches, TensorBatches
 from spconv_cy.data.digits import digits, digits_split
+from spconv_cy.data.handwriting import Handwriting
 from spconv_cy.data.pictures import PictureBatches
+from spconv_cy.data.readers.assamese import read_assamese
+from spconv_cy.data.readers.casia import read_casia
+from spconv_cy.data.readers.npz import read_npz, write_npz
+from spconv_cy.data.readers.uji import read_uji
+from spconv_cy.data.readers.unipen import read_unipen
+from spconv_cy.data.signature import log_signature, signature
 from spconv_cy.data.strokes import Characters, StrokeEncoder
 from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError
 from spconv_cy.estimator import SparseConvClassifier

@@ -18,6 +18,7 @@ class Affine:
         turn: >= 0, in radians (of the shear: its slope).
         shift: >= 0, in scales.
         jitter: >= 0, the shift of each stroke by itself, in scales (Graham 2013: 1/64).
+        time: >= 0, the shift along the time axis, where the encoding has one, uniform on ±time, in scales.
 
     Source: the distributions of Graham's 2015 pen digits and CASIA runs; with jitter, of his runs of 2013.
     """
@@ -26,6 +27,7 @@ class Affine:
     turn: float = 0.3
     shift: float = 0.1875
     jitter: float = 0.0
+    time: float = 0.0
 
     def __post_init__(self):
         for name, value in asdict(self).items():
@@ -58,6 +60,10 @@ class Affine:
             return None
         return self.jitter * stream(seed, epoch, "jitter").uniform(-1, 1, (n_strokes, 2))
 
+    def draw_times(self, n, seed, epoch):
+        """Return the shift (n,) along the time axis of the items 0 to n - 1, or None where time is 0."""
+        return self.time * stream(seed, epoch, "time").uniform(-1, 1, n) if self.time else None
+
     def describe(self):
         """Return {"class", "arguments"} of JSON values: Affine(**arguments) is this distribution again."""
         return {"class": "Affine", "arguments": asdict(self)}
@@ -68,14 +74,20 @@ NAMED = {
     "translation": Affine(stretch=0, turn=0),
     "mild": Affine(stretch=0.15, turn=0.15, shift=0.1),
     "affine": Affine(),
+    "assamese": Affine(jitter=1 / 64),
+    "casia": Affine(shift=10 / 64, jitter=1 / 64),
+    "uji": Affine(shift=8 / 16, jitter=1 / 16),
+    "space-time": Affine(time=0.1),
+    "rigid": Affine(stretch=0, turn=0.2, shift=8 / 63),
 }
 
 
 def from_name(name):
-    """Return the distribution called "none", "translation", "mild" or "affine"; an Affine comes back as it is.
+    """Return the distribution of a name; an Affine comes back as it is.
 
-    "affine" is Graham's of 2015, "translation" its shift alone; "mild" is about half of it, for digits, which differ by
-    slant and length.
+    "affine" is Graham's of 2015, "translation" its shift alone, "mild" about half of it, for digits, which differ by
+    slant and length; "space-time" is "affine" with a shift in time. "assamese", "casia" and "uji" are those of his runs
+    of 2013 on these sets, with jitter of strokes; "rigid" (turn or shear, no stretch) that of his later example.
 
     >>> from_name("translation").shift
     0.1875
@@ -87,9 +99,9 @@ def from_name(name):
     return NAMED[name]
 
 
-PURPOSES = ("order", "affine", "jitter")
+PURPOSES = ("order", "affine", "jitter", "time")
 
 
 def stream(seed, epoch, purpose):
-    """Return the Generator of one purpose ("order", "affine", "jitter") of one epoch."""
+    """Return the Generator of one purpose ("order", "affine", "jitter", "time") of one epoch."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, epoch, PURPOSES.index(purpose)))))

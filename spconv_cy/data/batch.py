@@ -81,7 +81,7 @@ class StrokeBatches(Batches):
         labels: (n,) class numbers, or None.
         encoder: StrokeEncoder.
         batch: samples in a batch.
-        augment: an Affine or its name ("none", "translation", "mild", "affine"); used in training only.
+        augment: an Affine or its name (see `augment.from_name`: "none", "affine" and others); used in training only.
     """
 
     def __init__(self, characters, labels, encoder, *, batch=100, augment="none"):
@@ -91,18 +91,20 @@ class StrokeBatches(Batches):
 
     def prepare(self, epoch, seed, training):
         """Draw the epoch's distortions; return the function of item numbers (b,) that gives a SparseTensor."""
-        matrices = shifts = stroke_shifts = None
+        matrices = shifts = stroke_shifts = times = None
         if training:
             matrices, shifts = self.augment.draw(self.n, seed, epoch)
             stroke_shifts = self.augment.draw_strokes(len(self.characters.stroke_starts) - 1, seed, epoch)
+            times = self.augment.draw_times(self.n, seed, epoch)
 
         def make(items):
             # One thread: the processors belong to the training step beside us.
             sites, features = self.encoder.sites(
                 self.characters, items, stroke_shifts=stroke_shifts, n_threads=1,
                 matrices=None if matrices is None else matrices[items],
-                shifts=None if shifts is None else shifts[items])
-            size = (self.encoder.size,) * 2
+                shifts=None if shifts is None else shifts[items],
+                time_shifts=None if times is None else times[items])
+            size = (self.encoder.size,) * self.encoder.dimension
             return SparseTensor.from_sites(sites, features, size=size, samples=len(items))
 
         return make

@@ -4,11 +4,9 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from spconv_cy._strokes import rasterise
 from spconv_cy.config import threads
+from spconv_cy.data.encoding import ENCODINGS, MOST_SLICED
 from spconv_cy.errors import ShapeError
-
-PLANES = {"pen": 1, "undirected": 4, "octogram": 8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,17 +111,27 @@ class StrokeEncoder:
       midpoint, is shared linearly between the two directions nearest to it;
     - "undirected": 4 planes, the same with opposite directions taken together.
 
+    - "pen-octogram": 9 planes, 1 at every site of the pen and then the octogram;
+    - "space-time": 1 plane over (x, y, t), the number of points; time passes with the pen's way, and stands while it is
+      up; "vector-space-time": 3 planes, steps, and the sums of their unit vectors' x and y.
+
     A dot (a stroke shorter than half the spacing) shares the weight 1 equally among the planes of its first site.
 
+    "signature0" to "signature4" (1, 3, 7, 15, 31 planes): the signature of the stroke within `window` sites of its way
+    before and after the point of the first visit to the site. "log-signature1" to "log-signature4" (2, 3, 5, 8): its
+    logarithm, see `log_signature`. With "time-" before them: of the paths (time, x, y).
+
     Args:
-        encoding: "pen", "octogram" or "undirected".
-        size: int, sites along each side of the field, 1 to 32768.
+        encoding: one of those names.
+        size: int, sites along each side of the field, 1 to 32768 (1 to 1024 with a time axis, which is as long).
         scale: float, sites along the longer side of a character, less than size; None: the points are in sites,
             measured from the middle of the field, and stay where they are.
         spacing: float, sites between resampled points.
         factors: one number for each plane that multiplies it (`fit` finds them); None: 1.
+        window: float, half of a signature's window in sites; None: scale / 5.
+        pace: float, sites along the time axis for each site of the pen's way.
 
-    Source: Graham 2013, arXiv:1308.0371; Graham 2014, arXiv:1409.6070.
+    Source: Graham 2013, arXiv:1308.0371; Graham 2014, arXiv:1409.6070. docs/handwriting.md has more.
 
     >>> sites, features = StrokeEncoder("pen", size=3, scale=2, spacing=0.5).sites([[[(0, 0), (9, 0)]]])
     >>> sites.tolist(), features.ravel().tolist()
@@ -135,17 +143,27 @@ class StrokeEncoder:
     scale: float | None = 16
     spacing: float = 0.1
     factors: tuple | None = None
+    window: float | None = None
+    pace: float = 0.2
 
     def __post_init__(self):
-        if self.encoding not in PLANES:
-            raise ValueError(f"StrokeEncoder: encoding {self.encoding!r} came; one of {', '.join(PLANES)} fits")
-        if self.size != int(self.size) or not 1 <= self.size <= 2**15:
-            raise ValueError(f"StrokeEncoder: size {self.size!r} came; a whole number from 1 to 32768 fits")
+        if self.encoding not in ENCODINGS:
+            raise ValueError(f"StrokeEncoder: encoding {self.encoding!r} came; one of {', '.join(ENCODINGS)} fits")
+        most = MOST_SLICED if self.dimension == 3 else 2**15
+        if self.size != int(self.size) or not 1 <= self.size <= most:
+            raise ValueError(f"StrokeEncoder: size {self.size!r} came; a whole number from 1 to {most} fits")
         if self.scale is not None and not 0 < self.scale < self.size:
             raise ValueError(f"StrokeEncoder: scale {self.scale!r} came; a number above 0 and below the size "
                              f"{self.size}, or None, fits")
         if not 0 < self.spacing < np.inf:
             raise ValueError(f"StrokeEncoder: spacing {self.spacing!r} came; a number above 0 fits")
+        if self.window is not None and not 0 < self.window < np.inf:
+            raise ValueError(f"StrokeEncoder: window {self.window!r} came; a number above 0, or None, fits")
+        if self.window is None and self.scale is None and not ENCODINGS[self.encoding].drawn:
+            raise ValueError("StrokeEncoder: neither a scale nor a window came; a signature needs one of them: give "
+                             "window, half of its length in sites")
+        if not 0 <= self.pace < np.inf:
+            raise ValueError(f"StrokeEncoder: pace {self.pace!r} came; a number from 0 up fits")
         if self.factors is not None:
             if np.shape(self.factors) != (self.planes,) or not np.all(np.isfinite(self.factors)):
                 raise ShapeError(f"StrokeEncoder: factors {self.factors!r} came; {self.planes} finite numbers fit")
@@ -154,23 +172,29 @@ class StrokeEncoder:
     @property
     def planes(self):
         """The number of features of a site."""
-        return PLANES[self.encoding]
+        return ENCODINGS[self.encoding].planes
+
+    @property
+    def dimension(self):
+        """The number of axes of the field: 3 where time is one, else 2."""
+        return ENCODINGS[self.encoding].dimension
 
     def fit(self, characters, most=10_000):
-        """Return this encoder with factors that bring the largest value of each plane to 1.
+        """Return this encoder with factors that bring the largest absolute value of each plane to 1.
 
-        The largest value is taken over the first `most` characters, not augmented; an empty plane gets the factor 0.
+        It is taken over the first `most` characters, not augmented; an empty plane gets the factor 0.
         """
         packed = Characters.pack(characters)
         largest = np.zeros(self.planes)
         for first in range(0, min(len(packed), most), 1000):
             items = np.arange(first, min(first + 1000, len(packed), most))
             features = replace(self, factors=None).sites(packed, items)[1]
-            largest = np.maximum(largest, features.max(axis=0, initial=0))
+            largest = np.maximum(largest, abs(features).max(axis=0, initial=0))
         factors = np.divide(1, largest, out=np.zeros(self.planes), where=largest > 0)
         return replace(self, factors=tuple(factors.tolist()))
 
-    def sites(self, characters, items=None, *, matrices=None, shifts=None, stroke_shifts=None, n_threads=None):
+    def sites(self, characters, items=None, *, matrices=None, shifts=None, stroke_shifts=None, time_shifts=None,
+              n_threads=None):
         """Draw characters as one batch.
 
         Args:
@@ -179,10 +203,12 @@ class StrokeEncoder:
             matrices: (b, 2, 2), moves the centred points p to p @ matrix + shift; None: not.
             shifts: (b, 2) in units of scale (of sites where scale is None).
             stroke_shifts: (all strokes of characters, 2), as shifts, before the matrix.
+            time_shifts: (b,), as shifts, along the time axis where there is one; otherwise ignored.
             n_threads: int; None: `threads()`. The bits do not depend on it.
 
         Returns:
-            sites (m, 3) int32 of (batch, x, y), different and in lexicographic order, and features (m, planes) float32.
+            sites (m, 3) int32 of (batch, x, y), or (m, 4) of (batch, x, y, t), different and in
+            lexicographic order, and features (m, planes) float32.
 
         Raises:
             ShapeError, ValueError: see Characters.pack; the moves do not fit the items.
@@ -192,12 +218,13 @@ class StrokeEncoder:
         items = np.arange(len(packed)) if items is None else np.atleast_1d(items)
         if items.ndim != 1 or items.dtype.kind not in "iu" and items.size:
             raise ShapeError(f"StrokeEncoder.sites: items {items.shape} {items.dtype} came; (b,) integers fit")
-        sites, features = rasterise(
-            packed.points, packed.stroke_starts, packed.character_starts, np.require(items, np.int64, "CA"),
-            _checked_move("matrices", matrices, (len(items), 2, 2)), _checked_move("shifts", shifts, (len(items), 2)),
-            _checked_move("stroke_shifts", stroke_shifts, (len(packed.stroke_starts) - 1, 2)),
-            planes=self.planes, size=int(self.size), scale=float(self.scale or 0), spacing=float(self.spacing),
-            n_threads=n_threads or threads())
+        moves = (_checked_move("matrices", matrices, (len(items), 2, 2)),
+                 _checked_move("shifts", shifts, (len(items), 2)),
+                 _checked_move("stroke_shifts", stroke_shifts, (len(packed.stroke_starts) - 1, 2)))
+        sites, features = ENCODINGS[self.encoding].draw(
+            packed, np.require(items, np.int64, "CA"), moves, _checked_move("time_shifts", time_shifts, (len(items),)),
+            size=int(self.size), scale=float(self.scale or 0), spacing=float(self.spacing), pace=float(self.pace),
+            window=float(self.window or (self.scale or 0) / 5), n_threads=n_threads or threads())
         if self.factors is not None:
             features *= np.asarray(self.factors, np.float32)
         return sites, features

@@ -1,0 +1,70 @@
+"""The encodings of handwriting by name: how many planes each has, and how it is drawn on the grid."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spconv_cy._strokes import draw_signatures, rasterise
+from spconv_cy.data.signature import lyndon_words, places_of
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How characters become features: by the directions of steps, or by the signature of a window along the stroke.
+
+    Attributes:
+        planes: features of a site.
+        dimension: 2, or 3 where time is an axis.
+        drawn: planes that the rasteriser knows (1 points, 3 vectors, 4 undirected, 8 octogram); 0: signatures.
+        level, timed, logarithm: of a signature.
+    """
+
+    planes: int
+    dimension: int = 2
+    drawn: int = 0
+    level: int = 0
+    timed: bool = False
+    logarithm: bool = False
+
+    @property
+    def picked(self):
+        """The places of the planes in the signature's logarithm, or None: all of the signature."""
+        letters = 2 + self.timed
+        return places_of(lyndon_words(letters, self.level), letters) if self.logarithm else None
+
+    def draw(self, packed, items, moves, time_shifts, *, size, scale, spacing, window, pace, n_threads):
+        """Return sites and features of the items of packed characters, moved by (matrices, shifts, stroke_shifts)."""
+        arrays = packed.points, packed.stroke_starts, packed.character_starts, items, *moves
+        if not self.drawn:
+            return draw_signatures(*arrays, self.picked, level=self.level, timed=self.timed, size=size, scale=scale,
+                                   window=window, n_threads=n_threads)
+        sites, features = rasterise(
+            *arrays, time_shifts, planes=self.drawn, size=size, scale=scale, spacing=spacing,
+            slices=size if self.dimension == 3 else 1, pace=pace, n_threads=n_threads)
+        if self.planes > self.drawn:
+            features = np.concatenate([np.ones((len(features), 1), np.float32), features], 1)
+        return sites, features
+
+
+def _signatures():
+    for timed in (False, True):
+        letters, prefix = 2 + timed, "time-" * timed
+        for level in range(5):
+            yield f"{prefix}signature{level}", Encoding(
+                sum(letters**k for k in range(level + 1)), level=level, timed=timed)
+        for level in range(1, 5):
+            yield f"{prefix}log-signature{level}", Encoding(
+                len(lyndon_words(letters, level)), level=level, timed=timed, logarithm=True)
+
+
+ENCODINGS = {
+    "pen": Encoding(1, drawn=1),
+    "undirected": Encoding(4, drawn=4),
+    "octogram": Encoding(8, drawn=8),
+    "pen-octogram": Encoding(9, drawn=8),
+    "space-time": Encoding(1, 3, drawn=1),
+    "vector-space-time": Encoding(3, 3, drawn=3),
+    **dict(_signatures()),
+}
+del ENCODINGS["time-signature0"]                                        # it is signature0
+MOST_SLICED = 1024                                                      # sites an axis where time is one

@@ -1,0 +1,136 @@
+"""What the readers of handwriting give: labelled characters, with writers, times and split where known."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spconv_cy.data.strokes import Characters
+from spconv_cy.errors import FileError, ShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class Handwriting:
+    """Labelled characters of a data set.
+
+    Attributes:
+        characters: Characters, n of them.
+        labels: (n,) int64, each a place in classes.
+        classes: tuple of the names of the classes.
+        writers: (n,) int64, -1 where unknown.
+        tested: (n,) bool, whether the set's own split tests on it, or None: the set has no split.
+        times: (points,) float64, of every pen point, in the file's unit, or None.
+        left_out: characters in the files that are none of the classes asked for.
+    """
+
+    characters: Characters
+    labels: np.ndarray
+    classes: tuple
+    writers: np.ndarray
+    tested: np.ndarray | None = None
+    times: np.ndarray | None = None
+    left_out: int = 0
+
+    def __len__(self):
+        return len(self.characters)
+
+    def take(self, items):
+        """Return the characters `items`, an array of numbers or a mask (n,), with all that is known of them.
+
+        Raises:
+            ShapeError: a mask of another length.
+            IndexError: numbers out of range.
+        """
+        items = np.asarray(items, bool if np.asarray(items).dtype == bool else np.int64)
+        if items.dtype == bool and items.shape != (len(self),):
+            raise ShapeError(f"Handwriting.take: a mask {items.shape} came; ({len(self)},) fits")
+        items = np.arange(len(self))[items]
+        starts, ends = self.characters.character_starts[items], self.characters.character_starts[items + 1]
+        strokes = _ranges(starts, ends)
+        points = _ranges(self.characters.stroke_starts[strokes], self.characters.stroke_starts[strokes + 1])
+        counts = np.diff(self.characters.stroke_starts)[strokes]
+        characters = Characters(self.characters.points[points], _starts(counts), _starts(ends - starts))
+        return Handwriting(characters, self.labels[items], self.classes, self.writers[items],
+                           None if self.tested is None else self.tested[items],
+                           None if self.times is None else self.times[points])
+
+    def split(self, writers=None):
+        """Return (train, test): by the set's own split, or with the characters of these writers to test on.
+
+        Raises:
+            ValueError: the set has no split of its own and no writers came.
+        """
+        if writers is None and self.tested is None:
+            raise ValueError("Handwriting.split: these files name no split; split(writers=[...]) tests on the writers "
+                             f"that it is given, of {np.unique(self.writers).tolist()[:20]}")
+        tested = self.tested if writers is None else np.isin(self.writers, writers)
+        return self.take(~tested), self.take(tested)
+
+
+@dataclass
+class Gathering:
+    """Characters as a reader meets them; `handwriting` makes arrays of them."""
+
+    strokes: list = field(default_factory=list)                         # (n, 2) or, with times, (n, 3) arrays
+    counts: list = field(default_factory=list)
+    labels: list = field(default_factory=list)
+    writers: list = field(default_factory=list)
+    tested: list = field(default_factory=list)
+
+    def add(self, strokes, label, writer=-1, tested=None):
+        """Append a character, a list of strokes, each a list of points."""
+        self.strokes += [np.asarray(stroke, np.float64) for stroke in strokes]
+        self.counts.append(len(strokes))
+        self.labels.append(label)
+        self.writers.append(writer)
+        self.tested.append(tested)
+
+    def handwriting(self, classes, left_out=0):
+        """Return Handwriting; labels that came as names become places in classes."""
+        places = {name: i for i, name in enumerate(classes)}
+        points = np.concatenate(self.strokes) if self.strokes else np.empty((0, 2))
+        characters = Characters(np.ascontiguousarray(points[:, :2]), _starts([len(s) for s in self.strokes]),
+                                _starts(self.counts))
+        return Handwriting(
+            characters, np.array([places[name] for name in self.labels], np.int64), tuple(classes),
+            np.array(self.writers, np.int64), None if None in self.tested else np.array(self.tested, bool),
+            np.ascontiguousarray(points[:, 2]) if points.shape[1] > 2 else None, left_out)
+
+
+def read_text(path, *, encoding="utf-8"):
+    """Return the text of a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        FileError: it is no text.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    at = content.find(b"\0")
+    if at >= 0:
+        raise FileError(f"{path}: byte {at} is 0; a text file fits: it is damaged or another format")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: byte {error.start} is no {encoding}; the file is damaged or another format") from None
+
+
+def whole_numbers(words, place, what):
+    """Return words as integers of up to 9 digits.
+
+    Raises:
+        FileError: one is none; `place` says where.
+    """
+    for word in words:
+        if not (word.lstrip("+-").isascii() and word.lstrip("+-").isdigit() and len(word) <= 10):
+            raise FileError(f"{place}: {word[:30]!r} came; {what}")
+    return [int(word) for word in words]
+
+
+def _starts(counts):
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+
+
+def _ranges(starts, ends):
+    # The numbers of all ranges, one after another.
+    counts = ends - starts
+    return np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
