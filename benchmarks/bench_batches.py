@@ -1,6 +1,6 @@
 """How long a training epoch of pen digits waits for its batches: prepared ahead, in turn, and all before it begins.
 
-    python benchmarks/bench_batches.py [--digits N] [--repeats R]
+    python benchmarks/bench_batches.py [--digits N] [--repeats R] [--encoding NAME]
 """
 
 import argparse
@@ -36,10 +36,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--digits", type=int, default=7494)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--encoding", default="octogram")
     options = parser.parse_args()
     characters, labels = (part[:options.digits] for part in sp.digits_split()[0])
-    batches = sp.StrokeBatches(characters, labels, sp.StrokeEncoder(size=48, scale=16), augment="mild")
-    net = sp.deepcnet(4, 20, batches.encoder.planes, 10, rng=0)
+    encoder = sp.StrokeEncoder(options.encoding, size=48, scale=16)
+    batches = sp.StrokeBatches(characters, labels, encoder, augment="mild")
+    net = sp.deepcnet(4, 20, encoder.planes, 10, d=encoder.dimension, rng=0)
     optimizer = sp.Adam(net.parameters())
     made = list(batches.epoch(0, training=True))
 

@@ -33,7 +33,8 @@ class SparseConvClassifier:
         net: "deepcnet" or "deepcnin" (of l and k), a notation such as "32C3-MP2-64C2-output", or a Layer that takes the
             encoding's planes and gives (b, classes); a Layer is copied before it is trained.
         l, k: levels and channels of a named network.
-        encoding: "octogram", "undirected", "pen", drawn into a third of the network's field; or a StrokeEncoder.
+        encoding: "octogram" or another name that StrokeEncoder knows, drawn into a third of the network's field; or a
+            StrokeEncoder.
         augment: "affine", "mild", "translation", "none", or an Affine.
         epochs: passes over the characters.
         batch: characters in a step.
@@ -178,7 +179,8 @@ class SparseConvClassifier:
     def _made(self, classes, rng):
         """Return a network for the classes, not trained, and the encoder that draws for it, without factors."""
         drawn = isinstance(self.encoding, StrokeEncoder)
-        planes = (self.encoding if drawn else StrokeEncoder(self.encoding)).planes
+        encoder = self.encoding if drawn else StrokeEncoder(self.encoding)
+        planes, d = encoder.planes, encoder.dimension
         named = {"deepcnet": deepcnet, "deepcnin": deepcnin}
         if isinstance(self.net, Layer):
             net = copy.deepcopy(self.net)
@@ -186,12 +188,12 @@ class SparseConvClassifier:
             raise TypeError(f"SparseConvClassifier: net {self.net!r} came; 'deepcnet', 'deepcnin', a notation such as "
                             "'32C3-MP2-64C2-output', or a Layer fits")
         elif self.net in named:
-            net = named[self.net](self.l, self.k, planes, classes, rng=rng)
+            net = named[self.net](self.l, self.k, planes, classes, d=d, rng=rng)
         else:
-            net = from_spec(self.net, planes, classes=classes, rng=rng)
+            net = from_spec(self.net, planes, d, classes=classes, rng=rng)
         if drawn:
             return net, self.encoding
-        size = _field(net, 1 if self.net in named else FIELD)
+        size = _field(net, 1 if self.net in named else FIELD, d)
         return net, StrokeEncoder(self.encoding, size=size, scale=size / 3)
 
     def __repr__(self):
@@ -229,11 +231,11 @@ def _generator(random_state):
                      "Generator or None fits")
 
 
-def _field(net, least):
-    """Return the smallest square field, from `least` sites on, that the network takes."""
-    sizes = (net.input_size((n, n)) for n in range(1, least + 2))
+def _field(net, least, d):
+    """Return the smallest square or cubic field, from `least` sites on, that the network takes."""
+    sizes = (net.input_size((n,) * d) for n in range(1, least + 2))
     for size in sizes:
-        if size[0] == size[1] >= least:
+        if min(size) == max(size) >= least:
             return int(size[0])
     raise ShapeError(f"SparseConvClassifier: a net with the field {size} came; a square one of {least} sites or more "
                      "fits: give encoding=StrokeEncoder(size=...)")

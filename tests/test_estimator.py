@@ -114,7 +114,8 @@ def test_a_net_is_a_layer_with_a_field_of_its_own():
     assert classifier.score(X, Y) == 1 and classifier.encoder_.size == 6
 
 
-@pytest.mark.parametrize("encoding, planes", [("pen", 1), ("undirected", 4), ("octogram", 8)])
+@pytest.mark.parametrize("encoding, planes", [("pen", 1), ("undirected", 4), ("octogram", 8), ("log-signature2", 3),
+                                              ("space-time", 1)])
 def test_an_encoding_is_drawn_into_a_third_of_the_field(encoding, planes):
     classifier = small(encoding=encoding, l=2, epochs=1).fit(X, Y)
     assert (classifier.encoder_.planes, classifier.encoder_.size, classifier.encoder_.scale) == (planes, 12, 4)

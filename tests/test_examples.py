@@ -1,4 +1,4 @@
-"""The examples run, and so does every Python block of the README."""
+"""The examples run, and so does every Python block of the README and of the page on handwriting."""
 
 import os
 import re
@@ -14,7 +14,8 @@ import spconv_cy as sp
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "examples" / "02_handwriting.py"
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
+HANDWRITING = (ROOT / "docs" / "handwriting.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README + HANDWRITING, re.M | re.S)
 
 
 def run(folder, *arguments):
@@ -79,7 +80,7 @@ def test_the_digits_model_is_trained_and_saved(tmp_path):
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_the_readmes_python_runs(block, tmp_path):
+def test_the_python_of_readme_and_handwriting_runs(block, tmp_path):
     done = run(tmp_path, "-c", block)
     assert done.returncode == 0, done.stderr
 
