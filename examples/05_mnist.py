@@ -34,7 +34,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nets", nargs="*", metavar="NET", help=f"of {', '.join(NETS)}; by default all")
-    parser.add_argument("--data", type=Path, default=Path("build/mnist"), help="folder with MNIST's files, or the wheel")
+    parser.add_argument("--data", type=Path, default=Path("build/mnist"), help="folder with MNIST, or with the wheel")
     parser.add_argument("--epochs", type=int, help="passes over the training digits")
     parser.add_argument("--views", type=int, default=12, help="tests of a network that draws its regions anew")
     parser.add_argument("--seed", type=int, default=0)
