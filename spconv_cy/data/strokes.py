@@ -128,7 +128,7 @@ class StrokeEncoder:
             measured from the middle of the field, and stay where they are.
         spacing: float, sites between resampled points.
         factors: one number for each plane that multiplies it (`fit` finds them); None: 1.
-        window: float, half of a signature's window in sites; None: scale / 5.
+        window: float, half of a signature's window in sites, 0.01 or more; None: scale / 5.
         pace: float, sites along the time axis for each site of the pen's way.
 
     Source: Graham 2013, arXiv:1308.0371; Graham 2014, arXiv:1409.6070. docs/handwriting.md has more.
@@ -157,8 +157,8 @@ class StrokeEncoder:
                              f"{self.size}, or None, fits")
         if not 0 < self.spacing < np.inf:
             raise ValueError(f"StrokeEncoder: spacing {self.spacing!r} came; a number above 0 fits")
-        if self.window is not None and not 0 < self.window < np.inf:
-            raise ValueError(f"StrokeEncoder: window {self.window!r} came; a number above 0, or None, fits")
+        if self.window is not None and not 0.01 <= self.window < np.inf:
+            raise ValueError(f"StrokeEncoder: window {self.window!r} came; a number from 0.01 up, or None, fits")
         if self.window is None and self.scale is None and not ENCODINGS[self.encoding].drawn:
             raise ValueError("StrokeEncoder: neither a scale nor a window came; a signature needs one of them: give "
                              "window, half of its length in sites")
