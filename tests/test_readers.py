@@ -128,7 +128,7 @@ WHOLE = pot(0xB0A1, ONE)
     (pot(0xB0A1, [[(0, 0)], []]), "stroke 1 has no points"),
     (pot(0xB0A1, [[(-1, -1), (2, 2)]]), r"\(-1, -1\), stands in 2 places"),
     (pot(0xB0A1, ONE)[:-8] + struct.pack("<hhhh", 5, 5, -1, -1), "tells 1 strokes, 0 ends"),
-    (b"\0" * 40, "its size is 0"), (b"\xff" * 40, "its size is 65535")])
+    (b"", "the file is empty"), (b"\0" * 40, "its size is 0"), (b"\xff" * 40, "its size is 65535")])
 def test_damaged_casia_files_are_named_with_the_byte(tmp_path, content, message):
     path = tmp_path / "a.pot"
     path.write_bytes(content)
@@ -279,6 +279,7 @@ def test_a_part_is_taken_with_all_that_is_known_and_a_split_has_no_character_twi
     assert strokes_of(train, 0) == [[(0, 0), (3, 4)]] and strokes_of(test, 0) == [[(5, 5)]]
     assert test.times.tolist() == [0] and test.writers.tolist() == [4] and train.labels.tolist() == [1]
     assert [len(part) for part in whole.split(writers=[-1])] == [1, 1] and len(whole.take([])) == 0
+    assert repr(whole) == "Handwriting(2 characters, 2 classes, 1 writers, tested, times)"
     assert strokes_of(whole.take([1, 0, 1]), 2) == [[(5, 5)]]
     with pytest.raises(sp.ShapeError, match=r"a mask \(3,\) came; \(2,\) fits"):
         whole.take(np.ones(3, bool))

@@ -8,7 +8,7 @@ from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import FileError, ShapeError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Handwriting:
     """Labelled characters of a data set.
 
@@ -32,6 +32,11 @@ class Handwriting:
 
     def __len__(self):
         return len(self.characters)
+
+    def __repr__(self):
+        known = [name for name in ("tested", "times") if getattr(self, name) is not None]
+        return (f"Handwriting({len(self)} characters, {len(self.classes)} classes, "
+                f"{len(np.unique(self.writers[self.writers >= 0]))} writers{''.join(f', {name}' for name in known)})")
 
     def take(self, items):
         """Return the characters `items`, an array of numbers or a mask (n,), with all that is known of them.

@@ -147,7 +147,7 @@ class StrokeEncoder:
     pace: float = 0.2
 
     def __post_init__(self):
-        if self.encoding not in ENCODINGS:
+        if not isinstance(self.encoding, str) or self.encoding not in ENCODINGS:
             raise ValueError(f"StrokeEncoder: encoding {self.encoding!r} came; one of {', '.join(ENCODINGS)} fits")
         most = MOST_SLICED if self.dimension == 3 else 2**15
         if self.size != int(self.size) or not 1 <= self.size <= most:

@@ -36,6 +36,8 @@ def read_casia(paths, *, which="level1"):
         content = path.read_bytes()
         writer = int(path.stem) if path.stem.isascii() and path.stem.isdigit() else -1
         at = 0
+        if not content:
+            raise FileError(f"{path}: the file is empty; one record at least fits: fetch it again")
         while at < len(content):
             tag, strokes, at = _read_record(path, content, at)
             if which == "all" or level1_class(tag) is not None:
