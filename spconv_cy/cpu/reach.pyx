@@ -51,6 +51,8 @@ cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64
     cdef int64_t* other = spare
     if axis.step == 1 and axis.size == axis.stride and axis.dilation == 1:
         return map_cells(keys, n, axis, found)
+    if axis.step == 1 and axis.stride == 1 and axis.dilation == 1:
+        return map_runs(keys, n, axis, found)
     total = map_tap(keys, n, axis, 0, found)
     for tap in range(1, axis.size):
         count = map_tap(keys, n, axis, tap, mapped)
@@ -78,6 +80,27 @@ cdef int64_t map_cells(const int64_t* keys, int64_t n, const Axis* axis, int64_t
             if axis.out_low <= out <= axis.out_high:
                 found[count] = line + out - axis.out_low
                 count += 1
+    return count
+
+
+cdef int64_t map_runs(const int64_t* keys, int64_t n, const Axis* axis, int64_t* found) noexcept nogil:
+    # On the last axis, stride 1: the outputs of a key are a run that ends at its own digit, and overlaps that of the key
+    # before it or comes after.
+    cdef int64_t i = 0, out, last, line = 0, line_end = 0, after = 0, count = 0
+    cdef int64_t shift = axis.low + axis.origin
+    for i in range(n):
+        if keys[i] >= line_end:
+            line = keys[i] - keys[i] % axis.side
+            line_end = line + axis.side
+            after = axis.out_low
+        last = keys[i] - line + shift
+        out = max(after, last - axis.size + 1)
+        last = min(last, axis.out_high)
+        while out <= last:
+            found[count] = line + out - axis.out_low
+            count += 1
+            out += 1
+        after = max(after, out)
     return count
 
 
