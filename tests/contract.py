@@ -11,6 +11,7 @@ from strategies import layouts
 
 import spconv_cy as sp
 from spconv_cy.backend.ops import Ops
+from spconv_cy.backend.switch import ops_of
 
 VERBS = sorted(name for name in vars(Ops) if inspect.isfunction(vars(Ops)[name]) and not name.startswith("_"))
 REFERENCE = Ops()
@@ -130,7 +131,8 @@ def check_layouts(ops, rng, rulebook, c, o, groups=1):
                 continue
             for name, laid_out in layouts(argument)[:-1]:  # nested lists are for the door, not for a verb
                 given = [laid_out if i == place else a for i, a in enumerate(plain)]
-                for mine, truth in zip(as_tuple(call(ops, verb, given, options)), expected, strict=True):
+                for pair in zip(as_tuple(call(ops, verb, given, options)), expected, strict=True):
+                    mine, truth = map(ops.to_numpy, pair)
                     same = mine.shape == truth.shape and np.abs(mine - truth).max(initial=0) <= rounding
                     assert same, f"{verb}, argument {place} {name}"
 
@@ -249,8 +251,8 @@ def outcome(layer, x):
     together.backward(np.cos(np.arange(together.data.size)))
     named = [(f"input {i}", leaf) for i, leaf in enumerate(leaves)]
     named += [(f"{type(owner).__name__}.{name}", getattr(owner, name)) for owner, name in places_of(layer)]
-    gradients = [(f"gradient of {what}", np.zeros(t.shape) if t.grad is None else t.grad) for what, t in named]
-    return [(f"output {i}", part.data) for i, part in enumerate(outputs)] + gradients
+    gradients = [(f"gradient of {what}", np.zeros(t.shape) if t.grad is None else on_host(t.grad)) for what, t in named]
+    return [(f"output {i}", part.numpy()) for i, part in enumerate(outputs)] + gradients
 
 
 def check_modes(layer, x):
@@ -326,7 +328,12 @@ def check_samples(layer, inputs, counts):
         else:
             pairs = [(alone, y.data[i : i + 1])]
         for found, expected in pairs:
-            assert np.allclose(found.data, expected, rtol=1e-6, atol=1e-6), f"sample {i}"
+            assert np.allclose(found.numpy(), on_host(expected), rtol=1e-6, atol=1e-6), f"sample {i}"
+
+
+def on_host(array):
+    """Return an array of any backend as a numpy array."""
+    return ops_of(array).to_numpy(array)
 
 
 def parts(x):
@@ -360,12 +367,12 @@ def whole(x, tensors):
 @sp.differentiable
 def stack(*tensors):
     """Make one row of all numbers of several tensors, so that one gradient reaches them all."""
-    ends = np.cumsum([0] + [t.size for t in tensors])
+    ends, xp = np.cumsum([0] + [t.size for t in tensors]), ops_of(*tensors).xp
 
     def backward(dy):
         return tuple(dy[a:b].reshape(t.shape) for a, b, t in zip(ends[:-1], ends[1:], tensors, strict=True))
 
-    return np.concatenate([t.reshape(-1) for t in tensors]), backward
+    return xp.concatenate([t.reshape(-1) for t in tensors]), backward
 
 
 def bits(y):

@@ -16,6 +16,7 @@ class Ops:
     name = "reference"
     xp = np
     float_dtypes = (np.float64,)
+    rulebook_copy = None                                                 # what `Rulebook.on` keeps for a GPU
 
     def asarray(self, array, dtype=None):
         """Return `array` as a C-contiguous array of this backend, without a copy where it is one already.

@@ -82,7 +82,9 @@ class use:
 def _home(array):
     if isinstance(array, (np.ndarray, np.generic)):
         return "reference" if array.dtype == np.float64 else "cpu"
-    raise BackendError(f"an array of type {type(array).__name__} belongs to no backend; numpy arrays fit")
+    if type(array).__module__.split(".")[0] == "cupy":                   # which is not imported to find out
+        return "cuda"
+    raise BackendError(f"an array of type {type(array).__name__} belongs to no backend; numpy arrays, and cupy's, fit")
 
 
 def _described(array, name):
@@ -105,4 +107,9 @@ def _load(name):
             raise BackendError(f"the cpu backend does not load ({error}); build the extensions with `pip install .`, "
                                'or use("reference"), which is plain numpy and slow') from error
         return CpuOps()
-    raise BackendError('the cuda backend is not part of this version; use("cpu")')
+    try:
+        from spconv_cy.backend.cuda import CudaOps
+
+        return CudaOps()
+    except ImportError as error:
+        raise BackendError(f'the cuda backend does not load ({error}); use("cpu") works') from error

@@ -34,7 +34,7 @@ def attend(rows, positions, heads, windows, places):
         query, key, value = _heads(rows[window], 3, heads)
         scores = _outer(xp, query * scale, key)
         if table is not None:
-            scores += xp.take(table, places[i], axis=1).swapaxes(0, 1)
+            scores += xp.take(table, xp.asarray(places[i]), axis=1).swapaxes(0, 1)
         scores -= scores.max(3, keepdims=True)                           # at most 0: nothing overflows
         share = xp.exp(scores, out=scores)
         share /= share.sum(3, keepdims=True)

@@ -121,8 +121,8 @@ class Layer:
         for attribute, value in _items(self):
             if isinstance(value, Tensor):
                 value.data, value.grad = ops.asarray(value.numpy()), None
-            elif isinstance(value, np.ndarray):
-                setattr(self, attribute, ops.asarray(value))
+            elif _is_array(value):
+                setattr(self, attribute, ops.asarray(ops_of(value).to_numpy(value)))
         return self
 
     def in_size(self, out_size):

@@ -53,6 +53,7 @@ class Rulebook:
         self.n_in, self.n_out = n_in, n_out
         self.volume = len(offset_ptr) - 1 if volume is None else volume
         self._tile_ptr = self._fan_in = self._transposed = self._ground = None
+        self._copies = {}
         for array in (in_rows, out_rows, offset_ptr):
             array.flags.writeable = False
 
@@ -113,8 +114,15 @@ class Rulebook:
         return self._transposed
 
     def on(self, ops):
-        """Return what `ops` needs to apply this rulebook; on the CPU that is the rulebook itself."""
-        return self
+        """Return what `ops` needs to apply this rulebook: on the CPU itself, on a GPU a copy, made once."""
+        if ops.rulebook_copy is None:
+            return self
+        if ops.name not in self._copies:
+            self._copies[ops.name] = ops.rulebook_copy(self, ops)
+        return self._copies[ops.name]
+
+    def __getstate__(self):
+        return {**vars(self), "_copies": {}}                             # what is in a GPU's memory is made anew
 
     def __eq__(self, other):
         if not isinstance(other, Rulebook):

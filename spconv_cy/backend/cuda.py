@@ -1,0 +1,283 @@
+"""The verbs on an NVIDIA GPU: float32 over CuPy arrays and the kernels of cuda/. CuPy is imported when first used."""
+
+import numpy as np
+
+from spconv_cy.backend import ops as checks
+from spconv_cy.backend.ops import Ops
+from spconv_cy.backend.placed import PlacedRulebook
+from spconv_cy.errors import BackendError, ShapeError
+
+i32, i64, f32 = np.int32, np.int64, np.float32
+CHUNK = 256                                                              # rows that one thread sums
+PAIRS = 512                                                              # pairs of an offset that one block multiplies
+MOST_SPLITS = 32                                                         # of an offset's pairs: copies of dw in memory
+GPU = 2                                                                  # kDLCUDA of the DLPack protocol
+NARROW = 32                                                              # channels out up to which tiles are 128 x 32
+
+
+class CudaOps(Ops):
+    """CuPy arrays of float32 on the current GPU; other floats, integers and booleans are converted at the door.
+
+    No sum uses an atomic: results have the same bits at every run on one card.
+
+    Raises:
+        BackendError: no CuPy, no usable GPU, or no NVRTC; the remedy is given.
+    """
+
+    name = "cuda"
+    float_dtypes = (np.float32,)
+    rulebook_copy = PlacedRulebook
+
+    def __init__(self):
+        # Here, so that an installation without the folder says so when it is asked, and not before.
+        from spconv_cy.cuda.loader import Kernels
+
+        self.xp = _cupy()
+        self._kernels = Kernels(self.xp)
+
+    def asarray(self, array, dtype=None):
+        """See Ops.asarray; what is in the CPU's memory is copied to the GPU."""
+        if not isinstance(array, self.xp.ndarray):
+            if _on_a_gpu(array):
+                array = self.xp.from_dlpack(array)
+            else:
+                return self._uploaded(super().asarray(array, dtype))
+        if array.dtype.kind not in "fiub":
+            raise ShapeError(f"features: dtype {array.dtype} came; floats, integers or booleans fit")
+        return self.xp.ascontiguousarray(array.astype(f32 if dtype is None else dtype, copy=False))
+
+    def to_numpy(self, array):
+        """See Ops.to_numpy."""
+        return array.get() if isinstance(array, self.xp.ndarray) else np.asarray(array)
+
+    def conv(self, x, w, rulebook, *, bias=None, slope=None):
+        """See Ops.conv."""
+        x, w = self._rows("conv", x), self._on_device(w)
+        bias = None if bias is None else self._rows("conv", bias)
+        channels_out = checks.check_conv("conv", x, w, rulebook, bias)
+        w = w if w.ndim == 4 else w[:, None]
+        k, groups, c, o = w.shape
+        y = self._empty("conv", (rulebook.n_out, channels_out))
+        if not y.size:
+            return y
+        turned = not w.flags.c_contiguous and w.swapaxes(2, 3).flags.c_contiguous
+        w = w if turned else self.xp.ascontiguousarray(w)
+        rules = rulebook.on(self)
+        # A slice of a larger array may begin anywhere: vectors are read where all of their addresses allow it.
+        wide = c % 4 == 0 and (turned or o % 4 == 0) and x.data.ptr % 16 == 0 and w.data.ptr % 16 == 0
+        rows, columns = (128, 32) if o <= NARROW else (64, 64)
+        self._kernels.launch(
+            f"conv_{'turned_' if turned else ''}{rows}x{columns}",
+            (-(-rulebook.n_out // rows), -(-o // columns), groups), rows * columns // 16,
+            x, w, x if bias is None else bias, rules.table, rules.masks, rules.order, y, i32(rulebook.n_out), i32(k),
+            i32(c), i32(o), i32(groups), i32(wide), i32(bias is not None), i32(slope is not None),
+            f32(0 if slope is None else slope))
+        return y
+
+    def conv_dw(self, x, dy, rulebook, groups=1):
+        """See Ops.conv_dw."""
+        x, dy = self._rows("conv_dw", x), self._rows("conv_dw", dy)
+        checks.check_conv_dw(x, dy, rulebook, groups)
+        k, c, o = rulebook.n_offsets, x.shape[1] // groups, dy.shape[1] // groups
+        longest = int(np.diff(rulebook.offset_ptr).max(initial=0))
+        splits = int(np.clip(-(-longest // PAIRS), 1, MOST_SPLITS))
+        part = self._empty("conv_dw", (splits, k, groups, c, o))
+        if part.size:
+            rules = rulebook.on(self)
+            self._kernels.launch("conv_dw_part", (k, -(-c // 32) * -(-o // 32) * groups, splits), 256, x, dy,
+                                 rules.in_rows, rules.out_rows, rules.offset_ptr, part, i32(k), i32(c), i32(o),
+                                 i32(groups), i64(-(-longest // splits)))
+        dw = self.segment_sum(part.reshape(splits, -1), np.array([0, splits])).reshape(k, groups, c, o)
+        return dw if groups > 1 else dw[:, 0]
+
+    def max_pool(self, x, rulebook, ground=None):
+        """See Ops.max_pool."""
+        x = self._rows("max_pool", x)
+        ground = None if ground is None else self._rows("max_pool", ground)
+        checks.check_max_pool(x, rulebook, ground)
+        y = self._empty("max_pool", (rulebook.n_out, x.shape[1]))
+        winner, rules = self._empty("max_pool", y.shape, i32), rulebook.on(self)
+        self._kernels.stride("max_pool", y.size, x, x if ground is None else ground, rules.table, rules.open, y, winner,
+                             i32(len(y)), i32(rulebook.n_offsets), i32(x.shape[1]), i32(ground is not None))
+        return y, winner
+
+    def max_pool_dx(self, dy, winner, n, rulebook=None):
+        """See Ops.max_pool_dx."""
+        dy, c = self._rows("max_pool_dx", dy), dy.shape[1]
+        if rulebook is None:
+            checks.check_winner(dy, winner, n)
+        winner = self._whole(winner, i32)
+        if dy.shape != winner.shape:
+            checks.check_winner(dy, winner, n)
+        if rulebook is None:
+            # -1 becomes the last row: the ground's. Every number of the result is a segment of the sorted numbers.
+            rows = self.xp.where(winner < 0, n, winner).astype(i64)
+            places = (rows * c + self.xp.arange(c, dtype=i64)).reshape(-1)
+            dx = self._scatter(dy.reshape(-1, 1), places, (n + 1) * c).reshape(n + 1, c)
+            return dx[:n], dx[n:].copy()
+        dx, rules = self._empty("max_pool_dx", (n, c)), rulebook.T.on(self)
+        self._kernels.stride("max_pool_dx", dx.size, dy, winner, rules.table, dx, i32(n), i32(rulebook.n_offsets),
+                             i32(c))
+        return dx, self._column_sums(self.xp.where(winner < 0, dy, f32(0)))
+
+    def sum_pool(self, x, rulebook):
+        """See Ops.sum_pool."""
+        x = self._rows("sum_pool", x)
+        checks.check_rows("sum_pool", x, rulebook)
+        y = self._empty("sum_pool", (rulebook.n_out, x.shape[1]))
+        self._kernels.stride("sum_pool", y.size, x, rulebook.on(self).table, y, i32(len(y)), i32(rulebook.n_offsets),
+                             i32(x.shape[1]))
+        return y
+
+    def scatter_add(self, x, rows, m):
+        """See Ops.scatter_add."""
+        x = self._rows("scatter_add", x)
+        if rows.shape != x.shape[:1] or (rows.size and not 0 <= rows.min() <= rows.max() < m):
+            raise ShapeError(f"scatter_add: x {x.shape} and rows {rows.shape} came; one row number in 0 to {m - 1} "
+                             "for each row of x fits")
+        return self._scatter(x, self._whole(rows, i64), m)
+
+    def segment_sum(self, x, starts):
+        """See Ops.segment_sum."""
+        x, starts = self._rows("segment_sum", x), np.asarray(self.to_numpy(starts), i64)
+        checks.check_segments("segment_sum", x, starts)
+        counts = np.diff(starts)
+        if counts.max(initial=0) > CHUNK:
+            # Long segments in two passes: chunks of them, and the sums of those, both in order.
+            chunks = np.maximum(-(-counts // CHUNK), 1)
+            ends = np.concatenate([[0], np.cumsum(chunks)])
+            places = np.arange(ends[-1]) - np.repeat(ends[:-1], chunks)
+            lows = np.minimum(np.repeat(starts[:-1], chunks) + places * CHUNK, np.repeat(starts[1:], chunks))
+            return self.segment_sum(self._summed(x, np.append(lows, starts[-1])), ends)
+        return self._summed(x, starts)
+
+    def segment_max(self, x, starts):
+        """See Ops.segment_max."""
+        x, starts = self._rows("segment_max", x), np.asarray(self.to_numpy(starts), i64)
+        checks.check_segments("segment_max", x, starts)
+        y = self._empty("segment_max", (len(starts) - 1, x.shape[1]))
+        winner = self._empty("segment_max", y.shape, i32)
+        self._kernels.stride("segment_max", y.size, x, self._uploaded(starts), y, winner, i64(len(y)), i32(x.shape[1]))
+        return y, winner
+
+    def leaky_relu(self, x, slope):
+        """See Ops.leaky_relu."""
+        x = self._rows("leaky_relu", x)
+        y = self._empty("leaky_relu", x.shape)
+        self._kernels.stride("leaky_relu", x.size, x, y, i64(x.size), f32(slope))
+        return y
+
+    def leaky_relu_dx(self, y, dy, slope):
+        """See Ops.leaky_relu_dx."""
+        y, dy = self._rows("leaky_relu_dx", y), self._rows("leaky_relu_dx", dy)
+        checks.check_equal("leaky_relu_dx", y, dy)
+        dx = self._empty("leaky_relu_dx", y.shape)
+        self._kernels.stride("leaky_relu_dx", y.size, y, dy, dx, i64(y.size), f32(slope))
+        return dx
+
+    def moments(self, x):
+        """See Ops.moments."""
+        x = self._rows("moments", x)
+        n, c = x.shape
+        if not x.size:
+            return self.xp.zeros((3, c), f32)
+        mean = self._column_sums(x) / f32(n)
+        chunks = -(-n // CHUNK)
+        part = self._empty("moments", (chunks, 2 * c))
+        self._kernels.stride("moments_part", chunks * c, x, mean, part, i64(n), i32(c), i64(CHUNK), i64(chunks))
+        rest, square = self._column_sums(part).reshape(2, c) / f32(n)    # of the distances from a mean that was rounded
+        return self.xp.stack([mean[0], rest, self.xp.maximum(square - rest * rest, f32(0))])
+
+    def affine(self, x, rows, slope=1.0):
+        """See Ops.affine."""
+        x, rows = self._rows("affine", x), self._rows("affine", rows)
+        checks.check_affine("affine", x, rows)
+        y = self._empty("affine", x.shape)
+        self._kernels.stride("affine", x.size, x, rows, y, i64(len(x)), i32(x.shape[1]), f32(slope))
+        return y
+
+    def affine_sums(self, x, dy, rows, slope=1.0):
+        """See Ops.affine_sums."""
+        x, dy, rows = (self._rows("affine_sums", a) for a in (x, dy, rows))
+        checks.check_affine("affine_sums", x, rows, dy)
+        (n, c), chunks = x.shape, -(-len(x) // CHUNK)
+        part = self._empty("affine_sums", (chunks, 2 * c))
+        self._kernels.stride("affine_sums_part", chunks * c, x, dy, rows, part, i64(n), i32(c), i64(CHUNK), i64(chunks),
+                             f32(slope))
+        return self._column_sums(part).reshape(2, c)
+
+    def affine_dx(self, x, dy, rows, ab, slope=1.0):
+        """See Ops.affine_dx."""
+        x, dy, rows, ab = (self._rows("affine_dx", a) for a in (x, dy, rows, ab))
+        checks.check_affine("affine_dx", x, rows, dy)
+        if ab.shape != (2, x.shape[1]):
+            raise ShapeError(f"affine_dx: ab {ab.shape} came; {(2, x.shape[1])} fits")
+        dx = self._empty("affine_dx", x.shape)
+        self._kernels.stride("affine_dx", x.size, x, dy, rows, ab, dx, i64(len(x)), i32(x.shape[1]), f32(slope))
+        return dx
+
+    def _scatter(self, x, rows, m):
+        order = self.xp.argsort(rows)                                    # CuPy's is stable
+        starts = self.xp.searchsorted(rows[order], self.xp.arange(m + 1, dtype=i64)).astype(i64)
+        return self._summed(x, starts, order.astype(i64))
+
+    def _summed(self, x, starts, order=None):
+        starts = self._whole(starts, i64)
+        y = self._empty("segment_sum", (len(starts) - 1, x.shape[1]))
+        self._kernels.stride("segment_sum", y.size, x, starts if order is None else order, starts, y, i64(len(y)),
+                             i32(x.shape[1]), i32(order is not None))
+        return y
+
+    def _column_sums(self, x):
+        return self.segment_sum(x, np.array([0, len(x)]))
+
+    def _rows(self, who, array):
+        array = self.asarray(array)
+        if array.ndim != 2:
+            raise ShapeError(f"{who}: an array {array.shape} came; rows by channels, (n, c), fit")
+        return array
+
+    def _on_device(self, w):
+        # Weights keep their strides: dx comes with swapped axes, for which there is a kernel.
+        return w if isinstance(w, self.xp.ndarray) and w.dtype == f32 else self.asarray(w)
+
+    def _whole(self, numbers, dtype):
+        if isinstance(numbers, self.xp.ndarray):
+            return self.xp.ascontiguousarray(numbers.astype(dtype, copy=False))
+        return self._uploaded(np.ascontiguousarray(numbers, dtype))
+
+    def _uploaded(self, array):
+        return self._allocated("an array from the CPU", array.shape, array.dtype, lambda: self.xp.asarray(array))
+
+    def _empty(self, who, shape, dtype=f32):
+        return self._allocated(who, shape, dtype, lambda: self.xp.empty(shape, dtype))
+
+    def _allocated(self, who, shape, dtype, make):
+        try:
+            return make()
+        except self.xp.cuda.memory.OutOfMemoryError as error:
+            size = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
+            raise BackendError(f"{who}: the GPU has no {size:,} bytes left for {tuple(shape)} of {np.dtype(dtype)} "
+                               f"({error}); a smaller batch fits, or use('cpu')") from error
+
+
+def _on_a_gpu(array):
+    speaks = not isinstance(array, np.ndarray) and hasattr(array, "__dlpack_device__")
+    return speaks and array.__dlpack_device__()[0] == GPU
+
+
+def _cupy():
+    """Import CuPy and return it, if it can compile and run kernels here."""
+    try:
+        import cupy
+    except ImportError as error:
+        raise BackendError('the CUDA backend needs CuPy: pip install "spconv_cy[cuda]"') from error
+    if not cupy.cuda.is_available():
+        raise BackendError(f"no usable NVIDIA GPU (CuPy {cupy.__version__}, driver version "
+                           f"{cupy.cuda.runtime.driverGetVersion()}): the CUDA backend cannot start; use('cpu') works")
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except RuntimeError as error:
+        raise BackendError("CuPy found a GPU but not NVRTC, which compiles the kernels: pip install "
+                           "nvidia-cuda-nvrtc") from error
+    return cupy

@@ -1,0 +1,41 @@
+"""The cuda backend over the stand-in for cupy, for the tests of this folder alone."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import cupy_on_host
+import host_build
+import pytest
+
+from spconv_cy.backend import switch
+
+try:
+    from spconv_cy.cuda import loader
+except ImportError:                                                      # a version without the folder
+    collect_ignore_glob = ["test_*"]
+
+
+@pytest.fixture(scope="session")
+def built():
+    """All sources, built for the CPU."""
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++")
+    folder = Path(loader.__file__).parent
+    return host_build.build_all([(folder / name).read_text() for name in loader.SOURCES])
+
+
+@pytest.fixture
+def cuda(built, monkeypatch):
+    """The backend "cuda" on the host; gone after the test."""
+    for name, module in cupy_on_host.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    yield switch.ops_named("cuda")
+    switch._ready.pop("cuda", None)
+
+
+@pytest.fixture(params=["fwd", "rev", "1", "2"])
+def order(request, monkeypatch):
+    """The order in which blocks and threads run."""
+    monkeypatch.setenv("SHIM_ORDER", request.param)
+    return request.param

@@ -1,0 +1,109 @@
+"""The switch to the cuda backend: what it says where it cannot run, what moves, what trains."""
+
+import sys
+import types
+
+import cupy_on_host
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+from spconv_cy.backend import switch
+
+NO_GPU = types.SimpleNamespace(__version__="14.2.0", cuda=types.SimpleNamespace(
+    is_available=lambda: False, runtime=types.SimpleNamespace(driverGetVersion=lambda: 0)))
+
+
+def missing():
+    raise RuntimeError("DynamicLibNotFoundError")
+
+
+NO_NVRTC = types.SimpleNamespace(__version__="14.2.0", cuda=types.SimpleNamespace(
+    is_available=lambda: True, nvrtc=types.SimpleNamespace(getVersion=missing)))
+
+
+@pytest.mark.parametrize("cupy, says", [
+    (None, 'the CUDA backend needs CuPy: pip install "spconv_cy[cuda]"'),
+    (NO_GPU, "no usable NVIDIA GPU (CuPy 14.2.0, driver version 0): the CUDA backend cannot start; use('cpu') works"),
+    (NO_NVRTC, "CuPy found a GPU but not NVRTC, which compiles the kernels: pip install nvidia-cuda-nvrtc"),
+])
+def test_what_is_missing_is_named_with_its_remedy(cupy, says, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", cupy)                       # None: an import fails
+    monkeypatch.setattr(switch, "_ready", {})
+    with pytest.raises(sp.BackendError) as error:
+        sp.use("cuda")
+    assert str(error.value) == says
+    assert "cuda" not in sp.available()
+
+
+def test_the_environment_chooses_where_arrays_are_born(cuda, monkeypatch):
+    monkeypatch.setenv("SPCONV_CY_BACKEND", "cuda")
+    assert type(sp.Tensor(np.ones((2, 3))).data) is cupy_on_host.ndarray
+    assert "cuda" in sp.available()
+
+
+def test_arrays_of_two_backends_are_named_on_both_sides(cuda):
+    layer = sp.NetworkInNetwork(3, 2, rng=0)
+    x = sp.Tensor(np.ones((4, 3))).to("cuda")
+    both = r'\(4, 3\).* is on cuda, .* on cpu; bring them together with .to\("cuda"\)'
+    with pytest.raises(sp.BackendError, match=both):
+        layer(x)
+    assert layer.to("cuda")(x).shape == (4, 2)
+
+
+def test_a_rulebook_is_uploaded_once_and_does_not_travel_in_a_pickle(cuda):
+    _, rulebook = sp.Grid.arrange(np.array([[0, 1, 1], [0, 1, 2]]), 5, 1)[0].rules(sp.Window(2, 3))
+    placed = rulebook.on(cuda)
+    assert rulebook.on(cuda) is placed and placed.table is rulebook.on(cuda).table
+    assert rulebook.__getstate__()["_copies"] == {}
+    assert rulebook.on(switch.ops_named("cpu")) is rulebook
+
+
+def test_memory_that_has_run_out_is_said_with_what_was_asked_for(cuda, monkeypatch):
+    def full(*_):
+        raise cupy_on_host.OutOfMemoryError("Out of memory allocating 24 bytes")
+
+    x = cuda.asarray(np.ones((2, 3)))
+    monkeypatch.setattr(cupy_on_host, "empty", full)
+    with pytest.raises(sp.BackendError, match=r"leaky_relu: the GPU has no 24 bytes left for \(2, 3\) of float32"):
+        cuda.leaky_relu(x, 0.5)
+
+
+def test_a_network_saved_on_one_backend_loads_on_the_other(cuda, tmp_path):
+    net = sp.Sequential(sp.NetworkInNetwork(3, 4, rng=0), sp.BatchNormalization(4))
+    with sp.use("cuda"):
+        there = sp.Sequential(sp.NetworkInNetwork(3, 4, rng=1), sp.BatchNormalization(4))
+        sp.save(tmp_path / "there.safetensors", there)
+    sp.save(tmp_path / "here.safetensors", net)
+    with sp.use("cuda"):
+        came = sp.load(tmp_path / "here.safetensors")
+        assert all(type(p.data) is cupy_on_host.ndarray for p in came.parameters())
+    went = sp.load(tmp_path / "there.safetensors")
+    for a, b in ((net, came), (there, went)):
+        for name, array in a.state().items():
+            assert np.array_equal(array, b.state()[name])
+
+
+def losses(backend, steps=20):
+    """Train a DeepCNet(2, 4) on 8 of the digits that come with the library; return the loss of each step."""
+    characters, labels = (part[:8] for part in sp.digits())
+    with sp.use(backend):
+        encoder = sp.StrokeEncoder("octogram", size=12, scale=8).fit(characters)
+        x, labels = next(sp.StrokeBatches(characters, labels, encoder, batch=8).epoch(0, training=False))
+        net = sp.deepcnet(2, 4, channels_in=encoder.planes, rng=0)
+        optimizer, found = sp.Adam(net.parameters(), rate=0.01), []
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = sp.softmax_cross_entropy(net(x), labels)
+            loss.backward()
+            optimizer.step()
+            found.append(float(loss.numpy()))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("order", ["fwd", *(pytest.param(o, marks=pytest.mark.slow) for o in ("rev", "1", "2"))])
+def test_twenty_steps_of_training_give_the_losses_of_the_cpu(cuda, order, monkeypatch):
+    monkeypatch.setenv("SHIM_ORDER", order)
+    here = losses("cpu")
+    assert here[-1] < here[0] / 2
+    assert np.abs(losses("cuda") - here).max() < 1e-4 * here[0]
