@@ -33,7 +33,7 @@ def pairs(const int32_t[:, ::1] sites, low, side, tables, int n_threads=1):
     if not n or not 1 <= d < order.MAX_WIDTH or len(tables) != d:
         raise ShapeError(f"pairs: sites {(n, 1 + d)} came with {len(tables)} tables; (n, 1+d) and d fit, n >= 1, "
                          "d from 1 to 8")
-    box.width = drawn.width = <int>d + 1
+    box.width = drawn.width = <int>(d + 1)
     for axis in range(d + 1):
         box.low[axis], box.side[axis] = low[axis], side[axis]
     if not order.lay_out(&box):

@@ -229,7 +229,7 @@ def test_an_sdist_installs_into_an_empty_environment_and_works(sdist, tmp_path):
         names = wheel.namelist()
         metadata = wheel.read(next(name for name in names if name.endswith("METADATA"))).decode()
     kinds = {Path(name).suffix for name in names if name.startswith("spconv_cy/")}
-    assert kinds <= {".py", ".pyi", ".so", ".npz", ".txt", ".typed", ".cu", ".html", ".js", ".css"}
+    assert kinds <= {".py", ".pyi", ".so", ".npz", ".txt", ".typed", ".cu", ".html", ".js", ".css", ".safetensors"}
     assert {"spconv_cy/py.typed", "spconv_cy/_core.pyi", "spconv_cy/data/digits.npz",
             "spconv_cy/data/DIGITS_LICENCE.txt"} <= set(names)
     assert {name.partition("/")[0] for name in names} == {"spconv_cy", f"spconv_cy-{spconv_cy.__version__}.dist-info"}

@@ -36,7 +36,7 @@ cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Regions* regions,
             total = unite(united, total, mapped, count, other)
             united, other = other, united
     if united != found:
-        memcpy(found, united, total * sizeof(int64_t))
+        memcpy(found, united, <size_t>total * sizeof(int64_t))
     return total
 
 
@@ -140,7 +140,8 @@ cdef void settle_piece(int64_t low, int64_t high, const Bounds* bounds, int32_t 
     for tap in range(bounds.span):
         where = bounds.where + tap * bounds.n
         for i in range(low, high):
-            where[i] += start if where[i] >= 0 else 0
+            if where[i] >= 0:
+                where[i] = <int32_t>(where[i] + start)
 
 
 # ---- pairs

@@ -61,8 +61,8 @@ cdef void fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t st
     for i in range(start + 1, stop):
         firsts[count], rows[count] = keys[i], <int32_t>i
         count += keys[i] != keys[i - 1] + step
-    memcpy(first, firsts, count * sizeof(int64_t))
-    memcpy(row, rows, count * sizeof(int32_t))
+    memcpy(first, firsts, <size_t>count * sizeof(int64_t))
+    memcpy(row, rows, <size_t>count * sizeof(int32_t))
 
 
 # ---- pairs

@@ -38,7 +38,7 @@ cdef void sign_path(const Words* words, const double* p, int64_t n, double* out)
     cdef double[6] step
     cdef int64_t i
     cdef int a, d = words.letters
-    memset(tensor, 0, words.total * sizeof(double))
+    memset(tensor, 0, <size_t>words.total * sizeof(double))
     tensor[0] = 1
     for i in range(1, n):
         for a in range(d):
@@ -85,7 +85,7 @@ cdef void write_words(const Words* words, const double* tensor, double* out) noe
 cdef void take_logarithm(const Words* words, const double* x, double* t) noexcept nogil:
     # log(1 + x) = x (1 - x (1/2 - x (1/3 - x / 4))), cut off above the level; x is the tensor less its level 0.
     cdef int n
-    memset(t, 0, words.total * sizeof(double))
+    memset(t, 0, <size_t>words.total * sizeof(double))
     t[0] = 1.0 / words.level
     for n in range(words.level - 1, -1, -1):
         times_tensor(words, x, t, -1 if n else 1)
@@ -100,7 +100,7 @@ cdef void times_tensor(const Words* words, const double* x, double* t, double si
     cdef const double* right
     cdef double left
     for k in range(words.level, 0, -1):
-        memset(t + words.starts[k], 0, (words.starts[k + 1] - words.starts[k]) * sizeof(double))
+        memset(t + words.starts[k], 0, <size_t>(words.starts[k + 1] - words.starts[k]) * sizeof(double))
         for a in range(1, k + 1):
             n = words.starts[a + 1] - words.starts[a]
             m = words.starts[k - a + 1] - words.starts[k - a]
