@@ -4,11 +4,11 @@ BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist test test-all test-page bench bench-peers bench-scaling lint clean
+.PHONY: demo mnist test test-all test-cuda test-page bench bench-peers bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
-demo mnist test test-all: export OMP_WAIT_POLICY ?= passive
+demo mnist test test-all test-cuda: export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
 	$(BIN)/python examples/02_handwriting.py $(DATA)
@@ -22,6 +22,10 @@ test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
 
 test-all: .venv/built  ## with the tests marked slow
 	$(BIN)/python -m pytest -q -m "not gpu" --durations=20
+
+# With the machine's nvcc where there is one; what else it needs it installs into build/: compilers from NVIDIA's wheels.
+test-cuda: .venv/built  ## what can be shown of the CUDA kernels without a GPU, under 10 minutes
+	$(BIN)/python tests/cuda_on_host/prove.py
 
 # Chromium and its driver come from Debian's packages where they are not there yet, and apt may be used.
 test-page: .venv/built  ## the handwriting page in a real Chromium

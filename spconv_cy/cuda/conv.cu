@@ -31,17 +31,16 @@ __device__ __forceinline__ void conv_tile(const float* __restrict__ x, const flo
     const i64 p = (i64)blockIdx.x * BM + r;
     rows[r] = p < n_out ? order[p] : -1;
   }
-  if (t == 0) *present = 0;
+  if (t == 0) present[0] = 0;
   __syncthreads();
   Four a[A], b[B];
   int half = 0;
   for (int word = 0; word < words; word++) {
     for (int r = t; r < BM; r += THREADS)
-      if (rows[r] >= 0) atomicOr(present, masks[(u64)rows[r] * words + word]);
+      if (rows[r] >= 0) atomicOr(&present[word & 1], masks[(u64)rows[r] * words + word]);
     __syncthreads();
-    unsigned left = *present;
-    __syncthreads();
-    if (t == 0) *present = 0;
+    unsigned left = present[word & 1];                     // the offsets that some row of the tile has
+    if (t == 0) present[~word & 1] = 0;
     bool loaded = false;
     int c0 = 0;
     while (left || loaded) {
@@ -110,7 +109,7 @@ __device__ __forceinline__ void conv_tile(const float* __restrict__ x, const flo
         half ^= 1;
       }
     }
-    __syncthreads();                                       // the mask word is made anew
+    __syncthreads();                                       // the next mask word is zero before anyone adds to it
   }
 #pragma unroll
   for (int i = 0; i < TM; i++) {
@@ -135,9 +134,9 @@ __device__ __forceinline__ void conv_tile(const float* __restrict__ x, const flo
     __shared__ __align__(16) float As[2][16 * (BM + 4)];                                                               \
     __shared__ __align__(16) float Bs[2][16 * (BN + 4)];                                                               \
     __shared__ int rows[BM];                                                                                           \
-    __shared__ unsigned present;                                                                                       \
+    __shared__ unsigned present[2];                                                                                    \
     conv_tile<BM, BN, 16, 4, 4, TURNED>(x, w, bias, table, masks, order, y, n_out, K, c, o, groups, wide, has_bias,    \
-                                        has_slope, slope, As, Bs, rows, &present);                                     \
+                                        has_slope, slope, As, Bs, rows, present);                                      \
   }
 CONV_KERNEL(conv_64x64, 64, 64, false)
 CONV_KERNEL(conv_128x32, 128, 32, false)

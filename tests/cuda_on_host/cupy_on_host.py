@@ -6,6 +6,7 @@ cupy that the library uses are there, so that a new one is looked up in cupy bef
 """
 
 import ctypes
+import json
 import os
 import sys
 import types
@@ -212,7 +213,9 @@ class RawModule:
     """A CUDA source, built for the CPU at first use in the mode that SHIM_MODE names."""
 
     def __init__(self, code, options=()):
-        self._code, self._library = code, None
+        # A fault to be found: what stands in the source, and what it becomes (mutants.py).
+        before, after = json.loads(os.environ.get("SHIM_FAULT", '["", ""]'))
+        self._code, self._library = code.replace(before, after) if before else code, None
 
     def get_function(self, name):
         if self._library is None:

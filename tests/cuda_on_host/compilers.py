@@ -1,0 +1,116 @@
+"""Compiles the CUDA sources for every architecture, by nvcc and by NVRTC, without a GPU; reads what each kernel takes."""
+
+import ctypes
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from host_build import KEPT, kernels_of
+from mutants import CUDA
+
+ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
+WHEELS = KEPT.parent / "cuda_wheels"
+# What a kernel may take on any of the architectures: registers of a thread, bytes of static shared memory of a block.
+# 80 registers let 3 blocks of 256 threads stand on one multiprocessor, 64 let 4.
+BOUNDS = {
+    "conv_64x64": (80, 17700), "conv_128x32": (80, 22100), "conv_turned_64x64": (80, 17700),
+    "conv_turned_128x32": (80, 22100), "conv_dw_part": (64, 8500), "max_pool": (40, 0), "max_pool_dx": (40, 0),
+    "sum_pool": (40, 0), "segment_sum": (40, 0), "segment_max": (40, 0), "leaky_relu": (40, 0),
+    "leaky_relu_dx": (40, 0), "affine": (40, 0), "affine_dx": (40, 0), "affine_sums_part": (40, 0),
+    "moments_part": (40, 0),
+}
+STRICT = ["-std=c++17", "-Werror", "all-warnings", "--ptxas-options=-v,-warn-spills,-warn-lmem-usage"]
+
+
+def installed(package, pattern):
+    """Return the file of a wheel of NVIDIA's, which is installed into build/ where it is not yet."""
+    if not list(WHEELS.rglob(pattern)):
+        packages = package.split()
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target",
+                        str(WHEELS), *packages], check=True)
+    return sorted(WHEELS.rglob(pattern))[0]
+
+
+def nvcc():
+    """Return the machine's nvcc, else that of NVIDIA's wheels."""
+    found = shutil.which("nvcc")
+    return found or str(installed("nvidia-cuda-nvcc>=13,<14 nvidia-cuda-crt>=13,<14 nvidia-nvvm>=13,<14 "
+                                  "nvidia-cuda-runtime>=13,<14", "bin/nvcc"))
+
+
+def compile_by_nvcc(path, architecture):
+    """Compile; return {kernel: (registers, shared)}. A warning or a spill is an error."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    command = [nvcc(), "-cubin", f"-arch=sm_{architecture}", *STRICT, str(path), "-o",
+               str(KEPT / f"{path.stem}_{architecture}.cubin")]
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise RuntimeError(f"nvcc, {path.name}, sm_{architecture}:\n{done.stdout}")
+    return taken(done.stdout)
+
+
+def compile_by_nvrtc(path, architecture):
+    """Compile as CuPy does at run time; return {kernel: (registers, shared)}."""
+    library = ctypes.CDLL(str(installed("nvidia-cuda-nvrtc>=13,<14", "libnvrtc.so.1*")))
+    program, size = ctypes.c_void_p(), ctypes.c_size_t()
+    library.nvrtcCreateProgram(ctypes.byref(program), path.read_bytes(), path.name.encode(), 0, None, None)
+    options = [f"--gpu-architecture=sm_{architecture}", "-std=c++17", "--ptxas-options=-v",
+               "--ptxas-options=-warn-spills", "--ptxas-options=-warn-lmem-usage"]
+    status = library.nvrtcCompileProgram(program, len(options),
+                                         (ctypes.c_char_p * len(options))(*(o.encode() for o in options)))
+    library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+    log = ctypes.create_string_buffer(size.value)
+    library.nvrtcGetProgramLog(program, log)
+    library.nvrtcDestroyProgram(ctypes.byref(program))
+    text = log.value.decode()
+    if status or "warning" in text.lower():
+        raise RuntimeError(f"NVRTC, {path.name}, sm_{architecture}:\n{text}")
+    return taken(text)
+
+
+def taken(log):
+    """Read ptxas's log: {kernel: (registers, bytes of shared memory)}."""
+    found = {}
+    for name, rest in re.findall(r"Compiling entry function '(\w+)'(.*?)(?=Compiling entry|\Z)", log, re.S):
+        shared = re.search(r"(\d+) bytes smem", rest)
+        found[name] = (int(re.search(r"Used (\d+) registers", rest)[1]), int(shared[1]) if shared else 0)
+    return found
+
+
+def compile_all():
+    """Compile all by both; return {(compiler, architecture): {kernel: (registers, shared)}}.
+
+    Raises:
+        RuntimeError: a warning, a spill, a kernel that is missing or takes more than its bound.
+    """
+    sources = sorted(CUDA.glob("*.cu"))
+    kernels = {name for path in sources for name in kernels_of(path.read_text())}
+    compilers = {"nvcc": compile_by_nvcc, "NVRTC": compile_by_nvrtc}
+    jobs = [(how, architecture, path) for how in compilers for architecture in ARCHITECTURES for path in sources]
+    nvcc(), installed("nvidia-cuda-nvrtc>=13,<14", "libnvrtc.so.1*")     # before the threads
+    with ThreadPoolExecutor(2) as pool:
+        logs = list(pool.map(lambda job: compilers[job[0]](job[2], job[1]), jobs))
+    table = {}
+    for (how, architecture, _), log in zip(jobs, logs, strict=True):
+        table.setdefault((how, architecture), {}).update(log)
+    for where, found in table.items():
+        if set(found) != kernels or kernels != set(BOUNDS):
+            raise RuntimeError(f"{where}: kernels {sorted(set(found) ^ kernels | kernels ^ set(BOUNDS))} are "
+                               "missing or have no bound")
+        for name, (registers, shared) in found.items():
+            if registers > BOUNDS[name][0] or shared > BOUNDS[name][1]:
+                raise RuntimeError(f"{where}: {name} takes {registers} registers and {shared} bytes of shared memory; "
+                                   f"{BOUNDS[name]} at most fit")
+    return table
+
+
+def shown(table):
+    """Write the table as text: registers by nvcc / NVRTC on each architecture, and shared memory."""
+    lines = [f"{'kernel':<20}" + "".join(f"{f'sm_{a}':>9}" for a in ARCHITECTURES) + "   shared"]
+    for name in BOUNDS:
+        cells = ["/".join(str(table[how, a][name][0]) for how in ("nvcc", "NVRTC")) for a in ARCHITECTURES]
+        shared = max(found[name][1] for found in table.values())
+        lines.append(f"{name:<20}" + "".join(f"{cell:>9}" for cell in cells) + f"{shared:>9}")
+    return "\n".join(lines)

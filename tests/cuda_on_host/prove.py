@@ -1,0 +1,51 @@
+"""Show all that can be shown of the CUDA kernels without a GPU; the last line counts it: `make test-cuda`."""
+
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import compilers
+import mutants
+
+
+def main():
+    began = time.monotonic()
+
+    def said(text):
+        print(f"[{time.monotonic() - began:4.0f} s] {text}", flush=True)
+
+    table = compilers.compile_all()
+    said("compiled by nvcc and NVRTC, warnings and spills as errors; registers of a thread (nvcc/NVRTC), shared bytes\n"
+         f"{compilers.shown(table)}")
+    tests = host_tests()
+    said(f"{tests} tests on the host, in four orders of blocks and threads")
+    for mode, name in (("asan", "AddressSanitizer and UBSan"), ("tsan", "ThreadSanitizer")):
+        done = mutants.run(mode)
+        if done.returncode:
+            sys.exit(f"under {name}:\n{done.stdout[-4000:]}")
+        said(f"every verb under {name}: clean")
+    faults = mutants.SWAPS + mutants.barriers()
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(mutants.caught, faults))
+    for (name, *_), mode in zip(faults, found, strict=True):
+        said(f"{'caught by ' + mode if mode else 'NOT CAUGHT':<18} {name}")
+    n = sum(mode is not None for mode in found)
+    print(f"cuda: {len(compilers.BOUNDS)} kernels x {len(compilers.ARCHITECTURES)} architectures compiled, "
+          f"{tests} tests on the host, {n} of {len(faults)} faults caught")
+    sys.exit(n != len(faults))
+
+
+def host_tests():
+    """Run all tests of this folder, the slow ones too; return how many passed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not gpu", str(mutants.HERE)]
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    passed = re.search(r"(\d+) passed", done.stdout)
+    if done.returncode or not passed:
+        sys.exit(done.stdout)
+    return int(passed[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Every verb once at sizes that the slow sanitizers bear: python small.py; the exit status says whether all agree."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+import cupy_on_host  # noqa: E402
+from contract import calls_of, check_ops, numbers  # noqa: E402
+from strategies import random_rulebook  # noqa: E402
+
+from spconv_cy.backend import cuda as backend  # noqa: E402
+from spconv_cy.backend.switch import ops_named  # noqa: E402
+from spconv_cy.sites.rulebook import Rulebook  # noqa: E402
+
+
+def late(n, k):
+    """Make a rulebook of n rows, all but row 0 paired by offset k alone: the words of the mask before it are empty."""
+    rows = np.arange(1, n, dtype=np.int32)
+    return Rulebook(rows, rows, np.repeat([0, n - 1], [k + 1, 1]), n, n)
+
+
+def check():
+    """Compare all verbs, in groups too, and convolutions over more offsets than a word of a mask holds."""
+    sys.modules.update(cupy_on_host.modules())
+    backend.PAIRS = 16                                                   # so that few pairs make several chunks
+    cuda, rng = ops_named("cuda"), np.random.default_rng(0)
+    check_ops(cuda, calls_of(rng, random_rulebook(rng, 70, 67, 3), 20, 36))
+    check_ops(cuda, calls_of(rng, random_rulebook(rng, 9, 8, 4), 6, 4, 2))
+    for book in (late(7, 40), random_rulebook(rng, 30, 30, 35, 0.05)):
+        x, w = numbers(rng, book.n_in, 4), numbers(rng, book.n_offsets, 4, 8)
+        check_ops(cuda, [("conv", (x, w, book), {})])
+    x, dy, rows = numbers(rng, 300, 2), numbers(rng, 300, 2), numbers(rng, 4, 2)
+    ties, book = np.round(numbers(rng, 30, 3)), random_rulebook(rng, 30, 28, 6)
+    check_ops(cuda, [("segment_sum", (x, np.array([0, 290, 290, 300])), {}), ("moments", (x,), {}),
+                     ("affine_sums", (x, dy, rows), {"slope": 0.5}),
+                     ("segment_max", (ties, np.array([0, 9, 9, 30])), {}),
+                     ("max_pool", (ties, book), {}), ("max_pool", (ties, book), {"ground": np.ones((1, 3))})])
+
+
+if __name__ == "__main__":
+    for order in sys.argv[1:] or ["fwd"]:
+        os.environ["SHIM_ORDER"] = order
+        check()
