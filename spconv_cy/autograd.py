@@ -257,12 +257,12 @@ def sum_over(x, axis):
 @differentiable
 def take(x, key):
     """Index with numpy's rules; a row or site that comes twice gets both gradients."""
-    xp = ops_of(x).xp
+    ops = ops_of(x)
+    xp = ops.xp
 
     def backward(dy):
-        dx = xp.zeros_like(x)
-        xp.add.at(dx, key, dy)
-        return dx, None
+        places = xp.arange(x.size).reshape(x.shape)[key].reshape(-1)     # in order, where CuPy's add.at has none
+        return ops.scatter_add(dy.reshape(-1, 1), places, x.size).reshape(x.shape), None
 
     return xp.ascontiguousarray(x[key]), backward
 

@@ -1,0 +1,64 @@
+"""What only a GPU can show: the contract of verbs and layers, and training, with real CuPy. `pytest -m gpu` runs it."""
+
+import numpy as np
+import pytest
+import test_layers
+from contract import calls_of, check_backends, check_ops, check_signatures
+from strategies import random_rulebook, rulebooks
+
+import spconv_cy as sp
+from spconv_cy.backend.switch import ops_named
+
+pytestmark = pytest.mark.gpu
+LAYERS = [(name, family) for name in test_layers.ON_SITES for family in test_layers.ON_SITES[name][1]]
+
+
+@pytest.fixture
+def cuda():
+    """The backend "cuda"; where it cannot start, its own words are the test's failure."""
+    return ops_named("cuda")
+
+
+@pytest.mark.parametrize("groups, c, o", [(1, 5, 33), (1, 64, 128), (2, 6, 4)])
+def test_verbs_agree_with_the_reference(groups, c, o, cuda, rng):
+    check_signatures(cuda)
+    for _, book in [*rulebooks(rng), ("70 offsets", random_rulebook(rng, 70, 90, 70))]:
+        check_ops(cuda, calls_of(rng, book, c, o, groups))
+
+
+def test_runs_have_the_same_bits(cuda, rng):
+    book = random_rulebook(rng, 5000, 4000, 27)
+    calls = calls_of(rng, book, 40, 24)
+    for verb, arguments, options in calls:
+        given = [cuda.asarray(a) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in arguments]
+        options = {n: cuda.asarray(v) if isinstance(v, np.ndarray) else v for n, v in options.items()}
+        first, second = (getattr(cuda, verb)(*given, **options) for _ in range(2))
+        for a, b in zip(*(r if isinstance(r, tuple) else (r,) for r in (first, second)), strict=True):
+            assert cuda.to_numpy(a).tobytes() == cuda.to_numpy(b).tobytes(), verb
+
+
+@pytest.mark.parametrize("name, family", LAYERS)
+def test_a_layer_keeps_the_contract(name, family, cuda):
+    make, inputs = test_layers.ON_SITES[name]
+    for counts in ((5, 0, 4), (1,), (0, 0), (200, 0, 300)):
+        check_backends(make, inputs[family], counts)
+
+
+def test_a_network_trains_as_on_the_cpu(cuda):
+    def losses(backend):
+        characters, labels = (part[:8] for part in sp.digits())
+        with sp.use(backend):
+            encoder = sp.StrokeEncoder("octogram", size=12, scale=8).fit(characters)
+            x, labels = next(sp.StrokeBatches(characters, labels, encoder, batch=8).epoch(0, training=False))
+            net = sp.deepcnet(2, 4, channels_in=encoder.planes, rng=0)
+            optimizer, found = sp.Adam(net.parameters(), rate=0.01), []
+            for _ in range(20):
+                optimizer.zero_grad()
+                loss = sp.softmax_cross_entropy(net(x), labels)
+                loss.backward()
+                optimizer.step()
+                found.append(float(loss.numpy()))
+        return np.array(found)
+
+    here = losses("cpu")
+    assert np.abs(losses("cuda") - here).max() < 1e-4 * here[0]
