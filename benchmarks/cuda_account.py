@@ -3,8 +3,9 @@
 import argparse
 
 # Published figures, dense: float32 operations and bytes a second, registers and shared bytes of a multiprocessor.
-CARDS = {"sm_80 (A100)": (19.5e12, 1.555e12, 65536, 164 << 10), "sm_90 (H100 SXM)": (66.9e12, 3.35e12, 65536, 228 << 10)}
-# rows and columns of a tile, registers by nvcc 13.0 on sm_80 and sm_90, static shared bytes; 256 and 256 threads
+CARDS = {"sm_80 (A100)": (19.5e12, 1.555e12, 65536, 164 << 10),
+         "sm_90 (H100 SXM)": (66.9e12, 3.35e12, 65536, 228 << 10)}
+# rows and columns of a tile, registers by nvcc 13.0 on sm_80 and sm_90, static shared bytes; 256 threads
 KERNELS = {"conv_64x64": (64, 64, (48, 48), 17672), "conv_128x32": (128, 32, (55, 60), 22024),
            "prototype, 64x64": (64, 64, (48, 48), 9200)}
 THREADS, STEP = 256, 16
