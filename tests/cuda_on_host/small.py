@@ -26,9 +26,12 @@ def late(n, k):
 def check():
     """Compare all verbs, in groups too, and convolutions over more offsets than a word of a mask holds."""
     sys.modules.update(cupy_on_host.modules())
-    backend.PAIRS = 16                                                   # so that few pairs make several chunks
     cuda, rng = ops_named("cuda"), np.random.default_rng(0)
-    check_ops(cuda, calls_of(rng, random_rulebook(rng, 70, 67, 3), 20, 36))
+    book, before = random_rulebook(rng, 70, 67, 3, 0.7), backend.PAIRS
+    check_ops(cuda, calls_of(rng, book, 20, 36))                         # one chunk of pairs, in several steps
+    backend.PAIRS = 16                                                   # several chunks
+    check_ops(cuda, [("conv_dw", (numbers(rng, 70, 4), numbers(rng, 67, 5), book), {})])
+    backend.PAIRS = before
     check_ops(cuda, calls_of(rng, random_rulebook(rng, 9, 8, 4), 6, 4, 2))
     for book in (late(7, 40), random_rulebook(rng, 30, 30, 35, 0.05)):
         x, w = numbers(rng, book.n_in, 4), numbers(rng, book.n_offsets, 4, 8)
