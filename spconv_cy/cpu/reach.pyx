@@ -84,8 +84,8 @@ cdef int64_t map_cells(const int64_t* keys, int64_t n, const Axis* axis, int64_t
 
 
 cdef int64_t map_runs(const int64_t* keys, int64_t n, const Axis* axis, int64_t* found) noexcept nogil:
-    # On the last axis, stride 1: the outputs of a key are a run that ends at its own digit, and overlaps that of the key
-    # before it or comes after.
+    # On the last axis, stride 1: the outputs of a key are a run that ends at its own digit, and overlaps that of the
+    # key before it or comes after.
     cdef int64_t i = 0, out, last, line = 0, line_end = 0, after = 0, count = 0
     cdef int64_t shift = axis.low + axis.origin
     for i in range(n):
