@@ -27,7 +27,7 @@ SWAPS = [
     ("stride of y in groups", "plain", "(u64)r * row_y", "(u64)r * (row_y / groups)"),
     ("bias of another group", "plain", "bias[group * o + n]", "bias[n]"),
     ("slope on the wrong side", "plain", "has_slope && v < 0.f", "has_slope && v > 0.f"),
-    ("one pair too many", "plain", "As[r][s] = p < high", "As[r][s] = p <= high"),
+    ("one pair too many", "asan", "As[r][s] = p < high", "As[r][s] = p <= high"),
     ("chunks that overlap", "plain", "min(starts[k + 1], low + chunk)", "min(starts[k + 1], low + chunk + 1)"),
     ("a shared tile too small", "asan", "float Ds[STEP][SIDE + 1]", "float Ds[STEP - 1][SIDE + 1]"),
     ("the last of equals wins", "plain", "best < 0 || here > v || here != here) { v = here; best = from",
