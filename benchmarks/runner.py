@@ -73,6 +73,8 @@ class Run:
     def measure(self, case, params=(), rounds=5, only=None, check=True, slow=(), rounds_of_slow=2):
         """Time every verb of a case on every side, round by round, each round all sides and the peak in turn.
 
+        A case has processes of its own: what an earlier one left in memory is not measured.
+
         Args:
             case, params: class of the sides' modules, and what its `setup` takes.
             rounds: turns; the sides named in `slow` take `rounds_of_slow` of them.
@@ -80,6 +82,7 @@ class Run:
             check: whether the sides' results are compared.
         """
         params, verbs, turns = list(params), {}, []
+        self.workers = [self._anew(worker) for worker in self.workers]
         for worker in self.workers:
             answer = worker.ask("setup", case=case, params=params)
             if "verbs" not in answer:
@@ -142,6 +145,10 @@ class Run:
     def close(self):
         for worker in [self.peak, *self.workers]:
             worker.close()
+
+    def _anew(self, worker):
+        worker.close()
+        return worker.again()
 
     def _keep(self, case, params, verb, worker, seconds, gflop, peak):
         product = self.peak_gflop()

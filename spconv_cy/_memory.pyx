@@ -57,7 +57,7 @@ cdef extern from "<map>" namespace "std" nogil:
         iterator begin()
         iterator end()
         iterator lower_bound(K)
-        iterator insert(pair[K, V])
+        iterator insert(iterator, pair[K, V])
         void erase(iterator)
 
 cdef enum:
@@ -85,7 +85,8 @@ cdef class Block:
         if self.start != NULL:
             used_bytes -= self.size
             kept_bytes += self.size
-            kept.insert(pair[size_t, void_pointer](self.size, self.start))
+            # Before those of its size: what was given back last lies in the caches.
+            kept.insert(kept.lower_bound(self.size), pair[size_t, void_pointer](self.size, self.start))
 
 
 cdef Block _take(size_t length):
