@@ -249,7 +249,8 @@ def test_points_outside_the_field_are_counted_and_the_size_that_is_named_holds_t
     ({"encoding": "hexagram"}, "encoding 'hexagram' came; one of pen, undirected, octogram, .*log-signature4 fits"),
     ({"encoding": ["pen"]}, r"encoding \['pen'\] came"), ({"size": 0}, "size 0 came"), ({"size": 2.5}, "size 2.5 came"),
     ({"scale": 48}, "scale 48 came; a number above 0 and below the size 48"), ({"scale": math.nan}, "scale nan came"),
-    ({"spacing": 0}, "spacing 0 came"), ({"factors": (1, 2)}, r"factors \(1, 2\) came; 8 finite numbers fit")])
+    ({"spacing": 0}, "spacing 0 came"), ({"spacing": 1e-9}, "spacing 1e-09 came; a number from 0.001 up"),
+    ({"factors": (1, 2)}, r"factors \(1, 2\) came; 8 finite numbers fit")])
 def test_encoders_that_cannot_be_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         StrokeEncoder(**options)

@@ -126,7 +126,7 @@ class StrokeEncoder:
         size: int, sites along each side of the field, 1 to 32768 (1 to 1024 with a time axis, which is as long).
         scale: float, sites along the longer side of a character, less than size; None: the points are in sites,
             measured from the middle of the field, and stay where they are.
-        spacing: float, sites between resampled points.
+        spacing: float, sites between resampled points, from 0.001 up.
         factors: one number for each plane that multiplies it (`fit` finds them); None: 1.
         window: float, half of a signature's window in sites, 0.01 or more; None: scale / 5.
         pace: float, sites along the time axis for each site of the pen's way.
@@ -155,8 +155,9 @@ class StrokeEncoder:
         if self.scale is not None and not 0 < self.scale < self.size:
             raise ValueError(f"StrokeEncoder: scale {self.scale!r} came; a number above 0 and below the size "
                              f"{self.size}, or None, fits")
-        if not 0 < self.spacing < np.inf:
-            raise ValueError(f"StrokeEncoder: spacing {self.spacing!r} came; a number above 0 fits")
+        if not 0.001 <= self.spacing < np.inf:
+            raise ValueError(f"StrokeEncoder: spacing {self.spacing!r} came; a number from 0.001 up fits: a "
+                             "thousand points a site are as good as more")
         if self.window is not None and not 0.01 <= self.window < np.inf:
             raise ValueError(f"StrokeEncoder: window {self.window!r} came; a number from 0.01 up, or None, fits")
         if self.window is None and self.scale is None and not ENCODINGS[self.encoding].drawn:
