@@ -6,7 +6,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.attention import attend
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
-from spconv_cy.layers.layer import Layer, checked_channels, checked_counts, checked_sparse
+from spconv_cy.layers.layer import Layer, checked_channels, checked_counts, checked_lattice
 from spconv_cy.sites.lattice import as_lattice, per_axis
 from spconv_cy.sites.partition import differences
 from spconv_cy.sites.rulebook import Rulebook
@@ -70,9 +70,7 @@ class WindowAttention(Layer):
         return n
 
     def __call__(self, x):
-        checked_sparse(self, x)
-        if x.grid.lattice != self.lattice:
-            raise ShapeError(f"{self}: {x} on {x.grid.lattice} came; {self.lattice} fits")
+        checked_lattice(self, x, self.lattice)
         if x.ground is not None:
             raise ShapeError(f"{self}: an input with a ground state came, but inactive sites, which attend to nothing, "
                              "would not stay alike; make the input with ground=None")

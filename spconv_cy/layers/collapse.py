@@ -3,7 +3,7 @@
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import less_row
 from spconv_cy.functional.sparse import scatter_add
-from spconv_cy.layers.layer import Layer, checked_sparse
+from spconv_cy.layers.layer import Layer, checked_lattice
 from spconv_cy.sites.lattice import as_lattice, is_whole
 from spconv_cy.tensor import SparseTensor
 
@@ -37,9 +37,7 @@ class Collapse(Layer):
             raise ShapeError(f"Collapse: axis {axis!r} came; 0 to {self.lattice.d - 1} fit")
 
     def __call__(self, x):
-        checked_sparse(self, x)
-        if x.grid.lattice != self.lattice:
-            raise ShapeError(f"{self}: {x} on {x.grid.lattice} came; {self.lattice} fits")
+        checked_lattice(self, x, self.lattice)
         grid, rows = x.grid.collapse(self.axis)
         if x.ground is None:
             return SparseTensor(scatter_add(x.features, rows, grid.n), grid)

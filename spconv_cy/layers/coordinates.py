@@ -6,7 +6,7 @@ from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import concatenate
-from spconv_cy.layers.layer import Layer, checked_sparse
+from spconv_cy.layers.layer import Layer, checked_lattice
 from spconv_cy.sites.lattice import as_lattice
 
 
@@ -34,9 +34,7 @@ class AddCoordinates(Layer):
         self.size = None if size is None else self.lattice.per_axis(size, "AddCoordinates size", 1)
 
     def __call__(self, x):
-        checked_sparse(self, x)
-        if x.grid.lattice != self.lattice:
-            raise ShapeError(f"{self}: {x} on {x.grid.lattice} came; {self.lattice} fits")
+        checked_lattice(self, x, self.lattice)
         if x.ground is not None:
             raise ShapeError(f"{self}: an input with a ground state came, but inactive sites have coordinates of their "
                              "own; make the input with ground=None")

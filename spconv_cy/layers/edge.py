@@ -6,7 +6,7 @@ from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import flatten, pick
-from spconv_cy.layers.layer import Layer, checked_sparse
+from spconv_cy.layers.layer import Layer, checked_lattice
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import as_lattice
 from spconv_cy.tensor import SparseTensor
@@ -24,9 +24,7 @@ class SparseToDense(Layer):
         self.lattice, self.flat = as_lattice(lattice), flat
 
     def __call__(self, x):
-        checked_sparse(self, x)
-        if x.grid.lattice != self.lattice:
-            raise ShapeError(f"{self}: {x} on {x.grid.lattice} came; {self.lattice} fits")
+        checked_lattice(self, x, self.lattice)
         return flatten(x.dense()) if self.flat else x.dense()
 
 

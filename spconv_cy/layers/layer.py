@@ -206,6 +206,13 @@ def checked_sparse(layer, x):
                         "SparseTensor fits: SparseTensor.from_sites(sites, features) makes one of arrays")
 
 
+def checked_lattice(layer, x, lattice):
+    """Raise TypeError where x has no sites, ShapeError where they lie on another lattice than the layer's."""
+    checked_sparse(layer, x)
+    if x.grid.lattice != lattice:
+        raise ShapeError(f"{layer}: {x} on {x.grid.lattice} came; {lattice} fits")
+
+
 def checked_counts(layer, **counts):
     """Raise ShapeError where numbers of channels (or groups) are no whole numbers in range."""
     for name, n in counts.items():

@@ -6,6 +6,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import ReLU
 from spconv_cy.layers.container import Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
+from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.restoring import Deconvolution
 from spconv_cy.sites.lattice import is_whole
@@ -81,3 +82,8 @@ def checked_whole(who, **numbers):
     if not all(is_whole(n) and n >= 1 for n in numbers.values()):
         given = ", ".join(f"{name}={n!r}" for name, n in numbers.items())
         raise ShapeError(f"{who}: {given} came; whole numbers from 1 up fit")
+
+
+def dropped(share, rng):
+    """List a Dropout of that share with a seed of its own; nothing where the share is 0."""
+    return [Dropout(share, rng=rng.integers(2**63))] if share else []

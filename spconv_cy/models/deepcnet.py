@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import VeryLeakyReLU
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
-from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.pooling import GlobalPooling, MaxPooling
+from spconv_cy.models.blocks import checked_whole, dropped
 
 
 def deepcnet(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
@@ -62,9 +61,7 @@ def deepc2(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
 
 
 def _build(who, l, k, channels_in, classes, d, dropout, rng, network_in_network=False, first=3, pooling=(2, 2)):
-    if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in (l, k, channels_in, classes)):
-        raise ShapeError(f"{who}: l={l!r}, k={k!r}, channels_in={channels_in!r}, classes={classes!r} came; whole "
-                         "numbers from 1 up fit")
+    checked_whole(who, l=l, k=k, channels_in=channels_in, classes=classes)
     rng = np.random.default_rng(rng)
     layers, channels = [], channels_in
     for level in range(l + 1):
@@ -72,13 +69,8 @@ def _build(who, l, k, channels_in, classes, d, dropout, rng, network_in_network=
         layers += [Convolution(d, channels, width, 2 if level else first, rng=rng), VeryLeakyReLU()]
         if level < l:
             layers.append(MaxPooling(d, *pooling))
-        layers += _dropped(drop, rng)
+        layers += dropped(drop, rng)                                     # after the pooling: it commutes, on fewer rows
         if network_in_network:
-            layers += [NetworkInNetwork(width, width, rng=rng), VeryLeakyReLU(), *_dropped(drop, rng)]
+            layers += [NetworkInNetwork(width, width, rng=rng), VeryLeakyReLU(), *dropped(drop, rng)]
         channels = width
     return Sequential(*layers, GlobalPooling(), NetworkInNetwork(channels, classes, rng=rng))
-
-
-def _dropped(p, rng):
-    # After the pooling: dropping whole channels commutes with it, and there are fewer rows.
-    return [Dropout(p, rng=rng.integers(2**63))] if p else []

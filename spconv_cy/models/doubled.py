@@ -5,9 +5,8 @@ import numpy as np
 from spconv_cy.layers.activation import VeryLeakyReLU
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
-from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.pooling import GlobalPooling, MaxPooling
-from spconv_cy.models.blocks import checked_whole
+from spconv_cy.models.blocks import checked_whole, dropped
 
 
 def deepc2c2(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
@@ -58,11 +57,7 @@ def _build(who, l, k, channels_in, classes, d, dropout, rng, size, sites):
             second, pooling = Convolution(d, width, width, size, sites=sites, rng=rng), [MaxPooling(d, 3, 2)]
         else:
             second, pooling = NetworkInNetwork(width, width, rng=rng), []
-        layers += [first, VeryLeakyReLU(), *_dropped(share, rng),
-                   second, VeryLeakyReLU(), *pooling, *_dropped(share, rng)]
+        layers += [first, VeryLeakyReLU(), *dropped(share, rng),
+                   second, VeryLeakyReLU(), *pooling, *dropped(share, rng)]
         channels = width
     return Sequential(*layers, GlobalPooling(), NetworkInNetwork(channels, classes, rng=rng))
-
-
-def _dropped(share, rng):
-    return [Dropout(share, rng=rng.integers(2**63))] if share else []

@@ -8,9 +8,9 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import VeryLeakyReLU
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
-from spconv_cy.layers.dropout import Dropout
 from spconv_cy.layers.fractional import FractionalMaxPooling
 from spconv_cy.layers.pooling import GlobalPooling
+from spconv_cy.models.blocks import checked_whole, dropped
 
 
 def fractional_cnn(l, k, ratio=2**0.5, channels_in=1, classes=10, *, d=2, sequence="pseudorandom", overlap="fixed",
@@ -39,9 +39,7 @@ def fractional_cnn(l, k, ratio=2**0.5, channels_in=1, classes=10, *, d=2, sequen
     >>> net.input_size(), net.n_parameters()
     ((36, 36), 519946)
     """
-    if not all(isinstance(n, (int, np.integer)) and n >= 1 for n in (l, k, channels_in, classes)):
-        raise ShapeError(f"fractional_cnn: l={l!r}, k={k!r}, channels_in={channels_in!r}, classes={classes!r} came; "
-                         "whole numbers from 1 up fit")
+    checked_whole("fractional_cnn", l=l, k=k, channels_in=channels_in, classes=classes)
     drops = [dropout * i / (l + 1) for i in range(l + 2)] if isinstance(dropout, Real) else dropout
     if not isinstance(drops, (list, tuple)) or len(drops) != l + 2:
         raise ShapeError(f"fractional_cnn: dropout {dropout!r} came; a number, or {l + 2} of them, fit")
@@ -52,8 +50,7 @@ def fractional_cnn(l, k, ratio=2**0.5, channels_in=1, classes=10, *, d=2, sequen
         layers.append(Convolution(d, channels, width, 2, rng=rng) if level <= l
                       else NetworkInNetwork(channels, width, rng=rng))
         layers.append(VeryLeakyReLU())
-        if drops[level]:
-            layers.append(Dropout(drops[level], rng=rng.integers(2**63)))
+        layers += dropped(drops[level], rng)
         if level < l:
             layers.append(FractionalMaxPooling(d, ratio, sequence=sequence, overlap=overlap, rng=rng.integers(2**63)))
         channels = width
