@@ -5,8 +5,8 @@ import pytest
 import test_layers
 from contract import calls_of, check_backends, check_ops, check_signatures
 from strategies import random_rulebook, rulebooks
+from training import losses
 
-import spconv_cy as sp
 from spconv_cy.backend.switch import ops_named
 
 pytestmark = pytest.mark.gpu
@@ -45,20 +45,5 @@ def test_a_layer_keeps_the_contract(name, family, cuda):
 
 
 def test_a_network_trains_as_on_the_cpu(cuda):
-    def losses(backend):
-        characters, labels = (part[:8] for part in sp.digits())
-        with sp.use(backend):
-            encoder = sp.StrokeEncoder("octogram", size=12, scale=8).fit(characters)
-            x, labels = next(sp.StrokeBatches(characters, labels, encoder, batch=8).epoch(0, training=False))
-            net = sp.deepcnet(2, 4, channels_in=encoder.planes, rng=0)
-            optimizer, found = sp.Adam(net.parameters(), rate=0.01), []
-            for _ in range(20):
-                optimizer.zero_grad()
-                loss = sp.softmax_cross_entropy(net(x), labels)
-                loss.backward()
-                optimizer.step()
-                found.append(float(loss.numpy()))
-        return np.array(found)
-
     here = losses("cpu")
     assert np.abs(losses("cuda") - here).max() < 1e-4 * here[0]

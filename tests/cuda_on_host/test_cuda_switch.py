@@ -6,6 +6,7 @@ import types
 import cupy_on_host
 import numpy as np
 import pytest
+from training import losses
 
 import spconv_cy as sp
 from spconv_cy.backend import switch
@@ -82,23 +83,6 @@ def test_a_network_saved_on_one_backend_loads_on_the_other(cuda, tmp_path):
     for a, b in ((net, came), (there, went)):
         for name, array in a.state().items():
             assert np.array_equal(array, b.state()[name])
-
-
-def losses(backend, steps=20):
-    """Train a DeepCNet(2, 4) on 8 of the digits that come with the library; return the loss of each step."""
-    characters, labels = (part[:8] for part in sp.digits())
-    with sp.use(backend):
-        encoder = sp.StrokeEncoder("octogram", size=12, scale=8).fit(characters)
-        x, labels = next(sp.StrokeBatches(characters, labels, encoder, batch=8).epoch(0, training=False))
-        net = sp.deepcnet(2, 4, channels_in=encoder.planes, rng=0)
-        optimizer, found = sp.Adam(net.parameters(), rate=0.01), []
-        for _ in range(steps):
-            optimizer.zero_grad()
-            loss = sp.softmax_cross_entropy(net(x), labels)
-            loss.backward()
-            optimizer.step()
-            found.append(float(loss.numpy()))
-    return np.array(found)
 
 
 @pytest.mark.parametrize("order", ["fwd", *(pytest.param(o, marks=pytest.mark.slow) for o in ("rev", "1", "2"))])
