@@ -12,6 +12,7 @@ from strategies import layouts
 import spconv_cy as sp
 from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.sites.rulebook import Rulebook
 
 VERBS = sorted(name for name in vars(Ops) if inspect.isfunction(vars(Ops)[name]) and not name.startswith("_"))
 REFERENCE = Ops()
@@ -102,6 +103,7 @@ def calls_of(rng, rulebook, c, o, groups=1):
         ("conv_dw", (x, dy, rulebook), {"groups": groups}),
         ("max_pool", (x, rulebook), {}),
         ("max_pool", (x, rulebook), {"ground": ground}),
+        ("max_pool", (x, without_volume(rulebook)), {"ground": ground}),
         ("max_pool_dx", (dc, winner, n), {}),
         ("max_pool_dx", won, {}),
         ("sum_pool", (x, rulebook), {}),
@@ -116,6 +118,11 @@ def calls_of(rng, rulebook, c, o, groups=1):
         ("affine_sums", (x, numbers(rng, n, c), numbers(rng, 4, c)), {"slope": 0.25}),
         ("affine_dx", (x, numbers(rng, n, c), numbers(rng, 4, c), numbers(rng, 2, c)), {"slope": 0.25}),
     ]
+
+
+def without_volume(rulebook):
+    """Make a rulebook's twin whose windows have no sites at all: only where no row is active the ground is left."""
+    return Rulebook(rulebook.in_rows, rulebook.out_rows, rulebook.offset_ptr, rulebook.n_in, rulebook.n_out, volume=0)
 
 
 def check_layouts(ops, rng, rulebook, c, o, groups=1):

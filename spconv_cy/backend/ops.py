@@ -96,7 +96,7 @@ class Ops:
         Args:
             x: (n, c).
             rulebook: Rulebook.
-            ground: (1, c), competing where `fan_in < volume`, or None.
+            ground: (1, c), competing where `fan_in < volume` and where a window holds no active row, or None.
 
         Returns:
             y (m, c) and winner (m, c) int32: the input row that won, -1 for the ground (or for zero, where a window
@@ -108,7 +108,7 @@ class Ops:
         for _, in_rows, out_rows in _offsets(rulebook):
             _compete(y, winner, out_rows, x[in_rows], in_rows[:, None].astype(np.int32))
         if ground is not None:
-            open_rows = np.flatnonzero(rulebook.fan_in < rulebook.volume)
+            open_rows = np.flatnonzero(open_windows(rulebook))
             _compete(y, winner, open_rows, np.broadcast_to(ground, (len(open_rows), x.shape[1])), np.int32(-1))
         else:
             y[rulebook.fan_in == 0] = 0
@@ -244,6 +244,11 @@ def check_max_pool(x, rulebook, ground):
     check_rows("max_pool", x, rulebook)
     if ground is not None and ground.shape != (1, x.shape[1]):
         raise ShapeError(f"max_pool: ground {ground.shape} came with features {x.shape}; (1, {x.shape[1]}) fits")
+
+
+def open_windows(rulebook):
+    """Return (n_out,) booleans: where the ground state competes, for want of an active site or of all."""
+    return (rulebook.fan_in < rulebook.volume) | (rulebook.fan_in == 0)
 
 
 def check_winner(dy, winner, n):

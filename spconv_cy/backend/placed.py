@@ -4,6 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
+from spconv_cy.backend.ops import open_windows
+
 
 class PlacedRulebook:
     """What the kernels read of a rulebook, each array uploaded at first use and kept.
@@ -40,8 +42,8 @@ class PlacedRulebook:
 
     @cached_property
     def open(self):
-        """(n_out,) uint8: 1 where a site of the window is not active."""
-        return self._place((self._rulebook.fan_in < self._rulebook.volume).astype(np.uint8))
+        """(n_out,) uint8: 1 where a site of the window is not active, so that the ground state competes."""
+        return self._place(open_windows(self._rulebook).astype(np.uint8))
 
     @cached_property
     def in_rows(self):
