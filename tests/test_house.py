@@ -22,7 +22,7 @@ FLOORS = [
     "layers",
     "models data archive",
     "train io inference distributed",
-    "estimator plot report",
+    "estimator experiment plot report",
     "__init__ page",
     "cli",
     "__main__",

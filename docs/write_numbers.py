@@ -1,0 +1,67 @@
+"""Write what experiments found into docs/numbers.md: between its markers stands nothing that was typed by hand."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+RUNS, KEPT, PAGE = DOCS.parent / "build" / "experiments", DOCS / "experiments", DOCS / "numbers.md"
+BLOCK = re.compile(r"(<!-- experiment (\w+) -->\n).*?(<!-- end -->)", re.S)
+
+
+def main():
+    """Keep the runs under build/ and write the page anew."""
+    for record in sorted(RUNS.glob("*/record.json")):
+        keep(record.parent)
+    text = PAGE.read_text()
+    named = {match[2] for match in BLOCK.finditer(text)}
+    for path in sorted(KEPT.glob("*/record.json")):
+        name = json.loads(path.read_text())["name"]
+        if name not in named:
+            raise SystemExit(f"numbers.md has no place for {name}: <!-- experiment {name} -->, <!-- end -->")
+    PAGE.write_text(page(text))
+
+
+def keep(run):
+    """Copy a run's record, logs and pictures beside the page; a tiny one is only a test, and checkpoints are large."""
+    record = json.loads((run / "record.json").read_text())
+    if record["size"] == "tiny" or not record["tables"]:
+        return
+    folder = KEPT / (record["name"] if record["size"] == "full" else f"{record['name']}-{record['size']}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in ("record.json", *record["logs"], *record["pictures"]):
+        shutil.copyfile(run / name, folder / name)
+
+
+def page(text):
+    """Return the page's text with each marked place filled from the kept records."""
+    return BLOCK.sub(lambda match: match[1] + filled(match[2]) + match[3], text)
+
+
+def filled(name):
+    """Return what a marked place holds: the full run, then the small one."""
+    folders = [KEPT / name, KEPT / f"{name}-small"]
+    parts = [shown(folder) for folder in folders if (folder / "record.json").exists()]
+    return "\n".join(parts) or "Not run yet.\n"
+
+
+def shown(folder):
+    """Return one run's command, time, logs, tables and pictures in Markdown."""
+    record = json.loads((folder / "record.json").read_text())
+    seconds = record["seconds"]
+    took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    logs = ", ".join(f"[{Path(log).stem}](experiments/{folder.name}/{log})" for log in record["logs"])
+    lines = [f"`{record['command']}`: {took} on {record['threads']} threads" + (f"; epochs: {logs}" * bool(logs)), ""]
+    for title, table in record["tables"].items():
+        lines += [f"*{title}*", "", table, ""]
+    for picture, caption in record["pictures"].items():
+        lines += [f"![{caption}](experiments/{folder.name}/{picture})", "", caption, ""]
+    if record["size"] == "small":                        # what `make seed` makes; the full run, if any, stands above
+        lines = ["<details><summary>Small, by <code>make seed</code></summary>", "", *lines, "</details>", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

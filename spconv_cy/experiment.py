@@ -1,0 +1,153 @@
+"""An experiment that can be interrupted: its figures, tables, pictures and logs, in one folder."""
+
+import argparse
+import csv
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from spconv_cy import config
+from spconv_cy.train.loop import fit
+
+SIZES = ("full", "small", "tiny")
+
+
+class Experiment:
+    """One run of an experiment. All that it finds is kept in a folder, and what is kept is not computed again.
+
+    The folder holds `record.json` (figures, tables, captions, command, seconds), a .csv of the epochs and a checkpoint
+    for each training, and the pictures.
+
+    Args:
+        name: of the record, a word.
+        size: "full"; "small": minutes, whose figures show the shape; "tiny": seconds, a test that it runs.
+        folder: where all is kept.
+        seed: of whatever is drawn.
+        data: path of data that do not come with the package, or None.
+
+    Raises:
+        ValueError: the size is unknown, or the folder holds a record of another experiment, size or seed.
+
+    >>> import tempfile
+    >>> run = Experiment("sums", "tiny", tempfile.mkdtemp())
+    >>> run.once("sum", lambda: sum(range(run.pick(100, 10, 5))))
+    10
+    >>> print(run.table("sums", ["n", "sum"], [[run.pick(100, 10, 5), run.figures["sum"]]]))
+    | n | sum |
+    | --- | --- |
+    | 5 | 10 |
+    """
+
+    def __init__(self, name, size="full", folder=None, seed=0, data=None):
+        if size not in SIZES:
+            raise ValueError(f"Experiment: size {size!r} came; {', '.join(SIZES)} fit")
+        self.name, self.size, self.seed = name, size, seed
+        self.data = None if data is None else Path(data)
+        self.folder = Path(folder or Path("build", "experiments", name if size == "full" else f"{name}-{size}"))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._path, self._counted = self.folder / "record.json", time.perf_counter()
+        self.record = {"name": name, "size": size, "seed": seed, "command": _command(), "threads": config.threads(),
+                       "seconds": 0, "figures": {}, "tables": {}, "pictures": {}, "logs": []}
+        if self._path.exists():
+            found = json.loads(self._path.read_text())
+            theirs = [found.get(key) for key in ("name", "size", "seed")]
+            if theirs != [name, size, seed]:
+                raise ValueError(f"{self._path} is a record of {theirs}, not of {[name, size, seed]}; give another "
+                                 "folder (--log), or delete it")
+            self.record.update({key: found[key] for key in ("seconds", "figures", "tables", "pictures", "logs")})
+
+    @classmethod
+    def parser(cls, description, data=None):
+        """Return an argparse parser with --small, --tiny, --seed and --log, to which more can be added.
+
+        `data`: which data set it wants, who publishes it and under which licence; with it there is a --data too, whose
+        default is what SPCONV_CY_DATA says.
+        """
+        parser = argparse.ArgumentParser(description=description)
+        size = parser.add_mutually_exclusive_group()
+        size.add_argument("--small", action="store_const", const="small", dest="size", help="minutes instead of all")
+        size.add_argument("--tiny", action="store_const", const="tiny", dest="size", help="seconds: see that it runs")
+        parser.set_defaults(size="full", data=None)
+        if data is not None:
+            parser.add_argument("--data", type=Path, default=config.data_folder(), help=data)
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--log", type=Path, help="folder of figures, logs, pictures and checkpoints, with "
+                            "which a run that was stopped goes on (build/experiments/...)")
+        return parser
+
+    @classmethod
+    def of(cls, name, options):
+        """Return the experiment that parsed arguments ask for."""
+        try:
+            return cls(name, options.size, options.log, options.seed, options.data)
+        except ValueError as error:
+            raise SystemExit(str(error)) from error
+
+    def pick(self, full, small, tiny):
+        """Return the one of three values that fits this run's size."""
+        return dict(zip(SIZES, (full, small, tiny), strict=True))[self.size]
+
+    @property
+    def figures(self):
+        """What `once` found: key -> value."""
+        return self.record["figures"]
+
+    def once(self, key, compute):
+        """Return compute(), something that JSON can hold, or what it gave when an earlier run got as far as this."""
+        if key not in self.figures:
+            self.figures[key] = compute()
+            self._write()
+        return self.figures[key]
+
+    def fit(self, name, net, data, optimizer, epochs, **options):
+        """Train as `fit` does, with this run's seed, a checkpoint and a .csv of the epochs; return the History."""
+        def log(history):
+            with open(self.folder / f"{name}.csv", "w", newline="") as file:
+                lines = csv.writer(file)
+                lines.writerow(["epoch", "loss", "error", "validation loss", "validation error", "rate", "seconds"])
+                for epoch in range(len(history)):
+                    columns = (history.losses, history.errors, history.validation_losses, history.validation_errors,
+                               history.rates, history.seconds)
+                    lines.writerow([epoch + 1, *(f"{c[epoch]:.6g}" if epoch < len(c) and c[epoch] is not None else ""
+                                                 for c in columns)])
+            if f"{name}.csv" not in self.record["logs"]:
+                self.record["logs"].append(f"{name}.csv")
+            self._write()
+
+        return fit(net, data, optimizer, epochs, rng=self.seed, on_epoch=log,
+                   checkpoint=self.folder / f"{name}.safetensors", **options)
+
+    def table(self, title, head, rows):
+        """Keep a table, rows of numbers and texts under a head, and return it in Markdown."""
+        lines = [head, ["---"] * len(head), *rows]
+        text = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+        self.record["tables"][title] = text
+        self._write()
+        return text
+
+    def picture(self, name, figure, caption):
+        """Keep a matplotlib figure as NAME.png, with a caption that says what is seen."""
+        figure.savefig(self.folder / f"{name}.png", dpi=100)
+        self.record["pictures"][f"{name}.png"] = caption
+        self._write()
+
+    def _write(self):
+        now = time.perf_counter()                       # runs that were stopped count too, up to what they kept
+        self.record["seconds"], self._counted = round(self.record["seconds"] + now - self._counted, 1), now
+        unfinished = self._path.with_suffix(".part")
+        unfinished.write_text(json.dumps(self.record, indent=1) + "\n")
+        unfinished.replace(self._path)
+
+
+def _command():
+    """The command as one would type it at the root of a checkout, without what names this machine."""
+    words, skip = [], False
+    for word in sys.argv[1:]:
+        if not skip and not word.startswith(("--data=", "--log=")):
+            skip = word in ("--data", "--log")
+            words += [] if word == "--log" else [word, "FOLDER"] if skip else [word]
+        else:
+            skip = False
+    return " ".join(["python", f"examples/{Path(sys.argv[0]).name}", *map(shlex.quote, words)])

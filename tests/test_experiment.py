@@ -1,0 +1,97 @@
+"""An experiment goes on where it was stopped, keeps what it found, and the page of numbers is made of that."""
+
+import csv
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def writer():
+    spec = importlib.util.spec_from_file_location("write_numbers", DOCS / "write_numbers.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def training(rng):
+    net = sp.mlp((3, 4, 2), rng=0)
+    x = rng.standard_normal((8, 3)).astype(np.float32)
+    return net, [(sp.Tensor(x), (x[:, 0] > 0).astype(np.int64))], sp.SGD(net.parameters(), 0.1)
+
+
+def test_what_was_found_is_not_computed_again(tmp_path):
+    calls = []
+    for _ in range(2):
+        assert sp.Experiment("a", "tiny", tmp_path).once("x", lambda: calls.append(1) or [1, 2.5]) == [1, 2.5]
+    assert calls == [1]
+
+
+def test_a_stopped_training_goes_on_and_the_log_has_every_epoch_once(tmp_path, rng):
+    net, data, optimizer = training(rng)
+    sp.Experiment("a", "tiny", tmp_path).fit("net", net, data, optimizer, 2, progress=False)
+    other, _, optimizer = training(rng)
+    run = sp.Experiment("a", "tiny", tmp_path)
+    history = run.fit("net", other, data, optimizer, 3, progress=False)
+    rows = list(csv.DictReader(open(tmp_path / "net.csv")))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3] and run.record["logs"] == ["net.csv"]
+    np.testing.assert_allclose([float(row["loss"]) for row in rows], history.losses, rtol=1e-5)
+    assert rows[0]["validation loss"] == ""
+
+
+@pytest.mark.parametrize("other", [("b", "tiny", 0), ("a", "small", 0), ("a", "tiny", 1)])
+def test_a_folder_holds_one_experiment(tmp_path, other):
+    sp.Experiment("a", "tiny", tmp_path).once("x", int)
+    with pytest.raises(ValueError, match="another folder"):
+        sp.Experiment(other[0], other[1], tmp_path, other[2])
+
+
+def test_an_unknown_size_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="'large' came; full, small, tiny fit"):
+        sp.Experiment("a", "large", tmp_path)
+
+
+def test_arguments_make_the_experiment_and_the_command_names_no_folder(tmp_path, monkeypatch):
+    folder = str(tmp_path)
+    monkeypatch.setattr("sys.argv", ["x/09_it.py", "--tiny", "--data", folder, "--log", folder, "--l", "3"])
+    parser = sp.Experiment.parser("it", data="some set (someone, MIT)")
+    parser.add_argument("--l", type=int)
+    run = sp.Experiment.of("it", parser.parse_args())
+    assert (run.size, run.data, run.pick(1, 2, 3)) == ("tiny", tmp_path, 3)
+    assert run.record["command"] == "python examples/09_it.py --tiny --data FOLDER --l 3"
+
+
+def test_the_page_is_made_of_the_records(tmp_path, monkeypatch):
+    writing = writer()
+    monkeypatch.setattr(writing, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(writing, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(writing, "PAGE", tmp_path / "page.md")
+    (tmp_path / "page.md").write_text("Before.\n<!-- experiment a -->\nold\n<!-- end -->\nAfter.\n")
+    run = sp.Experiment("a", "small", tmp_path / "runs" / "a-small")
+    run.table("errors", ["l", "error"], [[3, "1.5 %"]])
+    writing.main()
+    text = (tmp_path / "page.md").read_text()
+    assert re.search(r"^Before\.\n.*\| 3 \| 1\.5 % \|.*After\.\n$", text, re.S) and "old" not in text
+    writing.main()
+    assert (tmp_path / "page.md").read_text() == text
+    assert json.loads((tmp_path / "kept" / "a-small" / "record.json").read_text())["tables"]
+
+
+def test_the_page_of_numbers_is_what_its_records_say():
+    text = (DOCS / "numbers.md").read_text()
+    assert writer().page(text) == text, "docs/numbers.md was edited inside its markers: python docs/write_numbers.py"
+
+
+@pytest.mark.parametrize(("value", "found"), [("", None), ("somewhere", Path("somewhere"))])
+def test_the_environment_names_the_folder_of_data(monkeypatch, value, found):
+    monkeypatch.setenv("SPCONV_CY_DATA", value)
+    monkeypatch.setattr("sys.argv", ["it"])
+    assert sp.Experiment.parser("it", data="some set").parse_args().data == found
+    assert sp.Experiment.parser("it").parse_args().data is None
