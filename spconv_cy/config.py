@@ -1,4 +1,4 @@
-"""Settings of this process: the number of threads and the backend on which new arrays are born."""
+"""Settings of this process: the number of threads, the backend on which new arrays are born, how a GPU convolves."""
 
 import os
 from numbers import Integral
@@ -61,3 +61,17 @@ def set_backend_name(name):
 def data_folder():
     """Return the folder of data that do not come with the package, which SPCONV_CY_DATA names, or None."""
     return os.environ.get("SPCONV_CY_DATA") or None
+
+
+def cuda_convolution():
+    """Return how the cuda backend is to convolve: "tiles" or "gathered" (SPCONV_CY_CUDA_CONVOLUTION), else None.
+
+    None leaves it to the table in backend/gathered.py; the others are there for benchmarks.
+
+    Raises:
+        ValueError: another word is set.
+    """
+    asked = os.environ.get("SPCONV_CY_CUDA_CONVOLUTION") or None
+    if asked not in (None, "tiles", "gathered"):
+        raise ValueError(f"SPCONV_CY_CUDA_CONVOLUTION={asked!r} came; tiles or gathered fit, or leave it out")
+    return asked

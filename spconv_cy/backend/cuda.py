@@ -1,7 +1,10 @@
 """The verbs on an NVIDIA GPU: float32 over CuPy arrays and the kernels of cuda/. CuPy is imported when first used."""
 
+from functools import partial
+
 import numpy as np
 
+from spconv_cy.backend import gathered
 from spconv_cy.backend import ops as checks
 from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.placed import PlacedRulebook
@@ -12,6 +15,7 @@ CHUNK = 256                                                              # rows 
 PAIRS = 512                                                              # pairs of an offset that one block multiplies
 MOST_SPLITS = 32                                                         # of an offset's pairs: copies of dw in memory
 GPU = 2                                                                  # kDLCUDA of the DLPack protocol
+FROM_CPU = "an array from the CPU"
 NARROW = 32                                                              # channels out up to which tiles are 128 x 32
 
 
@@ -41,7 +45,7 @@ class CudaOps(Ops):
             if _on_a_gpu(array):
                 array = self.xp.from_dlpack(array)
             else:
-                return self._uploaded(super().asarray(array, dtype))
+                return self.uploaded(FROM_CPU, super().asarray(array, dtype))
         if array.dtype.kind not in "fiub":
             raise ShapeError(f"features: dtype {array.dtype} came; floats, integers or booleans fit")
         return self.xp.ascontiguousarray(array.astype(f32 if dtype is None else dtype, copy=False))
@@ -57,6 +61,9 @@ class CudaOps(Ops):
         channels_out = checks.check_conv("conv", x, w, rulebook, bias)
         w = w if w.ndim == 4 else w[:, None]
         k, groups, c, o = w.shape
+        if gathered.is_gathered(x.dtype, c, o, rulebook):
+            y = gathered.conv(self, x, w, rulebook, bias)
+            return y if slope is None else self.leaky_relu(y, slope)
         y = self._empty("conv", (rulebook.n_out, channels_out))
         if not y.size:
             return y
@@ -79,6 +86,9 @@ class CudaOps(Ops):
         x, dy = self._rows("conv_dw", x), self._rows("conv_dw", dy)
         checks.check_conv_dw(x, dy, rulebook, groups)
         k, c, o = rulebook.n_offsets, x.shape[1] // groups, dy.shape[1] // groups
+        if gathered.is_gathered(x.dtype, c, o, rulebook):
+            dw = gathered.conv_dw(self, x, dy, rulebook, groups)
+            return dw if groups > 1 else dw[:, 0]
         longest = int(np.diff(rulebook.offset_ptr).max(initial=0))
         splits = int(np.clip(-(-longest // PAIRS), 1, MOST_SPLITS))
         part = self._empty("conv_dw", (splits, k, groups, c, o))
@@ -157,7 +167,8 @@ class CudaOps(Ops):
         checks.check_segments("segment_max", x, starts)
         y = self._empty("segment_max", (len(starts) - 1, x.shape[1]))
         winner = self._empty("segment_max", y.shape, i32)
-        self._kernels.stride("segment_max", y.size, x, self._uploaded(starts), y, winner, i64(len(y)), i32(x.shape[1]))
+        self._kernels.stride("segment_max", y.size, x, self._whole(starts, i64), y, winner, i64(len(y)),
+                             i32(x.shape[1]))
         return y, winner
 
     def leaky_relu(self, x, slope):
@@ -216,6 +227,11 @@ class CudaOps(Ops):
         self._kernels.stride("affine_dx", x.size, x, dy, rows, ab, dx, i64(len(x)), i32(x.shape[1]), f32(slope))
         return dx
 
+    def add_rows(self, y, rows, part):
+        """Add part (p, c) to the rows (p,) int32 of y in place; none of them may come twice."""
+        part = self.xp.ascontiguousarray(part)
+        self._kernels.stride("add_rows", part.size, part, rows, y, i64(len(part)), i32(part.shape[1]))
+
     def _scatter(self, x, rows, m):
         order = self.xp.argsort(rows)                                    # CuPy's is stable
         starts = self.xp.searchsorted(rows[order], self.xp.arange(m + 1, dtype=i64)).astype(i64)
@@ -244,15 +260,25 @@ class CudaOps(Ops):
     def _whole(self, numbers, dtype):
         if isinstance(numbers, self.xp.ndarray):
             return self.xp.ascontiguousarray(numbers.astype(dtype, copy=False))
-        return self._uploaded(np.ascontiguousarray(numbers, dtype))
+        return self.uploaded(FROM_CPU, np.ascontiguousarray(numbers, dtype))
 
-    def _uploaded(self, array):
-        return self._allocated("an array from the CPU", array.shape, array.dtype, lambda: self.xp.asarray(array))
+    def uploaded(self, who, array):
+        """Return a numpy array in the GPU's memory; `who` asks for it."""
+        return self.allocated(who, array.shape, array.dtype, partial(self.xp.asarray, array))
 
     def _empty(self, who, shape, dtype=f32):
-        return self._allocated(who, shape, dtype, lambda: self.xp.empty(shape, dtype))
+        return self.allocated(who, shape, dtype, partial(self.xp.empty, shape, dtype))
 
-    def _allocated(self, who, shape, dtype, make):
+    def zeros(self, who, shape, dtype):
+        """Return zeros; `who` asks for them."""
+        return self.allocated(who, shape, dtype, partial(self.xp.zeros, shape, dtype))
+
+    def allocated(self, who, shape, dtype, make):
+        """Return make(), which needs memory for an array of that shape.
+
+        Raises:
+            BackendError: there is none left; it says how much was asked for, and by what.
+        """
         try:
             return make()
         except self.xp.cuda.memory.OutOfMemoryError as error:

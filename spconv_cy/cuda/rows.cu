@@ -31,6 +31,13 @@ extern "C" __global__ void segment_max(const float* __restrict__ x, const i64* _
   }
 }
 
+// y[rows[i]] += part[i]; no row comes twice.
+extern "C" __global__ void add_rows(const float* __restrict__ part, const int* __restrict__ rows, float* __restrict__ y,
+    i64 n, int c) {
+  for (i64 e = (i64)blockIdx.x * blockDim.x + threadIdx.x; e < n * c; e += (i64)gridDim.x * blockDim.x)
+    y[(i64)rows[e / c] * c + e % c] += part[e];
+}
+
 extern "C" __global__ void leaky_relu(const float* __restrict__ x, float* __restrict__ y, i64 n, float slope) {
   for (i64 e = (i64)blockIdx.x * blockDim.x + threadIdx.x; e < n; e += (i64)gridDim.x * blockDim.x)
     y[e] = x[e] >= 0.f ? x[e] : x[e] * slope;

@@ -53,7 +53,7 @@ class Rulebook:
         self.n_in, self.n_out = n_in, n_out
         self.volume = len(offset_ptr) - 1 if volume is None else volume
         self._tile_ptr = self._fan_in = self._transposed = self._ground = None
-        self._copies = {}
+        self._copies, self.uses = {}, [set(), set(), set()]              # of this one, its transpose, and that one's
         for array in (in_rows, out_rows, offset_ptr):
             array.flags.writeable = False
 
@@ -111,6 +111,7 @@ class Rulebook:
             if not rules.ascend(out_rows, self.offset_ptr):
                 in_rows, out_rows = rules.transpose(self.in_rows, self.out_rows, self.offset_ptr, self.n_in)
             self._transposed = Rulebook.trusted(in_rows, out_rows, self.offset_ptr, self.n_out, self.n_in)
+            self._transposed.uses = self.uses[1:]
         return self._transposed
 
     def on(self, ops):

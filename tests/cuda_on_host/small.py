@@ -33,6 +33,9 @@ def check():
     check_ops(cuda, [("conv_dw", (numbers(rng, 70, 4), numbers(rng, 67, 5), book), {})])
     backend.PAIRS = before
     check_ops(cuda, calls_of(rng, random_rulebook(rng, 9, 8, 4), 6, 4, 2))
+    os.environ["SPCONV_CY_CUDA_CONVOLUTION"] = "gathered"
+    check_ops(cuda, [call for call in calls_of(rng, book, 20, 36) if call[0] in ("conv", "conv_dw")])
+    del os.environ["SPCONV_CY_CUDA_CONVOLUTION"]
     for book in (late(7, 40), random_rulebook(rng, 30, 30, 35, 0.05)):
         x, w = numbers(rng, book.n_in, 4), numbers(rng, book.n_offsets, 4, 8)
         check_ops(cuda, [("conv", (x, w, book), {})])

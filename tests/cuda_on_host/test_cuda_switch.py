@@ -10,6 +10,7 @@ from training import losses
 
 import spconv_cy as sp
 from spconv_cy.backend import switch
+from spconv_cy.sites.rulebook import Rulebook
 
 NO_GPU = types.SimpleNamespace(__version__="14.2.0", cuda=types.SimpleNamespace(
     is_available=lambda: False, runtime=types.SimpleNamespace(driverGetVersion=lambda: 0)))
@@ -61,13 +62,22 @@ def test_a_rulebook_is_uploaded_once_and_does_not_travel_in_a_pickle(cuda):
 
 
 def test_memory_that_has_run_out_is_said_with_what_was_asked_for(cuda, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise cupy_on_host.OutOfMemoryError("Out of memory allocating 24 bytes")
 
     x = cuda.asarray(np.ones((2, 3)))
     monkeypatch.setattr(cupy_on_host, "empty", full)
     with pytest.raises(sp.BackendError, match=r"leaky_relu: the GPU has no 24 bytes left for \(2, 3\) of float32"):
         cuda.leaky_relu(x, 0.5)
+    monkeypatch.setenv("SPCONV_CY_CUDA_CONVOLUTION", "gathered")
+    monkeypatch.setattr(cupy_on_host.ndarray, "take", full, raising=False)
+    with pytest.raises(sp.BackendError, match=r"conv, gathering: the GPU has no 56 bytes left for \(2, 7\) of float32"):
+        cuda.conv(x, cuda.asarray(np.ones((1, 3, 4))), Rulebook.identity(2))
+    monkeypatch.setattr(cupy_on_host, "asarray", full)
+    with pytest.raises(sp.BackendError, match="an array from the CPU: the GPU has no 8,000 bytes .* a smaller batch"):
+        sp.Tensor(np.zeros((40, 50))).to("cuda")
+    with pytest.raises(sp.BackendError, match=r"the table of a rulebook: the GPU has no 8 bytes left for \(2, 1\) of "):
+        assert Rulebook.identity(2).on(cuda).table is None
 
 
 def test_a_network_saved_on_one_backend_loads_on_the_other(cuda, tmp_path):

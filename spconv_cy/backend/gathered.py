@@ -1,0 +1,78 @@
+"""Convolution on a GPU by gathering: the rows of an offset, one product of cuBLAS, and a sum in the order of offsets.
+
+Within an offset no row comes twice, so that its products are added without atomics; cuBLAS gives the same bits at every
+run on one card as long as its own atomics are not asked for, which CuPy does not.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from spconv_cy.config import cuda_convolution
+
+# Where gathering replaces the kernels of tiles: the first row that fits. Tiles move fewer bytes a pair but multiply at
+# half of what cuBLAS reaches, and rows that a tile's offset lacks are multiplied all the same; a product needs so many
+# pairs that it is worth its three launches. From the account in docs/cuda.md: not measured yet, `make bench-cuda` does.
+GATHERED = (
+    # dtype     channels, the fewer of in and out of a group   pairs an offset
+    ("float32", 256, 2048),
+)
+
+
+def is_gathered(dtype, c, o, rulebook):
+    """Say whether a convolution of c to o channels of a group is to be gathered; the setting decides over the table."""
+    asked = cuda_convolution()
+    if asked is not None:
+        return asked == "gathered"
+    mean = rulebook.n_pairs / max(1, rulebook.n_offsets)
+    return any(np.dtype(dtype) == kind and min(c, o) >= channels and mean >= pairs
+               for kind, channels, pairs in GATHERED)
+
+
+def conv(ops, x, w, rulebook, bias):
+    """Return Ops.conv without its slope, for w (k, g, c, o)."""
+    _, groups, c, o = w.shape
+    y = ops.zeros("conv", (rulebook.n_out, groups * o), x.dtype)
+    if bias is not None:
+        y += bias
+    for k, in_rows, out_rows in _offsets(ops, rulebook):
+        asked = len(in_rows), groups * (c + o)
+        product = partial(_product, x, in_rows, w[k])
+        ops.add_rows(y, out_rows, ops.allocated("conv, gathering", asked, x.dtype, product))
+    return y
+
+
+def conv_dw(ops, x, dy, rulebook, groups):
+    """Return Ops.conv_dw as (k, g, c/g, o/g)."""
+    c, o = x.shape[1] // groups, dy.shape[1] // groups
+    dw = ops.zeros("conv_dw", (rulebook.n_offsets, groups, c, o), x.dtype)
+    for k, in_rows, out_rows in _offsets(ops, rulebook):
+        asked = len(in_rows), groups * (c + o)
+        product = partial(_turned_product, x, dy, in_rows, out_rows, groups)
+        dw[k] = ops.allocated("conv_dw, gathering", asked, x.dtype, product)
+    return dw
+
+
+def _offsets(ops, rulebook):
+    rules, pointers = rulebook.on(ops), rulebook.offset_ptr.tolist()
+    for k in range(rulebook.n_offsets):
+        pairs = slice(pointers[k], pointers[k + 1])
+        if pairs.stop > pairs.start:
+            yield k, rules.in_rows[pairs], rules.out_rows[pairs]
+
+
+def _product(x, in_rows, w):
+    groups, c, o = w.shape
+    rows = x.take(in_rows, axis=0)
+    if groups == 1:
+        return rows @ w[0]
+    part = rows.reshape(-1, groups, c).swapaxes(0, 1) @ w
+    return part.swapaxes(0, 1).reshape(-1, groups * o)
+
+
+def _turned_product(x, dy, in_rows, out_rows, groups):
+    rows, dys = x.take(in_rows, axis=0), dy.take(out_rows, axis=0)
+    if groups == 1:
+        return rows.T @ dys
+    rows, dys = (a.reshape(len(a), groups, -1).swapaxes(0, 1) for a in (rows, dys))
+    return rows.swapaxes(1, 2) @ dys
