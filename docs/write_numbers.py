@@ -1,13 +1,18 @@
-"""Write what experiments found into docs/numbers.md: between its markers stands nothing that was typed by hand."""
+"""Write what experiments and benchmarks found into docs/numbers.md: between its markers nothing is typed by hand."""
 
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent / "benchmarks"))
+import goals  # noqa: E402
+
 RUNS, KEPT, PAGE = DOCS.parent / "build" / "experiments", DOCS / "experiments", DOCS / "numbers.md"
-BLOCK = re.compile(r"(<!-- experiment (\w+) -->\n).*?(<!-- end -->)", re.S)
+BENCHMARKS = DOCS / "benchmarks"
+BLOCK = re.compile(r"(<!-- (experiment|benchmark) (\w+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def main():
@@ -15,11 +20,11 @@ def main():
     for record in sorted(RUNS.glob("*/record.json")):
         keep(record.parent)
     text = PAGE.read_text()
-    named = {match[2] for match in BLOCK.finditer(text)}
-    for path in sorted(KEPT.glob("*/record.json")):
-        name = json.loads(path.read_text())["name"]
-        if name not in named:
-            raise SystemExit(f"numbers.md has no place for {name}: <!-- experiment {name} -->, <!-- end -->")
+    places = set(re.findall(r"<!-- (\w+ \w+) -->", text))
+    kept = {f"experiment {json.loads(path.read_text())['name']}" for path in KEPT.glob("*/record.json")}
+    kept |= {f"benchmark {path.stem}" for path in BENCHMARKS.glob("*.txt")}
+    if kept - places:
+        raise SystemExit(f"numbers.md lacks <!-- {' -->, <!-- '.join(sorted(kept - places))} --> and <!-- end -->")
     PAGE.write_text(page(text))
 
 
@@ -37,11 +42,27 @@ def keep(run):
 
 def page(text):
     """Return the page's text with each marked place filled from the kept records."""
-    return BLOCK.sub(lambda match: match[1] + filled(match[2]) + match[3], text)
+    fill = {"experiment": experiment, "benchmark": benchmark}
+    return BLOCK.sub(lambda match: match[1] + fill[match[2]](match[3]) + match[4], text)
 
 
-def filled(name):
-    """Return what a marked place holds: the full run, then the small one."""
+def benchmark(name):
+    """Return what a benchmark said: its goals where it judged some, and its picture, else its own lines."""
+    said = BENCHMARKS / f"{name}.txt"
+    if not said.exists():
+        return "Not run yet.\n"
+    command, *lines = said.read_text().splitlines()
+    record = BENCHMARKS / f"{name}.json"
+    judged = record.exists() and goals.judged(*(json.loads(record.read_text())[key] for key in ("rows", "figures")))
+    parts = [f"`{command.removeprefix('$ ')}`", ""]
+    parts += [goals.table(json.loads(record.read_text())), ""] if judged else ["```text", *lines, "```", ""]
+    if record.with_suffix(".png").exists():
+        parts += [f"![What {name} measured](benchmarks/{name}.png)", ""]
+    return "\n".join(parts)
+
+
+def experiment(name):
+    """Return what an experiment found: the full run, then the small one."""
     folders = [KEPT / name, KEPT / f"{name}-small"]
     parts = [shown(folder) for folder in folders if (folder / "record.json").exists()]
     return "\n".join(parts) or "Not run yet.\n"

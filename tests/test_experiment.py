@@ -73,12 +73,16 @@ def test_the_page_is_made_of_the_records(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(writing, "KEPT", tmp_path / "kept")
     monkeypatch.setattr(writing, "PAGE", tmp_path / "page.md")
-    (tmp_path / "page.md").write_text("Before.\n<!-- experiment a -->\nold\n<!-- end -->\nAfter.\n")
+    monkeypatch.setattr(writing, "BENCHMARKS", tmp_path)
+    (tmp_path / "b.txt").write_text("$ python benchmarks/b.py\n7 ms\n")
+    places = [f"<!-- {name} -->\nold\n<!-- end -->\n" for name in ("experiment a", "benchmark b")]
+    (tmp_path / "page.md").write_text(f"Before.\n{places[0]}Between.\n{places[1]}After.\n")
     run = sp.Experiment("a", "small", tmp_path / "runs" / "a-small")
     run.table("errors", ["l", "error"], [[3, "1.5 %"]])
     writing.main()
     text = (tmp_path / "page.md").read_text()
-    assert re.search(r"^Before\.\n.*\| 3 \| 1\.5 % \|.*After\.\n$", text, re.S) and "old" not in text
+    assert re.search(r"^Before\.\n.*\| 3 \| 1\.5 % \|.*Between\..*`python.*7 ms.*After\.\n$", text, re.S)
+    assert "old" not in text
     writing.main()
     assert (tmp_path / "page.md").read_text() == text
     assert json.loads((tmp_path / "kept" / "a-small" / "record.json").read_text())["tables"]

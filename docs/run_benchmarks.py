@@ -1,0 +1,66 @@
+"""Run benchmarks and keep what they say for docs/numbers.md: python docs/run_benchmarks.py [NAME ...].
+
+The machine should be idle: other work takes its cores. Then `python docs/write_numbers.py` fills the page.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "docs" / "benchmarks"
+COMMANDS = {
+    "import": "bench_import.py",
+    "conv": "bench_conv.py",
+    "net": "bench_net.py",
+    "peers": "bench_peers.py",
+    "scaling": "bench_scaling.py",
+    "rules": "bench_rules.py",
+    "windows": "bench_rules.py --rules",
+    "regions": "bench_regions.py",
+    "order": "bench_order.py --rounds 3",
+    "algebra": "bench_algebra.py",
+    "strokes": "bench_strokes.py --rounds 3",
+    "batches": "bench_batches.py",
+    "batches_signature": "bench_batches.py --digits 1500 --repeats 3 --encoding log-signature4",
+    "dropout": "bench_dropout.py",
+    "checkpointing": "bench_checkpointing.py",
+    "paper": "on_paper.py",
+}
+RECORDED = ("net", "peers", "scaling")                  # they write a .json of every figure and a picture, too
+
+
+def main():
+    """Run the named ones, or all but the peers, which `make bench-peers` installs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(COMMANDS)}; by default all but peers")
+    options = parser.parse_args()
+    wrong = set(options.names) - set(COMMANDS)
+    if wrong:
+        parser.error(f"{', '.join(sorted(wrong))} came; {', '.join(COMMANDS)} fit")
+    KEPT.mkdir(exist_ok=True)
+    for name in options.names or [name for name in COMMANDS if name != "peers"]:
+        keep(name)
+
+
+def keep(name):
+    """Run one from the root, show what it says, and keep it when it has ended well."""
+    script, *arguments = COMMANDS[name].split()
+    record = ["--record", str(KEPT / f"{name}.json")] if name in RECORDED else []
+    environment = {"OMP_WAIT_POLICY": "passive"} | os.environ
+    command = [sys.executable, f"benchmarks/{script}", *arguments, *record]
+    lines = [f"$ python benchmarks/{COMMANDS[name]}\n"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if not line.startswith("wrote "):
+                lines.append(line.rstrip() + "\n")
+    if process.returncode:
+        raise SystemExit(f"{COMMANDS[name]} ended with status {process.returncode}: nothing kept")
+    (KEPT / f"{name}.txt").write_text("".join(lines).rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()
