@@ -1,7 +1,5 @@
 """An experiment that can be interrupted: its figures, tables, pictures and logs, in one folder."""
 
-import argparse
-import csv
 import json
 import shlex
 import sys
@@ -65,6 +63,8 @@ class Experiment:
         `data`: which data set it wants, who publishes it and under which licence; with it there is a --data too, whose
         default is what SPCONV_CY_DATA says.
         """
+        import argparse  # here, since it is a tenth of what the import of this library may cost
+
         parser = argparse.ArgumentParser(description=description)
         size = parser.add_mutually_exclusive_group()
         size.add_argument("--small", action="store_const", const="small", dest="size", help="minutes instead of all")
@@ -104,14 +104,13 @@ class Experiment:
     def fit(self, name, net, data, optimizer, epochs, **options):
         """Train as `fit` does, with this run's seed, a checkpoint and a .csv of the epochs; return the History."""
         def log(history):
-            with open(self.folder / f"{name}.csv", "w", newline="") as file:
-                lines = csv.writer(file)
-                lines.writerow(["epoch", "loss", "error", "validation loss", "validation error", "rate", "seconds"])
-                for epoch in range(len(history)):
-                    columns = (history.losses, history.errors, history.validation_losses, history.validation_errors,
-                               history.rates, history.seconds)
-                    lines.writerow([epoch + 1, *(f"{c[epoch]:.6g}" if epoch < len(c) and c[epoch] is not None else ""
-                                                 for c in columns)])
+            columns = {"loss": history.losses, "error": history.errors, "validation loss": history.validation_losses,
+                       "validation error": history.validation_errors, "rate": history.rates, "seconds": history.seconds}
+            lines = [",".join(["epoch", *columns])]
+            for epoch in range(len(history)):
+                found = [column[epoch] if epoch < len(column) else None for column in columns.values()]
+                lines.append(",".join([str(epoch + 1), *("" if x is None else f"{x:.6g}" for x in found)]))
+            (self.folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
             if f"{name}.csv" not in self.record["logs"]:
                 self.record["logs"].append(f"{name}.csv")
             self._write()
