@@ -13,9 +13,9 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 # scipy.linalg alone costs 0.2 s; importlib.metadata a third of what the import may cost.
 HEAVY = {"scipy", "matplotlib", "tqdm", "safetensors", "cupy", "sklearn", "pandas", "torch", "numba", "IPython",
-         "importlib.metadata", "argparse", "csv", "email", "zipfile", "multiprocessing", "asyncio", "http", "urllib.request",
-         "ssl", "sqlite3", "unittest", "distutils", "setuptools", "pkg_resources", "Cython", "pytest", "numpy.f2py",
-         "numpy.testing", "numpy.distutils"}
+         "importlib.metadata", "argparse", "csv", "email", "zipfile", "multiprocessing", "asyncio", "http",
+         "urllib.request", "ssl", "sqlite3", "unittest", "distutils", "setuptools", "pkg_resources", "Cython", "pytest",
+         "numpy.f2py", "numpy.testing", "numpy.distutils"}
 
 
 def loaded_by(program):

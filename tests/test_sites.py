@@ -1,7 +1,9 @@
 """Lattice, window and grid: canonical rows, exact keys, look-up, lifetime."""
 
+import copy
 import gc
 import itertools
+import pickle
 import weakref
 
 import numpy as np
@@ -188,3 +190,17 @@ def test_dimension_is_1_to_8():
     for d in (0, 9, 2.5):
         with pytest.raises(ShapeError, match="1 to 8"):
             Lattice.cubic(d)
+
+
+@pytest.mark.parametrize("copied", [lambda grid: pickle.loads(pickle.dumps(grid)), copy.deepcopy],
+                         ids=["pickle", "deepcopy"])
+def test_a_grid_and_what_it_came_from_are_pickled(copied, rng):
+    grid = Grid.from_sites(random_sites(rng, 40, 2), size=10)
+    child, rulebook = grid.rules(Window(2, 2, stride=2))
+    twin = copied(child)
+    np.testing.assert_array_equal(twin.sites, child.sites)
+    np.testing.assert_array_equal(twin.source.parent.sites, grid.sites)
+    np.testing.assert_array_equal(twin.source.rulebook.in_rows, rulebook.in_rows)
+    assert (twin.size, twin.samples, twin.lattice) == (child.size, child.samples, child.lattice)
+    assert not twin.sites.flags.writeable and not twin.source.parent.sites.flags.writeable
+    assert twin.source.parent.rules(twin.source.window)[1].n_pairs == rulebook.n_pairs

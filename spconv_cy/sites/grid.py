@@ -46,6 +46,10 @@ class Grid:
         self._made = WeakValueDictionary()
         self._given = WeakKeyDictionary()                                # by the target, which need not be a child
 
+    def __reduce__(self):
+        # Rules do not travel, they are made again where they are asked for; the source does, for what restores sites.
+        return Grid, (self.sites, self.size, self.samples, self.lattice, self.source)
+
     @classmethod
     def from_sites(cls, sites, size=None, samples=None, lattice=None):
         """Make a grid of distinct sites.
