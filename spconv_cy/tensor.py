@@ -145,7 +145,10 @@ class SparseTensor:
     @property
     def ground_is_zero(self):
         """Whether the ground state is known to be zero and needs no gradient, so that it may be left out."""
-        return self.ground is None or not (self.ground.requires_grad or self.ground.data.any())
+        if self.ground is None:
+            return True
+        # A GPU is not asked: it would first do all that it has been told to.
+        return not self.ground.requires_grad and isinstance(self.ground.data, np.ndarray) and not self.ground.data.any()
 
     def with_features(self, features, ground=None):
         """Return a tensor on the same grid with other features and ground state."""

@@ -97,7 +97,7 @@ class CudaOps(Ops):
             self._kernels.launch("conv_dw_part", (k, -(-c // 32) * -(-o // 32) * groups, splits), 256, x, dy,
                                  rules.in_rows, rules.out_rows, rules.offset_ptr, part, i32(k), i32(c), i32(o),
                                  i32(groups), i64(-(-longest // splits)))
-        dw = self.segment_sum(part.reshape(splits, -1), np.array([0, splits])).reshape(k, groups, c, o)
+        dw = self._column_sums(part.reshape(splits, -1)).reshape(k, groups, c, o)
         return dw if groups > 1 else dw[:, 0]
 
     def max_pool(self, x, rulebook, ground=None):
@@ -151,6 +151,8 @@ class CudaOps(Ops):
         """See Ops.segment_sum."""
         x, starts = self._rows("segment_sum", x), np.asarray(self.to_numpy(starts), i64)
         checks.check_segments("segment_sum", x, starts)
+        if len(starts) == 2:
+            return self._column_sums(x[starts[0]:starts[1]])
         counts = np.diff(starts)
         if counts.max(initial=0) > CHUNK:
             # Long segments in two passes: chunks of them, and the sums of those, both in order.
@@ -245,7 +247,14 @@ class CudaOps(Ops):
         return y
 
     def _column_sums(self, x):
-        return self.segment_sum(x, np.array([0, len(x)]))
+        # Chunks of rows, and chunks of those sums, until one is left: nothing is asked of the CPU's memory.
+        while True:
+            chunks, c = max(1, -(-len(x) // CHUNK)), x.shape[1]
+            y = self._empty("segment_sum", (chunks, c))
+            self._kernels.stride("chunk_sum", y.size, x, y, i64(len(x)), i32(c), i64(CHUNK), i64(chunks))
+            if chunks == 1:
+                return y
+            x = y
 
     def _rows(self, who, array):
         array = self.asarray(array)

@@ -21,9 +21,13 @@ GATHERED = (
 
 def is_gathered(dtype, c, o, rulebook):
     """Say whether a convolution of c to o channels of a group is to be gathered; the setting decides over the table."""
+    if not c * o * rulebook.n_pairs:
+        return False
     asked = cuda_convolution()
     if asked is not None:
         return asked == "gathered"
+    if _keeps_rows(rulebook):
+        return True
     mean = rulebook.n_pairs / max(1, rulebook.n_offsets)
     return any(np.dtype(dtype) == kind and min(c, o) >= channels and mean >= pairs
                for kind, channels, pairs in GATHERED)
@@ -32,25 +36,32 @@ def is_gathered(dtype, c, o, rulebook):
 def conv(ops, x, w, rulebook, bias):
     """Return Ops.conv without its slope, for w (k, g, c, o)."""
     _, groups, c, o = w.shape
+    if _keeps_rows(rulebook):
+        y = ops.allocated("conv", (len(x), groups * o), x.dtype, partial(_product, x, w[0]))
+        return y if bias is None else y + bias
     y = ops.zeros("conv", (rulebook.n_out, groups * o), x.dtype)
     if bias is not None:
         y += bias
     for k, in_rows, out_rows in _offsets(ops, rulebook):
-        asked = len(in_rows), groups * (c + o)
-        product = partial(_product, x, in_rows, w[k])
-        ops.add_rows(y, out_rows, ops.allocated("conv, gathering", asked, x.dtype, product))
+        rows = _rows(ops, "conv", x, in_rows)
+        part = ops.allocated("conv, gathering", (len(rows), groups * o), x.dtype, partial(_product, rows, w[k]))
+        ops.add_rows(y, out_rows, part)
     return y
 
 
 def conv_dw(ops, x, dy, rulebook, groups):
     """Return Ops.conv_dw as (k, g, c/g, o/g)."""
-    c, o = x.shape[1] // groups, dy.shape[1] // groups
-    dw = ops.zeros("conv_dw", (rulebook.n_offsets, groups, c, o), x.dtype)
+    shape = rulebook.n_offsets, groups, x.shape[1] // groups, dy.shape[1] // groups
+    if _keeps_rows(rulebook):
+        return _turned_product(x, dy, groups).reshape(shape)
+    dw = ops.zeros("conv_dw", shape, x.dtype)
     for k, in_rows, out_rows in _offsets(ops, rulebook):
-        asked = len(in_rows), groups * (c + o)
-        product = partial(_turned_product, x, dy, in_rows, out_rows, groups)
-        dw[k] = ops.allocated("conv_dw, gathering", asked, x.dtype, product)
+        dw[k] = _turned_product(_rows(ops, "conv_dw", x, in_rows), _rows(ops, "conv_dw", dy, out_rows), groups)
     return dw
+
+
+def _rows(ops, who, x, rows):
+    return ops.allocated(f"{who}, gathering", (len(rows), x.shape[1]), x.dtype, partial(x.take, rows, axis=0))
 
 
 def _offsets(ops, rulebook):
@@ -61,17 +72,20 @@ def _offsets(ops, rulebook):
             yield k, rules.in_rows[pairs], rules.out_rows[pairs]
 
 
-def _product(x, in_rows, w):
+def _keeps_rows(rulebook):
+    # As Rulebook.identity has it: each row is paired with itself, and no row number needs to be read.
+    return rulebook.n_offsets == 1 and rulebook.in_rows is rulebook.out_rows and rulebook.n_pairs == rulebook.n_out
+
+
+def _product(rows, w):
     groups, c, o = w.shape
-    rows = x.take(in_rows, axis=0)
     if groups == 1:
         return rows @ w[0]
     part = rows.reshape(-1, groups, c).swapaxes(0, 1) @ w
     return part.swapaxes(0, 1).reshape(-1, groups * o)
 
 
-def _turned_product(x, dy, in_rows, out_rows, groups):
-    rows, dys = x.take(in_rows, axis=0), dy.take(out_rows, axis=0)
+def _turned_product(rows, dys, groups):
     if groups == 1:
         return rows.T @ dys
     rows, dys = (a.reshape(len(a), groups, -1).swapaxes(0, 1) for a in (rows, dys))

@@ -14,6 +14,17 @@ extern "C" __global__ void segment_sum(const float* __restrict__ x, const i64* _
   }
 }
 
+// Segment i is `chunk` of the n rows, from row i * chunk on.
+extern "C" __global__ void chunk_sum(const float* __restrict__ x, float* __restrict__ y, i64 n, int c, i64 chunk,
+    i64 chunks) {
+  for (i64 e = (i64)blockIdx.x * blockDim.x + threadIdx.x; e < chunks * c; e += (i64)gridDim.x * blockDim.x) {
+    const i64 s = e / c, end = min(n, (s + 1) * chunk);
+    float v = 0.f;
+    for (i64 i = s * chunk; i < end; i++) v += x[i * c + e % c];
+    y[e] = v;
+  }
+}
+
 extern "C" __global__ void segment_max(const float* __restrict__ x, const i64* __restrict__ starts,
     float* __restrict__ y, int* __restrict__ winner, i64 segments, int c) {
   for (i64 e = (i64)blockIdx.x * blockDim.x + threadIdx.x; e < segments * c; e += (i64)gridDim.x * blockDim.x) {

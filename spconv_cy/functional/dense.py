@@ -41,20 +41,23 @@ def dropout(x, mask):
 def take_columns(x, columns):
     """Take columns (k,), none twice, of x (n, c), giving (n, k)."""
     xp = ops_of(x).xp
-    return xp.take(x, xp.asarray(columns), axis=1), lambda dy: (lambda: _with_zeros(xp, dy, columns, x.shape[1]), None)
+    columns = xp.asarray(columns)
+    return xp.take(x, columns, axis=1), lambda dy: (lambda: _with_zeros(xp, dy, columns, x.shape[1]), None)
 
 
 @differentiable
 def put_columns(x, columns, c):
     """Make (n, c) of x (n, k): its columns at the places `columns`, none twice, zeros elsewhere."""
     xp = ops_of(x).xp
-    return _with_zeros(xp, x, columns, c), lambda dy: (lambda: xp.take(dy, xp.asarray(columns), axis=1), None, None)
+    columns = xp.asarray(columns)
+    return _with_zeros(xp, x, columns, c), lambda dy: (lambda: xp.take(dy, columns, axis=1), None, None)
 
 
 @differentiable
 def submatrix(w, rows, columns):
     """Take rows and columns, none twice, of each matrix of w (k, c, o); None: all of them."""
     xp = ops_of(w).xp
+    rows, columns = (None if places is None else xp.asarray(places) for places in (rows, columns))
     places = (slice(None), slice(None) if rows is None else rows[:, None] if columns is not None else rows,
               slice(None) if columns is None else columns)
 

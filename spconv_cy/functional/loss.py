@@ -25,7 +25,7 @@ def softmax_cross_entropy(x, labels, *, reduction="mean"):
     xp = ops_of(x).xp
     labels = checked_labels(x, labels)
     share = _share(reduction, len(x))
-    rows = np.arange(len(x))
+    rows, labels = xp.arange(len(x)), xp.asarray(labels)
     # Of short rows numpy finds the maximum several times as fast column by column, and the sum by einsum.
     shifted = x - xp.ascontiguousarray(x.T).max(0)[:, None] if x.size else x.copy()
     at_labels = shifted[rows, labels]
@@ -62,7 +62,7 @@ def hinge(x, labels, *, reduction="mean"):
     labels = checked_labels(x, labels)
     share = x.dtype.type(_share(reduction, len(x)))
     sign = xp.full_like(x, -1)
-    sign[np.arange(len(x)), labels] = 1
+    sign[xp.arange(len(x)), xp.asarray(labels)] = 1
     gap = xp.maximum(1 - sign * x, 0)
     return xp.asarray((gap * gap).sum() * share), lambda dy: (lambda: sign * gap * (-2 * share * dy), None)
 

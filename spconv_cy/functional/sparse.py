@@ -76,14 +76,14 @@ def average_pool(x, ground, rulebook):
     """
     ops = ops_of(x) if ground is None else ops_of(x, ground)
     xp, volume = ops.xp, rulebook.volume
-    share = (1 / (volume if np.isscalar(volume) else xp.asarray(volume, x.dtype)[:, None]))
-    y = ops.sum_pool(x, rulebook) * xp.asarray(share, x.dtype)
+    share = x.dtype.type(1 / volume) if np.isscalar(volume) else 1 / xp.asarray(volume, x.dtype)[:, None]
+    y = ops.sum_pool(x, rulebook) * share
     if ground is None:
-        return y, lambda dy: (lambda: ops.sum_pool(dy * xp.asarray(share, x.dtype), rulebook.T), None, None)
+        return y, lambda dy: (lambda: ops.sum_pool(dy * share, rulebook.T), None, None)
     missing = xp.asarray((volume - rulebook.fan_in) / volume, x.dtype)[:, None]
 
     def backward(dy):
-        return (lambda: ops.sum_pool(dy * xp.asarray(share, x.dtype), rulebook.T),
+        return (lambda: ops.sum_pool(dy * share, rulebook.T),
                 lambda: column_sums(dy * missing), None)
 
     return y + missing * ground, backward

@@ -1,5 +1,7 @@
 """The pairs (input row, output row) of a window, grouped by offset: all that the arithmetic needs to know of sites."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from spconv_cy.errors import ShapeError
@@ -100,7 +102,7 @@ class Rulebook:
     def ground(self):
         """The rulebook of one window off all sites, which sees the ground state's row at every offset."""
         if self._ground is None:
-            self._ground = Rulebook.one_row(self.n_offsets)
+            self._ground = _one_row(self.n_offsets)
         return self._ground
 
     @property
@@ -136,6 +138,12 @@ class Rulebook:
 
     def __repr__(self):
         return f"Rulebook({self.n_pairs} pairs, {self.n_offsets} offsets, {self.n_in} -> {self.n_out} rows)"
+
+
+@lru_cache(maxsize=64)
+def _one_row(volume):
+    # The same for all grids, so that a GPU has it after the first batch.
+    return Rulebook.one_row(volume)
 
 
 def _whole_numbers(name, numbers, dtype):

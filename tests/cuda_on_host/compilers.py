@@ -17,7 +17,8 @@ WHEELS = KEPT.parent / "cuda_wheels"
 BOUNDS = {
     "conv_64x64": (80, 17700), "conv_128x32": (80, 22100), "conv_turned_64x64": (80, 17700),
     "conv_turned_128x32": (80, 22100), "conv_dw_part": (64, 8500), "max_pool": (64, 0), "max_pool_dx": (64, 0),
-    "sum_pool": (64, 0), "segment_sum": (64, 0), "segment_max": (64, 0), "add_rows": (64, 0), "leaky_relu": (64, 0),
+    "sum_pool": (64, 0), "segment_sum": (64, 0), "segment_max": (64, 0), "add_rows": (64, 0), "chunk_sum": (64, 0),
+    "leaky_relu": (64, 0),
     "leaky_relu_dx": (64, 0), "affine": (64, 0), "affine_dx": (64, 0), "affine_sums_part": (64, 0),
     "moments_part": (64, 0),
 }

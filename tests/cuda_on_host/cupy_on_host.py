@@ -27,6 +27,9 @@ OPERATORS = ("add sub mul truediv floordiv mod pow and or xor lshift rshift lt l
              "rpow matmul neg abs invert iadd isub imul itruediv ipow iand ior").split()
 
 
+copies = []                                                              # ("up" or "down", shape) of each, in order
+
+
 class ndarray:
     """An array in the memory of the GPU that is not there."""
 
@@ -41,6 +44,7 @@ class ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
 
     def get(self):
+        copies.append(("down", self.shape))
         return self._a.copy()
 
     def __reduce__(self):
@@ -77,23 +81,24 @@ class ndarray:
             return lambda *a, **k: _wrapped(self._a.argsort(*a, kind="stable", **k))     # as cupy sorts
         method = getattr(self._a, name)
         if name in ("tolist", "tobytes"):
+            copies.append(("down", self.shape))
             return method
         return lambda *a, **k: _wrapped(method(*map(_own, a), **{n: _own(v) for n, v in k.items()}))
 
     def item(self):
-        return self._a.item()
+        return self.get().item()
 
     def __int__(self):
-        return int(self._a)
+        return int(self.get())
 
     def __float__(self):
-        return float(self._a)
+        return float(self.get())
 
     def __bool__(self):
-        return bool(self._a)
+        return bool(self.get())
 
     def __index__(self):
-        return self._a.__index__()
+        return self.get().__index__()
 
     def __repr__(self):
         return f"cupy.{self._a!r}"
@@ -126,7 +131,11 @@ def _index(key):
     # Indices may be numpy arrays: cupy uploads them.
     if isinstance(key, tuple):
         return tuple(map(_index, key))
-    return key._a if isinstance(key, ndarray) else key
+    if isinstance(key, ndarray):
+        return key._a
+    if isinstance(key, (np.ndarray, list)):
+        copies.append(("up", np.shape(key)))
+    return key
 
 
 def _wrapped(found):
@@ -160,6 +169,7 @@ def asarray(array, dtype=None):
         return ndarray(np.asarray(array._a, dtype))
     if isinstance(array, (list, tuple)):
         array = _own(array)
+    copies.append(("up", np.shape(array)))
     return ndarray(np.array(array, dtype=dtype))
 
 

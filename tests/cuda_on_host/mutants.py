@@ -39,6 +39,7 @@ SWAPS = [
     ("one row too many", "plain", "i < starts[s + 1]; i++) v +=", "i <= starts[s + 1]; i++) v +="),
     ("rows of products out of their place", "plain", "y[(i64)rows[e / c] * c + e % c]", "y[(i64)e / c * c + e % c]"),
     ("products that replace", "plain", "+ e % c] += part[e]", "+ e % c] = part[e]"),
+    ("a row of the next chunk", "plain", "end = min(n, (s + 1) * chunk)", "end = min(n, (s + 1) * chunk + 1)"),
     ("an order that is not read", "plain", "has_order ? order[i] : i", "i"),
     ("a chunk's second sum of another chunk", "plain", "part[s * 2 * c + c + ch] = product",
      "part[s * c + c + ch] = product"),

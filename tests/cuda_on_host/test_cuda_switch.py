@@ -71,8 +71,8 @@ def test_memory_that_has_run_out_is_said_with_what_was_asked_for(cuda, monkeypat
         cuda.leaky_relu(x, 0.5)
     monkeypatch.setenv("SPCONV_CY_CUDA_CONVOLUTION", "gathered")
     monkeypatch.setattr(cupy_on_host.ndarray, "take", full, raising=False)
-    with pytest.raises(sp.BackendError, match=r"conv, gathering: the GPU has no 56 bytes left for \(2, 7\) of float32"):
-        cuda.conv(x, cuda.asarray(np.ones((1, 3, 4))), Rulebook.identity(2))
+    with pytest.raises(sp.BackendError, match=r"conv, gathering: the GPU has no 24 bytes left for \(2, 3\) of float32"):
+        cuda.conv(x, cuda.asarray(np.ones((1, 3, 4))), Rulebook([0, 1], [0, 1], [0, 2], 2, 2))
     monkeypatch.setattr(cupy_on_host, "asarray", full)
     with pytest.raises(sp.BackendError, match="an array from the CPU: the GPU has no 8,000 bytes .* a smaller batch"):
         sp.Tensor(np.zeros((40, 50))).to("cuda")
