@@ -9,6 +9,7 @@ from spconv_cy.data.batch import StrokeBatches, TensorBatches
 from spconv_cy.data.digits import digits, digits_split
 from spconv_cy.data.handwriting import Handwriting
 from spconv_cy.data.pictures import PictureBatches
+from spconv_cy.data.points import PointAffine, PointBatches, surroundings
 from spconv_cy.data.readers.assamese import read_assamese
 from spconv_cy.data.readers.casia import read_casia
 from spconv_cy.data.readers.npz import read_npz, write_npz
@@ -52,6 +53,7 @@ from spconv_cy.layers.normalization import (
     InstanceNormalization,
     LayerNormalization,
 )
+from spconv_cy.layers.points import ToPoints
 from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, SumPooling
 from spconv_cy.layers.pruning import KeepTop, Sparsify
 from spconv_cy.layers.pyramid import Pyramid

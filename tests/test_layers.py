@@ -161,6 +161,9 @@ DRAWN = {  # each sample draws for itself, in evaluation too
         PLANE,
     ),
 }
+TO_POINTS = {  # a row for each point, not for each sample
+    "to points": (lambda: sp.ToPoints(sp.SubmanifoldConvolution(2, 4, 3, rng=0), sp.LeakyReLU(0.2)), PLANE),
+}
 ON_ROWS = {
     "network in network": lambda: sp.NetworkInNetwork(4, 3, rng=0),
     "leaky ReLU": lambda: sp.LeakyReLU(0.2),
@@ -194,6 +197,12 @@ def test_a_layer_that_draws_for_each_sample_keeps_the_contract(name, family):
     check_layer(make, inputs[family], alike=False)
 
 
+@pytest.mark.parametrize("name, family", [(name, family) for name in TO_POINTS for family in TO_POINTS[name][1]])
+def test_a_layer_that_answers_at_points_keeps_the_contract(name, family):
+    make, inputs = TO_POINTS[name]
+    check_layer(make, inputs[family], alike=False)
+
+
 @pytest.mark.parametrize("name", ON_ROWS)
 def test_a_layer_on_plain_rows_keeps_the_contract(name):
     check_layer(ON_ROWS[name], rows(4))
@@ -205,7 +214,8 @@ def test_a_layer_that_goes_back_keeps_the_contract(name):
 
 
 def test_every_public_layer_is_in_a_list():
-    listed = {type(make()) for make, _ in (ON_SITES | DRAWN).values()} | {type(make()) for make in GOING_BACK.values()}
+    listed = {type(make()) for make, _ in (ON_SITES | DRAWN | TO_POINTS).values()}
+    listed |= {type(make()) for make in GOING_BACK.values()}
     public = {value for value in vars(sp).values() if isinstance(value, type) and issubclass(value, sp.Layer)}
     assert public - listed == {sp.Layer, sp.DenseToSparse}, "a new layer: add it to a list above"
 

@@ -67,6 +67,38 @@ def test_cross_entropy_stands_large_outputs(ops):
     assert_allclose(x.grad, [[1, -1], [-1, 1], [0, 0]], atol=1e-7)
 
 
+def test_a_weighted_cross_entropy_counts_each_sample_as_its_class_says(rng, ops):
+    x, weights = rng.normal(size=(5, 4)), [2.0, 0.5, 3, 0]
+    shares = [weights[label] for label in LABELS]
+    total = sum(w * cross_entropy(x[i:i + 1], LABELS[i:i + 1]) for i, w in enumerate(shares))
+    mean = sp.softmax_cross_entropy(sp.Tensor(x), LABELS, weights=weights)
+    summed = sp.softmax_cross_entropy(sp.Tensor(x), LABELS, weights=weights, reduction="sum")
+    assert mean.shape == () and summed.shape == ()
+    assert_allclose([float(mean.data), float(summed.data)], [total / sum(shares), total], rtol=1e-5)
+    assert_allclose(float(sp.softmax_cross_entropy(sp.Tensor(x), LABELS, weights=[7, 7, 7, 7]).data),
+                    float(sp.softmax_cross_entropy(sp.Tensor(x), LABELS).data), rtol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_gradients_of_a_weighted_cross_entropy(reduction, rng):
+    sp.check_gradient(lambda x: sp.softmax_cross_entropy(x, LABELS, weights=[2, 0.5, 3, 0], reduction=reduction),
+                      rng.normal(size=(5, 4)))
+
+
+@pytest.mark.parametrize("labels", [[3, 3], []])
+def test_where_no_sample_counts_the_weighted_loss_is_zero(labels, ops):
+    x = sp.Tensor(np.ones((len(labels), 4)), requires_grad=True)
+    value = sp.softmax_cross_entropy(x, np.array(labels, int), weights=[1, 1, 1, 0])
+    value.backward()
+    assert float(value.data) == 0 and not x.grad.any()
+
+
+@pytest.mark.parametrize("weights", [[1, 2, 3], [1, 2, 3, -1], [1, 2, 3, np.nan], 2.0, list("abcd"), np.ones((4, 4))])
+def test_weights_that_do_not_fit_are_told(weights):
+    with pytest.raises(sp.ShapeError, match="weights .* came; 4 numbers from 0 up fit"):
+        sp.softmax_cross_entropy(sp.Tensor(np.zeros((5, 4))), LABELS, weights=weights)
+
+
 @pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.hinge, sp.mse])
 def test_an_empty_batch_has_loss_zero(loss, ops):
     x = sp.Tensor(np.zeros((0, 4)), requires_grad=True)

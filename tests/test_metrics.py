@@ -40,6 +40,17 @@ def test_confusion_matrix_counts_rows_as_truth(rng):
     assert metrics.confusion_matrix([], [], 2).tolist() == [[0, 0], [0, 0]]
 
 
+def test_intersection_over_union_is_that_of_sets(rng):
+    predicted, labels = rng.integers(0, 4, 300), rng.integers(0, 5, 300)         # class 5: neither is nor was given
+    found = metrics.intersection_over_union(metrics.confusion_matrix(predicted, labels, 6))
+    for c in range(5):
+        given, true = set(np.flatnonzero(predicted == c)), set(np.flatnonzero(labels == c))
+        assert found[c] == len(given & true) / len(given | true)
+    assert np.isnan(found[5]) and found[4] == 0
+    assert np.isnan(metrics.intersection_over_union(np.zeros((2, 2), int))).all()
+    assert metrics.intersection_over_union(np.zeros((0, 0), int)).shape == (0,)
+
+
 def test_negative_log_likelihood_clips_at_1e_15():
     probabilities = np.array([[0.5, 0.5], [0.9, 0.1], [1.0, 0.0]], np.float32)
     expected = -(math.log(0.5) + math.log(np.float32(0.1)) + math.log(1e-15)) / 3
@@ -58,6 +69,9 @@ def test_negative_log_likelihood_clips_at_1e_15():
         (lambda: metrics.confusion_matrix([0, 1], [0]), r"predicted \(2,\)"),
         (lambda: metrics.confusion_matrix([0.5], [0]), "float64"),
         (lambda: metrics.confusion_matrix([3], [0], 3), "class numbers 0 to 3 came; 0 to 2 fit"),
+        (lambda: metrics.intersection_over_union([[1, 2]]), r"\(1, 2\) of int64"),
+        (lambda: metrics.intersection_over_union([[1, -2], [0, 1]]), "counts"),
+        (lambda: metrics.intersection_over_union([1, 2]), r"\(2,\)"),
         (lambda: metrics.confusion_matrix([-1], [0], 3), "class numbers -1 to 0 came"),
     ],
 )

@@ -8,23 +8,27 @@ from spconv_cy.errors import ShapeError
 
 
 @differentiable
-def softmax_cross_entropy(x, labels, *, reduction="mean"):
+def softmax_cross_entropy(x, labels, *, weights=None, reduction="mean"):
     """Return the negative log-likelihood of the labels under the softmax of x.
 
     Args:
         x: (b, classes).
         labels: (b,) whole numbers from 0 to classes - 1.
+        weights: (classes,) numbers from 0 up, how much a sample of each class counts; None: all the same. The mean is
+            that of the weighted samples: the sum over the sum of their weights.
         reduction: "mean" over the batch (0 for an empty one), or "sum".
 
     Returns:
         One number, shape ().
 
     Raises:
-        ShapeError: labels of another shape or kind, or outside the classes.
+        ShapeError: labels of another shape or kind, or outside the classes; weights that do not fit.
     """
     xp = ops_of(x).xp
     labels = checked_labels(x, labels)
-    share = _share(reduction, len(x))
+    counts = None if weights is None else _checked_weights(x, weights)[labels]
+    share = x.dtype.type(_share(reduction, len(x) if counts is None else counts.sum()))
+    counts = None if counts is None else ops_of(x).asarray(counts, x.dtype)
     rows, labels = xp.arange(len(x)), xp.asarray(labels)
     # Of short rows numpy finds the maximum several times as fast column by column, and the sum by einsum.
     shifted = x - xp.ascontiguousarray(x.T).max(0)[:, None] if x.size else x.copy()
@@ -32,14 +36,15 @@ def softmax_cross_entropy(x, labels, *, reduction="mean"):
     exponentials = xp.exp(shifted, out=shifted)
     totals = xp.einsum("ij->i", exponentials)[:, None]
     losses = xp.log(totals[:, 0]) - at_labels
+    losses = losses if counts is None else losses * counts
 
     def backward(dy):
         dx = exponentials / totals
         dx[rows, labels] -= 1
-        dx *= dy * x.dtype.type(share)
-        return dx, None
+        dx *= dy * share
+        return dx if counts is None else dx * counts[:, None], None
 
-    return xp.asarray(losses.sum() * x.dtype.type(share)), backward
+    return xp.asarray(losses.sum() * share), backward
 
 
 @differentiable
@@ -78,7 +83,15 @@ def checked_labels(x, labels):
     return labels.astype(np.int64, copy=False)
 
 
+def _checked_weights(x, weights):
+    found = np.asarray(weights)
+    if found.shape != x.shape[1:] or found.dtype.kind not in "iuf" or not ((found >= 0) & np.isfinite(found)).all():
+        raise ShapeError(f"softmax_cross_entropy: weights {found.tolist()!r} came; {x.shape[1]} numbers from 0 up "
+                         "fit, one for each class")
+    return found.astype(np.float64)
+
+
 def _share(reduction, n):
     if reduction not in ("mean", "sum"):
         raise ShapeError(f"loss: reduction {reduction!r} came; 'mean' or 'sum' fit")
-    return 1 / max(1, n) if reduction == "mean" else 1.0
+    return 1 / n if reduction == "mean" and n else 1.0

@@ -34,6 +34,7 @@ from spconv_cy.layers.normalization import (
     InstanceNormalization,
     LayerNormalization,
 )
+from spconv_cy.layers.points import ToPoints
 from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, SumPooling
 from spconv_cy.layers.pruning import KeepTop, Sparsify
 from spconv_cy.layers.pyramid import Pyramid
@@ -47,7 +48,7 @@ LAYERS = (AddCoordinates, AveragePooling, BatchNormalization, Checkpointed, Coll
           Deconvolution, DenseToSparse, Dropout, ELU, FractionalMaxPooling, GELU, GlobalPooling, GroupNormalization,
           InstanceNormalization, KeepTop, LayerNormalization, LeakyReLU, MaxPooling, NetworkInNetwork, PReLU, Pyramid,
           RandomizedStrideConvolution, RandomizedStrideMaxPooling, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid,
-          Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, SumPooling, Tanh, TransposedConvolution,
+          Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, SumPooling, Tanh, ToPoints, TransposedConvolution,
           UnPooling, VeryLeakyReLU, WindowAttention)
 
 

@@ -37,6 +37,11 @@ class Evaluation:
         """(classes, classes): how often a sample of the row's class was taken for the column's."""
         return metrics.confusion_matrix(self.outputs.argmax(1), self.labels, self.outputs.shape[1])
 
+    @property
+    def iou(self):
+        """(classes,): intersection over union, NaN where a class neither is nor was given."""
+        return metrics.intersection_over_union(self.confusion)
+
 
 def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_entropy, schedule=None, rng=None,
         progress=True, checkpoint=None, stop_after=None, on_epoch=None):

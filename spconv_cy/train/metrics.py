@@ -54,6 +54,29 @@ def confusion_matrix(predicted, labels, classes=None):
     return cells.reshape(classes, classes)
 
 
+def intersection_over_union(confusion):
+    """Return (classes,) shares: of the samples that are of a class or were taken for it, those that are both.
+
+    NaN where a class neither is nor was given; `np.nanmean` of it is the mean IoU.
+
+    Args:
+        confusion: (classes, classes) counts, as from `confusion_matrix`; those of several sets may be added up.
+
+    Raises:
+        ShapeError: no square, or negative counts.
+
+    >>> intersection_over_union([[3, 1], [0, 4]]).tolist()
+    [0.75, 0.8]
+    """
+    counts = np.asarray(confusion)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iuf" or (counts < 0).any():
+        raise ShapeError(f"intersection_over_union: {counts.shape} of {counts.dtype} came; counts (classes, classes) "
+                         "fit, as confusion_matrix gives them")
+    both = np.diag(counts).astype(np.float64)
+    either = counts.sum(0) + counts.sum(1) - both
+    return np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
+
+
 def negative_log_likelihood(probabilities, labels):
     """Return the mean of -log of each label's probability, taken as 1e-15 where it is smaller.
 

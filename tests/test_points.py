@@ -1,0 +1,201 @@
+"""Clouds of labelled points: what an epoch holds, how it is moved and cut, and a network that labels points."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import spconv_cy as sp
+
+STILL = sp.PointAffine(turn=0, flip=0, stretch=0)
+
+
+@pytest.fixture
+def clouds(rng):
+    """Three clouds of 3-D points, one of them empty; features tell which point it is."""
+    points = [rng.uniform(0, 30, (n, 3)) for n in (70, 0, 50)]
+    numbers = np.split(np.arange(120), [70, 70])
+    return points, [n[:, None] / 8 for n in numbers], numbers
+
+
+def tiles(batches, epoch=0, seed=0):
+    """List (numbers of the points, their places less the tile's corner) of each sample of a training epoch."""
+    found = []
+    for x, labels in batches.epoch(epoch, seed, training=True):
+        sample = x.sites[x.point_rows, 0]
+        found += [labels[sample == s] for s in range(x.grid.samples)]
+    return found
+
+
+def test_testing_gives_every_cloud_as_a_sample_in_its_own_order(clouds):
+    points, features, numbers = clouds
+    batches = sp.PointBatches(points, features, numbers, 2.0, tile=5, batch=2, augment=sp.PointAffine())
+    found = list(batches.epoch(0, training=False))
+    assert [x.grid.samples for x, _ in found] == [2, 1] and len(batches) == 120
+    assert_array_equal(np.concatenate([labels for _, labels in found]), np.arange(120))
+    for (x, labels), cloud in zip(found, (points[0], points[2]), strict=True):
+        assert x.ground is None
+        sites = x.sites[x.point_rows, 1:]
+        assert_array_equal(sites, np.floor(cloud / 2))
+        site = [tuple(s) for s in sites]
+        mean = [np.mean([labels[j] for j in range(len(site)) if site[j] == s]) / 8 for s in site]
+        assert_allclose(x.features.data[x.point_rows, 0], mean, rtol=1e-5)
+
+
+def test_training_meets_every_point_once_in_tiles_no_wider_than_asked(clouds):
+    points, features, numbers = clouds
+    batches = sp.PointBatches(points, features, numbers, 0.5, tile=8, batch=3, augment=sp.PointAffine(stretch=0))
+    every = np.concatenate(points)
+    cuts = [tiles(batches, epoch) for epoch in (0, 1)]
+    for cut in cuts:
+        assert_array_equal(np.sort(np.concatenate(cut)), np.arange(120))
+        assert len(cut) > 20
+        for tile in cut:
+            assert len({number < 70 for number in tile}) == 1                # of one cloud
+            distances = np.linalg.norm(every[tile][:, None, :2] - every[tile][:, :2], axis=2)
+            assert distances.max() < 8 * np.sqrt(2)
+    assert sorted(map(len, cuts[0])) != sorted(map(len, cuts[1]))
+    for tile, again in zip(cuts[0], tiles(batches, 0), strict=True):
+        assert_array_equal(tile, again)
+
+
+def test_a_tile_is_a_square_of_its_side_and_all_of_one_square_are_in_it(rng):
+    points = rng.uniform(0, 40, (400, 2))
+    batches = sp.PointBatches(points, None, np.arange(400), 1.0, tile=10, batch=100, augment=STILL)
+    cut = tiles(batches)
+    assert 16 <= len(cut) <= 25
+    low = np.array([points[tile].min(0) for tile in cut])
+    high = np.array([points[tile].max(0) for tile in cut])
+    assert (high - low < 10).all()
+    for i in range(len(cut)):                                                # no tile reaches into another
+        apart = ((low > high[i]) | (high < low[i])).any(1)
+        assert apart.sum() == len(cut) - 1
+
+
+def test_moves_turn_mirror_stretch_and_keep_the_vertical_axis(rng):
+    matrices, shifts = sp.PointAffine(stretch=0.2, shift=3).draw(4000, 3, seed=1, epoch=2)
+    scales = np.linalg.norm(matrices, axis=2)
+    assert_allclose(matrices / scales[..., None] @ (matrices / scales[..., None]).swapaxes(1, 2),
+                    np.tile(np.eye(3), (4000, 1, 1)), atol=1e-12)
+    assert 0.8 <= scales.min() < 0.81 and 1.19 < scales.max() <= 1.2
+    assert not matrices[:, 2, :2].any() and not matrices[:, :2, 2].any() and (matrices[:, 2, 2] > 0).all()
+    assert 0.46 < (np.linalg.det(matrices) < 0).mean() < 0.54
+    angles = np.arctan2(matrices[:, 0, 1], matrices[:, 0, 0])
+    assert_allclose(np.histogram(angles, 8, (-np.pi, np.pi))[0] / 4000, 1 / 8, atol=0.02)
+    assert 2.99 < abs(shifts).max() <= 3
+    assert_array_equal(sp.PointAffine(stretch=0.2, shift=3).draw(9, 3, 1, 2)[0], matrices[:9])
+
+
+def test_a_cloud_is_moved_about_its_middle_by_what_was_drawn(clouds):
+    points, features, numbers = clouds
+    augment = sp.PointAffine(shift=4)
+    batches = sp.PointBatches(points, features, numbers, 1e-3, batch=3, augment=augment)
+    (x, labels), = batches.epoch(3, 7, training=True)
+    matrices, shifts = augment.draw(3, 3, 7, 3)
+    places = (x.sites[x.point_rows, 1:] + 0.5) * 1e-3
+    for i in (0, 2):
+        middle = points[i].mean(0)
+        expected = (points[i] - middle) @ matrices[i] + middle + shifts[i]
+        mine = np.argsort(labels)[(np.sort(labels) >= 70) == (i == 2)]
+        assert_allclose(places[mine], expected, atol=1e-3)
+
+
+def test_each_point_has_a_move_of_its_own(rng):
+    moves = sp.PointAffine(jitter=0.5).draw_points(5000, 3, 0, 0)
+    assert_allclose(moves.std(0), 0.5, rtol=0.05)
+    assert sp.PointAffine().draw_points(5, 3, 0, 0) is None
+    points = rng.uniform(0, 9, (50, 3))
+    still, moved = (sp.PointBatches(points, None, np.arange(50), 1e-3, augment=sp.PointAffine(0, 0, 0, jitter=j))
+                    for j in (0, 0.5))
+    (x, _), = still.epoch(0, training=True)
+    (y, _), = moved.epoch(0, training=True)
+    assert len(np.unique((x.sites[x.point_rows] - y.sites[y.point_rows])[:, 1])) > 40
+
+
+def test_later_passes_of_a_test_see_other_views_and_the_first_the_cloud_as_it_is(clouds):
+    points, features, numbers = clouds
+    batches = sp.PointBatches(points, features, numbers, 1.0, augment=sp.PointAffine())
+    (first, labels), = batches.epoch(0, training=False)
+    (second, again), = batches.epoch(1, training=False)
+    assert_array_equal(labels, again)
+    assert not np.array_equal(first.sites[first.point_rows], second.sites[second.point_rows])
+
+
+def test_a_network_labels_points_and_its_views_are_averaged(rng):
+    points = rng.uniform(0, 20, (600, 3))
+    labels = (points[:, 2] > 10).astype(int)
+    features = (points[:, 2:] - 10) / 10
+    net = sp.ToPoints(sp.SubmanifoldConvolution(3, 1, 8, rng=0), sp.ReLU(), sp.NetworkInNetwork(8, 2, rng=0))
+    data = sp.PointBatches(points, features, labels, 2.0, tile=10, batch=4, augment=sp.PointAffine(shift=2))
+    history = sp.fit(net, data, sp.Adam(net.parameters(), 0.02), 12, rng=0, progress=False)
+    assert history.errors[-1] < 0.1
+    found = sp.evaluate(net, data, repeats=3)
+    assert found.error < 0.1 and found.outputs.shape == (600, 2) and (found.iou > 0.8).all()
+    assert_array_equal(found.labels, labels)
+    net.eval()
+    views = []
+    for view in range(3):
+        (x, _), = data.epoch(view, training=False)
+        scores = np.exp(net(x).numpy())
+        views.append(scores / scores.sum(1, keepdims=True))
+    assert_allclose(found.outputs, np.mean(views, 0), atol=1e-5)
+
+
+def test_layers_that_move_the_sites_are_refused(rng):
+    x = sp.SparseTensor.from_points(np.column_stack([np.zeros(9), rng.uniform(0, 9, (9, 2))]), np.ones((9, 4)))
+    with pytest.raises(sp.ShapeError, match="ToPoints: the layers gave .* layers that keep the sites fit"):
+        sp.ToPoints(sp.MaxPooling(2, 2))(x)
+    with pytest.raises(sp.ShapeError, match="whose points are not known"):
+        sp.ToPoints()(sp.SubmanifoldConvolution(2, 4, 1)(sp.MaxPooling(2, 1)(x)))
+    with pytest.raises(TypeError, match="a Tensor came; a SparseTensor fits"):
+        sp.ToPoints()(sp.Tensor([[1.0]]))
+
+
+def test_surroundings_are_those_of_the_nearest_in_the_plane(rng):
+    points = rng.uniform(0, 9, (60, 3))
+    found = sp.surroundings(points, 7)
+    for point, row in zip(points, found, strict=True):
+        near = points[np.argsort(np.hypot(*(points - point)[:, :2].T))[:7]]
+        reach = np.log(np.hypot(*(near - point)[-1, :2]))
+        assert_allclose(row, [point[2] - near[:, 2].min(), near[:, 2].max() - point[2], reach], rtol=1e-4, atol=1e-5)
+    assert sp.surroundings(points[:1]).shape == (1, 3) and sp.surroundings(points[:0]).shape == (0, 3)
+    assert_allclose(sp.surroundings(points[:3], 9)[:, 0], points[:3, 2] - points[:3, 2].min(), rtol=1e-5)
+
+
+def test_no_points_are_an_empty_epoch():
+    batches = sp.PointBatches([], None, [], 1.0, tile=3, augment=sp.PointAffine())
+    assert len(batches) == 0 and list(batches.epoch(0, training=True)) == []
+    empty = sp.PointBatches(np.zeros((0, 3)), None, np.zeros(0, int), 1.0, tile=3, augment=sp.PointAffine())
+    assert list(empty.epoch(0, training=True)) == [] and next(empty.epoch(0, training=False))[0].grid.n == 0
+
+
+CLOUD = np.zeros((4, 3))
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"points": [CLOUD, np.zeros((2, 2))]}, r"cloud 1 of \(2, 2\)"),
+    ({"points": CLOUD * np.nan}, "finite numbers"),
+    ({"points": np.zeros((4, 1)), "tile": 3}, "2 or more for tiles"),
+    ({"points": CLOUD.astype(str)}, "finite numbers"),
+    ({"features": np.ones((3, 1))}, r"features of \[\(3, 1\)\] came for clouds of \[4\] points"),
+    ({"features": np.ones(4)}, r"features of \[\(4,\)\]"),
+    ({"labels": [1, 2, 3]}, r"labels of \[\(3,\)\]"),
+    ({"labels": [0.5] * 4}, "labels of float64 came; class numbers fit"),
+    ({"cell": 0}, "cell 0 came"),
+    ({"tile": 0}, "tile 0 came"),
+    ({"batch": 0}, "batch 0 came")])
+def test_clouds_that_do_not_fit_are_refused(change, message):
+    arguments = {"points": CLOUD, "features": None, "labels": None, "cell": 1.0} | change
+    with pytest.raises(sp.ShapeError, match=message):
+        sp.PointBatches(**arguments)
+
+
+def test_moves_that_do_not_fit_are_refused():
+    for wrong in ({"flip": 2}, {"stretch": 1.0}, {"turn": -1}, {"shift": np.inf}, {"jitter": "much"}):
+        name, value = next(iter(wrong.items()))
+        with pytest.raises(ValueError, match=f"PointAffine: {name} {value!r} came; a number from 0"):
+            sp.PointAffine(**wrong)
+    with pytest.raises(TypeError, match="augment 'affine' came; a PointAffine or None fits"):
+        sp.PointBatches(CLOUD, None, None, 1.0, augment="affine")
+    for wrong in ((np.zeros((4, 2)), 5), (CLOUD, 1), (CLOUD * np.nan, 5)):
+        with pytest.raises(sp.ShapeError, match="surroundings: points"):
+            sp.surroundings(*wrong)
