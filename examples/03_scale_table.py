@@ -1,119 +1,119 @@
-"""The talk's table: DeepCNet(l, 30) at scale 2^l, errors without and with distortions; and what a glyph costs."""
+"""The talk's table, DeepCNet(l, 30) at scale 2^l by distortions, on 36 pen digits a class and the sets of --data."""
 
-import argparse
-import json
 import time
 import timeit
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.data.readers.assamese import read_assamese
-from spconv_cy.data.readers.npz import read_npz
 
 AUGMENTS = ("none", "translation", "affine")
 PUBLISHED = {3: (51.4, 38.3, 35.2), 4: (26.8, 9.29, 7.47), 5: (18.2, 5.28, 2.73), 6: (14.1, 4.61, 1.76),
-             7: (13.8, 4.07, 1.70)}                     # Assamese, 183 classes
+             7: (13.8, 4.07, 1.70)}                     # Graham's talk of 2016: Assamese, 183 classes
+EPOCHS = {"digits": (200, 60, 2), "omniglot": (60, 20, 1), "assamese": (60, 20, 1)}     # full, --small, --tiny
 
 
 def main():
-    options = arguments()
-    name, train, test, classes = characters_of(options)
-    print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes", flush=True)
-    options.log.mkdir(parents=True, exist_ok=True)
-    path = options.log / "figures.json"
-    figures = json.loads(path.read_text()) if path.exists() else {}
-    for l in options.levels:
-        if f"cost {l}" not in figures:
-            figures[f"cost {l}"] = cost(options, l, train[0], classes)
-            path.write_text(json.dumps(figures, indent=1) + "\n")
-        for augment in options.augment:
-            cell = f"{name} {l} {augment}"
-            if cell not in figures:                     # a run that was stopped goes on with the cell it was in
-                figures[cell] = trained(options, l, augment, train, test, classes, cell.replace(" ", "-"))
-                path.write_text(json.dumps(figures, indent=1) + "\n")
-            print(f"{cell}: {100 * figures[cell]['error']:.2f} % ({figures[cell]['seconds']} s)", flush=True)
-    print(table(options, name, figures))
-    picture(options, figures)
-
-
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="omniglot_strokes.npz (B. Lake, MIT), or UCI's Assamese characters "
-                        "(CC BY 4.0), the folder of W1 to W45; by default the pen digits that come with the package")
-    parser.add_argument("--levels", type=int, nargs="+", default=[3, 4, 5, 6, 7])
-    parser.add_argument("--augment", nargs="+", choices=AUGMENTS, default=list(AUGMENTS))
-    parser.add_argument("--epochs", type=int, default=60, help="of each cell")
-    parser.add_argument("--small", action="store_true", help="a run of seconds: few characters, l = 3 and 4, 2 epochs")
-    parser.add_argument("--log", type=Path, default=Path("scale-table"), help="folder of figures, checkpoints, picture")
+    parser = sp.Experiment.parser(
+        __doc__, data="folder with omniglot_strokes.npz (B. Lake, MIT), or with W1 to W45 of UCI's Online Handwritten "
+                      "Assamese Characters (CC BY 4.0), which give the talk's own table")
+    parser.add_argument("--sets", nargs="+", choices=EPOCHS, help="which (all that are there)")
+    parser.add_argument("--levels", type=int, nargs="+", choices=PUBLISHED, help="l (all)")
+    parser.add_argument("--augment", nargs="+", choices=AUGMENTS, default=AUGMENTS)
     options = parser.parse_args()
-    if options.small:
-        options.levels, options.epochs = [3, 4], 2
-    return options
+    run = sp.Experiment.of("scale_table", options)
+    levels, sets = options.levels or run.pick([3, 4, 5, 6, 7], [3, 4, 5], [3, 4]), sets_of(run)
+    if set(options.sets or sets) - set(sets):
+        parser.error(f"--sets {' '.join(options.sets)} came; {' '.join(sets)} are there")
+    for name in options.sets or sets:
+        train, test, classes = sets[name]
+        print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes")
+        for l in levels:
+            run.once(f"{name} {l} cost", partial(cost, l, train[0], classes))
+            for augment in options.augment:
+                cell = run.once(f"{name} {l} {augment}", partial(trained, run, name, l, augment, *sets[name]))
+                print(f"l = {l}, {augment}: {100 * cell['error']:.2f} %", flush=True)
+        show(run, name, levels, options.augment, len(train[1]) // classes)
+        run.picture(name, picture(run, name, levels, options.augment),
+                    "Test error over scale, dashed the published ones of other data; the cost of a glyph, with slopes.")
 
 
-def characters_of(options):
-    most = 300 if options.small else None
-    if options.data is None:
-        (train, labels), (test, test_labels) = sp.digits_split(0)
-        return "digits", (train[:most], labels[:most]), (test[:most], test_labels[:most]), 10
-    read = read_assamese if options.data.is_dir() else read_npz
-    found = read(options.data)
-    parts = [(part.characters, part.labels) for part in (p.take(np.arange(len(p))[:most]) for p in found.split())]
-    return ("assamese" if options.data.is_dir() else options.data.stem), *parts, len(found.classes)
+def sets_of(run):
+    """Return {name: ((characters, labels) to train on, (characters, labels) to test on, number of classes)}."""
+    most = run.pick(None, None, 100)
+    (characters, labels), (tests, test_labels) = sp.digits_split(run.seed)
+    items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])[:most]
+    sets = {"digits": (([characters[i] for i in items], labels[items]), (tests[:most], test_labels[:most]), 10)}
+    for name, file, read in (("omniglot", "omniglot_strokes.npz", sp.read_npz), ("assamese", "", sp.read_assamese)):
+        if run.data and (run.data / (file or "W1")).exists():
+            found = read(run.data / file)
+            parts = [part.take(np.arange(len(part))[:most]) for part in found.split()]
+            sets[name] = (*((part.characters, part.labels) for part in parts), len(found.classes))
+    if len(sets) == 1:
+        print("no folder of --data with Omniglot's strokes or the Assamese files: the pen digits alone")
+    return sets
 
 
-def trained(options, l, augment, train, test, classes, cell):
-    began = time.perf_counter()
+def trained(run, name, l, augment, train, test, classes):
+    """Return the test error of one cell, and the seconds that it trained."""
     encoder = sp.StrokeEncoder("octogram", size=3 * 2**l, scale=2**l).fit(train[0])
-    net = sp.deepcnet(l, 30, encoder.planes, classes, rng=0)
+    net = sp.deepcnet(l, 30, encoder.planes, classes, rng=run.seed)
     data = sp.StrokeBatches(*train, encoder, batch=50, augment=augment)
-    sp.fit(net, data, sp.Adam(net.parameters(), 0.002), options.epochs, schedule="cosine", rng=0,
-           checkpoint=options.log / f"{cell}.safetensors")
-    error = sp.evaluate(net, sp.StrokeBatches(*test, encoder)).error
-    return {"error": error, "seconds": round(time.perf_counter() - began), "epochs": options.epochs}
+    history = run.fit(f"{name}-{l}-{augment}", net, data, sp.Adam(net.parameters(), 0.002), run.pick(*EPOCHS[name]),
+                      schedule="cosine")
+    return {"error": sp.evaluate(net, sp.StrokeBatches(*test, encoder)).error, "seconds": sum(history.seconds)}
 
 
-def cost(options, l, characters, classes):
-    """Multiply-adds and seconds a glyph, forward: by active sites, and with every site of the field active."""
-    encoder, n = sp.StrokeEncoder("octogram", size=3 * 2**l, scale=2**l).fit(characters), 10
+def cost(l, characters, classes):
+    """Return multiply-adds and seconds of one thread a glyph, forward: by active sites, and with all sites active."""
+    encoder, n = sp.StrokeEncoder("octogram", size=3 * 2**l, scale=2**l).fit(characters), min(10, len(characters))
     net = sp.deepcnet(l, 30, encoder.planes, classes, rng=0).eval()
     (sites, features), size = encoder.sites(characters, np.arange(n)), (encoder.size,) * 2
     x = sp.SparseTensor.from_sites(sites, features, size, n)
     field = np.random.default_rng(0).standard_normal((1, encoder.planes, *size), np.float32)
     summary = net.summary(x)
-    return {"sites": x.grid.n / n, "sparse": summary.pair_multiply_adds / n, "dense": summary.dense_multiply_adds / n,
-            "sparse seconds": seconds(lambda: net(sp.SparseTensor.from_sites(sites, features, size, n))) / n,
-            "dense seconds": seconds(lambda: net(sp.SparseTensor.from_dense(field)))}
+    seconds = partial(timeit.repeat, timer=time.process_time, number=1, repeat=4)
+    sp.set_threads(1)
+    found = {"sites": x.grid.n / n, "sparse": summary.pair_multiply_adds / n, "dense": summary.dense_multiply_adds / n,
+             "sparse seconds": min(seconds(lambda: net(sp.SparseTensor.from_sites(sites, features, size, n)))) / n,
+             "dense seconds": min(seconds(lambda: net(sp.SparseTensor.from_dense(field))))}
+    sp.set_threads(None)
+    return found
 
 
-def seconds(call):
-    return min(timeit.repeat(call, number=1, repeat=4))
+def show(run, name, levels, augments, a_class):
+    """Keep and print the table of errors and that of costs."""
+    cells = {l: [run.figures[f"{name} {l} {augment}"] for augment in augments] for l in levels}
+    print(run.table(f"{name}: test error in %, DeepCNet(l, 30), {run.pick(*EPOCHS[name])} epochs, {a_class} of a class "
+                    "to train on; published: Assamese, 36 of each of 183 classes (Graham's talk, 2016)",
+                    ["l", "scale", *augments, *(f"{augment}, published" for augment in AUGMENTS), "seconds to train"],
+                    [[l, 2**l, *(f"{100 * cell['error']:.2f}" for cell in cells[l]), *PUBLISHED[l],
+                      f"{sum(cell['seconds'] for cell in cells[l]):.0f}"] for l in levels]))
+    costs = [(l, run.figures[f"{name} {l} cost"]) for l in levels]
+    print(run.table(f"{name}: cost of a glyph, forward, on one thread; dense: with every site of the field active",
+                    ["l", "active sites", "of the field's", "multiply-adds", "dense", "ms", "dense ms"],
+                    [[l, f"{c['sites']:.0f}", f"{(3 * 2**l) ** 2:,}", f"{c['sparse']:,.0f}", f"{c['dense']:,.0f}",
+                      f"{1e3 * c['sparse seconds']:.2f}", f"{1e3 * c['dense seconds']:.1f}"] for l, c in costs]))
 
 
-def table(options, name, figures):
-    head = ["l", "scale", *options.augment, "published (Assamese)", "sites", "multiply-adds", "dense", "ms", "dense ms"]
-    lines = [head, ["---"] * len(head)]
-    for l in options.levels:
-        c, errors = figures[f"cost {l}"], [f"{100 * figures[f'{name} {l} {a}']['error']:.2f}" for a in options.augment]
-        lines.append([l, 2**l, *errors, PUBLISHED.get(l, ""), f"{c['sites']:.0f}", f"{c['sparse']:,.0f}",
-                      f"{c['dense']:,.0f}", f"{1e3 * c['sparse seconds']:.2f}", f"{1e3 * c['dense seconds']:.1f}"])
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-
-
-def picture(options, figures):
-    figure = plot.figure(9, 4)
-    scales = [2**l for l in options.levels]
-    for axes, (what, unit) in zip(figure.subplots(1, 2), (("", "multiply-adds"), (" seconds", "seconds")), strict=True):
-        for side in ("sparse", "dense"):
-            values = [figures[f"cost {l}"][side + what] for l in options.levels]
-            slope = np.polyfit(np.log(scales), np.log(values), 1)[0] if len(scales) > 1 else 0
-            axes.loglog(scales, values, "o-", label=f"{side}, slope {slope:.2f}")
+def picture(run, name, levels, augments):
+    figure, scales = plot.figure(12, 3.8), [2**l for l in levels]
+    errors, *costs = figure.subplots(1, 3)
+    for augment, colour in zip(augments, ("#440154", "#21918c", "#b8a200"), strict=False):
+        errors.loglog(scales, [100 * run.figures[f"{name} {l} {augment}"]["error"] for l in levels], "o-", color=colour,
+                      label=augment)
+        errors.loglog(scales, [PUBLISHED[l][AUGMENTS.index(augment)] for l in levels], "--", color=colour)
+    for axes, (what, unit) in zip(costs, (("", "multiply-adds"), (" seconds", "seconds")), strict=True):
+        plot.powers(axes, scales, {side: [run.figures[f"{name} {l} cost"][side + what] for l in levels]
+                                   for side in ("sparse", "dense")})
         axes.set(xlabel="scale", ylabel=f"{unit} a glyph")
-        axes.legend(frameon=False)
-    figure.savefig(options.log / "cost.png", dpi=110)
+    errors.set(xlabel="scale", ylabel=f"test error in %, {name}")
+    errors.set_xticks(scales, scales)
+    errors.minorticks_off()
+    errors.legend(frameon=False)
+    return figure
 
 
 if __name__ == "__main__":

@@ -85,6 +85,22 @@ def training_curve(axes, history, validation="validation error", floor=1e-4):
     axes.legend(frameon=False)
 
 
+def powers(axes, x, curves):
+    """Draw curves {label: values (n,)} over x (n,), both axes logarithmic, each with its slope in the legend.
+
+    The slope is that of the least squares of logarithms: y goes as x to that power. Values and x are above 0.
+    """
+    colours = ("#21918c", "#440154", "#d95f02", "0.5")
+    for i, (label, values) in enumerate(curves.items()):
+        slope = f", slope {np.polyfit(np.log(x), np.log(values), 1)[0]:.2f}" if len(x) > 1 else ""
+        axes.loglog(x, values, "o-", color=colours[i % len(colours)], label=label + slope)
+    axes.set_xticks(x, x)
+    axes.minorticks_off()
+    axes.grid(color="0.9")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+
+
 def confusion(axes, matrix, classes):
     """Draw a confusion matrix, rows the truth, columns the answer; the diagonal is left out."""
     off = np.array(matrix, float)

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 import spconv_cy as sp
 from spconv_cy.data.batch import StrokeBatches, TensorBatches, ahead
@@ -97,6 +98,30 @@ def test_testing_goes_in_order_and_draws_nothing(some):
         assert label == some[1][item]
 
 
+def test_views_distort_every_pass_of_a_test_but_the_first(some):
+    plain, data = StrokeBatches(*some, ENCODER, batch=8), StrokeBatches(*some, ENCODER, batch=8, views="affine")
+    passes = [one_by_one(data, epoch, 0, training=False, order=range(50)) for epoch in (0, 1, 1, 2)]
+    assert_equal(passes[0], one_by_one(plain, 0, 0, training=False, order=range(50)))
+    assert_equal(passes[1], passes[2])
+    for a, b in ((0, 1), (1, 3)):
+        assert sum(passes[a][i][0].shape != passes[b][i][0].shape or (passes[a][i][0] != passes[b][i][0]).any()
+                   for i in range(50)) >= 45
+    matrices, shifts = sp.Affine().draw(50, 0, 2)                       # the third pass, drawn without batches
+    sites, features = ENCODER.sites(some[0], matrices=matrices, shifts=shifts)
+    for item, (found_sites, found_features, _) in passes[3].items():
+        np.testing.assert_array_equal(found_sites, sites[sites[:, 0] == item, 1:])
+        np.testing.assert_array_equal(found_features, features[sites[:, 0] == item])
+
+
+def test_a_test_averages_the_probabilities_of_its_views(some):
+    net = sp.deepcnet(3, 4, ENCODER.planes, 10, rng=0)
+    data = StrokeBatches(*some, ENCODER, batch=50, views="affine")
+    net.eval()
+    views = [softmax(net(x).numpy(), 1) for p in range(3) for x, _ in data.epoch(p, 0, training=False)]
+    np.testing.assert_allclose(sp.evaluate(net, data, repeats=3).outputs, np.mean(views, 0), atol=1e-6)
+    assert abs(views[0] - views[1]).max() > 1e-3
+
+
 def test_the_last_batch_holds_the_rest_and_empty_characters_count(some):
     characters = [*some[0][:8], [], []]
     data = StrokeBatches(characters, None, ENCODER, batch=9)
@@ -174,6 +199,7 @@ def test_a_shift_out_of_the_field_names_the_character_and_the_remedy():
     ({"labels": [1]}, sp.ShapeError, r"labels \(1,\) came for 2 samples; \(2,\) fits"),
     ({"labels": 3}, sp.ShapeError, r"labels \(\) came for 2 samples"),
     ({"augment": "wild"}, ValueError, "augment: 'wild' came; one of none"),
+    ({"views": "wild"}, ValueError, "'wild' came; one of none"),
     ({"characters": [[[(0, np.nan)]]]}, ValueError, r"character 0, stroke 0: point 0 is \(0.0, nan\)")])
 def test_batches_that_cannot_be_are_refused(options, error, message):
     arguments = {"characters": [[], []], "labels": None, "encoder": ENCODER} | options

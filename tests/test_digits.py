@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import spconv_cy.data.digits as module
-from spconv_cy.data.digits import digits, digits_split
+from spconv_cy.data.digits import digits, digits_split, with_aspect
 
 # UCI's pendigits.names, training and testing sets together.
 COUNTS = [1143, 1143, 1144, 1055, 1144, 1055, 1056, 1142, 1055, 1055]
@@ -70,6 +70,31 @@ def test_one_nearest_neighbour_has_its_known_error():
     a, b = (np.array(part, np.float32).reshape(-1, 16) for part in (train, test))
     nearest = ((a**2).sum(1) - 2 * b @ a.T).argmin(1)
     assert 0.004 < np.mean(train_labels[nearest] != test_labels) < 0.010        # about 0.7 %
+
+
+@pytest.mark.parametrize("squeezed", [0.3, 1, 3.7])
+def test_the_aspect_of_points_at_even_spacing_comes_back(squeezed, rng):
+    for _ in range(20):
+        angles = rng.uniform(0, 2 * np.pi, 7)
+        points = np.cumsum(np.column_stack([np.cos(angles), np.sin(angles)]), 0)
+        (found,) = with_aspect([points * (1, 1 / squeezed)])
+        np.testing.assert_allclose(found, points, atol=1e-9)
+
+
+def test_the_aspect_is_the_best_of_all_factors_within_their_limits():
+    # Real digits, whose corners are cut and whose pen was lifted: no factor makes their steps equal.
+    factors = np.geomspace(0.25, 4, 2000)
+    for (stroke,) in digits()[0][:300]:
+        steps = np.diff(stroke, axis=0) ** 2
+        squares = steps[:, :1] + factors**2 * steps[:, 1:]
+        best = factors[np.argmin(squares.var(0) / squares.mean(0) ** 2)]
+        (found,) = with_aspect([stroke])
+        np.testing.assert_allclose(found, stroke * (1, best), rtol=0.002)
+
+
+@pytest.mark.parametrize("points", [[(3, 4)], [(0, 0), (5, 5)], [(0, 0), (0, 9), (0, 18)], [(1, 1), (1, 1)]])
+def test_a_line_has_no_aspect_to_find(points):
+    np.testing.assert_array_equal(with_aspect([points])[0], points)
 
 
 @pytest.mark.parametrize("test", [-1, 10_993, 0.3, "all"])

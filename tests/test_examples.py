@@ -79,21 +79,6 @@ def test_the_digits_model_is_trained_and_saved(tmp_path):
     assert sp.SparseConvClassifier.load(tmp_path / "digits_model.safetensors").classes_.tolist() == list(range(10))
 
 
-def test_the_scale_table_is_made_and_goes_on_where_it_was_stopped(tmp_path):
-    pytest.importorskip("matplotlib")
-    script = ROOT / "examples" / "03_scale_table.py"
-    first = run(tmp_path, script, "--small", "--augment", "none")
-    assert first.returncode == 0, first.stderr
-    second = run(tmp_path, script, "--small", "--augment", "none", "affine")
-    assert second.returncode == 0, second.stderr
-    assert first.stderr.count("  0%|") == second.stderr.count("  0%|") == 2                # bars: two cells each
-    rows = [line.split(" | ") for line in second.stdout.splitlines() if line.startswith(("| 3 ", "| 4 "))]
-    cells = [line for line in first.stdout.splitlines() if line.startswith("digits ")]
-    assert len(rows) == 2 and all(cell in second.stdout for cell in cells)  # kept, to the second that they took
-    assert int(rows[1][6].replace(",", "")) < int(rows[1][7].replace(",", "")) / 5
-    assert (tmp_path / "scale-table" / "cost.png").stat().st_size > 1000
-
-
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_the_python_of_readme_and_handwriting_runs(block, tmp_path):
     done = run(tmp_path, "-c", block)

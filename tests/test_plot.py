@@ -88,3 +88,13 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install 'spconv_cy\[plot\]'"):
         plot.figure(1, 1)
+
+
+def test_powers_name_their_slopes(axes):
+    x = [8, 16, 32]
+    plot.powers(axes, x, {"line": [3, 6, 12], "square": [1, 4, 16]})
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["line, slope 1.00", "square, slope 2.00"]
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    np.testing.assert_array_equal(axes.lines[1].get_xydata(), [(8, 1), (16, 4), (32, 16)])
+    plot.powers(axes, [8], {"point": [3]})                      # no slope to tell
+    assert axes.get_legend().get_texts()[-1].get_text() == "point"

@@ -42,9 +42,9 @@ class Batches:
     def epoch(self, epoch, seed=0, *, training):
         """Yield (x, labels) of every batch; labels is None where none were given.
 
-        In training the order and every random draw depend on (seed, epoch, item) alone; otherwise samples come in order
-        and as they are. One background thread works two batches ahead. It ends with the iteration, also when that is
-        left early; its error is raised here.
+        In training the order and every random draw depend on (seed, epoch, item) alone; otherwise samples come in
+        order, and as they are where epoch, which then counts the passes of a test, is 0. One background thread works
+        two batches ahead. It ends with the iteration, also when that is left early; its error is raised here.
         """
         order = stream(seed, epoch, "order").permutation(self.n) if training else np.arange(self.n)
         make = self.prepare(epoch, seed, training)
@@ -82,20 +82,23 @@ class StrokeBatches(Batches):
         encoder: StrokeEncoder.
         batch: samples in a batch.
         augment: an Affine or its name (see `augment.from_name`: "none", "affine" and others); used in training only.
+        views: the same for the repeated passes of a test, `evaluate(net, data, repeats=12)`: the first sees the
+            characters as they are, each later one distorts them anew.
     """
 
-    def __init__(self, characters, labels, encoder, *, batch=100, augment="none"):
+    def __init__(self, characters, labels, encoder, *, batch=100, augment="none", views="none"):
         self.characters = Characters.pack(characters)
         super().__init__(len(self.characters), labels, batch=batch)
-        self.encoder, self.augment = encoder, from_name(augment)
+        self.encoder, self.augment, self.views = encoder, from_name(augment), from_name(views)
 
     def prepare(self, epoch, seed, training):
         """Draw the epoch's distortions; return the function of item numbers (b,) that gives a SparseTensor."""
         matrices = shifts = stroke_shifts = times = None
-        if training:
-            matrices, shifts = self.augment.draw(self.n, seed, epoch)
-            stroke_shifts = self.augment.draw_strokes(len(self.characters.stroke_starts) - 1, seed, epoch)
-            times = self.augment.draw_times(self.n, seed, epoch)
+        if training or epoch:
+            distortion = self.augment if training else self.views
+            matrices, shifts = distortion.draw(self.n, seed, epoch)
+            stroke_shifts = distortion.draw_strokes(len(self.characters.stroke_starts) - 1, seed, epoch)
+            times = distortion.draw_times(self.n, seed, epoch)
 
         def make(items):
             # One thread: the processors belong to the training step beside us.

@@ -68,6 +68,33 @@ def as_digit(character):
     return [np.where(extent > 0, 100 * (points - low) / np.where(extent > 0, extent, 1), 50.0)]
 
 
+def with_aspect(character):
+    """Return one of these digits with about the aspect that it was written with, its width as it is.
+
+    The stretch to 0..100 lost the aspect, but the points stood at even spacing before it: the height is multiplied by
+    the factor from 1/4 to 4 that makes the squares of the distances from point to point most even, relative to their
+    mean. Where no factor does (a straight line), it is 1.
+
+    Args:
+        character: a list of one stroke (n, 2), points that were at even spacing before the axes were stretched.
+
+    >>> with_aspect([[(0, 0), (30, 20), (80, 20), (80, 45)]])[0].round(9).tolist()       # steps of 50, y halved
+    [[0.0, 0.0], [30.0, 40.0], [80.0, 40.0], [80.0, 90.0]]
+    """
+    (points,) = (np.asarray(stroke, np.float64) for stroke in character)
+    if len(points) < 3:
+        return [points.copy()]
+    across, down = np.diff(points, axis=0).T**2
+    # With r the square of the factor, mean((across + r down)^2) / mean(across + r down)^2 is least at upper / lower.
+    upper = np.mean(across**2) * down.mean() - np.mean(across * down) * across.mean()
+    lower = np.mean(down**2) * across.mean() - np.mean(across * down) * down.mean()
+    tiny = 1e-9 * across.mean() * down.mean() * (across.mean() + down.mean())
+    if max(abs(upper), abs(lower)) <= tiny:
+        return [points.copy()]
+    factor = np.sqrt(upper / lower) if min(upper, lower) > 0 else np.inf if upper > 0 else 0
+    return [points * (1, np.clip(factor, 0.25, 4))]
+
+
 def _stratified(labels, n, rng):
     # Walking through the classes, each in random order, at even steps takes n / len(labels) of each to within one.
     order = rng.permutation(len(labels))

@@ -108,7 +108,7 @@ def evaluate(net, data, repeats=1, *, loss=softmax_cross_entropy, progress=False
         net: Layer.
         data: as for fit.
         repeats: passes whose probabilities are averaged, for networks that draw at random when tested, such as those
-            with fractional max-pooling.
+            with fractional max-pooling, and for data that differ from pass to pass, such as `StrokeBatches(views=)`.
         loss: as for fit; of a pass, averaged over them.
         progress: show a bar.
         rng: seed or numpy Generator for what the network draws; None: other draws each time. The layers' own random

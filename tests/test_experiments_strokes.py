@@ -1,0 +1,66 @@
+"""The experiments on handwriting run, say what they found, and go on where they were stopped."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+pytest.importorskip("matplotlib")
+
+
+def run(folder, script, *arguments):
+    environment = {"OMP_WAIT_POLICY": "passive"} | os.environ
+    environment.pop("SPCONV_CY_DATA", None)
+    command = [sys.executable, str(EXAMPLES / script), "--tiny", "--log", str(folder / "log"), *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done, json.loads((folder / "log" / "record.json").read_text())
+
+
+def rows(table):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+def write_assamese(folder):
+    """Files of two characters by a writer who trains and one who is tested, as UCI's archive lays them out."""
+    for writer in (1, 30):
+        (folder / f"W{writer}").mkdir(parents=True)
+        for character in (1, 2):
+            points = "".join(f"{10 * x} {10 * x * character} {x} 1\n" for x in range(20))
+            (folder / f"W{writer}" / f"{character}.{writer}.txt").write_text(
+                f"NAME c\nSTROKES 1\nX Y T S\n\nPEN_DOWN\n{points}PEN_UP\nEND\n")
+
+
+def test_the_scale_table_is_made_of_the_digits_and_goes_on_where_it_was_stopped(tmp_path):
+    first, before = run(tmp_path, "03_scale_table.py", "--augment", "none")
+    assert "the pen digits alone" in first.stdout
+    second, record = run(tmp_path, "03_scale_table.py")
+    assert first.stderr.count("  0%|") == 2 and second.stderr.count("  0%|") == 4       # bars: cells that were trained
+    assert {key: record["figures"][key] for key in before["figures"]} == before["figures"]
+    errors, costs = (rows(table) for title, table in record["tables"].items() if "digits" in title)
+    assert errors[0][:5] == ["l", "scale", "none", "translation", "affine"]
+    assert [row[:2] for row in errors[2:]] == [["3", "8"], ["4", "16"]]
+    assert errors[3][5:8] == ["26.8", "9.29", "7.47"]                   # the talk's
+    sparse, dense = (int(costs[3][column].replace(",", "")) for column in (3, 4))
+    assert sparse < dense / 5
+    assert (tmp_path / "log" / "digits.png").stat().st_size > 1000 and "digits-4-affine.csv" in record["logs"]
+
+
+def test_the_scale_table_reads_the_assamese_files(tmp_path):
+    write_assamese(tmp_path / "data")
+    done, record = run(tmp_path, "03_scale_table.py", "--data", tmp_path / "data", "--sets", "assamese")
+    assert "assamese: 2 characters to train on, 2 to test on, 183 classes" in done.stdout
+    assert "the pen digits alone" not in done.stdout and not any("digits" in title for title in record["tables"])
+    assert "assamese-4-affine.csv" in record["logs"]
+
+
+def test_the_scale_table_refuses_sets_that_are_not_there(tmp_path):
+    command = [sys.executable, str(EXAMPLES / "03_scale_table.py"), "--tiny", "--sets", "omniglot", "--log",
+               str(tmp_path), "--data", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2 and "--sets omniglot came; digits are there" in done.stderr
