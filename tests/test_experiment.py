@@ -46,6 +46,14 @@ def test_a_stopped_training_goes_on_and_the_log_has_every_epoch_once(tmp_path, r
     assert rows[0]["validation loss"] == ""
 
 
+def test_a_training_has_its_own_seed_where_one_is_given(tmp_path, rng):
+    net, data, optimizer = training(rng)
+    run = sp.Experiment("a", "tiny", tmp_path, seed=3)
+    run.fit("net", net, data, optimizer, 1, rng=4, progress=False)
+    with pytest.raises(sp.FileError, match="the seed 4 came, for 3"):
+        run.fit("net", net, data, optimizer, 2, progress=False)
+
+
 @pytest.mark.parametrize("other", [("b", "tiny", 0), ("a", "small", 0), ("a", "tiny", 1)])
 def test_a_folder_holds_one_experiment(tmp_path, other):
     sp.Experiment("a", "tiny", tmp_path).once("x", int)

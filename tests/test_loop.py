@@ -130,6 +130,8 @@ def test_evaluate_averages_the_probabilities_of_its_repeats():
     found = sp.evaluate(net, [(sp.Tensor(rows), labels)], repeats=4, rng=7)
     assert_allclose(found.outputs, np.mean(each, 0), rtol=1e-6)
     assert found.loss == pytest.approx(np.mean([-np.log(p[:, 0]).mean() for p in each]), rel=1e-5)
+    assert found.errors == tuple(np.mean(np.mean(each[:n], 0).argmax(1) != labels) for n in (1, 2, 3, 4))
+    assert found.errors[-1] == found.error
     assert net.rng.random() == np.random.default_rng(1).random(), "the layer's own state is left as it was"
     for wrong in (0, 1.5):
         with pytest.raises(ValueError, match="whole number from 1"):

@@ -5,9 +5,11 @@ import zipfile
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import spconv_cy as sp
-from spconv_cy.data.pictures import PictureBatches
+from spconv_cy.data.augment import Affine, Colour
+from spconv_cy.data.pictures import PictureBatches, drawn
 from spconv_cy.data.readers import mnist as reader
 from spconv_cy.errors import FileError, ShapeError
 
@@ -65,11 +67,117 @@ def test_an_empty_picture_is_a_sample_without_sites():
         (np.zeros((2, 3, 3)), 4, {"shift": 1}),
         (np.zeros((2, 3, 3)), 5, {"shift": -1}),
         (np.zeros((2, 3, 3)), 5.0, {}),
+        (np.zeros((2, 3, 3)), 5, {"flip": 1.5}),
+        (np.zeros((2, 3, 3)), 5, {"colour": "red"}),
+        (np.zeros((2, 3, 3)), 5, {"augment": "blue"}),
     ],
 )
 def test_what_does_not_fit_is_refused(pictures, size, options):
-    with pytest.raises(ShapeError, match="PictureBatches: .* came.* fit"):
+    with pytest.raises((ShapeError, ValueError), match=" came.* fit"):
         PictureBatches(pictures, None, size, **options)
+
+
+def test_half_of_the_pictures_are_flipped_exactly(rng):
+    pictures = rng.integers(0, 256, (200, 6, 5), dtype=np.uint8) * (rng.random((200, 6, 5)) < 0.5)
+    plain, found = dense(PictureBatches(pictures, None, 5 + 1)), []
+    for x, labels in PictureBatches(pictures, np.arange(200), 6, batch=9, flip=0.5).epoch(2, 1, training=True):
+        found += list(zip(labels, x.to_dense(), strict=True))
+    flipped = plain[:, :, [4, 3, 2, 1, 0, 5]]                            # 5 wide in a field of 6: the last is empty
+    kinds = [np.array_equal(picture, flipped[item]) for item, picture in found]
+    assert all(kind or np.array_equal(picture, plain[item]) for kind, (item, picture) in zip(kinds, found, strict=True))
+    assert 70 < sum(kinds) < 130
+
+
+def test_distorted_pictures_are_those_of_scipy(rng):
+    augment, pictures = Affine(stretch=0.3, turn=0.4, shift=0.2), rng.random((12, 9, 7, 2))
+    batches = PictureBatches(pictures, np.arange(12), 20, threshold=-1, augment=augment, batch=5)
+    matrices, moves = augment.draw(12, 3, 1, "picture")
+    seen = 0
+    for x, labels in batches.epoch(1, 3, training=True):
+        for picture, item in zip(x.to_dense(), labels, strict=True):
+            # scipy asks where an output index comes from, rows (y) first.
+            back = np.linalg.inv(matrices[item])
+            centre = np.array([6 + 3, 5 + 4]) + 9 * moves[item]
+            turned = back.T[::-1, ::-1]
+            offset = np.array([4, 3]) - turned @ centre[::-1]
+            for channel in range(2):
+                expected = ndimage.affine_transform(pictures[item, ..., channel], turned, offset, (20, 20), order=1,
+                                                    mode="nearest")
+                inside = ndimage.affine_transform(np.ones((9, 7)), turned, offset, (20, 20), order=1, cval=0) == 1
+                assert np.allclose(picture[channel].T[inside], expected[inside], atol=3e-3)
+                seen += inside.sum()
+            far = ndimage.affine_transform(np.ones((13, 11)), turned, offset + 2, (20, 20), order=1, cval=0) == 0
+            assert not picture[:, far.T].any()
+    assert seen > 500
+
+
+def test_whole_shifts_and_distortions_are_drawn_apart(rng):
+    pictures = np.ones((300, 4, 4))
+    batches = PictureBatches(pictures, np.arange(300), 40, shift=9, augment=Affine(stretch=0.5, turn=0, shift=0))
+    both = []
+    for x, _ in batches.epoch(0, 0, training=True):
+        for low, high in zip(x.grid.batch_starts[:-1], x.grid.batch_starts[1:], strict=True):
+            both.append([x.sites[low:high, 1].mean(), len(np.unique(x.sites[low:high, 1]))])
+    assert abs(np.corrcoef(np.array(both).T)[0, 1]) < 0.2 and np.ptp(np.array(both)[:, 0]) > 14
+
+
+def test_colours_are_changed_by_the_formula_and_each_draw_is_normal(rng):
+    pictures = rng.random((4, 5, 5, 3))
+    colour = Colour(offset=0.2, contrast=0.3, slope=0.05)
+    batches = PictureBatches(pictures, np.arange(4), 9, threshold=-1, background=0.5, colour=colour, batch=3)
+    a, b, e, f = np.moveaxis(colour.draw(9, 3, 7, 2)[:4], 1, 0)
+    for x, labels in batches.epoch(2, 7, training=True):
+        for row, (sample, across, down) in zip(x.features.numpy(), x.sites, strict=True):
+            item = labels[sample]
+            value = pictures[item, down - 2, across - 2] - 0.5
+            expected = (1 + b[item]) * value + a[item] + e[item] * (across - 4) + f[item] * (down - 4)
+            assert np.allclose(row, expected, atol=1e-5)
+    draws = colour.draw(4000, 3, 0, 0).transpose(1, 0, 2).reshape(4, -1)
+    assert np.allclose(draws.std(1), [0.2, 0.3, 0.05, 0.05], rtol=0.05) and abs(draws.mean(1)).max() < 0.02
+    assert abs(np.corrcoef(draws) - np.eye(4)).max() < 0.05
+    assert np.array_equal(dense(batches), dense(PictureBatches(pictures, None, 9, threshold=-1, background=0.5)))
+    with pytest.raises(ValueError, match="contrast -1 came"):
+        Colour(contrast=-1)
+
+
+def test_a_photograph_has_all_its_pixels_and_keeps_them_under_graham_s_distortions(rng):
+    pictures = rng.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    batches = PictureBatches(pictures, None, 94, threshold=-1, background=128, shift=16, augment="cifar", flip=0.5,
+                             colour=Colour())
+    x, _ = next(batches.epoch(0, training=False))
+    assert x.grid.n == 6 * 32 * 32 and np.isclose(x.features.numpy().min(), -128 / 255)
+    counts = np.diff(next(batches.epoch(0, training=True))[0].grid.batch_starts)
+    assert len(set(counts)) > 1 and (counts > 0.6 * 1024).all() and (counts < 1.5 * 1024).all()
+
+
+# Characters as pictures
+
+
+def distance(pixel, first, last):
+    along = np.subtract(last, first)
+    at = np.dot(np.subtract(pixel, first), along) / max(np.dot(along, along), 1e-30)
+    return np.hypot(*(np.subtract(pixel, first) - min(max(at, 0), 1) * along))
+
+
+def test_characters_are_drawn_as_the_distance_from_their_strokes_says():
+    characters = [[[(0, 0), (10, 20), (40, 20)], [(5, 40)]], [], [[(7, 7)]]]
+    found = drawn(characters, side=15, box=10, width=2)
+    scaled = [np.array(stroke) * 0.25 + 2 for stroke in characters[0]]   # 40 long: 10 pixels, from 2 to 12
+    segments = [(scaled[0][0], scaled[0][1]), (scaled[0][1], scaled[0][2]), (scaled[1][0], scaled[1][0])]
+    for y in range(15):
+        for x in range(15):
+            nearest = min(distance((x, y), *segment) for segment in segments)
+            assert abs(found[0, y, x] - 255 * min(max(1.5 - nearest, 0), 1)) < 1
+            assert found[2, y, x] == (255 if abs(x - 7) + abs(y - 7) == 0 else found[2, x, y])
+    assert found.shape == (3, 15, 15) and found.dtype == np.uint8 and not found[1].any() and found[2].any()
+    assert drawn([], side=4).shape == (0, 4, 4)
+
+
+def test_many_characters_are_drawn_as_each_by_itself():
+    characters, _ = sp.digits()
+    found = drawn(characters[:600])
+    for i in (0, 255, 256, 511, 512, 599):
+        assert np.array_equal(found[i], drawn(characters[i:i + 1])[0])
 
 
 # MNIST
@@ -165,3 +273,12 @@ def test_a_network_learns_from_pictures(rng):
     data = PictureBatches(pictures, labels, net.input_size(4)[0], batch=20, shift=1)
     sp.fit(net, data, sp.Adam(net.parameters(), 0.01), 15, progress=False, rng=0)
     assert sp.evaluate(net, data).error == 0
+
+
+def test_digits_are_mnist_where_it_is_and_else_those_that_ship(tmp_path, digits):
+    name, (pictures, labels), (tests, _) = reader.digit_pictures(None, tmp_path / "nowhere", tmp_path)
+    assert name == "pen digits" and pictures.shape == (7494, 28, 28) and len(tests) == 3498
+    assert (pictures.reshape(7494, -1).max(1) == 255).all() and len(labels) == 7494
+    write(tmp_path, digits)
+    name, (pictures, labels), _ = reader.digit_pictures(None, tmp_path / "nowhere", tmp_path)
+    assert name == "MNIST" and np.array_equal(pictures, digits[0][0]) and np.array_equal(labels, digits[0][1])

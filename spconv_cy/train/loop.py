@@ -24,13 +24,15 @@ class Evaluation:
     """What a network gave for labelled samples.
 
     Attributes: loss: mean; error: share of wrong classes, None where labels are no class numbers; outputs: (n, o),
-    probabilities where labels are class numbers; labels: (n,).
+    probabilities where labels are class numbers; labels: (n,); errors: of the first pass, of the mean of the first two,
+    and so on up to all repeats, whose last is `error`.
     """
 
     loss: float
     error: float | None
     outputs: np.ndarray
     labels: np.ndarray
+    errors: tuple = ()
 
     @property
     def confusion(self):
@@ -115,13 +117,12 @@ def evaluate(net, data, repeats=1, *, loss=softmax_cross_entropy, progress=False
             states are left as they were.
 
     Returns:
-        Evaluation.
+        Evaluation. Its `errors` are the curve of averaging: error against number of repeats.
 
     Source: Graham 2014, arXiv:1412.6071, section 4.
     """
-    outputs, labels, value = _test(net, as_batches(data, "evaluate: data"), repeats, loss, progress, rng)
-    error = metrics.error(outputs, labels) if _are_classes(outputs, labels) else None
-    return Evaluation(value, error, outputs, labels)
+    outputs, labels, value, errors = _test(net, as_batches(data, "evaluate: data"), repeats, loss, progress, rng)
+    return Evaluation(value, errors[-1], outputs, labels, errors)
 
 
 def probabilities(net, data, repeats=1, *, progress=False, rng=0):
@@ -203,7 +204,7 @@ def _validate(net, validation, loss, history):
 def _test(net, data, repeats, loss, progress, rng):
     if not isinstance(repeats, (int, np.integer)) or repeats < 1:
         raise ValueError(f"evaluate: repeats {repeats!r} came; a whole number from 1 up fits")
-    seed, was_training, mean, total = _seed_of("evaluate", rng), net.training, 0.0, 0.0
+    seed, was_training, mean, total, errors = _seed_of("evaluate", rng), net.training, 0.0, 0.0, []
     drawn = {generator: generator.bit_generator.state for generator in net.generators().values()}
     net.eval()
     try:
@@ -220,12 +221,14 @@ def _test(net, data, repeats, loss, progress, rng):
                 outputs, labels, values = zip(*parts, strict=True)
                 mean = mean + np.concatenate(outputs) / repeats
                 total += sum(values) / repeats
+                known = None if labels[0] is None else np.concatenate([np.asarray(part) for part in labels])
+                # Of a partial sum the largest is where it is in the mean.
+                errors.append(metrics.error(mean, known) if known is not None and _are_classes(mean, known) else None)
     finally:
         net.train(was_training)
         for generator, state in drawn.items():
             generator.bit_generator.state = state
-    labels = None if labels[0] is None else np.concatenate([np.asarray(part) for part in labels])
-    return mean, labels, total / max(1, len(mean))
+    return mean, known, total / max(1, len(mean)), tuple(errors)
 
 
 def _reseed(generators, seed):

