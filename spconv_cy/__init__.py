@@ -12,6 +12,8 @@ from spconv_cy.data.pictures import PictureBatches
 from spconv_cy.data.points import PointAffine, PointBatches, surroundings
 from spconv_cy.data.readers.assamese import read_assamese
 from spconv_cy.data.readers.casia import read_casia
+from spconv_cy.data.readers.hanzi_writer import read_hanzi_writer
+from spconv_cy.data.readers.kanjivg import read_kanjivg
 from spconv_cy.data.readers.npz import read_npz, write_npz
 from spconv_cy.data.readers.uji import read_uji
 from spconv_cy.data.readers.unipen import read_unipen

@@ -4,10 +4,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from spconv_cy.data.bend import KNOTS
+
 
 @dataclass(frozen=True)
 class Affine:
-    """Stretch each axis, then turn or shear, then shift; optionally shift each stroke by itself first.
+    """Stretch each axis, then turn or shear, then shift; optionally bend the character and its strokes first.
 
     Row vectors: p becomes p @ A + t, where A is diag(1 + a, 1 + b) times one of three, each with probability 1/3: a
     turn by u radians, y += u x, or x += u y. a and b are uniform on ±stretch, u on ±turn, t on ±shift along each axis,
@@ -18,6 +20,8 @@ class Affine:
         turn: >= 0, in radians (of the shear: its slope).
         shift: >= 0, in scales.
         jitter: >= 0, the shift of each stroke by itself, in scales (Graham 2013: 1/64).
+        warp: >= 0, the moves of 16 control points about the character, which bend the plane smoothly, in scales.
+        ends: >= 0, the moves of begin, end and middle of each stroke, in scales; see `bend.bent` for both.
         time: >= 0, the shift along the time axis, where the encoding has one, uniform on ±time, in scales.
 
     Source: the distributions of Graham's 2015 pen digits and CASIA runs; with jitter, of his runs of 2013.
@@ -28,6 +32,8 @@ class Affine:
     shift: float = 0.1875
     jitter: float = 0.0
     time: float = 0.0
+    warp: float = 0.0
+    ends: float = 0.0
 
     def __post_init__(self):
         for name, value in asdict(self).items():
@@ -63,6 +69,12 @@ class Affine:
     def draw_times(self, n, seed, epoch):
         """Return the shift (n,) along the time axis of the items 0 to n - 1, or None where time is 0."""
         return self.time * stream(seed, epoch, "time").uniform(-1, 1, n) if self.time else None
+
+    def draw_bends(self, n, n_strokes, seed, epoch):
+        """Return (n, 4, 4, 2) moves of control points and (n_strokes, 3, 2) of strokes; None for what does not move."""
+        asked = ((self.warp, "warp", (n, KNOTS, KNOTS, 2)), (self.ends, "ends", (n_strokes, 3, 2)))
+        return tuple(most * stream(seed, epoch, purpose).uniform(-1, 1, shape) if most else None
+                     for most, purpose, shape in asked)
 
     def describe(self):
         """Return {"class", "arguments"} of JSON values: Affine(**arguments) is this distribution again."""
@@ -136,7 +148,7 @@ def from_name(name):
     return NAMED[name]
 
 
-PURPOSES = ("order", "affine", "jitter", "time", "picture", "flip", "colour")
+PURPOSES = ("order", "affine", "jitter", "time", "picture", "flip", "colour", "warp", "ends")
 
 
 def stream(seed, epoch, purpose):

@@ -7,6 +7,7 @@ import numpy as np
 
 from spconv_cy.assembly import collate
 from spconv_cy.data.augment import from_name, stream
+from spconv_cy.data.bend import bent
 from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import ShapeError
 from spconv_cy.tensor import SparseTensor
@@ -93,20 +94,23 @@ class StrokeBatches(Batches):
 
     def prepare(self, epoch, seed, training):
         """Draw the epoch's distortions; return the function of item numbers (b,) that gives a SparseTensor."""
-        matrices = shifts = stroke_shifts = times = None
+        matrices = shifts = stroke_shifts = times = controls = ends = None
         if training or epoch:
-            distortion = self.augment if training else self.views
+            distortion, n_strokes = self.augment if training else self.views, len(self.characters.stroke_starts) - 1
             matrices, shifts = distortion.draw(self.n, seed, epoch)
-            stroke_shifts = distortion.draw_strokes(len(self.characters.stroke_starts) - 1, seed, epoch)
+            stroke_shifts = distortion.draw_strokes(n_strokes, seed, epoch)
             times = distortion.draw_times(self.n, seed, epoch)
+            controls, ends = distortion.draw_bends(self.n, n_strokes, seed, epoch)
+
+        def of(draws, numbers):
+            return None if draws is None else draws[numbers]
 
         def make(items):
+            characters, strokes = self.characters.take(items)
             # One thread: the processors belong to the training step beside us.
             sites, features = self.encoder.sites(
-                self.characters, items, stroke_shifts=stroke_shifts, n_threads=1,
-                matrices=None if matrices is None else matrices[items],
-                shifts=None if shifts is None else shifts[items],
-                time_shifts=None if times is None else times[items])
+                bent(characters, of(controls, items), of(ends, strokes)), n_threads=1, matrices=of(matrices, items),
+                shifts=of(shifts, items), stroke_shifts=of(stroke_shifts, strokes), time_shifts=of(times, items))
             size = (self.encoder.size,) * self.encoder.dimension
             return SparseTensor.from_sites(sites, features, size=size, samples=len(items))
 

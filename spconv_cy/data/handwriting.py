@@ -1,10 +1,10 @@
 """What the readers of handwriting give: labelled characters, with writers, times and split where known."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from spconv_cy.data.strokes import Characters
+from spconv_cy.data.strokes import Characters, ranges, starts_of
 from spconv_cy.errors import FileError, ShapeError
 
 
@@ -49,14 +49,26 @@ class Handwriting:
         if items.dtype == bool and items.shape != (len(self),):
             raise ShapeError(f"Handwriting.take: a mask {items.shape} came; ({len(self)},) fits")
         items = np.arange(len(self))[items]
-        starts, ends = self.characters.character_starts[items], self.characters.character_starts[items + 1]
-        strokes = _ranges(starts, ends)
-        points = _ranges(self.characters.stroke_starts[strokes], self.characters.stroke_starts[strokes + 1])
-        counts = np.diff(self.characters.stroke_starts)[strokes]
-        characters = Characters(self.characters.points[points], _starts(counts), _starts(ends - starts))
+        characters, strokes = self.characters.take(items)
+        starts, ends = self.characters.stroke_starts[strokes], self.characters.stroke_starts[1:][strokes]
         return Handwriting(characters, self.labels[items], self.classes, self.writers[items],
                            None if self.tested is None else self.tested[items],
-                           None if self.times is None else self.times[points])
+                           None if self.times is None else self.times[ranges(starts, ends)])
+
+    def among(self, classes):
+        """Return the characters of these classes, their labels now places in `classes`, in that order.
+
+        Raises:
+            ValueError: a class that is not among this set's.
+        """
+        places = {name: i for i, name in enumerate(classes)}
+        missing = set(places) - set(self.classes)
+        if missing:
+            raise ValueError(f"Handwriting.among: {len(missing)} classes such as {min(missing, key=str)!r} came that "
+                             f"are none of the {len(self.classes)} here")
+        new = np.array([places.get(name, -1) for name in self.classes], np.int64)[self.labels]
+        part = self.take(new >= 0)
+        return replace(part, labels=new[new >= 0], classes=tuple(classes))
 
     def split(self, writers=None):
         """Return (train, test): by the set's own split, or with the characters of these writers to test on.
@@ -93,8 +105,8 @@ class Gathering:
         """Return Handwriting; labels that came as names become places in classes."""
         places = {name: i for i, name in enumerate(classes)}
         points = np.concatenate(self.strokes) if self.strokes else np.empty((0, 2))
-        characters = Characters(np.ascontiguousarray(points[:, :2]), _starts([len(s) for s in self.strokes]),
-                                _starts(self.counts))
+        characters = Characters(np.ascontiguousarray(points[:, :2]), starts_of([len(s) for s in self.strokes]),
+                                starts_of(self.counts))
         return Handwriting(
             characters, np.array([places[name] for name in self.labels], np.int64), tuple(classes),
             np.array(self.writers, np.int64), None if None in self.tested else np.array(self.tested, bool),
@@ -130,12 +142,3 @@ def whole_numbers(words, place, what):
             raise FileError(f"{place}: {word[:30]!r} came; {what}")
     return [int(word) for word in words]
 
-
-def _starts(counts):
-    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
-
-
-def _ranges(starts, ends):
-    # The numbers of all ranges, one after another.
-    counts = ends - starts
-    return np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)

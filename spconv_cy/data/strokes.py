@@ -48,7 +48,7 @@ class Characters:
             strokes += found
             counts.append(len(found))
         packed = cls(np.concatenate(strokes) if strokes else np.empty((0, 2)),
-                     _starts_of([len(stroke) for stroke in strokes]), _starts_of(counts))
+                     starts_of([len(stroke) for stroke in strokes]), starts_of(counts))
         packed._check_finite()
         for array in (packed.points, packed.stroke_starts, packed.character_starts):
             array.flags.writeable = False
@@ -61,6 +61,13 @@ class Characters:
         i = range(len(self))[i]
         strokes = range(self.character_starts[i], self.character_starts[i + 1])
         return [self.points[self.stroke_starts[j]:self.stroke_starts[j + 1]] for j in strokes]
+
+    def take(self, items):
+        """Return (Characters, strokes): the characters `items`, (b,) numbers, and the numbers of their strokes here."""
+        starts, ends = self.character_starts[:-1][items], self.character_starts[1:][items]
+        strokes = ranges(starts, ends)
+        first, last = self.stroke_starts[strokes], self.stroke_starts[1:][strokes]
+        return Characters(self.points[ranges(first, last)], starts_of(last - first), starts_of(ends - starts)), strokes
 
     def _check_finite(self):
         bad = np.flatnonzero(~np.isfinite(self.points).all(axis=1))
@@ -95,8 +102,19 @@ def _checked_stroke(stroke, c, s):
     return points.astype(np.float64, copy=False)
 
 
-def _starts_of(counts):
+def starts_of(counts):
+    """Return where each of parts one after another begins, and where the last ends, (n + 1,) int64."""
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+
+
+def ranges(starts, ends):
+    """Return the numbers of all ranges, one after another.
+
+    >>> ranges(np.array([3, 9]), np.array([5, 10])).tolist()
+    [3, 4, 9]
+    """
+    counts = ends - starts
+    return np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
 
 
 @dataclass(frozen=True)

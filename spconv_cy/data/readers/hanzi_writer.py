@@ -1,0 +1,87 @@
+"""Reads the characters of npm's hanzi-writer-data, one JSON file each, from its .tgz or from a folder."""
+
+import json
+import re
+import tarfile
+from pathlib import Path
+
+import numpy as np
+
+from spconv_cy.data.handwriting import Gathering
+from spconv_cy.errors import FileError
+
+NAME = re.compile(r"(?:.*/)?(.)\.json", re.S)
+MOST, MOST_NUMBER = 2**20, 1e6                      # bytes of a file, size of a coordinate
+TOP = 900                                           # y of the upper edge; y points up in the files
+
+
+def read_hanzi_writer(path):
+    """Read hanzi-writer-data: the middle lines of the strokes of 9,574 Chinese characters in a font of regular script.
+
+    A stroke is a short list of points ("medians") in the order and way of the pen; the outlines are not read. y points
+    up in the files and down in what is returned.
+
+    Args:
+        path: the package as `npm pack` brings it, or a folder with its JSON files.
+
+    Returns:
+        Handwriting: classes are the characters in the order of their code points, one drawing a class; writers -1.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        FileError: it holds no such file, or one is damaged; says which.
+
+    Source: Make Me a Hanzi, from fonts of Arphic Technology (Arphic Public License); npm hanzi-writer-data.
+    """
+    found = {}
+    for name, content in _files(Path(path)):
+        found[NAME.fullmatch(name)[1]] = (f"{path}, {name}", content)
+    if not found:
+        raise FileError(f"{path}: no file named after one character, such as \N{CJK UNIFIED IDEOGRAPH-4E00}.json, "
+                        "came; the .tgz of npm's hanzi-writer-data or a folder of its files fits")
+    gathering = Gathering()
+    for character in sorted(found):
+        gathering.add(_strokes(*found[character]), character)
+    return gathering.handwriting(sorted(found))
+
+
+def _files(path):
+    if path.is_dir():
+        for file in sorted(path.rglob("*.json")):
+            if NAME.fullmatch(file.name):
+                with open(file, "rb") as opened:
+                    yield file.name, opened.read(MOST + 1)
+        return
+    try:
+        with tarfile.open(path, "r:gz") as package:                     # read as it comes; nothing is unpacked to disk
+            for entry in package:
+                if entry.isfile() and NAME.fullmatch(entry.name):
+                    yield entry.name, package.extractfile(entry).read(MOST + 1)
+    except FileNotFoundError:
+        raise
+    except Exception as error:                                          # tarfile's, gzip's and zlib's own are many
+        raise FileError(f"{path}: cannot be read ({error}); fetch it again") from error
+
+
+def _strokes(place, content):
+    if len(content) > MOST:
+        raise FileError(f"{place}: more than {MOST} bytes came; one character fits")
+    try:
+        medians = json.loads(content)["medians"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FileError(f"{place}: no JSON with medians ({error!r}); it is damaged: fetch it again") from error
+    if not isinstance(medians, list) or not medians:
+        raise FileError(f"{place}: medians {str(medians)[:30]} came; a list of strokes fits")
+    return [_stroke(f"{place}: stroke {i}", stroke) for i, stroke in enumerate(medians, 1)]
+
+
+def _stroke(place, stroke):
+    try:
+        points = np.array(stroke)
+    except (ValueError, OverflowError):
+        points = np.empty(0)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points) or points.dtype.kind not in "iuf":
+        raise FileError(f"{place} {str(stroke)[:30]} came; a list of pairs of numbers fits")
+    if not abs(points).max() <= MOST_NUMBER:
+        raise FileError(f"{place}: numbers up to {abs(points).max()} came; up to {MOST_NUMBER:g} fit")
+    return points * (1, -1) + (0, TOP)
