@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.backend import gathered
 from spconv_cy.backend import ops as checks
+from spconv_cy.backend.copying import CopyStream
 from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.placed import PlacedRulebook
 from spconv_cy.errors import BackendError, ShapeError
@@ -38,6 +39,7 @@ class CudaOps(Ops):
 
         self.xp = _cupy()
         self._kernels = Kernels(self.xp)
+        self.copies = CopyStream(self.xp)
 
     def asarray(self, array, dtype=None):
         """See Ops.asarray; what is in the CPU's memory is copied to the GPU."""

@@ -17,6 +17,7 @@ class Ops:
     xp = np
     float_dtypes = (np.float64,)
     rulebook_copy = None                                                 # what `Rulebook.on` keeps for a GPU
+    copies = None                                                        # a GPU's stream for what batches will need
 
     def asarray(self, array, dtype=None):
         """Return `array` as a C-contiguous array of this backend, without a copy where it is one already.

@@ -2,10 +2,12 @@
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
 from spconv_cy.assembly import collate
+from spconv_cy.backend.switch import current
 from spconv_cy.data.augment import from_name, stream
 from spconv_cy.data.bend import bent
 from spconv_cy.data.strokes import Characters
@@ -23,7 +25,7 @@ class Batches:
     def __init__(self, n, labels, *, batch=100):
         if not isinstance(batch, (int, np.integer)) or batch < 1:
             raise ValueError(f"{type(self).__name__}: batch {batch!r} came; a whole number from 1 up fits")
-        self.n, self.batch = n, int(batch)
+        self.n, self.batch, self._asked = n, int(batch), {}
         self.labels = None if labels is None else np.asarray(labels)
         if labels is not None and (not self.labels.ndim or len(self.labels) != n):
             raise ShapeError(f"{type(self).__name__}: labels {self.labels.shape} came for {n} samples; ({n},) fits")
@@ -45,12 +47,30 @@ class Batches:
 
         In training the order and every random draw depend on (seed, epoch, item) alone; otherwise samples come in
         order, and as they are where epoch, which then counts the passes of a test, is 0. One background thread works
-        two batches ahead. It ends with the iteration, also when that is left early; its error is raised here.
+        two batches ahead. It ends with the iteration, also when that is left early; its error is raised here. On a
+        GPU it also makes the rules that the batches before were asked for, and copies what a batch needs beside the
+        computation.
         """
         order = stream(seed, epoch, "order").permutation(self.n) if training else np.arange(self.n)
         make = self.prepare(epoch, seed, training)
-        yield from ahead(lambda items: (make(items), None if self.labels is None else self.labels[items]),
-                         [order[first:first + self.batch] for first in range(0, self.n, self.batch)])
+        yield from self._ahead(lambda items: (make(items), None if self.labels is None else self.labels[items]),
+                               [order[first:first + self.batch] for first in range(0, self.n, self.batch)])
+
+    def _ahead(self, make, jobs):
+        ops = current()
+        if ops.copies is None:
+            yield from ahead(make, jobs)
+            return
+
+        def prepared(job):
+            x, labels = make(job)
+            return x, labels, x.grid.make_ahead(self._asked, ops) if isinstance(x, SparseTensor) else ()
+
+        for made, event in ahead(partial(ops.copies.run, ops.copies.here(), prepared), jobs):
+            ops.copies.wait(event)
+            yield made[:2]
+            if isinstance(made[0], SparseTensor):
+                self._asked = made[0].grid.asked
 
 
 def ahead(make, jobs, depth=2):

@@ -1,6 +1,7 @@
 """The active sites of a batch, in canonical order, with the rules that were made from them."""
 
 from collections import namedtuple
+from contextlib import suppress
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
@@ -45,6 +46,8 @@ class Grid:
         self._kept = {}
         self._made = WeakValueDictionary()
         self._given = WeakKeyDictionary()                                # by the target, which need not be a child
+        # {window: (what the grid it gave was asked for, the `uses` of its rulebook)}: windows alone, no sites.
+        self.asked = {}
 
     def __reduce__(self):
         # Rules do not travel, they are made again where they are asked for; the source does, for what restores sites.
@@ -129,6 +132,33 @@ class Grid:
         """
         if not isinstance(window, Window):
             raise TypeError(f"rules: a {type(window).__name__} came; a Window fits")
+        child, rulebook = self._rules(window)
+        asked, uses = self.asked.setdefault(window, ({}, rulebook.uses))
+        if rulebook.uses is not uses:
+            rulebook.keep_uses(uses)
+        if child is not self:
+            child.asked = asked
+        return child, rulebook
+
+    def make_ahead(self, asked, ops):
+        """Make the rules that another grid was asked for, and what `ops` read of them, for a batch that is to come.
+
+        Args:
+            asked: attribute of the other grid.
+            ops: backend.
+
+        Returns:
+            The grids that windows made, which last as long as somebody holds them.
+        """
+        held = []
+        for window, (below, uses) in list(asked.items()):                # the other may be asked for more meanwhile
+            with suppress(ShapeError):                                   # here it does not fit: the network will say so
+                child, rulebook = self._rules(window)
+                rulebook.place(ops, uses)
+                held += [] if child is self else [child, *child.make_ahead(below, ops)]
+        return held
+
+    def _rules(self, window):
         if window in self._kept:
             return self, self._kept[window]
         child = self._made.get(window)

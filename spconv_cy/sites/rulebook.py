@@ -124,6 +124,20 @@ class Rulebook:
             self._copies[ops.name] = ops.rulebook_copy(self, ops)
         return self._copies[ops.name]
 
+    def keep_uses(self, uses):
+        """Note what is used of this rulebook and its transpose in these sets from now on."""
+        self.uses = uses
+        if self._transposed is not None:
+            self._transposed.keep_uses(uses[1:])
+
+    def place(self, ops, uses):
+        """Give `ops` what another rulebook's `uses` name, of this one and of its transpose."""
+        names = list(uses[0]) if uses else []
+        for name in names:
+            getattr(self.on(ops), name)
+        if any(uses[1:]):
+            self.T.place(ops, uses[1:])
+
     def __getstate__(self):
         return {**vars(self), "_copies": {}}                             # what is in a GPU's memory is made anew
 

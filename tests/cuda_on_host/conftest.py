@@ -7,6 +7,7 @@ from pathlib import Path
 import cupy_on_host
 import host_build
 import pytest
+import streams
 
 from spconv_cy.backend import switch
 
@@ -32,6 +33,7 @@ def cuda(built, monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
     yield switch.ops_named("cuda")
     switch._ready.pop("cuda", None)
+    streams.on = False
 
 
 @pytest.fixture(params=["fwd", "rev", "1", "2"])

@@ -9,11 +9,13 @@ import ctypes
 import json
 import os
 import sys
+import threading
 import types
 
 import host_build
 import numpy as np
 import scipy.special
+import streams
 
 __version__ = "on the host"
 METHODS = set("all any argmax argmin argsort astype copy cumsum max mean min ravel repeat reshape squeeze sum swapaxes "
@@ -27,25 +29,33 @@ OPERATORS = ("add sub mul truediv floordiv mod pow and or xor lshift rshift lt l
              "rpow matmul neg abs invert iadd isub imul itruediv ipow iand ior").split()
 
 
-copies = []                                                              # ("up" or "down", shape) of each, in order
+copies = []                                                              # (up or down, shape, stream), in order
+_one_at_a_time = threading.Lock()                                        # the shim knows one kernel
 
 
 class ndarray:
     """An array in the memory of the GPU that is not there."""
 
-    __slots__ = ("_a", "__weakref__")
+    __slots__ = ("_a", "_block", "__weakref__")
     __array_ufunc__ = None
     __hash__ = None
 
     def __init__(self, a):
-        self._a = a
+        self._a, self._block = a, streams.block_of(a, may_be_made=True) if streams.on else None
+
+    def used(self, writes=False):
+        """Note a use on the current stream; return the numpy array."""
+        if streams.on:
+            self._block = self._block or streams.block_of(self._a)
+            self._block.use(writes)
+        return self._a
 
     def __array__(self, *_, **__):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
 
     def get(self):
-        copies.append(("down", self.shape))
-        return self._a.copy()
+        copies.append(("down", self.shape, streams.current()))
+        return self.used().copy()
 
     def __reduce__(self):
         return (asarray, (self._a,))
@@ -69,19 +79,19 @@ class ndarray:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key):
-        return ndarray(np.asarray(self._a[_index(key)]))
+        return ndarray(np.asarray(self.used()[_index(key)]))
 
     def __setitem__(self, key, value):
-        self._a[_index(key)] = _own(value)
+        self.used(writes=True)[_index(key)] = _own(value)
 
     def __getattr__(self, name):
         if name not in METHODS:
             raise AttributeError(f"cupy.ndarray.{name}: not in METHODS of the stand-in")
         if name == "argsort":
             return lambda *a, **k: _wrapped(self._a.argsort(*a, kind="stable", **k))     # as cupy sorts
-        method = getattr(self._a, name)
+        method = getattr(self.used(), name)
         if name in ("tolist", "tobytes"):
-            copies.append(("down", self.shape))
+            copies.append(("down", self.shape, streams.current()))
             return method
         return lambda *a, **k: _wrapped(method(*map(_own, a), **{n: _own(v) for n, v in k.items()}))
 
@@ -106,7 +116,7 @@ class ndarray:
 
 def _operator(name):
     def operate(self, *others):
-        found = getattr(self._a, name)(*map(_own, others))
+        found = getattr(self.used(writes=name[2] == "i" and name != "__invert__"), name)(*map(_own, others))
         return found if found is NotImplemented else _wrapped(found)
 
     return operate
@@ -119,7 +129,7 @@ ndarray.__module__ = "cupy"
 
 def _own(x):
     if isinstance(x, ndarray):
-        return x._a
+        return x.used()
     if isinstance(x, np.ndarray) and x.ndim:
         raise TypeError("Unsupported type <class 'numpy.ndarray'>")      # in cupy's words
     if isinstance(x, (tuple, list)):
@@ -132,9 +142,9 @@ def _index(key):
     if isinstance(key, tuple):
         return tuple(map(_index, key))
     if isinstance(key, ndarray):
-        return key._a
+        return key.used()
     if isinstance(key, (np.ndarray, list)):
-        copies.append(("up", np.shape(key)))
+        copies.append(("up", np.shape(key), streams.current()))
     return key
 
 
@@ -154,7 +164,7 @@ class _Function:
         return _wrapped(self._function(*map(_own, arguments), **{name: _own(v) for name, v in options.items()}))
 
     def at(self, array, key, values):
-        self._function.at(array._a, _index(key), _own(values))
+        self._function.at(array.used(writes=True), _index(key), _own(values))
 
 
 def __getattr__(name):
@@ -169,7 +179,7 @@ def asarray(array, dtype=None):
         return ndarray(np.asarray(array._a, dtype))
     if isinstance(array, (list, tuple)):
         array = _own(array)
-    copies.append(("up", np.shape(array)))
+    copies.append(("up", np.shape(array), streams.current()))
     return ndarray(np.array(array, dtype=dtype))
 
 
@@ -201,11 +211,13 @@ class RawKernel:
                 for i, (a, t) in enumerate(zip(args, self.types, strict=True))]
         sizes = (ctypes.c_uint * 6)(*(tuple(grid) + (1, 1))[:3], *(tuple(block) + (1, 1))[:3])
         pointers = (ctypes.c_void_p * len(kept))(*map(ctypes.addressof, kept))
-        self._launch(sizes, ctypes.c_size_t(shared_mem), pointers)
+        with _one_at_a_time:
+            self._launch(sizes, ctypes.c_size_t(shared_mem), pointers)
 
     def _pointer(self, i, array, wanted):
         if not isinstance(array, ndarray):
             raise TypeError(f"{self.name}: argument {i} is a {type(array).__name__}, no array of the device")
+        array.used(writes="m*" in wanted)
         kind = array.dtype.kind.replace("b", "u") + str(array.dtype.itemsize)
         if kind != wanted.split("*")[1]:
             raise TypeError(f"{self.name}: argument {i} is of {array.dtype}, the kernel reads {wanted}")
@@ -241,7 +253,9 @@ cuda = types.SimpleNamespace(
     is_available=lambda: True,
     runtime=types.SimpleNamespace(driverGetVersion=lambda: 13000),
     nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),
-    memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError))
+    memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+    Stream=streams.Stream, Device=streams.Device, get_current_stream=streams.current,
+    get_allocator=streams.allocator, using_allocator=streams.using_allocator)
 
 
 def modules():
