@@ -8,16 +8,22 @@ from spconv_cy.data.augment import Affine, Colour
 from spconv_cy.data.batch import StrokeBatches, TensorBatches
 from spconv_cy.data.digits import digits, digits_split
 from spconv_cy.data.handwriting import Handwriting
+from spconv_cy.data.meshes import Mesh
+from spconv_cy.data.motion import Motion
 from spconv_cy.data.pictures import PictureBatches
 from spconv_cy.data.points import PointAffine, PointBatches, surroundings
 from spconv_cy.data.readers.assamese import read_assamese
 from spconv_cy.data.readers.casia import read_casia
 from spconv_cy.data.readers.hanzi_writer import read_hanzi_writer
 from spconv_cy.data.readers.kanjivg import read_kanjivg
+from spconv_cy.data.readers.mesh import read_mesh, write_mesh
 from spconv_cy.data.readers.npz import read_npz, write_npz
 from spconv_cy.data.readers.uji import read_uji
 from spconv_cy.data.readers.unipen import read_unipen
+from spconv_cy.data.readers.voxels import VoxelShapes, read_voxels
+from spconv_cy.data.shapes import ShapeBatches, Shapes, voxel_points
 from spconv_cy.data.signature import log_signature, signature
+from spconv_cy.data.solids import solid
 from spconv_cy.data.strokes import Characters, StrokeEncoder
 from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError
 from spconv_cy.estimator import SparseConvClassifier

@@ -69,7 +69,7 @@ class SparseTensor:
         """Make a tensor of real points: site = floor(coordinate / cell), features of one site merged.
 
         On the simplex lattice the coordinates are those of `lattice.basis`. A cloud around zero comes into the middle
-        of a field of size n by adding `np.full(d, n / (d + 1)) @ lattice.basis` to points in cells.
+        of a field by adding `lattice.middle(size)` to points in cells.
 
         Args:
             points: (n, 1+d) real numbers, batch index first.

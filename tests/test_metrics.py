@@ -19,6 +19,25 @@ def test_error_is_the_share_whose_largest_output_is_elsewhere():
     assert metrics.error([[np.nan, 1.0]], [1]) == 0
 
 
+def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rng):
+    for classes in (2, 3):
+        scores, labels = rng.integers(0, 6, (80, classes)), rng.integers(0, classes, 80)   # many equals
+        shares = []
+        for c in range(1, 2) if classes == 2 else range(classes):
+            pairs = [(a > b) + (a == b) / 2 for a in scores[labels == c, c] for b in scores[labels != c, c]]
+            shares.append(np.mean(pairs))
+        assert metrics.area_under_curve(scores, labels) == pytest.approx(np.mean(shares))
+    assert metrics.area_under_curve([[0, 1], [0, 2], [0, 3]], [0, 0, 1]) == 1
+    assert metrics.area_under_curve([[0, 1], [0, 2], [0, 3]], [1, 0, 0]) == 0
+
+
+@pytest.mark.parametrize("scores, labels", [([[1, 2], [3, 4]], [1, 1]), ([[1.0, np.nan], [3, 4]], [0, 1]),
+                                            ([[1], [2]], [0, 0])])
+def test_an_area_without_both_classes_is_refused(scores, labels):
+    with pytest.raises(ShapeError, match="at least one sample of each"):
+        metrics.area_under_curve(scores, labels)
+
+
 def test_top_k_error_is_the_share_outside_the_k_largest(rng):
     assert [metrics.top_k_error(SCORES, [2, 1, 0, 2], k) for k in (1, 2, 3)] == [1, 0.5, 0]
     assert [metrics.top_k_error(SCORES, [2, 2, 2, 2], k) for k in (1, 2, 3, 9)] == [0.75, 0.5, 0, 0]

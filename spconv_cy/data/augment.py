@@ -148,7 +148,7 @@ def from_name(name):
     return NAMED[name]
 
 
-PURPOSES = ("order", "affine", "jitter", "time", "picture", "flip", "colour", "warp", "ends")
+PURPOSES = ("order", "affine", "jitter", "time", "picture", "flip", "colour", "warp", "ends", "turn")
 
 
 def stream(seed, epoch, purpose):

@@ -78,6 +78,18 @@ class Lattice:
                              f"(n, {self.d}) fit")
         return places if self.is_cubic else places @ np.linalg.inv(self.basis)
 
+    def middle(self, size):
+        """Return the place (d,) in space of the middle of a field of `size` (d ints): that of a cloud around zero.
+
+        >>> Lattice.simplex(3).coordinates([Lattice.simplex(3).middle((8, 8, 8))]).round(9).tolist()
+        [[2.0, 2.0, 2.0]]
+        """
+        return np.array(size) / 2 if self.is_cubic else np.full(self.d, size[0] / (self.d + 1)) @ self.basis
+
+    def inradius(self, size):
+        """Return the radius of the largest ball around the middle of a field of `size` (d ints) that lies in it."""
+        return min(size) / 2 if self.is_cubic else size[0] / math.sqrt(2 * self.d * (self.d + 1))
+
     def inside(self, places, size):
         """Tell (n,) bool which of places (n, d), integers, lie in a field of `size` (d ints)."""
         places = np.asarray(places)

@@ -29,6 +29,37 @@ def top_k_error(outputs, labels, k):
     return float(((better >= k) | np.isnan(at[:, 0])).mean())
 
 
+def area_under_curve(outputs, labels):
+    """Return the area under the receiver operating characteristic: how often a sample of a class scores higher for it.
+
+    That is the share of pairs, one sample of the class and one of another, in which the former's output for the class
+    is the larger one; of equals half counts. The class is 1 where there are two; with more it is the mean over them.
+
+    Args:
+        outputs: (b, classes), scores or probabilities, without NaN.
+        labels: (b,) class numbers, each class at least once.
+
+    Raises:
+        ShapeError: a class of which no sample came, or all; NaN.
+
+    >>> area_under_curve([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]], [0, 0, 1])
+    0.5
+    """
+    outputs, labels = _checked(outputs, labels)
+    counts = np.bincount(labels, minlength=outputs.shape[1])
+    if np.isnan(outputs).any() or not counts.all() or len(counts) < 2:
+        raise ShapeError(f"area_under_curve: {counts.tolist()} samples of the classes and "
+                         f"{int(np.isnan(outputs).sum())} NaN came; two classes or more, at least one sample of each, "
+                         "and numbers fit")
+    areas = []
+    for at in range(1, 2) if len(counts) == 2 else range(len(counts)):
+        _, place, equal = np.unique(outputs[:, at], return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(equal) - (equal - 1) / 2)[place]              # equals share the mean of their ranks
+        n = int(counts[at])
+        areas.append((ranks[labels == at].sum() - n * (n + 1) / 2) / (n * (len(labels) - n)))
+    return float(np.mean(areas))
+
+
 def confusion_matrix(predicted, labels, classes=None):
     """Count (classes, classes) how often a sample of the row's class was taken for the column's.
 

@@ -3,10 +3,9 @@
 import numpy as np
 
 from spconv_cy.data.handwriting import Handwriting
+from spconv_cy.data.readers.arrays import arrays_of, checked_ends, checked_numbers
 from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import FileError
-
-MOST = 2**33                                        # bytes of one array
 
 
 def read_npz(path):
@@ -16,21 +15,21 @@ def read_npz(path):
         FileNotFoundError: there is no such file.
         FileError: an array is missing, damaged or does not fit the others. No pickle in it is run.
     """
-    arrays = _load(path)
+    arrays = arrays_of(path, ("xy", "stroke_end", "char_end", "label", "writer", "classes"), ("fold", "t"))
     points, n_points = arrays["xy"], len(arrays["xy"])
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf":
         raise FileError(f"{path}: xy {points.shape} {points.dtype} came; (points, 2) numbers fit")
     bad = np.flatnonzero(~np.isfinite(points).all(1))
     if len(bad):
         raise FileError(f"{path}: point {bad[0]} of xy is {points[bad[0]].tolist()}; finite numbers fit")
-    strokes = _checked_ends(path, "stroke_end", arrays["stroke_end"], n_points, least=1)
-    characters = _checked_ends(path, "char_end", arrays["char_end"], len(strokes) - 1, least=0)
+    strokes = checked_ends(path, "stroke_end", arrays["stroke_end"], n_points, least=1)
+    characters = checked_ends(path, "char_end", arrays["char_end"], len(strokes) - 1, least=0)
     n, classes = len(characters) - 1, arrays["classes"]
     if classes.ndim != 1 or classes.dtype.kind not in "iuUS":
         raise FileError(f"{path}: classes {classes.shape} {classes.dtype} came; (classes,) names or numbers fit")
-    labels = _checked(path, "label", arrays["label"], (n,), 0, len(classes) - 1)
-    writers = _checked(path, "writer", arrays["writer"], (n,), -1, 2**62)
-    tested = _checked(path, "fold", arrays["fold"], (n,), 0, 1) == 1 if "fold" in arrays else None
+    labels = checked_numbers(path, "label", arrays["label"], (n,), 0, len(classes) - 1)
+    writers = checked_numbers(path, "writer", arrays["writer"], (n,), -1, 2**62)
+    tested = checked_numbers(path, "fold", arrays["fold"], (n,), 0, 1) == 1 if "fold" in arrays else None
     times = arrays.get("t")
     if times is not None and (times.shape != (n_points,) or times.dtype.kind not in "iuf"
                               or not np.isfinite(times).all()):
@@ -49,43 +48,3 @@ def write_npz(path, handwriting):
     np.savez_compressed(path, xy=packed.points, stroke_end=packed.stroke_starts[1:],
                         char_end=packed.character_starts[1:], label=handwriting.labels, writer=handwriting.writers,
                         classes=np.array(handwriting.classes, None if handwriting.classes else "U1"), **more)
-
-
-def _load(path):
-    needed = ("xy", "stroke_end", "char_end", "label", "writer", "classes")
-    with open(path, "rb") as file:
-        try:
-            with np.load(file, allow_pickle=False) as found:
-                large = [entry.filename for entry in found.zip.infolist() if entry.file_size > MOST]
-                if large:
-                    raise FileError(f"{path}: {large[0]} would take more than {MOST} bytes; the file is damaged")
-                missing = [name for name in needed if name not in found]
-                if missing:
-                    raise FileError(f"{path}: no {', '.join(missing)} in it; {', '.join(needed)} fit")
-                return {name: found[name] for name in (*needed, "fold", "t") if name in found}
-        except FileError:
-            raise
-        except Exception as error:                                       # zipfile's, zlib's and numpy's own are many
-            raise FileError(f"{path}: not a whole .npz file ({error}); it is damaged, cut short or foreign: fetch it "
-                            "again") from error
-
-
-def _checked_ends(path, name, ends, last, least):
-    if ends.ndim != 1 or ends.dtype.kind not in "iu":
-        raise FileError(f"{path}: {name} {ends.shape} {ends.dtype} came; a row of whole numbers fits")
-    starts = np.concatenate([[0], ends.astype(np.int64)]).astype(np.int64)
-    bad = np.flatnonzero(np.diff(starts) < least)
-    if len(bad) or starts[-1] != last:
-        where = f"falls at {bad[0]}" if len(bad) else f"ends at {starts[-1]}"
-        raise FileError(f"{path}: {name} {where}; it fits when it rises to {last}"
-                        + (" by 1 or more" if least else ""))
-    return starts
-
-
-def _checked(path, name, values, shape, low, high):
-    if values.shape != shape or values.dtype.kind not in "iub":
-        raise FileError(f"{path}: {name} {values.shape} {values.dtype} came; {shape} whole numbers fit")
-    bad = np.flatnonzero((values < low) | (values > high))
-    if len(bad):
-        raise FileError(f"{path}: {name} {bad[0]} is {values[bad[0]]}; {low} to {high} fit")
-    return values.astype(np.int64)

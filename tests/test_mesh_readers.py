@@ -1,0 +1,151 @@
+"""Readers of meshes: files that the test writes come back, damaged and hostile ones are refused with their place."""
+
+import struct
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+from spconv_cy.data.readers.ply import read_ply, write_ply
+
+POINTS = [(0, 0, 0), (1, 0, 0), (1, 1.5, 0), (0, 1, 0), (0, 0, -2.25)]
+FACES = [(0, 1, 2, 3), (0, 1, 4), (4, 3, 2, 1, 0)]
+TRIANGLES = [[0, 1, 2], [0, 2, 3], [0, 1, 4], [4, 3, 2], [4, 2, 1], [4, 1, 0]]
+
+
+def off(head="OFF\n", points=POINTS, faces=FACES, counts=None, more=""):
+    lines = [" ".join(map(str, p)) + more for p in points]
+    lines += [f"{len(f)} {' '.join(map(str, f))}" + more for f in faces]
+    return head + (counts or f"{len(points)} {len(faces)} 0") + "\n" + "\n".join(lines) + "\n"
+
+
+def obj(points=POINTS, faces=FACES):
+    return "".join(f"v {x} {y} {z}\n" for x, y, z in points) + "".join(
+        f"f {' '.join(str(1 + v) for v in f)}\n" for f in faces)
+
+
+def ply(order="<", points=POINTS, faces=FACES, count="uchar", n=None):
+    """A PLY file with a table before and after, properties that nobody asked for, and polygons of several sizes."""
+    form = {"<": "binary_little_endian", ">": "binary_big_endian", "": "ascii"}[order]
+    head = (f"ply\nformat {form} 1.0\ncomment made by hand\nelement camera 1\nproperty short a\nproperty list uint "
+            f"float b\nelement vertex {n or len(points)}\nproperty uchar red\nproperty float x\nproperty double y\n"
+            f"property float z\nelement face {len(faces)}\nproperty list uchar float texcoord\n"
+            f"property list {count} int vertex_indices\nproperty uchar flags\nelement edge 1\nproperty int a\n"
+            "end_header\n").encode()
+    rows = [("h", 7), ("I", 2), ("f", 0.5), ("f", 1.5)]
+    for x, y, z in points:
+        rows += [("B", 200), ("f", x), ("d", y), ("f", z)]
+    for face in faces:
+        rows += [("B", 1), ("f", 0.25), ({"uchar": "B", "char": "b", "int": "i"}[count], len(face))]
+        rows += [("i", v) for v in face] + [("B", 3)]
+    rows.append(("i", 9))
+    if order == "":
+        return head + " ".join(str(value) for _, value in rows).encode()
+    return head + b"".join(struct.pack(order + kind, value) for kind, value in rows)
+
+
+def read(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return sp.read_mesh(path)
+
+
+@pytest.mark.parametrize("name, content", [
+    ("a.off", off()), ("a.OFF", off("# made by hand\n\nOFF # head\n")), ("a.off", off("OFF")), ("a.off", off("OFF ")),
+    ("a.off", off("COFF\n", more=" 0.1 0.2 0.3 1")), ("a.off", off(counts="5 3")),
+    ("a.obj", obj()), ("a.obj", "mtllib /etc/passwd\n# f 1 2 9\n" + obj().replace("f 1 2 3", "f -5 \\\n -4/7 3//2")),
+    ("a.ply", ply("<")), ("a.ply", ply(">")), ("a.ply", ply("")), ("a.ply", ply("<", count="int")),
+    ("a.ply", ply().replace(b"\n", b"\r\n", 18))])
+def test_files_of_polygons_come_back_as_triangles(tmp_path, name, content):
+    mesh = read(tmp_path, name, content)
+    assert mesh.vertices.tolist() == [list(map(float, p)) for p in POINTS] and mesh.triangles.tolist() == TRIANGLES
+
+
+@pytest.mark.parametrize("ending", ["off", "obj", "ply"])
+def test_what_is_written_comes_back_bit_for_bit(tmp_path, rng, ending):
+    mesh = sp.Mesh(rng.standard_normal((50, 3)) * 1e7**rng.standard_normal((50, 1)), rng.integers(0, 50, (80, 3)))
+    path = tmp_path / f"mesh.{ending}"
+    for written in (mesh, sp.Mesh(mesh.vertices, np.zeros((0, 3), int))):
+        sp.write_mesh(path, written)
+        found = sp.read_mesh(path)
+        assert np.array_equal(found.vertices, written.vertices) and np.array_equal(found.triangles, written.triangles)
+
+
+def test_ply_is_written_as_text_too_and_long_runs_of_equal_polygons_come_back(tmp_path, rng):
+    mesh = sp.Mesh(rng.standard_normal((300, 3)), rng.integers(0, 300, (1000, 3)))
+    write_ply(tmp_path / "a.ply", mesh, text=True)
+    assert np.array_equal(read_ply(tmp_path / "a.ply").vertices, mesh.vertices)
+    sizes = np.repeat(rng.integers(3, 7, 60), rng.integers(1, 50, 60))
+    faces = [tuple(rng.integers(0, 5, n).tolist()) for n in sizes]
+    expected = [[f[0], f[i], f[i + 1]] for f in faces for i in range(1, len(f) - 1)]
+    for order in "<>", "":
+        for one in order or ("",):
+            assert read(tmp_path, "b.ply", ply(one, faces=faces)).triangles.tolist() == expected
+
+
+@pytest.mark.parametrize("name, content, message", [
+    ("a.off", off(counts="999999999999 3 0"), "999999999999 vertices and 3 faces are told, and 8 lines came"),
+    ("a.off", off(counts="5 99 0"), "cut short"), ("a.off", off(counts="-1 3 0"), "counts '-1 3 0' came"),
+    ("a.off", off(counts="inf 3 0"), "counts 'inf 3 0' came"), ("a.off", off(counts="5"), "counts '5' came"),
+    ("a.off", off(counts="five 3 0"), "'five' came among the counts"), ("a.off", "", "OFF fits"),
+    ("a.off", "OFF", "counts '' came"), ("a.off", off("4OFF\n"), "'4OFF' is the first line"),
+    ("a.off", off("OFF BINARY\n"), "binary OFF came"), ("a.off", off().replace("1.5", "nan"), "vertex 2 is .*nan"),
+    ("a.off", off().replace("1.5", "1e999"), "vertex 2 is .*inf"), ("a.off", off().replace("1 0 0", "1 0"), "vertex 1"),
+    ("a.off", off(faces=[(0, 1, 5)]), r"face 0 has the vertex 5.0; of 5 vertices, 0 to 4 fit"),
+    ("a.off", off(faces=[(0, 1, 2), (0, -1, 2)]), "face 1 has the vertex -1"),
+    ("a.off", off(faces=[(0, 1.5, 2)]), "face 0 has the vertex 1.5"), ("a.off", off(faces=[(0, 1)]), "2 corners"),
+    ("a.off", off().replace("3 0 1 4", "9 0 1 4"), "face 1 is '9 0 1 4'"),
+    ("a.off", off().replace("3 0 1 4", "inf 0 1 4"), "face 1 is 'inf 0 1 4'"),
+    ("a.off", b"OFF\n1 0 0\n\0\0", "byte 10 is 0"), ("a.stl", "", "'.stl' came; .off, .ply, .obj fit"),
+    ("a.obj", "", "neither a vertex nor a face"), ("a.obj", obj() + "f 1 2 99\n", "face 3 has the vertex 98"),
+    ("a.obj", obj() + "f 1 2 0\n", "line 9: vertex 0 came"), ("a.obj", obj() + "f 1 2 -6\n", "-5 to -1, fits"),
+    ("a.obj", obj() + "f 1 2 " + "9" * 5000, "line 9: '999"), ("a.obj", obj() + "f 1 2 --1", "line 9: '--1'"),
+    ("a.obj", obj() + "f 1 2 ²", "line 9: '²'"), ("a.obj", obj() + "f 1 2\n", "face 3 has 2 corners"),
+    ("a.obj", obj() + "v 1 2\n", "line 9: 'v 1 2' came"), ("a.obj", obj() + "v 1 2 x\n", "'x' came"),
+    ("a.ply", ply(n=999999999999), "cut short or"), ("a.ply", ply()[:-30], "cut short or"),
+    ("a.ply", ply()[:300], "no PLY header"), ("a.ply", b"ply\n", "no PLY header"), ("a.ply", b"", "no PLY header"),
+    ("a.ply", ply("")[:-40], "the file ends in row 1 of 3 of face"),
+    ("a.ply", ply().replace(b"vertex 5", b"vertex -5"), "line 7: 'element vertex -5' came"),
+    ("a.ply", ply().replace(b"little_endian", b"middle_endian"), "line 2"),
+    ("a.ply", ply().replace(b"uchar red", b"pickle red"), "line 8: 'property pickle red' came"),
+    ("a.ply", ply().replace(b"float x", b"float w"), "no element 'vertex' with numbers x, y and z"),
+    ("a.ply", ply().replace(b"float x", b"float y"), "second property 'y'"),
+    ("a.ply", ply().replace(b"vertex_indices", b"vertex_corners"), "'face' has no list vertex_indices"),
+    ("a.ply", ply().replace(b"element edge", b"element face"), "two elements of one name"),
+    ("a.ply", ply().replace(b"format binary_little_endian 1.0\n", b""), "no line 'format'"),
+    ("a.ply", ply().replace(b"list uchar float", b"list float float"), "list counted by a float"),
+    ("a.ply", ply("<", [(0, np.nan, 0)] * 5), "vertex 0 is .*nan"), ("a.ply", ply("<", faces=[(0, 1, 7)]), "vertex 7"),
+    ("a.ply", ply("").replace(b" 3 0 1 4 ", b" 3 0 nan 4 "), "face 1 has the vertex nan"),
+    ("a.ply", ply("").replace(b" 3 0 1 4 ", b" nan 0 1 4 "), "a list of nan numbers in row 1 of face"),
+    ("a.ply", ply("").replace(b" 3 0 1 4 ", b" -3 0 1 4 "), "a list of -3.0 numbers in row 1 of face"),
+    ("a.ply", ply("").replace(b" 3 0 1 4 ", b" 1e18 0 1 4 "), "a list of 1e"),
+    ("a.ply", ply("").replace(b" 3 0 1 4 ", b" x 0 1 4 "), "b'x' came among the rows"),
+    ("a.ply", ply("<", count="char", faces=[(0,) * 127]).replace(b"\x7f" + bytes(4), b"\x80" + bytes(4)),
+     "a list of -128 numbers in row 0 of face")])
+def test_damaged_and_hostile_meshes_are_refused_in_plain_words(tmp_path, name, content, message):
+    with pytest.raises(sp.FileError, match=message):
+        read(tmp_path, name, content)
+
+
+@pytest.mark.parametrize("name, content", [("a.off", off().encode()), ("a.obj", obj().encode()), ("a.ply", ply("<")),
+                                           ("a.ply", ply("")), ("a.ply", ply(">", count="int"))])
+def test_any_damage_is_refused_or_gives_a_mesh_that_fits(tmp_path, rng, name, content):
+    for _ in range(150):
+        damaged = bytearray(content[:rng.integers(len(content))] if rng.random() < 0.3 else content)
+        for _ in range(rng.integers(1, 4)):
+            if damaged:
+                damaged[rng.integers(len(damaged))] = rng.integers(256)
+        try:
+            mesh = read(tmp_path, name, bytes(damaged))
+        except sp.FileError:
+            continue
+        assert np.isfinite(mesh.vertices).all()
+        assert mesh.triangles.size == 0 or 0 <= mesh.triangles.min() <= mesh.triangles.max() < len(mesh.vertices)
+
+
+def test_a_file_that_is_not_there_is_no_damaged_one(tmp_path):
+    for ending in ("off", "obj", "ply"):
+        with pytest.raises(FileNotFoundError):
+            sp.read_mesh(tmp_path / f"none.{ending}")
+    with pytest.raises(sp.FileError, match="'.txt' came"):
+        sp.write_mesh(tmp_path / "a.txt", sp.Mesh([], []))
