@@ -67,6 +67,17 @@ def layer_by_layer(net, x):
     return tensors
 
 
+def site_counts(axes, names, tensors):
+    """Draw, for SparseTensors of one sample with their names, the sites of the field and the active ones as bars."""
+    places = range(len(names))
+    axes.bar(places, [x.grid.field for x in tensors], color="0.88", label="sites of the field (dense)")
+    axes.bar(places, [x.grid.n for x in tensors], color="#31688e", label="active sites of that sample")
+    axes.set_yscale("log")
+    axes.set_xticks(places, names, fontsize=9)
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def training_curve(axes, history, validation="validation error", floor=1e-4):
     """Draw training loss, and training and validation error, over the epochs of a History.
 

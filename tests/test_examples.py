@@ -1,5 +1,6 @@
 """The examples run, and so does every Python block of the README and of the page on handwriting."""
 
+import json
 import os
 import re
 import subprocess
@@ -58,8 +59,21 @@ def test_it_draws_a_picture(small):
     assert len(colours) > 100                                               # strokes, sites, bars: no empty sheet
 
 
+def test_it_keeps_a_row_for_every_seed_and_begins_anew_when_it_has_ended(small):
+    errors = {}
+    for seed in (4, 3):
+        done = run(small[1], SCRIPT, "--small", "--seed", seed, "--epochs", 1)
+        assert done.returncode == 0 and "epoch 1/1: " in done.stderr        # not kept, though seed 3 had ended
+        errors[seed] = float(re.search(r"^test error: (.*) % ", done.stdout, re.M)[1])
+    record = json.loads((small[1] / "build" / "experiments" / "demo-small" / "record.json").read_text())
+    (table,) = record["tables"].values()
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    assert [(row[0], float(row[1])) for row in rows[:2]] == [("random-3", errors[3]), ("random-4", errors[4])]
+    assert rows[2][0] == "mean" and float(rows[2][1]) == pytest.approx(sum(errors.values()) / 2, abs=0.011)
+
+
 def test_writers_without_their_file_are_refused_in_plain_words(tmp_path):
-    refused = run(tmp_path, SCRIPT, "--small", "--writers")
+    refused = run(tmp_path, SCRIPT, "--small", "--writers", "--data", tmp_path)
     assert refused.returncode == 2 and "--writers needs --data FOLDER with pendigits.npz" in refused.stderr
 
 

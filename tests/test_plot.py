@@ -98,3 +98,11 @@ def test_powers_name_their_slopes(axes):
     np.testing.assert_array_equal(axes.lines[1].get_xydata(), [(8, 1), (16, 4), (32, 16)])
     plot.powers(axes, [8], {"point": [3]})                      # no slope to tell
     assert axes.get_legend().get_texts()[-1].get_text() == "point"
+
+
+def test_site_counts_are_bars_of_the_field_and_of_what_is_active(axes):
+    x = sp.SparseTensor.from_sites([[0, 1, 2], [0, 3, 0]], [[1.0], [2]], size=(4, 5))
+    pooled = sp.MaxPooling(2, 2, 2, size_rule="floor")(x)
+    plot.site_counts(axes, ["input", "MP2"], [x, pooled])
+    assert [bar.get_height() for bar in axes.patches] == [20, 4, 2, 2]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["input", "MP2"]
