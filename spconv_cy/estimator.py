@@ -158,6 +158,31 @@ class SparseConvClassifier:
         found.net_ = net
         return found
 
+    @classmethod
+    def trained(cls, net, encoder, classes):
+        """Return a classifier of a network that was trained without one, such as by `fit` with a checkpoint.
+
+        Args:
+            net: Layer that gives (b, classes); it is not copied.
+            encoder: the StrokeEncoder that drew what it was trained on.
+            classes: different labels, in the order of the outputs.
+
+        Raises:
+            ShapeError: the three do not fit each other.
+            TypeError, ValueError: net or encoder is none; labels that are not hashable, not different, fewer than two.
+        """
+        if not isinstance(net, Layer) or not isinstance(encoder, StrokeEncoder):
+            raise TypeError(f"SparseConvClassifier.trained: {type(net).__name__} and {type(encoder).__name__} came; a "
+                            "Layer and a StrokeEncoder fit")
+        labels, numbers = classes_of(classes, len(classes))
+        if len(labels) != len(numbers):
+            raise ValueError(f"SparseConvClassifier.trained: {len(numbers)} classes came, {len(labels)} of them "
+                             "different; all different fit")
+        found = cls(net=net, encoding=encoder)
+        found.net_, found.encoder_, found.classes_ = net, encoder, labels[numbers]
+        _check_outputs(net, encoder, len(labels))
+        return found
+
     def get_params(self, deep=True):
         """Return the constructor's arguments by name."""
         return {name: getattr(self, name) for name in _argument_names(type(self))}

@@ -1,0 +1,113 @@
+"""5,087 Chinese characters learnt from one drawing each (KanjiVG) and read in another hand (hanzi-writer-data)."""
+
+import time
+import timeit
+from pathlib import Path
+
+import numpy as np
+
+import spconv_cy as sp
+from spconv_cy import plot
+from spconv_cy.train.metrics import error, top_k_error
+
+# Both sets are print-like drawings, not recordings of a pen.
+WANTED = {"kanjivg-*.whl": "KanjiVG (U. Apel, CC BY-SA 3.0; PyPI kanjivg)",
+          "hanzi-writer-data-*.tgz": "Make Me a Hanzi (Arphic Public License; npm hanzi-writer-data)"}
+ENCODINGS = {"undirected": "neither order nor direction of strokes", "octogram": "the direction of strokes"}
+BENDS = sp.Affine(stretch=0.2, turn=0.15, shift=0.05, warp=0.13, ends=0.05)
+VIEWS = sp.Affine(stretch=0.1, turn=0.1, shift=0.05)
+SIZE, SCALE = 96, 48
+NET = "32C3-BN-VLReLU-MP2-64C2-BN-VLReLU-MP2-96C2-BN-VLReLU-MP2-128C2-BN-VLReLU-MP2-160C2-BN-VLReLU-MP2-" \
+      "192C2-BN-VLReLU-output"
+CHOSEN_ON = 1087            # characters of the other hand on which distortions and network were chosen
+
+
+def main():
+    parser = sp.Experiment.parser(__doc__, data=f"folder with {' and '.join(WANTED)}, as `make kanji` fetches them "
+                                                f"into build/kanji: {'; '.join(WANTED.values())}")
+    run = sp.Experiment.of("kanji", parser.parse_args())
+    train, test = hands(run)
+    chosen = np.isin(np.arange(len(test)), np.random.default_rng(0).permutation(len(test))[:CHOSEN_ON])
+    strokes = [np.diff(part.characters.character_starts) for part in (train, test)]
+    groups = {"all": np.ones(len(test), bool), "not chosen on": ~chosen,
+              "equally many strokes": strokes[0] == strokes[1], "strokes differ in number": strokes[0] != strokes[1]}
+    if run.size != "full":
+        del groups["not chosen on"]                     # the others are drawn from all
+    rows = []
+    for encoding, used in ENCODINGS.items():
+        found = run.once(encoding, lambda encoding=encoding: trained(run, encoding, train, test, groups))
+        rows += [[f"{encoding}: {used}", name, found["counts"][name], *(f"{100 * e:.2f}" for e in errors)]
+                 for name, errors in found["errors"].items()]
+        print(f"{encoding}: top-1 error {100 * found['errors']['all'][0]:.2f} %, "
+              f"{100 * found['errors']['all'][2]:.2f} % by views", flush=True)
+    print(run.table(f"Errors in % on {len(test):,} drawings of the hand never seen, one drawing a class learnt",
+                    ["what it sees", "characters", "number", "top-1", "top-5", "top-1, views", "top-5, views"], rows))
+    costs = [run.figures[name]["cost"] for name in ENCODINGS]
+    print(run.table("Cost", ["encoding", *costs[0]], [[name, *(f"{value:,.0f}" for value in cost.values())]
+                                                       for name, cost in zip(ENCODINGS, costs, strict=True)]))
+    run.picture("confusions", confusions(run, train, test),
+                "The surest misreadings by the undirected encoding, a column each: what was to be read, the only "
+                "drawing of that character that was learnt, and the one that it was taken for. Colour runs with time.")
+    print(f"spconv-cy page --model {model_path(run, 'octogram')}")
+
+
+def hands(run):
+    """Return (train, test), Handwriting of the same characters by the two hands."""
+    for folder in (run.data, Path("build/kanji")):
+        paths = [max(folder.glob(name), default=None) for name in WANTED] if folder else [None]
+        if None not in paths:
+            break
+    else:
+        print(f"{' and '.join(WANTED)} are wanted, in build/kanji (make kanji-data fetches them) or --data FOLDER: "
+              f"{'; '.join(WANTED.values())}")
+        raise SystemExit(2 if run.size == "full" else 0)
+    train, test = sp.read_kanjivg(paths[0], pieces=4), sp.read_hanzi_writer(paths[1])
+    shared = sorted(set(train.classes) & set(test.classes))
+    print(f"{'; '.join(WANTED.values())}: {len(shared):,} characters in common of {len(train):,} and {len(test):,}")
+    shared = np.random.default_rng(run.seed).permutation(shared)[:run.pick(None, 300, 12)]
+    return train.among(sorted(shared.tolist())), test.among(sorted(shared.tolist()))
+
+
+def trained(run, encoding, train, test, groups):
+    """Train on one hand, test on the other; return what was found."""
+    encoder = sp.StrokeEncoder(encoding, size=SIZE, scale=SCALE, spacing=0.3).fit(train.characters)
+    net = sp.from_spec(NET, encoder.planes, classes=len(train.classes), rng=run.seed)
+    data = sp.StrokeBatches(train.characters, train.labels, encoder, augment=BENDS, batch=run.pick(50, 50, 6))
+    history = run.fit(encoding, net, data, sp.Adam(net.parameters(), 0.003), run.pick(48, 60, 2), schedule="cosine")
+    sp.SparseConvClassifier.trained(net, encoder, train.classes).save(model_path(run, encoding))
+    test_data = sp.StrokeBatches(test.characters, test.labels, encoder, views=VIEWS)
+    one, views = (sp.evaluate(net, test_data, repeats=n).outputs for n in (1, run.pick(8, 8, 2)))
+    batch = next(data.epoch(0, training=True))
+    seconds = min(timeit.repeat(lambda: sp.softmax_cross_entropy(net.train()(batch[0]), batch[1]).backward(),
+                                timer=time.process_time, number=1, repeat=7))
+    sure = np.where(one.argmax(1) == test.labels, 0, one.max(1))
+    worst = np.argsort(-sure, kind="stable")[:min(10, int((sure > 0).sum()))]
+    return {"errors": {name: [rate(outputs[of], test.labels[of]) for outputs in (one, views)
+                              for rate in (error, lambda *known: top_k_error(*known, 5))]
+                       for name, of in groups.items() if of.any()},
+            "counts": {name: int(of.sum()) for name, of in groups.items()},
+            "worst": [[int(i), int(one[i].argmax()), float(sure[i])] for i in worst],
+            "cost": {"parameters": net.n_parameters(), "characters presented": len(train) * len(history),
+                     "minutes of training, on a machine that did more besides": sum(history.seconds) / 60,
+                     "multiply-adds a character": net.summary(batch[0]).pair_multiply_adds / len(batch[1]),
+                     "microseconds of one processor a character trained": 1e6 * seconds / len(batch[1])}}
+
+
+def model_path(run, encoding):
+    return run.folder / f"kanji-{encoding}.safetensors"
+
+
+def confusions(run, train, test):
+    """Draw the surest misreadings: the drawing, and the learnt drawings of what it is and of what it was taken for."""
+    worst = run.figures["undirected"]["worst"]
+    figure = plot.figure(1.0 * max(4, len(worst)) + 1.2, 3.4)
+    parts = (("to be read", test, 0), ("learnt as it", train, 0), ("taken for", train, 1))
+    for row, (name, hand, k) in zip(figure.subplots(3, max(1, len(worst)), squeeze=False), parts, strict=True):
+        for axes, entry in zip(row, worst or [[0, 0]], strict=True):
+            plot.strokes(axes, hand.characters[entry[k]], linewidth=1.5)
+        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center")
+    return figure
+
+
+if __name__ == "__main__":
+    main()
