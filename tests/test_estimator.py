@@ -183,6 +183,23 @@ def test_a_classifier_comes_back_from_its_file(tmp_path):
         assert repr(net) == repr(classifier.net_), "load reads its network alone"
 
 
+def test_a_network_that_was_trained_elsewhere_becomes_a_classifier(fitted, tmp_path):
+    names = ["z", "a", "m"]                                             # in the order of the outputs, not sorted
+    made = sp.SparseConvClassifier.trained(fitted.net_, fitted.encoder_, names)
+    assert made.classes_.tolist() == names and made.net_ is fitted.net_
+    assert_array_equal(made.predict_proba(X), fitted.predict_proba(X))
+    made.save(tmp_path / "made.safetensors")
+    again = sp.SparseConvClassifier.load(tmp_path / "made.safetensors")
+    assert again.predict(X).tolist() == [names[i] for i in fitted.predict_proba(X).argmax(1)]
+    for arguments, error in (((fitted.net_, fitted.encoder_, names[:2]), sp.ShapeError),
+                             ((fitted.net_, fitted.encoder_, ["a", "a", "b"]), ValueError),
+                             ((fitted.net_, "octogram", names), TypeError),
+                             (("deepcnet", fitted.encoder_, names), TypeError),
+                             ((fitted.net_, sp.StrokeEncoder("pen"), names), sp.ShapeError)):
+        with pytest.raises(error):
+            sp.SparseConvClassifier.trained(*arguments)
+
+
 def test_a_file_may_hold_a_layer_of_ones_own(tmp_path):
     class Twice(sp.Layer):
         def __call__(self, x):
