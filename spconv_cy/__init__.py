@@ -25,6 +25,7 @@ from spconv_cy.data.shapes import ShapeBatches, Shapes, voxel_points
 from spconv_cy.data.signature import log_signature, signature
 from spconv_cy.data.solids import solid
 from spconv_cy.data.strokes import Characters, StrokeEncoder
+from spconv_cy.data.terrain import TERRAIN_CLASSES, terrain
 from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError
 from spconv_cy.estimator import SparseConvClassifier
 from spconv_cy.exchange import from_coo, from_padded, from_scipy, to_coo, to_padded, to_scipy

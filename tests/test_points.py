@@ -113,7 +113,7 @@ def test_each_point_has_a_move_of_its_own(rng):
 
 def test_later_passes_of_a_test_see_other_views_and_the_first_the_cloud_as_it_is(clouds):
     points, features, numbers = clouds
-    batches = sp.PointBatches(points, features, numbers, 1.0, augment=sp.PointAffine())
+    batches = sp.PointBatches(points, features, numbers, 1.0, views=sp.PointAffine())
     (first, labels), = batches.epoch(0, training=False)
     (second, again), = batches.epoch(1, training=False)
     assert_array_equal(labels, again)
@@ -125,7 +125,8 @@ def test_a_network_labels_points_and_its_views_are_averaged(rng):
     labels = (points[:, 2] > 10).astype(int)
     features = (points[:, 2:] - 10) / 10
     net = sp.ToPoints(sp.SubmanifoldConvolution(3, 1, 8, rng=0), sp.ReLU(), sp.NetworkInNetwork(8, 2, rng=0))
-    data = sp.PointBatches(points, features, labels, 2.0, tile=10, batch=4, augment=sp.PointAffine(shift=2))
+    data = sp.PointBatches(points, features, labels, 2.0, tile=10, batch=4, augment=sp.PointAffine(shift=2),
+                           views=sp.PointAffine())
     history = sp.fit(net, data, sp.Adam(net.parameters(), 0.02), 12, rng=0, progress=False)
     assert history.errors[-1] < 0.1
     found = sp.evaluate(net, data, repeats=3)
@@ -196,6 +197,36 @@ def test_moves_that_do_not_fit_are_refused():
             sp.PointAffine(**wrong)
     with pytest.raises(TypeError, match="augment 'affine' came; a PointAffine or None fits"):
         sp.PointBatches(CLOUD, None, None, 1.0, augment="affine")
+    with pytest.raises(TypeError, match="views 8 came"):
+        sp.PointBatches(CLOUD, None, None, 1.0, views=8)
     for wrong in ((np.zeros((4, 2)), 5), (CLOUD, 1), (CLOUD * np.nan, 5)):
         with pytest.raises(sp.ShapeError, match="surroundings: points"):
             sp.surroundings(*wrong)
+
+
+# A landscape made from a seed
+
+
+def test_a_terrain_has_flat_water_at_one_height_below_all_ground():
+    points, labels = sp.terrain(8000, seed=3)
+    assert len(points) == 8000 and points[:, :2].min() >= 0 and points[:, :2].max() <= 200
+    water, ground = points[labels == 2, 2], points[labels == 1, 2]
+    assert 300 < len(water) < 1500 and water.std() < 0.1 and ground.min() > water.mean() - 0.5
+    assert np.ptp(ground) > 5 and (labels == 0).sum() > 1000
+
+
+def test_what_stands_on_a_terrain_is_above_the_ground_beside_it():
+    points, labels = sp.terrain(20_000, seed=1)
+    above = points[labels == 0]
+    ground = points[labels == 1]
+    near = np.linalg.norm(above[::50, None, :2] - ground[:, :2], axis=2).argmin(1)
+    assert np.mean(above[::50, 2] > ground[near, 2] + 0.2) > 0.95
+
+
+def test_a_terrain_depends_on_its_seed_alone_and_may_be_empty():
+    assert_array_equal(sp.terrain(500, seed=2)[0], sp.terrain(500, seed=2)[0])
+    assert not np.array_equal(sp.terrain(500, seed=2)[0], sp.terrain(500, seed=3)[0])
+    assert sp.terrain(0)[0].shape == (0, 3) and sp.terrain(50, side=3.0)[0].shape == (50, 3)
+    for wrong in ({"n": -1}, {"n": 2.5}, {"side": 0}, {"seed": -1}):
+        with pytest.raises(ValueError, match="terrain: .* fit"):
+            sp.terrain(**wrong)

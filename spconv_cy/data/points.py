@@ -64,8 +64,7 @@ class PointBatches:
 
     In training each epoch moves every cloud anew (about its middle) and, where `tile` is given, cuts it anew into
     squares of that side in the plane of its first two axes, each a sample: every point is met once. In testing a cloud
-    is one sample, as it is, in the order given; passes after the first, `evaluate(..., repeats=)`, see it moved by
-    `augment`, so that their mean is over views. Labels and `x.point_rows` go point by point; a network ends in
+    is one sample, its points in the order given. Labels and `x.point_rows` go point by point; a network ends in
     `ToPoints`. `len(...)` is the number of points.
 
     Args:
@@ -76,7 +75,9 @@ class PointBatches:
             averaged.
         tile: side of a tile, in the points' unit; None: a sample is a whole cloud.
         batch: samples in a batch.
-        augment: PointAffine; None: not moved.
+        augment: PointAffine of training; None: not moved.
+        views: the same for the repeated passes of a test, `evaluate(net, data, repeats=12)`: the first sees the clouds
+            as they are, each later one moves them anew.
 
     Raises:
         ShapeError: clouds, features or labels that do not fit.
@@ -86,7 +87,7 @@ class PointBatches:
     ([[0, 0, 0], [0, 2, 0]], [1, 0, 1], [7, 8, 9])
     """
 
-    def __init__(self, points, features, labels, cell, *, tile=None, batch=8, augment=None):
+    def __init__(self, points, features, labels, cell, *, tile=None, batch=8, augment=None, views=None):
         clouds = [np.asarray(cloud) for cloud in _listed(points, 2)]
         d = clouds[0].shape[1] if clouds and clouds[0].ndim == 2 else 3
         for i, cloud in enumerate(clouds):
@@ -98,8 +99,9 @@ class PointBatches:
             raise ShapeError(f"PointBatches: batch {batch!r} came; a whole number from 1 up fits")
         if tile is not None and not 0 < tile < np.inf:
             raise ShapeError(f"PointBatches: tile {tile!r} came; a number above 0, or None, fits")
-        if augment is not None and not isinstance(augment, PointAffine):
-            raise TypeError(f"PointBatches: augment {augment!r} came; a PointAffine or None fits")
+        for name, moves in (("augment", augment), ("views", views)):
+            if moves is not None and not isinstance(moves, PointAffine):
+                raise TypeError(f"PointBatches: {name} {moves!r} came; a PointAffine or None fits")
         counts = [len(cloud) for cloud in clouds]
         self.starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
         self.points = np.concatenate([*clouds, np.zeros((0, d))]).astype(np.float64)
@@ -107,7 +109,7 @@ class PointBatches:
         if features is not None:
             self.features = _joined("features", features, counts, 2)
         self.labels = None if labels is None else _joined("labels", labels, counts, 1)
-        self.cell, self.tile, self.batch, self.augment = cell, tile, int(batch), augment
+        self.cell, self.tile, self.batch, self.augment, self.views = cell, tile, int(batch), augment, views
         SparseTensor.from_points(np.zeros((0, 1 + d)), np.zeros((0, 1)), cell=cell)         # refuses a wrong cell now
 
     def __len__(self):
@@ -116,7 +118,8 @@ class PointBatches:
     def epoch(self, epoch, seed=0, *, training=False):
         """Yield (x, labels) of every batch, prepared ahead on one background thread; labels is None where none are."""
         cloud = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
-        places = self._moved(cloud, epoch, seed) if training or epoch else self.points
+        moves = self.augment if training else self.views if epoch else None
+        places = self.points if moves is None or not len(self) else self._moved(moves, cloud, epoch, seed)
         sample, n_samples = cloud, len(self.starts) - 1
         order = np.arange(n_samples)
         if training:
@@ -138,17 +141,13 @@ class PointBatches:
 
         yield from ahead(make, [order[first:first + self.batch] for first in range(0, n_samples, self.batch)])
 
-    def _moved(self, cloud, epoch, seed):
-        if self.augment is None or not len(self):
-            return self.points
+    def _moved(self, moves, cloud, epoch, seed):
         n, d = len(self.starts) - 1, self.points.shape[1]
-        counts = np.maximum(np.diff(self.starts), 1)[:, None]
-        middle = np.zeros((n, d))
-        np.add.at(middle, cloud, self.points)
-        middle /= counts
-        matrices, shifts = self.augment.draw(n, d, seed, epoch)
+        counts = np.maximum(np.diff(self.starts), 1)
+        middle = np.stack([np.bincount(cloud, axis, n) for axis in self.points.T], 1) / counts[:, None]
+        matrices, shifts = moves.draw(n, d, seed, epoch)
         moved = np.einsum("ni,nij->nj", self.points - middle[cloud], matrices[cloud]) + (middle + shifts)[cloud]
-        own = self.augment.draw_points(len(moved), d, seed, epoch)
+        own = moves.draw_points(len(moved), d, seed, epoch)
         return moved if own is None else moved + own
 
 

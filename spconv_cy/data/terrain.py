@@ -1,0 +1,68 @@
+"""A landscape made from a seed, scanned from above: hills, a lake, trees and houses, with a class for every point."""
+
+import numpy as np
+
+from spconv_cy.sites.lattice import is_whole
+
+TERRAIN_CLASSES = ("other", "ground", "water")
+
+
+def terrain(n=20_000, side=200.0, seed=0):
+    """Return a scan as (points (n, 3) float64, labels (n,) int64): x, y, height in metres, and the class.
+
+    The ground is a sum of waves; what lies below a level is a lake, which gives back a third of what falls on it. Trees
+    (their leaves at any height, through which some see the ground) and houses (flat roofs, all seen) are class 0,
+    "other"; ground is 1, water 2. Heights are measured to 5 cm.
+
+    Args:
+        n: number of points, from 0 up.
+        side: of the square, in metres, above 0.
+        seed: int >= 0.
+
+    Raises:
+        ValueError: arguments that do not fit.
+
+    >>> points, labels = terrain(1000)
+    >>> points.shape, sorted(set(labels.tolist()))
+    ((1000, 3), [0, 1, 2])
+    """
+    if not is_whole(n) or n < 0 or not 0 < side < np.inf or not is_whole(seed) or seed < 0:
+        raise ValueError(f"terrain: n {n!r}, side {side!r} and seed {seed!r} came; whole numbers from 0 up, and a side "
+                         "above 0, fit")
+    rng = np.random.default_rng(seed)
+    waves = rng.normal(0, 2 * np.pi / 80, (12, 2))
+    phases, heights = rng.uniform(0, 2 * np.pi, 12), rng.uniform(0.5, 2, 12)
+    level = np.quantile(_ground(rng.uniform(0, side, (2000, 2)), waves, phases, heights), 0.2)
+    places = rng.uniform(0, side, (2 * n + 100, 2))                      # more than are kept: of the lake's, a third is
+    ground = _ground(places, waves, phases, heights)
+    kept = np.flatnonzero((ground > level) | (rng.random(len(places)) < 1 / 3))[:n]
+    places, ground = places[kept], ground[kept]
+    labels = np.where(ground > level, 1, 2)
+    height = np.maximum(ground, level)
+    area = side * side
+    trees, houses = rng.uniform(0, side, (int(area / 100), 2)), rng.uniform(0, side, (int(area / 1500), 2))
+    reach, tall = rng.uniform(2, 6, len(trees)), rng.uniform(4, 20, len(trees))
+    for centres, hit, top in (
+            (trees, lambda near, at: (np.hypot(*near.T) < reach[at]) & (rng.random(len(at)) < 0.85),
+             lambda at: tall[at] * np.sqrt(rng.uniform(0.01, 1, len(at)))),
+            (houses, lambda near, at: (np.abs(near) < 5).all(1), lambda at: np.full(len(at), 5.0))):
+        if not len(centres):
+            continue
+        near, at = _nearest(places, centres)
+        struck = hit(near, at) & (labels == 1)
+        height = np.where(struck, ground + top(at), height)
+        labels = np.where(struck, 0, labels)
+    points = np.column_stack([places, height + rng.normal(0, 0.05, len(height))])
+    return points, labels.astype(np.int64)
+
+
+def _ground(places, waves, phases, heights):
+    return np.sin(places @ waves.T + phases) @ heights
+
+
+def _nearest(places, centres):
+    """Return each place's vector (n, 2) from its nearest centre, and that centre's number (n,)."""
+    from scipy.spatial import cKDTree
+
+    at = cKDTree(centres).query(places)[1]
+    return places - centres[at], at
