@@ -127,6 +127,35 @@ def confusion(axes, matrix, classes):
     axes.set_ylabel("truth")
 
 
+def from_above(axes, points, values, cell=1.0, show="lowest", **options):
+    """Draw points as a map, x to the right and y up: each square shows its lowest point's value, or their mean.
+
+    Args:
+        axes: of matplotlib.
+        points: (n, 3) numbers: x, y, height.
+        values: (n,) numbers.
+        cell: side of a square, in the points' unit.
+        show: "lowest" or "mean".
+        options: of imshow.
+
+    Returns:
+        matplotlib's image, whose array has NaN where there is no point.
+    """
+    points, values = np.asarray(points, float), np.asarray(values, float)
+    cells = np.floor((points[:, :2] - points[:, :2].min(0)) / cell).astype(int)
+    shape = cells.max(0) + 1
+    number, picture = np.ravel_multi_index(cells.T, shape), np.full(shape.prod(), np.nan)
+    if show == "lowest":
+        falling = np.argsort(-points[:, 2], kind="stable")
+        picture[number[falling]] = values[falling]                       # the last that is written stays
+    else:
+        there = np.unique(number)
+        picture[there] = (np.bincount(number, values) / np.maximum(1, np.bincount(number)))[there]
+    axes.set(xlabel="m", ylabel="m")
+    return axes.imshow(picture.reshape(shape).T, origin="lower", interpolation="nearest",
+                       extent=(0, cell * shape[0], 0, cell * shape[1]), **options)
+
+
 def figure(*size):
     """Return a matplotlib figure of that size in inches that needs no screen.
 

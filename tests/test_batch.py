@@ -205,3 +205,67 @@ def test_batches_that_cannot_be_are_refused(options, error, message):
     arguments = {"characters": [[], []], "labels": None, "encoder": ENCODER} | options
     with pytest.raises(error, match=message):
         StrokeBatches(**arguments)
+
+
+# One batch, many sizes
+
+
+def extents(x):
+    """Largest side of each sample's sites."""
+    starts = x.grid.batch_starts
+    return [np.ptp(x.sites[a:b, 1:], axis=0).max() + 1 for a, b in zip(starts[:-1], starts[1:], strict=True)]
+
+
+def test_scales_make_characters_of_their_sizes_around_site_0_of_an_unbounded_grid(some):
+    scales = (6, 13, 40, 100.5)
+    (x, labels), = StrokeBatches(*some, ENCODER, scales=scales).epoch(0, training=False)
+    assert x.grid.size is None
+    for item, extent in enumerate(extents(x)):
+        assert scales[item % 4] <= extent <= scales[item % 4] + 2
+        rows = slice(*x.grid.batch_starts[item:item + 2])
+        assert abs(x.sites[rows, 1:].min(0) + x.sites[rows, 1:].max(0) + 1).max() <= 2
+    np.testing.assert_array_equal(labels, some[1])
+
+
+def test_one_scale_draws_what_an_encoder_of_that_scale_draws(some):
+    (x, _), = StrokeBatches(*some, ENCODER, scales=20).epoch(0, training=False)
+    sites, features = StrokeEncoder("octogram", size=48, scale=20).sites(some[0])
+    sites[:, 1:] -= 24
+    expected = sp.SparseTensor.from_sites(sites, features)
+    np.testing.assert_array_equal(x.sites, expected.sites)
+    np.testing.assert_allclose(x.features.data, expected.features.data, atol=2e-2)      # points on the edge of a site
+
+
+def test_training_draws_scales_and_moves_in_them_by_seed_epoch_and_item_alone(some):
+    scales, order = (8, 32), order_of(some, 5, 1)
+    data = StrokeBatches(*some, ENCODER, batch=8, augment="translation", scales=scales)
+    by_8 = one_by_one(data, 1, 5, training=True, order=order)
+    data = StrokeBatches(*some, ENCODER, batch=50, augment="translation", scales=scales)
+    assert_equal(by_8, one_by_one(data, 1, 5, training=True, order=order))
+    sites = [by_8[item][0] for item in range(50)]
+    large = np.array([np.ptp(s, axis=0).max() > 20 for s in sites])
+    assert 15 < large.sum() < 35
+    middles = np.array([abs(s.min(0) + s.max(0) + 1).max() / 2 for s in sites])
+    assert 3 < middles[large].max() <= 0.1875 * 32 + 1 and middles[~large].max() <= 0.1875 * 8 + 1
+    other = one_by_one(data, 2, 5, training=True, order=order_of(some, 5, 2))
+    assert (large != [np.ptp(other[item][0], axis=0).max() > 20 for item in range(50)]).any()
+
+
+def test_a_network_on_many_sizes_gives_each_character_what_it_gives_it_alone(some):
+    net = sp.deepcnet(3, 6, 8, 10, rng=0).eval()
+    (x, _), = StrokeBatches(*some, ENCODER, scales=(8, 16, 40)).epoch(0, training=False)
+    together = net(x).numpy()
+    for item in (0, 1, 2, 29):
+        scale = (8, 16, 40)[item % 3]
+        (alone, _), = StrokeBatches([some[0][item]], None, ENCODER, scales=scale).epoch(0, training=False)
+        np.testing.assert_allclose(net(alone).numpy()[0], together[item], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("scales, encoder, message", [
+    ((), ENCODER, "numbers above 0"), ((8, 0), ENCODER, "numbers above 0"), ((8, np.nan), ENCODER, "numbers above 0"),
+    ("large", ENCODER, "scales 'large' came"), ([[8]], ENCODER, "numbers above 0"), (1e6, ENCODER, "up to 8192"),
+    (8, StrokeEncoder("octogram", size=24, scale=None), "an encoder with a scale"),
+    (8, StrokeEncoder("space-time", size=24, scale=8), "without a time axis")])
+def test_scales_that_cannot_be_are_refused(scales, encoder, message):
+    with pytest.raises(ValueError, match=message):
+        StrokeBatches([[]], None, encoder, scales=scales)

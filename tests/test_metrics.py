@@ -66,6 +66,8 @@ def test_intersection_over_union_is_that_of_sets(rng):
         given, true = set(np.flatnonzero(predicted == c)), set(np.flatnonzero(labels == c))
         assert found[c] == len(given & true) / len(given | true)
     assert np.isnan(found[5]) and found[4] == 0
+    assert metrics.mean_iou(metrics.confusion_matrix(predicted, labels, 6)) == pytest.approx(sum(found[:5]) / 5)
+    assert np.isnan(metrics.mean_iou(np.zeros((2, 2), int)))
     assert np.isnan(metrics.intersection_over_union(np.zeros((2, 2), int))).all()
     assert metrics.intersection_over_union(np.zeros((0, 0), int)).shape == (0,)
 

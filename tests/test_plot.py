@@ -71,6 +71,15 @@ def test_a_curve_without_errors_draws_the_loss_alone(axes):
     assert [line.get_label() for line in axes.lines] == ["training loss"]
 
 
+def test_a_map_shows_the_lowest_point_or_the_mean_of_each_square(axes):
+    points = [[0.0, 0, 5], [0.5, 0.9, 1], [0.2, 0.2, 3], [3.5, 2.5, 0]]
+    for show, value in (("lowest", 20), ("mean", 20.5)):
+        image = plot.from_above(axes, points, [10, 20, 31.5, 7], 1.0, show)
+        picture = np.ma.filled(image.get_array().astype(float), np.nan)
+        assert picture.shape == (3, 4) and picture[0, 0] == value and picture[2, 3] == 7
+        assert np.isnan(picture).sum() == 10 and image.origin == "lower"
+
+
 def test_a_headline_stands_over_its_row():
     part = plot.figure(4, 2).subfigures()
     assert len(plot.headed(part, "Three", 3)) == 3 and part.get_suptitle() == "Three"

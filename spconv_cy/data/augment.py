@@ -148,7 +148,7 @@ def from_name(name):
     return NAMED[name]
 
 
-PURPOSES = ("order", "affine", "jitter", "time", "picture", "flip", "colour", "warp", "ends", "turn")
+PURPOSES = ("order", "affine", "jitter", "time", "picture", "flip", "colour", "warp", "ends", "turn", "scale")
 
 
 def stream(seed, epoch, purpose):

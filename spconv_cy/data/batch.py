@@ -2,6 +2,7 @@
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,8 @@ from spconv_cy.data.bend import bent
 from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import ShapeError
 from spconv_cy.tensor import SparseTensor
+
+LARGEST = 2**15                                                          # field of a StrokeEncoder
 
 
 class Batches:
@@ -105,12 +108,20 @@ class StrokeBatches(Batches):
         augment: an Affine or its name (see `augment.from_name`: "none", "affine" and others); used in training only.
         views: the same for the repeated passes of a test, `evaluate(net, data, repeats=12)`: the first sees the
             characters as they are, each later one distorts them anew.
+        scales: numbers above 0: each character is drawn at one of these scales in place of the encoder's, at random in
+            training and in turn in a test, around site 0 of a grid without a size, which is each one's own field.
+
+    Raises:
+        ShapeError: labels that do not fit.
+        ValueError: a batch or scales that do not fit, a distortion that is unknown; scales for an encoder that has none
+            of its own or has a time axis.
     """
 
-    def __init__(self, characters, labels, encoder, *, batch=100, augment="none", views="none"):
+    def __init__(self, characters, labels, encoder, *, batch=100, augment="none", views="none", scales=None):
         self.characters = Characters.pack(characters)
         super().__init__(len(self.characters), labels, batch=batch)
         self.encoder, self.augment, self.views = encoder, from_name(augment), from_name(views)
+        self.scales = None if scales is None else _checked_scales(encoder, scales)
 
     def prepare(self, epoch, seed, training):
         """Draw the epoch's distortions; return the function of item numbers (b,) that gives a SparseTensor."""
@@ -121,6 +132,15 @@ class StrokeBatches(Batches):
             stroke_shifts = distortion.draw_strokes(n_strokes, seed, epoch)
             times = distortion.draw_times(self.n, seed, epoch)
             controls, ends = distortion.draw_bends(self.n, n_strokes, seed, epoch)
+        encoder, size, middle = self.encoder, (self.encoder.size,) * self.encoder.dimension, 0
+        if self.scales is not None:
+            which = np.arange(self.n) % len(self.scales)
+            if training:
+                which = stream(seed, epoch, "scale").integers(0, len(self.scales), self.n)
+            factor = (self.scales / encoder.scale)[which]
+            matrices = factor[:, None, None] * (np.eye(2) if matrices is None else matrices)
+            shifts = None if shifts is None else factor[:, None] * shifts
+            encoder, size, middle = replace(encoder, size=LARGEST), None, LARGEST // 2
 
         def of(draws, numbers):
             return None if draws is None else draws[numbers]
@@ -128,13 +148,24 @@ class StrokeBatches(Batches):
         def make(items):
             characters, strokes = self.characters.take(items)
             # One thread: the processors belong to the training step beside us.
-            sites, features = self.encoder.sites(
+            sites, features = encoder.sites(
                 bent(characters, of(controls, items), of(ends, strokes)), n_threads=1, matrices=of(matrices, items),
                 shifts=of(shifts, items), stroke_shifts=of(stroke_shifts, strokes), time_shifts=of(times, items))
-            size = (self.encoder.size,) * self.encoder.dimension
+            sites[:, 1:] -= middle
             return SparseTensor.from_sites(sites, features, size=size, samples=len(items))
 
         return make
+
+
+def _checked_scales(encoder, scales):
+    found = np.atleast_1d(np.asarray(scales))
+    most = LARGEST // 4
+    if found.ndim != 1 or not found.size or found.dtype.kind not in "iuf" or not ((found > 0) & (found <= most)).all():
+        raise ValueError(f"StrokeBatches: scales {scales!r} came; numbers above 0, up to {most}, fit")
+    if encoder.scale is None or encoder.dimension != 2:
+        raise ValueError(f"StrokeBatches: scales came with {encoder}; an encoder with a scale and without a time axis "
+                         "fits")
+    return found.astype(np.float64)
 
 
 class TensorBatches(Batches):

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from spconv_cy.data.augment import stream
-from spconv_cy.data.batch import ahead
+from spconv_cy.data.batch import Batches
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
@@ -59,7 +59,7 @@ class PointAffine:
         return self.jitter * stream(seed, epoch, "jitter").standard_normal((n, d)) if self.jitter else None
 
 
-class PointBatches:
+class PointBatches(Batches):
     """Clouds of labelled points in batches of sites, for networks that label points: x is a SparseTensor, ground None.
 
     In training each epoch moves every cloud anew (about its middle) and, where `tile` is given, cuts it anew into
@@ -82,7 +82,8 @@ class PointBatches:
     Raises:
         ShapeError: clouds, features or labels that do not fit.
 
-    >>> x, labels = next(PointBatches([[2.5, 0.0], [0.1, 0.0], [2.6, 0.0]], None, [7, 8, 9], 1.0).epoch(0))
+    >>> clouds = PointBatches([[2.5, 0.0], [0.1, 0.0], [2.6, 0.0]], None, [7, 8, 9], 1.0)
+    >>> x, labels = next(clouds.epoch(0, training=False))
     >>> x.sites.tolist(), x.point_rows.tolist(), labels.tolist()
     ([[0, 0, 0], [0, 2, 0]], [1, 0, 1], [7, 8, 9])
     """
@@ -95,27 +96,27 @@ class PointBatches:
                     or not np.isfinite(cloud).all():
                 raise ShapeError(f"PointBatches: cloud {i} of {cloud.shape} {cloud.dtype} came; finite numbers (n, d) "
                                  "fit, d the same for all" + (", and 2 or more for tiles" if tile is not None else ""))
-        if not is_whole(batch) or batch < 1:
-            raise ShapeError(f"PointBatches: batch {batch!r} came; a whole number from 1 up fits")
         if tile is not None and not 0 < tile < np.inf:
             raise ShapeError(f"PointBatches: tile {tile!r} came; a number above 0, or None, fits")
         for name, moves in (("augment", augment), ("views", views)):
             if moves is not None and not isinstance(moves, PointAffine):
                 raise TypeError(f"PointBatches: {name} {moves!r} came; a PointAffine or None fits")
         counts = [len(cloud) for cloud in clouds]
+        super().__init__(sum(counts), None if labels is None else _joined("labels", labels, counts, 1), batch=batch)
         self.starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
         self.points = np.concatenate([*clouds, np.zeros((0, d))]).astype(np.float64)
-        self.features = np.ones((len(self.points), 1), np.float32)
+        self.features = np.ones((self.n, 1), np.float32)
         if features is not None:
             self.features = _joined("features", features, counts, 2)
-        self.labels = None if labels is None else _joined("labels", labels, counts, 1)
-        self.cell, self.tile, self.batch, self.augment, self.views = cell, tile, int(batch), augment, views
+        self.cell, self.tile, self.augment, self.views = cell, tile, augment, views
         SparseTensor.from_points(np.zeros((0, 1 + d)), np.zeros((0, 1)), cell=cell)         # refuses a wrong cell now
 
-    def __len__(self):
-        return len(self.points)
+    @property
+    def n_batches(self):
+        """The number of batches of a test; in training each epoch's tiles are others."""
+        return -(-(len(self.starts) - 1) // self.batch)
 
-    def epoch(self, epoch, seed=0, *, training=False):
+    def epoch(self, epoch, seed=0, *, training):
         """Yield (x, labels) of every batch, prepared ahead on one background thread; labels is None where none are."""
         cloud = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
         moves = self.augment if training else self.views if epoch else None
@@ -139,7 +140,7 @@ class PointBatches:
                                          cell=self.cell, samples=len(samples), ground=None)
             return x, None if self.labels is None else self.labels[items]
 
-        yield from ahead(make, [order[first:first + self.batch] for first in range(0, n_samples, self.batch)])
+        yield from self._ahead(make, [order[first:first + self.batch] for first in range(0, n_samples, self.batch)])
 
     def _moved(self, moves, cloud, epoch, seed):
         n, d = len(self.starts) - 1, self.points.shape[1]
@@ -183,10 +184,9 @@ def surroundings(points, k=32):
 
 
 def _listed(arrays, axes):
-    """Return a list of clouds' arrays: of one array, or of a list of one number of axes, a list of one."""
-    if isinstance(arrays, np.ndarray) or not len(arrays) or np.ndim(arrays[0]) < axes:
-        return [arrays] if isinstance(arrays, np.ndarray) or len(arrays) else []
-    return list(arrays)
+    """Return a list with an array for each cloud: one array, or one as nested lists, is that of the only cloud."""
+    one = not isinstance(arrays, (list, tuple)) or len(arrays) and np.ndim(arrays[0]) < axes
+    return [arrays] if one else list(arrays)
 
 
 def _joined(what, arrays, counts, axes):

@@ -88,7 +88,7 @@ def confusion_matrix(predicted, labels, classes=None):
 def intersection_over_union(confusion):
     """Return (classes,) shares: of the samples that are of a class or were taken for it, those that are both.
 
-    NaN where a class neither is nor was given; `np.nanmean` of it is the mean IoU.
+    NaN where a class neither is nor was given.
 
     Args:
         confusion: (classes, classes) counts, as from `confusion_matrix`; those of several sets may be added up.
@@ -106,6 +106,17 @@ def intersection_over_union(confusion):
     both = np.diag(counts).astype(np.float64)
     either = counts.sum(0) + counts.sum(1) - both
     return np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
+
+
+def mean_iou(confusion):
+    """Return the mean of `intersection_over_union` over the classes that are or were given; NaN where there is none.
+
+    >>> mean_iou([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
+    0.775
+    """
+    shares = intersection_over_union(confusion)
+    shares = shares[~np.isnan(shares)]
+    return float(shares.mean()) if len(shares) else float("nan")
 
 
 def negative_log_likelihood(probabilities, labels):
