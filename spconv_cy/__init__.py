@@ -3,7 +3,7 @@
 from spconv_cy.assembly import BatchBuilder, collate
 from spconv_cy.autograd import Tensor, check_gradient, differentiable, no_grad
 from spconv_cy.backend.switch import available, use
-from spconv_cy.config import set_threads
+from spconv_cy.config import precision, set_threads
 from spconv_cy.data.augment import Affine, Colour
 from spconv_cy.data.batch import StrokeBatches, TensorBatches
 from spconv_cy.data.digits import digits, digits_split

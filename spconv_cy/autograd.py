@@ -5,6 +5,7 @@ from functools import wraps
 
 import numpy as np
 
+from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_named, ops_of, use
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.rulebook import Rulebook
@@ -166,7 +167,8 @@ class with_grad(no_grad):
 def leaf_gradients(root, gradient):
     """Go back from a tensor; yield (leaf, its gradient) for every leaf that needs one, and write nothing.
 
-    A gradient is whatever the backward functions on the way make and add; those of leaves are arrays.
+    A gradient is whatever the backward functions on the way make and add; those of leaves are arrays. One of an array
+    has its dtype: float16 where the array is.
     """
     gradients = {id(root): gradient}
     for node in _sorted(root):
@@ -178,9 +180,13 @@ def leaf_gradients(root, gradient):
             continue
         for parent, dx in zip(node._parents, node._backward(dy), strict=True):
             if isinstance(parent, Tensor) and parent.requires_grad and dx is not None:
-                dx = dx() if callable(dx) else dx
+                dx = _as_stored(dx() if callable(dx) else dx, parent.data)
                 before = gradients.get(id(parent))
                 gradients[id(parent)] = dx if before is None else before + dx
+
+
+def _as_stored(dx, data):
+    return dx if data is None or dx.dtype == data.dtype else dx.astype(data.dtype)
 
 
 def differentiable(function):
@@ -248,9 +254,9 @@ def matmul(x, w):
 
 @differentiable
 def sum_over(x, axis):
-    """Sum over one axis, kept with length 1, or over all elements (axis None), giving shape ()."""
+    """Sum over one axis, kept with length 1, or over all elements (axis None), giving shape (); float16 as float32."""
+    xp, x = ops_of(x).xp, summable(x)
     y = x.sum() if axis is None else x.sum(axis, keepdims=True)
-    xp = ops_of(x).xp
     return xp.asarray(y), lambda dy: (lambda: xp.ascontiguousarray(xp.broadcast_to(dy, x.shape)), None)
 
 
@@ -273,6 +279,7 @@ def fold_to(dy, shape):
         return dy
     if dy.ndim == 2 and shape == (1, dy.shape[1]):
         return ops_of(dy).segment_sum(dy, np.array([0, len(dy)]))        # in fixed chunks, on all threads
+    dy = summable(dy)
     dy = dy.sum(tuple(range(dy.ndim - len(shape)))) if dy.ndim > len(shape) else dy
     axes = tuple(i for i, (have, want) in enumerate(zip(dy.shape, shape, strict=True)) if have != want)
     return dy.sum(axes, keepdims=True) if axes else dy

@@ -1,11 +1,13 @@
-"""Settings of this process: the number of threads, the backend on which new arrays are born, how a GPU convolves."""
+"""Settings of this process: threads, where new arrays are born, in which precision and how a GPU convolves."""
 
 import os
 from numbers import Integral
 
 MOST_THREADS = 1024                     # beyond what a process may start, OpenMP ends it without a word
+PRECISIONS = ("float32", "tf32", "float16")
 _threads = None
 _backend = None
+_precision = "float32"
 
 
 def processors():
@@ -75,3 +77,44 @@ def cuda_convolution():
     if asked not in (None, "tiles", "gathered"):
         raise ValueError(f"SPCONV_CY_CUDA_CONVOLUTION={asked!r} came; tiles or gathered fit, or leave it out")
     return asked
+
+
+def precision_name():
+    """Return the precision in which convolutions take their inputs: "float32", unless `precision` says otherwise."""
+    return _precision
+
+
+class precision:
+    """Take the inputs of convolutions in `name`, and sum in float32: "float32", "tf32" or "float16".
+
+    A call switches from now on; in a `with` statement, until its end. A backward pass uses the precision of its
+    forward pass. Weights stay float32 and are rounded at each use. "float16" halves the memory of features too: what
+    a convolution gives is float16 until something computes in float32, as losses, sums over samples and statistics
+    of batches do. Training with it wants `fit(..., loss_scale="dynamic")`, or a `LossScale`.
+
+    On cuda these are the tensor cores' formats: float16 needs compute capability 7.5, tf32 8.0. The reference rounds
+    where they do and computes on in float64; the cpu computes in float32 alone and refuses the others.
+
+    Raises:
+        ValueError: another name.
+
+    >>> with precision("float16"):
+    ...     precision_name()
+    'float16'
+    """
+
+    def __init__(self, name):
+        global _precision
+        if name not in PRECISIONS:
+            raise ValueError(f"precision: {name!r} came; {', '.join(map(repr, PRECISIONS))} fit")
+        self._name, self._before, _precision = name, _precision, name
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        global _precision
+        _precision = self._before
+
+    def __repr__(self):
+        return f"precision({self._name!r})"

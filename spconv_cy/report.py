@@ -20,6 +20,7 @@ def show_config():
     lines += [f"backend {name:<9} {_state(name)}" for name in NAMES]
     lines.append(f"new arrays   {config.backend_name()}")
     lines.append(f"threads      {config.threads()} of {config.processors()} processors")
+    lines.append(f"convolutions {config.precision_name()}")
     lines += _compiled()
     return "\n".join(lines)
 

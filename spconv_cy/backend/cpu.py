@@ -5,7 +5,7 @@ import numpy as np
 from spconv_cy import _core, _rowwise
 from spconv_cy.backend.ops import Ops, check_conv
 from spconv_cy.config import threads
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import BackendError, ShapeError
 
 
 class CpuOps(Ops):
@@ -18,15 +18,17 @@ class CpuOps(Ops):
     name = "cpu"
     float_dtypes = (np.float32,)
 
-    def conv(self, x, w, rulebook, *, bias=None, slope=None):
-        """See Ops.conv."""
+    def conv(self, x, w, rulebook, *, bias=None, slope=None, precision="float32"):
+        """See Ops.conv; float32 is all there is."""
+        _check_precision(precision)
         x, w = self._rows("conv", x), self._floats(w)
         bias = None if bias is None else self._rows("conv", bias)
         check_conv("conv", x, w, rulebook, bias)
         return _core.conv(x, w if w.ndim == 4 else w[:, None], rulebook, bias=bias, slope=slope, n_threads=threads())
 
-    def conv_dw(self, x, dy, rulebook, groups=1):
-        """See Ops.conv_dw."""
+    def conv_dw(self, x, dy, rulebook, groups=1, *, precision="float32"):
+        """See Ops.conv_dw; float32 is all there is."""
+        _check_precision(precision)
         return _core.conv_dw(self._rows("conv_dw", x), self._rows("conv_dw", dy), rulebook, groups,
                              n_threads=threads())
 
@@ -97,3 +99,9 @@ class CpuOps(Ops):
         # Weights keep their strides (dx comes with swapped axes): the core packs them anyway.
         w = np.asarray(w)
         return w if w.dtype == np.float32 and w.flags.aligned else self.asarray(w)
+
+
+def _check_precision(precision):
+    if precision != "float32":
+        raise BackendError(f"the cpu backend computes in float32, and {precision} came; precision('float32') fits, or "
+                           'use("cuda"), and use("reference") to see what the rounding does')

@@ -9,9 +9,10 @@ from spconv_cy.backend import ops as checks
 from spconv_cy.backend.copying import CopyStream
 from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.placed import PlacedRulebook
+from spconv_cy.backend.tensor_cores import TensorCores
 from spconv_cy.errors import BackendError, ShapeError
 
-i32, i64, f32 = np.int32, np.int64, np.float32
+i32, i64, f16, f32 = np.int32, np.int64, np.float16, np.float32
 CHUNK = 256                                                              # rows that one thread sums
 PAIRS = 512                                                              # pairs of an offset that one block multiplies
 MOST_SPLITS = 32                                                         # of an offset's pairs: copies of dw in memory
@@ -23,6 +24,9 @@ NARROW = 32                                                              # chann
 class CudaOps(Ops):
     """CuPy arrays of float32 on the current GPU; other floats, integers and booleans are converted at the door.
 
+    float16 comes of convolutions in that precision. A verb gives rows of float16 for such rows; sums over rows, and
+    gradients of weights, are float32.
+
     No sum uses an atomic: results have the same bits at every run on one card.
 
     Raises:
@@ -30,7 +34,7 @@ class CudaOps(Ops):
     """
 
     name = "cuda"
-    float_dtypes = (np.float32,)
+    float_dtypes = (np.float32, np.float16)
     rulebook_copy = PlacedRulebook
 
     def __init__(self):
@@ -56,10 +60,12 @@ class CudaOps(Ops):
         """See Ops.to_numpy."""
         return array.get() if isinstance(array, self.xp.ndarray) else np.asarray(array)
 
-    def conv(self, x, w, rulebook, *, bias=None, slope=None):
-        """See Ops.conv."""
-        x, w = self._rows("conv", x), self._on_device(w)
-        bias = None if bias is None else self._rows("conv", bias)
+    def conv(self, x, w, rulebook, *, bias=None, slope=None, precision="float32"):
+        """See Ops.conv; other precisions by the tensor cores."""
+        bias = None if bias is None else self._rows("conv", bias, f32)
+        if precision != "float32":
+            return self._tensor_cores(precision).conv(self._rows("conv", x), self._on_device(w), rulebook, bias, slope)
+        x, w = self._rows("conv", x, f32), self._on_device(w)
         channels_out = checks.check_conv("conv", x, w, rulebook, bias)
         w = w if w.ndim == 4 else w[:, None]
         k, groups, c, o = w.shape
@@ -83,31 +89,36 @@ class CudaOps(Ops):
             f32(0 if slope is None else slope))
         return y
 
-    def conv_dw(self, x, dy, rulebook, groups=1):
-        """See Ops.conv_dw."""
-        x, dy = self._rows("conv_dw", x), self._rows("conv_dw", dy)
+    def conv_dw(self, x, dy, rulebook, groups=1, *, precision="float32"):
+        """See Ops.conv_dw; other precisions by the tensor cores."""
+        stored = f32 if precision == "float32" else None                 # None: float16 may stay
+        x, dy = self._rows("conv_dw", x, stored), self._rows("conv_dw", dy, stored)
         checks.check_conv_dw(x, dy, rulebook, groups)
         k, c, o = rulebook.n_offsets, x.shape[1] // groups, dy.shape[1] // groups
-        if gathered.is_gathered(x.dtype, c, o, rulebook):
+        if precision == "float32" and gathered.is_gathered(x.dtype, c, o, rulebook):
             dw = gathered.conv_dw(self, x, dy, rulebook, groups)
             return dw if groups > 1 else dw[:, 0]
         longest = int(np.diff(rulebook.offset_ptr).max(initial=0))
         splits = int(np.clip(-(-longest // PAIRS), 1, MOST_SPLITS))
-        part = self._empty("conv_dw", (splits, k, groups, c, o))
-        if part.size:
-            rules = rulebook.on(self)
-            self._kernels.launch("conv_dw_part", (k, -(-c // 32) * -(-o // 32) * groups, splits), 256, x, dy,
-                                 rules.in_rows, rules.out_rows, rules.offset_ptr, part, i32(k), i32(c), i32(o),
-                                 i32(groups), i64(-(-longest // splits)))
+        chunk = -(-longest // splits)
+        if precision != "float32":
+            part = self._tensor_cores(precision).conv_dw(x, dy, rulebook, groups, splits, chunk)
+        else:
+            part = self._empty("conv_dw", (splits, k, groups, c, o))
+            if part.size:
+                rules = rulebook.on(self)
+                self._kernels.launch("conv_dw_part", (k, -(-c // 32) * -(-o // 32) * groups, splits), 256, x, dy,
+                                     rules.in_rows, rules.out_rows, rules.offset_ptr, part, i32(k), i32(c), i32(o),
+                                     i32(groups), i64(chunk))
         dw = self._column_sums(part.reshape(splits, -1)).reshape(k, groups, c, o)
         return dw if groups > 1 else dw[:, 0]
 
     def max_pool(self, x, rulebook, ground=None):
         """See Ops.max_pool."""
         x = self._rows("max_pool", x)
-        ground = None if ground is None else self._rows("max_pool", ground)
+        ground = None if ground is None else self._rows("max_pool", ground, x.dtype)
         checks.check_max_pool(x, rulebook, ground)
-        y = self._empty("max_pool", (rulebook.n_out, x.shape[1]))
+        y = self._empty("max_pool", (rulebook.n_out, x.shape[1]), x.dtype)
         winner, rules = self._empty("max_pool", y.shape, i32), rulebook.on(self)
         self._kernels.stride("max_pool", y.size, x, x if ground is None else ground, rules.table, rules.open, y, winner,
                              i32(len(y)), i32(rulebook.n_offsets), i32(x.shape[1]), i32(ground is not None))
@@ -127,16 +138,16 @@ class CudaOps(Ops):
             places = (rows * c + self.xp.arange(c, dtype=i64)).reshape(-1)
             dx = self._scatter(dy.reshape(-1, 1), places, (n + 1) * c).reshape(n + 1, c)
             return dx[:n], dx[n:].copy()
-        dx, rules = self._empty("max_pool_dx", (n, c)), rulebook.T.on(self)
+        dx, rules = self._empty("max_pool_dx", (n, c), dy.dtype), rulebook.T.on(self)
         self._kernels.stride("max_pool_dx", dx.size, dy, winner, rules.table, dx, i32(n), i32(rulebook.n_offsets),
                              i32(c))
-        return dx, self._column_sums(self.xp.where(winner < 0, dy, f32(0)))
+        return dx, self._column_sums(self.xp.where(winner < 0, dy, dy.dtype.type(0)))
 
     def sum_pool(self, x, rulebook):
         """See Ops.sum_pool."""
         x = self._rows("sum_pool", x)
         checks.check_rows("sum_pool", x, rulebook)
-        y = self._empty("sum_pool", (rulebook.n_out, x.shape[1]))
+        y = self._empty("sum_pool", (rulebook.n_out, x.shape[1]), x.dtype)
         self._kernels.stride("sum_pool", y.size, x, rulebook.on(self).table, y, i32(len(y)), i32(rulebook.n_offsets),
                              i32(x.shape[1]))
         return y
@@ -169,7 +180,7 @@ class CudaOps(Ops):
         """See Ops.segment_max."""
         x, starts = self._rows("segment_max", x), np.asarray(self.to_numpy(starts), i64)
         checks.check_segments("segment_max", x, starts)
-        y = self._empty("segment_max", (len(starts) - 1, x.shape[1]))
+        y = self._empty("segment_max", (len(starts) - 1, x.shape[1]), x.dtype)
         winner = self._empty("segment_max", y.shape, i32)
         self._kernels.stride("segment_max", y.size, x, self._whole(starts, i64), y, winner, i64(len(y)),
                              i32(x.shape[1]))
@@ -178,15 +189,16 @@ class CudaOps(Ops):
     def leaky_relu(self, x, slope):
         """See Ops.leaky_relu."""
         x = self._rows("leaky_relu", x)
-        y = self._empty("leaky_relu", x.shape)
+        y = self._empty("leaky_relu", x.shape, x.dtype)
         self._kernels.stride("leaky_relu", x.size, x, y, i64(x.size), f32(slope))
         return y
 
     def leaky_relu_dx(self, y, dy, slope):
         """See Ops.leaky_relu_dx."""
-        y, dy = self._rows("leaky_relu_dx", y), self._rows("leaky_relu_dx", dy)
+        y = self._rows("leaky_relu_dx", y)
+        dy = self._rows("leaky_relu_dx", dy, y.dtype)
         checks.check_equal("leaky_relu_dx", y, dy)
-        dx = self._empty("leaky_relu_dx", y.shape)
+        dx = self._empty("leaky_relu_dx", y.shape, y.dtype)
         self._kernels.stride("leaky_relu_dx", y.size, y, dy, dx, i64(y.size), f32(slope))
         return dx
 
@@ -205,15 +217,16 @@ class CudaOps(Ops):
 
     def affine(self, x, rows, slope=1.0):
         """See Ops.affine."""
-        x, rows = self._rows("affine", x), self._rows("affine", rows)
+        x, rows = self._rows("affine", x), self._rows("affine", rows, f32)
         checks.check_affine("affine", x, rows)
-        y = self._empty("affine", x.shape)
+        y = self._empty("affine", x.shape, x.dtype)
         self._kernels.stride("affine", x.size, x, rows, y, i64(len(x)), i32(x.shape[1]), f32(slope))
         return y
 
     def affine_sums(self, x, dy, rows, slope=1.0):
         """See Ops.affine_sums."""
-        x, dy, rows = (self._rows("affine_sums", a) for a in (x, dy, rows))
+        x, rows = self._rows("affine_sums", x), self._rows("affine_sums", rows, f32)
+        dy = self._rows("affine_sums", dy, x.dtype)
         checks.check_affine("affine_sums", x, rows, dy)
         (n, c), chunks = x.shape, -(-len(x) // CHUNK)
         part = self._empty("affine_sums", (chunks, 2 * c))
@@ -223,11 +236,12 @@ class CudaOps(Ops):
 
     def affine_dx(self, x, dy, rows, ab, slope=1.0):
         """See Ops.affine_dx."""
-        x, dy, rows, ab = (self._rows("affine_dx", a) for a in (x, dy, rows, ab))
+        x, rows, ab = self._rows("affine_dx", x), self._rows("affine_dx", rows, f32), self._rows("affine_dx", ab, f32)
+        dy = self._rows("affine_dx", dy, x.dtype)
         checks.check_affine("affine_dx", x, rows, dy)
         if ab.shape != (2, x.shape[1]):
             raise ShapeError(f"affine_dx: ab {ab.shape} came; {(2, x.shape[1])} fits")
-        dx = self._empty("affine_dx", x.shape)
+        dx = self._empty("affine_dx", x.shape, x.dtype)
         self._kernels.stride("affine_dx", x.size, x, dy, rows, ab, dx, i64(len(x)), i32(x.shape[1]), f32(slope))
         return dx
 
@@ -236,10 +250,13 @@ class CudaOps(Ops):
         part = self.xp.ascontiguousarray(part)
         self._kernels.stride("add_rows", part.size, part, rows, y, i64(len(part)), i32(part.shape[1]))
 
+    def _tensor_cores(self, precision):
+        return TensorCores(self, self._kernels, self._empty, precision)
+
     def _scatter(self, x, rows, m):
         order = self.xp.argsort(rows)                                    # CuPy's is stable
         starts = self.xp.searchsorted(rows[order], self.xp.arange(m + 1, dtype=i64)).astype(i64)
-        return self._summed(x, starts, order.astype(i64))
+        return self._summed(x, starts, order.astype(i64)).astype(x.dtype, copy=False)
 
     def _summed(self, x, starts, order=None):
         starts = self._whole(starts, i64)
@@ -258,8 +275,9 @@ class CudaOps(Ops):
                 return y
             x = y
 
-    def _rows(self, who, array):
-        array = self.asarray(array)
+    def _rows(self, who, array, dtype=None):
+        is_half = isinstance(array, self.xp.ndarray) and array.dtype == f16
+        array = self.asarray(array, f16 if dtype is None and is_half else dtype)
         if array.ndim != 2:
             raise ShapeError(f"{who}: an array {array.shape} came; rows by channels, (n, c), fit")
         return array

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.backend.precision import rounded
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError
 
@@ -43,7 +44,7 @@ class Ops:
         """Return `array` as a numpy array."""
         return np.asarray(array)
 
-    def conv(self, x, w, rulebook, *, bias=None, slope=None):
+    def conv(self, x, w, rulebook, *, bias=None, slope=None, precision="float32"):
         """Sum x[in] @ w[k] over the pairs (in, out) of each offset k, into y[out].
 
         Args:
@@ -52,22 +53,26 @@ class Ops:
             rulebook: Rulebook of n input rows and k offsets.
             bias: (1, o), the start of each row's sum, or None: zero.
             slope: where given, a leaky ReLU of this slope is applied to the sums.
+            precision: to which x and w are rounded first: "float32", "tf32" or "float16"; sums keep at least float32.
 
         Returns:
-            (m, o).
+            (m, o); rounded to float16, with that precision.
 
         Raises:
             ShapeError: x, w, bias and rulebook do not fit.
+            BackendError: a precision that the backend does not have.
         """
+        x, w = rounded(x, precision), rounded(w, precision)
         channels_out = check_conv("conv", x, w, rulebook, bias)
         y = np.zeros((rulebook.n_out, channels_out), x.dtype)
         if bias is not None:
             y += bias
         for k, in_rows, out_rows in _offsets(rulebook):
             y[out_rows] += _grouped(x[in_rows], w[k])
-        return y if slope is None else np.where(y >= 0, y, y * y.dtype.type(slope))
+        y = y if slope is None else np.where(y >= 0, y, y * y.dtype.type(slope))
+        return rounded(y, precision) if precision == "float16" else y
 
-    def conv_dw(self, x, dy, rulebook, groups=1):
+    def conv_dw(self, x, dy, rulebook, groups=1, *, precision="float32"):
         """Return the weight gradient of conv: sums of x[in]^T dy[out] over the pairs of each offset.
 
         Args:
@@ -75,10 +80,12 @@ class Ops:
             dy: (m, o).
             rulebook: Rulebook.
             groups: g.
+            precision: to which x and dy are rounded first, as in conv.
 
         Returns:
-            (k, c, o), or (k, g, c/g, o/g) for more than one group.
+            (k, c, o), or (k, g, c/g, o/g) for more than one group; never float16.
         """
+        x, dy = rounded(x, precision), rounded(dy, precision)
         check_conv_dw(x, dy, rulebook, groups)
         c, o = x.shape[1], dy.shape[1]
         dw = np.zeros((rulebook.n_offsets, groups, c // groups, o // groups), x.dtype)

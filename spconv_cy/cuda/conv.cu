@@ -4,8 +4,6 @@
 // table (n_out, K) int: the input row of each offset, or -1.  masks (n_out, words) unsigned: bit k says whether it is there.
 // order (n_out): the rows sorted by mask, so that a tile's rows lack the same offsets and whole steps are skipped.
 struct alignas(16) Four { float v[4]; };
-typedef unsigned long long u64;
-typedef long long i64;
 
 // A block owns BM outputs by BN channels of one group; a step is BK channels of one offset. The next step's numbers travel
 // into registers while this one's are multiplied, and go into the other half of shared memory: one barrier a step.

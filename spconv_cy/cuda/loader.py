@@ -5,10 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
-SOURCES = ("conv.cu", "pool.cu", "rows.cu")
+# Each source, and the types of features for which it is compiled; conv_mma.cu reads float as TF32.
+SOURCES = {"conv.cu": ("float",), "pool.cu": ("float", "Half"), "rows.cu": ("float", "Half")}
 OPTIONS = ("-std=c++17",)
 MOST_BLOCKS = 65535                                                      # of kernels that stride over their numbers
 THREADS = 256
+
+
+def forms():
+    """List the pairs (source, type of features) that are compiled."""
+    return [(name, real) for name, reals in SOURCES.items() for real in reals]
+
+
+def source(name, real):
+    """Return the text of a source for features of type `real`, "float" or "Half"."""
+    folder = Path(__file__).parent
+    return "".join([f"#define REAL {real}\n", *((folder / part).read_text() for part in ("numbers.cu", name))])
 
 
 class Kernels:
@@ -19,18 +31,21 @@ class Kernels:
     """
 
     def __init__(self, cupy):
-        folder = Path(__file__).parent
-        self._modules = [(source, cupy.RawModule(code=source, options=OPTIONS))
-                         for source in ((folder / name).read_text() for name in SOURCES)]
+        self._modules = [(form[1], source(*form), cupy.RawModule(code=source(*form), options=OPTIONS))
+                         for form in forms()]
         self._function = cache(self._found)
 
-    def _found(self, name):
-        return next(module for source, module in self._modules
-                    if f" {name}(" in source or f"KERNEL({name}," in source).get_function(name)
+    def _found(self, name, real):
+        return next(module for of, text, module in self._modules if of == real
+                    and (f" {name}(" in text or f"KERNEL({name}," in text)).get_function(name)
 
     def launch(self, name, grid, threads, *arguments):
-        """Start a kernel on `grid` blocks (x, y, z); arguments are device arrays, or numpy scalars of its types."""
-        self._function(name)(grid, (threads,), arguments)
+        """Start a kernel on `grid` blocks (x, y, z); arguments are device arrays, or numpy scalars of its types.
+
+        The first argument holds features, float32 or float16; of the kernel there is a form for each.
+        """
+        real = "Half" if arguments[0].dtype == np.float16 else "float"
+        self._function(name, real)(grid, (threads,), arguments)
 
     def stride(self, name, n, *arguments):
         """Start a kernel whose threads stride over n numbers; none where n is 0."""

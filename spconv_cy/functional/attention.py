@@ -3,6 +3,7 @@
 import math
 
 from spconv_cy.autograd import differentiable
+from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 
 
@@ -26,7 +27,7 @@ def attend(rows, positions, heads, windows, places):
     arXiv:2103.14030.
     """
     ops = ops_of(rows) if positions is None else ops_of(rows, positions)
-    xp, c = ops.xp, rows.shape[1] // 3
+    xp, rows, c = ops.xp, summable(rows), rows.shape[1] // 3
     scale = rows.dtype.type(1 / math.sqrt(c // heads))
     table = None if positions is None else xp.ascontiguousarray(positions.T)
     y, shares = xp.zeros((len(rows), c), rows.dtype), []

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable, fold_to
+from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.sparse import column_sums
@@ -86,7 +87,7 @@ def concatenate(*parts):
 @differentiable
 def softmax(x):
     """Return probabilities along each row."""
-    y = _softmax(ops_of(x).xp, x)
+    y = _softmax(ops_of(x).xp, summable(x))
     return y, lambda dy: (lambda: y * (dy - (dy * y).sum(1, keepdims=True)),)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy.autograd import differentiable
+from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.sparse import column_sums
 
@@ -44,7 +45,7 @@ def weighted_gather(x, ground, rows, weights, rest):
     Returns:
         (m, c).
     """
-    ops = ops_of(x) if ground is None else ops_of(x, ground)
+    ops, x = ops_of(x) if ground is None else ops_of(x, ground), summable(x)
     rest = ops.asarray(rest, x.dtype)[:, None]
     y = ops.xp.zeros((rows.shape[1], x.shape[1]), x.dtype)
     if ground is not None:
@@ -74,7 +75,7 @@ def weighted_scatter(x, rows, weights, m):
     Returns:
         (m, c).
     """
-    ops = ops_of(x)
+    ops, x = ops_of(x), summable(x)
     y = ops.xp.zeros((m, x.shape[1]), x.dtype)
     for there, row, weight in _terms(ops, rows, weights, x.dtype):
         y += ops.scatter_add(weight * x[there], row, m)

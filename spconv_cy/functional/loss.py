@@ -1,8 +1,9 @@
-"""Losses: means over the batch, by default."""
+"""Losses: means over the batch, by default; of float16 outputs in float32."""
 
 import numpy as np
 
 from spconv_cy.autograd import differentiable
+from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
 
@@ -25,7 +26,7 @@ def softmax_cross_entropy(x, labels, *, weights=None, reduction="mean"):
         ShapeError: labels of another shape or kind, or outside the classes; weights that do not fit.
     """
     xp = ops_of(x).xp
-    labels = checked_labels(x, labels)
+    x, labels = summable(x), checked_labels(x, labels)
     counts = None if weights is None else _checked_weights(x, weights)[labels]
     share = x.dtype.type(_share(reduction, len(x) if counts is None else counts.sum()))
     counts = None if counts is None else ops_of(x).asarray(counts, x.dtype)
@@ -50,7 +51,7 @@ def softmax_cross_entropy(x, labels, *, weights=None, reduction="mean"):
 @differentiable
 def mse(x, target, *, reduction="mean"):
     """Return the squared error to a target of x's shape: the mean over all elements, or the "sum"."""
-    ops = ops_of(x)
+    ops, x = ops_of(x), summable(x)
     target = ops.asarray(target, x.dtype)
     if target.shape != x.shape:
         raise ShapeError(f"mse: x {x.shape} and target {target.shape} came; equal shapes fit")
@@ -64,7 +65,7 @@ def mse(x, target, *, reduction="mean"):
 def hinge(x, labels, *, reduction="mean"):
     """Return the squared hinge loss, one class against all: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1."""
     xp = ops_of(x).xp
-    labels = checked_labels(x, labels)
+    x, labels = summable(x), checked_labels(x, labels)
     share = x.dtype.type(_share(reduction, len(x)))
     sign = xp.full_like(x, -1)
     sign[xp.arange(len(x)), xp.asarray(labels)] = 1

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable
+from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.sparse import column_sums
 
@@ -94,7 +95,7 @@ def group_norm(x, gamma, beta, groups, eps):
 
     Source: Ba et al. 2016, arXiv:1607.06450 (one group); Wu and He 2018, arXiv:1803.08494 (groups).
     """
-    xp = ops_of(x, gamma, beta).xp
+    xp, x = ops_of(x, gamma, beta).xp, summable(x)
     shape, each = (len(x), groups, x.shape[1] // groups), x.dtype.type(x.shape[1] // groups)
 
     def mean(rows):
@@ -121,7 +122,7 @@ def sample_norm(x, gamma, beta, starts, groups, eps):
 
     Source: Ulyanov et al. 2016, arXiv:1607.08022; groups: Wu and He 2018, arXiv:1803.08494.
     """
-    ops = ops_of(x, gamma, beta)
+    ops, x = ops_of(x, gamma, beta), summable(x)
     counts, each = np.diff(starts), x.shape[1] // groups
     samples = np.repeat(np.arange(len(counts)), counts)
     n = ops.asarray(np.maximum(counts, 1)[:, None] * each, x.dtype)

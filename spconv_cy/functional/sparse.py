@@ -4,6 +4,7 @@ import numpy as np
 
 from spconv_cy.autograd import differentiable
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.config import precision_name
 from spconv_cy.errors import ShapeError
 
 
@@ -23,22 +24,22 @@ def conv(x, w, rulebook, bias=None, *, slope=None):
 
     Raises:
         ShapeError: x, w or bias does not fit the rulebook.
-        BackendError: x, w and bias live on different backends.
+        BackendError: x, w and bias live on different backends, or theirs does not have the `precision` that is set.
 
     Cost: 2 * pairs * c * o / g floating-point operations, whatever the spatial size.
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
     ops = ops_of(x, w) if bias is None else ops_of(x, w, bias)
-    groups = w.shape[1] if w.ndim == 4 else 1
+    groups, precision = w.shape[1] if w.ndim == 4 else 1, precision_name()
 
     def backward(dy):
         dy = dy if slope is None else ops.leaky_relu_dx(y, dy, slope)
-        return (lambda: ops.conv(dy, w.swapaxes(-1, -2), rulebook.T),
-                lambda: ops.conv_dw(x, dy, rulebook, groups).reshape(w.shape),
+        return (lambda: ops.conv(dy, w.swapaxes(-1, -2), rulebook.T, precision=precision),
+                lambda: ops.conv_dw(x, dy, rulebook, groups, precision=precision).reshape(w.shape),
                 None,
                 lambda: column_sums(dy))
 
-    y = ops.conv(x, w, rulebook, bias=bias, slope=slope)
+    y = ops.conv(x, w, rulebook, bias=bias, slope=slope, precision=precision)
     return y, backward
 
 
@@ -112,9 +113,10 @@ def segment_average(x, ground, starts, field=None):
     ops = ops_of(x) if ground is None else ops_of(x, ground)
     counts = np.diff(starts)
     total = np.maximum(counts, 1) if field is None else np.full(len(counts), field)
-    weight = ops.xp.asarray(1 / total, x.dtype)[:, None]
-    missing = ops.xp.asarray((counts == 0) if field is None else (field - counts) / field, x.dtype)[:, None]
-    y = ops.segment_sum(x, starts) * weight
+    y = ops.segment_sum(x, starts)
+    weight = ops.xp.asarray(1 / total, y.dtype)[:, None]
+    missing = ops.xp.asarray((counts == 0) if field is None else (field - counts) / field, y.dtype)[:, None]
+    y = y * weight
     if ground is not None:
         y += missing * ground
 
@@ -133,8 +135,8 @@ def segment_total(x, ground, starts, field=None):
     """
     ops = ops_of(x) if ground is None else ops_of(x, ground)
     counts = np.diff(starts)
-    missing = ops.xp.asarray((counts == 0) if field is None else field - counts, x.dtype)[:, None]
     y = ops.segment_sum(x, starts)
+    missing = ops.xp.asarray((counts == 0) if field is None else field - counts, y.dtype)[:, None]
     if ground is not None:
         y += missing * ground
 

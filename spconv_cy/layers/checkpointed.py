@@ -1,6 +1,7 @@
 """Activation checkpointing: what layers make on the way is forgotten, and made again in the backward pass."""
 
 from spconv_cy.autograd import Tensor, leaf_gradients, with_grad
+from spconv_cy.config import precision, precision_name
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.layer import running
@@ -55,20 +56,22 @@ class Checkpointed(Sequential):
 
 
 class _Moment:
-    """What layers' results depend on beside input and parameters: draws, running statistics, modes; as they are now.
+    """What results depend on beside input and parameters: draws, running statistics, modes, precision; as they are now.
 
     In a `with` statement all is as it was then; afterwards as it was before the statement.
     """
 
     def __init__(self, layer):
         self._layers, self._arrays, self._generators = _below(layer), running(layer), [*layer.generators().values()]
-        self._then = self._now()
+        self._then, self._precision = self._now(), precision_name()
 
     def __enter__(self):
         self._after = self._now()
         self._put(self._then)
+        self._switch = precision(self._precision)
 
     def __exit__(self, *_):
+        self._switch.__exit__()
         self._put(self._after)
 
     def _now(self):

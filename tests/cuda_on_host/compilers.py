@@ -8,7 +8,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from host_build import KEPT, kernels_of
-from mutants import CUDA
+
+from spconv_cy.cuda import loader
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 WHEELS = KEPT.parent / "cuda_wheels"
@@ -22,6 +23,7 @@ BOUNDS = {
     "leaky_relu_dx": (64, 0), "affine": (64, 0), "affine_dx": (64, 0), "affine_sums_part": (64, 0),
     "moments_part": (64, 0),
 }
+BOUNDS |= {f"{name}, Half": bound for name, bound in BOUNDS.items() if not name.startswith("conv")}
 STRICT = ["-std=c++17", "-Werror", "all-warnings", "--ptxas-options=-v,-warn-spills,-warn-lmem-usage"]
 
 
@@ -41,22 +43,24 @@ def nvcc():
                                   "nvidia-cuda-runtime>=13,<14", "bin/nvcc"))
 
 
-def compile_by_nvcc(path, architecture):
-    """Compile; return {kernel: (registers, shared)}. A warning or a spill is an error."""
+def compile_by_nvcc(form, architecture):
+    """Compile a source for a type of features; return {kernel: (registers, shared)}. A warning or a spill is an error."""
     KEPT.mkdir(parents=True, exist_ok=True)
+    path = KEPT / f"{form[1]}_{architecture}_{form[0]}"
+    path.write_text(loader.source(*form))
     command = [nvcc(), "-cubin", f"-arch=sm_{architecture}", *STRICT, str(path), "-o",
-               str(KEPT / f"{path.stem}_{architecture}.cubin")]
+               str(path.with_suffix(".cubin"))]
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         raise RuntimeError(f"nvcc, {path.name}, sm_{architecture}:\n{done.stdout}")
-    return taken(done.stdout)
+    return taken(done.stdout, form[1])
 
 
-def compile_by_nvrtc(path, architecture):
+def compile_by_nvrtc(form, architecture):
     """Compile as CuPy does at run time; return {kernel: (registers, shared)}."""
     library = ctypes.CDLL(str(installed("nvidia-cuda-nvrtc>=13,<14", "libnvrtc.so.1*")))
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
-    library.nvrtcCreateProgram(ctypes.byref(program), path.read_bytes(), path.name.encode(), 0, None, None)
+    library.nvrtcCreateProgram(ctypes.byref(program), loader.source(*form).encode(), form[0].encode(), 0, None, None)
     options = [f"--gpu-architecture=sm_{architecture}", "-std=c++17", "--ptxas-options=-v",
                "--ptxas-options=-warn-spills", "--ptxas-options=-warn-lmem-usage"]
     status = library.nvrtcCompileProgram(program, len(options),
@@ -67,16 +71,21 @@ def compile_by_nvrtc(path, architecture):
     library.nvrtcDestroyProgram(ctypes.byref(program))
     text = log.value.decode()
     if status or "warning" in text.lower():
-        raise RuntimeError(f"NVRTC, {path.name}, sm_{architecture}:\n{text}")
-    return taken(text)
+        raise RuntimeError(f"NVRTC, {form}, sm_{architecture}:\n{text}")
+    return taken(text, form[1])
 
 
-def taken(log):
-    """Read ptxas's log: {kernel: (registers, bytes of shared memory)}."""
+def named(kernel, real):
+    """Name a kernel's form for a type of features; for float it has the kernel's own name."""
+    return kernel if real == "float" else f"{kernel}, {real}"
+
+
+def taken(log, real):
+    """Read ptxas's log: {form of a kernel: (registers, bytes of shared memory)}."""
     found = {}
     for name, rest in re.findall(r"Compiling entry function '(\w+)'(.*?)(?=Compiling entry|\Z)", log, re.S):
         shared = re.search(r"(\d+) bytes smem", rest)
-        found[name] = (int(re.search(r"Used (\d+) registers", rest)[1]), int(shared[1]) if shared else 0)
+        found[named(name, real)] = (int(re.search(r"Used (\d+) registers", rest)[1]), int(shared[1]) if shared else 0)
     return found
 
 
@@ -86,10 +95,9 @@ def compile_all():
     Raises:
         RuntimeError: a warning, a spill, a kernel that is missing or takes more than its bound.
     """
-    sources = sorted(CUDA.glob("*.cu"))
-    kernels = {name for path in sources for name in kernels_of(path.read_text())}
+    kernels = {named(name, form[1]) for form in loader.forms() for name in kernels_of(loader.source(*form))}
     compilers = {"nvcc": compile_by_nvcc, "NVRTC": compile_by_nvrtc}
-    jobs = [(how, architecture, path) for how in compilers for architecture in ARCHITECTURES for path in sources]
+    jobs = [(how, architecture, form) for how in compilers for architecture in ARCHITECTURES for form in loader.forms()]
     nvcc(), installed("nvidia-cuda-nvrtc>=13,<14", "libnvrtc.so.1*")     # before the threads
     with ThreadPoolExecutor(2) as pool:
         logs = list(pool.map(lambda job: compilers[job[0]](job[2], job[1]), jobs))
@@ -109,9 +117,9 @@ def compile_all():
 
 def shown(table):
     """Write the table as text: registers by nvcc / NVRTC on each architecture, and shared memory."""
-    lines = [f"{'kernel':<20}" + "".join(f"{f'sm_{a}':>9}" for a in ARCHITECTURES) + "   shared"]
+    lines = [f"{'kernel':<24}" + "".join(f"{f'sm_{a}':>9}" for a in ARCHITECTURES) + "   shared"]
     for name in BOUNDS:
         cells = ["/".join(str(table[how, a][name][0]) for how in ("nvcc", "NVRTC")) for a in ARCHITECTURES]
         shared = max(found[name][1] for found in table.values())
-        lines.append(f"{name:<20}" + "".join(f"{cell:>9}" for cell in cells) + f"{shared:>9}")
+        lines.append(f"{name:<24}" + "".join(f"{cell:>9}" for cell in cells) + f"{shared:>9}")
     return "\n".join(lines)

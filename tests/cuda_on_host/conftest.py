@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from pathlib import Path
 
 import cupy_on_host
 import host_build
@@ -22,8 +21,7 @@ def built():
     """All sources, built for the CPU."""
     if shutil.which("g++") is None:
         pytest.skip("needs g++")
-    folder = Path(loader.__file__).parent
-    return host_build.build_all([(folder / name).read_text() for name in loader.SOURCES])
+    return host_build.build_all([loader.source(*form) for form in loader.forms()])
 
 
 @pytest.fixture

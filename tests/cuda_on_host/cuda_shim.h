@@ -271,7 +271,7 @@ template <class T> std::string ty() {
   using U = std::remove_cv_t<T>;
   if constexpr (std::is_pointer_v<U>) { using E = std::remove_pointer_t<U>; return std::string(std::is_const_v<E> ? "c" : "m") + "*" + ty<E>(); }
   else if constexpr (std::is_floating_point_v<U>) return "f" + std::to_string(sizeof(U));
-  else if constexpr (std::is_integral_v<U>) return (std::is_signed_v<U> ? "i" : "u") + std::to_string(sizeof(U)); else return "V" + std::to_string(sizeof(U)); }
+  else if constexpr (std::is_integral_v<U>) return (std::is_signed_v<U> ? "i" : "u") + std::to_string(sizeof(U)); else return (sizeof(U) == 2 ? "f" : "V") + std::to_string(sizeof(U)); }   // a struct of 2 bytes is a float16
 template <class... A> const char* sig(void (*)(A...)) { static std::string s; s.clear(); ((s += ty<A>() + " "), ...); return s.c_str(); }
 template <class... A, size_t... I> void call(void (*f)(A...), void** a, std::index_sequence<I...>) { f(*reinterpret_cast<A*>(a[I])...); }
 template <class... A> void go(const char* name, void (*f)(A...), const unsigned* c, size_t smem, void** a) {

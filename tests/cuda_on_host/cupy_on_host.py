@@ -82,7 +82,7 @@ class ndarray:
         return ndarray(np.asarray(self.used()[_index(key)]))
 
     def __setitem__(self, key, value):
-        self.used(writes=True)[_index(key)] = _own(value)
+        _quiet(self.used(writes=True).__setitem__, _index(key), _own(value))
 
     def __getattr__(self, name):
         if name not in METHODS:
@@ -93,7 +93,7 @@ class ndarray:
         if name in ("tolist", "tobytes"):
             copies.append(("down", self.shape, streams.current()))
             return method
-        return lambda *a, **k: _wrapped(method(*map(_own, a), **{n: _own(v) for n, v in k.items()}))
+        return lambda *a, **k: _wrapped(_quiet(method, *map(_own, a), **{n: _own(v) for n, v in k.items()}))
 
     def item(self):
         return self.get().item()
@@ -116,7 +116,8 @@ class ndarray:
 
 def _operator(name):
     def operate(self, *others):
-        found = getattr(self.used(writes=name[2] == "i" and name != "__invert__"), name)(*map(_own, others))
+        mine = self.used(writes=name[2] == "i" and name != "__invert__")
+        found = _quiet(getattr(mine, name), *map(_own, others))
         return found if found is NotImplemented else _wrapped(found)
 
     return operate
@@ -125,6 +126,11 @@ def _operator(name):
 for _name in OPERATORS:
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
 ndarray.__module__ = "cupy"
+
+
+def _quiet(function, *arguments, **options):
+    with np.errstate(all="ignore"):                                      # a GPU warns of nothing
+        return function(*arguments, **options)
 
 
 def _own(x):
@@ -161,7 +167,7 @@ class _Function:
     def __call__(self, *arguments, **options):
         if self._stable:
             options["kind"] = "stable"
-        return _wrapped(self._function(*map(_own, arguments), **{name: _own(v) for name, v in options.items()}))
+        return _wrapped(_quiet(self._function, *map(_own, arguments), **{name: _own(v) for name, v in options.items()}))
 
     def at(self, array, key, values):
         self._function.at(array.used(writes=True), _index(key), _own(values))

@@ -17,6 +17,7 @@ MODES = {
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-clobbered",
             "-Wno-array-bounds", "-Wno-stringop-overflow", "-Wno-maybe-uninitialized"]
 WAITS = re.compile(r"__sync|_sync\(")
+ASM = re.compile(r'\basm(?: volatile)?\("([^"]*)"(.*?)\);', re.S)
 
 
 def kernels_of(text):
@@ -25,17 +26,35 @@ def kernels_of(text):
     return [n for n in plain if n not in ("name", "__launch_bounds__")] + re.findall(r"^\w+_KERNEL\((\w+)", text, re.M)
 
 
+def assembled(text):
+    """Put a call of the shim in the place of each PTX instruction: ptx_NAME(operands, in the instruction's order).
+
+    Operand %n is the n-th in brackets after the text, numbers stay; dots and colons in the name become underscores.
+    """
+    def call(match):
+        instruction, *operands = match[1].rstrip(";").split(None, 1)
+        given = re.findall(r'"[=+]?\w"\(((?:[^()]|\([^()]*\))*)\)', match[2])
+        words = re.findall(r"%?\w+", operands[0]) if operands else []
+        filled = [given[int(word[1:])] if word.startswith("%") else word for word in words]
+        lines = "\n" * match[0].count("\n")                              # so that an error's line is the source's
+        return f"ptx_{re.sub('[.:]+', '_', instruction)}({', '.join(filled)});{lines}"
+
+    return ASM.sub(call, text)
+
+
 def build(text, mode="plain"):
     """Build a CUDA source and return the path of the shared object."""
+    text = assembled(text)
     flags = [*MODES[mode], *([] if WAITS.search(text) else ["-DSHIM_NO_BARRIER"])]
     exports = "".join(f"\nSHIM_EXPORT({name})" for name in kernels_of(text))
-    mark = hashlib.sha256("\n".join([text, (HERE / "cuda_shim.h").read_text(), *flags]).encode()).hexdigest()[:16]
+    shims = [(HERE / name).read_text() for name in ("cuda_shim.h", "ptx_shim.h")]
+    mark = hashlib.sha256("\n".join([text, *shims, *flags]).encode()).hexdigest()[:16]
     path = KEPT / f"{mode}-{mark}.so"
     if not path.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
         made = path.with_suffix(f".{os.getpid()}")
         command = ["g++", "-x", "c++", "-std=c++20", "-g", "-fPIC", "-shared", *WARNINGS, "-fvisibility=hidden", *flags,
-                   "-include", str(HERE / "cuda_shim.h"), "-", "-o", str(made)]
+                   "-include", str(HERE / "cuda_shim.h"), "-include", str(HERE / "ptx_shim.h"), "-", "-o", str(made)]
         subprocess.run(command, input=f'#line 1 "kernels.cu"\n{text}{exports}\n'.encode(), check=True)
         made.replace(path)
     return path

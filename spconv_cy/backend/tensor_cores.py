@@ -1,0 +1,85 @@
+"""Convolutions by the tensor cores of an NVIDIA GPU: float16 or TF32 inputs, float32 sums; kernels of conv_mma.cu."""
+
+import numpy as np
+
+from spconv_cy.backend import ops as checks
+from spconv_cy.errors import BackendError
+
+i32, i64, f16, f32 = np.int32, np.int64, np.float16, np.float32
+NEEDS = {"float16": 75, "tf32": 80}                                      # compute capability, times ten
+VECTOR = 8                                                               # channels that are read at once are padded to
+NARROW = 32                                                              # channels out up to which tiles are 128 x 32
+SIDE = 64                                                                # channels of a weight gradient's tile
+
+
+class TensorCores:
+    """The two verbs of convolution in one precision.
+
+    Channels that are no multiple of 8, in each group, are copied and padded with zeros first, so that all reads are
+    vectors of 16 bytes. Weights are cast at each use, in the layout that the kernel reads: k * c * o numbers.
+
+    Args:
+        ops: CudaOps, for its other verbs.
+        kernels: Kernels.
+        empty: function of (who, shape, dtype), which makes an array.
+        precision: "float16" or "tf32".
+
+    Raises:
+        BackendError: the GPU has no tensor cores of this format.
+    """
+
+    def __init__(self, ops, kernels, empty, precision):
+        has = int(ops.xp.cuda.Device().compute_capability)
+        if has < NEEDS[precision]:
+            fits = [name for name, least in NEEDS.items() if least <= has] + ["float32"]
+            raise BackendError(f"{precision} needs an NVIDIA GPU of compute capability {NEEDS[precision] / 10}, and "
+                               f"this one has {has / 10}; precision({' or '.join(map(repr, fits))}) fits")
+        self._ops, self._xp, self._kernels, self._empty = ops, ops.xp, kernels, empty
+        self._dtype = f16 if precision == "float16" else f32
+
+    def conv(self, x, w, rulebook, bias, slope):
+        """Convolve: x (n, c) and w float32 or float16, bias float32 or None; (m, o) of the precision's dtype."""
+        channels_out = checks.check_conv("conv", x, w, rulebook, bias)
+        w = w if w.ndim == 4 else w[:, None]
+        k, groups, _, o = w.shape
+        y = self._empty("conv", (rulebook.n_out, channels_out), self._dtype)
+        if not y.size:
+            return y
+        x, w, rules = self._padded(x, groups), self._packed(w), rulebook.on(self._ops)
+        rows, columns = (128, 32) if o <= NARROW else (64, 64)
+        self._kernels.launch(
+            f"mma_{rows}x{columns}", (-(-rulebook.n_out // rows), -(-o // columns), groups), rows * columns // 32,
+            x, w, self._empty("conv", (1, 1), f32) if bias is None else bias, rules.table, rules.masks, rules.order, y,
+            i32(rulebook.n_out), i32(k), i32(w.shape[3]), i32(o), i32(groups), i32(bias is not None),
+            i32(slope is not None), f32(0 if slope is None else slope))
+        return y
+
+    def conv_dw(self, x, dy, rulebook, groups, splits, chunk):
+        """Sum x[in]^T dy[out] over chunks of each offset's pairs: (splits, k, groups, c/groups, o/groups) float32."""
+        k, c, o = rulebook.n_offsets, x.shape[1] // groups, dy.shape[1] // groups
+        part = self._empty("conv_dw", (splits, k, groups, c, o), f32)
+        if part.size:
+            x, dy, rules = self._padded(x, groups), self._padded(dy, groups), rulebook.on(self._ops)
+            self._kernels.launch(
+                "mma_dw_part", (k, -(-c // SIDE) * -(-o // SIDE) * groups, splits), 128, x, dy, rules.in_rows,
+                rules.out_rows, rules.offset_ptr, part, i32(k), i32(c), i32(o), i32(groups),
+                i32(x.shape[1] // groups), i32(dy.shape[1] // groups), i64(chunk))
+        return part
+
+    def _padded(self, x, groups):
+        """Return rows in the precision's dtype, each group's channels a multiple of 8, where vectors can be read."""
+        rows = x.reshape(len(x), groups, x.shape[1] // groups)
+        return self._with_vectors(rows).reshape(len(x), -1)
+
+    def _packed(self, w):
+        """Return (k, groups, o, c) of w (k, groups, c, o), c padded."""
+        return self._with_vectors(w.swapaxes(2, 3))
+
+    def _with_vectors(self, a):
+        *shape, c = a.shape
+        a = self._xp.ascontiguousarray(a.astype(self._dtype, copy=False))
+        if c % VECTOR == 0 and a.data.ptr % 16 == 0:
+            return a
+        wide = self._xp.zeros((*shape, -(-c // VECTOR) * VECTOR), self._dtype)
+        wide[..., :c] = a
+        return wide

@@ -1,0 +1,88 @@
+"""Scaling a loss, so that small gradients do not vanish in float16."""
+
+import math
+from numbers import Real
+
+from spconv_cy.backend.switch import ops_of
+
+FIRST, PATIENCE = 2.0**16, 2000         # of a dynamic scale, and the good steps after which it is doubled
+LEAST = 2.0**-16
+
+
+class LossScale:
+    """Multiply the loss before going back, and divide the gradients before the step.
+
+    float16 holds nothing below 6e-8: with a loss times 2^16, gradients are times 2^16 on their way through the
+    network. Those of parameters are float32 and are divided by it again, which powers of two do without rounding.
+
+    Args:
+        scale: "dynamic": begins with 2^16; a step with a gradient that is NaN or infinite is left out and halves it,
+            2000 good steps in a row double it. Or a number above 0, which stays; such a gradient is then an error.
+
+    Attributes: scale: a float; steps: good ones since it was last changed.
+
+    Raises:
+        ValueError: another scale.
+
+    >>> from spconv_cy.autograd import Tensor
+    >>> from spconv_cy.train.optim import SGD
+    >>> w, scale = Tensor([4.0], requires_grad=True), LossScale("dynamic")
+    >>> scale.backward((w * w).sum())
+    >>> scale.step(SGD([w], rate=0.25))
+    True
+    >>> w.data.tolist()
+    [2.0]
+    """
+
+    def __init__(self, scale="dynamic"):
+        number = isinstance(scale, Real) and not isinstance(scale, bool) and 0 < scale < math.inf
+        if scale != "dynamic" and not number:
+            raise ValueError(f'loss_scale {scale!r} came; "dynamic", or a number above 0 such as 1024, fits')
+        self.dynamic, self.scale, self.steps = not number, float(scale) if number else FIRST, 0
+
+    def backward(self, loss):
+        """Go back from a loss of shape (), times the scale."""
+        loss.backward(ops_of(loss.data).xp.full_like(loss.data, self.scale))
+
+    def step(self, optimizer):
+        """Divide the gradients, and take the optimiser's step; return whether it was taken.
+
+        Raises:
+            FloatingPointError: a gradient is NaN or infinite with a scale that stays, or with one that was halved down
+                to 2^-16.
+        """
+        fine, factor = True, 1 / self.scale                              # fine stays on the device: one wait a step
+        for parameter in optimizer.parameters:
+            if parameter.grad is not None and parameter.requires_grad:
+                # Not in place: two tensors may hold the same gradient.
+                parameter.grad = parameter.grad * parameter.dtype.type(factor)
+                xp = ops_of(parameter.grad).xp
+                fine = xp.logical_and(xp.isfinite(parameter.grad).all(), fine)
+        if fine:
+            optimizer.step()
+            self._count()
+            return True
+        self.steps, before = 0, self.scale
+        if not self.dynamic or before <= LEAST:
+            remedy = ('a smaller one, or loss_scale="dynamic", fits' if not self.dynamic else "lower the rate, or look "
+                      "for NaN and very large numbers in the features")
+            raise FloatingPointError(f"loss_scale: a gradient is NaN or infinite with the scale {before:g}; {remedy}")
+        self.scale /= 2
+        return False
+
+    def state(self):
+        """Return {"scale", "steps"}, two numbers, from which `load_state` goes on."""
+        return {"scale": self.scale, "steps": self.steps}
+
+    def load_state(self, state):
+        """Go on from a state; a scale that stays is not changed."""
+        if self.dynamic:
+            self.scale, self.steps = float(state["scale"]), int(state["steps"])
+
+    def _count(self):
+        self.steps += 1
+        if self.dynamic and self.steps == PATIENCE:
+            self.scale, self.steps = self.scale * 2, 0
+
+    def __repr__(self):
+        return f"LossScale({'dynamic' if self.dynamic else 'fixed'}, {self.scale:g})"

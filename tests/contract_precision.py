@@ -1,0 +1,61 @@
+"""What the verbs of a GPU must give for float16 rows, and convolutions in float16 and TF32: check_precisions."""
+
+import numpy as np
+from contract import REFERENCE, as_tuple, call, calls_of, shown
+
+# Verbs of float16 rows: which arguments are rows, and whether what comes out are rows too, or sums in float32.
+ROWS = {
+    "conv": (0,), "conv_dw": (0, 1), "max_pool": (0,), "max_pool_dx": (0,), "sum_pool": (0,), "scatter_add": (0,),
+    "segment_sum": (0,), "segment_max": (0,), "leaky_relu": (0,), "leaky_relu_dx": (0, 1), "moments": (0,),
+    "affine": (0,), "affine_sums": (0, 1), "affine_dx": (0, 1),
+}
+SUMS = {"conv_dw", "segment_sum", "moments", "affine_sums"}
+CONVOLUTIONS = ("conv", "conv_dw")
+
+
+def check_precisions(ops, rng, rulebook, c, o, groups=1, names=("float16", "tf32")):
+    """Compare convolutions in each precision, and all verbs of float16 rows, with the reference in float64.
+
+    The reference reads the same rounded numbers, so that sums agree as in float32, to 1e-5 of the largest number;
+    what is stored in float16 is off by half a unit of its last place besides, 2^-11, or 2^-25 near zero.
+    """
+    for verb, arguments, options in calls_of(rng, rulebook, c, o, groups):
+        if verb in CONVOLUTIONS:
+            for name in names:
+                compare(ops, verb, arguments, {**options, "precision": name}, np.float32, name)
+        if verb in ROWS:
+            given = [rounded(a) if i in ROWS[verb] else a for i, a in enumerate(arguments)]
+            options = {name: rounded(a) if name == "ground" else a for name, a in options.items()}
+            if verb in CONVOLUTIONS:
+                options = {**options, "precision": "float16"}
+            compare(ops, verb, given, options, np.float16, "float16")
+
+
+def compare(ops, verb, arguments, options, stored, precision):
+    """Call a verb with its rows stored in a dtype, the rest in float32; compare with the reference."""
+    given = [born(ops, a, stored if i in ROWS[verb] else np.float32) for i, a in enumerate(arguments)]
+    options_given = {name: born(ops, a, stored if name == "ground" else np.float32) for name, a in options.items()}
+    found = as_tuple(getattr(ops, verb)(*given, **options_given))
+    expected = as_tuple(call(REFERENCE, verb, arguments, options))
+    what = f"{verb}({', '.join(map(shown, [*arguments, *options.values()]))}), rows of {np.dtype(stored)}"
+    half = precision == "float16" and verb not in SUMS
+    for place, (mine, truth) in enumerate(zip(found, expected, strict=True)):
+        mine = ops.to_numpy(mine)
+        if truth.dtype.kind in "iu":
+            assert mine.dtype == truth.dtype and np.array_equal(mine, truth), what
+            continue
+        in_half = half and place == 0
+        assert mine.dtype == (np.float16 if in_half else np.float32) and mine.flags.c_contiguous, f"{what}: {mine.dtype}"
+        limit = 1e-5 * np.abs(truth).max(initial=0) + in_half * np.maximum(2.0**-11 * np.abs(truth), 2.0**-25)
+        assert mine.shape == truth.shape and (np.abs(mine - truth) <= limit).all(), \
+            f"{what}: {np.abs(mine - truth).max():.2e} apart"
+
+
+def rounded(a):
+    """Return the float64 numbers that float16 makes of an array."""
+    return a.astype(np.float16).astype(np.float64)
+
+
+def born(ops, a, dtype):
+    """Give a float array to a backend in a dtype; other arguments stay."""
+    return ops.asarray(a, dtype) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a
