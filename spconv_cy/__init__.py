@@ -89,6 +89,7 @@ from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
 from spconv_cy.train.loop import evaluate, fit
+from spconv_cy.train.loss_scale import LossScale
 from spconv_cy.train.optim import SGD, Adam, Nesterov, clip_gradients
 from spconv_cy.train.schedule import Constant, Cosine, Exponential, Steps, WarmUp
 

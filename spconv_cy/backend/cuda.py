@@ -137,7 +137,7 @@ class CudaOps(Ops):
             rows = self.xp.where(winner < 0, n, winner).astype(i64)
             places = (rows * c + self.xp.arange(c, dtype=i64)).reshape(-1)
             dx = self._scatter(dy.reshape(-1, 1), places, (n + 1) * c).reshape(n + 1, c)
-            return dx[:n], dx[n:].copy()
+            return dx[:n].astype(dy.dtype, copy=False), dx[n:].copy()
         dx, rules = self._empty("max_pool_dx", (n, c), dy.dtype), rulebook.T.on(self)
         self._kernels.stride("max_pool_dx", dx.size, dy, winner, rules.table, dx, i32(n), i32(rulebook.n_offsets),
                              i32(c))
@@ -158,7 +158,7 @@ class CudaOps(Ops):
         if rows.shape != x.shape[:1] or (rows.size and not 0 <= rows.min() <= rows.max() < m):
             raise ShapeError(f"scatter_add: x {x.shape} and rows {rows.shape} came; one row number in 0 to {m - 1} "
                              "for each row of x fits")
-        return self._scatter(x, self._whole(rows, i64), m)
+        return self._scatter(x, self._whole(rows, i64), m).astype(x.dtype, copy=False)
 
     def segment_sum(self, x, starts):
         """See Ops.segment_sum."""
@@ -256,7 +256,7 @@ class CudaOps(Ops):
     def _scatter(self, x, rows, m):
         order = self.xp.argsort(rows)                                    # CuPy's is stable
         starts = self.xp.searchsorted(rows[order], self.xp.arange(m + 1, dtype=i64)).astype(i64)
-        return self._summed(x, starts, order.astype(i64)).astype(x.dtype, copy=False)
+        return self._summed(x, starts, order.astype(i64))
 
     def _summed(self, x, starts, order=None):
         starts = self._whole(starts, i64)

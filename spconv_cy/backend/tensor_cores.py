@@ -68,8 +68,8 @@ class TensorCores:
 
     def _padded(self, x, groups):
         """Return rows in the precision's dtype, each group's channels a multiple of 8, where vectors can be read."""
-        rows = x.reshape(len(x), groups, x.shape[1] // groups)
-        return self._with_vectors(rows).reshape(len(x), -1)
+        rows = self._with_vectors(x.reshape(len(x), groups, x.shape[1] // groups))
+        return rows.reshape(len(x), groups * rows.shape[2])
 
     def _packed(self, w):
         """Return (k, groups, o, c) of w (k, groups, c, o), c padded."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 # Each source, and the types of features for which it is compiled; conv_mma.cu reads float as TF32.
-SOURCES = {"conv.cu": ("float",), "pool.cu": ("float", "Half"), "rows.cu": ("float", "Half")}
+SOURCES = {name: ("float", "Half") for name in ("conv_mma.cu", "pool.cu", "rows.cu")} | {"conv.cu": ("float",)}
 OPTIONS = ("-std=c++17",)
 MOST_BLOCKS = 65535                                                      # of kernels that stride over their numbers
 THREADS = 256

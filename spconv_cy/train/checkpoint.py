@@ -31,18 +31,18 @@ class History:
         return len(self.losses)
 
 
-def write_checkpoint(path, net, optimizer, history, seed, best=None):
-    """Write network, optimiser, random states, history and the best weights so far; at once, or not at all."""
+def write_checkpoint(path, net, optimizer, history, seed, best=None, scale=None):
+    """Write network, optimiser, random states, history, best weights so far and loss scale; at once, or not at all."""
     arrays = {f"net.{name}": array for name, array in net.state().items()}
     arrays.update({f"optimizer.{name}": array for name, array in optimizer.state().items()})
     arrays.update({f"best.{name}": array for name, array in (best or {}).items()})
     generators = {name: _plain(generator.bit_generator.state) for name, generator in net.generators().items()}
     write(path, KIND, arrays, {"optimizer": type(optimizer).__name__, "generators": generators, "seed": seed,
-                               "history": asdict(history)})
+                               "history": asdict(history), "loss_scale": scale and scale.state()})
 
 
-def read_checkpoint(path, net, optimizer, seed=None):
-    """Put a checkpoint into a network and an optimiser; return (history, seed, best weights or None).
+def read_checkpoint(path, net, optimizer, seed=None, scale=None):
+    """Put a checkpoint into a network, an optimiser and a LossScale; return (history, seed, best weights or None).
 
     Returns None where there is no such file.
 
@@ -53,7 +53,8 @@ def read_checkpoint(path, net, optimizer, seed=None):
         return None
     arrays, text = read(path, KIND)
     remedy = "start anew with another path, or build what the checkpoint was made with"
-    if set(text) != {"optimizer", "generators", "seed", "history"} or not isinstance(text["generators"], dict):
+    fits = set(text) - {"loss_scale"} == {"optimizer", "generators", "seed", "history"}
+    if not fits or not isinstance(text["generators"], dict):
         raise FileError(f"{path}: a checkpoint with {sorted(text)} came; {remedy}")
     if text["optimizer"] != type(optimizer).__name__:
         raise FileError(f"{path}: a checkpoint of {text['optimizer']} came, for {type(optimizer).__name__}; {remedy}")
@@ -71,6 +72,8 @@ def read_checkpoint(path, net, optimizer, seed=None):
         for name, generator in generators.items():
             generator.bit_generator.state = text["generators"][name]
         history = History(**text["history"])
+        if scale is not None and text.get("loss_scale"):                 # those of before it had none
+            scale.load_state(text["loss_scale"])
     except BROKEN as error:
         net.load_state(before)
         for name, generator in generators.items():

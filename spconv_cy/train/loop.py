@@ -15,6 +15,7 @@ from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
 from spconv_cy.train.checkpoint import History, read_checkpoint, write_checkpoint
+from spconv_cy.train.loss_scale import LossScale
 from spconv_cy.train.pairs import as_batches
 from spconv_cy.train.schedule import from_name
 
@@ -46,7 +47,7 @@ class Evaluation:
 
 
 def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_entropy, schedule=None, rng=None,
-        progress=True, checkpoint=None, stop_after=None, on_epoch=None):
+        progress=True, checkpoint=None, stop_after=None, on_epoch=None, loss_scale=None):
     """Train a network, in place.
 
     Args:
@@ -64,6 +65,7 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
             same bits as one that was never stopped. Rate and schedule are those of this call.
         stop_after: stop when the validation has not improved for so many epochs; the best weights come back.
         on_epoch: function of the History, called after each epoch.
+        loss_scale: for `precision("float16")`: "dynamic" or a number, as for LossScale; None: the loss is not scaled.
 
     Returns:
         History.
@@ -77,7 +79,8 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
     data = as_batches(data, "fit: data")
     validation = None if validation is None else as_batches(validation, "fit: validation")
     _check_fit(net, optimizer, epochs, validation, stop_after)
-    history, seed, best = _begin(net, optimizer, rng, checkpoint)
+    scale = None if loss_scale is None else LossScale(loss_scale)
+    history, seed, best = _begin(net, optimizer, rng, checkpoint, scale)
     was_training, base = net.training, optimizer.rate
     schedule = from_name(schedule, epochs)
     try:
@@ -86,13 +89,13 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
                 if stop_after is not None and history.best is not None and epoch - 1 - history.best >= stop_after:
                     break
                 told = partial(_tell, bar, f"epoch {epoch + 1}/{epochs}", history)
-                _train(net, data, optimizer, loss, lambda at: base * schedule(at), epoch, seed, history, told)
+                _train(net, data, optimizer, loss, scale, lambda at: base * schedule(at), epoch, seed, history, told)
                 if validation is not None:
                     _validate(net, validation, loss, history)
                 if history.best == epoch:
                     best = {name: array.copy() for name, array in net.state().items()}
                 if checkpoint is not None:
-                    write_checkpoint(checkpoint, net, optimizer, history, seed, best)
+                    write_checkpoint(checkpoint, net, optimizer, history, seed, best, scale)
                 if on_epoch is not None:
                     on_epoch(history)
         if stop_after is not None and best is not None:
@@ -143,9 +146,9 @@ def _check_fit(net, optimizer, epochs, validation, stop_after):
         raise ValueError("fit: stop_after came without validation=; give samples to tell by when to stop")
 
 
-def _begin(net, optimizer, rng, checkpoint):
+def _begin(net, optimizer, rng, checkpoint, scale):
     seed = _seed_of("fit", rng)
-    found = None if checkpoint is None else read_checkpoint(checkpoint, net, optimizer, seed)
+    found = None if checkpoint is None else read_checkpoint(checkpoint, net, optimizer, seed, scale)
     if found is None:
         return History(), int(np.random.default_rng().integers(2**63) if seed is None else seed), None
     return found
@@ -158,7 +161,7 @@ def _seed_of(who, rng):
     return seed
 
 
-def _train(net, data, optimizer, loss, rate, epoch, seed, history, told):
+def _train(net, data, optimizer, loss, scale, rate, epoch, seed, history, told):
     began, seen, losses, wrong = time.perf_counter(), 0, 0.0, 0.0
     net.train()
     optimizer.zero_grad()
@@ -171,8 +174,12 @@ def _train(net, data, optimizer, loss, rate, epoch, seed, history, told):
         number, n = float(value.data), len(labels)
         if not math.isfinite(number):
             raise _diverged(f"the loss became {number} in epoch {epoch + 1}, batch {batch + 1}", optimizer)
-        value.backward()
-        optimizer.step()
+        if scale is None:
+            value.backward()
+            optimizer.step()
+        else:
+            scale.backward(value)
+            scale.step(optimizer)
         optimizer.zero_grad()
         seen, losses = seen + n, losses + n * number
         classes = _are_classes(_rows(y), labels)

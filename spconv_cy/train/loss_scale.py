@@ -42,7 +42,7 @@ class LossScale:
 
     def backward(self, loss):
         """Go back from a loss of shape (), times the scale."""
-        loss.backward(ops_of(loss.data).xp.full_like(loss.data, self.scale))
+        (loss * self.scale).backward()
 
     def step(self, optimizer):
         """Divide the gradients, and take the optimiser's step; return whether it was taken.

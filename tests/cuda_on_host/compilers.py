@@ -44,7 +44,7 @@ def nvcc():
 
 
 def compile_by_nvcc(form, architecture):
-    """Compile a source for a type of features; return {kernel: (registers, shared)}. A warning or a spill is an error."""
+    """Compile a source for a type of features; return {kernel: (registers, shared)}; a warning or spill is an error."""
     KEPT.mkdir(parents=True, exist_ok=True)
     path = KEPT / f"{form[1]}_{architecture}_{form[0]}"
     path.write_text(loader.source(*form))

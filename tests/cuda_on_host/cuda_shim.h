@@ -54,11 +54,19 @@ inline float4 make_float4(float a, float b, float c, float d) { return {a, b, c,
 inline float2 make_float2(float a, float b) { return {a, b}; }
 inline uint4 make_uint4(unsigned a, unsigned b, unsigned c, unsigned d) { return {a, b, c, d}; }
 
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define SHIM_SWITCH                 // swapcontext asks the kernel for the signal mask each time: several times slower
+extern "C" void shim_switch(void** from, void* to);
+asm(".pushsection .text\nshim_switch:\npush %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
+    "mov %rsp, (%rdi)\nmov %rsi, %rsp\npop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n.popsection");
+#endif
+
 namespace shim {
 enum St : unsigned char { READY, BLOCK, WARP, DONE };
 struct Fiber {
   ucontext_t ctx; void* sp = nullptr; char* stack = nullptr; St st = DONE; int line = 0; unsigned mask = 0;
   unsigned tid = 0, seq = 0; uint3 t{}; void* tsan = nullptr; void* fake = nullptr; long red = 0;
+  unsigned copies = 0;              // cp.async of this thread that it has not waited for
 };
 #if defined(__SANITIZE_THREAD__)
 constexpr size_t STK = 32 << 10;
@@ -104,7 +112,11 @@ SHIM_NOTSAN inline void to_host() {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(me->st == DONE ? nullptr : &me->fake, S.hstk, S.hsz);
 #endif
+#if defined(SHIM_SWITCH)
+  shim_switch(&me->sp, S.hostsp);
+#else
   swapcontext(&me->ctx, &S.host);
+#endif
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(me->fake, &S.hstk, &S.hsz);
 #endif
@@ -117,7 +129,11 @@ SHIM_NOTSAN inline void to_fiber(Fiber& x) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(&S.hfake, x.stack, STK);
 #endif
+#if defined(SHIM_SWITCH)
+  shim_switch(&S.hostsp, x.sp);
+#else
   swapcontext(&S.host, &x.ctx);
+#endif
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(S.hfake, nullptr, nullptr);
 #endif
@@ -127,7 +143,7 @@ SHIM_NOTSAN inline void entry() {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(nullptr, &S.hstk, &S.hsz);
 #endif
-  S.body(); release_(sync_pool); S.cur->st = DONE; to_host();
+  S.body(); if (S.cur->copies) die("cp.async that was never waited for", 0); release_(sync_pool); S.cur->st = DONE; to_host();
 }
 SHIM_NOTSAN inline void block_barrier(int line, long red = 0, int op = 0) {
   Fiber* me = S.cur; me->line = line; me->red = red; me->mask = op; me->st = BLOCK; release_(S.bar); to_host(); acquire_(S.bar);
@@ -189,6 +205,11 @@ inline void run_block() {
 #if defined(__SANITIZE_THREAD__)
     mmap(x.stack, STK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);   // resets its shadow: stacks are reused
     x.tsan = __tsan_create_fiber(0);
+#endif
+    x.copies = 0;
+#if defined(SHIM_SWITCH)
+    void** top = (void**)(x.stack + STK); top[-2] = (void*)entry; x.sp = top - 8;
+    continue;
 #endif
     getcontext(&x.ctx); x.ctx.uc_stack.ss_sp = x.stack; x.ctx.uc_stack.ss_size = STK; x.ctx.uc_link = nullptr;
     makecontext(&x.ctx, (void (*)())entry, 0);
@@ -305,6 +326,9 @@ inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __clz(int x) { return x ? __builtin_clz(x) : 32; }
 template <class T> inline T __ldg(const T* p) { return *p; }
+inline float __uint_as_float(unsigned u) { float f; memcpy(&f, &u, 4); return f; }
+inline size_t __cvta_generic_to_shared(const void* p) { return (const char*)p - __start_shim_smem; }
+#define __trap() shim::die("__trap", __LINE__)
 inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 using std::max; using std::min;
 // integer atomics are real atomics (relaxed, as on the GPU: no ordering of other data), so TSan accepts them

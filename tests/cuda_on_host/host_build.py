@@ -17,7 +17,7 @@ MODES = {
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Wno-clobbered",
             "-Wno-array-bounds", "-Wno-stringop-overflow", "-Wno-maybe-uninitialized"]
 WAITS = re.compile(r"__sync|_sync\(")
-ASM = re.compile(r'\basm(?: volatile)?\("([^"]*)"(.*?)\);', re.S)
+ASM = re.compile(r'\basm(?: volatile)?\(((?:\s*"[^"]*")+)(.*?)\);', re.S)
 
 
 def kernels_of(text):
@@ -32,7 +32,7 @@ def assembled(text):
     Operand %n is the n-th in brackets after the text, numbers stay; dots and colons in the name become underscores.
     """
     def call(match):
-        instruction, *operands = match[1].rstrip(";").split(None, 1)
+        instruction, *operands = "".join(re.findall('"([^"]*)"', match[1])).rstrip(";").split(None, 1)
         given = re.findall(r'"[=+]?\w"\(((?:[^()]|\([^()]*\))*)\)', match[2])
         words = re.findall(r"%?\w+", operands[0]) if operands else []
         filled = [given[int(word[1:])] if word.startswith("%") else word for word in words]
@@ -45,7 +45,8 @@ def assembled(text):
 def build(text, mode="plain"):
     """Build a CUDA source and return the path of the shared object."""
     text = assembled(text)
-    flags = [*MODES[mode], *([] if WAITS.search(text) else ["-DSHIM_NO_BARRIER"])]
+    flags = [f"-D__CUDA_ARCH__={os.environ.get('SHIM_ARCH', '80')}0", *MODES[mode]]
+    flags += [] if WAITS.search(text) else ["-DSHIM_NO_BARRIER"]
     exports = "".join(f"\nSHIM_EXPORT({name})" for name in kernels_of(text))
     shims = [(HERE / name).read_text() for name in ("cuda_shim.h", "ptx_shim.h")]
     mark = hashlib.sha256("\n".join([text, *shims, *flags]).encode()).hexdigest()[:16]
