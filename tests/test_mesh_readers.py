@@ -44,6 +44,10 @@ def ply(order="<", points=POINTS, faces=FACES, count="uchar", n=None):
     return head + b"".join(struct.pack(order + kind, value) for kind, value in rows)
 
 
+def js(points=POINTS, faces=TRIANGLES):
+    return f"// a rabbit\nexports.positions={[list(p) for p in points]}\nexports.cells = {[list(f) for f in faces]};\n"
+
+
 def read(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -55,7 +59,7 @@ def read(tmp_path, name, content):
     ("a.off", off("COFF\n", more=" 0.1 0.2 0.3 1")), ("a.off", off(counts="5 3")),
     ("a.obj", obj()), ("a.obj", "mtllib /etc/passwd\n# f 1 2 9\n" + obj().replace("f 1 2 3", "f -5 \\\n -4/7 3//2")),
     ("a.ply", ply("<")), ("a.ply", ply(">")), ("a.ply", ply("")), ("a.ply", ply("<", count="int")),
-    ("a.ply", ply().replace(b"\n", b"\r\n", 18))])
+    ("a.ply", ply().replace(b"\n", b"\r\n", 18)), ("a.js", js())])
 def test_files_of_polygons_come_back_as_triangles(tmp_path, name, content):
     mesh = read(tmp_path, name, content)
     assert mesh.vertices.tolist() == [list(map(float, p)) for p in POINTS] and mesh.triangles.tolist() == TRIANGLES
@@ -96,7 +100,12 @@ def test_ply_is_written_as_text_too_and_long_runs_of_equal_polygons_come_back(tm
     ("a.off", off(faces=[(0, 1.5, 2)]), "face 0 has the vertex 1.5"), ("a.off", off(faces=[(0, 1)]), "2 corners"),
     ("a.off", off().replace("3 0 1 4", "9 0 1 4"), "face 1 is '9 0 1 4'"),
     ("a.off", off().replace("3 0 1 4", "inf 0 1 4"), "face 1 is 'inf 0 1 4'"),
-    ("a.off", b"OFF\n1 0 0\n\0\0", "byte 10 is 0"), ("a.stl", "", "'.stl' came; .off, .ply, .obj fit"),
+    ("a.off", b"OFF\n1 0 0\n\0\0", "byte 10 is 0"), ("a.stl", "", "'.stl' came; .off, .ply, .obj, .js fit"),
+    ("a.js", js().replace("cells", "cels"), "exports.cells is no list of triples"), ("a.js", "", "exports.positions"),
+    ("a.js", js().replace("1.5", "f()"), "exports.positions is no list of numbers"),
+    ("a.js", "exports.cells=" + "[" * 99_999, "is no list of numbers"), ("a.js", js().replace("1.5", "NaN"), "nan"),
+    ("a.js", js(faces=[(0, 1, 5)]), "face 0 has the vertex 5"), ("a.js", js(faces=[(0, 1.0, 4)]), "exports.cells"),
+    ("a.js", js([(0, 0), (1, 2)]), "exports.positions"), ("a.js", js().replace("1.5", "[2]"), "exports.positions"),
     ("a.obj", "", "neither a vertex nor a face"), ("a.obj", obj() + "f 1 2 99\n", "face 3 has the vertex 98"),
     ("a.obj", obj() + "f 1 2 0\n", "line 9: vertex 0 came"), ("a.obj", obj() + "f 1 2 -6\n", "-5 to -1, fits"),
     ("a.obj", obj() + "f 1 2 " + "9" * 5000, "line 9: '999"), ("a.obj", obj() + "f 1 2 --1", "line 9: '--1'"),

@@ -115,3 +115,17 @@ def test_site_counts_are_bars_of_the_field_and_of_what_is_active(axes):
     plot.site_counts(axes, ["input", "MP2"], [x, pooled])
     assert [bar.get_height() for bar in axes.patches] == [20, 4, 2, 2]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["input", "MP2"]
+
+
+@pytest.mark.parametrize("lattice", [sp.Lattice.cubic(3), sp.Lattice.simplex(3)], ids=str)
+def test_sites_in_space_are_drawn_where_the_lattice_has_them_the_nearest_last(axes, lattice, rng):
+    sites = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 2]])
+    given = np.column_stack([np.repeat([0, 1], 5), np.tile(sites, (2, 1))])
+    x = sp.SparseTensor.from_sites(given, np.ones((10, 1)), 5, lattice=lattice)
+    plot.in_space(axes, x, sample=1, view=np.eye(3))
+    drawn = axes.collections[0].get_offsets()
+    expected = (x.sites[:, 1:][5:] + 0.5) @ lattice.basis
+    assert np.allclose(drawn, expected[np.argsort(expected[:, 2], kind="stable")][:, :2])
+    shades = axes.collections[0].get_facecolors()[:, :3].sum(1)
+    assert shades[-1] == shades.max() > shades[0]
+    plot.in_space(axes, sp.SparseTensor.from_sites(np.zeros((0, 4), int), np.zeros((0, 1)), 5, 1, lattice=lattice))

@@ -1,25 +1,28 @@
-"""Reads and writes meshes by the ending of the file's name: .off, .ply, .obj."""
+"""Reads and writes meshes by the ending of the file's name: .off, .ply, .obj; and reads npm's .js."""
 
 from pathlib import Path
 
+from spconv_cy.data.readers.js import read_js
 from spconv_cy.data.readers.obj import read_obj, write_obj
 from spconv_cy.data.readers.off import read_off, write_off
 from spconv_cy.data.readers.ply import read_ply, write_ply
 from spconv_cy.errors import FileError
 
-FORMATS = {".off": (read_off, write_off), ".ply": (read_ply, write_ply), ".obj": (read_obj, write_obj)}
+READERS = {".off": read_off, ".ply": read_ply, ".obj": read_obj, ".js": read_js}
+WRITERS = {".off": write_off, ".ply": write_ply, ".obj": write_obj}
 
 
 def read_mesh(path):
-    """Read a Mesh from an .off, .ply or .obj file; polygons are cut into triangles from their first corner.
+    """Read a Mesh from an .off, .ply or .obj file, or the .js of npm's bunny.
 
-    Colours, normals and textures are left out, and files that an .obj names are not opened.
+    Polygons are cut into triangles from their first corner. Colours, normals and textures are left out, and files
+    that an .obj names are not opened.
 
     Raises:
         FileNotFoundError: there is no such file.
         FileError: another ending; a file that is damaged, cut short or foreign: says where.
     """
-    return _format(path)[0](path)
+    return _of(READERS, path)(path)
 
 
 def write_mesh(path, mesh):
@@ -28,11 +31,11 @@ def write_mesh(path, mesh):
     Raises:
         FileError: another ending.
     """
-    _format(path)[1](path, mesh)
+    _of(WRITERS, path)(path, mesh)
 
 
-def _format(path):
+def _of(formats, path):
     ending = Path(path).suffix.lower()
-    if ending not in FORMATS:
-        raise FileError(f"{path}: the ending {ending!r} came; {', '.join(FORMATS)} fit")
-    return FORMATS[ending]
+    if ending not in formats:
+        raise FileError(f"{path}: the ending {ending!r} came; {', '.join(formats)} fit")
+    return formats[ending]

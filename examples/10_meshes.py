@@ -1,0 +1,120 @@
+"""A mesh on the cubic and the tetrahedral lattice: what its surface costs as it grows, beside the volume around it."""
+
+import shutil
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import spconv_cy as sp
+from spconv_cy import plot
+
+LATTICES = {"cubic": sp.Lattice.cubic(3), "tetrahedral": sp.Lattice.simplex(3)}
+BUNNY = Path("build/bunny/package/index.js")
+
+
+def main():
+    parser = sp.Experiment.parser(__doc__)
+    parser.add_argument("mesh", nargs="?", type=Path, help="an .off, .ply or .obj file; by default the Stanford bunny, "
+                        "npm's bunny 1.0.1 (public domain), fetched into build/bunny where npm is")
+    options = parser.parse_args()
+    run = sp.Experiment.of("meshes", options)
+    name, mesh = mesh_of(options.mesh)
+    radii = run.pick([8, 16, 32, 64, 128], [8, 16, 32, 64], [4, 8])
+    print(f"{name}: {mesh}", flush=True)
+    print(run.table(f"{name}, {len(mesh.vertices):,} vertices and {len(mesh.triangles):,} triangles, written and read "
+                    "again", ["format", "bytes", "the same bits", "ms to read"], formats(run, mesh)))
+    costs = {f"{key} {r}": run.once(f"{key} {r}", lambda key=key, r=r: cost(mesh, key, r)) for key in LATTICES
+             for r in radii}
+    rows = [[key, r, c["size"], *(f"{c[what]:,}" for what in ("points", "sites", "pairs", "sparse", "dense")),
+             f"{1e3 * c['seconds']:.1f}"] for key in LATTICES for r in radii for c in [costs[f"{key} {r}"]]]
+    print(run.table("DeepC2(2, 16) on it, one pass with its rules, one thread", [
+        "lattice", "radius in sites", "field", "points", "sites", "pairs of the first C2", "multiply-adds",
+        "dense multiply-adds", "ms"], rows))
+    curves(run, radii, costs)
+    views(run, mesh, run.pick(20, 20, 8))
+
+
+def mesh_of(path):
+    """The mesh of a file; else the bunny, from its package; else, where there is none, a torus."""
+    if path is None and not BUNNY.exists() and shutil.which("npm"):
+        BUNNY.parents[1].mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "pack", "--silent", "bunny@1.0.1"], cwd=BUNNY.parents[1], check=False, timeout=60,
+                       stdout=subprocess.DEVNULL)
+        for package in BUNNY.parents[1].glob("bunny-1.0.1.tgz"):
+            with tarfile.open(package) as files:
+                files.extract("package/index.js", BUNNY.parents[1], filter="data")
+    if path is None and not BUNNY.exists():
+        print("The bunny (npm's bunny 1.0.1) could not be fetched: a torus takes its place.")
+        return "torus", sp.solid("torus", 0)
+    try:
+        return ("bunny", sp.read_mesh(BUNNY)) if path is None else (path.stem, sp.read_mesh(path))
+    except (OSError, sp.FileError) as error:
+        raise SystemExit(str(error)) from error
+
+
+def formats(run, mesh):
+    """Rows of the formats: the mesh written, read again, compared."""
+    rows = []
+    for ending in ("off", "obj", "ply"):
+        path = run.folder / f"mesh.{ending}"
+        sp.write_mesh(path, mesh)
+        began = time.process_time()
+        again = sp.read_mesh(path)
+        milliseconds = 1e3 * (time.process_time() - began)
+        same = np.array_equal(again.vertices, mesh.vertices) and np.array_equal(again.triangles, mesh.triangles)
+        rows.append([ending.upper(), f"{path.stat().st_size:,}", "yes" if same else "NO", f"{milliseconds:.0f}"])
+    return rows
+
+
+def tensor(mesh, lattice, size, radius):
+    points = mesh.normalised(radius).surface(0.5)
+    return next(sp.ShapeBatches([points], None, size, cell=1, lattice=lattice).epoch(0, training=False))[0], len(points)
+
+
+def cost(mesh, key, radius):
+    """What one pass costs at a radius in sites, in the smallest field that holds the ball of that radius."""
+    lattice, layers = LATTICES[key], sp.deepc2(2, 16, d=LATTICES[key], rng=0).eval()
+    size = next(s for n in range(1, 10_000) for s in [layers.input_size(n)[0]] if lattice.inradius((s,) * 3) > radius)
+    x, points = tensor(mesh, lattice, size, radius)
+    summary = layers.summary(x)
+    sp.set_threads(1)
+    seconds = []
+    for _ in range(3):
+        fresh = sp.SparseTensor.from_sites(x.sites, x.features.data, size, 1, lattice=lattice)     # without its rules
+        began = time.process_time()
+        layers(fresh)
+        seconds.append(time.process_time() - began)
+    sp.set_threads(None)
+    return {"size": size, "points": points, "sites": x.grid.n, "sparse": summary.pair_multiply_adds,
+            "dense": summary.dense_multiply_adds, "seconds": min(seconds),
+            "pairs": len(x.grid.rules(layers.layers[0].window)[1].in_rows)}
+
+
+def curves(run, radii, costs):
+    figure = plot.figure(9.5, 3.4)
+    for axes, what, label in zip(figure.subplots(1, 3), ("sites", "sparse", "seconds"),
+                                 ("sites", "multiply-adds", "seconds"), strict=True):
+        shown = {key: [costs[f"{key} {r}"][what] for r in radii] for key in LATTICES}
+        if what == "sparse":
+            shown |= {f"{key}, dense": [costs[f"{key} {r}"]["dense"] for r in radii] for key in LATTICES}
+        plot.powers(axes, radii, shown)
+        axes.set(xlabel="radius in sites", ylabel=label, ylim=(None, 9 * axes.get_ylim()[1]))
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
+    run.picture("cost", figure, "Sites, multiply-adds and seconds of a pass against the radius: a surface grows with "
+                "its square, its field with its cube.")
+
+
+def views(run, mesh, radius):
+    figure = plot.figure(6, 3.2)
+    for axes, (key, lattice) in zip(figure.subplots(1, 2), LATTICES.items(), strict=True):
+        x = tensor(mesh, lattice, int(np.ceil(radius / lattice.inradius((1,)))) + 2, radius)[0]
+        plot.in_space(axes, x)
+        axes.set_title(f"{key}, {x.grid.n:,} sites")
+    run.picture("mesh", figure, f"Its sites at a radius of {radius}, the nearer the brighter.")
+
+
+if __name__ == "__main__":
+    main()
