@@ -7,13 +7,16 @@ from spconv_cy.config import precision, set_threads
 from spconv_cy.data.augment import Affine, Colour
 from spconv_cy.data.batch import StrokeBatches, TensorBatches
 from spconv_cy.data.digits import digits, digits_split
+from spconv_cy.data.events import EventBatches, Events
 from spconv_cy.data.handwriting import Handwriting
+from spconv_cy.data.lifting import LiftedEncoder
 from spconv_cy.data.meshes import Mesh
 from spconv_cy.data.motion import Motion
 from spconv_cy.data.pictures import PictureBatches
 from spconv_cy.data.points import PointAffine, PointBatches, surroundings
 from spconv_cy.data.readers.assamese import read_assamese
 from spconv_cy.data.readers.casia import read_casia
+from spconv_cy.data.readers.events import read_events
 from spconv_cy.data.readers.hanzi_writer import read_hanzi_writer
 from spconv_cy.data.readers.kanjivg import read_kanjivg
 from spconv_cy.data.readers.mesh import read_mesh, write_mesh
@@ -25,6 +28,7 @@ from spconv_cy.data.shapes import ShapeBatches, Shapes, voxel_points
 from spconv_cy.data.signature import log_signature, signature
 from spconv_cy.data.solids import solid
 from spconv_cy.data.strokes import Characters, StrokeEncoder
+from spconv_cy.data.synthetic import WorldLineBatches, WorldLines
 from spconv_cy.data.terrain import TERRAIN_CLASSES, terrain
 from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError
 from spconv_cy.estimator import SparseConvClassifier

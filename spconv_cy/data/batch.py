@@ -11,7 +11,8 @@ from spconv_cy.assembly import collate
 from spconv_cy.backend.switch import current
 from spconv_cy.data.augment import from_name, stream
 from spconv_cy.data.bend import bent
-from spconv_cy.data.strokes import Characters
+from spconv_cy.data.lifting import LiftedEncoder
+from spconv_cy.data.strokes import Characters, ranges
 from spconv_cy.errors import ShapeError
 from spconv_cy.tensor import SparseTensor
 
@@ -103,25 +104,29 @@ class StrokeBatches(Batches):
     Args:
         characters: Characters, or a list of lists of (n, 2) arrays; packed and checked once, here.
         labels: (n,) class numbers, or None.
-        encoder: StrokeEncoder.
+        encoder: StrokeEncoder, or LiftedEncoder.
         batch: samples in a batch.
         augment: an Affine or its name (see `augment.from_name`: "none", "affine" and others); used in training only.
         views: the same for the repeated passes of a test, `evaluate(net, data, repeats=12)`: the first sees the
             characters as they are, each later one distorts them anew.
         scales: numbers above 0: each character is drawn at one of these scales in place of the encoder's, at random in
             training and in turn in a test, around site 0 of a grid without a size, which is each one's own field.
+        times: (points,) of every pen point, such as `Handwriting.times`, for a LiftedEncoder with time.
 
     Raises:
-        ShapeError: labels that do not fit.
+        ShapeError: labels or times that do not fit.
+        TypeError: times for an encoder that draws without.
         ValueError: a batch or scales that do not fit, a distortion that is unknown; scales for an encoder that has none
             of its own or has a time axis.
     """
 
-    def __init__(self, characters, labels, encoder, *, batch=100, augment="none", views="none", scales=None):
+    def __init__(self, characters, labels, encoder, *, batch=100, augment="none", views="none", scales=None,
+                 times=None):
         self.characters = Characters.pack(characters)
         super().__init__(len(self.characters), labels, batch=batch)
         self.encoder, self.augment, self.views = encoder, from_name(augment), from_name(views)
         self.scales = None if scales is None else _checked_scales(encoder, scales)
+        self.times = None if times is None else self._checked_times(times)
 
     def prepare(self, epoch, seed, training):
         """Draw the epoch's distortions; return the function of item numbers (b,) that gives a SparseTensor."""
@@ -133,6 +138,7 @@ class StrokeBatches(Batches):
             times = distortion.draw_times(self.n, seed, epoch)
             controls, ends = distortion.draw_bends(self.n, n_strokes, seed, epoch)
         encoder, size, middle = self.encoder, (self.encoder.size,) * self.encoder.dimension, 0
+        starts = self.characters.stroke_starts
         if self.scales is not None:
             which = np.arange(self.n) % len(self.scales)
             if training:
@@ -147,14 +153,26 @@ class StrokeBatches(Batches):
 
         def make(items):
             characters, strokes = self.characters.take(items)
+            more = {} if self.times is None else {
+                "times": self.times[ranges(starts[:-1][strokes], starts[1:][strokes])]}
             # One thread: the processors belong to the training step beside us.
             sites, features = encoder.sites(
                 bent(characters, of(controls, items), of(ends, strokes)), n_threads=1, matrices=of(matrices, items),
-                shifts=of(shifts, items), stroke_shifts=of(stroke_shifts, strokes), time_shifts=of(times, items))
+                shifts=of(shifts, items), stroke_shifts=of(stroke_shifts, strokes), time_shifts=of(times, items),
+                **more)
             sites[:, 1:] -= middle
             return SparseTensor.from_sites(sites, features, size=size, samples=len(items))
 
         return make
+
+    def _checked_times(self, times):
+        if not isinstance(self.encoder, LiftedEncoder):
+            raise TypeError(f"StrokeBatches: times came for a {type(self.encoder).__name__}, whose time is the pen's "
+                            'way; a LiftedEncoder(("x", "y", "time")) draws with them')
+        times = np.asarray(times)
+        if times.shape != (len(self.characters.points),):
+            raise ShapeError(f"StrokeBatches: times {times.shape} came; ({len(self.characters.points)},) fits")
+        return times
 
 
 def _checked_scales(encoder, scales):

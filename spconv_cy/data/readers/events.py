@@ -1,0 +1,19 @@
+"""Reads recordings of event cameras from an .npz of arrays, such as events_dvs.npz."""
+
+from spconv_cy.data.events import Events
+from spconv_cy.data.readers.arrays import arrays_of
+from spconv_cy.errors import FileError
+
+
+def read_events(path):
+    """Read t (n,) in microseconds, x and y (n,) in pixels, on (n,) and size (width, height) from an .npz.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FileError: an array is missing, damaged or does not fit the others. No pickle in it is run.
+    """
+    arrays = arrays_of(path, ("t", "x", "y", "on", "size"), ())
+    try:
+        return Events(**arrays)
+    except ValueError as error:
+        raise FileError(f"{path}: {error}") from error
