@@ -8,64 +8,59 @@ import spconv_cy as sp
 from spconv_cy import plot
 from spconv_cy.train.metrics import confusion_matrix, intersection_over_union, mean_iou
 
-CELLS = ((2, 2, 0.4), (1, 1, 0.4), (1, 1, 0.2), (1, 1, 0.1), (0.5, 0.5, 0.2))   # metres: x, y, height
-NEIGHBOURS = (1, 15, 101)
+FILE = "lidar_topography.npz"
+CELLS = ((2, 2, 0.4), (1, 1, 0.4), (1, 1, 0.2), (0.5, 0.5, 0.2))                # metres: x, y, height
 MOVES = sp.PointAffine(turn=np.pi, stretch=0.1, shift=8)
 
 
 def main():
-    parser = sp.Experiment.parser(__doc__, data="folder with lidar_topography.npz (R package lidR, "
-                                                "inst/extdata/Topography.laz, GPL-3)")
-    run = sp.Experiment.of("lidar", parser.parse_args())
+    asked = sp.Experiment.parser(__doc__, data=f"folder with {FILE} (R package lidR, Topography.laz, GPL-3)")
+    run = sp.Experiment.of("lidar", asked.parse_args())
     points, attributes, labels = scan_of(run)
     along = (points - points.min(0)) / np.ptp(points, axis=0)
     west, south = along[:, 0] < 0.7, along[:, 1] < 0.3
-    masks = {"west": west, "east": ~west, "validation": west & south, "training": west & ~south}
-    parts = {name: (points[mask], features(points[mask], attributes[mask]), labels[mask])
-             for name, mask in masks.items()}
+    parts = {name: (points[mask], features(points[mask], attributes[mask]), labels[mask]) for name, mask in
+             {"west": west, "east": ~west, "validation": west & south, "training": west & ~south}.items()}
     print(f"{west.sum():,} points in the west to train on, {(~west).sum():,} in the east to test on")
 
-    tried, epochs = run.once("cells", partial(choose, run, parts)), run.pick(100, 40, 4)
-    print(run.table("Side of a site in metres, chosen on the southern 30 % of the west", ["x, y, height",
-                    "sites a point", "mean IoU, %"], [[" x ".join(map(str, row["cell"])), f"{row['sites']:.2f}",
-                                                       f"{100 * row['iou']:.1f}"] for row in tried]))
-    cell, views = max(tried, key=lambda row: row["iou"])["cell"], run.pick(12, 4, 2)
-    rows = {"nearest neighbours on height": run.once("height", partial(neighbours, parts, lambda p, f: p[:, 2:])),
-            "on height above the lowest of 32 around": run.once("above", partial(neighbours, parts,
-                                                                                 lambda p, f: f[:, :1]))}
+    tried, epochs, views = run.once("cells", partial(choose, run, parts)), run.pick(80, 40, 4), run.pick(12, 4, 2)
+    print(run.table("Side of a site in metres, chosen on the southern 30 % of the west",
+                    ["x, y, height", "sites a point", "mean IoU, %"],
+                    [[" x ".join(map(str, row["cell"])), f"{row['sites']:.2f}", f"{100 * row['iou']:.1f}"]
+                     for row in tried]))
+    cell = max(tried, key=lambda row: row["iou"])["cell"]
+    rows = {f"nearest neighbours on height{what}": run.once(f"neighbours{what}", partial(neighbours, parts, of))
+            for what, of in (("", lambda p, f: p[:, 2:]), (" above the lowest of 32 around", lambda p, f: f[:, :1]))}
     nets = [run.once(f"net {seed}", partial(tested, run, parts, cell, seed, epochs, views))
             for seed in range(run.pick(3, 1, 1))]
     for i, view in enumerate(("one view", f"mean of {views} views")):
         rows |= {f"U-Net, {view}, seed {seed}": net["confusion"][i] for seed, net in enumerate(nets)}
         means = [100 * mean_iou(net["confusion"][i]) for net in nets]
         print(f"U-Net, {view}: mean IoU {np.mean(means):.1f} %, from {min(means):.1f} to {max(means):.1f}")
-    print(run.table(f"Intersection over union in the east, %; {epochs} epochs; "
-                    f"{nets[0]['adds'] / 1e3:,.0f} thousand multiply-adds a point",
+    print(run.table(f"Intersection over union in the east, %; {epochs} epochs; {nets[0]['adds'] / 1e3:,.0f} thousand "
+                    "multiply-adds a point",
                     ["", *sp.TERRAIN_CLASSES, "mean", "error, %"],
                     [[name, *(f"{100 * share:.1f}" for share in (*intersection_over_union(matrix), mean_iou(matrix),
                               1 - np.trace(matrix) / np.sum(matrix)))] for name, matrix in rows.items()]))
-    if run.size != "tiny":
-        net = trained(run, "net-0", parts["west"], cell, 0, epochs)                     # from its checkpoint
-        answers = sp.evaluate(net, sp.PointBatches(*parts["east"], cell, views=MOVES), views).outputs.argmax(1)
-        run.picture("east", picture(points[~west], labels[~west], answers), "The test strip from above: "
-                    "the class of the lowest point in each 2 m, in truth and by the U-Net of seed 0 with "
-                    f"{views} views, and the share of wrong points.")
+    net = trained(run, "net-0", parts["west"], cell, 0, epochs)                         # from its checkpoint
+    answers = sp.evaluate(net, sp.PointBatches(*parts["east"], cell, views=MOVES), views).outputs.argmax(1)
+    run.picture("east", picture(points[~west], labels[~west], answers), "The test strip from above: the class of the "
+                f"lowest point in each 2 m, in truth and by the U-Net of seed 0 with {views} views; the share of wrong "
+                "points.")
 
 
 def scan_of(run):
     """Return points (n, 3) in metres, attributes (n, k) of them and class numbers (n,)."""
-    path = None if run.data is None or run.size == "tiny" else run.data / "lidar_topography.npz"
-    if path is None or not path.exists():
-        print("no lidar_topography.npz in a folder of --data: a landscape made from the seed")
-        points, labels = sp.terrain(run.pick(70_000, 20_000, 4000), run.pick(280, 150, 70), run.seed)
-        return points, np.zeros((len(points), 0)), labels
-    with np.load(path) as scan:
-        attributes = np.column_stack([scan["intensity"] / 1000 - 1, (scan["return_number"] - 1) / 2])
-        return scan["xyz"].astype(np.float64), attributes, np.searchsorted([1, 2, 9], scan["classification"])
+    if run.size != "tiny" and run.data is not None and (run.data / FILE).exists():
+        scan = sp.read_scan(run.data / FILE)
+        attributes = np.column_stack([scan.intensity / 1000 - 1, (scan.return_number - 1) / 2])
+        return scan.points, attributes, np.searchsorted([1, 2, 9], scan.codes)
+    print(f"no {FILE} in a folder of --data: a landscape made from the seed")
+    points, labels = sp.terrain(run.pick(70_000, 20_000, 4000), run.pick(280, 150, 70), run.seed)
+    return points, np.zeros((len(points), 0)), labels
 
 
 def features(points, attributes):
-    """Return (n, 3 + k): height above and depth below what lies around, how dense it is, and the attributes."""
     return np.column_stack([sp.surroundings(points, 32) * (0.1, 0.1, 1), attributes])
 
 
@@ -83,7 +78,7 @@ def choose(run, parts):
     """Return the mean IoU in the validation strip, and the sites a point, for each cell."""
     found, (points, given, labels) = [], parts["validation"]
     for cell in run.pick(CELLS, CELLS[1:3], CELLS[1:2]):
-        net = trained(run, f"cell-{'-'.join(map(str, cell))}", parts["training"], cell, 0, run.pick(60, 15, 2))
+        net = trained(run, f"cell-{'-'.join(map(str, cell))}", parts["training"], cell, 0, run.pick(40, 15, 2))
         data = sp.PointBatches(points, given, labels, cell)
         sites = next(data.epoch(0, training=False))[0].grid.n / len(points)
         found.append({"cell": cell, "sites": sites, "iou": mean_iou(sp.evaluate(net, data).confusion)})
@@ -99,7 +94,7 @@ def neighbours(parts, of):
         votes = np.stack([(train[2][near] == c).sum(1) for c in range(3)], 1)
         return confusion_matrix(votes.argmax(1), test[2], 3)
 
-    k = max(NEIGHBOURS, key=lambda k: mean_iou(confusion(parts["training"], parts["validation"], k)))
+    k = max((1, 15, 101), key=lambda k: mean_iou(confusion(parts["training"], parts["validation"], k)))
     return confusion(parts["west"], parts["east"], k).tolist()
 
 
@@ -114,8 +109,8 @@ def tested(run, parts, cell, seed, epochs, views):
 
 def picture(points, labels, answers):
     figure = plot.figure(9, 6)
-    maps = (("truth", labels, {}), ("answer", answers, {}), ("share of wrong points", labels != answers,
-            {"show": "mean", "cmap": "magma_r", "vmax": 1}))
+    wrong = ("share of wrong points", labels != answers, {"show": "mean", "cmap": "magma_r", "vmax": 1})
+    maps = (("truth", labels, {}), ("answer", answers, {}), wrong)
     for axes, (title, values, options) in zip(figure.subplots(1, 3), maps, strict=True):
         image = plot.from_above(axes, points, values, 2.0, **({"cmap": "viridis", "vmin": 0, "vmax": 2} | options))
         axes.set_title(title)

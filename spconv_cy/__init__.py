@@ -21,6 +21,7 @@ from spconv_cy.data.readers.hanzi_writer import read_hanzi_writer
 from spconv_cy.data.readers.kanjivg import read_kanjivg
 from spconv_cy.data.readers.mesh import read_mesh, write_mesh
 from spconv_cy.data.readers.npz import read_npz, write_npz
+from spconv_cy.data.readers.scan import read_scan
 from spconv_cy.data.readers.uji import read_uji
 from spconv_cy.data.readers.unipen import read_unipen
 from spconv_cy.data.readers.voxels import VoxelShapes, read_voxels
@@ -76,6 +77,7 @@ from spconv_cy.layers.transposed import TransposedConvolution
 from spconv_cy.models.classic import lenet5, mlp
 from spconv_cy.models.deepcnet import deepc2, deepcnet, deepcnin
 from spconv_cy.models.doubled import deepc2c2, deepc3c3
+from spconv_cy.models.everywhere import everywhere
 from spconv_cy.models.fractional import fractional_cnn
 from spconv_cy.models.fully_convolutional import fully_convolutional
 from spconv_cy.models.minkunet import minkunet

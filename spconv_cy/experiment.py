@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 from spconv_cy import config
+from spconv_cy.sites.grid import Grid
+from spconv_cy.tensor import SparseTensor
 from spconv_cy.train.loop import fit
 
 SIZES = ("full", "small", "tiny")
@@ -120,6 +122,29 @@ class Experiment:
 
         return fit(net, data, optimizer, epochs, rng=self.seed if rng is None else rng, on_epoch=log,
                    checkpoint=self.folder / f"{name}.safetensors", **options)
+
+    @staticmethod
+    def cost(net, x, repeats=5):
+        """Return {"sites", "adds", "ms"} a sample of x: active sites, multiply-adds, milliseconds on one thread.
+
+        The time is the processor's for one forward pass of the network, not training, with its rules; the least of
+        `repeats`.
+        """
+        def once():
+            began = time.process_time()
+            net(SparseTensor(x.features, Grid(x.grid.sites, x.grid.size, x.grid.samples, x.grid.lattice), x.ground))
+            return time.process_time() - began
+
+        was_training, samples = net.training, x.grid.samples
+        net.eval()
+        config.set_threads(1)
+        try:
+            seconds = min(once() for _ in range(repeats))
+        finally:
+            config.set_threads(None)
+        adds = net.summary(x).pair_multiply_adds
+        net.train(was_training)
+        return {"sites": x.grid.n / samples, "adds": adds / samples, "ms": 1e3 * seconds / samples}
 
     def table(self, title, head, rows):
         """Keep a table, rows of numbers and texts under a head, and return it in Markdown."""

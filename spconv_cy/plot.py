@@ -188,6 +188,24 @@ def from_above(axes, points, values, cell=1.0, show="lowest", **options):
                        extent=(0, cell * shape[0], 0, cell * shape[1]), **options)
 
 
+def answers(axes, sites, middles, probabilities):
+    """Draw sites of the plane in grey, and at the middle of each window the class that it answers.
+
+    Args:
+        axes: of matplotlib; x to the right, y down.
+        sites: (n, 2), x and y.
+        middles: (m, 2).
+        probabilities: (m, classes); the number of the largest is written, the fainter the smaller it is.
+    """
+    axes.plot(*np.transpose(sites), "s", color="0.75", markersize=0.8)
+    said, sure = probabilities.argmax(1), probabilities.max(1)
+    for answer in np.unique(said):
+        axes.scatter(*middles[said == answer].T, s=30, alpha=sure[said == answer]**2, marker=f"${answer}$",
+                     color=f"C{answer % 10}")
+    axes.set(aspect="equal", xlabel="sites", ylabel="sites")
+    axes.invert_yaxis()
+
+
 def figure(*size):
     """Return a matplotlib figure of that size in inches that needs no screen.
 

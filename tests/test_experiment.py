@@ -61,6 +61,15 @@ def test_a_folder_holds_one_experiment(tmp_path, other):
         sp.Experiment(other[0], other[1], tmp_path, other[2])
 
 
+def test_the_cost_of_a_sample_is_its_share_of_the_summary(rng):
+    net = sp.deepcnet(2, 3, 1, 5, rng=0)
+    sites = np.unique(rng.integers(0, 9, (60, 3)) % (4, 9, 9), axis=0)
+    x = sp.SparseTensor.from_sites(sites, np.ones((len(sites), 1)), 12, 4)
+    found = sp.Experiment.cost(net, x)
+    assert found["sites"] == len(sites) / 4 and found["adds"] == net.summary(x).pair_multiply_adds / 4
+    assert 0 < found["ms"] < 1000 and net.training
+
+
 def test_an_unknown_size_is_refused(tmp_path):
     with pytest.raises(ValueError, match="'large' came; full, small, tiny fit"):
         sp.Experiment("a", "large", tmp_path)

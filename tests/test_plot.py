@@ -80,6 +80,14 @@ def test_a_map_shows_the_lowest_point_or_the_mean_of_each_square(axes):
         assert np.isnan(picture).sum() == 10 and image.origin == "lower"
 
 
+def test_the_answers_of_windows_stand_at_their_middles_fainter_where_less_sure(axes):
+    shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+    plot.answers(axes, [[0, 0], [5, 9]], np.array([[1.0, 2], [3, 4], [5, 6]]), shares)
+    drawn = [(spot.get_offsets().tolist(), spot.get_alpha().round(2).tolist()) for spot in axes.collections]
+    assert drawn == [([[1, 2], [5, 6]], [0.81, 0.25]), ([[3, 4]], [0.64])]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1] and axes.lines[0].get_xydata().tolist() == [[0, 0], [5, 9]]
+
+
 def test_a_headline_stands_over_its_row():
     part = plot.figure(4, 2).subfigures()
     assert len(plot.headed(part, "Three", 3)) == 3 and part.get_suptitle() == "Three"

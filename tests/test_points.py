@@ -206,6 +206,42 @@ def test_moves_that_do_not_fit_are_refused():
             sp.surroundings(*wrong)
 
 
+# A scan in a file
+
+
+def scan_arrays(rng, **change):
+    return {"xyz": rng.uniform(0, 9, (7, 3)).astype(np.float32), "intensity": np.arange(7, dtype=np.uint16),
+            "return_number": np.full(7, 2, np.uint8), "classification": np.array([1, 2, 9, 9, 1, 1, 2], np.uint8),
+            "source": np.array("somewhere")} | change
+
+
+def test_a_scan_is_read(tmp_path, rng):
+    arrays = scan_arrays(rng)
+    np.savez(tmp_path / "scan.npz", **arrays)
+    scan = sp.read_scan(tmp_path / "scan.npz")
+    assert len(scan) == 7 and scan.points.dtype == np.float64 and scan.codes.tolist() == [1, 2, 9, 9, 1, 1, 2]
+    assert_array_equal(scan.points, arrays["xyz"])
+    assert scan.intensity.tolist() == list(range(7)) and scan.return_number.tolist() == [2.0] * 7
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"xyz": np.zeros((7, 2))}, r"xyz \(7, 2\)"), ({"xyz": np.full((7, 3), np.nan)}, "finite numbers"),
+    ({"intensity": np.zeros(6, int)}, r"intensity \(6,\)"), ({"classification": np.zeros(7)}, "classification"),
+    ({"return_number": np.array([None] * 7)}, "damaged")])
+def test_a_scan_whose_arrays_do_not_fit_is_refused(tmp_path, rng, change, message):
+    np.savez(tmp_path / "scan.npz", **scan_arrays(rng, **change))
+    with pytest.raises(sp.FileError, match=f"scan.npz: .*{message}"):
+        sp.read_scan(tmp_path / "scan.npz")
+
+
+def test_a_file_that_is_no_scan_is_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", xyz=np.zeros((2, 3)))
+    with pytest.raises(sp.FileError, match="no intensity, return_number, classification in it"):
+        sp.read_scan(tmp_path / "other.npz")
+    with pytest.raises(FileNotFoundError):
+        sp.read_scan(tmp_path / "none.npz")
+
+
 # A landscape made from a seed
 
 
