@@ -9,7 +9,7 @@ from spconv_cy import plot
 from spconv_cy.data.solids import KINDS
 from spconv_cy.train.metrics import area_under_curve
 
-LATTICES = {"cubic": (sp.Lattice.cubic(3), 4), "tetrahedral": (sp.Lattice.simplex(3), 5)}    # fields 62 and 126
+LATTICES = {"cubic": sp.Lattice.cubic(3), "tetrahedral": sp.Lattice.simplex(3)}
 CHANNELS, VIEWS = 16, 12
 PUBLISHED = {"ResNet-18 + 3D": (0.827, 0.721), "ResNet-18 + ACS": (0.839, 0.754), "auto-sklearn": (0.828, 0.802)}
 SOURCE = "Yang et al. 2023, Scientific Data 10:41"       # area under the curve, and share of right answers
@@ -28,7 +28,7 @@ def main():
     for i, name in enumerate(LATTICES):
         found = [run.once(f"{name} {seed}", lambda name=name, seed=seed: trained(run, task, name, seed))
                  for seed in range(run.pick(3, 1, 1))]
-        rows.insert(i, [f"DeepC2({LATTICES[name][1]}, {CHANNELS}), {name}",
+        rows.insert(i, [f"DeepC2({task.levels[name]}, {CHANNELS}), {name}",
                      *(f"{found[0][key]:,.0f}" for key in ("parameters", "sites", "sparse", "dense")),
                      *(mean([f[key] for f in found], scale) for key, scale in
                        (("error", 100), ("mean error", 100), ("area", 1)))])
@@ -41,7 +41,8 @@ def main():
 class Adrenal:
     """Voxels of adrenal glands; settings were chosen on fold 2 alone."""
 
-    cell, volume, motion, rate = 1.0, 1 / 8, sp.Motion(turn=0.3, linear=0.1, shift=2), 0.001
+    levels, batch, rate = {"cubic": 4, "tetrahedral": 5}, 50, 0.001
+    cell, volume, motion = 1.0, 1 / 8, sp.Motion(turn=0.3, linear=0.1, shift=2)
 
     def __init__(self, run, path):
         self.all, self.classes, self.epochs = sp.read_voxels(path), 2, run.pick(40, 12, 1)
@@ -69,10 +70,11 @@ class Adrenal:
 class Solids:
     """Surfaces of six kinds of solids, stretched at random, seen from everywhere."""
 
-    cell, volume, motion, rate = 1 / 9, None, sp.Motion(linear=0.1, shift=0.1), 0.003
+    levels, batch, rate = {"cubic": 3, "tetrahedral": 4}, 20, 0.002
+    cell, volume, motion = 1 / 9, None, sp.Motion(linear=0.1, shift=0.1)
 
     def __init__(self, run):
-        self.classes, self.epochs, self.each = len(KINDS), run.pick(30, 8, 1), run.pick((100, 40), (30, 15), (3, 3))
+        self.classes, self.epochs, self.each = len(KINDS), run.pick(30, 10, 1), run.pick((100, 40), (40, 15), (3, 3))
         self.title = (f"Without --data FOLDER, of adrenal3d.npz (MedMNIST v2, CC BY 4.0), solids of a seed, "
                       f"{6 * self.each[0]} to train on: {', '.join(KINDS)}")
 
@@ -85,14 +87,12 @@ class Solids:
 
 
 def batches(task, name, fold):
-    lattice, l = LATTICES[name]
-    return sp.ShapeBatches(*task.part(fold), 2**(l + 2) - 2, cell=task.cell, lattice=lattice, motion=task.motion,
-                           volume=task.volume, outside="drop", batch=50)
+    return sp.ShapeBatches(*task.part(fold), 2**(task.levels[name] + 2) - 2, cell=task.cell, lattice=LATTICES[name],
+                           augment=task.motion, volume=task.volume, outside="drop", batch=task.batch)
 
 
 def trained(run, task, name, seed):
-    lattice, l = LATTICES[name]
-    net = sp.deepc2(l, CHANNELS, classes=task.classes, d=lattice, rng=seed)
+    net = sp.deepc2(task.levels[name], CHANNELS, classes=task.classes, d=LATTICES[name], rng=seed)
     run.fit(f"{name}-{seed}", net, batches(task, name, 0), sp.Adam(net.parameters(), task.rate), task.epochs,
             schedule="cosine", rng=seed)
     test = batches(task, name, 1)

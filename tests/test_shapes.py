@@ -47,18 +47,18 @@ def test_features_are_the_share_of_the_site_that_is_filled(rng):
         tuple(v) for v in voxels.tolist()}
     for lattice, size, cell in ((CUBIC, 30, 0.75), (TETRAHEDRAL, 60, 0.9)):
         data = sp.ShapeBatches([points], one, size, cell=cell, lattice=lattice, volume=1 / 27,
-                               motion=sp.Motion(shift=0.5))
+                               augment=sp.Motion(shift=0.5))
         for epoch in range(3):
             x, _ = next(data.epoch(epoch, training=True))
-            matrix = data.motion.draw(1, 3, 0, epoch)[0][0]
+            matrix = data.augment.draw(1, 3, 0, epoch)[0][0]
             whole = cell**3 * (1 if lattice is CUBIC else 0.5**0.5)
             assert x.features.numpy().sum() * whole == pytest.approx(len(voxels) * abs(np.linalg.det(matrix)), rel=1e-4)
 
 
 def test_a_moved_shape_is_the_shape_times_its_matrix_plus_its_shift(rng):
     shapes, motion = clouds(rng), sp.Motion(linear=0.3, shift=0.1, mirror=True)
-    data = sp.ShapeBatches(shapes, np.arange(7), 40, cell=0.07, motion=motion, batch=3)
-    whole = sp.ShapeBatches(shapes, np.arange(7), 40, cell=0.07, motion=motion)
+    data = sp.ShapeBatches(shapes, np.arange(7), 40, cell=0.07, augment=motion, batch=3)
+    whole = sp.ShapeBatches(shapes, np.arange(7), 40, cell=0.07, augment=motion)
     matrices, shifts = motion.draw(7, 3, 5, 2)
     found = {}
     for batches in (data, whole):
@@ -109,7 +109,7 @@ def test_tests_have_views_that_only_turn_and_evaluate_averages_over_them(rng):
     still = sp.Motion(views=False).draw(7, 3, 0, 1, training=False)
     assert (still[0] == np.eye(3)).all() and not still[1].any()
     net = sp.deepc2(2, 4, classes=3, d=3, rng=0)
-    data = sp.ShapeBatches(shapes, np.arange(7) % 3, 14, cell=0.15, motion=motion)
+    data = sp.ShapeBatches(shapes, np.arange(7) % 3, 14, cell=0.15, augment=motion)
     passes = [np.exp(net.eval()(next(data.epoch(k, 0, training=False))[0]).data) for k in range(3)]
     mean = np.mean([p / p.sum(1, keepdims=True) for p in passes], 0)
     assert np.allclose(sp.evaluate(net, data, 3).outputs, mean, atol=1e-5) and not np.allclose(passes[0], passes[1])
@@ -119,7 +119,7 @@ def test_a_network_learns_large_from_small_shapes():
     shapes = [sp.solid("torus", i).normalised(1 - i % 2 / 2).surface(0.3) for i in range(20)]
     net = sp.deepc2(1, 6, classes=2, d=TETRAHEDRAL, rng=0)
     data = sp.ShapeBatches(shapes, np.arange(20) % 2, 6, cell=1 / TETRAHEDRAL.inradius((6,)), lattice=TETRAHEDRAL,
-                           batch=10, outside="drop", motion=sp.Motion(linear=0.1, shift=0))
+                           batch=10, outside="drop", augment=sp.Motion(linear=0.1, shift=0))
     sp.fit(net, data, sp.Adam(net.parameters(), 0.03), 6, rng=0, progress=False)
     assert sp.evaluate(net, data, 2).error <= 0.25
 
@@ -130,7 +130,7 @@ def test_points_outside_the_field_are_refused_with_the_cell_that_holds_them_or_l
         with pytest.raises(sp.GridError, match=r"1 of 2 points lie outside .*a cell above (\S+) holds all") as told:
             list(sp.ShapeBatches(shapes, None, size, cell=1, lattice=lattice).epoch(0, training=False))
         cell = float(told.value.args[0].split("a cell above ")[1].split()[0]) * 1.001
-        held = sp.ShapeBatches(shapes, None, size, cell=cell, lattice=lattice, motion=sp.Motion(linear=0, shift=0))
+        held = sp.ShapeBatches(shapes, None, size, cell=cell, lattice=lattice, augment=sp.Motion(linear=0, shift=0))
         assert all(next(held.epoch(k, training=True))[0].grid.n == 2 for k in range(20))
         left = sp.ShapeBatches(shapes, None, size, cell=1, lattice=lattice, outside="drop")
         x, _ = next(left.epoch(0, training=False))
@@ -139,7 +139,7 @@ def test_points_outside_the_field_are_refused_with_the_cell_that_holds_them_or_l
 
 def test_no_shapes_and_shapes_without_points_are_cases():
     assert list(sp.ShapeBatches([], None, 4, cell=1).epoch(0, training=True)) == []
-    x, _ = next(sp.ShapeBatches([np.zeros((0, 3))], None, 4, cell=1, motion=sp.Motion()).epoch(0, training=True))
+    x, _ = next(sp.ShapeBatches([np.zeros((0, 3))], None, 4, cell=1, augment=sp.Motion()).epoch(0, training=True))
     assert (x.grid.n, x.grid.samples) == (0, 1)
     assert len(sp.Shapes.pack([])) == 0 and sp.voxel_points(np.zeros((0, 3), int)).shape == (0, 3)
     with pytest.raises(IndexError):
@@ -150,7 +150,7 @@ def test_no_shapes_and_shapes_without_points_are_cases():
     ({"cell": 0}, "cell 0 came"), ({"cell": "1"}, "cell '1'"), ({"volume": -1}, "volume -1"),
     ({"size": (4, 4)}, "size"), ({"outside": "keep"}, "'keep' came; 'error' or 'drop' fits"),
     ({"lattice": 2}, "points of 3 coordinates"),
-    ({"motion": 0.2}, "a Motion, or None, fits"), ({"labels": [0, 1]}, "labels"), ({"size": 0}, "at least 1"),
+    ({"augment": 0.2}, "a Motion, or None, fits"), ({"labels": [0, 1]}, "labels"), ({"size": 0}, "at least 1"),
     ({"shapes": [np.zeros((2, 3)), np.zeros((2, 2))]}, "shape 1 is"), ({"shapes": [[[np.nan, 0, 0]]]}, "shape 0 holds"),
     ({"shapes": [np.zeros(3)]}, "shape 0 is"), ({"shapes": [[["a", "b", "c"]]]}, "shape 0 is")])
 def test_shapes_and_settings_that_do_not_fit_are_refused(options, message):

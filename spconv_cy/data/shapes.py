@@ -83,7 +83,7 @@ class ShapeBatches(Batches):
         size: an int or d ints, the field; on the simplex lattice an int.
         cell: side of a site, in the points' unit.
         lattice: Lattice, or None: the cubic one.
-        motion: Motion, or None: shapes stay as they are.
+        augment: Motion, or None: shapes stay as they are.
         volume: of space that each point stands for, in the points' unit; None: features are 1.
         outside: "error": a point outside the field is refused; "drop": it is left out, as Graham's code does.
         batch: shapes in a batch.
@@ -97,7 +97,7 @@ class ShapeBatches(Batches):
     [[0, 2, 2], [1, 0, 2], [1, 3, 2]]
     """
 
-    def __init__(self, shapes, labels, size, *, cell, lattice=None, motion=None, volume=None, outside="error",
+    def __init__(self, shapes, labels, size, *, cell, lattice=None, augment=None, volume=None, outside="error",
                  batch=100):
         self.shapes = Shapes.pack(shapes)
         super().__init__(len(self.shapes), labels, batch=batch)
@@ -111,15 +111,15 @@ class ShapeBatches(Batches):
                 raise ShapeError(f"ShapeBatches: {name} {value!r} came; a positive number fits")
         if outside not in ("error", "drop"):
             raise ValueError(f"ShapeBatches: outside {outside!r} came; 'error' or 'drop' fits")
-        if motion is not None and not isinstance(motion, Motion):
-            raise TypeError(f"ShapeBatches: motion {motion!r} came; a Motion, or None, fits")
-        self.cell, self.motion, self.volume, self.outside = float(cell), motion, volume, outside
+        if augment is not None and not isinstance(augment, Motion):
+            raise TypeError(f"ShapeBatches: augment {augment!r} came; a Motion, or None, fits")
+        self.cell, self.augment, self.volume, self.outside = float(cell), augment, volume, outside
 
     def prepare(self, epoch, seed, training):
         """Draw the epoch's motions; return the function of item numbers (b,) that gives a SparseTensor."""
         d, middle, moves = self.lattice.d, self.lattice.middle(self.size), None
-        if self.motion is not None:
-            moves = self.motion.draw(self.n, d, seed, epoch, training=training)
+        if self.augment is not None:
+            moves = self.augment.draw(self.n, d, seed, epoch, training=training)
         whole = self.cell**d * np.linalg.det(self.lattice.basis)         # volume of a site
 
         def make(items):
