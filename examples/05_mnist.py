@@ -12,10 +12,10 @@ from spconv_cy import plot
 from spconv_cy.data.readers.mnist import WHERE, digit_pictures
 
 NETS = {
-    "mlp": ("MLP 784-800-800-10", "1.6, 800 hidden (Simard et al. 2003)", 20,
+    "mlp": ("MLP 784-800-800-10", "1.6, 800 hidden (Simard et al. 2003)", 10,
             lambda: sp.from_spec("800C28-ReLU-800C1-ReLU-output", classes=10, rng=0)),
-    "lenet5": ("LeNet-5", "0.95; distorted 0.8 (LeCun et al. 1998)", 20, lambda: sp.lenet5(rng=0)),
-    "deepcnet": ("DeepCNet(4,30)", "0.31, another one, shifted (Graham 2013)", 20, lambda: sp.deepcnet(4, 30, rng=0)),
+    "lenet5": ("LeNet-5", "0.95; distorted 0.8 (LeCun et al. 1998)", 12, lambda: sp.lenet5(rng=0)),
+    "deepcnet": ("DeepCNet(4,30)", "0.31, another one, shifted (Graham 2013)", 12, lambda: sp.deepcnet(4, 30, rng=0)),
     "fmp": ("(32nC2-FMP√2)6-C2-C1; averaged", "0.44 to 0.50; 12 views 0.32 (Graham 2014)", 25,
             lambda: sp.fractional_cnn(6, 32, rng=0))}
 
@@ -33,10 +33,11 @@ def main():
     (pictures, labels), tests = ((p[:n], y[:n]) for (p, y), n in
                                  zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
     masks = np.stack([pictures[labels == c].mean(0) for c in range(10)])
-    rows = [templates(run, masks, *tests)]
-    for key in NETS:
-        rows.append(row(run, key, (pictures, labels), tests))
-        print(f"{rows[-1][0]}: {rows[-1][1]} %", flush=True)
+    rows = []
+    for key in reversed(NETS):                          # the largest first
+        rows.insert(0, row(run, key, (pictures, labels), tests))
+        print(f"{rows[0][0]}: {rows[0][1]} %", flush=True)
+    rows.insert(0, templates(run, masks, *tests))
     head = ["network", "test error, %", "published, %", "parameters", "multiply-adds a digit", "dense", "ratio",
             "µs a digit, one thread", "dense", "ratio", "outputs differ by", "training, minutes"]
     print(run.table(f"{name}: {len(labels):,} digits to train on, {len(tests[1]):,} to test on", head, rows))

@@ -5,7 +5,7 @@ from spconv_cy.autograd import Tensor, check_gradient, differentiable, no_grad
 from spconv_cy.backend.switch import available, use
 from spconv_cy.config import precision, set_threads
 from spconv_cy.data.augment import Affine, Colour
-from spconv_cy.data.batch import StrokeBatches, TensorBatches
+from spconv_cy.data.batch import Copies, StrokeBatches, TensorBatches
 from spconv_cy.data.digits import digits, digits_split
 from spconv_cy.data.events import EventBatches, Events
 from spconv_cy.data.handwriting import Handwriting
@@ -35,6 +35,7 @@ from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError,
 from spconv_cy.estimator import SparseConvClassifier
 from spconv_cy.exchange import from_coo, from_padded, from_scipy, to_coo, to_padded, to_scipy
 from spconv_cy.experiment import Experiment
+from spconv_cy.functional.contrast import contrastive_loss, index_loss
 from spconv_cy.functional.loss import hinge, mse, softmax_cross_entropy
 from spconv_cy.io.file import load, save
 from spconv_cy.layers.activation import (
@@ -94,9 +95,9 @@ from spconv_cy.sites.lattice import Lattice
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
-from spconv_cy.train.loop import evaluate, fit
+from spconv_cy.train.loop import evaluate, fit, outputs
 from spconv_cy.train.loss_scale import LossScale
-from spconv_cy.train.optim import SGD, Adam, Nesterov, clip_gradients
+from spconv_cy.train.optim import SGD, Adam, Nesterov, Together, clip_gradients
 from spconv_cy.train.schedule import Constant, Cosine, Exponential, Steps, WarmUp
 
 __version__ = "0.1.0"

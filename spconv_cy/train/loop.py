@@ -133,6 +133,11 @@ def probabilities(net, data, repeats=1, *, progress=False, rng=0):
     return _test(net, as_batches(data, "probabilities: data"), repeats, None, progress, rng)[0]
 
 
+def outputs(net, data, *, progress=False, rng=0):
+    """Return what a network gives for samples as it is, (n, o), such as an embedding; arguments as for evaluate."""
+    return _test(net, as_batches(data, "outputs: data"), 1, None, progress, rng, as_shares=False)[0]
+
+
 def _check_fit(net, optimizer, epochs, validation, stop_after):
     if not isinstance(net, Layer):
         raise TypeError(f"fit: a {type(net).__name__} came as the network; a Layer fits")
@@ -208,7 +213,7 @@ def _validate(net, validation, loss, history):
     history.best = both.index(min(both)) + len(history) - len(both)
 
 
-def _test(net, data, repeats, loss, progress, rng):
+def _test(net, data, repeats, loss, progress, rng, as_shares=True):
     if not isinstance(repeats, (int, np.integer)) or repeats < 1:
         raise ValueError(f"evaluate: repeats {repeats!r} came; a whole number from 1 up fits")
     seed, was_training, mean, total, errors = _seed_of("evaluate", rng), net.training, 0.0, 0.0, []
@@ -222,7 +227,8 @@ def _test(net, data, repeats, loss, progress, rng):
                 for x, labels in data.epoch(repeat, 0, training=False):
                     y = _outputs(net, x, loss or softmax_cross_entropy)
                     value, rows = 0.0 if loss is None else float(loss(y, labels).data), _rows(y)
-                    shown = softmax(rows) if labels is None or _are_classes(rows, labels) else rows
+                    shared = as_shares and (labels is None or _are_classes(rows, labels))
+                    shown = softmax(rows) if shared else rows
                     parts.append((_numpy(shown), labels, value * len(rows)))
                     _tell(bar, "test", None, len(rows))
                 outputs, labels, values = zip(*parts, strict=True)
@@ -230,7 +236,7 @@ def _test(net, data, repeats, loss, progress, rng):
                 total += sum(values) / repeats
                 known = None if labels[0] is None else np.concatenate([np.asarray(part) for part in labels])
                 # Of a partial sum the largest is where it is in the mean.
-                errors.append(metrics.error(mean, known) if known is not None and _are_classes(mean, known) else None)
+                errors.append(metrics.error(mean, known) if loss is not None and _are_classes(mean, known) else None)
     finally:
         net.train(was_training)
         for generator, state in drawn.items():

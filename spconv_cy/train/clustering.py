@@ -1,0 +1,212 @@
+"""How much an embedding tells of classes that it never saw: k-means, neighbours, linear probes, and their measures."""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment, minimize
+
+from spconv_cy.errors import ShapeError
+from spconv_cy.train.metrics import confusion_matrix
+
+BLOCK = 250                                             # queries whose distances to all the bank are held at a time
+
+
+def k_means(x, k, *, restarts=10, rounds=300, rng=None):
+    """Cluster rows by k-means with k-means++ starts; keep the restart with the least sum of squared distances.
+
+    Args:
+        x: (n, c), finite numbers.
+        k: clusters, 1 to n.
+        restarts: 1 or more.
+        rounds: of assignments at most; it ends where none changes.
+        rng: seed or numpy Generator.
+
+    Returns:
+        (clusters (n,) int64, centres (k, c), sum of squared distances).
+
+    Source: Arthur and Vassilvitskii 2007, k-means++.
+
+    >>> clusters, centres, within = k_means([[0.0], [0.1], [5.0], [5.1]], 2, rng=0)
+    >>> bool(clusters[0] == clusters[1] != clusters[2] == clusters[3]), round(within, 6)
+    (True, 0.01)
+    """
+    x = _rows("k_means", x)
+    if not 1 <= k <= len(x) or restarts < 1:
+        raise ValueError(f"k_means: k {k!r} and restarts {restarts!r} came for {len(x)} rows; 1 to {len(x)} clusters "
+                         "and one restart or more fit")
+    rng, mean = np.random.default_rng(rng), x.mean(0)
+    x = x - mean                                        # of large numbers a squared distance would be a rounding error
+    squares = np.einsum("ij,ij->i", x, x)
+    found = [_clustered(x, squares, _starts(x, squares, k, rng), rounds) for _ in range(restarts)]
+    clusters, centres, within = min(found, key=lambda one: one[2])
+    return clusters, centres + mean, within
+
+
+def cluster_accuracy(clusters, labels):
+    """Return the share of rows that are right under the best map of clusters to classes, one to one.
+
+    >>> cluster_accuracy([2, 2, 0, 1], [0, 0, 1, 2])
+    1.0
+    """
+    table = _table(clusters, labels)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    return float(table[rows, columns].sum() / table.sum())
+
+
+def normalized_mutual_information(clusters, labels):
+    """Return 2 I(C; Y) / (H(C) + H(Y)); 1 where both are one cluster.
+
+    >>> normalized_mutual_information([0, 0, 0, 0], [0, 1, 2, 3])
+    0.0
+    """
+    table = _table(clusters, labels)
+    joint, rows, columns = (_entropy(part / table.sum()) for part in (table.ravel(), table.sum(1), table.sum(0)))
+    return float(2 * (rows + columns - joint) / (rows + columns)) if rows + columns else 1.0
+
+
+def adjusted_rand_index(clusters, labels):
+    """Return the share of pairs on which both agree, adjusted so that chance gives 0 and the same clusters 1.
+
+    Source: Hubert and Arabie 1985.
+    """
+    table = _table(clusters, labels)
+    together, rows, columns, pairs = (float((part * (part - 1) // 2).sum()) for part in
+                                      (table, table.sum(1), table.sum(0), table.sum()))
+    chance, most = rows * columns / max(pairs, 1), (rows + columns) / 2
+    return (together - chance) / (most - chance) if most != chance else 1.0
+
+
+def neighbour_accuracy(bank, bank_labels, x, labels, neighbours=(1, 5), *, cosine=False):
+    """Return the share of rows whose nearest neighbours in the bank vote for their label, for each number of them.
+
+    Of equal votes the class with the nearest member wins.
+
+    Args:
+        bank: (m, c), with bank_labels (m,) class numbers.
+        x: (n, c), with labels (n,).
+        neighbours: numbers of neighbours, each 1 to m.
+        cosine: compare directions; otherwise by Euclidean distance.
+    """
+    bank, x, bank_labels, labels = _rows("bank", bank), _rows("x", x), np.asarray(bank_labels), np.asarray(labels)
+    if len(bank_labels) != len(bank) or len(labels) != len(x) or bank.shape[1] != x.shape[1]:
+        raise ShapeError(f"neighbour_accuracy: a bank {bank.shape} with {len(bank_labels)} labels and rows {x.shape} "
+                         f"with {len(labels)} came; as many labels as rows, of equal width, fit")
+    most, classes = max(neighbours), int(max(bank_labels.max(), labels.max())) + 1
+    if not 1 <= min(neighbours) <= most <= len(bank):
+        raise ValueError(f"neighbour_accuracy: {neighbours} neighbours came; 1 to {len(bank)} fit")
+    if cosine:
+        bank, x = (part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (bank, x))
+    halves, right = np.einsum("ij,ij->i", bank, bank) / 2, np.zeros(len(neighbours))
+    for low in range(0, len(x), BLOCK):
+        block, truth = x[low:low + BLOCK], labels[low:low + BLOCK]
+        near = bank_labels[_largest(block @ bank.T - halves, most)]      # the larger, the nearer
+        for i, k in enumerate(neighbours):
+            votes = (near[:, :k, None] == np.arange(classes)).sum(1)
+            best = np.take_along_axis(votes, near[:, :k], 1).argmax(1)
+            right[i] += (near[np.arange(len(near)), best] == truth).sum()
+    return (right / len(x)).tolist()
+
+
+def linear_probe(x, labels, *, penalty=1.0, rounds=200):
+    """Fit a logistic regression to rows, columns scaled to variance 1; return a function of rows that gives classes.
+
+    Args:
+        x: (n, c).
+        labels: (n,) class numbers.
+        penalty: of half the squared weights, against the sum of the losses.
+        rounds: of L-BFGS at most.
+
+    >>> probe = linear_probe([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1])
+    >>> probe([[-1.0], [7.0]]).tolist()
+    [0, 1]
+    """
+    x, labels = _rows("linear_probe", x), np.asarray(labels)
+    if labels.shape != x.shape[:1] or labels.dtype.kind not in "iu":
+        raise ShapeError(f"linear_probe: rows {x.shape} and labels {labels.shape} of {labels.dtype} came; (n, c) and "
+                         "(n,) class numbers fit")
+    mean, spread, classes = x.mean(0), x.std(0), int(labels.max()) + 1
+    spread[spread == 0] = 1
+    scaled = np.column_stack([(x - mean) / spread, np.ones(len(x), x.dtype)])
+    target = np.eye(classes, dtype=x.dtype)[labels]
+
+    def value(flat):
+        w = flat.reshape(-1, classes)
+        scores = scaled @ w.astype(x.dtype)
+        scores -= scores.max(1, keepdims=True)
+        log_shares = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+        gradient = (scaled.T @ (np.exp(log_shares) - target)).astype(np.float64)
+        gradient[:-1] += penalty * w[:-1]
+        loss = -float((log_shares * target).sum(dtype=np.float64)) + penalty / 2 * float((w[:-1] ** 2).sum())
+        return loss, gradient.ravel()
+
+    w = minimize(value, np.zeros((scaled.shape[1]) * classes), jac=True, method="L-BFGS-B",
+                 options={"maxiter": rounds}).x.reshape(-1, classes)
+    return lambda rows: (((_rows("linear_probe", rows) - mean) / spread) @ w[:-1] + w[-1]).argmax(1)
+
+
+def principal_components(x, k):
+    """Return (mean (c,), directions (c, k)) of the k largest variances of rows x (n, c): `(x - mean) @ directions`.
+
+    >>> mean, directions = principal_components([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]], 1)
+    >>> mean.tolist(), abs(directions).tolist()
+    ([2.0, 1.0], [[1.0], [0.0]])
+    """
+    x = _rows("principal_components", x)
+    if not 1 <= k <= x.shape[1]:
+        raise ValueError(f"principal_components: k {k!r} came; 1 to {x.shape[1]} fits")
+    mean = x.mean(0)
+    _, directions = np.linalg.eigh(((x - mean).T @ (x - mean)).astype(np.float64))
+    return mean, np.ascontiguousarray(directions[:, ::-1][:, :k]).astype(x.dtype)
+
+
+def _starts(x, squares, k, rng):
+    """Draw k rows, each with a probability that grows with the squared distance to those before."""
+    chosen, nearest = [int(rng.integers(len(x)))], np.inf
+    for _ in range(k - 1):
+        row = x[chosen[-1]]
+        nearest = np.minimum(nearest, np.maximum(squares - 2 * (x @ row) + row @ row, 0))
+        total = np.cumsum(nearest, dtype=np.float64)
+        at = np.searchsorted(total, rng.random() * total[-1], "right") if total[-1] else rng.integers(len(x))
+        chosen.append(int(min(at, len(x) - 1)))
+    return x[chosen]
+
+
+def _clustered(x, squares, centres, rounds):
+    clusters, k, rows = np.full(len(x), -1), len(centres), np.arange(len(x))
+    for _ in range(rounds):
+        scores = x @ (2 * centres.T) - np.einsum("ij,ij->i", centres, centres)
+        before, clusters = clusters, scores.argmax(1)
+        if np.array_equal(before, clusters):
+            break
+        member = np.zeros((len(x), k), x.dtype)
+        member[rows, clusters] = 1
+        counts = np.bincount(clusters, minlength=k)[:, None]
+        # A centre that lost all its rows stays where it is.
+        centres = np.where(counts, member.T @ x / np.maximum(counts, 1), centres).astype(x.dtype)
+    difference = x - centres[clusters]
+    return clusters, centres, float(np.einsum("ij,ij->", difference, difference, dtype=np.float64))
+
+
+def _largest(scores, k):
+    """Return the places (n, k) of the k largest of each row, the largest first; scores is spoilt."""
+    found, rows = np.empty((len(scores), k), np.int64), np.arange(len(scores))
+    for i in range(k):
+        found[:, i] = scores.argmax(1)
+        scores[rows, found[:, i]] = -np.inf
+    return found
+
+
+def _table(clusters, labels):
+    if not np.size(labels):
+        raise ShapeError("no labels came; at least one fits")
+    return confusion_matrix(clusters, labels)
+
+
+def _entropy(shares):
+    shares = shares[shares > 0]
+    return max(0.0, float(-(shares * np.log(shares)).sum()))
+
+
+def _rows(who, x):
+    x = np.asarray(x)
+    if x.ndim != 2 or not len(x) or x.dtype.kind not in "fiu":
+        raise ShapeError(f"{who}: {x.shape} of {x.dtype} came; rows of numbers (n, c), at least one, fit")
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
