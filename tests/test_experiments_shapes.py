@@ -28,7 +28,7 @@ def test_solids_take_the_place_of_shapes_that_are_not_there(tmp_path):
     text, record = run(tmp_path, "09_shapes.py")
     assert record["name"] == "solids" and "Without --data FOLDER" in text and "CC BY 4.0" in text
     cubic, tetrahedral = (record["figures"][f"{name} 0"] for name in ("cubic", "tetrahedral"))
-    assert tetrahedral["sparse"] < cubic["sparse"] < cubic["dense"] / 10
+    assert tetrahedral["sparse"] < cubic["sparse"] < cubic["dense"] / 3
     assert record["logs"] == ["cubic-0.csv", "tetrahedral-0.csv"] and (tmp_path / "log" / "shape.png").exists()
 
 
