@@ -44,6 +44,7 @@ class CudaOps(Ops):
         self.xp = _cupy()
         self._kernels = Kernels(self.xp)
         self.copies = CopyStream(self.xp)
+        self.capability = int(self.xp.cuda.Device().compute_capability)
 
     def asarray(self, array, dtype=None):
         """See Ops.asarray; what is in the CPU's memory is copied to the GPU."""
@@ -69,7 +70,7 @@ class CudaOps(Ops):
         channels_out = checks.check_conv("conv", x, w, rulebook, bias)
         w = w if w.ndim == 4 else w[:, None]
         k, groups, c, o = w.shape
-        if gathered.is_gathered(x.dtype, c, o, rulebook):
+        if gathered.is_gathered(x.dtype, self.capability, c, o, rulebook):
             y = gathered.conv(self, x, w, rulebook, bias)
             return y if slope is None else self.leaky_relu(y, slope)
         y = self._empty("conv", (rulebook.n_out, channels_out))
@@ -95,7 +96,7 @@ class CudaOps(Ops):
         x, dy = self._rows("conv_dw", x, stored), self._rows("conv_dw", dy, stored)
         checks.check_conv_dw(x, dy, rulebook, groups)
         k, c, o = rulebook.n_offsets, x.shape[1] // groups, dy.shape[1] // groups
-        if precision == "float32" and gathered.is_gathered(x.dtype, c, o, rulebook):
+        if precision == "float32" and gathered.is_gathered(x.dtype, self.capability, c, o, rulebook):
             dw = gathered.conv_dw(self, x, dy, rulebook, groups)
             return dw if groups > 1 else dw[:, 0]
         longest = int(np.diff(rulebook.offset_ptr).max(initial=0))

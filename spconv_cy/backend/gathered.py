@@ -10,16 +10,17 @@ import numpy as np
 
 from spconv_cy.config import cuda_convolution
 
-# Where gathering replaces the kernels of tiles: the first row that fits. Tiles move fewer bytes a pair but multiply at
-# half of what cuBLAS reaches, and rows that a tile's offset lacks are multiplied all the same; a product needs so many
-# pairs that it is worth its three launches. From the account in docs/cuda.md: not measured yet, `make bench-cuda` does.
+# Where gathering replaces the kernels of tiles: any row that fits. Tiles move fewer bytes a pair, but multiply more
+# slowly than cuBLAS, and rows that have no pair too; a product needs so many pairs that it is worth its three launches.
+# Channels are those from which benchmarks/cuda_account.py finds gathering faster: not measured, `make bench-cuda` does.
 GATHERED = (
-    # dtype     channels, the fewer of in and out of a group   pairs an offset
-    ("float32", 256, 2048),
+    # dtype     compute capability from   channels, the fewer of in and out of a group, from   pairs an offset from
+    ("float32", 90, 256, 2048),
+    ("float32", 0, 1024, 2048),
 )
 
 
-def is_gathered(dtype, c, o, rulebook):
+def is_gathered(dtype, capability, c, o, rulebook):
     """Say whether a convolution of c to o channels of a group is to be gathered; the setting decides over the table."""
     if not c * o * rulebook.n_pairs:
         return False
@@ -29,8 +30,8 @@ def is_gathered(dtype, c, o, rulebook):
     if _keeps_rows(rulebook):
         return True
     mean = rulebook.n_pairs / max(1, rulebook.n_offsets)
-    return any(np.dtype(dtype) == kind and min(c, o) >= channels and mean >= pairs
-               for kind, channels, pairs in GATHERED)
+    return any(np.dtype(dtype) == kind and capability >= least and min(c, o) >= channels and mean >= pairs
+               for kind, least, channels, pairs in GATHERED)
 
 
 def conv(ops, x, w, rulebook, bias):

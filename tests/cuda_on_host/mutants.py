@@ -61,8 +61,8 @@ def barriers():
     return found
 
 
-def run(mode, fault=None):
-    """Run small.py on a build; return its finished process."""
+def run(mode, fault=None, what="verbs"):
+    """Run small.py over verbs or layers on a build; return its finished process."""
     env = {**os.environ, "SHIM_MODE": mode, "OMP_WAIT_POLICY": "passive", "ASAN_OPTIONS": "detect_leaks=0",
            "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
     env.pop("SHIM_FAULT", None)
@@ -72,8 +72,8 @@ def run(mode, fault=None):
     if names:
         env["LD_PRELOAD"] = " ".join(subprocess.run(["g++", f"-print-file-name={name}"], check=True, text=True,
                                                     stdout=subprocess.PIPE).stdout.strip() for name in names)
-    return subprocess.run([sys.executable, str(HERE / "small.py"), *ORDERS[mode]], env=env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    return subprocess.run([sys.executable, str(HERE / "small.py"), what, *ORDERS[mode]], env=env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=500)
 
 
 def caught(fault):

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import compilers
 import mutants
 
+SANITIZERS = {"asan": "AddressSanitizer and UBSan", "tsan": "ThreadSanitizer"}
+
 
 def main():
     began = time.monotonic()
@@ -21,11 +23,12 @@ def main():
          f"{compilers.shown(table)}")
     tests = host_tests()
     said(f"{tests} tests on the host, in four orders of blocks and threads")
-    for mode, name in (("asan", "AddressSanitizer and UBSan"), ("tsan", "ThreadSanitizer")):
-        done = mutants.run(mode)
-        if done.returncode:
-            sys.exit(f"under {name}:\n{done.stdout[-4000:]}")
-        said(f"every verb under {name}: clean")
+    jobs = [("tsan", "layers"), ("asan", "layers"), ("tsan", "verbs"), ("asan", "verbs")]
+    with ThreadPoolExecutor(2) as pool:
+        for (mode, what), done in zip(jobs, pool.map(lambda job: mutants.run(job[0], what=job[1]), jobs), strict=True):
+            if done.returncode:
+                sys.exit(f"{what} under {SANITIZERS[mode]}:\n{done.stdout[-4000:]}")
+            said(f"all {what} under {SANITIZERS[mode]}: clean")
     faults = mutants.SWAPS + mutants.barriers()
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(mutants.caught, faults))
@@ -39,7 +42,8 @@ def main():
 
 def host_tests():
     """Run all tests of this folder, the slow ones too; return how many passed."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not gpu", str(mutants.HERE)]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not gpu", "-n", "2", "--dist", "worksteal",
+               str(mutants.HERE)]
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     passed = re.search(r"(\d+) passed", done.stdout)
     if done.returncode or not passed:

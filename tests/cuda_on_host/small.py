@@ -1,4 +1,8 @@
-"""Every verb once at sizes that the slow sanitizers bear: python small.py; the exit status says whether all agree."""
+"""Every verb and every layer at sizes that the slow sanitizers bear; the exit status says whether all agree.
+
+    python small.py verbs [order...]
+    python small.py layers [order...]     each layer with the first of its families of inputs
+"""
 
 import os
 import sys
@@ -9,11 +13,13 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 import cupy_on_host  # noqa: E402
-from contract import calls_of, check_ops, numbers  # noqa: E402
+from contract import calls_of, check_backends, check_ops, numbers  # noqa: E402
 from strategies import random_rulebook  # noqa: E402
+from test_cuda_layers import CASES  # noqa: E402
 
 from spconv_cy.backend import cuda as backend  # noqa: E402
 from spconv_cy.backend.switch import ops_named  # noqa: E402
+from spconv_cy.cuda import loader  # noqa: E402
 from spconv_cy.sites.rulebook import Rulebook  # noqa: E402
 
 
@@ -23,9 +29,8 @@ def late(n, k):
     return Rulebook(rows, rows, np.repeat([0, n - 1], [k + 1, 1]), n, n)
 
 
-def check():
+def check_verbs():
     """Compare all verbs, in groups too, and convolutions over more offsets than a word of a mask holds."""
-    sys.modules.update(cupy_on_host.modules())
     cuda, rng = ops_named("cuda"), np.random.default_rng(0)
     book, before = random_rulebook(rng, 70, 67, 3, 0.7), backend.PAIRS
     check_ops(cuda, calls_of(rng, book, 20, 36))                         # one chunk of pairs, in several steps
@@ -47,7 +52,16 @@ def check():
                      ("max_pool", (ties, book), {}), ("max_pool", (ties, book), {"ground": np.ones((1, 3))})])
 
 
+def check_layers():
+    """Compare forward and backward of every layer with the reference."""
+    loader.THREADS = 32                                                  # of kernels that stride over their numbers
+    first = {name.rsplit(", ", 1)[0]: case for name, case in reversed(CASES.items())}
+    for make, inputs in first.values():
+        check_backends(make, inputs, (4, 0, 3), ["cuda"])
+
+
 if __name__ == "__main__":
-    for order in sys.argv[1:] or ["fwd"]:
-        os.environ["SHIM_ORDER"] = order
-        check()
+    sys.modules.update(cupy_on_host.modules())
+    for given in sys.argv[2:] or ["fwd"]:
+        os.environ["SHIM_ORDER"] = given
+        {"verbs": check_verbs, "layers": check_layers}[sys.argv[1]]()

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import test_layers
-from contract import check_backends, coarse, draws_of, parts, rewind, rows
+from contract import check_layer, coarse, draws_of, parts, rewind, rows
 
 import spconv_cy as sp
 
+ORDERS = ("fwd", "rev", "1", "2")                                        # of blocks and threads
 CASES = {f"{name}, {family}": (make, inputs[family])
          for cases in (test_layers.ON_SITES, test_layers.DRAWN) for name, (make, inputs) in cases.items()
          for family in inputs}
@@ -17,26 +18,31 @@ FAST = ["convolution, strided, drawn", "submanifold, even, in groups, None", "ma
         "average pooling, overlapping, zero", "network in network, drawn"]
 
 
-def check(name):
+def check(name, path):
     make, inputs = CASES[name]
-    for counts in ((5, 0, 4), (1,), (0, 0)):
-        check_backends(make, inputs, counts)
-    with sp.use("cuda"):
-        layer = make().eval()
-        kept = draws_of(layer)
-        there = parts(layer(inputs((5, 0, 4))))
-        rewind(layer.to("cpu"), kept)
-        here = parts(layer(inputs((5, 0, 4)).to("cpu")))
-    for mine, truth in zip(there, here, strict=True):
-        assert type(truth.data) is np.ndarray and np.allclose(mine.numpy(), truth.data, atol=1e-5)
+    check_layer(make, inputs, alike=not name.startswith(tuple(test_layers.DRAWN)), backends=["cuda"])
+    for here, there in (("cuda", "cpu"), ("cpu", "cuda")):
+        with sp.use(here):
+            layer = make().eval()
+            kept = draws_of(layer)
+            mine = parts(layer(inputs((5, 0, 4))))
+            sp.save(path, layer)
+        with sp.use(there):
+            came = sp.load(path).eval()
+            for one in (came, layer.to(there)):                          # by a file, and as it stands
+                rewind(one, kept)
+                for a, b in zip(mine, parts(one(inputs((5, 0, 4)))), strict=True):
+                    assert np.allclose(a.numpy(), b.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", FAST)
-def test_a_layer_keeps_the_contract_on_cuda(name, cuda):
-    check(name)
+def test_a_layer_keeps_the_contract_on_cuda(name, cuda, tmp_path):
+    check(name, tmp_path / "layer.safetensors")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(CASES) - set(FAST)))
-def test_every_layer_keeps_the_contract_on_cuda(name, cuda):
-    check(name)
+@pytest.mark.parametrize("turn", [0, 1])
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_every_layer_keeps_the_contract_on_cuda_in_two_orders(name, turn, cuda, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHIM_ORDER", ORDERS[(sorted(CASES).index(name) + turn) % len(ORDERS)])
+    check(name, tmp_path / "layer.safetensors")

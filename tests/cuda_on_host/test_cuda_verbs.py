@@ -43,8 +43,8 @@ def test_the_table_gathers_many_channels_and_the_setting_decides_over_it(rng, mo
     for asked, found in ((None, [False, False, False, True]), ("gathered", [True] * 4), ("tiles", [False] * 4)):
         monkeypatch.setenv("SPCONV_CY_CUDA_CONVOLUTION", asked or "")
         sizes = ((few, 512, 512), (many, 255, 512), (many, 512, 255), (many, 256, 256))
-        assert [gathered.is_gathered(np.float32, c, o, book) for book, c, o in sizes] == found
-    assert not gathered.is_gathered(np.float16, 256, 256, many)
+        assert [gathered.is_gathered(np.float32, 90, c, o, book) for book, c, o in sizes] == found
+    assert not gathered.is_gathered(np.float16, 90, 256, 256, many)
     monkeypatch.setenv("SPCONV_CY_CUDA_CONVOLUTION", "dense")
     with pytest.raises(ValueError, match="SPCONV_CY_CUDA_CONVOLUTION='dense' came; tiles or gathered fit"):
-        gathered.is_gathered(np.float32, 1, 1, few)
+        gathered.is_gathered(np.float32, 90, 1, 1, few)
