@@ -86,15 +86,22 @@ class Chunks(Tile):
 
 CONV_64, CONV_128 = Tile(64, 64, 16, 256, 1120, 2784), Tile(128, 32, 16, 256, 1168, 2912)
 TILES = {"conv_64x64": CONV_64, "conv_128x32": CONV_128, "conv_turned_64x64": CONV_64, "conv_turned_128x32": CONV_128,
-         "conv_dw_part": Chunks(32, 32, 32, 256, 1088, 2816)}
+         "conv_dw_part": Chunks(32, 32, 32, 256, 1088, 2816),
+         "mma_64x64": Tile(64, 64, 16, 128, 192, 560, "tf32"),
+         "mma_64x64, Half": Tile(64, 64, 32, 128, 192, 432, "float16"),
+         "mma_128x32": Tile(128, 32, 16, 128, 208, 560, "tf32"),
+         "mma_128x32, Half": Tile(128, 32, 32, 128, 208, 432, "float16"),
+         "mma_dw_part": Chunks(64, 64, 16, 128, 192, 560, "tf32"),
+         "mma_dw_part, Half": Chunks(64, 64, 32, 128, 192, 560, "float16")}
 PROTOTYPE = {"conv_fwd_64x64": Tile(64, 64, 16, 256, 1632, 3900), "conv_dw_partial": TILES["conv_dw_part"]}
-# What else there is does next to nothing with what it reads. Of each: for what, bytes a channel of it, bytes besides.
-ROWS = {"max_pool": ("pair", 4, 4), "max_pool_dx": ("pair", 8, 4), "sum_pool": ("pair", 4, 4),
-        "segment_sum": ("row", 4, 8), "chunk_sum": ("row", 4, 0), "segment_max": ("row", 4, 0),
-        "add_rows": ("row", 12, 4), "leaky_relu": ("row", 8, 0), "leaky_relu_dx": ("row", 12, 0),
-        "affine": ("row", 8, 0), "affine_dx": ("row", 12, 0), "affine_sums_part": ("row", 8, 0),
-        "moments_part": ("row", 4, 0)}
-WRITTEN = {"max_pool": 8, "max_pool_dx": 4, "sum_pool": 4}               # bytes a channel of each result
+# What else there is does next to nothing with what it reads. Of each: for what; numbers a channel, bytes besides.
+FLOATS = {"max_pool": ("pair", 1, 4), "max_pool_dx": ("pair", 2, 4), "sum_pool": ("pair", 1, 4),
+          "segment_sum": ("row", 1, 8), "chunk_sum": ("row", 1, 0), "segment_max": ("row", 1, 0),
+          "add_rows": ("row", 3, 4), "leaky_relu": ("row", 2, 0), "leaky_relu_dx": ("row", 3, 0),
+          "affine": ("row", 2, 0), "affine_dx": ("row", 3, 0), "affine_sums_part": ("row", 2, 0),
+          "moments_part": ("row", 1, 0)}
+ROWS = {name + form: (size, *row) for form, size in (("", 4), (", Half", 2)) for name, row in FLOATS.items()}
+WRITTEN = {"max_pool": 2, "max_pool_dx": 1, "sum_pool": 1}               # numbers a channel of each result
 
 
 def occupancy(taken, threads, card):
@@ -150,17 +157,18 @@ def tile_lines():
 
 
 def row_lines():
-    """Yield the table of what moves bytes: a thread has one load of 4 bytes in flight."""
+    """Yield the table of what moves bytes: a thread has the load of one number in flight."""
     yield ("| kernel | bytes at C = " + ", ".join(map(str, CHANNELS)) + " | operations/byte | " + " | ".join(
         f"{card.name}: registers, occupancy, share of the roofline" for card in CARDS) + " |")
     yield "|---|---|---|" + "---|" * len(CARDS)
-    for name, (what, each, besides) in ROWS.items():
-        taken, pairs = RECORD["kernels"][name], RECORD["scan"]["pooled_pairs_an_output"]
-        moved = [each * c + besides + WRITTEN.get(name, 0) * c / pairs for c in CHANNELS]
+    pairs = RECORD["scan"]["pooled_pairs_an_output"]
+    for name, (size, what, each, besides) in ROWS.items():
+        taken = RECORD["kernels"][name]
+        moved = [size * (each + WRITTEN.get(name.split(",")[0], 0) / pairs) * c + besides for c in CHANNELS]
         cells = []
         for card in CARDS:
             there = occupancy(taken, 256, card)
-            flying = there * 2048 * 4 * card.multiprocessors / card.latency
+            flying = there * 2048 * size * card.multiprocessors / card.latency
             cells.append(f"{taken['registers'][card.architecture]}, {there:.0%}, {min(1, flying / card.bandwidth):.0%}")
         yield (f"| {name} | " + ", ".join(f"{m:,.0f}" for m in moved) + f" a {what} | "
                f"{CHANNELS[-1] / moved[-1]:.2f} | " + " | ".join(cells) + " |")

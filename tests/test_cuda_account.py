@@ -10,21 +10,22 @@ import pytest
 from spconv_cy.backend import gathered
 from spconv_cy.sites.rulebook import Rulebook
 
+pytest.importorskip("spconv_cy.cuda.loader", reason="a version without the CUDA sources")
 sys.path[:0] = [str(Path(__file__).parents[1] / "benchmarks"), str(Path(__file__).parent / "cuda_on_host")]
+import compilers  # noqa: E402
 import cuda_account  # noqa: E402
 import host_build  # noqa: E402
 import record  # noqa: E402
 
-if not list(record.CUDA.glob("*.cu")):
-    pytest.skip("a version without the CUDA sources", allow_module_level=True)
-
+loader = compilers.loader
 
 def test_the_record_is_of_these_sources():
     assert record.sources() == cuda_account.RECORD["sources"], "run python tests/cuda_on_host/record.py"
 
 
 def test_every_kernel_is_in_the_account():
-    kernels = {name for path in record.CUDA.glob("*.cu") for name in host_build.kernels_of(path.read_text())}
+    kernels = {compilers.named(name, form[1]) for form in loader.forms()
+               for name in host_build.kernels_of(loader.source(*form))}
     assert kernels == set(cuda_account.RECORD["kernels"]) == {*cuda_account.TILES, *cuda_account.ROWS}
 
 
@@ -34,9 +35,10 @@ def test_the_page_shows_the_account():
 
 
 def test_tiles_of_the_account_are_those_of_the_source():
-    tiles = dict(re.findall(r"^CONV_KERNEL\((\w+), (\d+, \d+)", (record.CUDA / "conv.cu").read_text(), re.M))
+    conv, mma = ((record.CUDA / name).read_text() for name in ("conv.cu", "conv_mma.cu"))
+    tiles = dict(re.findall(r"^(?:CONV|MMA)_KERNEL\((\w+), (\d+, \d+)", conv + mma, re.M))
     assert {name: f"{tile.rows}, {tile.columns}" for name, tile in cuda_account.TILES.items() if name in tiles} == tiles
-    assert len(tiles) == 4 and "SIDE = 32, STEP = 32" in (record.CUDA / "conv.cu").read_text()
+    assert len(tiles) == 6 and "SIDE = 32, STEP = 32" in conv and "SIDE = 64, DEPTH = 16," in mma
 
 
 def test_the_pace_and_occupancy_of_known_kernels():

@@ -48,12 +48,17 @@ def compile_by_nvcc(form, architecture):
     KEPT.mkdir(parents=True, exist_ok=True)
     path = KEPT / f"{form[1]}_{architecture}_{form[0]}"
     path.write_text(loader.source(*form))
+    return taken(nvcc_log(path, architecture), form[1])
+
+
+def nvcc_log(path, architecture):
+    """Compile a file by nvcc; return what it says."""
     command = [nvcc(), "-cubin", f"-arch=sm_{architecture}", *STRICT, str(path), "-o",
-               str(path.with_suffix(".cubin"))]
+               str(KEPT / f"{path.stem}_{architecture}.cubin")]
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         raise RuntimeError(f"nvcc, {path.name}, sm_{architecture}:\n{done.stdout}")
-    return taken(done.stdout, form[1])
+    return done.stdout
 
 
 def compile_by_nvrtc(form, architecture):

@@ -15,6 +15,8 @@ import compilers
 import numpy as np
 from mutants import CUDA
 
+from spconv_cy.cuda import loader
+
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "benchmarks" / "records" / "cuda_kernels.json"
 
@@ -25,8 +27,8 @@ def main():
     options = parser.parse_args()
     before = json.loads(RECORD.read_text()) if RECORD.exists() else {"prototype": {}}
     record = {"compiler": compiler(), "sources": sources(), "scan": scan(),
-              "kernels": taken_by(sorted(CUDA.glob("*.cu"))),
-              "prototype": taken_by([options.prototype]) if options.prototype else before["prototype"]}
+              "kernels": taken_by(compilers.compile_by_nvcc, loader.forms()),
+              "prototype": taken_by(prototype, [options.prototype]) if options.prototype else before["prototype"]}
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
 
 
@@ -42,10 +44,15 @@ def sources():
             for path in sorted(CUDA.glob("*.cu"))}
 
 
-def taken_by(paths):
+def prototype(path, architecture):
+    """Compile an earlier source as it stands."""
+    return compilers.taken(compilers.nvcc_log(path, architecture), "float")
+
+
+def taken_by(compiled, sources):
     """Compile by nvcc; return {kernel: {"registers": {architecture: n}, "shared": bytes}}."""
-    table = {("nvcc", architecture): {name: taken for path in paths
-                                      for name, taken in compilers.compile_by_nvcc(path, architecture).items()}
+    table = {("nvcc", architecture): {name: taken for source in sources
+                                      for name, taken in compiled(source, architecture).items()}
              for architecture in compilers.ARCHITECTURES}
     return by_kernel(table)
 
@@ -62,7 +69,7 @@ def by_kernel(table):
 
 def scan():
     """Return what tiles meet on the benchmarks' scan: pairs an output, and the share of a tile's rows in use."""
-    sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+    sys.path.insert(0, str(ROOT / "benchmarks"))
     import workloads
 
     import spconv_cy as sp
