@@ -72,7 +72,7 @@ def trained(run, encoding, train, test, groups):
     """Train on one hand, test on the other; return what was found."""
     encoder = sp.StrokeEncoder(encoding, size=SIZE, scale=SCALE, spacing=0.3).fit(train.characters)
     net = sp.from_spec(NET, encoder.planes, classes=len(train.classes), rng=run.seed)
-    data = sp.StrokeBatches(train.characters, train.labels, encoder, augment=BENDS, batch=run.pick(50, 50, 6))
+    data = sp.StrokeBatches(train.characters, train.labels, encoder, augment=BENDS, batch=run.pick(50, 25, 6))
     history = run.fit(encoding, net, data, sp.Adam(net.parameters(), 0.003), run.pick(48, 60, 2), schedule="cosine")
     sp.SparseConvClassifier.trained(net, encoder, train.classes).save(model_path(run, encoding))
     test_data = sp.StrokeBatches(test.characters, test.labels, encoder, views=VIEWS)
@@ -81,7 +81,7 @@ def trained(run, encoding, train, test, groups):
     seconds = min(timeit.repeat(lambda: sp.softmax_cross_entropy(net.train()(batch[0]), batch[1]).backward(),
                                 timer=time.process_time, number=1, repeat=7))
     sure = np.where(one.argmax(1) == test.labels, 0, one.max(1))
-    worst = np.argsort(-sure, kind="stable")[:min(10, int((sure > 0).sum()))]
+    worst = np.argsort(-sure, kind="stable")[:min(8, int((sure > 0).sum()))]
     return {"errors": {name: [rate(outputs[of], test.labels[of]) for outputs in (one, views)
                               for rate in (error, lambda *known: top_k_error(*known, 5))]
                        for name, of in groups.items() if of.any()},
@@ -100,11 +100,11 @@ def model_path(run, encoding):
 def confusions(run, train, test):
     """Draw the surest misreadings: the drawing, and the learnt drawings of what it is and of what it was taken for."""
     worst = run.figures["undirected"]["worst"]
-    figure = plot.figure(1.0 * max(4, len(worst)) + 1.2, 3.4)
+    figure = plot.figure(0.75 * max(4, len(worst)) + 1.1, 2.5)
     parts = (("to be read", test, 0), ("learnt as it", train, 0), ("taken for", train, 1))
     for row, (name, hand, k) in zip(figure.subplots(3, max(1, len(worst)), squeeze=False), parts, strict=True):
         for axes, entry in zip(row, worst or [[0, 0]], strict=True):
-            plot.strokes(axes, hand.characters[entry[k]], linewidth=1.5)
+            plot.strokes(axes, hand.characters[entry[k]], linewidth=1.2)
         row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center")
     return figure
 

@@ -1,6 +1,7 @@
 """Reads the `d` of an SVG path: straight lines, quadratic and cubic Bézier curves, as polylines."""
 
 import re
+from functools import cache
 
 import numpy as np
 
@@ -61,14 +62,16 @@ def read_svg_path(text, *, pieces=8):
 
 
 def _polyline(start, segments, pieces):
-    curves = np.array([points for points in segments if len(points) > 1], complex).reshape(-1, 4, 1)
-    t = np.arange(1, pieces + 1) / pieces
-    level = [curves[:, i] for i in range(4)]
-    while len(level) > 1:                                               # de Casteljau's scheme, for all curves at once
-        level = [(1 - t) * a + t * b for a, b in zip(level[:-1], level[1:], strict=True)]
-    drawn = iter(level[0])
+    curves = np.array([points for points in segments if len(points) > 1], complex).reshape(-1, 4)
+    drawn = iter(curves @ _bernstein(pieces))
     parts = [np.array([start])] + [next(drawn) if len(points) > 1 else np.array(points) for points in segments]
     return np.concatenate(parts).view(np.float64).reshape(-1, 2)
+
+
+@cache
+def _bernstein(pieces):
+    t = np.arange(1, pieces + 1) / pieces
+    return np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3])
 
 
 def _commands(text):
