@@ -14,10 +14,11 @@ from spconv_cy.cuda import loader
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 WHEELS = KEPT.parent / "cuda_wheels"
 # What a kernel may take on any of the architectures: registers of a thread, bytes of static shared memory of a block.
-# 80 registers let 3 blocks of 256 threads stand on one multiprocessor, 64 let 4.
+# 80 registers let 3 blocks of 256 threads stand on one multiprocessor, 64 let 4; those of mma have 128 threads.
 BOUNDS = {
     "conv_64x64": (80, 17700), "conv_128x32": (80, 22100), "conv_turned_64x64": (80, 17700),
-    "conv_turned_128x32": (80, 22100), "conv_dw_part": (64, 8500), "max_pool": (64, 0), "max_pool_dx": (64, 0),
+    "conv_turned_128x32": (80, 22100), "conv_dw_part": (64, 8500), "mma_64x64": (88, 20800), "mma_128x32": (88, 26200),
+    "mma_dw_part": (128, 18500), "max_pool": (64, 0), "max_pool_dx": (64, 0),
     "sum_pool": (64, 0), "segment_sum": (64, 0), "segment_max": (64, 0), "add_rows": (64, 0), "chunk_sum": (64, 0),
     "leaky_relu": (64, 0),
     "leaky_relu_dx": (64, 0), "affine": (64, 0), "affine_dx": (64, 0), "affine_sums_part": (64, 0),

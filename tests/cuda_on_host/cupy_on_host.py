@@ -241,9 +241,9 @@ class RawModule:
     """A CUDA source, built for the CPU at first use in the mode that SHIM_MODE names."""
 
     def __init__(self, code, options=()):
-        # A fault to be found: what stands in the source, and what it becomes (mutants.py).
-        before, after = json.loads(os.environ.get("SHIM_FAULT", '["", ""]'))
-        self._code, self._library = code.replace(before, after) if before else code, None
+        # A fault to be found: a line of the source, what stands in it, and what it becomes (mutants.py).
+        source, before, after = json.loads(os.environ.get("SHIM_FAULT", '["", "", ""]'))
+        self._code, self._library = code.replace(before, after) if before and source in code else code, None
 
     def get_function(self, name):
         if self._library is None:

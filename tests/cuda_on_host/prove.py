@@ -23,13 +23,13 @@ def main():
          f"{compilers.shown(table)}")
     tests = host_tests()
     said(f"{tests} tests on the host, in four orders of blocks and threads")
-    jobs = [("tsan", "layers"), ("asan", "layers"), ("tsan", "verbs"), ("asan", "verbs")]
+    jobs = [(mode, what) for what in ("layers", "verbs", "float16", "tf32") for mode in ("tsan", "asan")]
     with ThreadPoolExecutor(2) as pool:
         for (mode, what), done in zip(jobs, pool.map(lambda job: mutants.run(job[0], what=job[1]), jobs), strict=True):
             if done.returncode:
                 sys.exit(f"{what} under {SANITIZERS[mode]}:\n{done.stdout[-4000:]}")
-            said(f"all {what} under {SANITIZERS[mode]}: clean")
-    faults = mutants.SWAPS + mutants.barriers()
+            said(f"{what} under {SANITIZERS[mode]}: clean")
+    faults = mutants.faults()
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(mutants.caught, faults))
     for (name, *_), mode in zip(faults, found, strict=True):

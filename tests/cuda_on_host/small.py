@@ -2,6 +2,7 @@
 
     python small.py verbs [order...]
     python small.py layers [order...]     each layer with the first of its families of inputs
+    python small.py float16 [order...]    convolutions in float16, and all verbs of its rows; or tf32
 """
 
 import os
@@ -14,6 +15,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 import cupy_on_host  # noqa: E402
 from contract import calls_of, check_backends, check_ops, numbers  # noqa: E402
+from contract_precision import check_precisions, compare  # noqa: E402
 from strategies import random_rulebook  # noqa: E402
 from test_cuda_layers import CASES  # noqa: E402
 
@@ -60,8 +62,21 @@ def check_layers():
         check_backends(make, inputs, (4, 0, 3), ["cuda"])
 
 
+def check_precision(name):
+    """Compare convolutions in float16, and the other verbs of its rows, or in TF32; sizes and books as above."""
+    cuda, rng = ops_named("cuda"), np.random.default_rng(0)
+    book, before = random_rulebook(rng, 70, 67, 3, 0.7), backend.PAIRS
+    check_precisions(cuda, rng, book, 20, 36, names=[name])
+    backend.PAIRS = 4                                                    # several chunks
+    check_precisions(cuda, rng, random_rulebook(rng, 9, 8, 4, 0.9), 6, 4, 2, names=[name])
+    backend.PAIRS = before
+    for book in (late(7, 40), random_rulebook(rng, 30, 30, 35, 0.05)):
+        arguments = numbers(rng, book.n_in, 8), numbers(rng, book.n_offsets, 8, 8), book
+        compare(cuda, "conv", arguments, {"precision": name}, np.float32, name)
+
+
 if __name__ == "__main__":
     sys.modules.update(cupy_on_host.modules())
     for given in sys.argv[2:] or ["fwd"]:
         os.environ["SHIM_ORDER"] = given
-        {"verbs": check_verbs, "layers": check_layers}[sys.argv[1]]()
+        {"verbs": check_verbs, "layers": check_layers}.get(sys.argv[1], lambda: check_precision(sys.argv[1]))()
