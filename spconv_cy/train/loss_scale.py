@@ -5,8 +5,8 @@ from numbers import Real
 
 from spconv_cy.backend.switch import ops_of
 
-FIRST, PATIENCE = 2.0**16, 2000         # of a dynamic scale, and the good steps after which it is doubled
-LEAST = 2.0**-16
+FIRST, LEAST, MOST = 2.0**16, 2.0**-16, 2.0**24
+PATIENCE = 2000                                                          # good steps after which a scale is doubled
 
 
 class LossScale:
@@ -17,7 +17,8 @@ class LossScale:
 
     Args:
         scale: "dynamic": begins with 2^16; a step with a gradient that is NaN or infinite is left out and halves it,
-            2000 good steps in a row double it. Or a number above 0, which stays; such a gradient is then an error.
+            2000 good steps in a row double it, up to 2^24. Or a number above 0, which stays; such a gradient is then
+            an error.
 
     Attributes: scale: a float; steps: good ones since it was last changed.
 
@@ -82,7 +83,7 @@ class LossScale:
     def _count(self):
         self.steps += 1
         if self.dynamic and self.steps == PATIENCE:
-            self.scale, self.steps = self.scale * 2, 0
+            self.scale, self.steps = min(self.scale * 2, MOST), 0
 
     def __repr__(self):
         return f"LossScale({'dynamic' if self.dynamic else 'fixed'}, {self.scale:g})"
