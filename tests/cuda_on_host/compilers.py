@@ -17,7 +17,7 @@ WHEELS = KEPT.parent / "cuda_wheels"
 # 80 registers let 3 blocks of 256 threads stand on one multiprocessor, 64 let 4; those of mma have 128 threads.
 BOUNDS = {
     "conv_64x64": (80, 17700), "conv_128x32": (80, 22100), "conv_turned_64x64": (80, 17700),
-    "conv_turned_128x32": (80, 22100), "conv_dw_part": (64, 8500), "mma_64x64": (88, 20800), "mma_128x32": (88, 26200),
+    "conv_turned_128x32": (80, 22100), "conv_dw_part": (64, 8500), "mma_64x64": (96, 20800), "mma_128x32": (96, 26200),
     "mma_dw_part": (128, 18500), "max_pool": (64, 0), "max_pool_dx": (64, 0),
     "sum_pool": (64, 0), "segment_sum": (64, 0), "segment_max": (64, 0), "add_rows": (64, 0), "chunk_sum": (64, 0),
     "leaky_relu": (64, 0),

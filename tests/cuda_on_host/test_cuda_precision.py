@@ -47,7 +47,7 @@ def test_runs_have_the_same_bits_in_any_order(name, cuda, rng, monkeypatch):
     assert found[0] == found[1] == found[2]
 
 
-# Rounded to 2^-11 at each convolution, in norms divided by spreads of few rows, and stored so besides.
+# Rounded to 2^-11 at each convolution and once more when stored, and in norms divided by the spread of a few rows.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_every_layer_in_float16_is_near_the_reference(name, cuda):
@@ -63,7 +63,7 @@ def test_every_layer_in_float16_is_near_the_reference(name, cuda):
             found = outcome(mine, x)
         for (what, a), (_, truth) in zip(found, expected, strict=True):
             assert a.shape == truth.shape, what
-            assert np.abs(a - truth).max(initial=0) <= 0.02 * max(1, np.abs(truth).max(initial=0)), what
+            assert np.abs(a - truth).max(initial=0) <= 0.03 * max(1, np.abs(truth).max(initial=0)), what
 
 
 def test_twenty_steps_in_float16_follow_the_losses_of_float32(cuda):
