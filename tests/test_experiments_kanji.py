@@ -61,7 +61,7 @@ def test_one_hand_is_learnt_and_the_other_read_and_the_page_serves_the_model(dat
         for column in range(4):                                         # top-1, top-5, and both by views
             mean = sum(errors[part][column] * counts[part] for part in parts) / 12
             assert mean == pytest.approx(errors["all"][column]) and 0 <= mean <= 1
-        assert errors["all"][1] <= errors["all"][0] and len(found["worst"]) == round(12 * errors["all"][0])
+        assert errors["all"][1] <= errors["all"][0] and len(found["worst"]) == min(8, round(12 * errors["all"][0]))
         model = folder / f"kanji-{encoding}.safetensors"
         classes = sp.SparseConvClassifier.load(model).classes_.tolist()
         assert len(classes) == 12 and set(classes) < {chr(code) for code in CODES}
