@@ -1,5 +1,6 @@
 """Readers of drawn characters: SVG paths, KanjiVG and hanzi-writer-data, from files that the test writes."""
 
+import gzip
 import io
 import json
 import tarfile
@@ -151,6 +152,11 @@ def test_files_that_are_neither_are_refused(tmp_path):
             read(tmp_path / "text")
         with pytest.raises(sp.FileError, match="empty: no file named"):
             read(tmp_path / "empty")
+    large = tarfile.TarInfo("package/all.json")
+    large.size = 2**40                                                  # told, not there
+    (tmp_path / "large.tgz").write_bytes(gzip.compress(large.tobuf() + bytes(1024)))
+    with pytest.raises(sp.FileError, match="all.json: 1099511627776 bytes came"):
+        sp.read_hanzi_writer(tmp_path / "large.tgz")
     link = tarfile.TarInfo(f"package/{RIVER}.json")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     with tarfile.open(tmp_path / "link.tgz", "w:gz") as file:

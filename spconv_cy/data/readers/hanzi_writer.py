@@ -11,7 +11,8 @@ from spconv_cy.data.handwriting import Gathering
 from spconv_cy.errors import FileError
 
 NAME = re.compile(r"(?:.*/)?(.)\.json", re.S)
-MOST, MOST_NUMBER = 2**20, 1e6                      # bytes of a file, size of a coordinate
+MOST, MOST_OTHER = 2**20, 2**28                     # bytes of a file, and of one that is passed over (all.json: 31 MB)
+MOST_NUMBER = 1e6                                   # of a coordinate
 TOP = 900                                           # y of the upper edge; y points up in the files
 
 
@@ -55,9 +56,11 @@ def _files(path):
     try:
         with tarfile.open(path, "r:gz") as package:                     # read as it comes; nothing is unpacked to disk
             for entry in package:
+                if entry.size > MOST_OTHER:
+                    raise FileError(f"{path}, {entry.name}: {entry.size} bytes came; at most {MOST_OTHER} fit")
                 if entry.isfile() and NAME.fullmatch(entry.name):
                     yield entry.name, package.extractfile(entry).read(MOST + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, FileError):
         raise
     except Exception as error:                                          # tarfile's, gzip's and zlib's own are many
         raise FileError(f"{path}: cannot be read ({error}); fetch it again") from error

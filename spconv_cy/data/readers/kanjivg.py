@@ -51,9 +51,10 @@ def _files(path):
     """Yield (name, content) of each drawing; of a variant only the name."""
     if path.is_dir():
         for file in sorted(path.rglob("*.svg")):
-            if NAME.fullmatch(file.name):
+            match = NAME.fullmatch(file.name)
+            if match:
                 with open(file, "rb") as opened:
-                    yield file.name, _checked(f"{path}, {file.name}", opened.read(MOST + 1))
+                    yield file.name, b"" if match[2] else _checked(f"{path}, {file.name}", opened.read(MOST + 1))
         return
     try:
         with zipfile.ZipFile(path) as wheel:
@@ -63,9 +64,7 @@ def _files(path):
                     with wheel.open(entry) as opened:
                         yield entry.filename, b"" if match[2] else _checked(f"{path}, {entry.filename}",
                                                                            opened.read(MOST + 1))
-    except FileNotFoundError:
-        raise
-    except FileError:
+    except (FileNotFoundError, FileError):
         raise
     except Exception as error:                                          # zipfile's and zlib's own are many
         raise FileError(f"{path}: cannot be read ({error}); fetch it again") from error
