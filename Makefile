@@ -4,7 +4,7 @@ BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist kanji kanji-data seed test test-all test-cuda test-page bench bench-peers bench-scaling lint clean
+.PHONY: demo mnist kanji kanji-data seed test test-all test-cuda test-page bench bench-peers bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
@@ -57,6 +57,10 @@ bench: .venv/built  ## our speed as a fraction of the machine's, under 5 minutes
 bench-peers: .venv/built  ## ours and other libraries in turn; says first what it downloads into .venv-peers
 	$(BIN)/python benchmarks/bench_peers.py --install
 	$(BIN)/python benchmarks/bench_peers.py
+
+# With a GPU and CuPy; without, it says what is missing and ends with status 2.
+bench-cuda: .venv/built  ## the cuda backend beside the CPU, gathering with cuBLAS, and spconv where it is installed
+	$(BIN)/python benchmarks/bench_cuda.py
 
 bench-scaling: .venv/built  ## curves over sites, scale, channels, dimension and threads
 	$(BIN)/python benchmarks/bench_scaling.py

@@ -257,7 +257,7 @@ class OutOfMemoryError(MemoryError):
 
 cuda = types.SimpleNamespace(
     is_available=lambda: True,
-    runtime=types.SimpleNamespace(driverGetVersion=lambda: 13000),
+    runtime=types.SimpleNamespace(driverGetVersion=lambda: 13000, getDeviceProperties=lambda _: {"name": b"the host"}),
     nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),
     memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     Stream=streams.Stream, Device=streams.Device, get_current_stream=streams.current,

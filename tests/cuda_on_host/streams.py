@@ -31,6 +31,9 @@ class Stream:
         for other, number in event.items():
             self.waited[other] = max(number, self.waited.get(other, 0))
 
+    def synchronize(self):
+        """Nothing runs late."""
+
     def __enter__(self):
         _stack().append(self)
         return self
