@@ -41,7 +41,7 @@ def main():
 class Adrenal:
     """Voxels of adrenal glands; settings were chosen on fold 2 alone."""
 
-    levels, batch, rate = {"cubic": 4, "tetrahedral": 5}, 50, 0.001
+    levels, batch, rate = {"cubic": 4, "tetrahedral": 5}, 25, 0.001
     cell, volume, motion = 1.0, 1 / 8, sp.Motion(turn=0.3, linear=0.1, shift=2)
 
     def __init__(self, run, path):
@@ -74,7 +74,7 @@ class Solids:
     cell, volume, motion = 1 / 9, None, sp.Motion(linear=0.1, shift=0.1)
 
     def __init__(self, run):
-        self.classes, self.epochs, self.each = len(KINDS), run.pick(30, 10, 1), run.pick((100, 40), (40, 15), (3, 3))
+        self.classes, self.epochs, self.each = len(KINDS), run.pick(20, 10, 1), run.pick((100, 40), (40, 15), (3, 3))
         self.title = (f"Without --data FOLDER, of adrenal3d.npz (MedMNIST v2, CC BY 4.0), solids of a seed, "
                       f"{6 * self.each[0]} to train on: {', '.join(KINDS)}")
 

@@ -131,6 +131,8 @@ def test_a_spacing_that_does_not_fit_is_refused():
             mesh.surface(spacing)
     with pytest.raises(sp.ShapeError, match="radius"):
         mesh.normalised(0)
+    with pytest.raises(sp.ShapeError, match="radius '1'"):
+        mesh.normalised("1")
 
 
 def test_polygons_are_cut_into_fans(rng):

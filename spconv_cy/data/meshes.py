@@ -58,7 +58,7 @@ class Mesh:
 
         Vertices of no triangle do not count. A mesh without extent is only moved.
         """
-        if not 0 < radius < np.inf:
+        if not isinstance(radius, (int, float, np.number)) or not 0 < radius < np.inf:
             raise ShapeError(f"Mesh.normalised: radius {radius!r} came; a positive number fits")
         used = self.vertices[np.unique(self.triangles)]
         if not len(used):
@@ -92,9 +92,9 @@ class Mesh:
             longest = np.linalg.norm(np.roll(corners, -1, 1) - corners, axis=2).argmax(1)
             a, b, c = np.take_along_axis(corners, (longest[:, None] + np.arange(3))[..., None] % 3, 1).swapaxes(0, 1)
             base = np.linalg.norm(b - a, axis=1)
-            area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-            height = np.divide(area, base, out=np.zeros(len(a)), where=base > 0)
-        if not (3 * len(a) + 2 * base + height + area / 2).sum() < MOST_POINTS:
+            twice = np.linalg.norm(np.cross(b - a, c - a), axis=1)       # the area
+            height = np.divide(twice, base, out=np.zeros(len(a)), where=base > 0)
+        if not (3 * len(a) + 2 * base + height + twice / 2).sum() < MOST_POINTS:
             raise ShapeError(f"Mesh.surface: spacing {spacing!r} came for triangles with edges up to "
                              f"{spacing * base.max(initial=0):.3g}, which takes more than {MOST_POINTS:,} points; use "
                              "a larger spacing")

@@ -39,7 +39,8 @@ class Shapes:
         d = arrays[0].shape[1] if arrays and arrays[0].ndim == 2 else 3
         for i, array in enumerate(arrays):
             if array.ndim != 2 or array.shape[1] != d or array.dtype.kind not in "iuf":
-                raise ShapeError(f"Shapes: shape {i} is {array.shape} of {array.dtype}; numbers (n, {d}) fit")
+                raise ShapeError(f"Shapes: shape {i} is {array.shape} of {array.dtype}; numbers (n, {d}) fit, as "
+                                 "Mesh.surface and voxel_points give them")
             if not np.isfinite(array).all():
                 raise ShapeError(f"Shapes: shape {i} holds NaN or infinity; finite numbers fit")
         points = np.concatenate([np.zeros((0, d)), *arrays]).astype(np.float64)
