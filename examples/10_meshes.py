@@ -20,43 +20,43 @@ def main():
     parser.add_argument("mesh", nargs="?", type=Path, help="an .off, .ply or .obj file; by default the Stanford bunny, "
                         "npm's bunny 1.0.1 (public domain), fetched into build/bunny where npm is")
     options = parser.parse_args()
+    if options.mesh and not options.log:                # not among what docs/numbers.md shows
+        options.log = Path("build/meshes", options.mesh.stem)
     run = sp.Experiment.of("meshes", options)
     name, mesh = mesh_of(options.mesh)
     radii = run.pick([8, 16, 32, 64, 128], [8, 16, 32, 64], [4, 8])
     print(f"{name}: {mesh}", flush=True)
-    print(run.table(f"{name}, {len(mesh.vertices):,} vertices and {len(mesh.triangles):,} triangles, written and read "
-                    "again", ["format", "bytes", "the same bits", "ms to read"], formats(run, mesh)))
-    costs = {f"{key} {r}": run.once(f"{key} {r}", lambda key=key, r=r: cost(mesh, key, r)) for key in LATTICES
-             for r in radii}
+    print(run.table(f"{name}, {len(mesh.vertices):,} vertices, {len(mesh.triangles):,} triangles, written and read",
+                    ["format", "bytes", "the same bits", "ms to read"], formats(run, mesh)))
+    costs = {(key, r): run.once(f"{name} {key} {r}", lambda key=key, r=r: cost(mesh, key, r))
+             for key in LATTICES for r in radii}
     rows = [[key, r, c["size"], *(f"{c[what]:,}" for what in ("points", "sites", "pairs", "sparse", "dense")),
-             f"{1e3 * c['seconds']:.1f}"] for key in LATTICES for r in radii for c in [costs[f"{key} {r}"]]]
-    print(run.table("DeepC2(2, 16) on it, one pass with its rules, one thread", [
-        "lattice", "radius in sites", "field", "points", "sites", "pairs of the first C2", "multiply-adds",
-        "dense multiply-adds", "ms"], rows))
+             f"{1e3 * c['seconds']:.1f}"] for (key, r), c in costs.items()]
+    print(run.table("DeepC2(2, 16) on it, one pass with its rules, one thread", ["lattice", "radius in sites", "field",
+          "points", "sites", "pairs of the first C2", "multiply-adds", "dense multiply-adds", "ms"], rows))
     curves(run, radii, costs)
     views(run, mesh, run.pick(20, 20, 8))
 
 
 def mesh_of(path):
     """The mesh of a file; else the bunny, from its package; else, where there is none, a torus."""
+    package = BUNNY.parents[1] / "bunny-1.0.1.tgz"
     if path is None and not BUNNY.exists() and shutil.which("npm"):
-        BUNNY.parents[1].mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "pack", "--silent", "bunny@1.0.1"], cwd=BUNNY.parents[1], check=False, timeout=60,
-                       stdout=subprocess.DEVNULL)
-        for package in BUNNY.parents[1].glob("bunny-1.0.1.tgz"):
-            with tarfile.open(package) as files:
-                files.extract("package/index.js", BUNNY.parents[1], filter="data")
+        BUNNY.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "pack", "--silent", "--fetch-retries=0", "--fetch-timeout=20000", "bunny@1.0.1"],
+                       cwd=package.parent, check=False, stdout=subprocess.DEVNULL)
+        if package.exists():
+            BUNNY.write_bytes(tarfile.open(package).extractfile("package/index.js").read())
     if path is None and not BUNNY.exists():
         print("The bunny (npm's bunny 1.0.1) could not be fetched: a torus takes its place.")
         return "torus", sp.solid("torus", 0)
     try:
-        return ("bunny", sp.read_mesh(BUNNY)) if path is None else (path.stem, sp.read_mesh(path))
+        return "bunny" if path is None else path.stem, sp.read_mesh(path or BUNNY)
     except (OSError, sp.FileError) as error:
         raise SystemExit(str(error)) from error
 
 
 def formats(run, mesh):
-    """Rows of the formats: the mesh written, read again, compared."""
     rows = []
     for ending in ("off", "obj", "ply"):
         path = run.folder / f"mesh.{ending}"
@@ -70,12 +70,12 @@ def formats(run, mesh):
 
 
 def tensor(mesh, lattice, size, radius):
-    points = mesh.normalised(radius).surface(0.5)
-    return next(sp.ShapeBatches([points], None, size, cell=1, lattice=lattice).epoch(0, training=False))[0], len(points)
+    data = sp.ShapeBatches([mesh.normalised(radius).surface(0.5)], None, size, cell=1, lattice=lattice)
+    return next(data.epoch(0, training=False))[0], len(data.shapes.points)
 
 
 def cost(mesh, key, radius):
-    """What one pass costs at a radius in sites, in the smallest field that holds the ball of that radius."""
+    """What a pass costs at a radius in sites, in the smallest field that holds the ball of that radius."""
     lattice, layers = LATTICES[key], sp.deepc2(2, 16, d=LATTICES[key], rng=0).eval()
     size = next(s for n in range(1, 10_000) for s in [layers.input_size(n)[0]] if lattice.inradius((s,) * 3) > radius)
     x, points = tensor(mesh, lattice, size, radius)
@@ -97,9 +97,9 @@ def curves(run, radii, costs):
     figure = plot.figure(9.5, 3.4)
     for axes, what, label in zip(figure.subplots(1, 3), ("sites", "sparse", "seconds"),
                                  ("sites", "multiply-adds", "seconds"), strict=True):
-        shown = {key: [costs[f"{key} {r}"][what] for r in radii] for key in LATTICES}
+        shown = {key: [costs[key, r][what] for r in radii] for key in LATTICES}
         if what == "sparse":
-            shown |= {f"{key}, dense": [costs[f"{key} {r}"]["dense"] for r in radii] for key in LATTICES}
+            shown |= {f"{key}, dense": [costs[key, r]["dense"] for r in radii] for key in LATTICES}
         plot.powers(axes, radii, shown)
         axes.set(xlabel="radius in sites", ylabel=label, ylim=(None, 9 * axes.get_ylim()[1]))
         axes.legend(frameon=False, fontsize=8, loc="upper left")

@@ -47,5 +47,5 @@ def test_a_mesh_of_ones_own_is_measured_on_both_lattices(tmp_path):
     text, record = run(tmp_path, "10_meshes.py", tmp_path / "cone.ply")
     assert text.count("| yes |") == 3 and "NO" not in text and set(record["pictures"]) == {"cost.png", "mesh.png"}
     for lattice in ("cubic", "tetrahedral"):
-        small, large = (record["figures"][f"{lattice} {radius}"] for radius in (4, 8))
+        small, large = (record["figures"][f"cone {lattice} {radius}"] for radius in (4, 8))
         assert 3 < large["sites"] / small["sites"] < 5 and large["sparse"] < large["dense"]
