@@ -8,6 +8,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.train.clustering import (
     adjusted_rand_index,
     cluster_accuracy,
+    embedding_measures,
     k_means,
     linear_probe,
     neighbour_accuracy,
@@ -114,6 +115,17 @@ def test_principal_components_are_those_of_the_singular_values(rng):
     _, _, vt = np.linalg.svd(x - x.mean(0), full_matrices=False)
     assert_allclose(abs(np.sum(directions * vt[:3].T, 0)), 1, rtol=1e-9)
     assert_allclose(mean, x.mean(0))
+
+
+def test_an_embedding_that_is_the_classes_has_one_of_everything_and_noise_has_chance(rng):
+    labels, test_labels = np.repeat(np.arange(4), 50), np.repeat(np.arange(4), 20)
+    bank, x = (np.eye(4)[part] + 0.01 * rng.normal(size=(len(part), 4)) for part in (labels, test_labels))
+    order = rng.permutation(200)
+    found = embedding_measures(bank[order], labels[order], x, test_labels, few=40, rng=0)
+    assert len(found) == 9 and set(found.values()) == {1.0}
+    noise = embedding_measures(*(part for m, truth in ((200, labels), (80, test_labels)) for part in
+                                 (rng.normal(size=(m, 4)), truth)), few=40, rng=0)
+    assert all(noise[name] < 0.5 for name in noise) and abs(noise["ARI"]) < 0.05
 
 
 @pytest.mark.parametrize(

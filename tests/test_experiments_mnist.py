@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def run(folder, name, *arguments):
     pytest.importorskip("matplotlib")
-    environment = {"OMP_WAIT_POLICY": "passive"} | os.environ
+    environment = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1"} | os.environ
+    environment.pop("SPCONV_CY_DATA", None)
     command = [sys.executable, ROOT / "examples" / name, *map(str, arguments)]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -27,6 +28,17 @@ def test_mnist_is_compared_sparse_and_dense(tmp_path):
     assert {"templates.png", "views.png", "misread.png"} == set(record["pictures"])
     costs = record["figures"]["lenet5"]
     assert costs["all pairs"] == 406_800 > costs["pairs"] and costs["difference"] < 1e-5
+
+
+def test_embeddings_are_measured_beside_their_controls(tmp_path):
+    pytest.importorskip("sklearn")
+    done = run(tmp_path, "07_unsupervised.py", "--tiny", "--log", tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert set(record["figures"]) == {"raw", "pca", "untrained-0", "index-0", "index-unit-0", "contrast-0", "labels-0"}
+    assert list(record["pictures"]) == ["embedding.png"] and len(record["logs"]) == 4
+    assert [title.startswith("pen digits") for title in record["tables"]] == [True], "MNIST's figures, for pen digits"
+    assert record["figures"]["contrast-0"]["1-NN"] > 0.5
 
 
 def test_the_full_run_wants_mnist(tmp_path):

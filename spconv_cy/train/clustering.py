@@ -157,6 +157,32 @@ def principal_components(x, k):
     return mean, np.ascontiguousarray(directions[:, ::-1][:, :k]).astype(x.dtype)
 
 
+def embedding_measures(bank, labels, x, test_labels, *, few=1000, restarts=10, rng=None):
+    """Measure what two sets of rows tell of classes that were not used to make them.
+
+    Args:
+        bank, labels: (m, c) and (m,) class numbers; among these neighbours are looked for and probes are fitted.
+        x, test_labels: (n, c) and (n,), for which both are asked.
+        few: labels of a small probe, the first ones of the bank.
+        restarts, rng: of k-means, with as many clusters as classes, on all rows together.
+
+    Returns:
+        dict of shares from 0 to 1 (NMI and ARI up to 1): "ACC", "NMI", "ARI", "1-NN", "5-NN", "1-NN cosine", "5-NN
+        cosine", "probe, few labels", "probe, all labels".
+    """
+    both = np.concatenate([labels, test_labels])
+    clusters = k_means(np.concatenate([bank, x]), int(both.max()) + 1, restarts=restarts, rng=rng)[0]
+    found = {"ACC": cluster_accuracy(clusters, both), "NMI": normalized_mutual_information(clusters, both),
+             "ARI": adjusted_rand_index(clusters, both)}
+    for name, cosine in (("", False), (" cosine", True)):
+        right = neighbour_accuracy(bank, labels, x, test_labels, (1, 5), cosine=cosine)
+        found |= {f"{k}-NN{name}": share for k, share in zip((1, 5), right, strict=True)}
+    for name, n in (("few", few), ("all", len(bank))):
+        answers = linear_probe(bank[:n], labels[:n], rounds=100)(x)
+        found[f"probe, {name} labels"] = float(np.mean(answers == test_labels))
+    return found
+
+
 def _starts(x, squares, k, rng):
     """Draw k rows, each with a probability that grows with the squared distance to those before."""
     chosen, nearest = [int(rng.integers(len(x)))], np.inf
