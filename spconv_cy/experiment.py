@@ -9,7 +9,8 @@ from pathlib import Path
 from spconv_cy import config
 from spconv_cy.sites.grid import Grid
 from spconv_cy.tensor import SparseTensor
-from spconv_cy.train.loop import fit
+from spconv_cy.train.loop import evaluate, fit
+from spconv_cy.train.optim import Adam
 
 SIZES = ("full", "small", "tiny")
 
@@ -145,6 +146,29 @@ class Experiment:
         adds = net.summary(x).pair_multiply_adds
         net.train(was_training)
         return {"sites": x.grid.n / samples, "adds": adds / samples, "ms": 1e3 * seconds / samples}
+
+    def classifier(self, key, build, train, test, epochs, *, rate=0.004, seed=None):
+        """Train a network by Adam on a cosine and test it, once; return what it came to.
+
+        Args:
+            key: of the figure; the log and the checkpoint have its name.
+            build: function without arguments that gives the network.
+            train, test: Batches with class numbers.
+            epochs, rate: of the training.
+            seed: of its order and distortions; None: this run's.
+
+        Returns:
+            {"error": share of the test's samples, "parameters", "seconds" of training}, and what `cost` says of the
+            test's first batch.
+        """
+        def compute():
+            net, name = build(), key.replace(" ", "-")
+            history = self.fit(name, net, train, Adam(net.parameters(), rate), epochs, schedule="cosine", rng=seed)
+            x, _ = next(test.epoch(0, training=False))
+            return {"error": evaluate(net, test).error, "parameters": net.n_parameters(),
+                    "seconds": round(sum(history.seconds), 1)} | self.cost(net, x)
+
+        return self.once(key, compute)
 
     def table(self, title, head, rows):
         """Keep a table, rows of numbers and texts under a head, and return it in Markdown."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
+from spconv_cy.data.synthetic import rotors
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -52,6 +53,21 @@ def test_a_training_has_its_own_seed_where_one_is_given(tmp_path, rng):
     run.fit("net", net, data, optimizer, 1, rng=4, progress=False)
     with pytest.raises(sp.FileError, match="the seed 4 came, for 3"):
         run.fit("net", net, data, optimizer, 2, progress=False)
+
+
+def test_a_classifier_is_trained_and_tested_once(tmp_path):
+    data, built = sp.WorldLineBatches(rotors(40, 8, 8), 23, batch=10), []
+
+    def build():
+        built.append(sp.deepcnet(3, 2, d=3, first=2, classes=2, rng=0))
+        return built[-1]
+
+    found = [sp.Experiment("a", "tiny", tmp_path).classifier("x y", build, data, data, 2, rate=0.01) for _ in range(2)]
+    assert found[0] == found[1] and len(built) == 1 and found[0]["parameters"] == built[0].n_parameters()
+    assert found[0]["error"] == sp.evaluate(built[0], data).error and found[0]["sites"] == 8
+    x = next(data.epoch(0, training=False))[0]
+    assert found[0]["adds"] == built[0].summary(x).pair_multiply_adds / 10
+    assert len(list(csv.DictReader(open(tmp_path / "x-y.csv")))) == 2
 
 
 @pytest.mark.parametrize("other", [("b", "tiny", 0), ("a", "small", 0), ("a", "tiny", 1)])

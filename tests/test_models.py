@@ -291,3 +291,25 @@ def test_an_item_that_loses_all_its_sites_gets_the_prediction_of_the_ground_stat
     assert not np.allclose(y.numpy()[2], row, rtol=1e-3)
     sp.softmax_cross_entropy(y, np.array([0, 1, 2])).backward()
     assert all(p.grad is not None for p in net.parameters())
+
+
+@pytest.mark.parametrize("d", [2, 5])
+def test_a_deepcnet_of_small_first_windows_has_a_field_of_one_site_less(d):
+    for l in (3, 4):
+        net = sp.deepcnet(l, 4, 3, 7, d=d, first=2, rng=0)
+        assert net.input_size() == (3 * 2**l - 1,) * d
+        widths = [3, *(4 * (i + 1) for i in range(l + 1))]
+        layers = sum((2**d * a + 1) * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+        assert net.n_parameters() == layers + (widths[-1] + 1) * 7
+
+
+def test_the_widest_network_of_a_budget_is_just_not_above_it():
+    def build(k):
+        return sp.deepcnet(3, k, d=3, rng=0)
+
+    net = sp.widest(build, 30_000)
+    k = net[0].channels_out
+    assert net.n_parameters() == build(k).n_parameters() <= 30_000 < build(k + 1).n_parameters()
+    assert sp.widest(build, 1).n_parameters() == build(1).n_parameters()
+    with pytest.raises(ShapeError, match="parameters=0 came"):
+        sp.widest(build, 0)

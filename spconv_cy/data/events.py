@@ -127,7 +127,8 @@ class EventBatches(Batches):
         field: sites along each axis; None: just what the crop takes along its longest.
         time: "axis", or "none": all of a window at once, the control.
         polarity: one of the above.
-        factors: one number a plane, which multiplies it; None: those that bring its largest count here to 1.
+        factors: one number a plane, which multiplies it; None: those that bring the mean of its counts here to 1 (the
+            largest would depend on the one most restless pixel).
         mirror: whether x and y are mirrored at random in training.
         turn: in radians, at most; np.pi: all directions.
         stretch: of both axes alike, by at most this share, less than 1.
@@ -171,12 +172,12 @@ class EventBatches(Batches):
             raise ShapeError(f"EventBatches: factors {self.factors.shape} came; ({self.planes},) fits")
 
     def _factors(self):
-        self.factors, largest = np.ones(self.planes, np.float32), np.zeros(self.planes)
+        self.factors, total, counted = np.ones(self.planes, np.float32), np.zeros(self.planes), np.zeros(self.planes)
         draw = self.prepare(0, 0, False)
         for first in range(0, self.n, self.batch):
-            x = draw(np.arange(first, min(first + self.batch, self.n)))
-            largest = np.maximum(largest, x.features.numpy().max(0, initial=0))
-        return np.divide(1, largest, out=np.zeros(self.planes), where=largest > 0)
+            features = draw(np.arange(first, min(first + self.batch, self.n))).features.numpy()
+            total, counted = total + features.sum(0), counted + (features > 0).sum(0)
+        return np.divide(counted, total, out=np.zeros(self.planes), where=total > 0)
 
     def prepare(self, epoch, seed, training):
         """Draw the epoch's moves; return the function of item numbers (b,) that gives a SparseTensor."""

@@ -9,7 +9,7 @@ from spconv_cy.layers.pooling import GlobalPooling, MaxPooling
 from spconv_cy.models.blocks import checked_whole, dropped
 
 
-def deepcnet(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
+def deepcnet(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, first=3, rng=None):
     """Build DeepCNet(l, k): `kC3-MP2-2kC2-MP2-...-lkC2-MP2-(l+1)kC2-output`, for a field of 3 * 2^l sites an axis.
 
     Args:
@@ -19,6 +19,7 @@ def deepcnet(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
         classes: outputs of the linear layer at the end.
         d: dimension, or a Lattice.
         dropout: share p dropped in the last level; level i drops p * i / l, batch-wise.
+        first: size of the first windows; 2 where the dimension makes 3^d many: the field is then 3 * 2^l - 1.
         rng: seed or numpy Generator.
 
     Returns:
@@ -30,7 +31,7 @@ def deepcnet(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
     >>> net.input_size(), net.n_parameters()
     ((96, 96), 286023)
     """
-    return _build("deepcnet", l, k, channels_in, classes, d, dropout, rng)
+    return _build("deepcnet", l, k, channels_in, classes, d, dropout, rng, first=first)
 
 
 def deepcnin(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
@@ -61,7 +62,7 @@ def deepc2(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
 
 
 def _build(who, l, k, channels_in, classes, d, dropout, rng, network_in_network=False, first=3, pooling=(2, 2)):
-    checked_whole(who, l=l, k=k, channels_in=channels_in, classes=classes)
+    checked_whole(who, l=l, k=k, channels_in=channels_in, classes=classes, first=first)
     rng = np.random.default_rng(rng)
     layers, channels = [], channels_in
     for level in range(l + 1):

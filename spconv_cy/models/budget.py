@@ -1,0 +1,24 @@
+"""The widest network of a family that keeps to a number of parameters."""
+
+from spconv_cy.models.blocks import checked_whole
+
+
+def widest(build, parameters):
+    """Return build(k) of the largest whole k >= 1 whose network has at most so many parameters.
+
+    So networks of other dimensions or depths are set beside each other at about the same number.
+
+    Args:
+        build: function of a width that gives a Layer, with more parameters for a larger width.
+        parameters: at most; build(1) comes back where even that has more.
+
+    >>> from spconv_cy.models.deepcnet import deepcnet
+    >>> nets = [widest(lambda k: deepcnet(3, k, d=d, first=2, rng=0), 20_000) for d in (2, 3, 4)]
+    >>> [net.n_parameters() for net in nets]
+    [18820, 16590, 16152]
+    """
+    checked_whole("widest", parameters=parameters)
+    k, net, wider = 1, build(1), build(2)
+    while wider.n_parameters() <= parameters:
+        k, net, wider = k + 1, wider, build(k + 2)
+    return net
