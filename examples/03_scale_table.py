@@ -12,13 +12,14 @@ from spconv_cy import plot
 AUGMENTS = ("none", "translation", "affine")
 PUBLISHED = {3: (51.4, 38.3, 35.2), 4: (26.8, 9.29, 7.47), 5: (18.2, 5.28, 2.73), 6: (14.1, 4.61, 1.76),
              7: (13.8, 4.07, 1.70)}                     # Graham's talk of 2016: Assamese, 183 classes
-EPOCHS = {"digits": (200, 60, 2), "omniglot": (60, 20, 1), "assamese": (60, 20, 1)}     # full, --small, --tiny
+ENCODINGS = {"digits": "octogram", "omniglot": "undirected", "assamese": "octogram"}
+EPOCHS = {"digits": (60, 60, 120), "omniglot": (30, 40, 120), "assamese": (30, 40, 60)}  # none, translation, affine
 
 
 def main():
     parser = sp.Experiment.parser(
-        __doc__, data="folder with omniglot_strokes.npz (B. Lake, MIT), or with W1 to W45 of UCI's Online Handwritten "
-                      "Assamese Characters (CC BY 4.0), which give the talk's own table")
+        __doc__, data="folder with omniglot_strokes.npz (B. Lake, MIT), or W1 to W45 of UCI's Online Handwritten "
+                      "Assamese Characters (CC BY 4.0), for the talk's own table")
     parser.add_argument("--sets", nargs="+", choices=EPOCHS, help="which (all that are there)")
     parser.add_argument("--levels", type=int, nargs="+", choices=PUBLISHED, help="l (all)")
     parser.add_argument("--augment", nargs="+", choices=AUGMENTS, default=AUGMENTS)
@@ -31,50 +32,52 @@ def main():
         train, test, classes = sets[name]
         print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes")
         for l in levels:
-            run.once(f"{name} {l} cost", partial(cost, l, train[0], classes))
+            run.once(f"{name} {l} cost", partial(cost, name, l, train[0], classes))
             for augment in options.augment:
                 cell = run.once(f"{name} {l} {augment}", partial(trained, run, name, l, augment, *sets[name]))
                 print(f"l = {l}, {augment}: {100 * cell['error']:.2f} %", flush=True)
         show(run, name, levels, options.augment, len(train[1]) // classes)
-        run.picture(name, picture(run, name, levels, options.augment),
-                    "Test error over scale, dashed the published ones of other data; the cost of a glyph, with slopes.")
+        run.picture(name, picture(run, name, levels, options.augment), "Test error, published dashed; cost of a glyph.")
 
 
 def sets_of(run):
     """Return {name: ((characters, labels) to train on, (characters, labels) to test on, number of classes)}."""
-    most = run.pick(None, None, 100)
-    (characters, labels), (tests, test_labels) = sp.digits_split(run.seed)
-    items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])[:most]
-    sets = {"digits": (([characters[i] for i in items], labels[items]), (tests[:most], test_labels[:most]), 10)}
+    (characters, labels), test = sp.digits_split(run.seed)
+    items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])
+    sets = {"digits": (([characters[i] for i in items], labels[items]), test, 10)}
     for name, file, read in (("omniglot", "omniglot_strokes.npz", sp.read_npz), ("assamese", "", sp.read_assamese)):
         if run.data and (run.data / (file or "W1")).exists():
             found = read(run.data / file)
-            parts = [part.take(np.arange(len(part))[:most]) for part in found.split()]
-            sets[name] = (*((part.characters, part.labels) for part in parts), len(found.classes))
+            sets[name] = (*((part.characters, part.labels) for part in found.split()), len(found.classes))
     if len(sets) == 1:
         print("no folder of --data with Omniglot's strokes or the Assamese files: the pen digits alone")
     return sets
 
 
+def epochs(run, name, augment):
+    return max(1, EPOCHS[name][AUGMENTS.index(augment)] // run.pick(1, 5, 60))
+
+
+def network(name, l, characters, classes, seed=0):
+    encoder = sp.StrokeEncoder(ENCODINGS[name], size=3 * 2**l, scale=2**l).fit(characters)
+    return encoder, sp.deepcnet(l, 30, encoder.planes, classes, dropout=0.2, rng=seed)
+
+
 def trained(run, name, l, augment, train, test, classes):
     """Return the test error of one cell, and the seconds that it trained."""
-    encoder = sp.StrokeEncoder("octogram", size=3 * 2**l, scale=2**l).fit(train[0])
-    net = sp.deepcnet(l, 30, encoder.planes, classes, rng=run.seed)
+    encoder, net = network(name, l, train[0], classes, run.seed)
     data = sp.StrokeBatches(*train, encoder, batch=50, augment=augment)
-    history = run.fit(f"{name}-{l}-{augment}", net, data, sp.Adam(net.parameters(), 0.002), run.pick(*EPOCHS[name]),
+    history = run.fit(f"{name}-{l}-{augment}", net, data, sp.Adam(net.parameters(), 0.003), epochs(run, name, augment),
                       schedule="cosine")
     return {"error": sp.evaluate(net, sp.StrokeBatches(*test, encoder)).error, "seconds": sum(history.seconds)}
 
 
-def cost(l, characters, classes):
+def cost(name, l, characters, classes):
     """Return multiply-adds and seconds of one thread a glyph, forward: by active sites, and with all sites active."""
-    encoder, n = sp.StrokeEncoder("octogram", size=3 * 2**l, scale=2**l).fit(characters), min(10, len(characters))
-    net = sp.deepcnet(l, 30, encoder.planes, classes, rng=0).eval()
+    (encoder, net), n = network(name, l, characters, classes), min(10, len(characters))
     (sites, features), size = encoder.sites(characters, np.arange(n)), (encoder.size,) * 2
-    x = sp.SparseTensor.from_sites(sites, features, size, n)
-    field = np.random.default_rng(0).standard_normal((1, encoder.planes, *size), np.float32)
-    summary = net.summary(x)
-    seconds = partial(timeit.repeat, timer=time.process_time, number=1, repeat=4)
+    x, field = sp.SparseTensor.from_sites(sites, features, size, n), np.ones((1, encoder.planes, *size), np.float32)
+    summary, seconds = net.eval().summary(x), partial(timeit.repeat, timer=time.process_time, number=1, repeat=4)
     sp.set_threads(1)
     found = {"sites": x.grid.n / n, "sparse": summary.pair_multiply_adds / n, "dense": summary.dense_multiply_adds / n,
              "sparse seconds": min(seconds(lambda: net(sp.SparseTensor.from_sites(sites, features, size, n)))) / n,
@@ -85,12 +88,13 @@ def cost(l, characters, classes):
 
 def show(run, name, levels, augments, a_class):
     """Keep and print the table of errors and that of costs."""
-    cells = {l: [run.figures[f"{name} {l} {augment}"] for augment in augments] for l in levels}
-    print(run.table(f"{name}: test error in %, DeepCNet(l, 30), {run.pick(*EPOCHS[name])} epochs, {a_class} of a class "
-                    "to train on; published: Assamese, 36 of each of 183 classes (Graham's talk, 2016)",
-                    ["l", "scale", *augments, *(f"{augment}, published" for augment in AUGMENTS), "seconds to train"],
-                    [[l, 2**l, *(f"{100 * cell['error']:.2f}" for cell in cells[l]), *PUBLISHED[l],
-                      f"{sum(cell['seconds'] for cell in cells[l]):.0f}"] for l in levels]))
+    columns = [f"{augment}, {epochs(run, name, augment)} epochs" for augment in augments]
+    cells = [[run.figures[f"{name} {l} {augment}"] for augment in augments] for l in levels]
+    print(run.table(f"{name}: test error in %, DeepCNet(l, 30), {a_class} of a class to train on; published: Assamese, "
+                    "36 of each of 183 classes (Graham's talk, 2016)",
+                    ["l", "scale", *columns, *(f"{augment}, published" for augment in AUGMENTS), "seconds to train"],
+                    [[l, 2**l, *(f"{100 * cell['error']:.2f}" for cell in row), *PUBLISHED[l],
+                      f"{sum(cell['seconds'] for cell in row):.0f}"] for l, row in zip(levels, cells, strict=True)]))
     costs = [(l, run.figures[f"{name} {l} cost"]) for l in levels]
     print(run.table(f"{name}: cost of a glyph, forward, on one thread; dense: with every site of the field active",
                     ["l", "active sites", "of the field's", "multiply-adds", "dense", "ms", "dense ms"],
@@ -100,19 +104,15 @@ def show(run, name, levels, augments, a_class):
 
 def picture(run, name, levels, augments):
     figure, scales = plot.figure(12, 3.8), [2**l for l in levels]
-    errors, *costs = figure.subplots(1, 3)
-    for augment, colour in zip(augments, ("#440154", "#21918c", "#b8a200"), strict=False):
-        errors.loglog(scales, [100 * run.figures[f"{name} {l} {augment}"]["error"] for l in levels], "o-", color=colour,
-                      label=augment)
-        errors.loglog(scales, [PUBLISHED[l][AUGMENTS.index(augment)] for l in levels], "--", color=colour)
-    for axes, (what, unit) in zip(costs, (("", "multiply-adds"), (" seconds", "seconds")), strict=True):
-        plot.powers(axes, scales, {side: [run.figures[f"{name} {l} cost"][side + what] for l in levels]
-                                   for side in ("sparse", "dense")})
-        axes.set(xlabel="scale", ylabel=f"{unit} a glyph")
-    errors.set(xlabel="scale", ylabel=f"test error in %, {name}")
-    errors.set_xticks(scales, scales)
-    errors.minorticks_off()
-    errors.legend(frameon=False)
+    axes = figure.subplots(1, 3)
+    errors = {augment: [100 * run.figures[f"{name} {l} {augment}"]["error"] for l in levels] for augment in augments}
+    published = {augment: [PUBLISHED[l][AUGMENTS.index(augment)] for l in levels] for augment in augments}
+    plot.powers(axes[0], scales, errors, beside=published, slopes=False)
+    for place, what in enumerate(("", " seconds"), 1):
+        plot.powers(axes[place], scales, {side: [run.figures[f"{name} {l} cost"][side + what] for l in levels]
+                                          for side in ("sparse", "dense")})
+    for place, label in enumerate((f"test error in %, {name}", "multiply-adds a glyph", "seconds a glyph")):
+        axes[place].set(xlabel="scale", ylabel=label)
     return figure
 
 

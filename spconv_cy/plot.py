@@ -128,15 +128,20 @@ def training_curve(axes, history, validation="validation error", floor=1e-4):
     axes.legend(frameon=False)
 
 
-def powers(axes, x, curves):
+def powers(axes, x, curves, *, beside=None, slopes=True):
     """Draw curves {label: values (n,)} over x (n,), both axes logarithmic, each with its slope in the legend.
 
-    The slope is that of the least squares of logarithms: y goes as x to that power. Values and x are above 0.
+    The slope is that of the least squares of logarithms: y goes as x to that power; all are above 0. `beside`: as many
+    curves, dashed in the same colours. `slopes`: whether the legend names them.
     """
     colours = ("#21918c", "#440154", "#d95f02", "0.5")
     for i, (label, values) in enumerate(curves.items()):
-        slope = f", slope {np.polyfit(np.log(x), np.log(values), 1)[0]:.2f}" if len(x) > 1 else ""
-        axes.loglog(x, values, "o-", color=colours[i % len(colours)], label=label + slope)
+        colour = colours[i % len(colours)]
+        if slopes and len(x) > 1:
+            label += f", slope {np.polyfit(np.log(x), np.log(values), 1)[0]:.2f}"
+        axes.loglog(x, values, "o-", color=colour, label=label)
+        if beside is not None:
+            axes.loglog(x, list(beside.values())[i], "--", color=colour)
     axes.set_xticks(x, x)
     axes.minorticks_off()
     axes.grid(color="0.9")

@@ -64,3 +64,15 @@ def test_the_scale_table_refuses_sets_that_are_not_there(tmp_path):
                str(tmp_path), "--data", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2 and "--sets omniglot came; digits are there" in done.stderr
+
+
+def test_unseen_writers_are_tested_with_settings_tried_on_held_out_styles(tmp_path):
+    done, record = run(tmp_path, "17_unseen_writers.py")
+    assert "no pendigits.npz" in done.stdout                            # the digits that ship, and it says so
+    tried, tests = (rows(table) for table in record["tables"].values())
+    assert [row[0] for row in tried[2:]] == ["as chosen", "stretched to squares, as the file has them"]
+    assert [row[0] for row in tests[2:]] == ["seed 0", "mean"] and tests[2] == ["seed 0", *tests[3][1:]]
+    assert any("A random split" in title for title in record["tables"])
+    found = record["figures"]["seed 0"]
+    assert f"{found['one']:.2f}" == tests[2][1] and len(found["wrong"]) == round(found["one"] * 2)     # of 200 digits
+    assert (tmp_path / "log" / "misread.png").stat().st_size > 1000

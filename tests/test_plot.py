@@ -117,6 +117,15 @@ def test_powers_name_their_slopes(axes):
     assert axes.get_legend().get_texts()[-1].get_text() == "point"
 
 
+def test_what_stands_beside_powers_is_dashed_in_the_same_colour(axes):
+    plot.powers(axes, [8, 16], {"a": [3, 6], "b": [1, 4]}, beside={"a": [2, 1], "b": [5, 6]}, slopes=False)
+    a, dashed, b, other = axes.lines
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "--", "-", "--"]
+    assert a.get_color() == dashed.get_color() != b.get_color() == other.get_color()
+    assert other.get_ydata().tolist() == [5, 6]
+
+
 def test_site_counts_are_bars_of_the_field_and_of_what_is_active(axes):
     x = sp.SparseTensor.from_sites([[0, 1, 2], [0, 3, 0]], [[1.0], [2]], size=(4, 5))
     pooled = sp.MaxPooling(2, 2, 2, size_rule="floor")(x)
