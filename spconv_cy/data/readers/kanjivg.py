@@ -1,7 +1,6 @@
 """Reads KanjiVG's drawings of characters, one SVG file each, from the wheel of PyPI's kanjivg or from a folder."""
 
 import re
-import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -56,6 +55,8 @@ def _files(path):
                 with open(file, "rb") as opened:
                     yield file.name, b"" if match[2] else _checked(f"{path}, {file.name}", opened.read(MOST + 1))
         return
+    import zipfile  # not with the package: few read wheels
+
     try:
         with zipfile.ZipFile(path) as wheel:
             for entry in wheel.infolist():
