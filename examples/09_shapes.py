@@ -45,7 +45,7 @@ class Adrenal:
     cell, volume, motion = 1.0, 1 / 8, sp.Motion(turn=0.3, linear=0.1, shift=2)
 
     def __init__(self, run, path):
-        self.all, self.classes, self.epochs = sp.read_voxels(path), 2, run.pick(40, 12, 1)
+        self.all, self.classes, self.epochs = sp.read_voxels(path), 2, run.pick(30, 12, 1)
         self.title, self.most = "AdrenalMNIST3D", run.pick(None, 400, 30)
 
     def part(self, fold):
