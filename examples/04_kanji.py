@@ -13,12 +13,11 @@ from spconv_cy.train.metrics import error, top_k_error
 # Both sets are print-like drawings, not recordings of a pen.
 WANTED = {"kanjivg-*.whl": "KanjiVG (U. Apel, CC BY-SA 3.0; PyPI kanjivg)",
           "hanzi-writer-data-*.tgz": "Make Me a Hanzi (Arphic Public License; npm hanzi-writer-data)"}
-ENCODINGS = {"undirected": "neither order nor direction of strokes", "octogram": "the direction of strokes"}
+RUNS = {                     # encoding, levels l of DeepCNet(l, 32), sites along a character in a field of 3 * 2^l
+    "undirected": ("undirected", 5, 48), "octogram": ("octogram", 5, 48), "fine": ("undirected", 6, 96)}
+SEES = {"undirected": "neither order nor direction of strokes", "octogram": "the direction of strokes"}
 BENDS = sp.Affine(stretch=0.2, turn=0.15, shift=0.05, warp=0.13, ends=0.05)
 VIEWS = sp.Affine(stretch=0.1, turn=0.1, shift=0.05)
-SIZE, SCALE = 96, 48
-NET = "32C3-BN-VLReLU-MP2-64C2-BN-VLReLU-MP2-96C2-BN-VLReLU-MP2-128C2-BN-VLReLU-MP2-160C2-BN-VLReLU-MP2-" \
-      "192C2-BN-VLReLU-output"
 CHOSEN_ON = 1087            # characters of the other hand on which distortions and network were chosen
 
 
@@ -33,22 +32,26 @@ def main():
               "equally many strokes": strokes[0] == strokes[1], "strokes differ in number": strokes[0] != strokes[1]}
     if run.size != "full":
         del groups["not chosen on"]                     # the others are drawn from all
-    rows = []
-    for encoding, used in ENCODINGS.items():
-        found = run.once(encoding, lambda encoding=encoding: trained(run, encoding, train, test, groups))
-        rows += [[f"{encoding}: {used}", name, found["counts"][name], *(f"{100 * e:.2f}" for e in errors)]
-                 for name, errors in found["errors"].items()]
-        print(f"{encoding}: top-1 error {100 * found['errors']['all'][0]:.2f} %, "
+    rows, names = [], list(RUNS)[:run.pick(3, 2, 2)]
+    for name in names:
+        found = run.once(name, lambda name=name: trained(run, name, train, test, groups))
+        encoding, _, scale = RUNS[name]
+        rows += [[f"{encoding}: {SEES[encoding]}", scale, group, found["counts"][group],
+                  *(f"{100 * e:.2f}" for e in errors)] for group, errors in found["errors"].items()]
+        print(f"{name}: top-1 error {100 * found['errors']['all'][0]:.2f} %, "
               f"{100 * found['errors']['all'][2]:.2f} % by views", flush=True)
     print(run.table(f"Errors in % on {len(test):,} drawings of the hand never seen, one drawing a class learnt",
-                    ["what it sees", "characters", "number", "top-1", "top-5", "top-1, views", "top-5, views"], rows))
-    costs = [run.figures[name]["cost"] for name in ENCODINGS]
-    print(run.table("Cost", ["encoding", *costs[0]], [[name, *(f"{value:,.0f}" for value in cost.values())]
-                                                       for name, cost in zip(ENCODINGS, costs, strict=True)]))
-    run.picture("confusions", confusions(run, train, test),
-                "The surest misreadings by the undirected encoding, a column each: what was to be read, the only "
-                "drawing of that character that was learnt, and the one that it was taken for. Colour runs with time.")
-    print(f"spconv-cy page --model {model_path(run, 'octogram')}")
+                    ["what it sees", "scale", "characters", "number", "top-1", "top-5", "top-1, views", "top-5, views"],
+                    rows))
+    costs = [[*RUNS[name][::2], *run.figures[name]["cost"].values()] for name in names]
+    print(run.table("Cost", ["encoding", "scale", *run.figures["octogram"]["cost"]],
+                    [[encoding, *(f"{value:,.0f}" for value in cost)] for encoding, *cost in costs]))
+    best = min(names, key=lambda name: run.figures[name]["errors"]["all"][0])
+    run.picture("confusions", confusions(run.figures[best]["worst"][:8], train, test),
+                f"The surest misreadings of {RUNS[best][0]} at scale {RUNS[best][2]}, a column each: what was to be "
+                "read, the only drawing of that character that was learnt, and the one that it was taken for. Colour "
+                "runs with time.")
+    print(f"spconv-cy page --model {model_path(run, best)}")
 
 
 def hands(run):
@@ -68,13 +71,15 @@ def hands(run):
     return train.among(sorted(shared.tolist())), test.among(sorted(shared.tolist()))
 
 
-def trained(run, encoding, train, test, groups):
+def trained(run, name, train, test, groups):
     """Train on one hand, test on the other; return what was found."""
-    encoder = sp.StrokeEncoder(encoding, size=SIZE, scale=SCALE, spacing=0.3).fit(train.characters)
-    net = sp.from_spec(NET, encoder.planes, classes=len(train.classes), rng=run.seed)
+    encoding, l, scale = RUNS[name]
+    encoder = sp.StrokeEncoder(encoding, size=3 * 2**l, scale=scale, spacing=0.3).fit(train.characters)
+    notation = "-MP2-".join(f"{32 * n}C{3 if n == 1 else 2}-BN-VLReLU" for n in range(1, l + 2))
+    net = sp.from_spec(f"{notation}-output", encoder.planes, classes=len(train.classes), rng=run.seed)
     data = sp.StrokeBatches(train.characters, train.labels, encoder, augment=BENDS, batch=run.pick(50, 25, 6))
-    history = run.fit(encoding, net, data, sp.Adam(net.parameters(), 0.003), run.pick(48, 60, 2), schedule="cosine")
-    sp.SparseConvClassifier.trained(net, encoder, train.classes).save(model_path(run, encoding))
+    history = run.fit(name, net, data, sp.Adam(net.parameters(), 0.003), run.pick(48, 60, 2), schedule="cosine")
+    sp.SparseConvClassifier.trained(net, encoder, train.classes).save(model_path(run, name))
     test_data = sp.StrokeBatches(test.characters, test.labels, encoder, views=VIEWS)
     one, views = (sp.evaluate(net, test_data, repeats=n).outputs for n in (1, run.pick(8, 8, 2)))
     batch = next(data.epoch(0, training=True))
@@ -82,10 +87,10 @@ def trained(run, encoding, train, test, groups):
                                 timer=time.process_time, number=1, repeat=7))
     sure = np.where(one.argmax(1) == test.labels, 0, one.max(1))
     worst = np.argsort(-sure, kind="stable")[:min(8, int((sure > 0).sum()))]
-    return {"errors": {name: [rate(outputs[of], test.labels[of]) for outputs in (one, views)
+    return {"errors": {group: [rate(outputs[of], test.labels[of]) for outputs in (one, views)
                               for rate in (error, lambda *known: top_k_error(*known, 5))]
-                       for name, of in groups.items() if of.any()},
-            "counts": {name: int(of.sum()) for name, of in groups.items()},
+                       for group, of in groups.items() if of.any()},
+            "counts": {group: int(of.sum()) for group, of in groups.items()},
             "worst": [[int(i), int(one[i].argmax()), float(sure[i])] for i in worst],
             "cost": {"parameters": net.n_parameters(), "characters presented": len(train) * len(history),
                      "minutes of training, on a machine that did more besides": sum(history.seconds) / 60,
@@ -93,13 +98,12 @@ def trained(run, encoding, train, test, groups):
                      "microseconds of one processor a character trained": 1e6 * seconds / len(batch[1])}}
 
 
-def model_path(run, encoding):
-    return run.folder / f"kanji-{encoding}.safetensors"
+def model_path(run, name):
+    return run.folder / f"kanji-{name}.safetensors"
 
 
-def confusions(run, train, test):
+def confusions(worst, train, test):
     """Draw the surest misreadings: the drawing, and the learnt drawings of what it is and of what it was taken for."""
-    worst = run.figures["undirected"]["worst"]
     figure = plot.figure(0.75 * max(4, len(worst)) + 1.1, 2.5)
     parts = (("to be read", test, 0), ("learnt as it", train, 0), ("taken for", train, 1))
     for row, (name, hand, k) in zip(figure.subplots(3, max(1, len(worst)), squeeze=False), parts, strict=True):
