@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 import spconv_cy as sp
 from spconv_cy import plot
@@ -14,8 +15,8 @@ MOVES = sp.PointAffine(turn=np.pi, stretch=0.1, shift=8)
 
 
 def main():
-    asked = sp.Experiment.parser(__doc__, data=f"folder with {FILE} (R package lidR, Topography.laz, GPL-3)")
-    run = sp.Experiment.of("lidar", asked.parse_args())
+    parser = sp.Experiment.parser(__doc__, data=f"folder with {FILE} (R package lidR, Topography.laz, GPL-3)")
+    run = sp.Experiment.of("lidar", parser.parse_args())
     points, attributes, labels = scan_of(run)
     along = (points - points.min(0)) / np.ptp(points, axis=0)
     west, south = along[:, 0] < 0.7, along[:, 1] < 0.3
@@ -26,8 +27,7 @@ def main():
     tried, epochs, views = run.once("cells", partial(choose, run, parts)), run.pick(80, 40, 4), run.pick(12, 4, 2)
     print(run.table("Side of a site in metres, chosen on the southern 30 % of the west",
                     ["x, y, height", "sites a point", "mean IoU, %"],
-                    [[" x ".join(map(str, row["cell"])), f"{row['sites']:.2f}", f"{100 * row['iou']:.1f}"]
-                     for row in tried]))
+                    [[" x ".join(map(str, c["cell"])), f"{c['sites']:.2f}", f"{100 * c['iou']:.1f}"] for c in tried]))
     cell = max(tried, key=lambda row: row["iou"])["cell"]
     rows = {f"nearest neighbours on height{what}": run.once(f"neighbours{what}", partial(neighbours, parts, of))
             for what, of in (("", lambda p, f: p[:, 2:]), (" above the lowest of 32 around", lambda p, f: f[:, :1]))}
@@ -35,22 +35,19 @@ def main():
             for seed in range(run.pick(3, 1, 1))]
     for i, view in enumerate(("one view", f"mean of {views} views")):
         rows |= {f"U-Net, {view}, seed {seed}": net["confusion"][i] for seed, net in enumerate(nets)}
-        means = [100 * mean_iou(net["confusion"][i]) for net in nets]
-        print(f"U-Net, {view}: mean IoU {np.mean(means):.1f} %, from {min(means):.1f} to {max(means):.1f}")
-    print(run.table(f"Intersection over union in the east, %; {epochs} epochs; {nets[0]['adds'] / 1e3:,.0f} thousand "
-                    "multiply-adds a point",
+        rows[f"U-Net, {view}, all seeds"] = np.sum([net["confusion"][i] for net in nets], axis=0)
+    print(run.table(f"Intersection over union in the east of {'the scan' if attributes.size else 'a made landscape'}, %; "
+                    f"{epochs} epochs; {nets[0]['adds'] / 1e3:,.0f} thousand multiply-adds a point",
                     ["", *sp.TERRAIN_CLASSES, "mean", "error, %"],
                     [[name, *(f"{100 * share:.1f}" for share in (*intersection_over_union(matrix), mean_iou(matrix),
                               1 - np.trace(matrix) / np.sum(matrix)))] for name, matrix in rows.items()]))
     net = trained(run, "net-0", parts["west"], cell, 0, epochs)                         # from its checkpoint
     answers = sp.evaluate(net, sp.PointBatches(*parts["east"], cell, views=MOVES), views).outputs.argmax(1)
     run.picture("east", picture(points[~west], labels[~west], answers), "The test strip from above: the class of the "
-                f"lowest point in each 2 m, in truth and by the U-Net of seed 0 with {views} views; the share of wrong "
-                "points.")
+                f"lowest point in each 2 m, in truth and by seed 0 with {views} views; the share of wrong points.")
 
 
 def scan_of(run):
-    """Return points (n, 3) in metres, attributes (n, k) of them and class numbers (n,)."""
     if run.size != "tiny" and run.data is not None and (run.data / FILE).exists():
         scan = sp.read_scan(run.data / FILE)
         attributes = np.column_stack([scan.intensity / 1000 - 1, (scan.return_number - 1) / 2])
@@ -76,19 +73,17 @@ def trained(run, name, part, cell, seed, epochs):
 
 def choose(run, parts):
     """Return the mean IoU in the validation strip, and the sites a point, for each cell."""
-    found, (points, given, labels) = [], parts["validation"]
+    found = []
     for cell in run.pick(CELLS, CELLS[1:3], CELLS[1:2]):
         net = trained(run, f"cell-{'-'.join(map(str, cell))}", parts["training"], cell, 0, run.pick(40, 15, 2))
-        data = sp.PointBatches(points, given, labels, cell)
-        sites = next(data.epoch(0, training=False))[0].grid.n / len(points)
+        data = sp.PointBatches(*parts["validation"], cell)
+        sites = next(data.epoch(0, training=False))[0].grid.n / len(data)
         found.append({"cell": cell, "sites": sites, "iou": mean_iou(sp.evaluate(net, data).confusion)})
     return found
 
 
 def neighbours(parts, of):
     """Return the confusion in the east of the most frequent class among the k nearest; k by the validation strip."""
-    from scipy.spatial import cKDTree
-
     def confusion(train, test, k):
         near = cKDTree(of(*train[:2])).query(of(*test[:2]), range(1, k + 1))[1]
         votes = np.stack([(train[2][near] == c).sum(1) for c in range(3)], 1)
@@ -109,9 +104,9 @@ def tested(run, parts, cell, seed, epochs, views):
 
 def picture(points, labels, answers):
     figure = plot.figure(9, 6)
-    wrong = ("share of wrong points", labels != answers, {"show": "mean", "cmap": "magma_r", "vmax": 1})
-    maps = (("truth", labels, {}), ("answer", answers, {}), wrong)
-    for axes, (title, values, options) in zip(figure.subplots(1, 3), maps, strict=True):
+    maps = {"truth": (labels, {}), "answer": (answers, {}),
+            "share of wrong points": (labels != answers, {"show": "mean", "cmap": "magma_r", "vmax": 1})}
+    for axes, (title, (values, options)) in zip(figure.subplots(1, 3), maps.items(), strict=True):
         image = plot.from_above(axes, points, values, 2.0, **({"cmap": "viridis", "vmin": 0, "vmax": 2} | options))
         axes.set_title(title)
         bar = figure.colorbar(image, ax=axes, orientation="horizontal")

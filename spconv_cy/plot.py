@@ -134,7 +134,7 @@ def powers(axes, x, curves, *, beside=None, slopes=True):
     The slope is that of the least squares of logarithms: y goes as x to that power; all are above 0. `beside`: as many
     curves, dashed in the same colours. `slopes`: whether the legend names them.
     """
-    colours = ("#21918c", "#440154", "#d95f02", "0.5")
+    colours = ("#21918c", "#440154", "#d95f02", "0.5", "#3b8ede", "#c8a800")
     for i, (label, values) in enumerate(curves.items()):
         colour = colours[i % len(colours)]
         if slopes and len(x) > 1:
