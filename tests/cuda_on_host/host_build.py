@@ -45,8 +45,9 @@ def assembled(text):
 def build(text, mode="plain"):
     """Build a CUDA source and return the path of the shared object."""
     text = assembled(text)
-    flags = [f"-D__CUDA_ARCH__={os.environ.get('SHIM_ARCH', '80')}0", *MODES[mode]]
-    flags += [] if WAITS.search(text) else ["-DSHIM_NO_BARRIER"]
+    flags = MODES[mode] + ([] if WAITS.search(text) else ["-DSHIM_NO_BARRIER"])
+    if "__CUDA_ARCH__" in text:
+        flags.append(f"-D__CUDA_ARCH__={os.environ.get('SHIM_ARCH', '80')}0")
     exports = "".join(f"\nSHIM_EXPORT({name})" for name in kernels_of(text))
     shims = [(HERE / name).read_text() for name in ("cuda_shim.h", "ptx_shim.h")]
     mark = hashlib.sha256("\n".join([text, *shims, *flags]).encode()).hexdigest()[:16]

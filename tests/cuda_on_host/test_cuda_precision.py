@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from contract import begun, outcome
-from contract_precision import check_precisions
+from contract import begun, calls_of, outcome
+from contract_precision import CONVOLUTIONS, check_precisions, compare
 from strategies import random_rulebook
 from test_cuda_layers import CASES
 from training import losses
@@ -13,13 +13,16 @@ import spconv_cy as sp
 BOOKS = ((40, 50, 9), (7, 200, 3), (1, 1, 1), (0, 0, 3), (5, 0, 3), (0, 5, 2), (6, 0, 3), (70, 90, 70))
 
 
-def check(cuda, rng, groups, c, o, names=("float16", "tf32"), books=BOOKS):
-    for n, m, k in books:
+def check(cuda, rng, groups, c, o, names=("float16", "tf32")):
+    for n, m, k in BOOKS:
         check_precisions(cuda, rng, random_rulebook(rng, n, m, k), c, o, groups, names)
 
 
-def test_verbs_agree_in_float16(cuda, rng):
-    check(cuda, rng, 2, 10, 36, ["float16"], BOOKS[:5])
+def test_convolutions_agree_in_float16(cuda, rng):
+    for book in (random_rulebook(rng, n, m, k) for n, m, k in BOOKS[:5]):
+        for verb, arguments, options in calls_of(rng, book, 10, 36, 2):
+            if verb in CONVOLUTIONS:
+                compare(cuda, verb, arguments, {**options, "precision": "float16"}, np.float32, "float16")
 
 
 @pytest.mark.slow
@@ -66,6 +69,7 @@ def test_every_layer_in_float16_is_near_the_reference(name, cuda):
             assert np.abs(a - truth).max(initial=0) <= 0.03 * max(1, np.abs(truth).max(initial=0)), what
 
 
+@pytest.mark.slow
 def test_twenty_steps_in_float16_follow_the_losses_of_float32(cuda):
     here = losses("cpu")
     assert here[-1] < here[0] / 2
@@ -78,6 +82,7 @@ def test_twenty_steps_in_tf32_follow_the_losses_of_float32(cuda):
     assert np.abs(losses("cuda", precision="tf32") - here).max() < 1e-3 * here[0]
 
 
+@pytest.mark.slow
 def test_features_are_float16_between_layers_and_sums_are_not(cuda):
     x = sp.SparseTensor.from_sites([[0, 1, 1], [0, 2, 2], [1, 1, 2]], np.ones((3, 3)), 6)
     net = sp.Sequential(sp.Convolution(2, 3, 8, 3), sp.BatchNormalization(8, slope=0.0), sp.MaxPooling(2, 2))
