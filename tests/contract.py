@@ -16,6 +16,8 @@ from spconv_cy.sites.rulebook import Rulebook
 
 VERBS = sorted(name for name in vars(Ops) if inspect.isfunction(vars(Ops)[name]) and not name.startswith("_"))
 REFERENCE = Ops()
+# A GPU has tests of its own, tests/test_gpu.py: the others read numpy arrays.
+WITHOUT_GPU = tuple(name for name in sp.available() if name != "cuda")
 
 
 # Backends
@@ -155,14 +157,14 @@ def check_layer(make, inputs, layers=(), alike=True, backends=None):
         inputs: from `sparse`, `coarse` or `rows`.
         layers: classes that are not the library's.
         alike: whether a batch gives a sample what it gets alone: not where each sample's own draw decides.
-        backends: names; by default all that run here, and the numeric gradients.
+        backends: names; by default all that need no GPU, and the numeric gradients.
     """
     for counts in ((5, 0, 4), (1,), (0, 0)):
         if backends is None:
             check_gradients_of(make, inputs, counts)
         check_backends(make, inputs, counts, backends)
     check_backends(make, inputs, (200, 0, 300), backends)
-    for name in backends or sp.available():
+    for name in backends or WITHOUT_GPU:
         with sp.use(name):
             x = inputs((5, 0, 4))
             check_modes(make(), x)
@@ -242,7 +244,7 @@ def check_backends(make, inputs, counts, backends=None):
     with sp.use("reference"):
         layer = begun(make())
         expected = outcome(layer, inputs(counts))
-    for name in backends or sp.available():
+    for name in backends or WITHOUT_GPU:
         with sp.use(name):
             mine = make()
             mine.load_state(layer.state())

@@ -9,6 +9,7 @@ import pytest
 import streams
 
 from spconv_cy.backend import switch
+from spconv_cy.sites import rulebook
 
 try:
     from spconv_cy.cuda import loader
@@ -27,11 +28,13 @@ def built():
 
 @pytest.fixture
 def cuda(built, monkeypatch):
-    """The backend "cuda" on the host; gone after the test."""
+    """The backend "cuda" on the host; gone after the test, as is a real one during it."""
+    monkeypatch.setattr(switch, "_ready", {name: ops for name, ops in switch._ready.items() if name != "cuda"})
+    rulebook._one_row.cache_clear()
     for name, module in cupy_on_host.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     yield switch.ops_named("cuda")
-    switch._ready.pop("cuda", None)
+    rulebook._one_row.cache_clear()
     streams.on = False
 
 

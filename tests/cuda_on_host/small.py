@@ -16,8 +16,8 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 import cupy_on_host  # noqa: E402
 from contract import calls_of, check_backends, check_ops, numbers  # noqa: E402
 from contract_precision import check_precisions, compare  # noqa: E402
+from layer_cases import CASES  # noqa: E402
 from strategies import random_rulebook  # noqa: E402
-from test_cuda_layers import CASES  # noqa: E402
 
 from spconv_cy.backend import cuda as backend  # noqa: E402
 from spconv_cy.backend.switch import ops_named  # noqa: E402

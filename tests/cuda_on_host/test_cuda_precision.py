@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from contract import begun, calls_of, outcome
 from contract_precision import CONVOLUTIONS, check_precisions, compare
+from layer_cases import CASES
 from strategies import random_rulebook
-from test_cuda_layers import CASES
 from training import losses
 
 import spconv_cy as sp
