@@ -87,7 +87,7 @@ class PictureBatches(Batches):
                 places = np.stack([x, y], 1) + (self.margin + moves[sample]).astype(np.int64)
             else:
                 sample, places, rows = self._distorted(pictures, matrices[items], moves)
-            rows = np.subtract(rows, self.background, dtype=np.float32)
+            rows = rows.astype(np.result_type(rows, np.float32)) - self.background
             rows = rows / np.float32(255) if pictures.dtype == np.uint8 else rows
             if colours is not None:
                 offsets = places - (self.margin + self.middle) - moves[sample]
@@ -148,11 +148,11 @@ def drawn(characters, side=28, box=20, width=2.5):
     first, last = ((points - np.repeat((low + high) / 2, counts, 0)) * np.repeat(scale, counts, 0) + (side - 1) / 2
                    for points in (first, last))
     for begin in range(0, len(heads), 256):                              # distances of 256 characters at a time
-        rows = slice(heads[begin], heads[begin + 256] if begin + 256 < len(heads) else len(sample))
-        squares = np.minimum.reduceat(_squared_distances(side, first[rows], last[rows]),
-                                      heads[begin:begin + 256] - heads[begin])
+        some = heads[begin:begin + 256]
+        rows = slice(some[0], some[-1] + counts[begin:begin + 256][-1])
+        squares = np.minimum.reduceat(_squared_distances(side, first[rows], last[rows]), some - some[0])
         shades = np.clip((width + 1) / 2 - np.sqrt(squares), 0, 1)
-        pictures[sample[heads[begin:begin + 256]]] = np.rint(255 * shades).reshape(len(shades), -1)
+        pictures[sample[some]] = np.rint(255 * shades).reshape(len(some), -1)
     return pictures.reshape(-1, side, side)
 
 
