@@ -121,8 +121,10 @@ class Experiment:
                 self.record["logs"].append(f"{name}.csv")
             self._write()
 
-        return fit(net, data, optimizer, epochs, rng=self.seed if rng is None else rng, on_epoch=log,
-                   checkpoint=self.folder / f"{name}.safetensors", **options)
+        history = fit(net, data, optimizer, epochs, rng=self.seed if rng is None else rng, on_epoch=log,
+                      checkpoint=self.folder / f"{name}.safetensors", **options)
+        log(history)                                                     # where a checkpoint left nothing to train
+        return history
 
     @staticmethod
     def cost(net, x, repeats=5):

@@ -45,6 +45,10 @@ def test_a_stopped_training_goes_on_and_the_log_has_every_epoch_once(tmp_path, r
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3] and run.record["logs"] == ["net.csv"]
     np.testing.assert_allclose([float(row["loss"]) for row in rows], history.losses, rtol=1e-5)
     assert rows[0]["validation loss"] == ""
+    (tmp_path / "net.csv").unlink()                                      # a checkpoint alone makes the log again
+    again, _, optimizer = training(rng)
+    sp.Experiment("a", "tiny", tmp_path).fit("net", again, data, optimizer, 3, progress=False)
+    assert list(csv.DictReader(open(tmp_path / "net.csv"))) == rows
 
 
 def test_a_training_has_its_own_seed_where_one_is_given(tmp_path, rng):
