@@ -24,7 +24,9 @@ CHOSEN_ON = 1087            # characters of the other hand on which distortions 
 def main():
     parser = sp.Experiment.parser(__doc__, data=f"folder with {' and '.join(WANTED)}, as `make kanji` fetches them "
                                                 f"into build/kanji: {'; '.join(WANTED.values())}")
-    run = sp.Experiment.of("kanji", parser.parse_args())
+    parser.add_argument("--fine", action="store_true", help="twice the scale too, which takes as long as both others")
+    options = parser.parse_args()
+    run = sp.Experiment.of("kanji", options)
     train, test = hands(run)
     chosen = np.isin(np.arange(len(test)), np.random.default_rng(0).permutation(len(test))[:CHOSEN_ON])
     strokes = [np.diff(part.characters.character_starts) for part in (train, test)]
@@ -32,7 +34,7 @@ def main():
               "equally many strokes": strokes[0] == strokes[1], "strokes differ in number": strokes[0] != strokes[1]}
     if run.size != "full":
         del groups["not chosen on"]                     # the others are drawn from all
-    rows, names = [], list(RUNS)[:run.pick(3, 2, 2)]
+    rows, names = [], list(RUNS)[:2 + options.fine]
     for name in names:
         found = run.once(name, lambda name=name: trained(run, name, train, test, groups))
         encoding, _, scale = RUNS[name]
@@ -104,7 +106,7 @@ def model_path(run, name):
 
 def confusions(worst, train, test):
     """Draw the surest misreadings: the drawing, and the learnt drawings of what it is and of what it was taken for."""
-    figure = plot.figure(0.75 * max(4, len(worst)) + 1.1, 2.5)
+    figure = plot.figure(0.68 * max(4, len(worst)) + 1.1, 2.2)
     parts = (("to be read", test, 0), ("learnt as it", train, 0), ("taken for", train, 1))
     for row, (name, hand, k) in zip(figure.subplots(3, max(1, len(worst)), squeeze=False), parts, strict=True):
         for axes, entry in zip(row, worst or [[0, 0]], strict=True):
