@@ -8,7 +8,8 @@ import spconv_cy as sp
 from spconv_cy import plot
 from spconv_cy.data.synthetic import flight
 
-SIDE, LENGTH, PIXELS, CELL = 92, 20_000, 4, 2000        # crop in pixels, window in microseconds, and the cells of both
+SIDE, LENGTH, PIXELS, CELL = 138, 20_000, 3, 2000       # crop in pixels, window in microseconds, and the cells of both
+EPOCHS, RATE = (14, 6, 1), 0.004
 CASES = (("axis", "none"), ("none", "none"), ("none", "kept"), ("axis", "kept"), ("none", "flipped"))
 SPLITS = {"late": "the last 30 %", "amid": "a fifth, amid the training"}
 POLARITY = {"none": "left out", "kept": "as recorded", "flipped": "exchanged when played backward"}
@@ -41,8 +42,11 @@ def main():
                     "each both ways", ["test", "axes", "polarity", "sites a crop", "parameters", "multiply-adds",
                                        "right, %", "each seed"], rows))
     if run.size != "tiny":
-        run.picture("windows", picture(events, border), "Windows of the recording, coloured by the time of the last "
-                    "event of each pixel: the upper row in the training's part, the lower in the test's.")
+        shares = {SPLITS[split]: run.once(f"{split} in time", partial(in_time, run, events, split, *parts))
+                  for split, parts in splits.items() if f"{split} axis none 0" in run.figures}
+        run.picture("windows", picture(events, border, shares), "Above: windows of the recording, coloured by the time "
+                    "of the last event of each pixel; the last one is of the test's part. Below: the share of right "
+                    "answers with time and without polarity, by when the test's window lies in the recording.")
 
 
 def recording(run):
@@ -53,31 +57,60 @@ def recording(run):
     return sp.read_events(path), "events_dvs.npz"
 
 
-def told(run, events, split, train, test, time, polarity, seed):
-    """Train and test on crops of windows, each played forward (class 0) and backward (class 1)."""
-    parts, options = [], {"mirror": True, "turn": np.pi, "stretch": 0.25, "shift": 8, "boost": 0.1}
-    for i, (starts, crops) in enumerate(((train, run.pick(3, 3, 2)), (test, run.pick(3, 3, 2)))):
-        crops = events.crops(starts, LENGTH, SIDE, crops, least=300, seed=seed)
+def parts_of(events, train, test, time, polarity, seed):
+    """Return batches to train and to test on: crops of windows, each forward (class 0) and backward (class 1)."""
+    parts, moves = [], {"mirror": True, "turn": 0.5, "stretch": 0.2, "shift": 8, "boost": 0.1}
+    for starts, options in ((train, moves), (test, {})):
+        crops = events.crops(starts, LENGTH, SIDE, 2, least=1000, seed=seed)
         backward = np.repeat([False, True], len(crops))
         parts.append(sp.EventBatches(events, np.tile(crops, (2, 1)), backward.astype(int), backward=backward,
-                                     length=LENGTH, side=SIDE, pixels=PIXELS, microseconds=CELL, field=23, time=time,
+                                     length=LENGTH, side=SIDE, pixels=PIXELS, microseconds=CELL, field=47, time=time,
                                      polarity=polarity, factors=parts[0].factors if parts else None, batch=20,
-                                     **options if i == 0 else {}))
-    build = partial(sp.widest, lambda k: sp.deepcnet(3, k, parts[0].planes, 2, d=len(parts[0].size), first=2, rng=seed),
-                    16_500)
-    return run.classifier(f"{split} {time} {polarity} {seed}", build, *parts, run.pick(16, 6, 1), seed=seed)
+                                     **options))
+    return parts
 
 
-def picture(events, border):
+def told(run, events, split, train, test, time, polarity, seed):
+    """Train a network to tell forward from backward, and test it."""
+    data, tests = parts_of(events, train, test, time, polarity, seed)
+    return run.classifier(f"{split} {time} {polarity} {seed}", partial(network, run, data, seed), data, tests,
+                          run.pick(*EPOCHS), rate=RATE, seed=seed)
+
+
+def network(run, data, seed):
+    return sp.widest(lambda k: sp.deepcnet(4, k, data.planes, 2, d=len(data.size), first=2, rng=seed),
+                     run.pick(21_000, 21_000, 5000))
+
+
+def in_time(run, events, split, train, test):
+    """Return [millisecond, share of right answers] of the first network, which its checkpoint holds, by 50 ms."""
+    data, tests = parts_of(events, train, test, "axis", "none", 0)
+    net = network(run, data, 0)
+    run.fit(f"{split}-axis-none-0", net, data, sp.Adam(net.parameters(), RATE), run.pick(*EPOCHS), rng=0)
+    found = sp.evaluate(net, tests)
+    right, part = found.outputs.argmax(1) == found.labels, tests.crops[:, 0] // 50_000
+    return [[int(50 * p + 25), float(right[part == p].mean())] for p in np.unique(part)]
+
+
+def picture(events, border, shares):
     figure = plot.figure(10, 5)
-    starts = np.concatenate([np.linspace(1000, border - LENGTH, 4), np.linspace(border, events.t[-1] - LENGTH, 4)])
-    for axes, start in zip(figure.subplots(2, 4).flat, starts, strict=True):
+    above, below = figure.subfigures(2, 1)
+    starts = [*np.linspace(1000, border - LENGTH, 4), (border + events.t[-1]) // 2]
+    for axes, start in zip(above.subplots(1, 5), starts, strict=True):
         window = slice(*events.between(start, start + LENGTH))
         image = np.full(events.size[::-1], np.nan)
         image[events.y[window], events.x[window]] = (events.t[window] - start) / 1000
         drawn = axes.imshow(image, cmap="viridis", vmin=0, vmax=LENGTH / 1000, interpolation="nearest")
         axes.set(title=f"from {start / 1000:.0f} ms", xticks=[], yticks=[])
-    figure.colorbar(drawn, ax=figure.axes, label="ms in the window")
+    above.colorbar(drawn, ax=above.axes, label="ms in the window")
+    axes = below.subplots()
+    for (split, found), colour in zip(shares.items(), ("#3b528b", "#5ec962"), strict=False):
+        axes.plot(*zip(*[(ms, 100 * share) for ms, share in found], strict=True), "o-", color=colour, label=split)
+    axes.axhline(50, color="0.6", linestyle=":")
+    axes.axvline(border / 1000, color="0.8")
+    axes.set(xlabel="ms of the recording", ylabel="right, %", ylim=(0, 103))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     return figure
 
 

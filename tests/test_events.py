@@ -46,10 +46,10 @@ def counted(events, crops, backward, *, length, side, cell, field, polarity, tim
 def test_sites_and_counts_are_those_of_the_events(events, polarity, time):
     backward = np.array([False, True, True])
     data = sp.EventBatches(events, CROPS, [0, 1, 1], backward=backward, length=20_000, side=30, pixels=3,
-                           microseconds=1500, field=23, time=time, polarity=polarity,
+                           microseconds=2500, field=23, time=time, polarity=polarity,
                            factors=[1] * (1 + (polarity != "none")))
     x = whole(data)
-    expected = counted(events, CROPS, backward, length=20_000, side=30, cell=(3, 3, 1500), field=23, polarity=polarity,
+    expected = counted(events, CROPS, backward, length=20_000, side=30, cell=(3, 3, 2500), field=23, polarity=polarity,
                        time=time)
     assert list(map(tuple, x.sites.tolist())) and set(map(tuple, x.sites.tolist())) == set(expected)
     ours = dict(zip(map(tuple, x.sites.tolist()), x.features.data.tolist(), strict=True))
@@ -158,6 +158,7 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path, events):
 def test_wrong_arguments_say_what_fits(events):
     for error, arguments in ((sp.ShapeError, {"crops": [[0, 0]]}), (sp.ShapeError, {"backward": [0, 1, 1]}),
                              (sp.ShapeError, {"labels": [0]}), (sp.ShapeError, {"pixels": 0}),
+                             (sp.ShapeError, {"microseconds": 1500}),
                              (sp.ShapeError, {"field": 9}), (ValueError, {"time": "late"}),
                              (ValueError, {"polarity": "yes"}), (ValueError, {"shift": -1}),
                              (ValueError, {"stretch": 1}), (sp.ShapeError, {"factors": [1, 2]})):

@@ -122,7 +122,7 @@ class EventBatches(Batches):
         crops: (n, 3) start, x, y, as `Events.crops` gives them.
         labels: (n,) class numbers, or None.
         backward: (n,) bool, or None: forward.
-        length, side: of a crop.
+        length, side: of a crop; the length is a whole number of cells.
         pixels, microseconds: of a cell.
         field: sites along each axis; None: just what the crop takes along its longest.
         time: "axis", or "none": all of a window at once, the control.
@@ -154,6 +154,9 @@ class EventBatches(Batches):
         sizes = {"length": length, "side": side, "pixels": pixels, "microseconds": microseconds}
         if not all(is_whole(value) and value >= 1 for value in sizes.values()):
             raise ShapeError(f"EventBatches: {sizes} came; whole numbers from 1 up fit")
+        if length % microseconds:
+            raise ShapeError(f"EventBatches: length {length} came with cells of {microseconds} microseconds; a whole "
+                             "number of cells fits: a shorter one at the end would tell where the end was")
         if time not in ("axis", "none") or polarity not in POLARITIES:
             raise ValueError(f"EventBatches: time {time!r} and polarity {polarity!r} came; 'axis' or 'none', and "
                              f"{', '.join(POLARITIES)} fit")
@@ -194,7 +197,7 @@ class EventBatches(Batches):
             back = self.backward[item]
             on = self.events.on[event] ^ (back & (self.polarity == "flipped"))
             places[back, 2] *= -1
-            places[:, :2] = (places[:, None, :2] @ matrices[item])[:, 0]
+            places[:, :2] = places[:, :1] * matrices[item, 0] + places[:, 1:2] * matrices[item, 1]
             places[:, :2] += shifts[item] + boosts[item] * (places[:, 2:] / 1000)
             places += middle + 0.5
             inside = ((places[:, :2] >= 0) & (places[:, :2] < self.side)).all(1)

@@ -176,7 +176,7 @@ class _Ink:
         if stroke_shifts is not None:
             points = points + scale * stroke_shifts[self.of]
         if matrices is not None:
-            points = (points[:, None] @ matrices[of])[:, 0]
+            points = points[:, :1] * matrices[of, 0] + points[:, 1:] * matrices[of, 1]
         self.points = points if shifts is None else points + scale * shifts[of]
         steps = np.zeros(len(points))
         steps[1:] = np.hypot(*np.diff(self.points, axis=0).T)
