@@ -47,11 +47,11 @@ def main():
 
 def told(run, name, seed, n):
     """Train and test a network on pairs of points, in their order of moments or without it."""
-    parts = [sp.WorldLineBatches(leaders(count, seed=2 * seed + i), 23, time=name)
+    parts = [sp.WorldLineBatches(leaders(count, seed=2 * seed + i), 23, time=name, batch=25)
              for i, count in enumerate(n)]
     build = partial(sp.widest, lambda k: sp.deepcnet(3, k, 1, 2, d=4 + (name != "none"), first=2, rng=seed),
                     run.pick(25_000, 25_000, 2000))
-    return run.classifier(f"leaders {name} {seed}", build, *parts, run.pick(8, 6, 1), rate=0.003, seed=seed)
+    return run.classifier(f"leaders {name} {seed}", build, *parts, run.pick(8, 5, 1), rate=0.003, seed=seed)
 
 
 def cost(run, name, d, size, items=10):
@@ -73,7 +73,7 @@ def exponent(sizes, found, key):
 def picture(costs, sizes):
     from matplotlib import colormaps
 
-    figure = plot.figure(11, 3.8)
+    figure = plot.figure(11, 4.2)
     left, middle, right = figure.subplots(1, 3)
     for (lattice, d), found in costs.items():
         style = {"color": colormaps["viridis"]((d - 2) / 4.5), "linestyle": "-" if lattice == "cubic" else "--"}
@@ -91,7 +91,7 @@ def picture(costs, sizes):
         if label == "N":
             axes.set_xticks(sizes, sizes)
             axes.minorticks_off()
-    left.legend(frameon=False, fontsize=6)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     right.set_xticks(DIMENSIONS)
     right.legend(frameon=False)
     return figure
