@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import compilers
 import mutants
+import record
 
 SANITIZERS = {"asan": "AddressSanitizer and UBSan", "tsan": "ThreadSanitizer"}
 
@@ -21,6 +22,8 @@ def main():
     table = compilers.compile_all()
     said("compiled by nvcc and NVRTC, warnings and spills as errors; registers of a thread (nvcc/NVRTC), shared bytes\n"
          f"{compilers.shown(table)}")
+    if record.stale(table):
+        sys.exit(f"{record.RECORD.name} is not what was compiled now: {record.stale(table)}; run record.py")
     tests = host_tests()
     said(f"{tests} tests on the host, in four orders of blocks and threads")
     jobs = [(mode, what) for what in ("layers", "verbs", "float16", "tf32") for mode in ("tsan", "asan")]

@@ -32,6 +32,14 @@ def main():
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
 
 
+def stale(table):
+    """Say where a table of compilers.compile_all is not what was written down; "" where it is, or nvcc is another."""
+    kept, found = json.loads(RECORD.read_text()), by_kernel(table)
+    if kept["compiler"] != compiler():
+        return ""
+    return ", ".join(name for name in {**kept["kernels"], **found} if kept["kernels"].get(name) != found.get(name))
+
+
 def compiler():
     """Return nvcc's version."""
     said = subprocess.run([compilers.nvcc(), "--version"], check=True, text=True, stdout=subprocess.PIPE).stdout
