@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 KEPT = HERE.parents[1] / "build" / "cuda_on_host"
 MODES = {
     "plain": ["-O2"],
+    "draft": ["-O0"],                                                    # of what runs once: half the time to build
     "asan": ["-O1", "-fsanitize=address,undefined", "-fsanitize-sections=shim_smem", "-fno-sanitize-recover=undefined"],
     "tsan": ["-O1", "-fsanitize=thread"],
 }

@@ -112,8 +112,8 @@ def run(mode, fault=None, what="verbs"):
 
     A fault is the first line of its source, what stands there, and what it becomes.
     """
-    env = {**os.environ, "SHIM_MODE": mode, "OMP_WAIT_POLICY": "passive", "ASAN_OPTIONS": "detect_leaks=0",
-           "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
+    env = {**os.environ, "SHIM_MODE": "draft" if fault and mode == "plain" else mode, "OMP_WAIT_POLICY": "passive",
+           "ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
     env.pop("SHIM_FAULT", None)
     if fault:
         env["SHIM_FAULT"] = json.dumps(fault)
