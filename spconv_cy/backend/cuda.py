@@ -30,7 +30,7 @@ class CudaOps(Ops):
     No sum uses an atomic: results have the same bits at every run on one card.
 
     Raises:
-        BackendError: no CuPy, no usable GPU, or no NVRTC; the remedy is given.
+        BackendError: no CuPy, no usable GPU, no NVRTC or no cuBLAS; the remedy is given.
     """
 
     name = "cuda"
@@ -336,4 +336,9 @@ def _cupy():
     except RuntimeError as error:
         raise BackendError("CuPy found a GPU but not NVRTC, which compiles the kernels: pip install "
                            "nvidia-cuda-nvrtc") from error
+    try:
+        _ = cupy.cuda.cublas                                             # which is loaded when asked for
+    except ImportError as error:
+        raise BackendError("CuPy found a GPU but not cuBLAS, which multiplies dense matrices: pip install "
+                           "nvidia-cublas") from error
     return cupy

@@ -259,6 +259,7 @@ cuda = types.SimpleNamespace(
     is_available=lambda: True,
     runtime=types.SimpleNamespace(driverGetVersion=lambda: 13000, getDeviceProperties=lambda _: {"name": b"the host"}),
     nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),
+    cublas=types.SimpleNamespace(getVersion=lambda: 130000),
     memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     Stream=streams.Stream, Device=streams.Device, get_current_stream=streams.current,
     get_allocator=streams.allocator, using_allocator=streams.using_allocator)

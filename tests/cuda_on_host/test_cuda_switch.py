@@ -24,10 +24,24 @@ NO_NVRTC = types.SimpleNamespace(__version__="14.2.0", cuda=types.SimpleNamespac
     is_available=lambda: True, nvrtc=types.SimpleNamespace(getVersion=missing)))
 
 
+class NoCublas:
+    """As CuPy is where the library is not found: loaded when asked for."""
+
+    is_available, nvrtc = lambda _: True, types.SimpleNamespace(getVersion=lambda: (13, 0))
+
+    @property
+    def cublas(self):
+        raise ImportError('Failure finding "libcublas.so.13"')
+
+
+NO_CUBLAS = types.SimpleNamespace(__version__="14.2.0", cuda=NoCublas())
+
+
 @pytest.mark.parametrize("cupy, says", [
     (None, 'the CUDA backend needs CuPy: pip install "spconv_cy[cuda]"'),
     (NO_GPU, "no usable NVIDIA GPU (CuPy 14.2.0, driver version 0): the CUDA backend cannot start; use('cpu') works"),
     (NO_NVRTC, "CuPy found a GPU but not NVRTC, which compiles the kernels: pip install nvidia-cuda-nvrtc"),
+    (NO_CUBLAS, "CuPy found a GPU but not cuBLAS, which multiplies dense matrices: pip install nvidia-cublas"),
 ])
 def test_what_is_missing_is_named_with_its_remedy(cupy, says, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", cupy)                       # None: an import fails
