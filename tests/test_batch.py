@@ -186,6 +186,14 @@ def test_an_error_of_the_thread_is_raised_in_turn_and_ends_it():
     assert list(stream) == []
 
 
+def test_a_character_that_does_not_fit_is_named_by_its_own_number_in_any_batch():
+    small, large = [[(0, 0), (3, 0)]], [[(0, 0), (99, 0)]]
+    data = StrokeBatches([small] * 5 + [large], None, StrokeEncoder("pen", size=24, scale=None), batch=2)
+    for training in (False, True):
+        with pytest.raises(sp.GridError, match="points of character 5 lie outside"):
+            list(data.epoch(0, 0, training=training))
+
+
 def test_a_shift_out_of_the_field_names_the_character_and_the_remedy():
     data = StrokeBatches([[[(0, 0), (9, 9)]]] * 3, None, StrokeEncoder(size=18, scale=16), augment="translation")
     with pytest.raises(sp.GridError, match="outside the field of 18 x 18 sites.*a size of [0-9]+ would hold all"):

@@ -152,14 +152,16 @@ class StrokeBatches(Batches):
             return None if draws is None else draws[numbers]
 
         def make(items):
-            characters, strokes = self.characters.take(items)
-            more = {} if self.times is None else {
-                "times": self.times[ranges(starts[:-1][strokes], starts[1:][strokes])]}
+            characters, numbers, jitter, seconds = self.characters, items, stroke_shifts, self.times
+            if controls is not None or ends is not None:                # else an error names the item, not its place
+                characters, strokes = self.characters.take(items)
+                characters, numbers = bent(characters, of(controls, items), of(ends, strokes)), None
+                jitter, points = of(jitter, strokes), ranges(starts[:-1][strokes], starts[1:][strokes])
+                seconds = of(seconds, points)
             # One thread: the processors belong to the training step beside us.
             sites, features = encoder.sites(
-                bent(characters, of(controls, items), of(ends, strokes)), n_threads=1, matrices=of(matrices, items),
-                shifts=of(shifts, items), stroke_shifts=of(stroke_shifts, strokes), time_shifts=of(times, items),
-                **more)
+                characters, numbers, n_threads=1, matrices=of(matrices, items), shifts=of(shifts, items),
+                stroke_shifts=jitter, time_shifts=of(times, items), **({} if seconds is None else {"times": seconds}))
             sites[:, 1:] -= middle
             return SparseTensor.from_sites(sites, features, size=size, samples=len(items))
 
