@@ -1,5 +1,7 @@
 """Convolutions by the tensor cores of an NVIDIA GPU: float16 or TF32 inputs, float32 sums; kernels of conv_mma.cu."""
 
+from functools import partial
+
 import numpy as np
 
 from spconv_cy.backend import ops as checks
@@ -77,9 +79,13 @@ class TensorCores:
 
     def _with_vectors(self, a):
         *shape, c = a.shape
-        a = self._xp.ascontiguousarray(a.astype(self._dtype, copy=False))
-        if c % VECTOR == 0 and a.data.ptr % 16 == 0:
-            return a
-        wide = self._xp.zeros((*shape, -(-c // VECTOR) * VECTOR), self._dtype)
+        if c % VECTOR == 0:
+            a = self._ops.allocated("conv", a.shape, self._dtype, partial(self._stored, a))
+            if a.data.ptr % 16 == 0:
+                return a
+        wide = self._ops.zeros("conv, padding", (*shape, -(-c // VECTOR) * VECTOR), self._dtype)
         wide[..., :c] = a
         return wide
+
+    def _stored(self, a):
+        return self._xp.ascontiguousarray(a.astype(self._dtype, copy=False))
