@@ -11,7 +11,7 @@ from spconv_cy.functional.dense import softmax
 FILE = "omniglot_strokes.npz"
 MOVES = sp.Affine(stretch=0.15, turn=0.15, shift=0.5)
 SETS = {  # l, k, sizes to train on, sizes to test on, epochs (full, --small, --tiny)
-    "digits": (4, 20, (12, 16, 24, 32, 48), (8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96), (12, 4, 1)),
+    "digits": (4, 20, (12, 16, 24, 32, 48), (8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96), (8, 4, 1)),
     "omniglot": (5, 30, (24, 32, 48, 64), (16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96), (25, 3, 1))}
 ALL, MOST = "all sizes", "all sizes, pooled by maximum"
 COSTS = (("active sites", "sites", ".0f"), ("multiply-adds", "adds", ",.0f"), ("ms, forward, one thread", "ms", ".2f"))
@@ -30,13 +30,13 @@ def main():
         errors = {what: run.once(f"{name}, {what}", partial(errors_of, run, name, what, sizes, train, test, classes))
                   for what in (ALL, MOST, *(f"{size} alone" for size in mixed[::2]))}
         costs = run.once(f"{name}, cost", partial(costs_of, run, name, sizes, train, test, classes))
-        print(run.table(f"{name}: test error in %, and the cost of a character, by size (* among all sizes); "
+        print(run.table(f"{name}: test error in %, and the cost of a character, by size (starred: among all sizes); "
                         f"DeepCNet({l}, {k}), {len(train[1])} characters, {run.pick(*epochs)} epochs each",
                         ["trained on", *(f"{s}{'*' * (s in mixed)}" for s in sizes)],
                         [[what, *(f"{100 * e:.2f}" for e in found)] for what, found in errors.items()]
                         + [[what, *(format(cost[key], form) for cost in costs)] for what, key, form in COSTS]))
-        run.picture(name, curves(sizes, mixed, errors, costs), "Test error over size, dotted the sizes among "
-                    "all sizes; the cost of a character over its size, with slopes.")
+        run.picture(name, curves(sizes, mixed, errors, costs), "Test error over size, of networks trained on "
+                    "all sizes or on one; the cost of a character over its size, with slopes.")
     if "digits" in options.sets:
         field(run)
 
@@ -55,7 +55,6 @@ def characters_of(run, name):
 
 
 def network(run, name, what, train, classes):
-    """Return a network trained on these sizes, or as its checkpoint has it, and its encoder."""
     l, k, mixed, _, epochs = SETS[name]
     encoder = sp.StrokeEncoder("octogram", size=48, scale=16).fit(train[0])
     net = sp.deepcnet(l, k, encoder.planes, classes, rng=run.seed)
@@ -80,14 +79,17 @@ def costs_of(run, name, sizes, train, test, classes):
 
 
 def curves(sizes, mixed, errors, costs):
-    figure = plot.figure(10, 4)
+    figure = plot.figure(9, 3.5)
     left, right = figure.subplots(1, 2)
-    plot.powers(left, sizes, {f"trained on {what}": np.maximum(100 * np.array(found), 0.05)
-                              for what, found in errors.items()}, slopes=False)
+    plot.powers(left, sizes, {what: np.maximum(100 * np.array(e), 0.05) for what, e in errors.items()}, slopes=False)
+    left.set_yticks([1, 2, 5, 10, 20, 50], [1, 2, 5, 10, 20, 50])
     left.vlines(mixed, *left.get_ylim(), color="0.6", linestyle=":", zorder=0)
-    left.set(xlabel="size in sites", ylabel="test error, %")
+    left.set(xlabel="size in sites (dotted: among all sizes)", ylabel="test error, %")
     plot.powers(right, sizes, {what.split(",")[0]: [cost[key] for cost in costs] for what, key, _ in COSTS})
     right.set_xlabel("size in sites")
+    for axes in (left, right):
+        axes.tick_params(labelsize=7)
+        axes.legend(fontsize=7, frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return figure
 
 
@@ -108,7 +110,7 @@ def field(run):
     print(run.table("digits: a field of many digits, read in one pass", ["digits", "sites", "windows", "read rightly",
                     "largest difference of a probability from reading each alone"],
                     [[n, len(sites), y.grid.n, (scores.argmax(1) == labels[:n]).sum(), f"{apart:.0e}"]]))
-    figure = plot.figure(9, 5.6)
+    figure = plot.figure(8, 5)
     plot.answers(figure.subplots(), sites[:, 1:], middles, softmax(y.features).numpy())
     run.picture("field", figure, f"Digits of five sizes in one field, and the answer of every window of {window} sites "
                 "at its middle, the fainter the less probable.")

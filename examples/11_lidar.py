@@ -35,8 +35,9 @@ def main():
             for seed in range(run.pick(3, 1, 1))]
     for i, view in enumerate(("one view", f"mean of {views} views")):
         rows |= {f"U-Net, {view}, seed {seed}": net["confusion"][i] for seed, net in enumerate(nets)}
-        rows[f"U-Net, {view}, all seeds"] = np.sum([net["confusion"][i] for net in nets], axis=0)
-    print(run.table(f"Intersection over union in the east of {'the scan' if attributes.size else 'a made landscape'}, %; "
+        if len(nets) > 1:
+            rows[f"U-Net, {view}, all seeds"] = np.sum([net["confusion"][i] for net in nets], axis=0)
+    print(run.table(f"Intersection over union, %, in the east of {'the scan' if attributes.size else 'a made land'}; "
                     f"{epochs} epochs; {nets[0]['adds'] / 1e3:,.0f} thousand multiply-adds a point",
                     ["", *sp.TERRAIN_CLASSES, "mean", "error, %"],
                     [[name, *(f"{100 * share:.1f}" for share in (*intersection_over_union(matrix), mean_iou(matrix),
