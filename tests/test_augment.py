@@ -77,6 +77,24 @@ def test_times_shift_only_when_asked_and_change_no_other_draw():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("name, scale, jitter, stretch, turn, shift, time", [
+    ("assamese", 64, 1, 0.3, 0.3, 12, 0), ("casia", 64, 1, 0.3, 0.3, 10, 0), ("uji", 16, 1, 0.3, 0.3, 8, 0),
+    ("affine", 64, 0, 0.3, 0.3, 12, 0), ("space-time", 64, 0, 0.3, 0.3, 12, 6.4), ("rigid", 63, 0, 0, 0.2, 8, 0),
+    ("cifar", 1, 0, 0.2, 0.2, 0, 0), ("translation", 64, 0, 0, 0, 12, 0)])
+def test_distortions_of_the_papers_have_their_sizes_in_sites_of_their_scale(
+        name, scale, jitter, stretch, turn, shift, time):
+    distortion = from_name(name)
+    matrices, shifts = distortion.draw(N, 0, 0)
+    stretches, angles, kinds = taken_apart(matrices)
+    largest = {"stretch": abs(stretches).max(), "turn": abs(angles).max(), "shift": scale * abs(shifts).max()}
+    strokes, times = distortion.draw_strokes(N, 0, 0), distortion.draw_times(N, 0, 0)
+    largest["jitter"] = 0 if strokes is None else scale * abs(strokes).max()
+    largest["time"] = 0 if times is None else scale * abs(times).max()
+    expected = {"stretch": stretch, "turn": turn, "shift": shift, "jitter": jitter, "time": time}
+    assert largest == pytest.approx(expected, rel=1e-3, abs=1e-9)
+    assert not turn or {0, 1, 2} == set(kinds)
+
+
 @pytest.mark.parametrize("name", ["assamese", "casia", "uji", "space-time", "rigid"])
 def test_distortions_of_the_papers_keep_characters_in_a_field_of_three_scales(name):
     # The field is 3 * 2^l sites for a character of 2^l: the corners of its box must stay inside.
