@@ -1,5 +1,6 @@
 """Pen digits of writers who were never seen: settings chosen on held-out styles of the training part, then the test."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -63,7 +64,7 @@ def trained(run, name, train, setting, epochs, seed):
     encoder = sp.StrokeEncoder(setting["encoding"], size=48, scale=16).fit(shaped(train[0]))
     net = sp.deepcnet(4, setting["k"], encoder.planes, 10, dropout=setting["dropout"], rng=seed)
     data = sp.StrokeBatches(shaped(train[0]), train[1], encoder, augment=sp.Affine(**setting["augment"]))
-    history = run.fit(name.replace(" ", "-").replace(",", ""), net, data, sp.Adam(net.parameters(), 0.005), epochs,
+    history = run.fit(re.sub(r"\W+", "-", name), net, data, sp.Adam(net.parameters(), 0.005), epochs,
                       schedule="cosine", rng=seed)
     return net, lambda part: sp.StrokeBatches(shaped(part[0]), part[1], encoder, views="mild"), sum(history.seconds)
 
@@ -92,8 +93,8 @@ def tested(run, train, test, seed):
 
 
 def picture(characters, wrong):
-    figure = plot.figure(12, 4.6)
-    rows = figure.subplots(3, 14).ravel()
+    figure = plot.figure(12, 2.8)
+    rows = figure.subplots(2, 14).ravel()
     for axes in rows:
         axes.set_axis_off()
     for axes, (item, truth, answer) in zip(rows, wrong, strict=False):
