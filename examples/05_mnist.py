@@ -37,7 +37,7 @@ def main():
     for key in reversed(NETS):                          # the largest first
         rows.insert(0, row(run, key, (pictures, labels), tests))
         print(f"{rows[0][0]}: {rows[0][1]} %", flush=True)
-    rows.insert(0, templates(run, masks, *tests))
+    rows = [[*cells[:2], cells[2] * (name == "MNIST"), *cells[3:]] for cells in [templates(run, masks, *tests), *rows]]
     head = ["network", "test error, %", "published, %", "parameters", "multiply-adds a digit", "dense", "ratio",
             "µs a digit, one thread", "dense", "ratio", "outputs differ by", "training, minutes"]
     print(run.table(f"{name}: {len(labels):,} digits to train on, {len(tests[1]):,} to test on", head, rows))
@@ -100,20 +100,19 @@ def everywhere(x):
 def pictured(run, name, masks, curve, tests, wrong):
     figure = plot.figure(9, 1.4)
     for axes, mask in zip(figure.subplots(1, 10), masks, strict=True):
-        axes.imshow(mask, cmap="viridis")
+        axes.imshow(mask, cmap="viridis", interpolation="nearest")
         axes.set_axis_off()
     run.picture("templates", figure, f"The ten masks of template matching: the mean digits ({name}).")
     figure = plot.figure(5, 3)
-    axes = figure.subplots()
-    axes.plot(range(1, len(curve) + 1), 100 * np.array(curve), "o-")
+    (axes := figure.subplots()).plot(range(1, len(curve) + 1), 100 * np.array(curve), "o-")
     axes.set(xlabel="views whose probabilities are averaged", ylabel="test error, %", ylim=(0, None))
     run.picture("views", figure, f"Fractional max-pooling: test error against the number of views ({name}).")
-    figure = plot.figure(9, 4.6)
-    for axes in (grid := figure.subplots(4, 10)).flat:
-        axes.set_axis_off()
-    for axes, (item, answer) in zip(grid.flat, wrong, strict=False):
-        axes.imshow(tests[0][item], cmap="gray_r")
+    figure = plot.figure(7.2, 4.2)
+    for axes, (item, answer) in zip((grid := figure.subplots(4, 8)).flat, wrong, strict=False):
+        axes.imshow(tests[0][item], cmap="gray_r", interpolation="nearest")
         axes.set_title(f"{tests[1][item]} as {answer}", fontsize=8)
+    for axes in grid.flat:
+        axes.set_axis_off()
     run.picture("misread", figure, f"What fractional max-pooling misreads, all views averaged: truth, answer ({name}).")
 
 

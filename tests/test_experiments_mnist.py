@@ -25,6 +25,7 @@ def test_mnist_is_compared_sparse_and_dense(tmp_path):
     assert "MNIST (Y. LeCun" in done.stdout and "Instead: the pen digits" in done.stdout
     record = json.loads((tmp_path / "record.json").read_text())
     assert all(title.startswith("pen digits") for title in record["tables"])
+    assert "Graham" not in str(record["tables"]), "MNIST's figures beside pen digits"
     assert {"templates.png", "views.png", "misread.png"} == set(record["pictures"])
     costs = record["figures"]["lenet5"]
     assert costs["all pairs"] == 406_800 > costs["pairs"] and costs["difference"] < 1e-5
