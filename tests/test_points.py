@@ -183,6 +183,7 @@ CLOUD = np.zeros((4, 3))
     ({"labels": [0.5] * 4}, "labels of float64 came; class numbers fit"),
     ({"cell": 0}, "cell 0 came"),
     ({"tile": 0}, "tile 0 came"),
+    ({"tile": (3, 3)}, r"tile \(3, 3\) came"),
     ({"labels": 7}, "labels")])
 def test_clouds_that_do_not_fit_are_refused(change, message):
     arguments = {"points": CLOUD, "features": None, "labels": None, "cell": 1.0} | change
@@ -201,7 +202,7 @@ def test_moves_that_do_not_fit_are_refused():
         sp.PointBatches(CLOUD, None, None, 1.0, views=8)
     with pytest.raises(ValueError, match="batch 0 came"):
         sp.PointBatches(CLOUD, None, None, 1.0, batch=0)
-    for wrong in ((np.zeros((4, 2)), 5), (CLOUD, 1), (CLOUD * np.nan, 5)):
+    for wrong in ((np.zeros((4, 2)), 5), (CLOUD, 1), (CLOUD * np.nan, 5), (CLOUD.astype(str), 5)):
         with pytest.raises(sp.ShapeError, match="surroundings: points"):
             sp.surroundings(*wrong)
 

@@ -96,7 +96,7 @@ class PointBatches(Batches):
                     or not np.isfinite(cloud).all():
                 raise ShapeError(f"PointBatches: cloud {i} of {cloud.shape} {cloud.dtype} came; finite numbers (n, d) "
                                  "fit, d the same for all" + (", and 2 or more for tiles" if tile is not None else ""))
-        if tile is not None and not 0 < tile < np.inf:
+        if tile is not None and not (isinstance(tile, (int, float, np.number)) and 0 < tile < np.inf):
             raise ShapeError(f"PointBatches: tile {tile!r} came; a number above 0, or None, fits")
         for name, moves in (("augment", augment), ("views", views)):
             if moves is not None and not isinstance(moves, PointAffine):
@@ -168,14 +168,16 @@ def surroundings(points, k=32):
     >>> surroundings([[0, 0, 5.0], [0, 1, 2.0], [1, 0, 4.0]], k=3)[:, :2].tolist()
     [[3.0, 0.0], [0.0, 3.0], [2.0, 1.0]]
     """
-    points = np.asarray(points, np.float64)
-    if points.ndim != 2 or points.shape[1] < 3 or not np.isfinite(points).all() or not is_whole(k) or k < 2:
+    points = np.asarray(points)
+    numbers = points.dtype.kind in "fiu" and np.isfinite(points).all()
+    if points.ndim != 2 or points.shape[1] < 3 or not numbers or not is_whole(k) or k < 2:
         raise ShapeError(f"surroundings: points {points.shape} and k {k!r} came; finite numbers (n, 3) or more axes, "
                          "and a whole number from 2 up, fit")
     if not len(points):
         return np.zeros((0, 3), np.float32)
     from scipy.spatial import cKDTree
 
+    points = points.astype(np.float64)
     distances, near = cKDTree(points[:, :2]).query(points[:, :2], min(k, len(points)))
     distances, near = distances.reshape(len(points), -1), near.reshape(len(points), -1)
     heights, height = points[near, -1], points[:, -1]

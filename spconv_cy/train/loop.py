@@ -254,7 +254,8 @@ def _outputs(net, x, loss):
     y = net(x)
     if not isinstance(y, Tensor) and loss is softmax_cross_entropy:
         raise TypeError(f"the network gave a {type(y).__name__}; a Tensor (b, classes) fits: end it with "
-                        "GlobalPooling() and NetworkInNetwork, or with SparseToDense(d, flat=True)")
+                        "GlobalPooling() and NetworkInNetwork, with SparseToDense(d, flat=True), or where points have "
+                        "labels put its layers into ToPoints")
     return y
 
 
