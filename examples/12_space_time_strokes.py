@@ -87,19 +87,20 @@ def directed(run, axes, seed, train, test):
 
 
 def picture(characters, labels):
-    figure = plot.figure(10, 3.6)
+    figure = plot.figure(8, 3)
     item = int(np.flatnonzero(labels == 8)[0])
     axes = figure.add_subplot(1, 3, 1)
     one = [characters[item]]
     sites = sp.LiftedEncoder(PLANE, size=47).sites(one)[0]
-    axes.scatter(sites[:, 1], sites[:, 2], c="0.4", marker="s", s=14)
+    axes.scatter(sites[:, 1], sites[:, 2], c="0.4", marker="s", s=9)
     axes.set(title="(x, y)", xlabel="x", ylabel="y", aspect="equal")
     axes.invert_yaxis()
     for place, (name, drawn) in enumerate((("forward", one), ("backward", drawn_backward(one))), 2):
         axes = figure.add_subplot(1, 3, place, projection="3d")
         sites = sp.LiftedEncoder(TIMED, size=47, span=24, spacing=0.2).sites(drawn)[0]
-        axes.scatter(sites[:, 1], sites[:, 2], sites[:, 3], c=sites[:, 3], cmap="viridis", marker="s", s=10)
-        axes.scatter(sites[:, 1], sites[:, 2], sites[:, 3].min() - 3, c="0.8", marker="s", s=8)
+        axes.scatter(sites[:, 1], sites[:, 2], sites[:, 3], c=sites[:, 3], cmap="viridis", marker="s", s=5,
+                     depthshade=False)
+        axes.scatter(sites[:, 1], sites[:, 2], sites[:, 3].min() - 3, c="0.8", marker="s", s=4, depthshade=False)
         axes.set(title=f"(x, y, t), drawn {name}", xlabel="x", ylabel="y", zlabel="t")
         axes.invert_yaxis()
     return figure

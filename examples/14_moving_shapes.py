@@ -47,12 +47,12 @@ def told(run, name, time, seed, n):
     l, d, classes = (3 if field == 23 else 4), 4 - (time == "none"), 4 if name == "point" else 8
     build = partial(sp.widest, lambda k: sp.deepcnet(l, k, 1, classes, d=d, first=2, rng=seed),
                     run.pick(30_000, 30_000, 4000))
-    epochs = run.pick(10, 6, 1) if name == "point" else run.pick(6, 4, 1)
+    epochs = run.pick(10, 6, 1) if name == "point" else run.pick(6, 6, 1)
     return run.classifier(f"{name} {time} {seed}", build, *parts, epochs, seed=seed)
 
 
 def picture():
-    figure, lines = plot.figure(10, 3.6), helices(40, seed=1)
+    figure, lines = plot.figure(8, 3), helices(40, seed=1)
     item = int(np.flatnonzero(lines.labels == 0)[0])
     places = np.floor(lines.places[item]).astype(int)
     for place, (name, sites) in enumerate((("a point", np.zeros((1, 3), int)), ("a cube's shell", shell("cube")),
@@ -60,7 +60,8 @@ def picture():
         axes = figure.add_subplot(1, 3, place, projection="3d")
         moments = np.arange(0, 32, 1 if place == 1 else 4)
         drawn = (places[moments][:, None] + sites).reshape(-1, 3)
-        axes.scatter(*drawn.T, c=np.repeat(moments, len(sites)), cmap="viridis", marker="s", s=20 if place == 1 else 3)
+        axes.scatter(*drawn.T, c=np.repeat(moments, len(sites)), cmap="viridis", marker="s", s=9 if place == 1 else 2,
+                     depthshade=False)
         axes.set(title=name, xlabel="x", ylabel="y", zlabel="z")
     return figure
 

@@ -65,20 +65,19 @@ def classified(run, axes, seed, train, test):
 
 
 def picture(characters, labels):
-    figure, item = plot.figure(10, 3.6), int(np.flatnonzero(labels == 8)[0])
+    figure, item = plot.figure(8, 3), int(np.flatnonzero(labels == 8)[0])
     options = {"size": 47, "scale": 24, "spacing": 0.2}
     for place, axes_ in enumerate((LIFTS[0], LIFTS[2], LIFTS[3]), 1):
         sites = sp.LiftedEncoder(axes_, span=24, **options).sites([characters[item]])[0][:, 1:]
         if len(axes_) == 2:
             axes = figure.add_subplot(1, 3, place)
-            axes.scatter(*sites.T, c="0.4", marker="s", s=14)
+            axes.scatter(*sites.T, c="0.4", marker="s", s=9)
             axes.set_aspect("equal")
         else:
             axes = figure.add_subplot(1, 3, place, projection="3d")
-            again = (sites[:, 2] == sites[:, 2].min() + 8) & (axes_[2] == "direction")
-            shades = sites[:, 2] % (8 if axes_[2] == "direction" else 99)
-            axes.scatter(*sites[~again].T, c=shades[~again], cmap="viridis", marker="s", s=10)
-            axes.scatter(*sites[again].T, c="0.8", marker="s", s=6)
+            again = (sites[:, 2] == (47 - 9) // 2 + 8) & (axes_[2] == "direction")
+            axes.scatter(*sites[~again].T, c=sites[~again, 2], cmap="viridis", marker="s", s=7, depthshade=False)
+            axes.scatter(*sites[again].T, c="0.7", marker="s", s=7, depthshade=False)
             axes.set_zlabel(axes_[2])
         axes.set(title=f"({', '.join(axes_)})", xlabel="x", ylabel="y")
         axes.invert_yaxis()

@@ -73,7 +73,7 @@ def exponent(sizes, found, key):
 def picture(costs, sizes):
     from matplotlib import colormaps
 
-    figure = plot.figure(11, 4.2)
+    figure = plot.figure(9, 3.6)
     left, middle, right = figure.subplots(1, 3)
     for (lattice, d), found in costs.items():
         style = {"color": colormaps["viridis"]((d - 2) / 4.5), "linestyle": "-" if lattice == "cubic" else "--"}
@@ -91,7 +91,7 @@ def picture(costs, sizes):
         if label == "N":
             axes.set_xticks(sizes, sizes)
             axes.minorticks_off()
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=7)
     right.set_xticks(DIMENSIONS)
     right.legend(frameon=False)
     return figure
