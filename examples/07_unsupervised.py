@@ -34,7 +34,10 @@ def main():
     run = sp.Experiment.of("unsupervised", options)
     name, train, test = digit_pictures(run.data, "build/mnist")
     if name != "MNIST":
-        run.without(WHERE.format(folder="build/mnist"), "the pen digits of the package, drawn as pictures")
+        print(WHERE.format(folder="build/mnist"))
+        if run.size == "full":
+            raise SystemExit(2)
+        print("Instead: the pen digits of the package, drawn as pictures", flush=True)
     train, test = ((p[:n], y[:n]) for (p, y), n in
                    zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
     flat = [pictures.reshape(len(pictures), -1).astype(np.float32) / 255 for pictures, _ in (train, test)]

@@ -92,16 +92,6 @@ class Experiment:
         """Return the one of three values that fits this run's size."""
         return dict(zip(SIZES, (full, small, tiny), strict=True))[self.size]
 
-    def without(self, wanted, instead=None):
-        """Say which data are wanted and what is taken instead; end a full run with status 2.
-
-        Without `instead` the smaller runs end too, with status 0, so that the experiments after them go on.
-        """
-        print(wanted)
-        if self.size == "full" or instead is None:
-            raise SystemExit(2 if self.size == "full" else 0)
-        print(f"Instead: {instead}", flush=True)
-
     @property
     def figures(self):
         """What `once` found: key -> value."""

@@ -74,18 +74,6 @@ def test_a_classifier_is_trained_and_tested_once(tmp_path):
     assert len(list(csv.DictReader(open(tmp_path / "x-y.csv")))) == 2
 
 
-@pytest.mark.parametrize("size, instead, status", [("full", "x", 2), ("full", None, 2), ("tiny", None, 0)])
-def test_without_its_data_a_run_says_so_and_ends(tmp_path, capsys, size, instead, status):
-    with pytest.raises(SystemExit) as ended:
-        sp.Experiment("a", size, tmp_path).without("it wants the set", instead)
-    assert ended.value.code == status and capsys.readouterr().out == "it wants the set\n"
-
-
-def test_without_its_data_a_small_run_goes_on_with_others(tmp_path, capsys):
-    sp.Experiment("a", "small", tmp_path).without("it wants the set", "the pen digits")
-    assert capsys.readouterr().out == "it wants the set\nInstead: the pen digits\n"
-
-
 @pytest.mark.parametrize("other", [("b", "tiny", 0), ("a", "small", 0), ("a", "tiny", 1)])
 def test_a_folder_holds_one_experiment(tmp_path, other):
     sp.Experiment("a", "tiny", tmp_path).once("x", int)
