@@ -200,7 +200,8 @@ def _command():
     for word in sys.argv[1:]:
         if not skip and not word.startswith(("--data=", "--log=")):
             skip = word in ("--data", "--log")
-            words += [] if word == "--log" else [word, "FOLDER"] if skip else [word]
+            name = Path(word).name if Path(word).is_absolute() else word
+            words += [] if word == "--log" else [word, "FOLDER"] if skip else [name]
         else:
             skip = False
     return " ".join(["python", f"examples/{Path(sys.argv[0]).name}", *map(shlex.quote, words)])

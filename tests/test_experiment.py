@@ -97,12 +97,14 @@ def test_an_unknown_size_is_refused(tmp_path):
 
 def test_arguments_make_the_experiment_and_the_command_names_no_folder(tmp_path, monkeypatch):
     folder = str(tmp_path)
-    monkeypatch.setattr("sys.argv", ["x/09_it.py", "--tiny", "--data", folder, "--log", folder, "--l", "3"])
+    monkeypatch.setattr("sys.argv", ["x/09_it.py", "--tiny", "--data", folder, "--log", folder, "--l", "3", "--model",
+                                     str(tmp_path / "net.file")])
     parser = sp.Experiment.parser("it", data="some set (someone, MIT)")
     parser.add_argument("--l", type=int)
+    parser.add_argument("--model")
     run = sp.Experiment.of("it", parser.parse_args())
     assert (run.size, run.data, run.pick(1, 2, 3)) == ("tiny", tmp_path, 3)
-    assert run.record["command"] == "python examples/09_it.py --tiny --data FOLDER --l 3"
+    assert run.record["command"] == "python examples/09_it.py --tiny --data FOLDER --l 3 --model net.file"
 
 
 def test_the_page_is_made_of_the_records(tmp_path, monkeypatch):
