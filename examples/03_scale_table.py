@@ -12,8 +12,8 @@ from spconv_cy import plot
 AUGMENTS = ("none", "translation", "affine")
 PUBLISHED = {3: (51.4, 38.3, 35.2), 4: (26.8, 9.29, 7.47), 5: (18.2, 5.28, 2.73), 6: (14.1, 4.61, 1.76),
              7: (13.8, 4.07, 1.70)}                     # Graham's talk of 2016: Assamese, 183 classes
-ENCODINGS = {"digits": "octogram", "omniglot": "undirected", "assamese": "octogram"}
-EPOCHS = {"digits": (60, 60, 120), "omniglot": (30, 40, 120), "assamese": (30, 40, 60)}  # none, translation, affine
+ENCODINGS = {"digits": "pen", "omniglot": "undirected", "omniglot_pen": "pen", "assamese": "pen"}
+EPOCHS = {"digits": (60, 60, 120), "omniglot": (30, 40, 120), "omniglot_pen": (20, 30, 60), "assamese": (30, 40, 60)}
 
 
 def main():
@@ -45,9 +45,10 @@ def sets_of(run):
     (characters, labels), test = sp.digits_split(run.seed)
     items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])
     sets = {"digits": (([characters[i] for i in items], labels[items]), test, 10)}
-    for name, file, read in (("omniglot", "omniglot_strokes.npz", sp.read_npz), ("assamese", "", sp.read_assamese)):
+    strokes = "omniglot_strokes.npz"
+    for name, file in (("omniglot", strokes), ("omniglot_pen", strokes), ("assamese", "")):
         if run.data and (run.data / (file or "W1")).exists():
-            found = read(run.data / file)
+            found = sp.read_npz(run.data / file) if file else sp.read_assamese(run.data)
             sets[name] = (*((part.characters, part.labels) for part in found.split()), len(found.classes))
     if len(sets) == 1:
         print("no folder of --data with Omniglot's strokes or the Assamese files: the pen digits alone")
@@ -89,12 +90,11 @@ def cost(name, l, characters, classes):
 def show(run, name, levels, augments, a_class):
     """Keep and print the table of errors and that of costs."""
     columns = [f"{augment}, {epochs(run, name, augment)} epochs" for augment in augments]
-    cells = [[run.figures[f"{name} {l} {augment}"] for augment in augments] for l in levels]
-    print(run.table(f"{name}: test error in %, DeepCNet(l, 30), {a_class} of a class to train on; published: Assamese, "
-                    "36 of each of 183 classes (Graham's talk, 2016)",
-                    ["l", "scale", *columns, *(f"{augment}, published" for augment in AUGMENTS), "seconds to train"],
-                    [[l, 2**l, *(f"{100 * cell['error']:.2f}" for cell in row), *PUBLISHED[l],
-                      f"{sum(cell['seconds'] for cell in row):.0f}"] for l, row in zip(levels, cells, strict=True)]))
+    print(run.table(f"{name}, {ENCODINGS[name]}: test error in %, DeepCNet(l, 30), {a_class} of a class to train on; "
+                    "published: Assamese, 36 of each of 183 classes (Graham's talk, 2016)",
+                    ["l", "scale", *columns, *(f"{augment}, published" for augment in AUGMENTS)],
+                    [[l, 2**l, *(f"{100 * run.figures[f'{name} {l} {augment}']['error']:.2f}" for augment in augments),
+                      *PUBLISHED[l]] for l in levels]))
     costs = [(l, run.figures[f"{name} {l} cost"]) for l in levels]
     print(run.table(f"{name}: cost of a glyph, forward, on one thread; dense: with every site of the field active",
                     ["l", "active sites", "of the field's", "multiply-adds", "dense", "ms", "dense ms"],
