@@ -27,7 +27,7 @@ def main():
     rows = task.references()
     for i, name in enumerate(LATTICES):
         found = [run.once(f"{name} {seed}", lambda name=name, seed=seed: trained(run, task, name, seed))
-                 for seed in range(run.pick(3, 1, 1))]
+                 for seed in range(run.seed, run.seed + run.pick(3, 1, 1))]
         rows.insert(i, [f"DeepC2({task.levels[name]}, {CHANNELS}), {name}",
                      *(f"{found[0][key]:,.0f}" for key in ("parameters", "sites", "sparse", "dense")),
                      *(mean([f[key] for f in found], scale) for key, scale in
