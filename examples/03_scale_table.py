@@ -20,24 +20,20 @@ def main():
     parser = sp.Experiment.parser(
         __doc__, data="folder with omniglot_strokes.npz (B. Lake, MIT), or W1 to W45 of UCI's Online Handwritten "
                       "Assamese Characters (CC BY 4.0), for the talk's own table")
-    parser.add_argument("--sets", nargs="+", choices=EPOCHS, help="which (all that are there)")
     parser.add_argument("--levels", type=int, nargs="+", choices=PUBLISHED, help="l (all)")
-    parser.add_argument("--augment", nargs="+", choices=AUGMENTS, default=AUGMENTS)
+    parser.add_argument("--kept", action="store_true", help="train nothing: the tables of what is kept so far")
     options = parser.parse_args()
     run = sp.Experiment.of("scale_table", options)
-    levels, sets = options.levels or run.pick([3, 4, 5, 6, 7], [3, 4, 5], [3, 4]), sets_of(run)
-    if set(options.sets or sets) - set(sets):
-        parser.error(f"--sets {' '.join(options.sets)} came; {' '.join(sets)} are there")
-    for name in options.sets or sets:
-        train, test, classes = sets[name]
+    levels, sets = options.levels or run.pick([3, 4, 5, 6, 7], [3, 4], [3, 4]), sets_of(run)
+    for name, (train, test, classes) in sets.items():
         print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes")
+        costs = {l: run.once(f"{name} {l} cost", partial(cost, name, l, train[0], classes)) for l in PUBLISHED}
         for l in levels:
-            run.once(f"{name} {l} cost", partial(cost, name, l, train[0], classes))
-            for augment in options.augment:
-                cell = run.once(f"{name} {l} {augment}", partial(trained, run, name, l, augment, *sets[name]))
-                print(f"l = {l}, {augment}: {100 * cell['error']:.2f} %", flush=True)
-        show(run, name, levels, options.augment, len(train[1]) // classes)
-        run.picture(name, picture(run, name, levels, options.augment), "Test error, published dashed; cost of a glyph.")
+            for augment in () if options.kept else AUGMENTS:
+                run.once(f"{name} {l} {augment}", partial(trained, run, name, l, augment, *sets[name]))
+                print(f"l = {l}, {augment}: {error(run, name, l, augment):.2f} %", flush=True)
+        show(run, name, levels, len(train[1]) // classes, costs)
+        run.picture(name, picture(run, name, levels, costs), "Error, published dashed; cost of a glyph.")
 
 
 def sets_of(run):
@@ -52,11 +48,11 @@ def sets_of(run):
             sets[name] = (*((part.characters, part.labels) for part in found.split()), len(found.classes))
     if len(sets) == 1:
         print("no folder of --data with Omniglot's strokes or the Assamese files: the pen digits alone")
-    return sets
+    return {name: parts for name, parts in sets.items() if run.size == "full" or name != "omniglot"}
 
 
 def epochs(run, name, augment):
-    return max(1, EPOCHS[name][AUGMENTS.index(augment)] // run.pick(1, 5, 60))
+    return max(1, EPOCHS[name][AUGMENTS.index(augment)] // run.pick(1, 2, 60))
 
 
 def network(name, l, characters, classes, seed=0):
@@ -65,12 +61,12 @@ def network(name, l, characters, classes, seed=0):
 
 
 def trained(run, name, l, augment, train, test, classes):
-    """Return the test error of one cell, and the seconds that it trained."""
+    """Return the test error of one cell."""
     encoder, net = network(name, l, train[0], classes, run.seed)
     data = sp.StrokeBatches(*train, encoder, batch=50, augment=augment)
-    history = run.fit(f"{name}-{l}-{augment}", net, data, sp.Adam(net.parameters(), 0.003), epochs(run, name, augment),
-                      schedule="cosine")
-    return {"error": sp.evaluate(net, sp.StrokeBatches(*test, encoder)).error, "seconds": sum(history.seconds)}
+    run.fit(f"{name}-{l}-{augment}", net, data, sp.Adam(net.parameters(), 0.003), epochs(run, name, augment),
+            schedule="cosine")
+    return {"error": sp.evaluate(net, sp.StrokeBatches(*test, encoder)).error}
 
 
 def cost(name, l, characters, classes):
@@ -87,30 +83,33 @@ def cost(name, l, characters, classes):
     return found
 
 
-def show(run, name, levels, augments, a_class):
+def error(run, name, l, augment):
+    return 100 * run.figures.get(f"{name} {l} {augment}", {"error": np.nan})["error"]
+
+
+def show(run, name, levels, a_class, costs):
     """Keep and print the table of errors and that of costs."""
-    columns = [f"{augment}, {epochs(run, name, augment)} epochs" for augment in augments]
+    head = ["l", "scale", *(f"{augment}, {epochs(run, name, augment)} epochs" for augment in AUGMENTS)]
+    rows = [[l, 2**l, *(f"{error(run, name, l, augment):.2f}".replace("nan", "not run") for augment in AUGMENTS),
+             *PUBLISHED[l]] for l in levels]
     print(run.table(f"{name}, {ENCODINGS[name]}: test error in %, DeepCNet(l, 30), {a_class} of a class to train on; "
                     "published: Assamese, 36 of each of 183 classes (Graham's talk, 2016)",
-                    ["l", "scale", *columns, *(f"{augment}, published" for augment in AUGMENTS)],
-                    [[l, 2**l, *(f"{100 * run.figures[f'{name} {l} {augment}']['error']:.2f}" for augment in augments),
-                      *PUBLISHED[l]] for l in levels]))
-    costs = [(l, run.figures[f"{name} {l} cost"]) for l in levels]
+                    [*head, *(f"{augment}, published" for augment in AUGMENTS)], rows))
+    rows = [[l, f"{c['sites']:.0f}", f"{9 * 4**l:,}", f"{c['sparse']:,.0f}", f"{c['dense']:,.0f}",
+             f"{1e3 * c['sparse seconds']:.2f}", f"{1e3 * c['dense seconds']:.1f}"] for l, c in costs.items()]
     print(run.table(f"{name}: cost of a glyph, forward, on one thread; dense: with every site of the field active",
-                    ["l", "active sites", "of the field's", "multiply-adds", "dense", "ms", "dense ms"],
-                    [[l, f"{c['sites']:.0f}", f"{(3 * 2**l) ** 2:,}", f"{c['sparse']:,.0f}", f"{c['dense']:,.0f}",
-                      f"{1e3 * c['sparse seconds']:.2f}", f"{1e3 * c['dense seconds']:.1f}"] for l, c in costs]))
+                    ["l", "active sites", "of the field's", "multiply-adds", "dense", "ms", "dense ms"], rows))
 
 
-def picture(run, name, levels, augments):
-    figure, scales = plot.figure(12, 3.8), [2**l for l in levels]
+def picture(run, name, levels, costs):
+    figure = plot.figure(12, 3.8)
     axes = figure.subplots(1, 3)
-    errors = {augment: [100 * run.figures[f"{name} {l} {augment}"]["error"] for l in levels] for augment in augments}
-    published = {augment: [PUBLISHED[l][AUGMENTS.index(augment)] for l in levels] for augment in augments}
-    plot.powers(axes[0], scales, errors, beside=published, slopes=False)
+    errors = {augment: [error(run, name, l, augment) for l in levels] for augment in AUGMENTS}
+    published = {augment: [PUBLISHED[l][place] for l in levels] for place, augment in enumerate(AUGMENTS)}
+    plot.powers(axes[0], [2**l for l in levels], errors, beside=published, slopes=False)
     for place, what in enumerate(("", " seconds"), 1):
-        plot.powers(axes[place], scales, {side: [run.figures[f"{name} {l} cost"][side + what] for l in levels]
-                                          for side in ("sparse", "dense")})
+        plot.powers(axes[place], [2**l for l in costs], {side: [cell[side + what] for cell in costs.values()]
+                                                         for side in ("sparse", "dense")})
     for place, label in enumerate((f"test error in %, {name}", "multiply-adds a glyph", "seconds a glyph")):
         axes[place].set(xlabel="scale", ylabel=label)
     return figure
