@@ -6,7 +6,6 @@ import numpy as np
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.data.synthetic import drawn_backward
 
 PLANE, TIMED = ("x", "y"), ("x", "y", "time")
 
@@ -80,7 +79,7 @@ def directed(run, axes, seed, train, test):
     for characters, n in zip((train, test), most, strict=True):
         turned = np.random.default_rng(seed).permutation(np.arange(n) % 2)
         chosen = characters.take(np.arange(n))[0]
-        backward = drawn_backward(chosen)
+        backward = sp.drawn_backward(chosen)
         parts.append(([(backward if turn else chosen)[i] for i, turn in enumerate(turned)], turned, None))
     return classified(run, f"direction {len(axes)}-D {seed}", axes, *parts, run.pick(6, 5, 1), 3,
                       run.pick(30_000, 30_000, 8000), seed)
@@ -95,7 +94,7 @@ def picture(characters, labels):
     axes.scatter(sites[:, 1], sites[:, 2], c="0.4", marker="s", s=9)
     axes.set(title="(x, y)", xlabel="x", ylabel="y", aspect="equal")
     axes.invert_yaxis()
-    for place, (name, drawn) in enumerate((("forward", one), ("backward", drawn_backward(one))), 2):
+    for place, (name, drawn) in enumerate((("forward", one), ("backward", sp.drawn_backward(one))), 2):
         axes = figure.add_subplot(1, 3, place, projection="3d")
         sites = sp.LiftedEncoder(TIMED, size=47, span=24, spacing=0.2).sites(drawn)[0]
         axes.scatter(sites[:, 1], sites[:, 2], sites[:, 3], c=sites[:, 3], cmap="viridis", marker="s", s=5,

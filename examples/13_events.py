@@ -6,10 +6,9 @@ import numpy as np
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.data.synthetic import flight
 
 SIDE, LENGTH, PIXELS, CELL = 138, 20_000, 3, 2000       # crop in pixels, window in microseconds, and the cells of both
-EPOCHS, RATE = {"late": (24, 6, 1), "amid": (24, 24, 1)}, 0.004
+EPOCHS, RATE = {"late": (24, 6, 1), "amid": (24, 13, 1)}, 0.004
 ALL = ("axis", "none"), ("none", "none"), ("none", "kept"), ("axis", "kept"), ("none", "flipped")
 CASES = {"late": (ALL, (ALL[0], ALL[1], ALL[4]), ALL), "amid": (ALL[:2], ALL[:1], ())}
 SPLITS = {"late": "the last 30 %", "amid": "a fifth, amid the training"}
@@ -54,15 +53,16 @@ def recording(run):
     path = None if run.data is None or run.size == "tiny" else run.data / "events_dvs.npz"
     if path is None or not path.exists():
         print("no events_dvs.npz in a folder of --data: a dart's flight made from the seed")
-        return flight(seed=run.seed), "a dart's flight"
+        return sp.flight(seed=run.seed), "a dart's flight"
     return sp.read_events(path), "events_dvs.npz"
 
 
-def parts_of(run, events, train, test, time, polarity, seed):
+def parts_of(run, events, split, train, test, time, polarity, seed):
     """Return batches to train and to test on: crops of windows, each forward (class 0) and backward (class 1)."""
-    parts, moves = [], {"mirror": True, "turn": 0.3, "stretch": 0.15, "shift": 8, "boost": 0.05}
+    parts, moves = [], {"mirror": True, "turn": 0.2, "stretch": 0.1, "shift": 8}
+    most = 4 if split == "amid" else 2                  # crops of a window in the small run
     for starts, options in ((train, moves), (test, {})):
-        crops = events.crops(starts, LENGTH, SIDE, run.pick(4, 2, 1), least=1000, seed=seed)
+        crops = events.crops(starts, LENGTH, SIDE, run.pick(4, most, 1), least=1000, seed=seed)
         backward = np.repeat([False, True], len(crops))
         parts.append(sp.EventBatches(events, np.tile(crops, (2, 1)), backward.astype(int), backward=backward,
                                      length=LENGTH, side=SIDE, pixels=PIXELS, microseconds=CELL, field=47, time=time,
@@ -73,7 +73,7 @@ def parts_of(run, events, train, test, time, polarity, seed):
 
 def told(run, events, split, train, test, time, polarity, seed):
     """Train a network to tell forward from backward, and test it."""
-    data, tests = parts_of(run, events, train, test, time, polarity, seed)
+    data, tests = parts_of(run, events, split, train, test, time, polarity, seed)
     return run.classifier(f"{split} {time} {polarity} {seed}", partial(network, run, data, seed), data, tests,
                           run.pick(*EPOCHS[split]), rate=RATE, seed=seed)
 
@@ -85,7 +85,7 @@ def network(run, data, seed):
 
 def in_time(run, events, split, train, test):
     """Return [millisecond, share of right answers] of the first network, which its checkpoint holds, by 50 ms."""
-    data, tests = parts_of(run, events, train, test, "axis", "none", 0)
+    data, tests = parts_of(run, events, split, train, test, "axis", "none", 0)
     net = network(run, data, 0)
     run.fit(f"{split}-axis-none-0", net, data, sp.Adam(net.parameters(), RATE), run.pick(*EPOCHS[split]), rng=0)
     found = sp.evaluate(net, tests)

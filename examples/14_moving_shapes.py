@@ -6,7 +6,6 @@ import numpy as np
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.data.synthetic import helices, shell
 
 SHAPES = ("cube", "ball")
 
@@ -39,10 +38,11 @@ def told(run, name, time, seed, n):
     size = 16 if field == 23 else 32
     for i, count in enumerate(n):
         drawn = np.random.default_rng((seed, i)).integers(2**31)
-        lines, options = helices(count, size, steps, drawn), {}
+        lines, options = sp.helices(count, size, steps, drawn), {}
         if name != "point":
             kinds = np.random.default_rng(drawn).permutation(np.arange(count) % 2)
-            options = {"shapes": [shell(kind) for kind in SHAPES], "kinds": kinds, "labels": lines.labels + 4 * kinds}
+            options = {"shapes": [sp.shell(kind) for kind in SHAPES], "kinds": kinds,
+                       "labels": lines.labels + 4 * kinds}
         parts.append(sp.WorldLineBatches(lines, field, time=time, batch=20, **options))
     l, d, classes = (3 if field == 23 else 4), 4 - (time == "none"), 4 if name == "point" else 8
     build = partial(sp.widest, lambda k: sp.deepcnet(l, k, 1, classes, d=d, first=2, rng=seed),
@@ -52,11 +52,11 @@ def told(run, name, time, seed, n):
 
 
 def picture():
-    figure, lines = plot.figure(8, 3), helices(40, seed=1)
+    figure, lines = plot.figure(8, 3), sp.helices(40, seed=1)
     item = int(np.flatnonzero(lines.labels == 0)[0])
     places = np.floor(lines.places[item]).astype(int)
-    for place, (name, sites) in enumerate((("a point", np.zeros((1, 3), int)), ("a cube's shell", shell("cube")),
-                                           ("a ball's shell", shell("ball"))), 1):
+    for place, (name, sites) in enumerate((("a point", np.zeros((1, 3), int)), ("a cube's shell", sp.shell("cube")),
+                                           ("a ball's shell", sp.shell("ball"))), 1):
         axes = figure.add_subplot(1, 3, place, projection="3d")
         moments = np.arange(0, 32, 1 if place == 1 else 4)
         drawn = (places[moments][:, None] + sites).reshape(-1, 3)

@@ -6,7 +6,6 @@ import numpy as np
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.data.synthetic import leaders, lissajous
 
 DIMENSIONS, SPECS = (2, 3, 4, 5, 6), {"cubic": "8C2-MP2-16C2-MP2-24C2-output",
                                       "simplex": "8C2-MP3/2-16C2-MP3/2-24C2-output"}
@@ -47,7 +46,7 @@ def main():
 
 def told(run, name, seed, n):
     """Train and test a network on pairs of points, in their order of moments or without it."""
-    parts = [sp.WorldLineBatches(leaders(count, seed=2 * seed + i), 23, time=name, batch=25)
+    parts = [sp.WorldLineBatches(sp.leaders(count, seed=2 * seed + i), 23, time=name, batch=25)
              for i, count in enumerate(n)]
     build = partial(sp.widest, lambda k: sp.deepcnet(3, k, 1, 2, d=4 + (name != "none"), first=2, rng=seed),
                     run.pick(25_000, 25_000, 2000))
@@ -58,7 +57,7 @@ def cost(run, name, d, size, items=10):
     """Return the cost of an item in d dimensions, one of them time, and its active sites "after" C2."""
     rng, lattice = np.random.default_rng(0), getattr(sp.Lattice, name)(d)
     net = sp.from_spec(SPECS[name], 1, lattice, classes=2, rng=0)
-    places = lissajous(rng.uniform(0, 2 * np.pi, (items, d - 1)), 1 + np.arange(d - 1) % 3, size, size)
+    places = sp.lissajous(rng.uniform(0, 2 * np.pi, (items, d - 1)), 1 + np.arange(d - 1) % 3, size, size)
     moments = np.broadcast_to(np.arange(size)[None, :, None] + 0.5, (items, size, 1))
     points = np.column_stack([np.repeat(np.arange(items), size), np.concatenate([places, moments], 2).reshape(-1, d)])
     x = sp.SparseTensor.from_points(points, np.ones((len(points), 1)), reduce="sum", lattice=lattice)

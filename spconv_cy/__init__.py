@@ -29,7 +29,17 @@ from spconv_cy.data.shapes import ShapeBatches, Shapes, voxel_points
 from spconv_cy.data.signature import log_signature, signature
 from spconv_cy.data.solids import solid
 from spconv_cy.data.strokes import Characters, StrokeEncoder
-from spconv_cy.data.synthetic import WorldLineBatches, WorldLines
+from spconv_cy.data.synthetic import (
+    WorldLineBatches,
+    WorldLines,
+    drawn_backward,
+    flight,
+    helices,
+    leaders,
+    lissajous,
+    rotors,
+    shell,
+)
 from spconv_cy.data.terrain import TERRAIN_CLASSES, terrain
 from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError
 from spconv_cy.estimator import SparseConvClassifier
