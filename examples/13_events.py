@@ -59,8 +59,8 @@ def recording(run):
 
 def parts_of(run, events, split, train, test, time, polarity, seed):
     """Return batches to train and to test on: crops of windows, each forward (class 0) and backward (class 1)."""
-    parts, moves = [], {"mirror": True, "turn": run.pick(0.3, 0.2, 0.2), "stretch": run.pick(0.15, 0.1, 0.1), "shift": 8,
-                        "boost": run.pick(0.05, 0, 0)}  # a long training bears more of them
+    parts, moves = [], {"mirror": True, "shift": 8, "turn": run.pick(0.3, 0.2, 0.2), "boost": run.pick(0.05, 0, 0),
+                        "stretch": run.pick(0.15, 0.1, 0.1)}            # a long training bears more of them
     most = 4 if split == "amid" else 2                  # crops of a window in the small run
     for starts, options in ((train, moves), (test, {})):
         crops = events.crops(starts, LENGTH, SIDE, run.pick(4, most, 1), least=1000, seed=seed)
