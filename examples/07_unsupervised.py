@@ -104,7 +104,7 @@ def pictured(run, name, flat, train, test):
     except ImportError:
         return print("no picture of the embedding: it takes scikit-learn's t-SNE, pip install 'spconv_cy[sklearn]'")
     from matplotlib import colormaps
-    n, shades = run.pick(800, 450, 100), colormaps["viridis"]
+    n, shades = run.pick(500, 450, 100), colormaps["viridis"]
     figure = plot.figure(9, 3.1)
     panels = {"raw pixels": flat[:n]} | {METHODS[method][0]: embedded(run, method, run.seed, train, [test[0][:n]])[0]
                                          for method in DIRECTIONS}
