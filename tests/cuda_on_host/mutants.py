@@ -122,7 +122,7 @@ def run(mode, fault=None, what="verbs"):
         env["LD_PRELOAD"] = " ".join(subprocess.run(["g++", f"-print-file-name={name}"], check=True, text=True,
                                                     stdout=subprocess.PIPE).stdout.strip() for name in names)
     return subprocess.run([sys.executable, str(HERE / "small.py"), what, *ORDERS[mode]], env=env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=500)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1800)
 
 
 def caught(fault):

@@ -13,9 +13,9 @@ def test_a_layer_keeps_the_contract_on_cuda(name, cuda, tmp_path):
     check_case(name, tmp_path / "layer.safetensors")
 
 
+# A layer's families of inputs, which follow each other here, take different orders.
 @pytest.mark.slow
-@pytest.mark.parametrize("turn", [0, 1])
 @pytest.mark.parametrize("name", sorted(CASES))
-def test_every_layer_keeps_the_contract_on_cuda_in_two_orders(name, turn, cuda, tmp_path, monkeypatch):
-    monkeypatch.setenv("SHIM_ORDER", ORDERS[(sorted(CASES).index(name) + turn) % len(ORDERS)])
+def test_every_layer_keeps_the_contract_on_cuda(name, cuda, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHIM_ORDER", ORDERS[sorted(CASES).index(name) % len(ORDERS)])
     check_case(name, tmp_path / "layer.safetensors")
