@@ -23,7 +23,7 @@ COMMANDS = {
     "order": "bench_order.py --rounds 3",
     "algebra": "bench_algebra.py",
     "strokes": "bench_strokes.py --rounds 3",
-    "batches": "bench_batches.py",
+    "batches": "bench_batches.py --digits 3000 --repeats 3",
     "batches_signature": "bench_batches.py --digits 1500 --repeats 3 --encoding log-signature4",
     "dropout": "bench_dropout.py",
     "checkpointing": "bench_checkpointing.py",
