@@ -84,9 +84,12 @@ class Experiment:
     def of(cls, name, options):
         """Return the experiment that parsed arguments ask for."""
         try:
-            return cls(name, options.size, options.log, options.seed, options.data)
+            run = cls(name, options.size, options.log, options.seed, options.data)
         except ValueError as error:
             raise SystemExit(str(error)) from error
+        if run.data is not None and "--data" not in run.record["command"]:
+            run.record["command"] += " --data FOLDER"   # which SPCONV_CY_DATA named
+        return run
 
     def pick(self, full, small, tiny):
         """Return the one of three values that fits this run's size."""

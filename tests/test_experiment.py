@@ -133,8 +133,12 @@ def test_the_page_of_numbers_is_what_its_records_say():
 
 
 @pytest.mark.parametrize(("value", "found"), [("", None), ("somewhere", Path("somewhere"))])
-def test_the_environment_names_the_folder_of_data(monkeypatch, value, found):
+def test_the_environment_names_the_folder_of_data(monkeypatch, tmp_path, value, found):
     monkeypatch.setenv("SPCONV_CY_DATA", value)
     monkeypatch.setattr("sys.argv", ["it"])
-    assert sp.Experiment.parser("it", data="some set").parse_args().data == found
+    options = sp.Experiment.parser("it", data="some set").parse_args()
+    assert options.data == found
+    options.log = tmp_path
+    command = sp.Experiment.of("it", options).record["command"]
+    assert command == "python examples/it" + " --data FOLDER" * (found is not None)
     assert sp.Experiment.parser("it").parse_args().data is None
