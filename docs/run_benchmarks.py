@@ -4,7 +4,6 @@ The machine should be idle: other work takes its cores. Then `python docs/write_
 """
 
 import argparse
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,10 +48,9 @@ def keep(name):
     """Run one from the root, show what it says, and keep it when it has ended well."""
     script, *arguments = COMMANDS[name].split()
     record = ["--record", str(KEPT / f"{name}.json")] if name in RECORDED else []
-    environment = {"OMP_WAIT_POLICY": "passive"} | os.environ
     command = [sys.executable, f"benchmarks/{script}", *arguments, *record]
     lines = [f"$ python benchmarks/{COMMANDS[name]}\n"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             print(line, end="", flush=True)
             if not line.startswith("wrote "):
