@@ -52,11 +52,12 @@ def benchmark(name):
     if not said.exists():
         return "Not run yet.\n"
     command, *lines = said.read_text().splitlines()
-    record = BENCHMARKS / f"{name}.json"
-    judged = record.exists() and goals.judged(*(json.loads(record.read_text())[key] for key in ("rows", "figures")))
+    path = BENCHMARKS / f"{name}.json"
+    record = json.loads(path.read_text()) if path.exists() else {"rows": [], "figures": []}
+    judged = goals.judged(record["rows"], record["figures"])
     parts = [f"`{command.removeprefix('$ ')}`", ""]
-    parts += [goals.table(json.loads(record.read_text())), ""] if judged else ["```text", *lines, "```", ""]
-    if record.with_suffix(".png").exists():
+    parts += [goals.table(record), ""] if judged else ["```text", *lines, "```", ""]
+    if path.with_suffix(".png").exists():
         parts += [f"![What {name} measured](benchmarks/{name}.png)", ""]
     return "\n".join(parts)
 

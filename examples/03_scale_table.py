@@ -1,7 +1,5 @@
 """The talk's table, DeepCNet(l, 30) at scale 2^l by distortions, on 36 pen digits a class and the sets of --data."""
 
-import time
-import timeit
 from functools import partial
 
 import numpy as np
@@ -27,7 +25,7 @@ def main():
     levels, sets = options.levels or run.pick([3, 4, 5, 6, 7], [3, 4], [3, 4]), sets_of(run)
     for name, (train, test, classes) in sets.items():
         print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes")
-        costs = {l: run.once(f"{name} {l} cost", partial(cost, name, l, train[0], classes)) for l in PUBLISHED}
+        costs = {l: run.once(f"{name} {l} cost", partial(cost, run, name, l, train[0], classes)) for l in PUBLISHED}
         for l in levels:
             for augment in () if options.kept else AUGMENTS:
                 run.once(f"{name} {l} {augment}", partial(trained, run, name, l, augment, *sets[name]))
@@ -69,18 +67,14 @@ def trained(run, name, l, augment, train, test, classes):
     return {"error": sp.evaluate(net, sp.StrokeBatches(*test, encoder)).error}
 
 
-def cost(name, l, characters, classes):
+def cost(run, name, l, characters, classes):
     """Return multiply-adds and seconds of one thread a glyph, forward: by active sites, and with all sites active."""
     (encoder, net), n = network(name, l, characters, classes), min(10, len(characters))
-    (sites, features), size = encoder.sites(characters, np.arange(n)), (encoder.size,) * 2
-    x, field = sp.SparseTensor.from_sites(sites, features, size, n), np.ones((1, encoder.planes, *size), np.float32)
-    summary, seconds = net.eval().summary(x), partial(timeit.repeat, timer=time.process_time, number=1, repeat=4)
-    sp.set_threads(1)
-    found = {"sites": x.grid.n / n, "sparse": summary.pair_multiply_adds / n, "dense": summary.dense_multiply_adds / n,
-             "sparse seconds": min(seconds(lambda: net(sp.SparseTensor.from_sites(sites, features, size, n)))) / n,
-             "dense seconds": min(seconds(lambda: net(sp.SparseTensor.from_dense(field))))}
-    sp.set_threads(None)
-    return found
+    size = (encoder.size,) * 2
+    sparse = run.cost(net, sp.SparseTensor.from_sites(*encoder.sites(characters, np.arange(n)), size, n))
+    dense = run.cost(net, sp.SparseTensor.from_dense(np.ones((1, encoder.planes, *size), np.float32)))
+    return {"sites": sparse["sites"], "sparse": sparse["adds"], "dense": dense["adds"],
+            "sparse seconds": sparse["ms"] / 1e3, "dense seconds": dense["ms"] / 1e3}
 
 
 def error(run, name, l, augment):

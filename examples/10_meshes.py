@@ -80,16 +80,8 @@ def cost(mesh, key, radius):
     size = next(s for n in range(1, 10_000) for s in [layers.input_size(n)[0]] if lattice.inradius((s,) * 3) > radius)
     x, points = tensor(mesh, lattice, size, radius)
     summary = layers.summary(x)
-    sp.set_threads(1)
-    seconds = []
-    for _ in range(3):
-        fresh = sp.SparseTensor.from_sites(x.sites, x.features.data, size, 1, lattice=lattice)     # without its rules
-        began = time.process_time()
-        layers(fresh)
-        seconds.append(time.process_time() - began)
-    sp.set_threads(None)
     return {"size": size, "points": points, "sites": x.grid.n, "sparse": summary.pair_multiply_adds,
-            "dense": summary.dense_multiply_adds, "seconds": min(seconds),
+            "dense": summary.dense_multiply_adds, "seconds": sp.Experiment.cost(layers, x, repeats=3)["ms"] / 1e3,
             "pairs": len(x.grid.rules(layers.layers[0].window)[1].in_rows)}
 
 

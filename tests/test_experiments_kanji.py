@@ -2,28 +2,18 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 import tarfile
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_runs import run
 
 import spconv_cy as sp
 from spconv_cy.page.reader import Reader
 
-SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "04_kanji.py"
+SCRIPT = "04_kanji.py"
 CODES = range(0x4E00, 0x4E0F)
-
-
-def run(folder, *arguments):
-    environment = {"OMP_WAIT_POLICY": "passive"} | os.environ
-    environment.pop("SPCONV_CY_DATA", None)
-    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], cwd=folder, env=environment,
-                          capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +38,7 @@ def data(tmp_path_factory):
 
 def test_one_hand_is_learnt_and_the_other_read_and_the_page_serves_the_model(data, tmp_path):
     pytest.importorskip("matplotlib")
-    done = run(tmp_path, "--tiny", "--fine", "--data", data)
+    done = run(tmp_path, SCRIPT, "--tiny", "--fine", "--data", data)
     assert done.returncode == 0, done.stderr
     assert "CC BY-SA 3.0" in done.stdout and "Arphic" in done.stdout and "13 characters in common of 14" in done.stdout
     folder = tmp_path / "build" / "experiments" / "kanji-tiny"
@@ -68,13 +58,13 @@ def test_one_hand_is_learnt_and_the_other_read_and_the_page_serves_the_model(dat
         answers = Reader.of_file(model).read([[(0, 0), (9, 1)], [(3, -2), (4, 9)]])["answers"]
         assert len(answers) == 10 and all(label in classes for label, _ in answers)
     assert (folder / "confusions.png").stat().st_size > 3000
-    again = run(tmp_path, "--tiny", "--fine", "--data", data)           # all is kept
+    again = run(tmp_path, SCRIPT, "--tiny", "--fine", "--data", data)           # all is kept
     assert again.returncode == 0 and "epoch" not in again.stderr
 
 
 def test_without_data_it_says_what_it_wants(tmp_path):
     for arguments, status in (((), 2), (("--small",), 0), (("--tiny", "--data", tmp_path), 0)):
-        done = run(tmp_path, *arguments)
+        done = run(tmp_path, SCRIPT, *arguments)
         assert done.returncode == status, done.stderr
         assert "kanjivg-*.whl and hanzi-writer-data-*.tgz are wanted" in done.stdout and not done.stderr
         assert "CC BY-SA 3.0" in done.stdout and "Arphic" in done.stdout

@@ -1,29 +1,14 @@
 """The experiments on pictures of digits run, on the pen digits where MNIST is not there, and say so."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from example_runs import run, tiny
 
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def run(folder, name, *arguments):
-    pytest.importorskip("matplotlib")
-    environment = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1"} | os.environ
-    environment.pop("SPCONV_CY_DATA", None)
-    command = [sys.executable, ROOT / "examples" / name, *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+pytest.importorskip("matplotlib")
 
 
 def test_mnist_is_compared_sparse_and_dense(tmp_path):
-    done = run(tmp_path, "05_mnist.py", "--tiny", "--log", tmp_path)
-    assert done.returncode == 0, done.stderr
+    done, record = tiny(tmp_path, "05_mnist.py")
     assert "MNIST (Y. LeCun" in done.stdout and "Instead: pen digits" in done.stdout
-    record = json.loads((tmp_path / "record.json").read_text())
     assert all(title.startswith("pen digits") for title in record["tables"])
     assert "Graham" not in str(record["tables"]), "MNIST's figures beside pen digits"
     assert {"templates.png", "views.png", "misread.png"} == set(record["pictures"])
@@ -33,9 +18,7 @@ def test_mnist_is_compared_sparse_and_dense(tmp_path):
 
 def test_embeddings_are_measured_beside_their_controls(tmp_path):
     pytest.importorskip("sklearn")
-    done = run(tmp_path, "07_unsupervised.py", "--tiny", "--log", tmp_path)
-    assert done.returncode == 0, done.stderr
-    record = json.loads((tmp_path / "record.json").read_text())
+    _, record = tiny(tmp_path, "07_unsupervised.py")
     assert set(record["figures"]) == {"raw", "pca", "untrained-0", "index-0", "index-unit-0", "contrast-0", "labels-0"}
     assert list(record["pictures"]) == ["embedding.png"] and len(record["logs"]) == 4
     assert [title.startswith("pen digits") for title in record["tables"]] == [True], "MNIST's figures, for pen digits"

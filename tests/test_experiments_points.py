@@ -1,35 +1,15 @@
 """The experiments on scans and on differences in input size run, and say what they found."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+from example_runs import rows, run, tiny
 
 pytest.importorskip("matplotlib")
 
 
-def run(folder, script, *arguments):
-    environment = {"OMP_WAIT_POLICY": "passive", "PYTHONPATH": str(EXAMPLES.parent)} | os.environ
-    environment.pop("SPCONV_CY_DATA", None)
-    command = [sys.executable, str(EXAMPLES / script), "--tiny", "--log", str(folder), *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, json.loads((folder / "record.json").read_text())
-
-
-def rows(table):
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-
-
 def test_a_landscape_made_from_a_seed_is_labelled_point_by_point(tmp_path):
-    text, record = run(tmp_path, "11_lidar.py")
-    assert "no lidar_topography.npz in a folder of --data: a landscape made from the seed" in text
-    assert "in the west to train on" in text
+    done, record = tiny(tmp_path, "11_lidar.py")
+    assert "no lidar_topography.npz in a folder of --data: a landscape made from the seed" in done.stdout
+    assert "in the west to train on" in done.stdout
     shares = next(rows(table) for title, table in record["tables"].items() if title.startswith("Intersection"))
     assert shares[0] == ["", "other", "ground", "water", "mean", "error, %"]
     for row in shares[2:]:
@@ -39,7 +19,7 @@ def test_a_landscape_made_from_a_seed_is_labelled_point_by_point(tmp_path):
 
 
 def test_one_network_reads_many_sizes(tmp_path):
-    text, record = run(tmp_path, "08_input_sizes.py")
+    done, record = tiny(tmp_path, "08_input_sizes.py")
     errors, field = (rows(table) for table in record["tables"].values())
     assert errors[0] == ["trained on", "12*", "32*"] and [row[0] for row in errors[2:7]] == [
         "all sizes", "all sizes, pooled by maximum", "12 alone", "24 alone", "48 alone"]
@@ -50,7 +30,5 @@ def test_one_network_reads_many_sizes(tmp_path):
 
 
 def test_omniglot_without_its_file_says_what_it_wants(tmp_path):
-    done = subprocess.run([sys.executable, str(EXAMPLES / "08_input_sizes.py"), "--tiny", "--sets", "omniglot", "--log",
-                           str(tmp_path), "--data", str(tmp_path)], capture_output=True, text=True, timeout=300,
-                          env={"PYTHONPATH": str(EXAMPLES.parent)} | os.environ, check=False)
+    done = run(tmp_path, "08_input_sizes.py", "--tiny", "--sets", "omniglot", "--log", "log", "--data", tmp_path)
     assert done.returncode == 0 and "--sets omniglot wants omniglot_strokes.npz (B. Lake, MIT)" in done.stdout

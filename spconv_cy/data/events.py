@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
+from spconv_cy.data.packed import ranges
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
@@ -91,7 +92,7 @@ class Events:
         # (crop, event) of every event in every crop.
         first, end = self.between(crops[:, 0], crops[:, 0] + length)
         crop = np.repeat(np.arange(len(crops)), end - first)
-        event = np.arange(len(crop)) + np.repeat(end - np.cumsum(end - first), end - first)
+        event = ranges(first, end)
         inside = np.ones(len(crop), bool)
         for column, places in ((1, self.x), (2, self.y)):
             at = places[event] - crops[crop, column]
@@ -170,6 +171,7 @@ class EventBatches(Batches):
         if not is_whole(field) or field < max(cells):
             raise ShapeError(f"EventBatches: field {field!r} came; {max(cells)} or more holds the crop")
         self.size, self.planes = (int(field),) * len(cells), 1 if polarity == "none" else 2
+        self._low = (np.array(self.size) - cells).astype(np.int32) // 2     # the crop's first site
         self.factors = np.asarray(self._factors() if factors is None else factors, np.float32)
         if self.factors.shape != (self.planes,):
             raise ShapeError(f"EventBatches: factors {self.factors.shape} came; ({self.planes},) fits")
@@ -214,9 +216,7 @@ class EventBatches(Batches):
         return matrices, self.moves["shift"] * drawn[:, 4:6], self.moves["boost"] * drawn[:, 6:]
 
     def _tensor(self, places, crop, on, items):
-        places, d = np.floor(places / self.cell).astype(np.int32)[:, :len(self.size)], len(self.size)
-        cells = [-(-self.side // self.cell[0])] * 2 + [-(-self.length // self.cell[2])]
-        places += (np.array(self.size) - cells[:d]).astype(np.int32) // 2
+        places = np.floor(places / self.cell).astype(np.int32)[:, :len(self.size)] + self._low
         planes = np.zeros((len(places), self.planes), np.float32)
         planes[np.arange(len(places)), (~on).astype(int) if self.planes == 2 else 0] = 1
         return SparseTensor.from_sites(np.column_stack([crop, places]).astype(np.int32), planes * self.factors,

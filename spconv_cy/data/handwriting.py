@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from spconv_cy.data.strokes import Characters, ranges, starts_of
+from spconv_cy.data.packed import ranges, starts_of
+from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import FileError, ShapeError
 
 

@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from spconv_cy.data.strokes import Characters, ranges
+from spconv_cy.data.packed import ranges
+from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites.lattice import is_whole
 

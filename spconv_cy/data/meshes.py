@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.data.packed import ranges
 from spconv_cy.errors import ShapeError
 
 MOST_POINTS = 2**27                                                      # 3 GiB of them
@@ -132,7 +133,7 @@ def _along(starts, ends):
 
 def _counted(counts):
     """0 to count - 1 of every count, in turn: [2, 3] gives 0 1 0 1 2."""
-    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return ranges(np.zeros_like(counts), counts)
 
 
 def _numbers(what, array, kinds):

@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
+from spconv_cy.data.packed import starts_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
@@ -103,7 +104,7 @@ class PointBatches(Batches):
                 raise TypeError(f"PointBatches: {name} {moves!r} came; a PointAffine or None fits")
         counts = [len(cloud) for cloud in clouds]
         super().__init__(sum(counts), None if labels is None else _joined("labels", labels, counts, 1), batch=batch)
-        self.starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+        self.starts = starts_of(counts)
         self.points = np.concatenate([*clouds, np.zeros((0, d))]).astype(np.float64)
         self.features = np.ones((self.n, 1), np.float32)
         if features is not None:

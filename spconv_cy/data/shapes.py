@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.motion import Motion
+from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites.lattice import as_lattice, is_whole
 from spconv_cy.sites.points import floored
@@ -44,7 +45,7 @@ class Shapes:
             if not np.isfinite(array).all():
                 raise ShapeError(f"Shapes: shape {i} holds NaN or infinity; finite numbers fit")
         points = np.concatenate([np.zeros((0, d)), *arrays]).astype(np.float64)
-        return cls(points, np.cumsum([0, *map(len, arrays)], dtype=np.int64))
+        return cls(points, starts_of([len(array) for array in arrays]))
 
     def __len__(self):
         return len(self.starts) - 1
@@ -124,10 +125,8 @@ class ShapeBatches(Batches):
         whole = self.cell**d * np.linalg.det(self.lattice.basis)         # volume of a site
 
         def make(items):
-            counts = np.diff(self.shapes.starts)[items]
-            sample = np.repeat(np.arange(len(items)), counts)
-            within = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
-            places = self.shapes.points[self.shapes.starts[items][sample] + within]
+            starts, ends = self.shapes.starts[:-1][items], self.shapes.starts[1:][items]
+            sample, places = np.repeat(np.arange(len(items)), ends - starts), self.shapes.points[ranges(starts, ends)]
             shares = np.full(len(items), 1.0 if self.volume is None else self.volume / whole)
             if moves is not None:
                 matrices, shifts = (part[items] for part in moves)

@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.config import threads
 from spconv_cy.data.encoding import ENCODINGS, MOST_SLICED
+from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.errors import ShapeError
 
 
@@ -100,21 +101,6 @@ def _checked_stroke(stroke, c, s):
     if points.dtype.kind not in "iuf":
         raise ShapeError(f"character {c}, stroke {s}: dtype {points.dtype} came; integers or floats fit")
     return points.astype(np.float64, copy=False)
-
-
-def starts_of(counts):
-    """Return where each of parts one after another begins, and where the last ends, (n + 1,) int64."""
-    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
-
-
-def ranges(starts, ends):
-    """Return the numbers of all ranges, one after another.
-
-    >>> ranges(np.array([3, 9]), np.array([5, 10])).tolist()
-    [3, 4, 9]
-    """
-    counts = ends - starts
-    return np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import numpy as np
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.events import Events
-from spconv_cy.data.strokes import Characters, ranges, starts_of
+from spconv_cy.data.packed import ranges, starts_of
+from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor

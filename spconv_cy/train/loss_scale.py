@@ -4,6 +4,7 @@ import math
 from numbers import Real
 
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.train.optim import scale_gradients
 
 FIRST, LEAST, MOST = 2.0**16, 2.0**-16, 2.0**24
 PATIENCE = 2000                                                          # good steps after which a scale is doubled
@@ -52,13 +53,10 @@ class LossScale:
             FloatingPointError: a gradient is NaN or infinite with a scale that stays, or with one that was halved down
                 to 2^-16.
         """
-        fine, factor = True, 1 / self.scale                              # fine stays on the device: one wait a step
-        for parameter in optimizer.parameters:
-            if parameter.grad is not None and parameter.requires_grad:
-                # Not in place: two tensors may hold the same gradient.
-                parameter.grad = parameter.grad * parameter.dtype.type(factor)
-                xp = ops_of(parameter.grad).xp
-                fine = xp.logical_and(xp.isfinite(parameter.grad).all(), fine)
+        fine = True                                                      # it stays on the device: one wait a step
+        for gradient in scale_gradients(optimizer.parameters, 1 / self.scale):
+            xp = ops_of(gradient).xp
+            fine = xp.logical_and(xp.isfinite(gradient).all(), fine)
         if fine:
             optimizer.step()
             self._count()

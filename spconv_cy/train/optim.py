@@ -318,11 +318,17 @@ def clip_gradients(parameters, longest):
     norm = gradient_norm(parameters)
     factor = _shrink(norm, longest)
     if factor != 1:
-        for parameter in parameters:
-            if parameter.grad is not None and parameter.requires_grad:
-                # Not in place: two tensors may hold the same gradient.
-                parameter.grad = parameter.grad * parameter.dtype.type(factor)
+        scale_gradients(parameters, factor)
     return norm
+
+
+def scale_gradients(parameters, factor):
+    """Multiply all gradients by one number; return them, a list of arrays, without those that are not there."""
+    moved = [parameter for parameter in parameters if parameter.grad is not None and parameter.requires_grad]
+    for parameter in moved:
+        # Not in place: two tensors may hold the same gradient.
+        parameter.grad = parameter.grad * parameter.dtype.type(factor)
+    return [parameter.grad for parameter in moved]
 
 
 def _shrink(norm, longest):

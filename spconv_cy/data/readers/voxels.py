@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spconv_cy.data.readers.npz import arrays_of, checked_ends, checked_numbers
+from spconv_cy.data.readers.arrays import arrays_of, checked_ends, checked_numbers
 from spconv_cy.errors import FileError
 
 PARTS = ("train", "test", "val")                                         # folds 0, 1, 2
