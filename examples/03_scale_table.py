@@ -10,8 +10,8 @@ from spconv_cy import plot
 AUGMENTS = ("none", "translation", "affine")
 PUBLISHED = {3: (51.4, 38.3, 35.2), 4: (26.8, 9.29, 7.47), 5: (18.2, 5.28, 2.73), 6: (14.1, 4.61, 1.76),
              7: (13.8, 4.07, 1.70)}                     # Graham's talk of 2016: Assamese, 183 classes
-ENCODINGS = {"digits": "pen", "omniglot": "undirected", "omniglot_pen": "pen", "assamese": "pen"}
-EPOCHS = {"digits": (60, 60, 120), "omniglot": (30, 40, 120), "omniglot_pen": (20, 30, 60), "assamese": (30, 40, 60)}
+EPOCHS = {"digits": (100, 40, 2), "omniglot": (80, 20, 2), "assamese": (60, 20, 1)}     # full, small, tiny
+GROUPS = 4                                              # of Omniglot's writers: each is tested once, by the others
 
 
 def main():
@@ -19,57 +19,69 @@ def main():
         __doc__, data="folder with omniglot_strokes.npz (B. Lake, MIT), or W1 to W45 of UCI's Online Handwritten "
                       "Assamese Characters (CC BY 4.0), for the talk's own table")
     parser.add_argument("--levels", type=int, nargs="+", choices=PUBLISHED, help="l (all)")
-    parser.add_argument("--kept", action="store_true", help="train nothing: the tables of what is kept so far")
+    parser.add_argument("--groups", type=int, nargs="+", choices=range(GROUPS), help="of writers, tested in turn; 0 is "
+                        "the set's own split; of the digits: draws of what is trained on (all)")
     options = parser.parse_args()
     run = sp.Experiment.of("scale_table", options)
-    levels, sets = options.levels or run.pick([3, 4, 5, 6, 7], [3, 4], [3, 4]), sets_of(run)
-    for name, (train, test, classes) in sets.items():
+    levels = options.levels or run.pick([3, 4, 5, 6, 7], [3, 4], [3, 4])
+    groups = options.groups or run.pick(range(GROUPS), [0], [0])
+    for name, splits in sets_of(run).items():
+        (train, test, classes) = splits[0]
         print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes")
-        costs = {l: run.once(f"{name} {l} cost", partial(cost, run, name, l, train[0], classes)) for l in PUBLISHED}
-        for l in levels:
-            for augment in () if options.kept else AUGMENTS:
-                run.once(f"{name} {l} {augment}", partial(trained, run, name, l, augment, *sets[name]))
-                print(f"l = {l}, {augment}: {error(run, name, l, augment):.2f} %", flush=True)
+        costs = {l: run.once(f"{name} {l} cost", partial(cost, run, l, train[0], classes)) for l in PUBLISHED}
+        for group in set(groups) & set(range(len(splits))):
+            for l in levels:
+                for augment in AUGMENTS:
+                    cell = f"{name}-{l}-{augment}-{group}"
+                    found = run.once(cell, partial(trained, run, cell, *splits[group]))
+                    print(f"group {group}, l = {l}, {augment}: {100 * found['error']:.2f} %", flush=True)
         show(run, name, levels, len(train[1]) // classes, costs)
         run.picture(name, picture(run, name, levels, costs), "Error, published dashed; cost of a glyph.")
 
 
 def sets_of(run):
-    """Return {name: ((characters, labels) to train on, (characters, labels) to test on, number of classes)}."""
-    (characters, labels), test = sp.digits_split(run.seed)
-    items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])
-    sets = {"digits": (([characters[i] for i in items], labels[items]), test, 10)}
-    strokes = "omniglot_strokes.npz"
-    for name, file in (("omniglot", strokes), ("omniglot_pen", strokes), ("assamese", "")):
-        if run.data and (run.data / (file or "W1")).exists():
-            found = sp.read_npz(run.data / file) if file else sp.read_assamese(run.data)
-            sets[name] = (*((part.characters, part.labels) for part in found.split()), len(found.classes))
+    """Return {name: [((characters, labels) to train on, (characters, labels) to test on, number of classes) a group]}.
+    """
+    splits = [sp.digits_split(run.seed + group) for group in range(GROUPS)]
+    sets = {"digits": [(thirty_six(*train), test, 10) for train, test in splits]}
+    if run.data and (run.data / "omniglot_strokes.npz").exists():
+        found = sp.read_npz(run.data / "omniglot_strokes.npz")
+        others = np.array_split(np.unique(found.writers[~found.tested]), GROUPS - 1)
+        sets["omniglot"] = [parts(found, group) for group in (None, *others)]
+    if run.data and (run.data / "W1").exists():
+        sets["assamese"] = [parts(sp.read_assamese(run.data))]
     if len(sets) == 1:
         print("no folder of --data with Omniglot's strokes or the Assamese files: the pen digits alone")
-    return {name: parts for name, parts in sets.items() if run.size == "full" or name != "omniglot"}
+    return sets
 
 
-def epochs(run, name, augment):
-    return max(1, EPOCHS[name][AUGMENTS.index(augment)] // run.pick(1, 2, 60))
+def thirty_six(characters, labels):
+    """As many of a class as the talk had."""
+    items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])
+    return [characters[i] for i in items], labels[items]
 
 
-def network(name, l, characters, classes, seed=0):
-    encoder = sp.StrokeEncoder(ENCODINGS[name], size=3 * 2**l, scale=2**l).fit(characters)
-    return encoder, sp.deepcnet(l, 30, encoder.planes, classes, dropout=0.2, rng=seed)
+def parts(found, writers=None):
+    return *((part.characters, part.labels) for part in found.split(writers)), len(found.classes)
 
 
-def trained(run, name, l, augment, train, test, classes):
+def network(l, characters, classes, seed=0):
+    encoder = sp.StrokeEncoder("pen", size=3 * 2**l, scale=2**l).fit(characters)
+    return encoder, sp.deepcnet(l, 30, encoder.planes, classes, dropout=0.1, rng=seed)
+
+
+def trained(run, cell, train, test, classes):
     """Return the test error of one cell."""
-    encoder, net = network(name, l, train[0], classes, run.seed)
+    name, l, augment, _ = cell.split("-")
+    encoder, net = network(int(l), train[0], classes, run.seed)
     data = sp.StrokeBatches(*train, encoder, batch=50, augment=augment)
-    run.fit(f"{name}-{l}-{augment}", net, data, sp.Adam(net.parameters(), 0.003), epochs(run, name, augment),
-            schedule="cosine")
+    run.fit(cell, net, data, sp.Adam(net.parameters(), 0.003), run.pick(*EPOCHS[name]), schedule="cosine")
     return {"error": sp.evaluate(net, sp.StrokeBatches(*test, encoder)).error}
 
 
-def cost(run, name, l, characters, classes):
+def cost(run, l, characters, classes):
     """Return multiply-adds and seconds of one thread a glyph, forward: by active sites, and with all sites active."""
-    (encoder, net), n = network(name, l, characters, classes), min(10, len(characters))
+    (encoder, net), n = network(l, characters, classes), min(10, len(characters))
     size = (encoder.size,) * 2
     sparse = run.cost(net, sp.SparseTensor.from_sites(*encoder.sites(characters, np.arange(n)), size, n))
     dense = run.cost(net, sp.SparseTensor.from_dense(np.ones((1, encoder.planes, *size), np.float32)))
@@ -77,18 +89,22 @@ def cost(run, name, l, characters, classes):
             "sparse seconds": sparse["ms"] / 1e3, "dense seconds": dense["ms"] / 1e3}
 
 
-def error(run, name, l, augment):
-    return 100 * run.figures.get(f"{name} {l} {augment}", {"error": np.nan})["error"]
+def errors(run, name, l, augment):
+    """In %, of the groups that were run."""
+    return [100 * run.figures[cell]["error"] for group in range(GROUPS)
+            if (cell := f"{name}-{l}-{augment}-{group}") in run.figures]
 
 
 def show(run, name, levels, a_class, costs):
     """Keep and print the table of errors and that of costs."""
-    head = ["l", "scale", *(f"{augment}, {epochs(run, name, augment)} epochs" for augment in AUGMENTS)]
-    rows = [[l, 2**l, *(f"{error(run, name, l, augment):.2f}".replace("nan", "not run") for augment in AUGMENTS),
-             *PUBLISHED[l]] for l in levels]
-    print(run.table(f"{name}, {ENCODINGS[name]}: test error in %, DeepCNet(l, 30), {a_class} of a class to train on; "
-                    "published: Assamese, 36 of each of 183 classes (Graham's talk, 2016)",
-                    [*head, *(f"{augment}, published" for augment in AUGMENTS)], rows))
+    rows = []
+    for l in levels:
+        found = [errors(run, name, l, augment) for augment in AUGMENTS]
+        rows.append([l, 2**l, *(f"{np.mean(each):.2f} ({each[0]:.2f})" for each in found), *PUBLISHED[l]])
+    print(run.table(f"{name}: test error in %, mean of {len(found[0])} groups (the first), DeepCNet(l, 30), pen map, "
+                    f"{run.pick(*EPOCHS[name])} epochs, {a_class} of a class to train on; published: Assamese, 36 of "
+                    "each of 183 classes (Graham's talk, 2016)",
+                    ["l", "scale", *AUGMENTS, *(f"{augment}, published" for augment in AUGMENTS)], rows))
     rows = [[l, f"{c['sites']:.0f}", f"{9 * 4**l:,}", f"{c['sparse']:,.0f}", f"{c['dense']:,.0f}",
              f"{1e3 * c['sparse seconds']:.2f}", f"{1e3 * c['dense seconds']:.1f}"] for l, c in costs.items()]
     print(run.table(f"{name}: cost of a glyph, forward, on one thread; dense: with every site of the field active",
@@ -98,9 +114,9 @@ def show(run, name, levels, a_class, costs):
 def picture(run, name, levels, costs):
     figure = plot.figure(12, 3.8)
     axes = figure.subplots(1, 3)
-    errors = {augment: [error(run, name, l, augment) for l in levels] for augment in AUGMENTS}
+    means = {augment: [np.mean(errors(run, name, l, augment)) for l in levels] for augment in AUGMENTS}
     published = {augment: [PUBLISHED[l][place] for l in levels] for place, augment in enumerate(AUGMENTS)}
-    plot.powers(axes[0], [2**l for l in levels], errors, beside=published, slopes=False)
+    plot.powers(axes[0], [2**l for l in levels], means, beside=published, slopes=False)
     for place, what in enumerate(("", " seconds"), 1):
         plot.powers(axes[place], [2**l for l in costs], {side: [cell[side + what] for cell in costs.values()]
                                                          for side in ("sparse", "dense")})

@@ -9,12 +9,12 @@ from spconv_cy.train.clustering import embedding_measures, principal_components
 from spconv_cy.train.exemplars import Exemplars
 
 TRUNK = "16C3-MP2-32C2-MP2-64C2-MP2-96C2-MP2-128C2-GP-64C1-linear"
-SAME = sp.Affine(stretch=0.25, turn=0.3, shift=0.1)      # what a digit may go through and be the same
+SAME = sp.Affine(stretch=0.4, turn=0.5, shift=0.12)      # what a digit may go through and be the same
 METHODS = {                                              # title; epochs: full, small, tiny; all seeds, or one
     "untrained": ("untrained trunk", (0, 0, 0), True),
     "index": ("index learning, as defined", (3, 4, 1), False),
-    "index-unit": ("index learning, rows of length 1", (4, 8, 1), True),
-    "contrast": ("two views, cosine over 0.1", (2, 5, 1), True),
+    "index-unit": ("index learning, rows of length 1", (20, 8, 1), True),
+    "contrast": ("two views, cosine over 0.1", (3, 5, 1), True),
     "labels": ("trunk trained with labels", (2, 4, 1), False)}
 DIRECTIONS = ("index-unit", "contrast")                  # their losses do not see how long rows are
 PUBLISHED = [("k-means, raw pixels", "about 53.5", "about 0.50", "recalled, DEC paper"),

