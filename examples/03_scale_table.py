@@ -1,6 +1,7 @@
 """The talk's table, DeepCNet(l, 30) at scale 2^l by distortions, on 36 pen digits a class and the sets of --data."""
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from spconv_cy import plot
 AUGMENTS = ("none", "translation", "affine")
 PUBLISHED = {3: (51.4, 38.3, 35.2), 4: (26.8, 9.29, 7.47), 5: (18.2, 5.28, 2.73), 6: (14.1, 4.61, 1.76),
              7: (13.8, 4.07, 1.70)}                     # Graham's talk of 2016: Assamese, 183 classes
-EPOCHS = {"digits": (100, 40, 2), "omniglot": (80, 20, 2), "assamese": (60, 20, 1)}     # full, small, tiny
+EPOCHS = {"digits": (100, 40, 1), "omniglot": (80, 20, 1), "assamese": (60, 20, 1)}     # full, small, tiny
 GROUPS = 4                                              # of Omniglot's writers: each is tested once, by the others
 
 
@@ -26,43 +27,35 @@ def main():
     levels = options.levels or run.pick([3, 4, 5, 6, 7], [3, 4], [3, 4])
     groups = options.groups or run.pick(range(GROUPS), [0], [0])
     for name, splits in sets_of(run).items():
-        (train, test, classes) = splits[0]
+        train, test, classes = splits[0]
         print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes")
         costs = {l: run.once(f"{name} {l} cost", partial(cost, run, l, train[0], classes)) for l in PUBLISHED}
-        for group in set(groups) & set(range(len(splits))):
-            for l in levels:
-                for augment in AUGMENTS:
-                    cell = f"{name}-{l}-{augment}-{group}"
-                    found = run.once(cell, partial(trained, run, cell, *splits[group]))
-                    print(f"group {group}, l = {l}, {augment}: {100 * found['error']:.2f} %", flush=True)
+        for group, l, augment in product([g for g in groups if g < len(splits)] or [0], levels, AUGMENTS):
+            cell = f"{name}-{l}-{augment}-{group}"
+            found = run.once(cell, partial(trained, run, cell, *splits[group]))
+            print(f"group {group}, l = {l}, {augment}: {100 * found['error']:.2f} %", flush=True)
         show(run, name, levels, len(train[1]) // classes, costs)
         run.picture(name, picture(run, name, levels, costs), "Error, published dashed; cost of a glyph.")
 
 
 def sets_of(run):
-    """Return {name: [((characters, labels) to train on, (characters, labels) to test on, number of classes) a group]}.
-    """
-    splits = [sp.digits_split(run.seed + group) for group in range(GROUPS)]
-    sets = {"digits": [(thirty_six(*train), test, 10) for train, test in splits]}
+    """Return {name: [((characters, labels) to train on, those to test on, number of classes) of each group]}."""
+    sets, found = {"digits": []}, {}
+    for group in range(GROUPS):
+        (characters, labels), test = sp.digits_split(run.seed + group)
+        items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])    # as many as the talk had
+        sets["digits"].append((([characters[i] for i in items], labels[items]), test, 10))
     if run.data and (run.data / "omniglot_strokes.npz").exists():
-        found = sp.read_npz(run.data / "omniglot_strokes.npz")
-        others = np.array_split(np.unique(found.writers[~found.tested]), GROUPS - 1)
-        sets["omniglot"] = [parts(found, group) for group in (None, *others)]
+        found["omniglot"] = sp.read_npz(run.data / "omniglot_strokes.npz")
     if run.data and (run.data / "W1").exists():
-        sets["assamese"] = [parts(sp.read_assamese(run.data))]
-    if len(sets) == 1:
+        found["assamese"] = sp.read_assamese(run.data)
+    for name, every in found.items():
+        rest = np.array_split(np.unique(every.writers[~every.tested]), GROUPS - 1) if name == "omniglot" else []
+        splits = [every.split(writers) for writers in (None, *rest)]
+        sets[name] = [(*((part.characters, part.labels) for part in split), len(every.classes)) for split in splits]
+    if not found:
         print("no folder of --data with Omniglot's strokes or the Assamese files: the pen digits alone")
     return sets
-
-
-def thirty_six(characters, labels):
-    """As many of a class as the talk had."""
-    items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])
-    return [characters[i] for i in items], labels[items]
-
-
-def parts(found, writers=None):
-    return *((part.characters, part.labels) for part in found.split(writers)), len(found.classes)
 
 
 def network(l, characters, classes, seed=0):
@@ -90,20 +83,17 @@ def cost(run, l, characters, classes):
 
 
 def errors(run, name, l, augment):
-    """In %, of the groups that were run."""
     return [100 * run.figures[cell]["error"] for group in range(GROUPS)
             if (cell := f"{name}-{l}-{augment}-{group}") in run.figures]
 
 
 def show(run, name, levels, a_class, costs):
     """Keep and print the table of errors and that of costs."""
-    rows = []
-    for l in levels:
-        found = [errors(run, name, l, augment) for augment in AUGMENTS]
-        rows.append([l, 2**l, *(f"{np.mean(each):.2f} ({each[0]:.2f})" for each in found), *PUBLISHED[l]])
-    print(run.table(f"{name}: test error in %, mean of {len(found[0])} groups (the first), DeepCNet(l, 30), pen map, "
-                    f"{run.pick(*EPOCHS[name])} epochs, {a_class} of a class to train on; published: Assamese, 36 of "
-                    "each of 183 classes (Graham's talk, 2016)",
+    found = {l: [errors(run, name, l, augment) for augment in AUGMENTS] for l in levels}
+    rows = [[l, 2**l, *(f"{np.mean(each):.2f} ({each[0]:.2f})" for each in found[l]), *PUBLISHED[l]] for l in levels]
+    print(run.table(f"{name}: test error in %, mean of {len(found[levels[0]][0])} groups (the first), DeepCNet(l, 30), "
+                    f"pen map, {run.pick(*EPOCHS[name])} epochs, {a_class} of a class to train on; published: Assamese, "
+                    "36 of each of 183 classes (Graham's talk, 2016)",
                     ["l", "scale", *AUGMENTS, *(f"{augment}, published" for augment in AUGMENTS)], rows))
     rows = [[l, f"{c['sites']:.0f}", f"{9 * 4**l:,}", f"{c['sparse']:,.0f}", f"{c['dense']:,.0f}",
              f"{1e3 * c['sparse seconds']:.2f}", f"{1e3 * c['dense seconds']:.1f}"] for l, c in costs.items()]
