@@ -92,8 +92,8 @@ def show(run, name, levels, a_class, costs):
     found = {l: [errors(run, name, l, augment) for augment in AUGMENTS] for l in levels}
     rows = [[l, 2**l, *(f"{np.mean(each):.2f} ({each[0]:.2f})" for each in found[l]), *PUBLISHED[l]] for l in levels]
     print(run.table(f"{name}: test error in %, mean of {len(found[levels[0]][0])} groups (the first), DeepCNet(l, 30), "
-                    f"pen map, {run.pick(*EPOCHS[name])} epochs, {a_class} of a class to train on; published: Assamese, "
-                    "36 of each of 183 classes (Graham's talk, 2016)",
+                    f"pen map, {run.pick(*EPOCHS[name])} epochs, {a_class} of a class to train on; published: "
+                    "Assamese, 36 of each of 183 classes (Graham's talk, 2016)",
                     ["l", "scale", *AUGMENTS, *(f"{augment}, published" for augment in AUGMENTS)], rows))
     rows = [[l, f"{c['sites']:.0f}", f"{9 * 4**l:,}", f"{c['sparse']:,.0f}", f"{c['dense']:,.0f}",
              f"{1e3 * c['sparse seconds']:.2f}", f"{1e3 * c['dense seconds']:.1f}"] for l, c in costs.items()]
