@@ -11,7 +11,7 @@ from spconv_cy.data.readers.mnist import WHERE, digit_pictures
 NETS = {
     "mlp": ("MLP 784-800-800-10", "1.6, 800 hidden (Simard et al. 2003)", 5,
             lambda: sp.from_spec("800C28-ReLU-800C1-ReLU-output", classes=10, rng=0)),
-    "lenet5": ("LeNet-5", "0.95; distorted 0.8 (LeCun et al. 1998)", 5, lambda: sp.lenet5(rng=0)),
+    "lenet5": ("LeNet-5", "0.95; distorted 0.8 (LeCun et al. 1998)", 12, lambda: sp.lenet5(rng=0)),
     "deepcnet": ("DeepCNet(4,30)", "0.31, another one, shifted (Graham 2013)", 10, lambda: sp.deepcnet(4, 30, rng=0)),
     "fmp": ("(32nC2-FMP√2)6-C2-C1; averaged", "0.44 to 0.50; 12 views 0.32 (Graham 2014)", 25,
             lambda: sp.fractional_cnn(6, 32, rng=0))}

@@ -8,13 +8,13 @@ from spconv_cy.data.readers.mnist import WHERE, digit_pictures
 from spconv_cy.train.clustering import embedding_measures, principal_components
 from spconv_cy.train.exemplars import Exemplars
 
-TRUNK = "16C3-MP2-32C2-MP2-64C2-MP2-96C2-MP2-128C2-GP-64C1-linear"
+TRUNK = "24C3-MP2-48C2-MP2-96C2-MP2-128C2-MP2-192C2-GP-64C1-linear"
 SAME = sp.Affine(stretch=0.4, turn=0.5, shift=0.12)      # what a digit may go through and be the same
 METHODS = {                                              # title; epochs: full, small, tiny; all seeds, or one
     "untrained": ("untrained trunk", (0, 0, 0), True),
     "index": ("index learning, as defined", (3, 4, 1), False),
-    "index-unit": ("index learning, rows of length 1", (20, 8, 1), True),
-    "contrast": ("two views, cosine over 0.1", (3, 5, 1), True),
+    "index-unit": ("index learning, rows of length 1", (10, 8, 1), True),
+    "contrast": ("two views, cosine over 0.2", (4, 5, 1), False),
     "labels": ("trunk trained with labels", (2, 4, 1), False)}
 DIRECTIONS = ("index-unit", "contrast")                  # their losses do not see how long rows are
 PUBLISHED = [("k-means, raw pixels", "about 53.5", "about 0.50", "recalled, DEC paper"),
@@ -88,7 +88,7 @@ def embedded(run, method, seed, train, pictures):
             (sp.Nesterov(trunk.parameters(), 300 * 0.0003, clip=1.0), sp.SGD([last.columns], 10.0))))
         data, loss = sp.Copies(data, 1), last.loss
     elif method == "contrast":
-        data, loss = sp.Copies(data, 2), lambda y, _: sp.contrastive_loss(y, 0.1)
+        data, loss = sp.Copies(data, 2), lambda y, _: sp.contrastive_loss(y, 0.2)
     elif method == "labels":
         net = sp.Sequential(*trunk.layers, sp.VeryLeakyReLU(), sp.NetworkInNetwork(64, 10, rng=seed))
         optimizer = sp.Adam(net.parameters(), 0.003)

@@ -23,15 +23,14 @@ def main():
                    zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
     rows = [["raw pixels", 28 * 28, "", "", "", *shown(run.once("raw", lambda: measured(run, *(
         pictures.reshape(len(pictures), -1) / np.float32(255) for pictures, _ in (train, test)), train, test)))]]
-    for title, seed, epochs in (("untrained", run.seed, 0), *(
-            ("trained", run.seed + i, run.pick(6, 6, 1)) for i in range(run.pick(3, 1, 1)))):
-        net = sp.Autoencoder(3, 16, CODE, rng=seed)
-        if epochs:
-            learn(run, net, seed, train, epochs)
-        found = run.once(f"{title}-{seed}", lambda net=net: tested(run, net, train, test))
-        rows.append([f"{title}, seed {seed}", CODE, net.n_parameters(), f"{100 * found['IoU']:.1f}",
-                     f"{found['squares']:.3f}", *shown(found)])
-        print(f"{title}, seed {seed}: IoU {rows[-1][3]} %", flush=True)
+    net = sp.Autoencoder(3, 16, CODE, rng=run.seed)
+    for title in ("untrained", "trained"):
+        if title == "trained":
+            learn(run, net, train)
+        found = run.once(title, lambda: tested(run, net, train, test))
+        rows.append([title, CODE, f"{net.n_parameters():,}", f"{100 * found['IoU']:.1f}", f"{found['squares']:.3f}",
+                     *shown(found)])
+        print(f"{title}: IoU {rows[-1][3]} %", flush=True)
     head = ["rows", "numbers a digit", "parameters", "IoU, %", "squared error"]
     print(run.table(f"{name}: sites and values from a code; k-means on all {len(train[1]) + len(test[1]):,} digits, "
                     f"neighbours and probes of {len(test[1]):,} among {len(train[1]):,}; few: 1,000",
@@ -39,11 +38,11 @@ def main():
     run.picture("digits", picture(net.eval(), test[0]), f"Test digits and, under each, what came back ({name}).")
 
 
-def learn(run, net, seed, train, epochs):
+def learn(run, net, train):
     """Without labels: a batch's digits against what is created for them."""
     data = sp.Copies(sp.PictureBatches(*train, FIELD, batch=100), 1)
-    run.fit(f"trained-{seed}", net, data, sp.Adam(net.parameters(), 0.003), epochs, loss=sp.reconstruction_loss,
-            schedule="cosine", rng=seed)
+    run.fit("autoencoder", net, data, sp.Adam(net.parameters(), 0.003), run.pick(6, 6, 1),
+            loss=sp.reconstruction_loss, schedule="cosine")
 
 
 def tested(run, net, train, test):
