@@ -135,7 +135,7 @@ def reconstruction_loss(found, labels=None):
     """
     rows = found.y.grid.rows_of(found.source.sites)
     there = np.flatnonzero(rows >= 0)
-    loss = mse(gather(found.y.features, rows[there]), found.source.features.data[there])
+    loss = mse(gather(found.y.features, rows[there]), gather(found.source.features, there))
     for score, truth in zip(found.scores, found.truths, strict=True):
         loss = loss + softmax_cross_entropy(score, truth)
     return loss
