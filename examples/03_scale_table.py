@@ -91,11 +91,12 @@ def errors(run, name, l, augment):
 def show(run, name, levels, a_class, costs):
     """Keep and print the table of errors and that of costs."""
     found = {l: [errors(run, name, l, augment) for augment in AUGMENTS] for l in levels}
-    rows = [[l, 2**l, *(f"{np.mean(each):.2f} ({each[0]:.2f})" for each in found[l]), *PUBLISHED[l]] for l in levels]
-    print(run.table(f"{name}: test error in %, mean of {len(found[levels[0]][0])} groups (the first), DeepCNet(l, 30), "
-                    f"pen map, {run.pick(*EPOCHS[name])} epochs, {a_class} of a class to train on; published: "
-                    "Assamese, 36 of each of 183 classes (Graham's talk, 2016)",
-                    ["l", "scale", *AUGMENTS, *(f"{augment}, published" for augment in AUGMENTS)], rows))
+    rows = [[l, 2**l, len(found[l][0]), *(f"{np.mean(each):.2f} ({each[0]:.2f})" for each in found[l]), *PUBLISHED[l]]
+            for l in levels]
+    print(run.table(f"{name}: test error in %, mean of groups (the first), DeepCNet(l, 30), pen map, "
+                    f"{run.pick(*EPOCHS[name])} epochs, {a_class} of a class to train on; published: Assamese, 36 of "
+                    "each of 183 classes (Graham's talk, 2016)",
+                    ["l", "scale", "groups", *AUGMENTS, *(f"{augment}, published" for augment in AUGMENTS)], rows))
     rows = [[l, f"{c['sites']:.0f}", f"{9 * 4**l:,}", f"{c['sparse']:,.0f}", f"{c['dense']:,.0f}",
              f"{1e3 * c['sparse seconds']:.2f}", f"{1e3 * c['dense seconds']:.1f}"] for l, c in costs.items()]
     print(run.table(f"{name}: cost of a glyph, forward, on one thread; dense: with every site of the field active",
@@ -103,8 +104,7 @@ def show(run, name, levels, a_class, costs):
 
 
 def picture(run, name, levels, costs):
-    figure = plot.figure(12, 3.8)
-    axes = figure.subplots(1, 3)
+    axes = (figure := plot.figure(12, 3.8)).subplots(1, 3)
     means = {augment: [np.mean(errors(run, name, l, augment)) for l in levels] for augment in AUGMENTS}
     published = {augment: [PUBLISHED[l][place] for l in levels] for place, augment in enumerate(AUGMENTS)}
     plot.powers(axes[0], [2**l for l in levels], means, beside=published, slopes=False)

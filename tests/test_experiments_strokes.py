@@ -23,9 +23,9 @@ def test_the_scale_table_is_made_of_the_digits_and_goes_on_where_it_was_stopped(
     assert first.stderr.count("  0%|") == second.stderr.count("  0%|") == 3       # bars: cells that were trained
     assert {key: record["figures"][key] for key in before["figures"]} == before["figures"]
     errors, costs = (rows(table) for title, table in record["tables"].items() if "digits" in title)
-    assert errors[0][:5] == ["l", "scale", "none", "translation", "affine"]
-    assert [row[:2] for row in errors[2:]] == [["3", "8"], ["4", "16"]]
-    assert errors[3][5:8] == ["26.8", "9.29", "7.47"]                   # the talk's
+    assert errors[0][:6] == ["l", "scale", "groups", "none", "translation", "affine"]
+    assert [row[:3] for row in errors[2:]] == [["3", "8", "1"], ["4", "16", "1"]]
+    assert errors[3][6:9] == ["26.8", "9.29", "7.47"]                   # the talk's
     sparse, dense = (int(costs[3][column].replace(",", "")) for column in (3, 4))
     assert sparse < dense / 4
     assert (tmp_path / "log" / "digits.png").stat().st_size > 1000 and "digits-4-affine-0.csv" in record["logs"]
@@ -37,7 +37,7 @@ def test_the_scale_table_reads_the_assamese_files(tmp_path):
     assert "assamese: 2 characters to train on, 2 to test on, 183 classes" in done.stdout
     assert "the pen digits alone" not in done.stdout
     (errors,) = (rows(table) for title, table in record["tables"].items() if "assamese: test error" in title)
-    assert errors[2][:2] == ["4", "16"] and all(float(cell.split()[0]) in (0, 50, 100) for cell in errors[2][2:5])
+    assert errors[2][:2] == ["4", "16"] and all(float(cell.split()[0]) in (0, 50, 100) for cell in errors[2][3:6])
     assert "assamese-4-affine-0.csv" in record["logs"]
 
 
