@@ -23,7 +23,7 @@ def test_the_scale_table_is_made_of_the_digits_and_goes_on_where_it_was_stopped(
     assert first.stderr.count("  0%|") == second.stderr.count("  0%|") == 3       # bars: cells that were trained
     assert {key: record["figures"][key] for key in before["figures"]} == before["figures"]
     errors, costs = (rows(table) for title, table in record["tables"].items() if "digits" in title)
-    assert errors[0][:6] == ["l", "scale", "groups", "none", "translation", "affine"]
+    assert errors[0][:6] == ["l", "scale", "groups", "none, 1 epochs", "translation, 1 epochs", "affine, 2 epochs"]
     assert [row[:3] for row in errors[2:]] == [["3", "8", "1"], ["4", "16", "1"]]
     assert errors[3][6:9] == ["26.8", "9.29", "7.47"]                   # the talk's
     sparse, dense = (int(costs[3][column].replace(",", "")) for column in (3, 4))
