@@ -75,6 +75,8 @@ def shown(folder):
     seconds = record["seconds"]
     took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
     logs = ", ".join(f"[{Path(log).stem}](experiments/{folder.name}/{log})" for log in record["logs"])
+    if len(record["logs"]) > 12:
+        logs = f"[{len(record['logs'])} logs](experiments/{folder.name})"
     lines = [f"`{record['command']}`: {took} on {record['threads']} threads" + (f"; epochs: {logs}" * bool(logs)), ""]
     for title, table in record["tables"].items():
         lines += [f"*{title}*", "", table, ""]

@@ -8,6 +8,7 @@ from spconv_cy.data.readers.mnist import WHERE, digit_pictures
 from spconv_cy.train.clustering import embedding_measures
 
 CODE, FIELD = 32, 32
+PLAIN = ("NMI", "ARI")                                  # no percentages
 
 
 def main():
@@ -34,7 +35,7 @@ def main():
     head = ["rows", "numbers a digit", "parameters", "IoU, %", "squared error"]
     print(run.table(f"{name}: sites and values from a code; k-means on all {len(train[1]) + len(test[1]):,} digits, "
                     f"neighbours and probes of {len(test[1]):,} among {len(train[1]):,}; few: 1,000",
-                    [*head, *([*run.figures["raw"]][0:3]), *(f"{key}, %" for key in [*run.figures["raw"]][3:])], rows))
+                    [*head, *(key if key in PLAIN else f"{key}, %" for key in run.figures["raw"])], rows))
     run.picture("digits", picture(net.eval(), test[0]), f"Test digits and, under each, what came back ({name}).")
 
 
@@ -64,7 +65,7 @@ def measured(run, bank, rows, train, test):
 
 
 def shown(found):
-    return [f"{value:.3f}" if key in ("NMI", "ARI") else f"{100 * value:.1f}" for key, value in found.items()
+    return [f"{value:.3f}" if key in PLAIN else f"{100 * value:.1f}" for key, value in found.items()
             if key not in ("IoU", "squares")]
 
 
