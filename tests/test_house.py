@@ -10,8 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
-    "errors config",
+    "errors config once",
     "cpu cuda _memory dlpack",
+    "_pairs",
     "_core _regions _rowwise _sites _strokes",
     "_windows",
     "sites backend",
