@@ -41,7 +41,8 @@ cdef class Pairs:
             raise ShapeError(f"Pairs: expected arrays of one rulebook, got {ins.shape[0]} input rows, {outs.shape[0]} "
                              f"output rows, {starts.shape[0]} pointers and tiles {(tiles.shape[0], tiles.shape[1])} "
                              f"for {n_in} -> {n_out} rows; make it with Rulebook(...)")
-        self.in_rows, self.out_rows = _read_only(in_rows), _read_only(out_rows)
+        self.in_rows = _read_only(in_rows)
+        self.out_rows = self.in_rows if out_rows is in_rows else _read_only(out_rows)       # is: an identity
         self.offset_ptr, self.tile_ptr = _read_only(offset_ptr), _read_only(tile_ptr)
         self.n_in, self.n_out = n_in, n_out
         self.rules.in_rows = &ins[0] if n_pairs else NULL

@@ -7,10 +7,11 @@ class PlainPairs:
     __slots__ = ("in_rows", "out_rows", "offset_ptr", "n_in", "n_out", "tile_ptr")
 
     def __init__(self, in_rows, out_rows, offset_ptr, n_in, n_out, tile_ptr):
+        views = {}                                                       # one array twice, as in an identity: one view
         for name, value in zip(self.__slots__, (in_rows, out_rows, offset_ptr, n_in, n_out, tile_ptr), strict=True):
             if name not in ("n_in", "n_out"):
                 value.flags.writeable = False
-                value = value.view()
+                value = views.setdefault(id(value), value.view())
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name, value):
