@@ -11,7 +11,6 @@ from spconv_cy.cpu cimport conv as _conv
 from spconv_cy.cpu cimport isa as _isa
 from spconv_cy.cpu cimport pool as _pool
 from spconv_cy._pairs cimport Pairs
-from spconv_cy.cpu.threads cimport HAS_OPENMP
 
 # ---- instruction sets ------------------------------------------------------------------------------------------------
 
@@ -35,11 +34,6 @@ def select_isa(name=None):
     if not _isa.select_isa(asked):
         raise BackendError(f"select_isa: no instruction set {name!r} on this build and processor; "
                            f"there are {', '.join(isas())}")
-
-
-def openmp():
-    """Return whether this build uses more than one thread."""
-    return bool(HAS_OPENMP)
 
 
 def _select_asked_isa():

@@ -143,11 +143,8 @@ class Experiment:
 
         was_training, samples = net.training, x.grid.samples
         net.eval()
-        config.set_threads(1)
-        try:
+        with config.thread_limit(1):
             seconds = min(once() for _ in range(repeats))
-        finally:
-            config.set_threads(None)
         adds = net.summary(x).pair_multiply_adds
         net.train(was_training)
         return {"sites": x.grid.n / samples, "adds": adds / samples, "ms": 1e3 * seconds / samples}

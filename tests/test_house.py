@@ -10,8 +10,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
-    "errors config once",
+    "errors once",
     "cpu cuda _memory dlpack",
+    "_openmp",
+    "config",
     "_pairs",
     "_core _regions _rowwise _sites _strokes",
     "_windows",

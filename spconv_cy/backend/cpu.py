@@ -24,7 +24,8 @@ class CpuOps(Ops):
         x, w = self._rows("conv", x), self._floats(w)
         bias = None if bias is None else self._rows("conv", bias)
         check_conv("conv", x, w, rulebook, bias)
-        return _core.conv(x, w if w.ndim == 4 else w[:, None], rulebook.pairs, bias=bias, slope=slope, n_threads=threads())
+        return _core.conv(x, w if w.ndim == 4 else w[:, None], rulebook.pairs, bias=bias, slope=slope,
+                          n_threads=threads())
 
     def conv_dw(self, x, dy, rulebook, groups=1, *, precision="float32"):
         """See Ops.conv_dw; float32 is all there is."""

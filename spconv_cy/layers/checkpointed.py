@@ -68,7 +68,7 @@ class _Moment:
     def __enter__(self):
         self._after = self._now()
         self._put(self._then)
-        self._switch = precision(self._precision)
+        self._switch = precision(self._precision).__enter__()
 
     def __exit__(self, *_):
         self._switch.__exit__()
