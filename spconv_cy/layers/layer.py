@@ -1,6 +1,8 @@
 """What every layer is: a callable with parameters that can be walked, saved, copied and described."""
 
 import inspect
+import operator
+from collections import deque
 
 import numpy as np
 
@@ -12,13 +14,15 @@ from spconv_cy.sites.lattice import Lattice, is_whole
 from spconv_cy.tensor import SparseTensor
 
 MOST_CHANNELS = 2**20
+OWN = ("_call", "_kept")                                                 # attributes of Layer itself
 
 
 class Layer:
     """Base of all layers. A subclass sets attributes in `__init__` and computes in `__call__`; nothing is registered.
 
     Attributes that are Tensors are parameters, numpy arrays are state that training changes by other means (running
-    statistics), numpy Generators are random state, layers and lists of layers are children. Constructor arguments
+    statistics), numpy Generators are random state, layers are children; also inside lists, tuples and dicts, which may
+    be nested. Sets and deques of them are an error, since their order is not kept in a file. Constructor arguments
     are remembered (but for `rng`), so that a network can be printed, saved and made anew: give a layer numbers, text,
     lists, lattices and layers.
 
@@ -114,15 +118,15 @@ class Layer:
         return self.train(mode)
 
     def to(self, name):
-        """Move parameters and state to the backend of that name, in place, and return the layer."""
+        """Move parameters and state to the backend of that name, in place, and return the layer.
+
+        State of whole numbers and booleans keeps its dtype; floats get the backend's.
+        """
         ops = ops_named(name)
-        for layer in self.children():
-            layer.to(name)
-        for attribute, value in _items(self):
-            if isinstance(value, Tensor):
-                value.data, value.grad = ops.asarray(value.numpy()), None
-            elif _is_array(value):
-                setattr(self, attribute, ops.asarray(ops_of(value).to_numpy(value)))
+        list(_items(self))                                               # which refuses what cannot be walked
+        for attribute, value in list(vars(self).items()):
+            if attribute not in OWN:
+                setattr(self, attribute, _moved(value, ops, name))
         return self
 
     def in_size(self, out_size):
@@ -255,12 +259,54 @@ def _kept(layer):
 
 def _items(layer):
     for name, value in vars(layer).items():
-        if name in ("_call", "_kept"):
-            continue
-        if isinstance(value, (list, tuple)):
-            yield from ((f"{name}.{i}", item) for i, item in enumerate(value))
-        else:
-            yield name, value
+        if name not in OWN:
+            yield from _flattened(layer, name, value)
+
+
+def _flattened(layer, path, value):
+    """Yield (path, value) of an attribute, of containers all that they hold."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            for below, found in _flattened(layer, f"{path}.{key}", item):
+                if "." in str(key) and _is_state(found):
+                    raise TypeError(f"{type(layer).__name__}: expected keys without a dot in the attribute {path!r}, "
+                                    f"got {key!r}; dots divide the paths of parameters")
+                yield below, found
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _flattened(layer, f"{path}.{i}", item)
+    elif isinstance(value, (set, frozenset, deque)) and any(map(_is_state, value)):
+        raise TypeError(f"{type(layer).__name__}: expected the attribute {path!r} to hold its layers or tensors in a "
+                        f"list, tuple or dict, got a {type(value).__name__}; make it a list")
+    elif _is_array(value) and value.dtype == object and any(map(_is_state, value.flat)):
+        raise TypeError(f"{type(layer).__name__}: expected the attribute {path!r} to hold its layers or tensors in a "
+                        "list, tuple or dict, got an array of objects; make it a list")
+    else:
+        yield path, value
+
+
+def _is_state(value):
+    return isinstance(value, (Layer, Tensor, np.random.Generator)) or _is_array(value)
+
+
+def _moved(value, ops, name):
+    """Move what an attribute holds to a backend, in place where it can be; return what it becomes."""
+    if isinstance(value, Layer):
+        return value.to(name)
+    if isinstance(value, Tensor):
+        value.data, value.grad = ops.asarray(value.numpy()), None
+        return value
+    if isinstance(value, (list, dict)):
+        for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            value[key] = _moved(item, ops, name)
+        return value
+    if isinstance(value, tuple):
+        items = [_moved(item, ops, name) for item in value]
+        return value if all(map(operator.is_, items, value)) else getattr(type(value), "_make", type(value))(items)
+    if _is_array(value) and value.dtype.kind in "fiub":
+        dtype = None if value.dtype.kind == "f" else value.dtype
+        return ops.asarray(ops_of(value).to_numpy(value), dtype)
+    return value
 
 
 def _walk(layer):

@@ -64,6 +64,7 @@ class Optimizer:
         elif self._moments[i] and self._moments[i][0].dtype != w.dtype:  # the network has moved to another backend
             self._moments[i] = [ops.asarray(moment) for moment in self._moments[i]]
         moments = [moment.reshape(-1) for moment in self._moments[i]]
+        parameter.mark_changed()
         if w.dtype not in self._scratch:
             self._scratch[w.dtype] = xp.empty((2, PIECE), w.dtype)
         for low in range(0, w.size, PIECE):
