@@ -86,6 +86,7 @@ from spconv_cy.layers.pyramid import Pyramid
 from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedStrideMaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.layers.transposed import TransposedConvolution
+from spconv_cy.memory import release_memory
 from spconv_cy.models.autoencoder import Autoencoder, Reconstruction, reconstruction_loss
 from spconv_cy.models.budget import widest
 from spconv_cy.models.classic import lenet5, mlp

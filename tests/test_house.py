@@ -26,7 +26,7 @@ FLOORS = [
     "layers",
     "models data archive",
     "train io inference distributed",
-    "estimator experiment plot report",
+    "estimator experiment memory plot report",
     "__init__ page",
     "cli",
     "__main__",

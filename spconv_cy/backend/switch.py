@@ -37,6 +37,11 @@ def ops_named(name):
     return once(_ready, name, _load, name)
 
 
+def loaded(name):
+    """Return the backend of that name where it was used before, else None."""
+    return _ready.get(name)
+
+
 def current():
     """Return the backend on which new arrays are born."""
     return ops_named(config.backend_name())
