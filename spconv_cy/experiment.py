@@ -11,6 +11,7 @@ from spconv_cy.sites.grid import Grid
 from spconv_cy.tensor import SparseTensor
 from spconv_cy.train.loop import evaluate, fit
 from spconv_cy.train.optim import Adam
+from spconv_cy.writing import new_file
 
 SIZES = ("full", "small", "tiny")
 
@@ -119,7 +120,8 @@ class Experiment:
             for epoch in range(len(history)):
                 found = [column[epoch] if epoch < len(column) else None for column in columns.values()]
                 lines.append(",".join([str(epoch + 1), *("" if x is None else f"{x:.6g}" for x in found)]))
-            (self.folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+            with new_file(self.folder / f"{name}.csv") as file:
+                file.write("\n".join([*lines, ""]).encode())
             if f"{name}.csv" not in self.record["logs"]:
                 self.record["logs"].append(f"{name}.csv")
             self._write()
@@ -208,16 +210,17 @@ class Experiment:
 
     def picture(self, name, figure, caption):
         """Keep a matplotlib figure as NAME.png, with a caption that says what is seen."""
-        figure.savefig(self.folder / f"{name}.png", dpi=100)
+        with new_file(self.folder / f"{name}.png") as file:
+            figure.savefig(file, format="png", dpi=100)
         self.record["pictures"][f"{name}.png"] = caption
         self._write()
 
     def _write(self):
         now = time.perf_counter()                       # runs that were stopped count too, up to what they kept
         self.record["seconds"], self._counted = round(self.record["seconds"] + now - self._counted, 1), now
-        unfinished = self._path.with_suffix(".part")
-        unfinished.write_text(json.dumps(self.record, indent=1) + "\n")
-        unfinished.replace(self._path)
+        text = json.dumps(self.record, indent=1) + "\n"
+        with new_file(self._path) as file:
+            file.write(text.encode())
 
 
 def _command():

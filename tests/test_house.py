@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
-    "errors config",
+    "errors config writing",
     "cpu cuda _memory dlpack",
     "_core _regions _rowwise _sites _strokes",
     "_windows",
