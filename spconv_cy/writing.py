@@ -6,7 +6,7 @@ import stat
 import time
 from contextlib import contextmanager, suppress
 
-SECONDS_FOR_A_READER = 10.0                                              # how long a pipe that nobody reads is waited for
+SECONDS_FOR_A_READER = 10.0                                              # of a pipe that nobody reads yet
 
 
 @contextmanager
@@ -58,8 +58,8 @@ def _replaced(path, target):
     try:
         opened = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except PermissionError as error:
-        raise PermissionError(error.errno, "expected a folder in which a new file can be made, since a file is replaced "
-                              f"whole; got no permission to write in {os.path.dirname(target)!r}", path) from error
+        raise PermissionError(error.errno, "expected a folder in which a new file can be made, which then replaces the "
+                              f"old one; got no permission to write in {os.path.dirname(target)!r}", path) from error
     try:
         with os.fdopen(opened, "wb") as file:
             yield file

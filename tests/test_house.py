@@ -15,7 +15,7 @@ FLOORS = [
     "_core _regions _rowwise _sites _strokes",
     "_windows",
     "sites backend",
-    "autograd",
+    "autograd state",
     "functional",
     "tensor",
     "assembly exchange",
