@@ -80,9 +80,9 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
     validation = None if validation is None else as_batches(validation, "fit: validation")
     _check_fit(net, optimizer, epochs, validation, stop_after)
     scale = None if loss_scale is None else LossScale(loss_scale)
+    schedule = from_name(schedule, epochs)                               # refuses a name before anything is changed
     history, seed, best = _begin(net, optimizer, rng, checkpoint, scale)
     was_training, base = net.training, optimizer.rate
-    schedule = from_name(schedule, epochs)
     try:
         with _bar(progress, max(0, epochs - len(history)) * len(data)) as bar:
             for epoch in range(len(history), epochs):
