@@ -46,20 +46,21 @@ def serve(reader, port=8765, seconds=SECONDS):
     page = Page(reader)
     server = create_server(page, host="127.0.0.1", port=port, threads=4, ident=None,
                            cleanup_interval=int(min(seconds, 1)), connection_limit=_most_connections(),
-                           asyncore_use_poll=True, max_request_body_size=MOST_BYTES, clear_untrusted_proxy_headers=True)
+                           asyncore_use_poll=True, max_request_body_size=MOST_BYTES, inbuf_overflow=2 * MOST_BYTES,
+                           clear_untrusted_proxy_headers=True)             # no body is as long as to need a file
     limit_time(server, seconds)
     page.hosts = {f"{host}:{server.effective_port}" for host in ("127.0.0.1", "localhost")}
     return server
 
 
 def _most_connections():
-    """Return how many connections are open at once: with their bodies' files, as many as the system lets us have."""
+    """Return how many connections are open at once: fewer where the system lets a process open few files."""
     try:
         from resource import RLIMIT_NOFILE, getrlimit
     except ImportError:                                                  # not on Windows
         return 100
     files, _ = getrlimit(RLIMIT_NOFILE)
-    return MOST_CONNECTIONS if files < 0 else max(10, min(MOST_CONNECTIONS, files // 3))
+    return MOST_CONNECTIONS if files < 0 else max(10, min(MOST_CONNECTIONS, files - 100))
 
 
 class Page:
