@@ -1,6 +1,7 @@
 """What happened in a training, epoch by epoch."""
 
 import math
+import sys
 from dataclasses import dataclass, field, fields
 
 
@@ -44,7 +45,7 @@ def check_history(found):
         raise ValueError(f"history: expected at most {epochs} validation_losses, as many as epochs, got {tested}")
     for name, fits, expected in (("losses", math.isfinite, "finite numbers"),
                                  ("rates", math.isfinite, "finite numbers"),
-                                 ("seconds", lambda x: 0 <= x < math.inf, "finite numbers from 0 up"),
+                                 ("seconds", lambda x: math.isfinite(x) and x >= 0, "finite numbers from 0 up"),
                                  ("errors", _is_share, "shares from 0 to 1 or None"),
                                  ("validation_losses", lambda x: True, "numbers"),
                                  ("validation_errors", _is_share, "shares from 0 to 1 or None")):
@@ -62,7 +63,8 @@ def is_count(value):
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)
+                                        and abs(value) <= sys.float_info.max)
 
 
 def _is_share(value):
