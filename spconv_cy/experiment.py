@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from spconv_cy import config
+from spconv_cy.errors import FileError
 from spconv_cy.sites.grid import Grid
 from spconv_cy.tensor import SparseTensor
 from spconv_cy.train.loop import evaluate, fit
@@ -31,6 +32,7 @@ class Experiment:
 
     Raises:
         ValueError: the size is unknown, or the folder holds a record of another experiment, size or seed.
+        FileError: the record in the folder is damaged.
 
     >>> import tempfile
     >>> run = Experiment("sums", "tiny", tempfile.mkdtemp())
@@ -53,7 +55,7 @@ class Experiment:
         self.record = {"name": name, "size": size, "seed": seed, "command": _command(), "threads": config.threads(),
                        "seconds": 0, "figures": {}, "tables": {}, "pictures": {}, "logs": []}
         if self._path.exists():
-            found = json.loads(self._path.read_text())
+            found = _record_of(self._path)
             theirs = [found.get(key) for key in ("name", "size", "seed")]
             if theirs != [name, size, seed]:
                 raise ValueError(f"{self._path} is a record of {theirs}, not of {[name, size, seed]}; give another "
@@ -221,6 +223,19 @@ class Experiment:
         text = json.dumps(self.record, indent=1) + "\n"
         with new_file(self._path) as file:
             file.write(text.encode())
+
+
+def _record_of(path):
+    kinds = {"seconds": (int, float), "figures": dict, "tables": dict, "pictures": dict, "logs": list}
+    try:
+        found = json.loads(path.read_text())
+        fits = isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
+    except (ValueError, RecursionError):
+        fits = False
+    if not fits:
+        raise FileError(f"{path}: expected the record of an experiment, got another or a damaged file; delete it, or "
+                        "give another folder (--log)")
+    return found
 
 
 def _command():

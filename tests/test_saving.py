@@ -298,3 +298,14 @@ def test_an_experiments_files_have_the_umasks_mode_and_go_through_links(umask, t
     sp.Experiment("a", "tiny", tmp_path).once("x", lambda: 1)
     assert (tmp_path / "record.json").is_symlink() and mode(tmp_path / "kept") == 0o640
     assert sp.Experiment("a", "tiny", tmp_path).figures == {"x": 1}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff", b"[" * 100_000,
+                                     b'{"name": "a", "size": "tiny", "seed": 0}',
+                                     b'{"name": "a", "size": "tiny", "seed": 0, "seconds": 0, "figures": 3, "tables": '
+                                     b'{}, "pictures": {}, "logs": []}'])
+def test_a_damaged_record_of_an_experiment_is_refused_and_kept(content, tmp_path):
+    (tmp_path / "record.json").write_bytes(content)
+    with pytest.raises(sp.FileError, match="record.json: expected the record of an experiment"):
+        sp.Experiment("a", "tiny", tmp_path)
+    assert (tmp_path / "record.json").read_bytes() == content
