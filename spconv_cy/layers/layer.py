@@ -11,6 +11,7 @@ from spconv_cy.backend.switch import ops_named, ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.summary import summary
 from spconv_cy.sites.lattice import Lattice, is_whole
+from spconv_cy.state import checked_like, checked_names
 from spconv_cy.tensor import SparseTensor
 
 MOST_CHANNELS = 2**20
@@ -71,20 +72,28 @@ class Layer:
         return {path: ops_of(array).to_numpy(array) for path, array in _arrays(self)}
 
     def load_state(self, state):
-        """Copy arrays into this layer, in place.
+        """Copy arrays into this layer, in place; where one is refused, none is copied.
+
+        Args:
+            state: dict of arrays of the names and shapes that `state` gives, and of the same kinds: floats for floats,
+                integers for integers.
 
         Raises:
-            ShapeError: a name is missing or too many, or a shape differs; the names are given.
+            ShapeError: a name is missing or too many, a shape or a kind differs; the names are given.
+            TypeError: state is no dict, or holds other things than arrays.
+            ValueError: an array of this layer is read-only.
         """
         mine = dict(_arrays(self))
-        if set(mine) != set(state):
-            raise ShapeError(f"load_state: missing {sorted(set(mine) - set(state))}, "
-                             f"unknown {sorted(set(state) - set(mine))}")
+        checked_names("load_state", state, mine)
+        found = {path: checked_like("load_state", path, state[path], array) for path, array in mine.items()}
         for path, array in mine.items():
-            if array.shape != state[path].shape:
-                raise ShapeError(f"load_state: {path} is {array.shape}, {state[path].shape} came")
+            if not getattr(array.flags, "writeable", True):
+                raise ValueError(f"load_state: expected arrays that can be written, got {path}, which is read-only; "
+                                 "put a copy in its place")
         for path, array in mine.items():
-            array[...] = ops_of(array).asarray(state[path], array.dtype)
+            array[...] = found[path]
+        for parameter in self.parameters():
+            parameter.mark_changed()
 
     def generators(self):
         """Return a dict of the numpy Generators by attribute path."""
