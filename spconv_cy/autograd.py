@@ -33,7 +33,7 @@ class Tensor:
     def __init__(self, data, requires_grad=False):
         self.data = current().asarray(data)
         self.grad, self.requires_grad = None, requires_grad
-        self._begin((), None)
+        self._parents, self._backward, self._function, self._version, self._read = (), None, None, [0], ()
 
     @classmethod
     def of(cls, array, parents=(), backward=None, *, reads_all=False):
@@ -43,14 +43,11 @@ class Tensor:
         """
         tensor = cls.__new__(cls)
         tensor.data, tensor.grad, tensor.requires_grad = array, None, backward is not None
-        tensor._begin(parents, backward, read=_read_by(parents, None) if reads_all else ())
+        # Of the way back; how often the data were changed in place, one list for all tensors over the same memory; and
+        # (position, that list, the number then) of the arguments whose data the backward function reads.
+        tensor._parents, tensor._backward, tensor._function, tensor._version = parents, backward, None, [0]
+        tensor._read = _read_by(parents, None) if reads_all else ()
         return tensor
-
-    def _begin(self, parents, backward, function=None, read=()):
-        self._parents, self._backward, self._function = parents, backward, function
-        # How often the data were changed in place, one list for all tensors over the same memory; and (position, that
-        # list, the number then) of the arguments whose data the backward function reads.
-        self._version, self._read = [0], read
 
     shape = property(lambda self: self.data.shape)
     dtype = property(lambda self: self.data.dtype)
@@ -119,7 +116,7 @@ class Tensor:
 
     def __setstate__(self, state):
         self.data, self.grad, self.requires_grad = state
-        self._begin((), None)
+        self._parents, self._backward, self._function, self._version, self._read = (), None, None, [0], ()
 
     def __len__(self):
         return len(self.data)
@@ -234,12 +231,19 @@ def differentiable(function=None, *, reads=None):
         for name, value in options.items():
             if isinstance(value, Tensor):
                 raise TypeError(f"{function.__name__}: {name} is a Tensor; give tensors as positional arguments")
-        y, backward = _results(function, function(*(a.data if isinstance(a, Tensor) else a for a in arguments),
-                                                  **options))
+        arrays, needed = [], False
+        for a in arguments:
+            if isinstance(a, Tensor):
+                needed = needed or a.requires_grad
+                a = a.data
+            arrays.append(a)
+        results = function(*arrays, **options)
+        y, backward = results if _are_results(results) else _checked_results(function, results)
         node = Tensor.of(y)
-        if _recording.get()[0] and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
+        if needed and _recording.get()[0]:
             node.requires_grad = True
-            node._begin(arguments, backward, function, _read_by(arguments, reads))
+            node._parents, node._backward, node._function = arguments, backward, function
+            node._read = _read_by(arguments, reads)
         base = getattr(y, "base", None)
         if base is not None:                                             # over the memory of an argument, perhaps
             for a in arguments:
@@ -250,7 +254,12 @@ def differentiable(function=None, *, reads=None):
     return recorded
 
 
-def _results(function, results):
+def _are_results(results):
+    return type(results) is tuple and len(results) == 2 and type(results[0]) is np.ndarray and callable(results[1])
+
+
+def _checked_results(function, results):
+    """Return (y, backward) where y is a number of numpy's, or an array of a GPU; refuse what is none."""
     if not isinstance(results, tuple) or len(results) != 2 or not callable(results[1]):
         raise TypeError(f"{function.__name__}: expected a differentiable function to return (y, backward), an array "
                         f"and a function, got a {type(results).__name__}")
@@ -263,13 +272,17 @@ def _results(function, results):
 
 
 def _read_by(arguments, reads):
-    if reads is None:
-        positions = range(len(arguments))
-    else:
-        positions = [i for i, others in reads.items() if i < len(arguments) and any(
-            j < len(arguments) and isinstance(arguments[j], Tensor) and arguments[j].requires_grad for j in others)]
-    return tuple((i, arguments[i]._version, arguments[i]._version[0]) for i in positions
-                 if isinstance(arguments[i], Tensor))
+    """Return (position, version list, version now) of the arguments whose data the way back reads."""
+    read = []
+    for i, others in dict.fromkeys(range(len(arguments))).items() if reads is None else reads.items():
+        a = arguments[i] if i < len(arguments) else None
+        if isinstance(a, Tensor) and (others is None or any(_needs(arguments, j) for j in others)):
+            read.append((i, a._version, a._version[0]))
+    return read
+
+
+def _needs(arguments, j):
+    return j < len(arguments) and isinstance(arguments[j], Tensor) and arguments[j].requires_grad
 
 
 @differentiable(reads={})
