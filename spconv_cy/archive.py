@@ -34,7 +34,7 @@ def write(path, kind, arrays, text):
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise FileNotFoundError(f"{path}: there is no folder {os.path.dirname(path)!r}; make it first")
     entries = {name: json.dumps(value) for name, value in text.items()}
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise TypeError(f"{path}: {name} is an array of {array.dtype}, which cannot be saved; whole and real "

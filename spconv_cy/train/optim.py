@@ -61,15 +61,16 @@ class Optimizer:
         w, gradient = parameter.data.reshape(-1), parameter.grad.reshape(-1)
         if self._moments[i] is None:
             self._moments[i] = [xp.zeros_like(parameter.data) for _ in self.moments]
-        elif self._moments[i] and self._moments[i][0].dtype != w.dtype:  # the network has moved to another backend
-            self._moments[i] = [ops.asarray(moment) for moment in self._moments[i]]
+        elif self._moments[i] and ops_of(self._moments[i][0]) is not ops:  # the network has moved to another backend
+            self._moments[i] = [ops.asarray(ops_of(moment).to_numpy(moment), w.dtype) for moment in self._moments[i]]
         moments = [moment.reshape(-1) for moment in self._moments[i]]
-        if w.dtype not in self._scratch:
-            self._scratch[w.dtype] = xp.empty((2, PIECE), w.dtype)
+        place = ops.name, w.dtype
+        if place not in self._scratch:
+            self._scratch[place] = xp.empty((2, PIECE), w.dtype)
         for low in range(0, w.size, PIECE):
             piece = slice(low, low + PIECE)
             wp, d = w[piece], gradient[piece]
-            scratch, changed = self._scratch[w.dtype][:, :len(wp)]
+            scratch, changed = self._scratch[place][:, :len(wp)]
             if factor != 1 or self.weight_decay:
                 xp.multiply(d, factor, out=changed)
                 if self.weight_decay:

@@ -1,8 +1,8 @@
 """A strict stand-in for cupy over numpy arrays, whose kernels run on the CPU in the shim.
 
-It has cupy's protocols: no conversion to numpy that is not asked for, DLPack's device of a GPU, numpy's functions handed
-over. It refuses what real cupy refuses (numpy arrays among its own, but for indices) and what a GPU would silently
-misread: a pointer's dtype, a scalar's size, an array that is not contiguous. What `empty` gives is poisoned.
+It has cupy's protocols: no conversion to numpy that is not asked for, DLPack's device of a GPU, numpy's functions
+handed over. It refuses what real cupy refuses (numpy arrays among its own, but for indices) and what a GPU would
+silently misread: a pointer's dtype, a scalar's size, an array that is not contiguous. What `empty` gives is poisoned.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The names of CuPy that the stand-in has, each with CuPy's own signature: test_cupy_itself.py compares them with CuPy.
+"""The names of CuPy that the stand-in has, each with CuPy's own signature; test_cupy_itself.py compares them with CuPy.
 
 Only what the library uses is there, and what numpy hands over to CuPy by its protocols; a new name is looked up in
 CuPy before it is added here.
@@ -39,6 +39,7 @@ FUNCTIONS = ELEMENTWISE | {
     "from_dlpack": "array, *, device=None, copy=None",
     "full": "shape, fill_value, dtype=None, order='C'",
     "full_like": f"a, fill_value, {LIKE}",
+    "max": f"a, {EXTREMES}",
     "matmul": "x1, x2, /, out=None",                                     # CuPy's has more
     "mean": f"a, {SUMS}",
     "moveaxis": "a, source, destination",
@@ -87,7 +88,6 @@ METHODS = {
     "transpose": "*axes",
     "view": "dtype=None, type=None",
 }
-DLPACK = "*, stream=None, max_version=None, dl_device=None, copy=None"
 
 
 def signature_of(text):
