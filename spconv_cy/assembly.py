@@ -4,6 +4,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.grid import Grid, as_sites
 from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
@@ -106,7 +107,7 @@ class BatchBuilder:
         if not self.samples:
             raise ShapeError("set_sites: no sample has begun; call add_sample() first")
         try:
-            given = np.asarray(sites)
+            given = np.asarray(as_numpy(sites))
         except ValueError:
             given = np.asarray(None)
         if given.ndim != 2 or given.shape[1] != self.lattice.d:

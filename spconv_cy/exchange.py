@@ -116,8 +116,9 @@ def from_scipy(matrices, *, ground="zero", lattice=None):
         raise ShapeError(f"from_scipy: {', '.join(map(_named, matrices)) or 'no matrix'} came; a scipy.sparse matrix, "
                          "or a list of them of one shape (h, w), fits")
     entries = [matrix.tocoo() for matrix in matrices]
-    sites = [np.column_stack([np.full(len(entry.data), i), entry.row, entry.col]) for i, entry in enumerate(entries)]
-    values = np.concatenate([entry.data for entry in entries])
+    sites = [np.column_stack([np.full(len(entry.data), i), hosted(entry.row), hosted(entry.col)])
+             for i, entry in enumerate(entries)]
+    values = np.concatenate([hosted(entry.data) for entry in entries])
     return SparseTensor.from_sites(np.concatenate(sites), values[:, None], *shapes, len(entries), ground=ground,
                                    reduce="sum", lattice=lattice)
 

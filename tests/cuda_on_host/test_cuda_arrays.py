@@ -49,6 +49,26 @@ def builder(give):
     return b.tensor()
 
 
+class Elsewhere:
+    """A sparse matrix as of cupyx.scipy.sparse."""
+
+    shape = (3, 3)
+
+    def __init__(self, give):
+        self.row, self.col, self.data = give(np.array([0, 2])), give(np.array([1, 1])), give(ROWS[0, :2].copy())
+
+    def tocoo(self):
+        return self
+
+
+def scores(give):
+    characters, labels = [[[(0, 0), (9, 0)]], [[(0, 0), (0, 9)]]], np.array([3, 5])
+    classifier = sp.SparseConvClassifier(l=1, k=4, augment="none", epochs=2, random_state=0, repeats=1)
+    classifier.fit(characters, give(labels))
+    weighted = classifier.score(characters, give(labels), sample_weight=give(np.ones(2)))
+    return [classifier.predict_proba(characters), classifier.classes_, weighted]
+
+
 def loss_of(function, *given):
     def made(give):
         x = sp.Tensor(give(ROWS), requires_grad=True)
@@ -109,6 +129,7 @@ CALLS = {
     "from_padded": lambda give: sp.from_padded(PADDED, give(ROWS[:4].reshape(2, 2, 3)), 4).tensor,
     "to_padded": lambda give: sp.to_padded(tensor(give), give(np.array([[0, 2], [4, -1]]))),
     "from_scipy": lambda give: sp.from_scipy(scipy.sparse.eye(3)),
+    "from_scipy, elsewhere": lambda give: sp.from_scipy(Elsewhere(give)),
     "to_scipy": lambda give: [one.toarray() for one in sp.to_scipy(tensor(give, columns=1))],
     "from_coo": lambda give: sp.from_coo(sp.to_coo(tensor())._replace(data=give(ROWS.reshape(-1)))),
     "to_coo": lambda give: sp.to_coo(tensor(give)).data,
@@ -145,6 +166,7 @@ CALLS = {
     "batches": lambda give: [labels for _, labels in sp.TensorBatches(
         [sp.SparseTensor.from_sites([[0, i]], give(ROWS[:1]), 4) for i in range(3)], give(CLASSES[:3]), batch=2,
     ).epoch(0, training=False)],
+    "classifier": scores,
     "pictures": drawn,
 }
 
@@ -203,10 +225,13 @@ def test_a_dense_array_of_the_cpu_becomes_sites_before_it_is_uploaded(cuda):
 
 
 def test_sites_and_points_of_the_device_are_refused_with_a_remedy(cuda):
+    began = sp.BatchBuilder(2, 3, 6)
+    began.add_sample()
     with sp.use("cuda"):
         for call in (lambda: sp.SparseTensor.from_sites(cuda.asarray(SITES), ROWS),
                      lambda: sp.SparseTensor.from_points(cuda.asarray(POINTS), ROWS[:3]),
-                     lambda: sp.interpolate(tensor(), cuda.asarray(POINTS))):
+                     lambda: sp.interpolate(tensor(), cuda.asarray(POINTS)),
+                     lambda: began.set_sites(cuda.asarray(SITES[:, 1:]), ROWS)):
             with pytest.raises(sp.BackendError, match=r"bring it there first, .* cupy's \.get\(\)"):
                 call()
 

@@ -13,7 +13,6 @@ import cupy_signatures
 import protocols
 import pytest
 
-CUPY = "cupy-cuda13x>=14,<15 cuda-pathfinder>=1.3.4,<2"
 WIDER = {"matmul"}                                                       # CuPy's takes more; the library gives two
 
 
@@ -23,9 +22,9 @@ def said():
     paths = [str(compilers.KEPT.parents[1])]
     if importlib.util.find_spec("cupy") is None:
         try:
-            paths.append(str(compilers.installed(CUPY, "cupy/__init__.py").parents[1]))
+            paths.append(str(compilers.installed(compilers.CUPY, "cupy/__init__.py").parents[1]))
         except (subprocess.CalledProcessError, IndexError):
-            pytest.skip(f"CuPy is not installed, and PyPI gave no wheel of {CUPY.split()[0]} for this Python")
+            pytest.skip(f"CuPy is not installed, and PyPI gave no wheel of {compilers.CUPY} for this Python")
     done = subprocess.run([sys.executable, protocols.__file__], text=True, capture_output=True,
                           env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
     assert done.returncode == 0, done.stderr[-2000:]
