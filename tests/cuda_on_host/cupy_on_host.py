@@ -115,7 +115,15 @@ class ndarray:
                 raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
             if value.ndim:
                 copies.append(("up", value.shape, streams.current()))
+        self._check_once(key, places)
         _quiet(self.used(writes=True).__setitem__, places, value)
+
+    def _check_once(self, key, places):
+        if any(part.dtype != bool for part in _arrays(key)):
+            met = np.zeros(self.shape, np.int8)
+            np.add.at(met, places, 1)
+            if met.max(initial=0) > 1:
+                raise RuntimeError("a place comes twice among the indices: which value stays is left to chance")
 
     def astype(self, dtype, order="K", casting=None, subok=None, copy=True):
         if not copy and self.dtype == dtype and order == "K":

@@ -104,6 +104,11 @@ def test_numpy_arrays_are_put_at_indices_of_numpy_alone(a):
             a[key] = np.ones(2)
 
 
+def test_two_values_for_one_place_are_noticed_since_either_may_stay(a):
+    with pytest.raises(RuntimeError, match="left to chance"):
+        a[[0, 0]] = a[:2]
+
+
 def test_one_mask_is_an_index_and_it_stands_alone(a):
     mask = cupy.asarray(np.array([True, False, True]))
     assert a[mask].shape == (2, 2) and a[mask, 1:].shape == (2, 1)
