@@ -257,7 +257,7 @@ def sum_over(x, axis):
     """Sum over one axis, kept with length 1, or over all elements (axis None), giving shape (); float16 as float32."""
     xp, x = ops_of(x).xp, summable(x)
     y = x.sum() if axis is None else x.sum(axis, keepdims=True)
-    return xp.asarray(y), lambda dy: (lambda: xp.asarray(xp.broadcast_to(dy, x.shape), order="C"), None)
+    return xp.asarray(y), lambda dy: (lambda: xp.array(xp.broadcast_to(dy, x.shape), order="C"), None)
 
 
 @differentiable

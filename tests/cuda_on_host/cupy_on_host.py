@@ -317,6 +317,13 @@ def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
     return ndarray(found)
 
 
+def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
+    """Upload, or copy what is there already."""
+    if isinstance(obj, ndarray) and copy:
+        return ndarray(np.array(obj.used(), dtype, order=order, ndmin=ndmin))
+    return asarray(obj, dtype, order)
+
+
 def ascontiguousarray(a, dtype=None):
     """Return a C-contiguous array of one axis or more, the array itself where it is one."""
     _check_own("a", a)

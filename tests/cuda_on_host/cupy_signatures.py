@@ -23,6 +23,7 @@ FUNCTIONS = ELEMENTWISE | {
     "arange": "start, stop=None, step=1, dtype=None",
     "argsort": "a, axis=-1, kind=None",
     "argwhere": "a",
+    "array": "obj, dtype=None, copy=True, order='K', subok=False, ndmin=0, *, blocking=False",
     "asarray": "a, dtype=None, order=None, *, copy=None, blocking=False",
     "ascontiguousarray": "a, dtype=None",
     "broadcast_to": "array, shape",
