@@ -56,6 +56,8 @@ class Optimizer:
             raise ShapeError(f"step: a gradient {parameter.grad.shape} came for a parameter {parameter.shape}")
         ops = ops_of(parameter.data, parameter.grad)
         xp = ops.xp
+        if any(not isinstance(array, xp.ndarray) for array in self._scratch.values()):
+            self._scratch = {}                                           # of a backend that the network has left
         if not parameter.data.flags.c_contiguous:
             parameter.data = xp.ascontiguousarray(parameter.data)
         w, gradient = parameter.data.reshape(-1), parameter.grad.reshape(-1)
@@ -64,13 +66,12 @@ class Optimizer:
         elif self._moments[i] and ops_of(self._moments[i][0]) is not ops:  # the network has moved to another backend
             self._moments[i] = [ops.asarray(ops_of(moment).to_numpy(moment), w.dtype) for moment in self._moments[i]]
         moments = [moment.reshape(-1) for moment in self._moments[i]]
-        place = ops.name, w.dtype
-        if place not in self._scratch:
-            self._scratch[place] = xp.empty((2, PIECE), w.dtype)
+        if w.dtype not in self._scratch:
+            self._scratch[w.dtype] = xp.empty((2, PIECE), w.dtype)
         for low in range(0, w.size, PIECE):
             piece = slice(low, low + PIECE)
             wp, d = w[piece], gradient[piece]
-            scratch, changed = self._scratch[place][:, :len(wp)]
+            scratch, changed = self._scratch[w.dtype][:, :len(wp)]
             if factor != 1 or self.weight_decay:
                 xp.multiply(d, factor, out=changed)
                 if self.weight_decay:
