@@ -10,6 +10,7 @@ from spconv_cy.backend.copying import CopyStream
 from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.placed import PlacedRulebook
 from spconv_cy.backend.tensor_cores import TensorCores
+from spconv_cy.dlpack import unreadable
 from spconv_cy.errors import BackendError, ShapeError
 
 i32, i64, f16, f32 = np.int32, np.int64, np.float16, np.float32
@@ -287,7 +288,12 @@ class CudaOps(Ops):
             if len({row.shape for row in array}) > 1:
                 raise ShapeError("features: rows of unequal length came; an array of numbers fits")
             return self.xp.stack(array)
-        return self.xp.from_dlpack(array) if _on_a_gpu(array) else None
+        if not _on_a_gpu(array):
+            return None
+        try:
+            return self.xp.from_dlpack(array)
+        except (BufferError, RuntimeError, TypeError) as error:
+            raise unreadable(array, error) from error
 
     def _rows(self, who, array, dtype=None):
         is_half = isinstance(array, self.xp.ndarray) and array.dtype == f16

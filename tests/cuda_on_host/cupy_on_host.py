@@ -253,7 +253,8 @@ def _taken(signature, arguments, options):
     for name, x in list(given.arguments.items()):
         kind = signature.parameters[name].kind
         if kind is Parameter.VAR_POSITIONAL:
-            given.arguments[name] = tuple(x if isinstance(x, (str, int, tuple, list)) else _argument("a", x) for x in x)
+            plain = str, tuple, list, *SCALARS
+            given.arguments[name] = tuple(part if isinstance(part, plain) else _argument("a", part) for part in x)
         elif x is None or kind is Parameter.VAR_KEYWORD:
             given.arguments.pop(name) if name == "out" else None
         else:
