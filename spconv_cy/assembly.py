@@ -4,10 +4,11 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.grid import Grid, as_sites
 from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
-from spconv_cy.tensor import SparseTensor, checked_tensor
+from spconv_cy.tensor import SparseTensor, active_of, checked_tensor
 
 
 def collate(tensors):
@@ -80,7 +81,7 @@ class BatchBuilder:
         if ground not in ("zero", None):
             raise ShapeError(f"BatchBuilder: ground {ground!r} came; 'zero' (an exact ground state) or None fits")
         self._n, self._sites = 0, [np.zeros((0, 1 + self.lattice.d), np.int32)]
-        self._features, self._ranks = [current().asarray(np.zeros((0, self.channels)))], [np.zeros(0, np.int64)]
+        self._features, self._ranks = [current().on_host(np.zeros((0, self.channels)))], [np.zeros(0, np.int64)]
 
     def add_sample(self):
         """Begin a sample, to which all that follows belongs, and return its batch index; it may stay empty."""
@@ -106,7 +107,7 @@ class BatchBuilder:
         if not self.samples:
             raise ShapeError("set_sites: no sample has begun; call add_sample() first")
         try:
-            given = np.asarray(sites)
+            given = np.asarray(as_numpy(sites))
         except ValueError:
             given = np.asarray(None)
         if given.ndim != 2 or given.shape[1] != self.lattice.d:
@@ -126,7 +127,7 @@ class BatchBuilder:
         Raises:
             ShapeError, GridError: as for set_sites.
         """
-        return self._append("add_dense", SparseTensor.from_dense(current().asarray(dense)[None], threshold), offset)
+        return self._append("add_dense", *active_of(current().on_host(dense)[None], threshold), 1, offset)
 
     def add_tensor(self, x, offset=0):
         """Add the samples of a SparseTensor, its sites moved by an offset, and return the batch index of the first.
@@ -141,7 +142,7 @@ class BatchBuilder:
         checked_tensor("add_tensor", x)
         if x.grid.lattice != self.lattice:
             raise ShapeError(f"add_tensor: {x} on {x.grid.lattice} came; {self.lattice} fits")
-        return self._append("add_tensor", x, offset)
+        return self._append("add_tensor", x.sites, x.features.numpy(), x.grid.samples, offset)
 
     def tensor(self):
         """Return the SparseTensor of all that came; its point_rows are the rows of the sites in the order they came."""
@@ -154,17 +155,17 @@ class BatchBuilder:
         rows[order] = x.point_rows
         return SparseTensor(x.features, x.grid, x.ground, rows)
 
-    def _append(self, who, x, offset):
-        if x.grid.d != self.lattice.d:
-            raise ShapeError(f"{who}: {x} came; dimension {self.lattice.d} fits")
+    def _append(self, who, sites, features, samples, offset):
+        if sites.shape[1] != 1 + self.lattice.d:
+            raise ShapeError(f"{who}: sites of dimension {sites.shape[1] - 1} came; dimension {self.lattice.d} fits")
         offset = per_axis(offset, self.lattice.d, f"{who} offset", None)
-        sites = as_sites(x.sites.astype(np.int64) + (self.samples, *offset))
-        self._put(who, sites, x.features.numpy(), True, self.samples + x.grid.samples)
-        self.samples += x.grid.samples
-        return self.samples - x.grid.samples
+        sites = as_sites(sites.astype(np.int64) + (self.samples, *offset))
+        self._put(who, sites, features, True, self.samples + samples)
+        self.samples += samples
+        return self.samples - samples
 
     def _put(self, who, sites, features, overwrite, samples):
-        features = np.array(current().asarray(features))
+        features = np.array(current().on_host(features))                 # its own
         if features.shape != (len(sites), self.channels):
             raise ShapeError(f"{who}: features {features.shape} came with {len(sites)} sites; "
                              f"{(len(sites), self.channels)} fit")

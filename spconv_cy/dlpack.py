@@ -16,13 +16,22 @@ def as_numpy(array):
     """
     if isinstance(array, (np.ndarray, np.generic)) or not hasattr(array, "__dlpack_device__"):
         return array
-    kind = f"{type(array).__module__}.{type(array).__name__}"
     device, _ = array.__dlpack_device__()
     if device != CPU:
-        raise BackendError(f"a {kind} on a device of DLPack's kind {int(device)} came; the CPU's memory, kind {CPU}, "
-                           "fits: bring it there first, as with torch's .cpu(), cupy's .get() or jax.device_get")
+        raise BackendError(f"a {_kind(array)} on a device of DLPack's kind {int(device)} came; the CPU's memory, kind "
+                           f"{CPU}, fits: bring it there first, as with torch's .cpu(), cupy's .get() or "
+                           "jax.device_get")
     try:
         return np.from_dlpack(array)
     except (BufferError, RuntimeError, TypeError) as error:
-        raise ShapeError(f"a {kind} came that does not come through DLPack ({error}); a plain copy fits, without "
-                         "gradients (torch: .detach()) and of a dtype that numpy has") from error
+        raise unreadable(array, error) from error
+
+
+def unreadable(array, error):
+    """Return the ShapeError for an array that its library does not hand out by DLPack, or that its reader refused."""
+    return ShapeError(f"a {_kind(array)} came that does not come through DLPack ({error}); a plain copy fits, without "
+                      "gradients (torch: .detach()) and of a dtype that numpy has")
+
+
+def _kind(array):
+    return f"{type(array).__module__}.{type(array).__name__}"

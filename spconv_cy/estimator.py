@@ -8,6 +8,7 @@ import numpy as np
 
 from spconv_cy.archive import BROKEN
 from spconv_cy.autograd import Tensor, no_grad
+from spconv_cy.backend.host import hosted
 from spconv_cy.data.augment import Affine
 from spconv_cy.data.augment import from_name as distortion
 from spconv_cy.data.batch import StrokeBatches
@@ -106,14 +107,14 @@ class SparseConvClassifier:
 
     def score(self, X, y, sample_weight=None):
         """Return the share of characters X whose label in y is predicted; `sample_weight` (n,) counts them unevenly."""
-        predicted, labels = self.predict(X), list(y)
+        predicted, labels = self.predict(X), list(hosted(y))
         if len(labels) != len(predicted):
             raise ShapeError(f"SparseConvClassifier.score: {len(labels)} labels came for {len(predicted)} characters; "
                              "one for each fits")
         if not labels:
             raise ShapeError("SparseConvClassifier.score: no characters came; at least one fits")
         right = [bool(a == b) for a, b in zip(predicted, labels, strict=True)]
-        return float(np.average(right, weights=sample_weight))
+        return float(np.average(right, weights=hosted(sample_weight)))
 
     def save(self, path):
         """Write the trained classifier to one .safetensors file; `load` of the library reads its network alone.

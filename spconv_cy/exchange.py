@@ -5,6 +5,7 @@ from collections import namedtuple
 import numpy as np
 
 from spconv_cy.autograd import Tensor
+from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import current
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError
@@ -81,7 +82,7 @@ def to_padded(x, rows=None, *, kept="all"):
     Source: SparseConvNet's BLOutputLayer.
     """
     checked_tensor("to_padded", x)
-    rows = _listed(x.grid.batch_starts) if rows is None else np.asarray(rows)
+    rows = _listed(x.grid.batch_starts) if rows is None else np.asarray(hosted(rows))
     if rows.shape[:-1] != (x.grid.samples,) or rows.dtype.kind not in "iu" \
             or (rows.size and not -1 <= rows.min() <= rows.max() < x.grid.n):
         raise ShapeError(f"to_padded: rows {rows.shape} of {rows.dtype} came; ({x.grid.samples}, l) rows -1 to "
@@ -115,8 +116,9 @@ def from_scipy(matrices, *, ground="zero", lattice=None):
         raise ShapeError(f"from_scipy: {', '.join(map(_named, matrices)) or 'no matrix'} came; a scipy.sparse matrix, "
                          "or a list of them of one shape (h, w), fits")
     entries = [matrix.tocoo() for matrix in matrices]
-    sites = [np.column_stack([np.full(len(entry.data), i), entry.row, entry.col]) for i, entry in enumerate(entries)]
-    values = np.concatenate([entry.data for entry in entries])
+    sites = [np.column_stack([np.full(len(entry.data), i), hosted(entry.row), hosted(entry.col)])
+             for i, entry in enumerate(entries)]
+    values = np.concatenate([hosted(entry.data) for entry in entries])
     return SparseTensor.from_sites(np.concatenate(sites), values[:, None], *shapes, len(entries), ground=ground,
                                    reduce="sum", lattice=lattice)
 
@@ -165,7 +167,7 @@ def from_coo(array, d=None, *, ground="zero", lattice=None):
         at = len(shape) - d
         coords, shape = np.insert(coords, at, 0, axis=0), (*shape[:at], 1, *shape[at:])
     grid, rows = Grid.arrange(coords[[0, *range(2, d + 2)]].T, shape[2:], shape[0], lattice)
-    values = current().asarray(data)
+    values = current().on_host(data)
     features = np.zeros((grid.n, shape[1]), values.dtype)
     np.add.at(features, (rows, coords[1]), values)
     x = SparseTensor.from_sites(grid.sites, features, grid.size, grid.samples, ground=ground, lattice=lattice)
@@ -211,7 +213,7 @@ def _checked_coo(array):
     if not all(hasattr(array, name) for name in ("coords", "data", "shape")):
         raise ShapeError(f"from_coo: {_named(array)} came; an array with coords, data and shape fits: from_scipy takes "
                          "scipy's matrices")
-    coords, data, shape = np.asarray(array.coords), np.asarray(array.data), tuple(array.shape)
+    coords, data, shape = np.asarray(hosted(array.coords)), np.asarray(hosted(array.data)), tuple(array.shape)
     if coords.ndim != 2 or data.ndim != 1 or coords.shape != (len(shape), len(data)) or coords.dtype.kind not in "iu":
         raise ShapeError(f"from_coo: coords {coords.shape} of {coords.dtype}, data {data.shape} and shape {shape} "
                          "came; integers (axes, entries), (entries,) and one length for each axis fit")

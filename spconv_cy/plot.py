@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from spconv_cy.backend.host import hosted
+
 
 def strokes(axes, character, cmap="viridis", linewidth=3):
     """Draw one character, a list of (n, 2) arrays (x right, y down), into matplotlib axes.
@@ -151,7 +153,7 @@ def powers(axes, x, curves, *, beside=None, slopes=True):
 
 def confusion(axes, matrix, classes):
     """Draw a confusion matrix, rows the truth, columns the answer; the diagonal is left out."""
-    off = np.array(matrix, float)
+    off = np.array(hosted(matrix), float)
     np.fill_diagonal(off, 0)
     axes.imshow(off, cmap="Reds", vmin=0, vmax=max(1.0, 1.4 * off.max(initial=0)))
     for row, column in np.argwhere(off > 0):
@@ -178,7 +180,7 @@ def from_above(axes, points, values, cell=1.0, show="lowest", **options):
     Returns:
         matplotlib's image, whose array has NaN where there is no point.
     """
-    points, values = np.asarray(points, float), np.asarray(values, float)
+    points, values = np.asarray(hosted(points), float), np.asarray(hosted(values), float)
     cells = np.floor((points[:, :2] - points[:, :2].min(0)) / cell).astype(int)
     shape = cells.max(0) + 1
     number, picture = np.ravel_multi_index(cells.T, shape), np.full(shape.prod(), np.nan)
@@ -203,6 +205,7 @@ def answers(axes, sites, middles, probabilities):
         probabilities: (m, classes); the number of the largest is written, the fainter the smaller it is.
     """
     axes.plot(*np.transpose(sites), "s", color="0.75", markersize=0.8)
+    probabilities = hosted(probabilities)
     said, sure = probabilities.argmax(1), probabilities.max(1)
     for answer in np.unique(said):
         axes.scatter(*middles[said == answer].T, s=30, alpha=sure[said == answer]**2, marker=f"${answer}$",

@@ -5,6 +5,7 @@ from collections import namedtuple
 import numpy as np
 
 from spconv_cy.autograd import Tensor, add, multiply
+from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.functional.dense import concatenate, paint
@@ -60,8 +61,9 @@ class SparseTensor:
             grid, rows = _distinct(sites, size, samples, lattice)
         else:
             grid, rows = Grid.arrange(sites, size, samples, lattice)
+        ops = ops_of(features.data) if isinstance(features, Tensor) else current()
         features = _as_features(features, len(rows))
-        return cls(merge(features, rows, grid.n, reduce), grid, _as_ground(ground, features), rows)
+        return cls(merge(features, rows, grid.n, reduce), grid, _as_ground(ground, features, ops), rows)
 
     @classmethod
     def from_points(cls, points, features, *, cell=1.0, size=None, samples=None, ground="zero", reduce="mean",
@@ -89,15 +91,9 @@ class SparseTensor:
     @classmethod
     def from_dense(cls, dense, threshold=0.0, *, ground="zero", lattice=None):
         """Make a tensor of a dense array (b, c, *size): active where any channel is larger than `threshold` in size."""
-        dense = current().asarray(dense)
-        if not isinstance(threshold, (int, float, np.number)) or not threshold >= 0:
-            raise ShapeError(f"from_dense: threshold {threshold!r} came; a number from 0 up fits")
-        if dense.ndim < 3:
-            raise ShapeError(f"from_dense: shape {dense.shape} came; (b, c, *size) with one axis of sites or more fits")
-        turned = np.moveaxis(dense, 1, -1)
-        active = ~(np.abs(turned) <= threshold).all(-1)                  # a NaN is active
-        sites = np.argwhere(active).astype(np.int32)
-        return cls.from_sites(sites, turned[active], dense.shape[2:], len(dense), ground=ground, lattice=lattice)
+        dense = current().on_host(dense)
+        sites, features = active_of(dense, threshold)
+        return cls.from_sites(sites, features, dense.shape[2:], len(dense), ground=ground, lattice=lattice)
 
     def to_dense(self, origin=None, size=None):
         """Return an array (b, c, *size) with the ground state painted in.
@@ -243,7 +239,7 @@ class SparseTensor:
             ShapeError: another mask; a tensor with a ground state, which is not what pruned sites had.
         """
         _refuse_ground("prune", self)
-        return self._part(self.grid.mask(keep))
+        return self._part(self.grid.mask(hosted(keep)))
 
     def keep_top(self, scores, k):
         """Keep the k sites of each sample that have the highest scores; of equal ones the first, a NaN last.
@@ -256,8 +252,8 @@ class SparseTensor:
             ShapeError: arguments that do not fit; a tensor with a ground state, as for prune.
         """
         _refuse_ground("keep_top", self)
-        scores = scores.numpy() if isinstance(scores, Tensor) else np.asarray(scores)
-        return self._part(self.grid.mask(best_of_segments(scores, self.grid.batch_starts, k)))
+        scores = scores.numpy() if isinstance(scores, Tensor) else np.asarray(hosted(scores))
+        return self._part(self.grid.mask(best_of_segments(scores, self.grid.batch_starts, hosted(k))))
 
     def crop(self, low, high, *, moved=False):
         """Keep the sites with low <= x < high on every axis, with gradients to their features.
@@ -298,6 +294,21 @@ def _check_joinable(who, a, b):
                          "fit; a.add(b, how=...) is for different sites")
 
 
+def active_of(dense, threshold):
+    """Return (sites (n, 1+d) int32, features (n, c)) of a numpy array (b, c, *size), as SparseTensor.from_dense.
+
+    Raises:
+        ShapeError: as from_dense.
+    """
+    if not isinstance(threshold, (int, float, np.number)) or not threshold >= 0:
+        raise ShapeError(f"from_dense: threshold {threshold!r} came; a number from 0 up fits")
+    if dense.ndim < 3:
+        raise ShapeError(f"from_dense: shape {dense.shape} came; (b, c, *size) with one axis of sites or more fits")
+    turned = np.moveaxis(dense, 1, -1)
+    active = ~(np.abs(turned) <= threshold).all(-1)                      # a NaN is active
+    return np.argwhere(active).astype(np.int32), turned[active]
+
+
 def checked_tensor(who, x):
     """Return x; raise TypeError where it is no SparseTensor."""
     if not isinstance(x, SparseTensor):
@@ -329,7 +340,7 @@ def _refuse_ground(who, x, remedy=""):
 
 
 def _kept_rows(x, point_rows, kept):
-    rows = x.point_rows if point_rows is None else np.asarray(point_rows)
+    rows = x.point_rows if point_rows is None else np.asarray(hosted(point_rows))
     if rows is None:
         raise ShapeError(f"to_points: {x} came, whose points are not known; give the point_rows of the tensor that was "
                          "made of them")
@@ -356,10 +367,9 @@ def _as_features(features, n):
     return features
 
 
-def _as_ground(ground, features):
+def _as_ground(ground, features, ops):
     if ground is None:
         return None
     if isinstance(ground, str) and ground == "zero":
-        ops = ops_of(features.data)
         return Tensor.of(ops.xp.zeros((1, features.shape[1]), features.dtype))
     raise ShapeError(f"from_sites: ground {ground!r} came; 'zero' (an exact ground state) or None fits")

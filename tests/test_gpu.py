@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from array_calls import CALLS, as_they_are, check_call
 from contract import calls_of, check_ops, check_signatures
 from contract_precision import check_precisions
 from layer_cases import CASES, check_case
@@ -63,6 +64,12 @@ def test_runs_have_the_same_bits(how, cuda, rng, monkeypatch):
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_every_layer_keeps_the_contract(name, cuda, tmp_path):
     check_case(name, tmp_path / "layer.safetensors")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_with_arrays_gives_what_the_cpu_gives(name, cuda):
+    check_call(name, as_they_are)
+    check_call(name, cuda.xp.asarray)
 
 
 def test_a_network_trains_as_on_the_cpu(cuda):

@@ -116,6 +116,7 @@ TRUTHS = {
     "segment_sum": lambda x, starts: np.stack([x[a:b].sum(0) for a, b in itertools.pairwise(starts)]),
     "segment_max": oracles.segment_max,
     "asarray": lambda x: x,
+    "on_host": lambda x: x,
     "to_numpy": lambda x: x,
 }
 

@@ -10,6 +10,7 @@ from spconv_cy.backend.copying import CopyStream
 from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.placed import PlacedRulebook
 from spconv_cy.backend.tensor_cores import TensorCores
+from spconv_cy.dlpack import unreadable
 from spconv_cy.errors import BackendError, ShapeError
 
 i32, i64, f16, f32 = np.int32, np.int64, np.float16, np.float32
@@ -48,14 +49,17 @@ class CudaOps(Ops):
 
     def asarray(self, array, dtype=None):
         """See Ops.asarray; what is in the CPU's memory is copied to the GPU."""
-        if not isinstance(array, self.xp.ndarray):
-            if _on_a_gpu(array):
-                array = self.xp.from_dlpack(array)
-            else:
-                return self.uploaded(FROM_CPU, super().asarray(array, dtype))
-        if array.dtype.kind not in "fiub":
-            raise ShapeError(f"features: dtype {array.dtype} came; floats, integers or booleans fit")
-        return self.xp.ascontiguousarray(array.astype(f32 if dtype is None else dtype, copy=False))
+        here = self._on_this_side(array)
+        if here is None:
+            return self.uploaded(FROM_CPU, super().asarray(array, dtype))
+        if here.dtype.kind not in "fiub":
+            raise ShapeError(f"features: dtype {here.dtype} came; floats, integers or booleans fit")
+        return self.xp.asarray(here, f32 if dtype is None else dtype, order="C")     # which leaves shape () as it is
+
+    def on_host(self, array, dtype=None):
+        """See Ops.on_host; what is in the GPU's memory is copied from there."""
+        here = self._on_this_side(array)
+        return super().on_host(array if here is None else here.get(), dtype)
 
     def to_numpy(self, array):
         """See Ops.to_numpy."""
@@ -275,6 +279,21 @@ class CudaOps(Ops):
             if chunks == 1:
                 return y
             x = y
+
+    def _on_this_side(self, array):
+        """Return what is in the GPU's memory, a list of rows too, as one array of CuPy; None for anything else."""
+        if isinstance(array, self.xp.ndarray):
+            return array
+        if isinstance(array, (list, tuple)) and array and all(isinstance(row, self.xp.ndarray) for row in array):
+            if len({row.shape for row in array}) > 1:
+                raise ShapeError("features: rows of unequal length came; an array of numbers fits")
+            return self.xp.stack(array)
+        if not _on_a_gpu(array):
+            return None
+        try:
+            return self.xp.from_dlpack(array)
+        except (BufferError, RuntimeError, TypeError) as error:
+            raise unreadable(array, error) from error
 
     def _rows(self, who, array, dtype=None):
         is_half = isinstance(array, self.xp.ndarray) and array.dtype == f16

@@ -40,6 +40,14 @@ class Ops:
         array = np.asarray(array, self.float_dtypes[0] if dtype is None else dtype, order="C")
         return array if array.flags.aligned else array.copy()            # compiled loops read whole numbers
 
+    def on_host(self, array, dtype=None):
+        """Return `array` as `asarray` does, but as a numpy array, wherever it lies.
+
+        Raises:
+            ShapeError: complex numbers, objects or text.
+        """
+        return Ops.asarray(self, array, dtype)
+
     def to_numpy(self, array):
         """Return `array` as a numpy array."""
         return np.asarray(array)

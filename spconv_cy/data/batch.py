@@ -11,6 +11,7 @@ from itertools import islice
 import numpy as np
 
 from spconv_cy.assembly import collate
+from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import current
 from spconv_cy.data.augment import from_name, stream
 from spconv_cy.data.bend import bent
@@ -34,7 +35,7 @@ class Batches:
         if not isinstance(batch, (int, np.integer)) or batch < 1:
             raise ValueError(f"{type(self).__name__}: batch {batch!r} came; a whole number from 1 up fits")
         self.n, self.batch, self._asked = n, int(batch), {}
-        self.labels = None if labels is None else np.asarray(labels)
+        self.labels = None if labels is None else np.asarray(hosted(labels))
         if labels is not None and (not self.labels.ndim or len(self.labels) != n):
             raise ShapeError(f"{type(self).__name__}: labels {self.labels.shape} came for {n} samples; ({n},) fits")
 

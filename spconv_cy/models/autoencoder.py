@@ -91,7 +91,7 @@ class Autoencoder(Layer):
 
     def decode(self, code):
         """Return the SparseTensor that codes (b, code), a Tensor or array, stand for."""
-        code, numbers = code if isinstance(code, Tensor) else Tensor(np.asarray(code)), self.up[0][0].channels_in
+        code, numbers = code if isinstance(code, Tensor) else Tensor(code), self.up[0][0].channels_in
         if len(code.shape) != 2 or code.shape[1] != numbers:
             raise ShapeError(f"Autoencoder: codes {code.shape} came; (b, {numbers}) fit")
         return self._decoded(code, None)[0]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites.lattice import as_lattice
 
@@ -34,7 +35,7 @@ def in_cells(points, cell, who="from_points"):
         ShapeError: as for floored; `who` is named.
     """
     try:
-        points = np.asarray(points)
+        points = np.asarray(as_numpy(points))
     except ValueError:
         raise ShapeError(f"{who}: rows of unequal length came; real numbers (n, 1+d) fit") from None
     if points.ndim != 2 or points.shape[1] < 2 or points.dtype.kind not in "fiu":

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy.autograd import Tensor
+from spconv_cy.backend.host import hosted
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.contrast import index_loss, unit_rows
 from spconv_cy.functional.initial import zeros
@@ -41,7 +42,7 @@ class Exemplars(Layer):
 
     def loss(self, y, items):
         """Return the index loss () of rows (b, channels) of the items (b,) or (b, 1), whole numbers, none twice."""
-        items, y = np.asarray(items).reshape(-1), y if isinstance(y, Tensor) else Tensor(y)
+        items, y = np.asarray(hosted(items)).reshape(-1), y if isinstance(y, Tensor) else Tensor(y)
         if items.dtype.kind not in "iu" or len(items) != len(y) or (
                 len(items) and not 0 <= items.min() <= items.max() < len(self.columns)):
             raise ShapeError(f"Exemplars: items {items.shape} of {items.dtype} came for {len(y)} rows; as many whole "

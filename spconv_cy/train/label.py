@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.backend.host import hosted
 from spconv_cy.errors import ShapeError
 
 PLAIN = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
@@ -26,6 +27,7 @@ def classes_of(labels, n):
     >>> classes.tolist(), numbers.tolist()
     (['a', 'b'], [1, 0, 1])
     """
+    labels = hosted(labels)
     if not hasattr(labels, "__iter__") or isinstance(labels, np.ndarray) and labels.ndim != 1:
         came = f"shape {labels.shape}" if isinstance(labels, np.ndarray) else repr(labels)
         raise ShapeError(f"labels: {came} came; a list or array (n,), one for each character, fits")

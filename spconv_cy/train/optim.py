@@ -59,13 +59,15 @@ class Optimizer:
             raise ShapeError(f"step: a gradient {parameter.grad.shape} came for a parameter {parameter.shape}")
         ops = ops_of(parameter.data, parameter.grad)
         xp = ops.xp
+        if any(not isinstance(array, xp.ndarray) for array in self._scratch.values()):
+            self._scratch = {}                                           # of a backend that the network has left
         if not parameter.data.flags.c_contiguous:
             parameter.data = xp.ascontiguousarray(parameter.data)
         w, gradient = parameter.data.reshape(-1), parameter.grad.reshape(-1)
         if self._moments[i] is None:
             self._moments[i] = [xp.zeros_like(parameter.data) for _ in self.moments]
-        elif self._moments[i] and self._moments[i][0].dtype != w.dtype:  # the network has moved to another backend
-            self._moments[i] = [ops.asarray(moment) for moment in self._moments[i]]
+        elif self._moments[i] and ops_of(self._moments[i][0]) is not ops:  # the network has moved to another backend
+            self._moments[i] = [ops.asarray(ops_of(moment).to_numpy(moment), w.dtype) for moment in self._moments[i]]
         moments = [moment.reshape(-1) for moment in self._moments[i]]
         parameter.mark_changed()
         if w.dtype not in self._scratch:

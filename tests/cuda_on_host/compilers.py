@@ -13,6 +13,7 @@ from spconv_cy.cuda import loader
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 WHEELS = KEPT.parent / "cuda_wheels"
+CUPY = "cupy-cuda13x>=14,<15 cuda-pathfinder>=1.3.4,<2"
 # What a kernel may take on any of the architectures: registers of a thread, bytes of static shared memory of a block.
 # 80 registers let 3 blocks of 256 threads stand on one multiprocessor, 64 let 4; those of mma have 128 threads.
 BOUNDS = {

@@ -67,7 +67,7 @@ print(json.dumps([lacking, cupy.ndarray.__module__.split(".")[0], cupy.cuda.is_a
 @pytest.mark.slow
 def test_the_stand_in_has_no_name_that_cupy_lacks_and_cupy_without_a_gpu_is_refused():
     try:
-        wheel = compilers.installed("cupy-cuda13x>=14,<15 cuda-pathfinder>=1.3.4,<2", "cupy/__init__.py").parents[1]
+        wheel = compilers.installed(compilers.CUPY, "cupy/__init__.py").parents[1]
     except subprocess.CalledProcessError:
         pytest.skip("needs PyPI")
     stand_in = [sorted(cupy_on_host.FUNCTIONS), sorted(cupy_on_host.METHODS), sorted(vars(cupy_on_host.cuda))]
