@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError
@@ -41,7 +42,8 @@ def checked_like(who, name, value, like):
     with np.errstate(over="ignore"):                                     # told below
         found = ops_of(like).asarray(value, like.dtype)
     if value.dtype.itemsize > like.dtype.itemsize:
-        kept = np.isfinite(value) == np.isfinite(found) if like.dtype.kind == "f" else value == found
+        came, took = hosted(value), hosted(found)
+        kept = np.isfinite(came) == np.isfinite(took) if like.dtype.kind == "f" else came == took
         if not kept.all():
             raise ShapeError(f"{who}: {name} is an array of {like.dtype}, numbers came that it does not hold")
     return found
