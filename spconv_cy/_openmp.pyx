@@ -1,4 +1,4 @@
-"""The facade of the OpenMP runtime: how many threads it would use here, and how large their stacks are."""
+"""The facade of the OpenMP runtime: how many threads it would use here, and how many can be started."""
 
 from spconv_cy.cpu cimport threads as _threads
 from spconv_cy.cpu.threads cimport HAS_OPENMP
@@ -9,9 +9,9 @@ def openmp():
     return bool(HAS_OPENMP)
 
 
-def runtime_threads():
-    """Return how many threads the runtime would use for this thread: OMP_NUM_THREADS, and threadpoolctl's limits."""
-    return _threads.runtime_threads()
+def most_threads(int processors):
+    """Return how many threads this thread may use: at most so many, OMP_NUM_THREADS, and threadpoolctl's limit."""
+    return _threads.most_threads(processors)
 
 
 def processors():
@@ -22,8 +22,3 @@ def processors():
 def startable(int n_threads):
     """Return how many of n threads a parallel region may have: all that can be started."""
     return _threads.startable(n_threads)
-
-
-def use_stacks_of(size_t size):
-    """Say how many bytes of stack the runtime gives a thread; 0: the system's default."""
-    _threads.use_stacks_of(size)

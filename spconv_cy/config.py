@@ -14,7 +14,6 @@ except ImportError:
 
 MOST_THREADS = 1024
 PRECISIONS = ("float32", "tf32", "float16")
-UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}                  # of OMP_STACKSIZE
 _threads = None
 _limit = ContextVar("limit", default=None)
 
@@ -37,9 +36,7 @@ def threads():
         return limit
     if _threads is not None:
         return _threads
-    most = min(processors(), runtime.runtime_threads()) if runtime and runtime.openmp() else processors()
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(int(asked), most) if asked.isdigit() and int(asked) > 0 else most
+    return runtime.most_threads(processors()) if runtime else 1
 
 
 def set_threads(n_threads):
@@ -231,15 +228,3 @@ class precision(Switch):
         if not isinstance(name, str) or name not in PRECISIONS:
             raise ValueError(f"precision: {name!r} came; {', '.join(map(repr, PRECISIONS))} fit")
         super().__init__(name)
-
-
-def _stack_size(text):
-    """Return the bytes that a value of OMP_STACKSIZE asks for; 0 where it says nothing."""
-    text = text.strip().lower()
-    unit = UNITS.get(text[-1:])
-    number = (text[:-1] if unit else text).strip()
-    return int(number) * (unit or 1024) if number.isascii() and number.isdigit() and len(number) < 12 else 0
-
-
-if runtime:
-    runtime.use_stacks_of(_stack_size(os.environ.get("OMP_STACKSIZE") or os.environ.get("GOMP_STACKSIZE") or ""))

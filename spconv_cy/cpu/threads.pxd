@@ -13,9 +13,8 @@ cdef extern from *:
     const bint HAS_OPENMP "SPCONV_CY_HAS_OPENMP"
 
 cdef int startable(int n_threads) noexcept nogil
-cdef int runtime_threads() noexcept nogil
+cdef int most_threads(int processors) noexcept nogil
 cdef int processors() noexcept nogil
-cdef void use_stacks_of(size_t size) noexcept nogil
 
 
 cdef inline int team(int n_threads, int64_t jobs, double work) noexcept nogil:

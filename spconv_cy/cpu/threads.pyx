@@ -19,7 +19,7 @@ cdef extern from *:
 
     namespace {
 
-    size_t stack_size = 0;                      // of the runtime's threads; 0: the system's default
+    size_t size_of_stacks();                    // of the runtime's threads; 0: the system's default
     thread_local int started = 1;               // threads, this one counted, that were seen to start together
     thread_local int refused = 1 << 30;         // a number of threads that did not
     #if !defined(SPCONV_CY_OMP_PAUSE)
@@ -51,7 +51,7 @@ cdef extern from *:
             std::free(threads);
             return 1;
         }
-        if (stack_size) pthread_attr_setstacksize(&attributes, stack_size);
+        if (size_of_stacks()) pthread_attr_setstacksize(&attributes, size_of_stacks());
         int found = 0;
         while (found < n - 1 && !pthread_create(&threads[found], &attributes, wait_at, &gate)) ++found;
         pthread_mutex_lock(&gate.lock);
@@ -102,14 +102,6 @@ cdef extern from *:
 
     #endif
 
-    int threads_of_runtime() {
-    #ifdef _OPENMP
-        return omp_get_max_threads();
-    #else
-        return 1;
-    #endif
-    }
-
     // That this process may use; 0 where the system does not say.
     int usable_processors() {
     #ifdef __linux__
@@ -119,27 +111,55 @@ cdef extern from *:
         return 0;
     }
 
-    void set_stack_size(size_t size) { stack_size = size; }
+    // The first number of a variable that the runtime reads too, but at its start alone; 0: none.
+    long long number_in(const char* name, char* unit) {
+        const char* text = std::getenv(name);
+        if (!text) return 0;
+        char* end;
+        const long long number = std::strtoll(text, &end, 10);
+        while (*end == ' ') ++end;
+        *unit = *end;
+        return number;
+    }
+
+    int most_of(int processors) {
+        int most = processors;
+    #ifdef _OPENMP
+        // As many as there are processors is what the runtime has where nobody asked for less.
+        const int limit = omp_get_max_threads();
+        if (limit < most && limit < omp_get_num_procs()) most = limit;
+    #endif
+        char unit = 0;
+        const long long asked = number_in("OMP_NUM_THREADS", &unit);
+        return asked > 0 && asked < most && (unit == 0 || unit == ',') ? static_cast<int>(asked) : most;
+    }
+
+    size_t size_of_stacks() {
+        static const char* const names[] = {"OMP_STACKSIZE", "GOMP_STACKSIZE"};
+        for (const char* name : names) {
+            char unit = 0;
+            const long long size = number_in(name, &unit);
+            const int power = unit == 'b' || unit == 'B' ? 0 : unit == 'm' || unit == 'M' ? 20
+                              : unit == 'g' || unit == 'G' ? 30 : 10;
+            if (size > 0 && size < (1ll << 32)) return static_cast<size_t>(size) << power;
+        }
+        return 0;
+    }
 
     }
     """
     int startable_threads(int n) noexcept nogil
-    int threads_of_runtime() noexcept nogil
+    int most_of(int processors) noexcept nogil
     int usable_processors() noexcept nogil
-    void set_stack_size(size_t size) noexcept nogil
 
 
 cdef int startable(int n_threads) noexcept nogil:
     return startable_threads(n_threads)
 
 
-cdef int runtime_threads() noexcept nogil:
-    return threads_of_runtime()
+cdef int most_threads(int processors) noexcept nogil:
+    return most_of(processors)
 
 
 cdef int processors() noexcept nogil:
     return usable_processors()
-
-
-cdef void use_stacks_of(size_t size) noexcept nogil:
-    set_stack_size(size)
