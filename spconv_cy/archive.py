@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import FileError
 
 VERSION = 1
@@ -34,7 +35,7 @@ def write(path, kind, arrays, text):
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise FileNotFoundError(f"{path}: there is no folder {os.path.dirname(path)!r}; make it first")
     entries = {name: json.dumps(value) for name, value in text.items()}
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.ascontiguousarray(without_mask(array, name)) for name, array in arrays.items()}
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise TypeError(f"{path}: {name} is an array of {array.dtype}, which cannot be saved; whole and real "

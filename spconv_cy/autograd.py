@@ -2,9 +2,11 @@
 
 from contextvars import ContextVar
 from functools import wraps
+from numbers import Real
 
 import numpy as np
 
+from spconv_cy.array_protocol import ArrayProtocol, as_operand
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_named, ops_of, use
 from spconv_cy.errors import ShapeError
@@ -13,11 +15,21 @@ from spconv_cy.sites.rulebook import Rulebook
 _recording = ContextVar("recording", default=True)
 
 
-class Tensor:
+def _operator(function):
+    """Make an operator of a function of two tensors; what is no operand is left to Python, which tries its own one."""
+
+    def operator(self, other):
+        other = _operand(other, self)
+        return NotImplemented if other is None else function(self, other)
+
+    return operator
+
+
+class Tensor(ArrayProtocol):
     """An array that can take part in a backward pass.
 
     Args:
-        data: anything that becomes an array of the current backend (float32 on cpu, float64 on reference).
+        data: anything that becomes an array of the current backend (float32 on cpu, float64 on reference); copied.
         requires_grad: whether `backward` fills `grad`, as for parameters and inputs under study.
 
     >>> x = Tensor([[1.0, 2.0]], requires_grad=True)
@@ -29,7 +41,7 @@ class Tensor:
     __slots__ = ("data", "grad", "requires_grad", "_parents", "_backward", "__weakref__")
 
     def __init__(self, data, requires_grad=False):
-        self.data = current().asarray(data)
+        self.data = current().owned(data)
         self.grad, self.requires_grad = None, requires_grad
         self._parents, self._backward = (), None
 
@@ -104,37 +116,27 @@ class Tensor:
     def __repr__(self):
         return f"Tensor({self.shape}, {self.dtype}{', requires_grad' if self.requires_grad else ''})"
 
-    def __add__(self, other):
-        return add(self, _operand(other, self))
-
-    def __sub__(self, other):
-        return add(self, multiply(_operand(other, self), _operand(-1.0, self)))
-
-    def __mul__(self, other):
-        return multiply(self, _operand(other, self))
-
-    def __truediv__(self, other):
-        return multiply(self, power(_operand(other, self), -1))
-
-    def __rsub__(self, other):
-        return _operand(other, self) - self
-
-    def __rtruediv__(self, other):
-        return multiply(_operand(other, self), power(self, -1))
+    __add__ = __radd__ = _operator(lambda a, b: add(a, b))
+    __sub__ = _operator(lambda a, b: add(a, -b))
+    __rsub__ = _operator(lambda a, b: b - a)
+    __mul__ = __rmul__ = _operator(lambda a, b: multiply(a, b))
+    __truediv__ = _operator(lambda a, b: multiply(a, power(b, -1)))
+    __rtruediv__ = _operator(lambda a, b: multiply(b, power(a, -1)))
+    __rpow__ = _operator(lambda a, b: power(b, a))
+    __matmul__ = _operator(lambda a, b: matmul(a, b))
+    __rmatmul__ = _operator(lambda a, b: matmul(b, a))
 
     def __neg__(self):
         return multiply(self, _operand(-1.0, self))
 
     def __pow__(self, exponent):
-        return power(self, exponent)
-
-    def __matmul__(self, other):
-        return matmul(self, _operand(other, self))
+        if isinstance(exponent, Real):                                   # not as an array: numpy squares 2 by itself
+            return power(self, exponent if type(exponent) is int else float(exponent))
+        exponent = _operand(exponent, self)
+        return NotImplemented if exponent is None else power(self, exponent)
 
     def __getitem__(self, key):
         return take(self, key)
-
-    __radd__, __rmul__ = __add__, __mul__
 
     def sum(self, axis=None):
         """Sum over one axis, kept with length 1, or over all elements, giving shape ()."""
@@ -333,10 +335,11 @@ def _differences(value, array, step):
 
 
 def _operand(value, like):
+    """Return a value as a Tensor beside another; None where it is no operand."""
     if isinstance(value, Tensor):
         return value
-    ops = ops_of(like.data)
-    return Tensor.of(ops.asarray(value, like.data.dtype))
+    array = as_operand(value, like.data)
+    return None if array is None else Tensor.of(array)
 
 
 def _sorted(root):

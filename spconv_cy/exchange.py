@@ -4,11 +4,10 @@ from collections import namedtuple
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current
-from spconv_cy.dlpack import as_numpy
+from spconv_cy.dlpack import as_array, as_numpy
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.dense import reshape
+from spconv_cy.functional.dense import as_tensor, reshape
 from spconv_cy.functional.selection import kept_rows, look_up
 from spconv_cy.functional.sparse import gather
 from spconv_cy.sites.grid import Grid
@@ -25,7 +24,7 @@ def from_padded(sites, features, size=None, lengths=None, *, ground="zero", redu
 
     Args:
         sites: (b, l, d) integers; a site is empty where all its coordinates are -1, or where lengths say so.
-        features: (b, l, c), an array or a Tensor.
+        features: (b, l, c), an array or a Tensor; copied.
         size, ground, reduce, lattice: as for SparseTensor.from_sites.
         lengths: (b,) ints, the first so many sites of a sample are there; then a -1 is a coordinate like any other.
 
@@ -42,7 +41,7 @@ def from_padded(sites, features, size=None, lengths=None, *, ground="zero", redu
     >>> x.sites.tolist(), rows.tolist()
     ([[0, 0], [0, 2], [1, 1]], [[1, 0], [2, -1]])
     """
-    sites, features = np.asarray(as_numpy(sites)), features if isinstance(features, Tensor) else Tensor(features)
+    sites, features = np.asarray(as_numpy(sites, "from_padded")), as_tensor(features)
     fits = sites.ndim == features.data.ndim == 3 and sites.shape[:2] == features.shape[:2] and sites.shape[2]
     if not fits or sites.dtype.kind not in "iu":
         raise ShapeError(f"from_padded: sites {sites.shape} of {sites.dtype} and features {features.shape} came; "
@@ -81,7 +80,7 @@ def to_padded(x, rows=None, *, kept="all"):
     Source: SparseConvNet's BLOutputLayer.
     """
     checked_tensor("to_padded", x)
-    rows = _listed(x.grid.batch_starts) if rows is None else np.asarray(rows)
+    rows = _listed(x.grid.batch_starts) if rows is None else as_array(rows, who="to_padded")
     if rows.shape[:-1] != (x.grid.samples,) or rows.dtype.kind not in "iu" \
             or (rows.size and not -1 <= rows.min() <= rows.max() < x.grid.n):
         raise ShapeError(f"to_padded: rows {rows.shape} of {rows.dtype} came; ({x.grid.samples}, l) rows -1 to "
@@ -200,7 +199,7 @@ def _check_zero_elsewhere(who, x):
 
 
 def _checked_lengths(lengths, b, l):
-    array = np.asarray(as_numpy(lengths))
+    array = np.asarray(as_numpy(lengths, "from_padded"))
     if array.shape != (b,) or array.dtype.kind not in "iu" or (b and not 0 <= array.min() <= array.max() <= l):
         raise ShapeError(f"from_padded: lengths {array.shape} of {array.dtype} came; ({b},) whole numbers from 0 to "
                          f"{l} fit")
@@ -211,7 +210,8 @@ def _checked_coo(array):
     if not all(hasattr(array, name) for name in ("coords", "data", "shape")):
         raise ShapeError(f"from_coo: {_named(array)} came; an array with coords, data and shape fits: from_scipy takes "
                          "scipy's matrices")
-    coords, data, shape = np.asarray(array.coords), np.asarray(array.data), tuple(array.shape)
+    coords, data = as_array(array.coords, who="from_coo"), as_array(array.data, who="from_coo")
+    shape = tuple(array.shape)
     if coords.ndim != 2 or data.ndim != 1 or coords.shape != (len(shape), len(data)) or coords.dtype.kind not in "iu":
         raise ShapeError(f"from_coo: coords {coords.shape} of {coords.dtype}, data {data.shape} and shape {shape} "
                          "came; integers (axes, entries), (entries,) and one length for each axis fit")

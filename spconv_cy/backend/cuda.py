@@ -10,6 +10,7 @@ from spconv_cy.backend.copying import CopyStream
 from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.placed import PlacedRulebook
 from spconv_cy.backend.tensor_cores import TensorCores
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import BackendError, ShapeError
 
 i32, i64, f16, f32 = np.int32, np.int64, np.float16, np.float32
@@ -49,13 +50,18 @@ class CudaOps(Ops):
     def asarray(self, array, dtype=None):
         """See Ops.asarray; what is in the CPU's memory is copied to the GPU."""
         if not isinstance(array, self.xp.ndarray):
-            if _on_a_gpu(array):
+            if _on_a_gpu(without_mask(array, "features")):
                 array = self.xp.from_dlpack(array)
             else:
                 return self.uploaded(FROM_CPU, super().asarray(array, dtype))
         if array.dtype.kind not in "fiub":
             raise ShapeError(f"features: dtype {array.dtype} came; floats, integers or booleans fit")
-        return self.xp.ascontiguousarray(array.astype(f32 if dtype is None else dtype, copy=False))
+        made = self.xp.ascontiguousarray(array.astype(f32 if dtype is None else dtype, copy=False))
+        if array.dtype == np.float64 and made.dtype == f32:
+            beyond = self.xp.isinf(made) & self.xp.isfinite(array)
+            if beyond.any():
+                checks.refuse_beyond(float(array[beyond].reshape(-1)[0]), made.dtype)
+        return made
 
     def to_numpy(self, array):
         """See Ops.to_numpy."""

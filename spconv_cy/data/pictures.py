@@ -5,6 +5,7 @@ import numpy as np
 from spconv_cy.data.augment import Affine, Colour, from_name, stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.strokes import Characters
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
@@ -44,7 +45,7 @@ class PictureBatches(Batches):
 
     def __init__(self, pictures, labels, size, *, batch=100, threshold=0, background=0, shift=0, augment="none",
                  flip=0.0, colour=None):
-        pictures = np.asarray(pictures)
+        pictures = as_array(pictures, who="PictureBatches")
         if pictures.ndim not in (3, 4) or pictures.dtype.kind not in "uif":
             raise ShapeError(f"PictureBatches: pictures {pictures.shape} of {pictures.dtype} came; numbers (n, h, w) "
                              "or (n, h, w, c) fit")

@@ -9,6 +9,7 @@ from spconv_cy.data.batch import Batches
 from spconv_cy.data.events import Events
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
@@ -193,11 +194,11 @@ class WorldLineBatches(Batches):
         n, steps, d = lines.places.shape
         if time not in TIMES:
             raise ValueError(f"WorldLineBatches: time {time!r} came; {', '.join(TIMES)} fit")
-        shapes = [np.zeros((1, d), int)] if shapes is None else [np.asarray(shape) for shape in shapes]
+        shapes = [np.zeros((1, d), int)] if shapes is None else [as_array(shape, who="WorldLines") for shape in shapes]
         if any(shape.ndim != 2 or shape.shape[1] != d or shape.dtype.kind not in "iu" for shape in shapes):
             raise ShapeError(f"WorldLineBatches: shapes {[shape.shape for shape in shapes]} came; whole numbers "
                              f"(s, {d}) fit")
-        kinds = np.zeros(n, int) if kinds is None else np.asarray(kinds)
+        kinds = np.zeros(n, int) if kinds is None else as_array(kinds, who="WorldLineBatches: kinds")
         if kinds.shape != (n,) or kinds.dtype.kind not in "iu" or not set(kinds.tolist()) <= set(range(len(shapes))):
             raise ShapeError(f"WorldLineBatches: kinds {kinds.shape} came; ({n},) numbers of {len(shapes)} shapes fit")
         reach = max((int(abs(shape).max(initial=0)) for shape in shapes), default=0)

@@ -79,8 +79,9 @@ class Layer:
         for path, array in mine.items():
             if array.shape != state[path].shape:
                 raise ShapeError(f"load_state: {path} is {array.shape}, {state[path].shape} came")
-        for path, array in mine.items():
-            array[...] = ops_of(array).asarray(state[path], array.dtype)
+        given = {path: ops_of(array).asarray(state[path], array.dtype) for path, array in mine.items()}
+        for path, array in mine.items():                                 # nothing is changed where one is refused
+            array[...] = given[path]
 
     def generators(self):
         """Return a dict of the numpy Generators by attribute path."""

@@ -8,6 +8,7 @@ from collections import namedtuple
 
 import numpy as np
 
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites import rules
 from spconv_cy.sites.lattice import per_axis
@@ -70,7 +71,7 @@ def mask(grid, keep):
     Raises:
         ShapeError: not one boolean for each site.
     """
-    keep = np.asarray(keep)
+    keep = as_array(keep, who="mask")
     if keep.dtype != bool or keep.shape != (grid.n,):
         raise ShapeError(f"mask: an array {keep.shape} of {keep.dtype} came; ({grid.n},) booleans fit, one for each "
                          "site")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy import config
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites import rules
 from spconv_cy.sites.grid import Grid, Source
@@ -39,7 +40,8 @@ class Regions:
             raise ShapeError(f"Regions: {lattice} came; regions are products of intervals, which the cubic lattice "
                              f"has: Lattice.cubic({lattice.d}) fits")
         self.lattice, self.size = lattice, tuple(size)
-        self.low, self.high = (tuple(np.ascontiguousarray(side, np.int32) for side in sides) for sides in (low, high))
+        self.low, self.high = (tuple(np.ascontiguousarray(without_mask(side, "Regions"), np.int32) for side in sides)
+                               for sides in (low, high))
         for axis, (a, b, n) in enumerate(zip(self.low, self.high, self.size, strict=True)):
             if a.ndim != 2 or a.shape != b.shape or len(a) != len(self.low[0]) or not a.shape[1] or not (
                     (a < b).all() and (np.diff(a) > 0).all() and (np.diff(b) >= 0).all()

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites import rules
 from spconv_cy.sites.lattice import INT32_MAX, is_whole
@@ -161,6 +162,7 @@ def _one_row(volume):
 
 
 def _whole_numbers(name, numbers, dtype):
+    without_mask(numbers, f"Rulebook: {name}")
     try:
         array = np.asarray(numbers)
     except ValueError:

@@ -1,10 +1,10 @@
 """Index learning: every training item is a class of its own, and the rows that tell them apart are what is learnt."""
 
-import numpy as np
 
-from spconv_cy.autograd import Tensor
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.contrast import index_loss, unit_rows
+from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import zeros
 from spconv_cy.functional.sparse import gather
 from spconv_cy.layers.layer import Layer, checked_counts
@@ -41,7 +41,7 @@ class Exemplars(Layer):
 
     def loss(self, y, items):
         """Return the index loss () of rows (b, channels) of the items (b,) or (b, 1), whole numbers, none twice."""
-        items, y = np.asarray(items).reshape(-1), y if isinstance(y, Tensor) else Tensor(y)
+        items, y = as_array(items, who="Exemplars").reshape(-1), as_tensor(y)
         if items.dtype.kind not in "iu" or len(items) != len(y) or (
                 len(items) and not 0 <= items.min() <= items.max() < len(self.columns)):
             raise ShapeError(f"Exemplars: items {items.shape} of {items.dtype} came for {len(y)} rows; as many whole "

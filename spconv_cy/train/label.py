@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 
 PLAIN = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
@@ -29,6 +30,7 @@ def classes_of(labels, n):
     if not hasattr(labels, "__iter__") or isinstance(labels, np.ndarray) and labels.ndim != 1:
         came = f"shape {labels.shape}" if isinstance(labels, np.ndarray) else repr(labels)
         raise ShapeError(f"labels: {came} came; a list or array (n,), one for each character, fits")
+    without_mask(labels if isinstance(labels, np.ndarray) else list(labels), "labels")
     found = labels.tolist() if isinstance(labels, np.ndarray) and labels.dtype.name in PLAIN else list(labels)
     if len(found) != n:
         raise ShapeError(f"labels: {len(found)} came for {n} characters; one for each fits")

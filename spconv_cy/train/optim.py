@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 
 # Numbers of a parameter that go through all the arithmetic of a step together: 64 KiB of float32, so that weights,
@@ -100,13 +101,15 @@ class Optimizer:
         if len(steps) != len(self.parameters) or set(state) != fits:
             raise ShapeError(f"{type(self).__name__}.load_state: the state of another optimiser came, for {len(steps)} "
                              f"parameters; this one has {len(self.parameters)}")
+        kept = []
         for i, parameter in enumerate(self.parameters):
-            found = [state[f"{i}.{name}"] for name in self.moments if steps[i]]
+            found = [without_mask(state[f"{i}.{name}"], "load_state") for name in self.moments if steps[i]]
             if any(array.shape != parameter.shape for array in found):
                 raise ShapeError(f"{type(self).__name__}.load_state: {found[0].shape} came for parameter {i}; "
                                  f"{parameter.shape} fits")
             ops = ops_of(parameter.data)
-            self._moments[i] = [ops.asarray(np.array(array), parameter.dtype) for array in found] if steps[i] else None
+            kept.append([ops.asarray(np.array(array), parameter.dtype) for array in found] if steps[i] else None)
+        self._moments = kept                                             # nothing is changed where one is refused
         self._steps = [int(n) for n in steps]
 
     def __repr__(self):
