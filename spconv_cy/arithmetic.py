@@ -107,8 +107,8 @@ def _check_joinable(sign, a, b):
     if a.grid is not b.grid:
         same = (a.grid.lattice, a.grid.size, a.grid.samples) == (b.grid.lattice, b.grid.size, b.grid.samples) \
             and np.array_equal(a.grid.sites, b.grid.sites)
-        hint = (f"; the sites are {'equal, but the grids were made apart' if same else 'different'}: {METHODS[sign]} "
-                "joins them by their sites")
+        hint = (f"; the sites are equal, but the grids were made apart: {METHODS[sign]} joins them by their sites"
+                if same else f"; {METHODS[sign][:-1]}, how=...) is for different sites")
     channels = {a.channels, b.channels} - ({1} if sign in "*/" else set())
     if hint or len(channels) > 1 or (a.ground is None) != (b.ground is None):
         raise ShapeError(f"SparseTensor {sign}: {a} and {b} came; tensors of the same grid, channels and family "

@@ -7,6 +7,7 @@ from numbers import Real
 import numpy as np
 
 from spconv_cy.array_protocol import ArrayProtocol, as_operand
+from spconv_cy.backend.ops import own
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_named, ops_of, use
 from spconv_cy.errors import ShapeError
@@ -41,7 +42,7 @@ class Tensor(ArrayProtocol):
     __slots__ = ("data", "grad", "requires_grad", "_parents", "_backward", "__weakref__")
 
     def __init__(self, data, requires_grad=False):
-        self.data = current().owned(data)
+        self.data = own(current().asarray(data), data)
         self.grad, self.requires_grad = None, requires_grad
         self._parents, self._backward = (), None
 

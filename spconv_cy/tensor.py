@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.arithmetic import SparseArithmetic
 from spconv_cy.autograd import Tensor, add, multiply
+from spconv_cy.backend.ops import own
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.dlpack import as_array
 from spconv_cy.errors import GridError, ShapeError
@@ -66,7 +67,7 @@ class SparseTensor(SparseArithmetic):
         merged = merge(features, rows, grid.n, reduce)
         if merged is features:                                           # in order already: nothing has copied them
             merged = (copied(features) if features is given
-                      else Tensor.of(ops_of(features.data).own(features.data, given)))
+                      else Tensor.of(own(features.data, given)))
         return cls(merged, grid, _as_ground(ground, features), rows)
 
     @classmethod

@@ -41,16 +41,6 @@ class Ops:
         array = cast(array, np.dtype(self.float_dtypes[0] if dtype is None else dtype))
         return array if array.flags.aligned else array.copy()            # compiled loops read whole numbers
 
-    def owned(self, array, dtype=None):
-        """As asarray, but the memory of the result is its own: nobody else can change it."""
-        return self.own(self.asarray(array, dtype), array)
-
-    def own(self, made, given):
-        """Return `made`, which asarray has made of `given`; a copy where it may be the same memory."""
-        apart = isinstance(given, (list, tuple)) or isinstance(given, np.ndarray) and not (
-            isinstance(made, np.ndarray) and np.may_share_memory(made, given))
-        return made if apart else made.copy()
-
     def to_numpy(self, array):
         """Return `array` as a numpy array."""
         return np.asarray(array)
@@ -226,6 +216,13 @@ class Ops:
 
     def __repr__(self):
         return f"<{self.name} backend>"
+
+
+def own(made, given):
+    """Return `made`, which Ops.asarray has made of `given`; a copy where it may be the same memory."""
+    apart = isinstance(given, (list, tuple)) or isinstance(given, np.ndarray) and not (
+        isinstance(made, np.ndarray) and np.may_share_memory(made, given))
+    return made if apart else made.copy()
 
 
 def cast(array, dtype):
