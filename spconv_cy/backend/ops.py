@@ -1,5 +1,7 @@
 """The verbs that a backend speaks, in plain numpy: the reference for all others, in any float dtype."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from spconv_cy.backend.precision import rounded
@@ -233,11 +235,13 @@ def cast(array, dtype):
     """
     if not (array.dtype.kind == dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize > 2):
         return np.asarray(array, dtype, order="C")
-    try:
-        with np.errstate(over="raise"):
-            return np.asarray(array, dtype, order="C")
-    except FloatingPointError:
-        refuse_beyond(array[np.isfinite(array) & (abs(array) > np.finfo(dtype).max)].flat[0], dtype)
+    with suppress(FloatingPointError), np.errstate(over="raise"):
+        return np.asarray(array, dtype, order="C")
+    beyond = array[np.isfinite(array) & (abs(array) > np.finfo(dtype).max)]
+    if beyond.size:
+        refuse_beyond(beyond[0], dtype)
+    with np.errstate(over="ignore"):                                     # what only rounds to infinity, or a warning
+        return np.asarray(array, dtype, order="C")
 
 
 def refuse_beyond(value, dtype):
