@@ -7,6 +7,7 @@ from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.train.metrics import confusion_matrix
 
+LARGEST = {np.float16: 0, np.float32: 1e15, np.float64: 1e150}           # numbers, for sums of squares to be finite
 BLOCK = 250                                             # queries whose distances to all the bank are held at a time
 
 
@@ -240,4 +241,12 @@ def _rows(who, x):
     x = as_array(x, who=who)
     if x.ndim != 2 or not len(x) or x.dtype.kind not in "fiu":
         raise ShapeError(f"{who}: {x.shape} of {x.dtype} came; rows of numbers (n, c), at least one, fit")
-    return x if x.dtype.kind == "f" else x.astype(np.float64)
+    if x.dtype.kind != "f":
+        return x.astype(np.float64)
+    # Sums of squares of these rows must be finite: beyond, all distances would be alike.
+    largest = np.abs(x).max(initial=0)
+    if largest < np.inf and not float(largest) < LARGEST[np.float64]:
+        raise ShapeError(f"{who}: expected numbers up to {LARGEST[np.float64]:.0e}, whose squares float64 holds, got "
+                         f"{largest!s}; scale them")
+    small = largest < np.inf and float(largest) > LARGEST.get(x.dtype.type, np.inf)
+    return x.astype(np.float64) if small else x

@@ -195,6 +195,9 @@ class Adam(Optimizer):
         eps: added to the root, above 0.
         weight_decay, clip: as for SGD.
 
+    Raises:
+        FloatingPointError: at a step, of a gradient whose square no float holds; it would make the step zero.
+
     Source: Kingma and Ba 2015, arXiv:1412.6980.
     """
 
@@ -213,19 +216,37 @@ class Adam(Optimizer):
 
     def _change(self, xp, w, d, scratch, t, mean, square):
         first, second = self.betas
+        try:
+            with np.errstate(over="raise"):
+                xp.multiply(d, d, out=scratch)
+        except FloatingPointError:
+            square[...] = _squares(d, square, second)
+        else:
+            scratch *= 1 - second
+            square *= second
+            square += scratch
         mean *= first
         xp.multiply(d, 1 - first, out=scratch)
         mean += scratch
-        square *= second
-        xp.multiply(d, d, out=scratch)
-        scratch *= 1 - second
-        square += scratch
-        xp.multiply(square, 1 / (1 - second**t), out=scratch)
-        xp.sqrt(scratch, out=scratch)
+        try:
+            with np.errstate(over="raise"):
+                xp.multiply(square, 1 / (1 - second**t), out=scratch)
+            xp.sqrt(scratch, out=scratch)
+        except FloatingPointError:
+            scratch[...] = np.sqrt(square.astype(np.longdouble) / (1 - second**t))
         scratch += self.eps
         xp.divide(mean, scratch, out=scratch)
         scratch *= self.rate / (1 - first**t)
         w -= scratch
+
+
+def _squares(d, square, beta):
+    """Return the running mean of squares where a float does not hold the square itself, but perhaps their mean."""
+    mean = beta * square.astype(np.longdouble) + (1 - beta) * d.astype(np.longdouble) ** 2
+    if (mean > np.finfo(square.dtype).max).any():
+        raise FloatingPointError(f"Adam: expected gradients whose squares {square.dtype} holds, got "
+                                 f"{np.abs(d).max()!s}; clip them, lower the rate, or scale the loss")
+    return mean
 
 
 class Together:
