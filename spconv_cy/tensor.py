@@ -1,5 +1,6 @@
 """Features over a grid, with the ground state of all other sites: where "where" and "how much" meet."""
 
+import math
 from collections import namedtuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import per_axis
 from spconv_cy.sites.points import floored
 
+MOST_DENSE = 2**45                                                       # numbers that an address space can hold
 Aligned = namedtuple("Aligned", "features rows")
 
 
@@ -129,6 +131,10 @@ class SparseTensor(SparseArithmetic):
         if self.grid.size is None and (size is None or origin is None):
             raise ShapeError("to_dense: the grid is unbounded; give origin= and size=")
         size = self.grid.size if size is None else per_axis(size, self.grid.d, "to_dense size", 1)
+        n = self.grid.samples * math.prod(size) * self.channels
+        if n > MOST_DENSE:
+            raise ShapeError(f"to_dense: expected an array that a memory holds, got {n} numbers of size {size}; "
+                             "give origin= and size= of a part")
         origin = per_axis(0 if origin is None else origin, self.grid.d, "to_dense origin", None)
         at = self.sites[:, 1:].astype(np.int64) - np.array(origin)
         outside = ((at < 0) | (at >= np.array(size))).any(1)
