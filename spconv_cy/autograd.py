@@ -10,6 +10,7 @@ from spconv_cy.array_protocol import ArrayProtocol, as_operand
 from spconv_cy.backend.ops import own
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_named, ops_of, use
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.rulebook import Rulebook
 
@@ -137,7 +138,7 @@ class Tensor(ArrayProtocol):
         return NotImplemented if exponent is None else power(self, exponent)
 
     def __getitem__(self, key):
-        return take(self, key)
+        return take(self, without_mask(key, "Tensor: an index"))
 
     def sum(self, axis=None):
         """Sum over one axis, kept with length 1, or over all elements, giving shape ()."""

@@ -45,7 +45,7 @@ class Characters:
             raise ShapeError(f"characters: {type(characters).__name__} came; a list of characters fits, each a list of "
                              "(n, 2) arrays, one a stroke")
         strokes, counts = [], []
-        for c, character in enumerate(characters):
+        for c, character in enumerate(without_mask(characters, "characters")):
             found = _checked_strokes(character, c)
             strokes += found
             counts.append(len(found))

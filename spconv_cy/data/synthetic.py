@@ -47,7 +47,7 @@ def circle(phases, size=32, steps=32, turns=1):
     >>> circle([0.0], 30, 4).round(9).tolist()
     [[[25.0, 15.0], [15.0, 25.0], [5.0, 15.0], [15.0, 5.0]]]
     """
-    angles = np.reshape(phases, (-1, 1)) + 2 * np.pi * turns * np.arange(steps) / steps
+    angles = np.reshape(as_array(phases, who="phases"), (-1, 1)) + 2 * np.pi * turns * np.arange(steps) / steps
     return size / 2 + size / 3 * np.stack([np.cos(angles), np.sin(angles)], -1)
 
 
@@ -66,7 +66,8 @@ def lissajous(phases, frequencies, size=16, steps=16):
         frequencies: d numbers, or (n, d).
     """
     times = 2 * np.pi * np.arange(steps)[:, None] / steps
-    angles = np.asarray(phases, float)[:, None] + times * np.atleast_2d(frequencies)[:, None]
+    frequencies = np.atleast_2d(as_array(frequencies, who="lissajous"))
+    angles = as_array(phases, float, "lissajous")[:, None] + times * frequencies[:, None]
     return size / 2 + size / 3 * np.sin(angles)
 
 

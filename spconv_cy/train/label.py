@@ -30,8 +30,9 @@ def classes_of(labels, n):
     if not hasattr(labels, "__iter__") or isinstance(labels, np.ndarray) and labels.ndim != 1:
         came = f"shape {labels.shape}" if isinstance(labels, np.ndarray) else repr(labels)
         raise ShapeError(f"labels: {came} came; a list or array (n,), one for each character, fits")
-    without_mask(labels if isinstance(labels, np.ndarray) else list(labels), "labels")
+    without_mask(labels, "labels")
     found = labels.tolist() if isinstance(labels, np.ndarray) and labels.dtype.name in PLAIN else list(labels)
+    without_mask(found, "labels")
     if len(found) != n:
         raise ShapeError(f"labels: {len(found)} came for {n} characters; one for each fits")
     try:

@@ -21,10 +21,10 @@ __version__ = "on the host"
 METHODS = set("all any argmax argmin argsort astype copy cumsum max mean min ravel repeat reshape squeeze sum swapaxes "
               "take tobytes tolist transpose view".split())
 FUNCTIONS = set("abs add arange argsort argwhere ascontiguousarray broadcast_to clip concatenate cumsum divide einsum "
-                "equal exp expand_dims expm1 eye flatnonzero frexp full full_like isfinite isinf isnan ldexp log log1p "
-                "logical_and logical_not logical_or matmul maximum mean minimum moveaxis multiply nonzero ones ones_like "
-                "power prod repeat searchsorted sign sqrt square stack subtract sum take tanh tile where zeros "
-                "zeros_like".split())
+                "equal exp expand_dims expm1 eye flatnonzero frexp full full_like isfinite isinf isnan ldexp log "
+                "log1p logical_and logical_not logical_or matmul maximum mean minimum moveaxis multiply nonzero ones "
+                "ones_like power prod repeat searchsorted sign sqrt square stack subtract sum take tanh tile where "
+                "zeros zeros_like".split())
 OPERATORS = ("add sub mul truediv floordiv mod pow and or xor lshift rshift lt le gt ge eq ne radd rsub rmul rtruediv "
              "rpow matmul neg abs invert iadd isub imul itruediv ipow iand ior").split()
 
