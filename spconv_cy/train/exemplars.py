@@ -25,6 +25,8 @@ class Exemplars(Layer):
 
     Source: Graham's index learning on CIFAR-10, 2015.
 
+    >>> import numpy as np
+    >>> from spconv_cy.autograd import Tensor
     >>> exemplars, rows = Exemplars(items=5, channels=2), Tensor(np.ones((2, 2)))
     >>> exemplars(rows) is rows, round(float(exemplars.loss(rows, [4, 0]).data), 4)
     (True, 0.6931)
