@@ -131,3 +131,10 @@ def test_layers_on_a_huge_field_cost_by_its_sites(rng):
     sp.MaxPooling(2, 3, 2)(x)
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
+
+
+def test_distorted_pictures_of_a_huge_field_are_refused_with_the_number():
+    data = sp.PictureBatches(np.ones((2, 3, 3)), None, 10**6, augment="mild")
+    with pytest.raises(ShapeError, match="asks for 2000000000000 numbers; at most 1073741824 fit"):
+        next(data.epoch(0, training=True))
+    assert next(data.epoch(0, training=False))[0].grid.n == 18

@@ -201,3 +201,14 @@ def test_measures_of_large_embeddings_are_those_of_small_ones(rng):
     assert (clustering.linear_probe(big, labels)(big) == labels).all()
     with pytest.raises(ShapeError, match=r"1e\+150, whose squares float64 holds"):
         clustering.k_means(np.full((3, 2), 1e200), 1)
+
+
+def test_what_data_sets_bring_to_float32_is_refused_beyond_it():
+    cloud, events = np.zeros((2, 3)), sp.Events([0, 1], [0, 1], [0, 1], np.ones(2, bool), (4, 4))
+    crops, huge = [[0, 0, 0]], [[1.0], [1e300]]
+    for call in (lambda: sp.PointBatches([cloud], [huge], [[0, 1]], 1.0),
+                 lambda: sp.surroundings([[0, 0, 1e300], [0, 1, 0.0]], 2),
+                 lambda: sp.EventBatches(events, crops, None, side=2, pixels=1, factors=[1e300]),
+                 lambda: sp.StrokeEncoder("pen", factors=[1e300])):
+        with pytest.raises(ShapeError, match=r"1e\+300"):
+            call()

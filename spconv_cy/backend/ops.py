@@ -227,7 +227,7 @@ def own(made, given):
     return made if apart else made.copy()
 
 
-def cast(array, dtype):
+def cast(array, dtype, who="features"):
     """Return a numpy array as a C-contiguous one of that dtype, itself where it is one.
 
     Raises:
@@ -239,15 +239,15 @@ def cast(array, dtype):
         return np.asarray(array, dtype, order="C")
     beyond = array[np.isfinite(array) & (abs(array) > np.finfo(dtype).max)]
     if beyond.size:
-        refuse_beyond(beyond[0], dtype)
+        refuse_beyond(beyond[0], dtype, who)
     with np.errstate(over="ignore"):                                     # what only rounds to infinity, or a warning
         return np.asarray(array, dtype, order="C")
 
 
-def refuse_beyond(value, dtype):
+def refuse_beyond(value, dtype, who="features"):
     """Raise ShapeError of a number that a dtype does not hold."""
     remedy = ', or use("reference"), which keeps float64' if dtype == np.float32 else ""
-    raise ShapeError(f"features: expected numbers that {dtype} holds, up to {np.finfo(dtype).max:.3g}, got {value!s}; "
+    raise ShapeError(f"{who}: expected numbers that {dtype} holds, up to {np.finfo(dtype).max:.3g}, got {value!s}; "
                      f"scale them{remedy}")
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.backend.ops import cast
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.packed import ranges
@@ -173,7 +174,8 @@ class EventBatches(Batches):
             raise ShapeError(f"EventBatches: field {field!r} came; {max(cells)} or more holds the crop")
         self.size, self.planes = (int(field),) * len(cells), 1 if polarity == "none" else 2
         self._low = (np.array(self.size) - cells).astype(np.int32) // 2     # the crop's first site
-        self.factors = as_array(self._factors() if factors is None else factors, np.float32, "EventBatches")
+        self.factors = cast(as_array(self._factors() if factors is None else factors, who="EventBatches: factors"),
+                            np.dtype(np.float32), "EventBatches: factors")
         if self.factors.shape != (self.planes,):
             raise ShapeError(f"EventBatches: factors {self.factors.shape} came; ({self.planes},) fits")
 

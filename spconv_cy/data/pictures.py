@@ -10,6 +10,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
 
+MOST_CELLS = 2**30                                      # of the field, for the pictures of a batch
 STEPS = 1024                                            # places in a picture are rounded to this part of a pixel
 
 
@@ -101,6 +102,10 @@ class PictureBatches(Batches):
     def _distorted(self, pictures, matrices, moves):
         """Read pictures at the sites of the field: (sample (m,), place (m, 2), row (m, c)) of those that are active."""
         # A site p sees what the picture has where p = q A + t: at q = (p - t) A^-1, both from the middle.
+        cells = len(pictures) * self.size**2
+        if cells > MOST_CELLS:
+            raise ShapeError(f"PictureBatches: a batch of {len(pictures)} distorted pictures of size {self.size} asks "
+                             f"for {cells} numbers; at most {MOST_CELLS} fit: use a smaller batch or field")
         inverse, (height, width, channels) = np.linalg.inv(matrices)[..., None, None], pictures.shape[1:]
         x, y = np.moveaxis(np.arange(self.size) - (self.margin + self.middle)[:, None] - moves[..., None], 1, 0)
         x, y = x[:, :, None], y[:, None, :]

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from spconv_cy.backend.ops import cast
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.packed import starts_of
@@ -184,7 +185,8 @@ def surroundings(points, k=32):
     distances, near = distances.reshape(len(points), -1), near.reshape(len(points), -1)
     heights, height = points[near, -1], points[:, -1]
     reach = np.log(np.maximum(distances[:, -1], 1e-6))
-    return np.column_stack([height - heights.min(1), heights.max(1) - height, reach]).astype(np.float32)
+    found = np.column_stack([height - heights.min(1), heights.max(1) - height, reach])
+    return cast(found, np.dtype(np.float32), "surroundings")
 
 
 def _listed(arrays, axes):
@@ -202,4 +204,4 @@ def _joined(what, arrays, counts, axes):
     if joined.size and joined.dtype.kind not in ("fiu" if axes == 2 else "iu"):
         raise ShapeError(f"PointBatches: {what} of {joined.dtype} came; {'numbers' if axes == 2 else 'class numbers'} "
                          "fit")
-    return joined.astype(np.float32 if axes == 2 else np.int64)
+    return cast(joined, np.dtype(np.float32), f"PointBatches: {what}") if axes == 2 else joined.astype(np.int64)

@@ -174,7 +174,8 @@ class StrokeEncoder:
             raise ValueError(f"StrokeEncoder: pace {self.pace!r} came; a number from 0 up fits")
         if self.factors is not None:
             without_mask(self.factors, "StrokeEncoder: factors")
-            if np.shape(self.factors) != (self.planes,) or not np.all(np.isfinite(self.factors)):
+            if np.shape(self.factors) != (self.planes,) or not (
+                    np.abs(self.factors) <= np.finfo(np.float32).max).all():
                 raise ShapeError(f"StrokeEncoder: factors {self.factors!r} came; {self.planes} finite numbers fit")
             object.__setattr__(self, "factors", tuple(float(factor) for factor in self.factors))
 
