@@ -40,7 +40,9 @@ class SparseTensor(SparseArithmetic):
     """
 
     def __init__(self, features, grid, ground=None, point_rows=None):
-        self.features, self.grid, self.ground, self.point_rows = features, grid, ground, _read_only(point_rows)
+        self.features = features if isinstance(features, Tensor) else Tensor(features)
+        self.ground = ground if ground is None or isinstance(ground, Tensor) else Tensor(ground)
+        self.grid, self.point_rows = grid, _read_only(point_rows)
 
     @classmethod
     def from_sites(cls, sites, features, size=None, samples=None, *, ground="zero", reduce="error", lattice=None):

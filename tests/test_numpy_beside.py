@@ -164,3 +164,13 @@ def test_rows_that_several_tensors_share_are_read_only():
     for y in (x, sp.collate([x, x]), sp.ReLU()(x)):
         with pytest.raises(ValueError, match="read-only"):
             y.point_rows[0] = 0
+
+
+def test_arrays_given_as_features_become_tensors_and_tensors_in_lists_say_what_they_lack():
+    buffer, x = np.ones((2, 1), np.float32), sp.SparseTensor.from_sites([[0, 1], [0, 0]], [[1.0], [2.0]])
+    y = x.with_features(buffer, np.zeros((1, 1)))
+    buffer[:] = 5
+    assert y.features.data.tolist() == [[1.0], [1.0]] and isinstance(y.ground, sp.Tensor)
+    assert sp.Tensor([sp.Tensor(1.0), sp.Tensor(2.0)]).data.tolist() == [1.0, 2.0]
+    with pytest.raises(ShapeError, match="needs no gradient"):
+        sp.Tensor([sp.Tensor(1.0, requires_grad=True)])

@@ -35,7 +35,9 @@ class Ops:
         array = as_numpy(array, "features")
         try:
             array = np.asarray(array)
-        except ValueError:
+        except ValueError as error:
+            if "inhomogeneous" not in str(error):                        # such as what a Tensor in a list says
+                raise ShapeError(f"features: {error}") from None
             raise ShapeError("features: rows of unequal length came; an array of numbers fits") from None
         if array.dtype.kind not in "fiub":
             check_whole(array)
