@@ -44,8 +44,10 @@ class Characters:
         if not hasattr(characters, "__iter__"):
             raise ShapeError(f"characters: {type(characters).__name__} came; a list of characters fits, each a list of "
                              "(n, 2) arrays, one a stroke")
+        if isinstance(characters, np.ndarray):                           # of a list, each stroke is asked by its number
+            without_mask(characters, "characters")
         strokes, counts = [], []
-        for c, character in enumerate(without_mask(characters, "characters")):
+        for c, character in enumerate(characters):
             found = _checked_strokes(character, c)
             strokes += found
             counts.append(len(found))
@@ -83,7 +85,8 @@ class Characters:
 
 
 def _checked_strokes(character, c):
-    without_mask(character, f"character {c}")
+    if isinstance(character, np.ndarray):
+        without_mask(character, f"character {c}")
     if isinstance(character, np.ndarray) and character.ndim == 2:
         raise ShapeError(f"character {c}: one array of shape {character.shape} came; a list of (n, 2) arrays, one a "
                          "stroke, fits: put a single stroke into a list")
