@@ -111,7 +111,8 @@ from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
 from spconv_cy.train.loop import evaluate, fit, outputs
 from spconv_cy.train.loss_scale import LossScale
-from spconv_cy.train.optim import SGD, Adam, Nesterov, Together, clip_gradients
+from spconv_cy.train.optim import SGD, Adam, Nesterov, clip_gradients
 from spconv_cy.train.schedule import Constant, Cosine, Exponential, Steps, WarmUp
+from spconv_cy.train.together import Together
 
 __version__ = "0.1.0"

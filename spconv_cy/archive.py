@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import FileError
 from spconv_cy.writing import new_file
 
@@ -32,6 +33,8 @@ def write(path, kind, arrays, text):
     """
     path = os.fsdecode(path)
     entries = {name: json.dumps(value) for name, value in text.items()}
+    for name, array in arrays.items():
+        without_mask(array, name)
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise TypeError(f"{path}: {name} is an array of {array.dtype}, which cannot be saved; whole and real "

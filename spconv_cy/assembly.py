@@ -4,21 +4,22 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
-from spconv_cy.dlpack import as_numpy
+from spconv_cy.dlpack import as_numpy, without_mask
 from spconv_cy.errors import ShapeError
-from spconv_cy.sites.grid import Grid, as_sites
+from spconv_cy.sites.grid import Grid, as_sites, check_samples
 from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
 from spconv_cy.tensor import SparseTensor, active_of, checked_tensor
 
 
 def collate(tensors):
-    """Make one batch of several SparseTensors, their samples in turn.
+    """Make one batch of several SparseTensors, their samples in turn; features and ground state are copied.
 
     Args:
         tensors: SparseTensors of one lattice, size, number of channels and ground state.
 
     Raises:
         ShapeError: none came, or they do not fit.
+        GridError: more samples than a grid takes.
 
     >>> x = SparseTensor.from_sites([[0, 1]], [[1.0]], size=4)
     >>> collate([x, x]).sites.tolist()
@@ -41,6 +42,7 @@ def collate(tensors):
                 or not same_ground:
             raise ShapeError(f"collate: {x} and {first} came; equal lattice, size, channels and ground state fit")
     samples = np.cumsum([0] + [x.grid.samples for x in tensors])
+    check_samples("collate", int(samples[-1]))
     rows = np.cumsum([0] + [x.grid.n for x in tensors])
     sites = np.concatenate([x.sites for x in tensors])
     sites[:, 0] += np.repeat(samples[:-1], np.diff(rows)).astype(np.int32)
@@ -50,7 +52,8 @@ def collate(tensors):
     if all(x.point_rows is not None for x in tensors):
         point_rows = np.concatenate([x.point_rows + start for x, start in zip(tensors, rows[:-1], strict=True)])
     features = Tensor.of(ops.xp.concatenate([x.features.data for x in tensors]))
-    return SparseTensor(features, grid, first.ground, point_rows)
+    ground = None if first.ground is None else Tensor.of(first.ground.data.copy())
+    return SparseTensor(features, grid, ground, point_rows)
 
 
 class BatchBuilder:
@@ -106,6 +109,7 @@ class BatchBuilder:
         """
         if not self.samples:
             raise ShapeError("set_sites: no sample has begun; call add_sample() first")
+        without_mask(sites, "set_sites")
         try:
             given = np.asarray(as_numpy(sites))
         except ValueError:
@@ -165,7 +169,7 @@ class BatchBuilder:
         return self.samples - samples
 
     def _put(self, who, sites, features, overwrite, samples):
-        features = np.array(current().on_host(features))                 # its own
+        features = np.array(current().on_host(features))                 # kept here until tensor() is called
         if features.shape != (len(sites), self.channels):
             raise ShapeError(f"{who}: features {features.shape} came with {len(sites)} sites; "
                              f"{(len(sites), self.channels)} fit")

@@ -2,23 +2,37 @@
 
 from contextvars import ContextVar
 from functools import wraps
+from numbers import Real
 
 import numpy as np
 
+from spconv_cy.array_protocol import ArrayProtocol, as_operand
+from spconv_cy.backend.ops import own
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_named, ops_of
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.tape import as_stored, check_unchanged, entries_of, owned, owner_of
+from spconv_cy.tape import as_stored, check_unchanged, entries_of, nodes_of, owned, owner_of
 
 _recording = ContextVar("recording", default=(True, None))              # whether, and what was so before
 
 
-class Tensor:
+def _operator(function):
+    """Make an operator of a function of two tensors; what is no operand is left to Python, which tries its own one."""
+
+    def operator(self, other):
+        other = _operand(other, self)
+        return NotImplemented if other is None else function(self, other)
+
+    return operator
+
+
+class Tensor(ArrayProtocol):
     """An array that can take part in a backward pass.
 
     Args:
-        data: anything that becomes an array of the current backend (float32 on cpu, float64 on reference).
+        data: anything that becomes an array of the current backend (float32 on cpu, float64 on reference); copied.
         requires_grad: whether `backward` fills `grad`, as for parameters and inputs under study.
 
     >>> x = Tensor([[1.0, 2.0]], requires_grad=True)
@@ -31,7 +45,7 @@ class Tensor:
                  "__weakref__")
 
     def __init__(self, data, requires_grad=False):
-        self.data = current().asarray(data)
+        self.data = own(current().asarray(data), data)
         self.grad, self.requires_grad = None, requires_grad
         self._parents, self._backward, self._function, self._version, self._read = (), None, None, [0], ()
 
@@ -124,37 +138,27 @@ class Tensor:
     def __repr__(self):
         return f"Tensor({self.shape}, {self.dtype}{', requires_grad' if self.requires_grad else ''})"
 
-    def __add__(self, other):
-        return add(self, _operand(other, self))
-
-    def __sub__(self, other):
-        return add(self, multiply(_operand(other, self), _operand(-1.0, self)))
-
-    def __mul__(self, other):
-        return multiply(self, _operand(other, self))
-
-    def __truediv__(self, other):
-        return multiply(self, power(_operand(other, self), -1))
-
-    def __rsub__(self, other):
-        return _operand(other, self) - self
-
-    def __rtruediv__(self, other):
-        return multiply(_operand(other, self), power(self, -1))
+    __add__ = __radd__ = _operator(lambda a, b: add(a, b))
+    __sub__ = _operator(lambda a, b: add(a, -b))
+    __rsub__ = _operator(lambda a, b: b - a)
+    __mul__ = __rmul__ = _operator(lambda a, b: multiply(a, b))
+    __truediv__ = _operator(lambda a, b: multiply(a, power(b, -1)))
+    __rtruediv__ = _operator(lambda a, b: multiply(b, power(a, -1)))
+    __rpow__ = _operator(lambda a, b: power(b, a))
+    __matmul__ = _operator(lambda a, b: matmul(a, b))
+    __rmatmul__ = _operator(lambda a, b: matmul(b, a))
 
     def __neg__(self):
         return multiply(self, _operand(-1.0, self))
 
     def __pow__(self, exponent):
-        return power(self, exponent if isinstance(exponent, (int, float)) else _operand(exponent, self))
-
-    def __matmul__(self, other):
-        return matmul(self, _operand(other, self))
+        if isinstance(exponent, Real):                                   # not as an array: numpy squares 2 by itself
+            return power(self, exponent if type(exponent) is int else float(exponent))
+        exponent = _operand(exponent, self)
+        return NotImplemented if exponent is None else power(self, exponent)
 
     def __getitem__(self, key):
-        return take(self, key)
-
-    __radd__, __rmul__ = __add__, __mul__
+        return take(self, without_mask(key, "Tensor: an index"))
 
     def sum(self, axis=None):
         """Sum over one axis, kept with length 1, or over all elements, giving shape ()."""
@@ -191,7 +195,7 @@ def leaf_gradients(root, gradient):
     has its dtype: float16 where the array is.
     """
     gradients = {id(root): gradient}
-    for node in _sorted(root):
+    for node in nodes_of(root):
         dy = gradients.pop(id(node), None)
         if dy is None:
             continue
@@ -373,24 +377,8 @@ def fold_to(dy, shape):
 
 
 def _operand(value, like):
+    """Return a value as a Tensor beside another; None where it is no operand."""
     if isinstance(value, Tensor):
         return value
-    ops = ops_of(like.data)
-    return Tensor.of(ops.asarray(value, like.data.dtype))
-
-
-def _sorted(root):
-    """Return the nodes that need a gradient, each before its parents; iterative, so depth has no limit."""
-    order, state, stack = [], {}, [root]
-    while stack:
-        node = stack[-1]
-        if state.get(id(node)) is None:
-            state[id(node)] = False
-            stack += [p for p in node._parents
-                      if isinstance(p, Tensor) and p.requires_grad and id(p) not in state]
-        else:
-            stack.pop()
-            if not state[id(node)]:
-                state[id(node)] = True
-                order.append(node)
-    return order[::-1]
+    array = as_operand(value, like.data)
+    return None if array is None else Tensor.of(array)

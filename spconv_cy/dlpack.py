@@ -1,19 +1,40 @@
-"""Arrays of other libraries, read where they lie: the DLPack protocol, by numpy's own reader."""
+"""The door of all arrays that come: other libraries' are read where they lie, by DLPack; masked ones are refused."""
 
 import numpy as np
 
 from spconv_cy.errors import BackendError, ShapeError
 
 CPU = 1                                                                  # kDLCPU of the protocol
+MOST_AXES = 64                                                           # of a numpy array
 
 
-def as_numpy(array):
+def without_mask(array, who="array"):
+    """Return what came as it is, unless it is a masked array, or a list that holds one at any depth.
+
+    numpy drops the mask where an array is made of it, and what was masked would count as data.
+
+    Raises:
+        ShapeError: it is masked.
+    """
+    if isinstance(array, np.ma.MaskedArray) or isinstance(array, (list, tuple)) and _holds_masked(array):
+        raise ShapeError(f"{who}: expected an array without a mask, got a masked one; fill it with .filled(...), or "
+                         "leave out the rows that are masked")
+    return array
+
+
+def as_array(array, dtype=None, who="array"):
+    """Return np.asarray(array, dtype); raise ShapeError where it is masked."""
+    return np.asarray(without_mask(array, who), dtype)
+
+
+def as_numpy(array, who="array"):
     """Return an array that speaks DLPack as a numpy array over the same memory, anything else as it is.
 
     Raises:
         BackendError: its memory is not the CPU's.
-        ShapeError: its library does not hand it out, or numpy has no such dtype.
+        ShapeError: its library does not hand it out, or numpy has no such dtype; a masked array.
     """
+    array = without_mask(array, who)
     if isinstance(array, (np.ndarray, np.generic)) or not hasattr(array, "__dlpack_device__"):
         return array
     device, _ = array.__dlpack_device__()
@@ -35,3 +56,12 @@ def unreadable(array, error):
 
 def _kind(array):
     return f"{type(array).__module__}.{type(array).__name__}"
+
+
+def _holds_masked(items, depth=0):
+    kinds = set(map(type, items))
+    if any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+        return True
+    if depth == MOST_AXES or not any(issubclass(kind, (list, tuple)) for kind in kinds):
+        return False
+    return any(_holds_masked(item, depth + 1) for item in items if isinstance(item, (list, tuple)))

@@ -13,6 +13,7 @@ from spconv_cy.data.augment import Affine
 from spconv_cy.data.augment import from_name as distortion
 from spconv_cy.data.batch import StrokeBatches
 from spconv_cy.data.strokes import Characters, StrokeEncoder
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import FileError, NotFittedError, ShapeError
 from spconv_cy.io.file import load_with_extra, save
 from spconv_cy.layers.layer import Layer
@@ -107,12 +108,14 @@ class SparseConvClassifier:
 
     def score(self, X, y, sample_weight=None):
         """Return the share of characters X whose label in y is predicted; `sample_weight` (n,) counts them unevenly."""
+        without_mask(y, "SparseConvClassifier.score: y")
         predicted, labels = self.predict(X), list(hosted(y))
         if len(labels) != len(predicted):
             raise ShapeError(f"SparseConvClassifier.score: {len(labels)} labels came for {len(predicted)} characters; "
                              "one for each fits")
         if not labels:
             raise ShapeError("SparseConvClassifier.score: no characters came; at least one fits")
+        without_mask(sample_weight, "SparseConvClassifier.score: sample_weight")
         right = [bool(a == b) for a, b in zip(predicted, labels, strict=True)]
         return float(np.average(right, weights=hosted(sample_weight)))
 

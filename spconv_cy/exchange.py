@@ -4,12 +4,11 @@ from collections import namedtuple
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import current
-from spconv_cy.dlpack import as_numpy
+from spconv_cy.dlpack import as_array, as_numpy
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.dense import reshape
+from spconv_cy.functional.dense import as_tensor, reshape
 from spconv_cy.functional.selection import kept_rows, look_up
 from spconv_cy.functional.sparse import gather
 from spconv_cy.sites.grid import Grid
@@ -26,7 +25,7 @@ def from_padded(sites, features, size=None, lengths=None, *, ground="zero", redu
 
     Args:
         sites: (b, l, d) integers; a site is empty where all its coordinates are -1, or where lengths say so.
-        features: (b, l, c), an array or a Tensor.
+        features: (b, l, c), an array or a Tensor; copied.
         size, ground, reduce, lattice: as for SparseTensor.from_sites.
         lengths: (b,) ints, the first so many sites of a sample are there; then a -1 is a coordinate like any other.
 
@@ -43,7 +42,7 @@ def from_padded(sites, features, size=None, lengths=None, *, ground="zero", redu
     >>> x.sites.tolist(), rows.tolist()
     ([[0, 0], [0, 2], [1, 1]], [[1, 0], [2, -1]])
     """
-    sites, features = np.asarray(as_numpy(sites)), features if isinstance(features, Tensor) else Tensor(features)
+    sites, features = np.asarray(as_numpy(sites, "from_padded")), as_tensor(features)
     fits = sites.ndim == features.data.ndim == 3 and sites.shape[:2] == features.shape[:2] and sites.shape[2]
     if not fits or sites.dtype.kind not in "iu":
         raise ShapeError(f"from_padded: sites {sites.shape} of {sites.dtype} and features {features.shape} came; "
@@ -82,7 +81,7 @@ def to_padded(x, rows=None, *, kept="all"):
     Source: SparseConvNet's BLOutputLayer.
     """
     checked_tensor("to_padded", x)
-    rows = _listed(x.grid.batch_starts) if rows is None else np.asarray(hosted(rows))
+    rows = _listed(x.grid.batch_starts) if rows is None else as_array(hosted(rows), who="to_padded")
     if rows.shape[:-1] != (x.grid.samples,) or rows.dtype.kind not in "iu" \
             or (rows.size and not -1 <= rows.min() <= rows.max() < x.grid.n):
         raise ShapeError(f"to_padded: rows {rows.shape} of {rows.dtype} came; ({x.grid.samples}, l) rows -1 to "
@@ -202,7 +201,7 @@ def _check_zero_elsewhere(who, x):
 
 
 def _checked_lengths(lengths, b, l):
-    array = np.asarray(as_numpy(lengths))
+    array = np.asarray(as_numpy(lengths, "from_padded"))
     if array.shape != (b,) or array.dtype.kind not in "iu" or (b and not 0 <= array.min() <= array.max() <= l):
         raise ShapeError(f"from_padded: lengths {array.shape} of {array.dtype} came; ({b},) whole numbers from 0 to "
                          f"{l} fit")
@@ -213,7 +212,8 @@ def _checked_coo(array):
     if not all(hasattr(array, name) for name in ("coords", "data", "shape")):
         raise ShapeError(f"from_coo: {_named(array)} came; an array with coords, data and shape fits: from_scipy takes "
                          "scipy's matrices")
-    coords, data, shape = np.asarray(hosted(array.coords)), np.asarray(hosted(array.data)), tuple(array.shape)
+    coords, data = (as_array(hosted(part), who="from_coo") for part in (array.coords, array.data))
+    shape = tuple(array.shape)
     if coords.ndim != 2 or data.ndim != 1 or coords.shape != (len(shape), len(data)) or coords.dtype.kind not in "iu":
         raise ShapeError(f"from_coo: coords {coords.shape} of {coords.dtype}, data {data.shape} and shape {shape} "
                          "came; integers (axes, entries), (entries,) and one length for each axis fit")

@@ -6,7 +6,7 @@ import numpy as np
 
 from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.dlpack import as_numpy
+from spconv_cy.dlpack import as_numpy, without_mask
 from spconv_cy.errors import ShapeError
 
 
@@ -34,13 +34,16 @@ def checked_like(who, name, value, like):
     """
     if not hasattr(value, "dtype") or not hasattr(value, "shape"):
         raise TypeError(f"{who}: expected an array for {name}, got {_named(value)}")
+    value = without_mask(value, f"{who}: {name}")
     value = value if hasattr(value.dtype, "kind") else as_numpy(value)   # other libraries' dtypes are no numpy dtypes
     if value.shape != like.shape:
         raise ShapeError(f"{who}: {name} is {like.shape}, {value.shape} came")
     if value.dtype.kind != like.dtype.kind:
         raise ShapeError(f"{who}: {name} is an array of {like.dtype}, one of {value.dtype} came")
-    with np.errstate(over="ignore"):                                     # told below
+    try:
         found = ops_of(like).asarray(value, like.dtype)
+    except ShapeError as error:
+        raise ShapeError(f"{who}: {name}: {error}") from None
     if value.dtype.itemsize > like.dtype.itemsize:
         came, took = hosted(value), hosted(found)
         kept = np.isfinite(came) == np.isfinite(took) if like.dtype.kind == "f" else came == took

@@ -1,10 +1,27 @@
-"""One step back along the tape: what a node's backward function may give, and whose memory a gradient has."""
+"""The way back along the tape: its nodes in order, what their functions may give, whose memory a gradient has."""
 
 import inspect
 
 import numpy as np
 
 from spconv_cy.errors import ShapeError
+
+
+def nodes_of(root):
+    """Return the nodes that need a gradient, each before its parents; iterative, so depth has no limit."""
+    order, state, stack = [], {}, [root]
+    while stack:
+        node = stack[-1]
+        if state.get(id(node)) is None:
+            state[id(node)] = False
+            stack += [p for p in node._parents
+                      if getattr(p, "requires_grad", False) and id(p) not in state]
+        else:
+            stack.pop()
+            if not state[id(node)]:
+                state[id(node)] = True
+                order.append(node)
+    return order[::-1]
 
 
 def check_unchanged(node):

@@ -1,14 +1,18 @@
 """Features over a grid, with the ground state of all other sites: where "where" and "how much" meet."""
 
+import math
 from collections import namedtuple
 
 import numpy as np
 
+from spconv_cy.arithmetic import SparseArithmetic
 from spconv_cy.autograd import Tensor, add, multiply
 from spconv_cy.backend.host import hosted
+from spconv_cy.backend.ops import own
 from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import GridError, ShapeError
-from spconv_cy.functional.dense import concatenate, paint
+from spconv_cy.functional.dense import as_tensor, concatenate, copied, paint
 from spconv_cy.functional.selection import REDUCTIONS, best_of_segments, kept_rows, look_up, merge
 from spconv_cy.functional.sparse import gather
 from spconv_cy.sites import algebra
@@ -16,10 +20,11 @@ from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import per_axis
 from spconv_cy.sites.points import floored
 
+MOST_DENSE = 2**45                                                       # numbers that an address space can hold
 Aligned = namedtuple("Aligned", "features rows")
 
 
-class SparseTensor:
+class SparseTensor(SparseArithmetic):
     """Features of the active sites of a batch; every other site has the ground state's.
 
     Attributes:
@@ -36,15 +41,17 @@ class SparseTensor:
     """
 
     def __init__(self, features, grid, ground=None, point_rows=None):
-        self.features, self.grid, self.ground, self.point_rows = features, grid, ground, point_rows
+        self.features = features if isinstance(features, Tensor) else Tensor(features)
+        self.ground = ground if ground is None or isinstance(ground, Tensor) else Tensor(ground)
+        self.grid, self.point_rows = grid, _read_only(point_rows)
 
     @classmethod
     def from_sites(cls, sites, features, size=None, samples=None, *, ground="zero", reduce="error", lattice=None):
-        """Make a tensor of sites and their features.
+        """Make a tensor of sites and their features; both are copied, so that it owns its memory.
 
         Args:
             sites: (n, 1+d) integers, batch index first, in any order.
-            features: (n, c), an array of numbers or a Tensor.
+            features: (n, c), an array of numbers or a Tensor, which gradients then flow to.
             size: an int or d ints, the field; None: unbounded, negative sites allowed.
             samples: number of samples; by default one more than the largest batch index.
             ground: "zero": an exact ground state, zero to begin with; None: inactive sites are zero before every layer.
@@ -62,8 +69,11 @@ class SparseTensor:
         else:
             grid, rows = Grid.arrange(sites, size, samples, lattice)
         ops = ops_of(features.data) if isinstance(features, Tensor) else current()
-        features = _as_features(features, len(rows))
-        return cls(merge(features, rows, grid.n, reduce), grid, _as_ground(ground, features, ops), rows)
+        given, features = features, _as_features(features, len(rows))
+        merged = merge(features, rows, grid.n, reduce)
+        if merged is features:                                           # in order already: nothing has copied them
+            merged = copied(features) if features is given else Tensor.of(own(features.data, given))
+        return cls(merged, grid, _as_ground(ground, features, ops), rows)
 
     @classmethod
     def from_points(cls, points, features, *, cell=1.0, size=None, samples=None, ground="zero", reduce="mean",
@@ -75,7 +85,7 @@ class SparseTensor:
 
         Args:
             points: (n, 1+d) real numbers, batch index first.
-            features: (n, c).
+            features: (n, c); copied, as from_sites copies them.
             cell: side of a site, in the points' unit; a number or d numbers.
             size, samples, ground: as for from_sites.
             reduce: "mean" (default), "sum", "max", "first", "last", or "error".
@@ -90,7 +100,10 @@ class SparseTensor:
 
     @classmethod
     def from_dense(cls, dense, threshold=0.0, *, ground="zero", lattice=None):
-        """Make a tensor of a dense array (b, c, *size): active where any channel is larger than `threshold` in size."""
+        """Make a tensor of a dense array (b, c, *size): active where any channel is larger than `threshold` in size.
+
+        Features are copied.
+        """
         dense = current().on_host(dense)
         sites, features = active_of(dense, threshold)
         return cls.from_sites(sites, features, dense.shape[2:], len(dense), ground=ground, lattice=lattice)
@@ -115,6 +128,10 @@ class SparseTensor:
         if self.grid.size is None and (size is None or origin is None):
             raise ShapeError("to_dense: the grid is unbounded; give origin= and size=")
         size = self.grid.size if size is None else per_axis(size, self.grid.d, "to_dense size", 1)
+        n = self.grid.samples * math.prod(size) * self.channels
+        if n > MOST_DENSE:
+            raise ShapeError(f"to_dense: expected an array that a memory holds, got {n} numbers of size {size}; "
+                             "give origin= and size= of a part")
         origin = per_axis(0 if origin is None else origin, self.grid.d, "to_dense origin", None)
         at = self.sites[:, 1:].astype(np.int64) - np.array(origin)
         outside = ((at < 0) | (at >= np.array(size))).any(1)
@@ -252,7 +269,7 @@ class SparseTensor:
             ShapeError: arguments that do not fit; a tensor with a ground state, as for prune.
         """
         _refuse_ground("keep_top", self)
-        scores = scores.numpy() if isinstance(scores, Tensor) else np.asarray(hosted(scores))
+        scores = scores.numpy() if isinstance(scores, Tensor) else as_array(hosted(scores), who="keep_top")
         return self._part(self.grid.mask(best_of_segments(scores, self.grid.batch_starts, hosted(k))))
 
     def crop(self, low, high, *, moved=False):
@@ -275,23 +292,9 @@ class SparseTensor:
             return self
         return SparseTensor(gather(self.features, part.rows), part.grid, ground)
 
-    def __add__(self, other):
-        """Add a tensor on the same grid; `add(other, how=...)` is for others."""
-        if not isinstance(other, SparseTensor):
-            return NotImplemented
-        _check_joinable("add", self, other)
-        ground = None if self.ground is None else add(self.ground, other.ground)
-        return self.with_features(add(self.features, other.features), ground)
-
     def __repr__(self):
         return (f"SparseTensor({self.grid.n} sites, {self.channels} channels, size {self.grid.size}, "
                 f"{self.grid.samples} samples{'' if self.ground is not None else ', no ground'})")
-
-
-def _check_joinable(who, a, b):
-    if a.grid is not b.grid or a.channels != b.channels or (a.ground is None) != (b.ground is None):
-        raise ShapeError(f"{who}: {a} and {b} came; tensors of the same grid, channels and family (ground or none) "
-                         "fit; a.add(b, how=...) is for different sites")
 
 
 def active_of(dense, threshold):
@@ -340,7 +343,7 @@ def _refuse_ground(who, x, remedy=""):
 
 
 def _kept_rows(x, point_rows, kept):
-    rows = x.point_rows if point_rows is None else np.asarray(hosted(point_rows))
+    rows = x.point_rows if point_rows is None else as_array(hosted(point_rows), who="to_points")
     if rows is None:
         raise ShapeError(f"to_points: {x} came, whose points are not known; give the point_rows of the tensor that was "
                          "made of them")
@@ -359,12 +362,20 @@ def _distinct(sites, size, samples, lattice):
 
 
 def _as_features(features, n):
-    if not isinstance(features, Tensor):
-        features = Tensor(features)
+    features = as_tensor(features)
     if features.data.ndim != 2 or len(features) != n:
         raise ShapeError(f"features: shape {features.shape} came with {n} sites; ({n}, channels) fits, a row for each "
                          "site" + ("; use features[:, None] for one channel" if features.data.ndim == 1 else ""))
     return features
+
+
+def _read_only(rows):
+    # Layers that keep the sites hand the same rows on: who writes into those of one tensor would change all.
+    if not isinstance(rows, np.ndarray) or not rows.flags.writeable:
+        return rows
+    rows = rows.view()
+    rows.flags.writeable = False
+    return rows
 
 
 def _as_ground(ground, features, ops):

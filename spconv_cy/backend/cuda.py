@@ -54,7 +54,13 @@ class CudaOps(Ops):
             return self.uploaded(FROM_CPU, super().asarray(array, dtype))
         if here.dtype.kind not in "fiub":
             raise ShapeError(f"features: dtype {here.dtype} came; floats, integers or booleans fit")
-        return self.xp.asarray(here, f32 if dtype is None else dtype, order="C")     # which leaves shape () as it is
+        with np.errstate(over="ignore"):                                 # told below
+            made = self.xp.asarray(here, f32 if dtype is None else dtype, order="C")     # which leaves shape () as it is
+        if here.dtype == np.float64 and made.dtype == f32:
+            beyond = self.xp.isinf(made) & self.xp.isfinite(here)
+            if beyond.any():
+                checks.refuse_beyond(float(here[beyond].reshape(-1)[0]), made.dtype)
+        return made
 
     def on_host(self, array, dtype=None):
         """See Ops.on_host; what is in the GPU's memory is copied from there."""

@@ -1,5 +1,7 @@
 """The verbs that a backend speaks, in plain numpy: the reference for all others, in any float dtype."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from spconv_cy.backend.precision import rounded
@@ -27,17 +29,20 @@ class Ops:
         booleans become the backend's float.
 
         Raises:
-            ShapeError: complex numbers, objects or text.
+            ShapeError: complex numbers, objects or text; a masked array; numbers that the result's float does not hold.
             BackendError: an array of another library that is not in the CPU's memory.
         """
-        array = as_numpy(array)
+        array = as_numpy(array, "features")
         try:
             array = np.asarray(array)
-        except ValueError:
+        except ValueError as error:
+            if "inhomogeneous" not in str(error):                        # such as what a Tensor in a list says
+                raise ShapeError(f"features: {error}") from None
             raise ShapeError("features: rows of unequal length came; an array of numbers fits") from None
         if array.dtype.kind not in "fiub":
+            check_whole(array)
             raise ShapeError(f"features: dtype {array.dtype} came; floats, integers or booleans fit")
-        array = np.asarray(array, self.float_dtypes[0] if dtype is None else dtype, order="C")
+        array = cast(array, np.dtype(self.float_dtypes[0] if dtype is None else dtype))
         return array if array.flags.aligned else array.copy()            # compiled loops read whole numbers
 
     def on_host(self, array, dtype=None):
@@ -223,6 +228,45 @@ class Ops:
 
     def __repr__(self):
         return f"<{self.name} backend>"
+
+
+def own(made, given):
+    """Return `made`, which Ops.asarray has made of `given`; a copy where it may be the same memory."""
+    apart = isinstance(given, (list, tuple)) or isinstance(given, np.ndarray) and not (
+        isinstance(made, np.ndarray) and np.may_share_memory(made, given))
+    return made if apart else made.copy()
+
+
+def cast(array, dtype, who="features"):
+    """Return a numpy array as a C-contiguous one of that dtype, itself where it is one.
+
+    Raises:
+        ShapeError: a finite number that float32 or a longer float does not hold.
+    """
+    if not (array.dtype.kind == dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize > 2):
+        return np.asarray(array, dtype, order="C")
+    with suppress(FloatingPointError), np.errstate(over="raise"):
+        return np.asarray(array, dtype, order="C")
+    beyond = array[np.isfinite(array) & (abs(array) > np.finfo(dtype).max)]
+    if beyond.size:
+        refuse_beyond(beyond[0], dtype, who)
+    with np.errstate(over="ignore"):                                     # what only rounds to infinity, or a warning
+        return np.asarray(array, dtype, order="C")
+
+
+def refuse_beyond(value, dtype, who="features"):
+    """Raise ShapeError of a number that a dtype does not hold."""
+    remedy = ', or use("reference"), which keeps float64' if dtype == np.float32 else ""
+    raise ShapeError(f"{who}: expected numbers that {dtype} holds, up to {np.finfo(dtype).max:.3g}, got {value!s}; "
+                     f"scale them{remedy}")
+
+
+def check_whole(array):
+    """Raise ShapeError of a Python int that made an array one of objects, since no integer dtype holds it."""
+    for value in array.flat if array.dtype == object else ():
+        if isinstance(value, int) and not -2**63 <= value < 2**64:
+            raise ShapeError(f"features: expected numbers, got the whole number {value!r:.40}, which no integer dtype "
+                             "holds; make it a float, or scale it")
 
 
 def check_conv(who, x, w, rulebook, bias=None):

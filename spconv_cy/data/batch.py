@@ -18,6 +18,7 @@ from spconv_cy.data.bend import bent
 from spconv_cy.data.lifting import LiftedEncoder
 from spconv_cy.data.packed import ranges
 from spconv_cy.data.strokes import Characters
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.tensor import SparseTensor
 
@@ -35,7 +36,7 @@ class Batches:
         if not isinstance(batch, (int, np.integer)) or batch < 1:
             raise ValueError(f"{type(self).__name__}: batch {batch!r} came; a whole number from 1 up fits")
         self.n, self.batch, self._asked = n, int(batch), {}
-        self.labels = None if labels is None else np.asarray(hosted(labels))
+        self.labels = None if labels is None else as_array(hosted(labels), who=f"{type(self).__name__}: labels")
         if labels is not None and (not self.labels.ndim or len(self.labels) != n):
             raise ShapeError(f"{type(self).__name__}: labels {self.labels.shape} came for {n} samples; ({n},) fits")
 
@@ -182,14 +183,14 @@ class StrokeBatches(Batches):
         if not isinstance(self.encoder, LiftedEncoder):
             raise TypeError(f"StrokeBatches: times came for a {type(self.encoder).__name__}, whose time is the pen's "
                             'way; a LiftedEncoder(("x", "y", "time")) draws with them')
-        times = np.asarray(times)
+        times = as_array(times, who="StrokeBatches: times")
         if times.shape != (len(self.characters.points),):
             raise ShapeError(f"StrokeBatches: times {times.shape} came; ({len(self.characters.points)},) fits")
         return times
 
 
 def _checked_scales(encoder, scales):
-    found = np.atleast_1d(np.asarray(scales))
+    found = np.atleast_1d(as_array(scales, who="StrokeBatches: scales"))
     most = LARGEST // 4
     if found.ndim != 1 or not found.size or found.dtype.kind not in "iuf" or not ((found > 0) & (found <= most)).all():
         raise ValueError(f"StrokeBatches: scales {scales!r} came; numbers above 0, up to {most}, fit")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spconv_cy.dlpack import as_array
+
 
 def digits():
     """Return the digits as (characters, labels): one stroke of 8 points each, x right, y down, from 0 to 100.
@@ -60,7 +62,7 @@ def as_digit(character):
     >>> as_digit([[(0, 0), (0, 30)], [(0, 30), (40, 30)]])[0].round().tolist()[:2]
     [[0.0, 0.0], [0.0, 33.0]]
     """
-    points = np.concatenate([np.asarray(stroke, np.float64).reshape(-1, 2) for stroke in character])
+    points = np.concatenate([as_array(stroke, np.float64, "as_digit").reshape(-1, 2) for stroke in character])
     way = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     at = np.linspace(0, way[-1], 8)
     points = np.stack([np.interp(at, way, points[:, axis]) for axis in (0, 1)], 1)
@@ -81,7 +83,7 @@ def with_aspect(character):
     >>> with_aspect([[(0, 0), (30, 20), (80, 20), (80, 45)]])[0].round(9).tolist()       # steps of 50, y halved
     [[0.0, 0.0], [30.0, 40.0], [80.0, 40.0], [80.0, 90.0]]
     """
-    (points,) = (np.asarray(stroke, np.float64) for stroke in character)
+    (points,) = (as_array(stroke, np.float64, "with_aspect") for stroke in character)
     if len(points) < 3:
         return [points.copy()]
     across, down = np.diff(points, axis=0).T**2

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.backend.ops import cast
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.packed import ranges
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
@@ -35,13 +37,13 @@ class Events:
     size: tuple
 
     def __post_init__(self):
-        size = np.asarray(self.size)
+        size = as_array(self.size, who="Events: size")
         if size.shape != (2,) or size.dtype.kind not in "iu" or not (size > 0).all():
             raise ShapeError(f"Events: size {self.size!r} came; (width, height), whole and positive, fits")
         object.__setattr__(self, "size", tuple(size.tolist()))
         n = np.shape(self.t)[:1]
         for name in ("t", "x", "y", "on"):
-            values = np.asarray(getattr(self, name))
+            values = as_array(getattr(self, name), who=f"Events: {name}")
             if values.ndim != 1 or values.shape != n or values.dtype.kind not in ("b" if name == "on" else "iu"):
                 raise ShapeError(f"Events: {name} {values.shape} of {values.dtype} came; {n or '(n,)'} "
                                  f"{'bool' if name == 'on' else 'whole numbers'} fit")
@@ -79,7 +81,7 @@ class Events:
         """
         if not is_whole(side) or not 1 <= side <= min(self.size):
             raise ShapeError(f"Events.crops: side {side!r} came; a whole number up to {min(self.size)} fits")
-        starts = np.repeat(np.asarray(starts, np.int64), per_window)
+        starts = np.repeat(as_array(starts, np.int64, "Events.crops"), per_window)
         first, end = self.between(starts, starts + length)
         starts, first, end = (a[end > first] for a in (starts, first, end))
         drawn = first + np.floor(np.random.default_rng(seed).random(len(first)) * (end - first)).astype(np.int64)
@@ -143,12 +145,12 @@ class EventBatches(Batches):
     def __init__(self, events, crops, labels, *, backward=None, length=20_000, side=64, pixels=2, microseconds=2000,
                  field=None, time="axis", polarity="none", factors=None, mirror=False, turn=0.0, stretch=0.0,
                  shift=0.0, boost=0.0, batch=50):
-        self.crops = np.asarray(crops)
+        self.crops = as_array(crops, who="EventBatches: crops")
         if self.crops.ndim != 2 or self.crops.shape[1] != 3 or self.crops.dtype.kind not in "iu":
             raise ShapeError(f"EventBatches: crops {self.crops.shape} of {self.crops.dtype} came; (n, 3) whole numbers "
                              "fit: start, x and y, as Events.crops gives them")
         super().__init__(len(self.crops), labels, batch=batch)
-        self.backward = np.zeros(self.n, bool) if backward is None else np.asarray(backward)
+        self.backward = np.zeros(self.n, bool) if backward is None else as_array(backward, who="EventBatches")
         if self.backward.shape != (self.n,) or self.backward.dtype != bool:
             raise ShapeError(f"EventBatches: backward {self.backward.shape} of {self.backward.dtype} came; ({self.n},) "
                              "bool fits")
@@ -172,7 +174,8 @@ class EventBatches(Batches):
             raise ShapeError(f"EventBatches: field {field!r} came; {max(cells)} or more holds the crop")
         self.size, self.planes = (int(field),) * len(cells), 1 if polarity == "none" else 2
         self._low = (np.array(self.size) - cells).astype(np.int32) // 2     # the crop's first site
-        self.factors = np.asarray(self._factors() if factors is None else factors, np.float32)
+        self.factors = cast(as_array(self._factors() if factors is None else factors, who="EventBatches: factors"),
+                            np.dtype(np.float32), "EventBatches: factors")
         if self.factors.shape != (self.planes,):
             raise ShapeError(f"EventBatches: factors {self.factors.shape} came; ({self.planes},) fits")
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import FileError, ShapeError
 
 
@@ -46,7 +47,8 @@ class Handwriting:
             ShapeError: a mask of another length.
             IndexError: numbers out of range.
         """
-        items = np.asarray(items, bool if np.asarray(items).dtype == bool else np.int64)
+        items = as_array(items, who="Handwriting.take")
+        items = np.asarray(items, bool if items.dtype == bool else np.int64)
         if items.dtype == bool and items.shape != (len(self),):
             raise ShapeError(f"Handwriting.take: a mask {items.shape} came; ({len(self)},) fits")
         items = np.arange(len(self))[items]

@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.data.packed import ranges
 from spconv_cy.data.strokes import Characters
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites.lattice import is_whole
 
@@ -98,7 +99,7 @@ class LiftedEncoder:
             GridError: points outside the field; says how many, and along which axis.
         """
         packed = Characters.pack(characters)
-        items = np.arange(len(packed)) if items is None else np.atleast_1d(items)
+        items = np.arange(len(packed)) if items is None else np.atleast_1d(as_array(items, who="LiftedEncoder.sites"))
         if items.ndim != 1 or items.dtype.kind not in "iu" and items.size:
             raise ShapeError(f"LiftedEncoder.sites: items {items.shape} {items.dtype} came; (b,) integers fit")
         items = np.arange(len(packed))[items.astype(np.int64)]
@@ -256,7 +257,7 @@ def _merged(sites, weights, size):
 def _checked(name, values, shape):
     if values is None:
         return None
-    values = np.asarray(values)
+    values = as_array(values, who=f"LiftedEncoder.sites: {name}")
     if values.shape != shape or values.dtype.kind not in "iuf" or not np.isfinite(values).all():
         raise ShapeError(f"LiftedEncoder.sites: {name} {values.shape} of {values.dtype} came; {shape} finite numbers "
                          "fit")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spconv_cy.data.packed import ranges
+from spconv_cy.dlpack import as_array, without_mask
 from spconv_cy.errors import ShapeError
 
 MOST_POINTS = 2**27                                                      # 3 GiB of them
@@ -117,7 +118,7 @@ def fan(sizes, corners):
     >>> fan([4, 3], [0, 1, 2, 3, 7, 8, 9]).tolist()
     [[0, 1, 2], [0, 2, 3], [7, 8, 9]]
     """
-    sizes, corners = np.asarray(sizes, np.int64), np.asarray(corners, np.int64)
+    sizes, corners = as_array(sizes, np.int64, "fan"), as_array(corners, np.int64, "fan")
     first = np.repeat(np.cumsum(sizes) - sizes, sizes - 2)
     second = first + 1 + _counted(sizes - 2)
     return np.column_stack([corners[first], corners[second], corners[second + 1]]).reshape(-1, 3)
@@ -137,6 +138,7 @@ def _counted(counts):
 
 
 def _numbers(what, array, kinds):
+    without_mask(array, "Mesh")
     try:
         array = np.asarray(array)
     except ValueError:

@@ -5,10 +5,12 @@ import numpy as np
 from spconv_cy.data.augment import Affine, Colour, from_name, stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.strokes import Characters
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
 
+MOST_CELLS = 2**30                                      # of the field, for the pictures of a batch
 STEPS = 1024                                            # places in a picture are rounded to this part of a pixel
 
 
@@ -44,7 +46,7 @@ class PictureBatches(Batches):
 
     def __init__(self, pictures, labels, size, *, batch=100, threshold=0, background=0, shift=0, augment="none",
                  flip=0.0, colour=None):
-        pictures = np.asarray(pictures)
+        pictures = as_array(pictures, who="PictureBatches")
         if pictures.ndim not in (3, 4) or pictures.dtype.kind not in "uif":
             raise ShapeError(f"PictureBatches: pictures {pictures.shape} of {pictures.dtype} came; numbers (n, h, w) "
                              "or (n, h, w, c) fit")
@@ -100,6 +102,10 @@ class PictureBatches(Batches):
     def _distorted(self, pictures, matrices, moves):
         """Read pictures at the sites of the field: (sample (m,), place (m, 2), row (m, c)) of those that are active."""
         # A site p sees what the picture has where p = q A + t: at q = (p - t) A^-1, both from the middle.
+        cells = len(pictures) * self.size**2
+        if cells > MOST_CELLS:
+            raise ShapeError(f"PictureBatches: a batch of {len(pictures)} distorted pictures of size {self.size} asks "
+                             f"for {cells} numbers; at most {MOST_CELLS} fit: use a smaller batch or field")
         inverse, (height, width, channels) = np.linalg.inv(matrices)[..., None, None], pictures.shape[1:]
         x, y = np.moveaxis(np.arange(self.size) - (self.margin + self.middle)[:, None] - moves[..., None], 1, 0)
         x, y = x[:, :, None], y[:, None, :]

@@ -4,9 +4,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from spconv_cy.backend.ops import cast
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.packed import starts_of
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
@@ -90,7 +92,7 @@ class PointBatches(Batches):
     """
 
     def __init__(self, points, features, labels, cell, *, tile=None, batch=8, augment=None, views=None):
-        clouds = [np.asarray(cloud) for cloud in _listed(points, 2)]
+        clouds = [as_array(cloud, who="PointBatches") for cloud in _listed(points, 2)]
         d = clouds[0].shape[1] if clouds and clouds[0].ndim == 2 else 3
         for i, cloud in enumerate(clouds):
             if cloud.ndim != 2 or cloud.shape[1] != d or d < 1 + (tile is not None) or cloud.dtype.kind not in "fiu" \
@@ -169,7 +171,7 @@ def surroundings(points, k=32):
     >>> surroundings([[0, 0, 5.0], [0, 1, 2.0], [1, 0, 4.0]], k=3)[:, :2].tolist()
     [[3.0, 0.0], [0.0, 3.0], [2.0, 1.0]]
     """
-    points = np.asarray(points)
+    points = as_array(points, who="surroundings")
     numbers = points.dtype.kind in "fiu" and np.isfinite(points).all()
     if points.ndim != 2 or points.shape[1] < 3 or not numbers or not is_whole(k) or k < 2:
         raise ShapeError(f"surroundings: points {points.shape} and k {k!r} came; finite numbers (n, 3) or more axes, "
@@ -183,7 +185,8 @@ def surroundings(points, k=32):
     distances, near = distances.reshape(len(points), -1), near.reshape(len(points), -1)
     heights, height = points[near, -1], points[:, -1]
     reach = np.log(np.maximum(distances[:, -1], 1e-6))
-    return np.column_stack([height - heights.min(1), heights.max(1) - height, reach]).astype(np.float32)
+    found = np.column_stack([height - heights.min(1), heights.max(1) - height, reach])
+    return cast(found, np.dtype(np.float32), "surroundings")
 
 
 def _listed(arrays, axes):
@@ -193,7 +196,7 @@ def _listed(arrays, axes):
 
 
 def _joined(what, arrays, counts, axes):
-    found = [np.asarray(array) for array in _listed(arrays, axes)]
+    found = [as_array(array, who=f"PointBatches: {what}") for array in _listed(arrays, axes)]
     if [len(array) if array.ndim == axes else None for array in found] != counts:
         raise ShapeError(f"PointBatches: {what} of {[array.shape for array in found][:5]} came for clouds of "
                          f"{counts[:5]} points; {'(n, channels)' if axes == 2 else '(n,)'} for each fits")
@@ -201,4 +204,4 @@ def _joined(what, arrays, counts, axes):
     if joined.size and joined.dtype.kind not in ("fiu" if axes == 2 else "iu"):
         raise ShapeError(f"PointBatches: {what} of {joined.dtype} came; {'numbers' if axes == 2 else 'class numbers'} "
                          "fit")
-    return joined.astype(np.float32 if axes == 2 else np.int64)
+    return cast(joined, np.dtype(np.float32), f"PointBatches: {what}") if axes == 2 else joined.astype(np.int64)

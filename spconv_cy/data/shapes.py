@@ -7,6 +7,7 @@ import numpy as np
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.motion import Motion
 from spconv_cy.data.packed import ranges, starts_of
+from spconv_cy.dlpack import as_array, without_mask
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites.lattice import as_lattice, is_whole
 from spconv_cy.sites.points import floored
@@ -36,7 +37,7 @@ class Shapes:
         """
         if isinstance(shapes, cls):
             return shapes
-        arrays = [np.asarray(shape) for shape in shapes]
+        arrays = [as_array(shape, who="Shapes") for shape in without_mask(shapes, "Shapes")]
         d = arrays[0].shape[1] if arrays and arrays[0].ndim == 2 else 3
         for i, array in enumerate(arrays):
             if array.ndim != 2 or array.shape[1] != d or array.dtype.kind not in "iuf":
@@ -65,7 +66,7 @@ def voxel_points(voxels, parts=2):
     >>> voxel_points([[3]], 2).tolist()
     [[3.25], [3.75]]
     """
-    voxels = np.asarray(voxels)
+    voxels = as_array(voxels, who="voxel_points")
     if voxels.ndim != 2 or voxels.dtype.kind not in "iu" or not is_whole(parts) or parts < 1:
         raise ShapeError(f"voxel_points: voxels {voxels.shape} of {voxels.dtype} and parts {parts!r} came; whole "
                          "numbers (n, d) and a whole number from 1 up fit")

@@ -4,6 +4,7 @@ import numpy as np
 
 from spconv_cy._strokes import sign
 from spconv_cy.config import threads
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 
 MOST_LEVEL, MOST_LETTERS = 4, 6
@@ -94,6 +95,7 @@ def _signed(who, paths, level, least, picked):
 
 
 def _checked(who, path, i):
+    without_mask(path, f"{who}: path {i}")
     try:
         path = np.ascontiguousarray(path)
     except ValueError:

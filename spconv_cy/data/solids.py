@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy.data.meshes import Mesh
+from spconv_cy.dlpack import as_array
 
 KINDS = ("ellipsoid", "cylinder", "cone", "torus", "box", "pyramid")
 
@@ -37,7 +38,7 @@ def revolved(profile, n):
         profile: (k, 2), distances from the axis and heights.
         n: int, 3 or more; 4 gives a square prism of two upright edges' distance.
     """
-    profile, k = np.asarray(profile, np.float64), len(profile)
+    profile, k = as_array(profile, np.float64, "revolved"), len(profile)
     angle = 2 * np.pi * np.arange(n)[:, None] / n
     vertices = np.stack([np.cos(angle) * profile[:, 0], np.sin(angle) * profile[:, 0],
                          np.broadcast_to(profile[:, 1], (n, k))], 2).reshape(-1, 3)

@@ -7,6 +7,7 @@ import numpy as np
 from spconv_cy.config import threads
 from spconv_cy.data.encoding import ENCODINGS, MOST_SLICED
 from spconv_cy.data.packed import ranges, starts_of
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 
 
@@ -43,6 +44,8 @@ class Characters:
         if not hasattr(characters, "__iter__"):
             raise ShapeError(f"characters: {type(characters).__name__} came; a list of characters fits, each a list of "
                              "(n, 2) arrays, one a stroke")
+        if isinstance(characters, np.ndarray):                           # of a list, each stroke is asked by its number
+            without_mask(characters, "characters")
         strokes, counts = [], []
         for c, character in enumerate(characters):
             found = _checked_strokes(character, c)
@@ -82,6 +85,8 @@ class Characters:
 
 
 def _checked_strokes(character, c):
+    if isinstance(character, np.ndarray):
+        without_mask(character, f"character {c}")
     if isinstance(character, np.ndarray) and character.ndim == 2:
         raise ShapeError(f"character {c}: one array of shape {character.shape} came; a list of (n, 2) arrays, one a "
                          "stroke, fits: put a single stroke into a list")
@@ -91,6 +96,7 @@ def _checked_strokes(character, c):
 
 
 def _checked_stroke(stroke, c, s):
+    without_mask(stroke, f"character {c}, stroke {s}")
     try:
         points = np.asarray(stroke)
     except ValueError:
@@ -170,7 +176,9 @@ class StrokeEncoder:
         if not 0 <= self.pace < np.inf:
             raise ValueError(f"StrokeEncoder: pace {self.pace!r} came; a number from 0 up fits")
         if self.factors is not None:
-            if np.shape(self.factors) != (self.planes,) or not np.all(np.isfinite(self.factors)):
+            without_mask(self.factors, "StrokeEncoder: factors")
+            if np.shape(self.factors) != (self.planes,) or not (
+                    np.abs(self.factors) <= np.finfo(np.float32).max).all():
                 raise ShapeError(f"StrokeEncoder: factors {self.factors!r} came; {self.planes} finite numbers fit")
             object.__setattr__(self, "factors", tuple(float(factor) for factor in self.factors))
 
@@ -220,6 +228,7 @@ class StrokeEncoder:
             GridError: points outside the field; says how many, of which character, and which size would hold them.
         """
         packed = Characters.pack(characters)
+        without_mask(items, "StrokeEncoder.sites: items")
         items = np.arange(len(packed)) if items is None else np.atleast_1d(items)
         if items.ndim != 1 or items.dtype.kind not in "iu" and items.size:
             raise ShapeError(f"StrokeEncoder.sites: items {items.shape} {items.dtype} came; (b,) integers fit")
@@ -242,6 +251,7 @@ class StrokeEncoder:
 def _checked_move(name, move, shape):
     if move is None:
         return None
+    without_mask(move, f"StrokeEncoder.sites: {name}")
     if np.shape(move) != shape:
         raise ShapeError(f"StrokeEncoder.sites: {name} {np.shape(move)} came; {shape} fits")
     return np.require(move, np.float64, "CA")

@@ -9,6 +9,7 @@ from spconv_cy.data.batch import Batches
 from spconv_cy.data.events import Events
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
@@ -46,7 +47,7 @@ def circle(phases, size=32, steps=32, turns=1):
     >>> circle([0.0], 30, 4).round(9).tolist()
     [[[25.0, 15.0], [15.0, 25.0], [5.0, 15.0], [15.0, 5.0]]]
     """
-    angles = np.reshape(phases, (-1, 1)) + 2 * np.pi * turns * np.arange(steps) / steps
+    angles = np.reshape(as_array(phases, who="phases"), (-1, 1)) + 2 * np.pi * turns * np.arange(steps) / steps
     return size / 2 + size / 3 * np.stack([np.cos(angles), np.sin(angles)], -1)
 
 
@@ -65,7 +66,8 @@ def lissajous(phases, frequencies, size=16, steps=16):
         frequencies: d numbers, or (n, d).
     """
     times = 2 * np.pi * np.arange(steps)[:, None] / steps
-    angles = np.asarray(phases, float)[:, None] + times * np.atleast_2d(frequencies)[:, None]
+    frequencies = np.atleast_2d(as_array(frequencies, who="lissajous"))
+    angles = as_array(phases, float, "lissajous")[:, None] + times * frequencies[:, None]
     return size / 2 + size / 3 * np.sin(angles)
 
 
@@ -193,11 +195,11 @@ class WorldLineBatches(Batches):
         n, steps, d = lines.places.shape
         if time not in TIMES:
             raise ValueError(f"WorldLineBatches: time {time!r} came; {', '.join(TIMES)} fit")
-        shapes = [np.zeros((1, d), int)] if shapes is None else [np.asarray(shape) for shape in shapes]
+        shapes = [np.zeros((1, d), int)] if shapes is None else [as_array(shape, who="WorldLines") for shape in shapes]
         if any(shape.ndim != 2 or shape.shape[1] != d or shape.dtype.kind not in "iu" for shape in shapes):
             raise ShapeError(f"WorldLineBatches: shapes {[shape.shape for shape in shapes]} came; whole numbers "
                              f"(s, {d}) fit")
-        kinds = np.zeros(n, int) if kinds is None else np.asarray(kinds)
+        kinds = np.zeros(n, int) if kinds is None else as_array(kinds, who="WorldLineBatches: kinds")
         if kinds.shape != (n,) or kinds.dtype.kind not in "iu" or not set(kinds.tolist()) <= set(range(len(shapes))):
             raise ShapeError(f"WorldLineBatches: kinds {kinds.shape} came; ({n},) numbers of {len(shapes)} shapes fit")
         reach = max((int(abs(shape).max(initial=0)) for shape in shapes), default=0)

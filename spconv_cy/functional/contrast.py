@@ -6,6 +6,7 @@ from spconv_cy.autograd import Tensor, differentiable, matmul
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.loss import softmax_cross_entropy
+from spconv_cy.functional.powers import powers
 
 
 def index_loss(x, columns):
@@ -71,10 +72,13 @@ def contrastive_loss(x, temperature=0.2):
 def unit_rows(x):
     """Return the rows of x (n, c) at length 1; a row of zeros stays one, with gradient zero."""
     xp = ops_of(x).xp
-    length = xp.sqrt((x * x).sum(1, keepdims=True))
+    # Rows whose squares a float does not hold have a length all the same; a power of two rounds nothing.
+    power = powers(xp, abs(x).max(1, keepdims=True)) if x.shape[1] else xp.ones((len(x), 1), x.dtype)
+    near = x * power
+    length = xp.sqrt((near * near).sum(1, keepdims=True))
     scale = xp.where(length > 0, 1 / xp.where(length > 0, length, 1), 0).astype(x.dtype)
-    y = x * scale
-    return y, lambda dy: (lambda: (dy - y * (dy * y).sum(1, keepdims=True)) * scale,)
+    y = near * scale
+    return y, lambda dy: (lambda: (dy - y * (dy * y).sum(1, keepdims=True)) * (scale * power),)
 
 
 @differentiable(reads={})

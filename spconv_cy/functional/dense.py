@@ -4,7 +4,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable, fold_to
 from spconv_cy.backend.precision import summable
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.sparse import column_sums
 
@@ -145,9 +145,15 @@ def reshape(x, shape):
     return x.reshape(shape), lambda dy: (lambda: dy.reshape(x.shape), None)
 
 
+@differentiable
+def copied(x):
+    """Return the same numbers in memory of their own."""
+    return x.copy(), lambda dy: (dy,)
+
+
 def as_tensor(x):
-    """Return x, or a Tensor of the array x on the backend where it lives."""
-    return x if isinstance(x, Tensor) else Tensor(x)
+    """Return x, or a Tensor over an array x, which is copied only where the current backend needs it otherwise."""
+    return x if isinstance(x, Tensor) else Tensor.of(current().asarray(x))
 
 
 def _with_zeros(xp, x, columns, c):

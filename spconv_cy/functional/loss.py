@@ -6,6 +6,7 @@ from spconv_cy.autograd import differentiable
 from spconv_cy.backend.host import hosted
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 
 
@@ -76,7 +77,7 @@ def hinge(x, labels, *, reduction="mean"):
 
 def checked_labels(x, labels):
     """Return labels as (b,) int64; raise ShapeError where they do not fit x (b, classes)."""
-    labels = np.asarray(hosted(labels))
+    labels = as_array(hosted(labels), who="loss: labels")
     if x.ndim != 2 or labels.shape != x.shape[:1] or (labels.size and labels.dtype.kind not in "iu"):
         raise ShapeError(f"loss: outputs {x.shape} and labels {labels.shape} of {labels.dtype} came; (b, classes) and "
                          "(b,) whole numbers fit")
@@ -86,7 +87,7 @@ def checked_labels(x, labels):
 
 
 def _checked_weights(x, weights):
-    found = np.asarray(hosted(weights))
+    found = as_array(hosted(weights), who="softmax_cross_entropy: weights")
     if found.shape != x.shape[1:] or found.dtype.kind not in "iuf" or not ((found >= 0) & np.isfinite(found)).all():
         raise ShapeError(f"softmax_cross_entropy: weights {found.tolist()!r} came; {x.shape[1]} numbers from 0 up "
                          "fit, one for each class")

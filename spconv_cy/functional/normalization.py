@@ -5,6 +5,7 @@ import numpy as np
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.functional.powers import are_finite, powers, without_infinity
 from spconv_cy.functional.sparse import column_sums
 
 
@@ -16,19 +17,30 @@ def batch_norm(x, ground, gamma, beta, running=None, *, eps, slope=1.0, mean_onl
         ground: Tensor (1, c) or None.
         gamma, beta: Tensors (1, c).
         running: array (2, c), the mean and the variance to use; None: those of x, which gradients then flow through.
-        eps: added to the variance.
+        eps: a number, added to the variance.
         slope: of a leaky ReLU that follows; 1: none.
         mean_only: leave the division out: (x - mean) * gamma + beta.
 
     Returns:
-        (Tensor (n, c), Tensor (1, c) or None, array (2, c): the mean and the biased variance that were used).
+        (Tensor (n, c), Tensor (1, c) or None, array (2, c): the mean and the biased variance that were used). The array
+        is of a longer float where x's does not hold a variance.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1; the mean alone: Salimans and Kingma 2016,
     arXiv:1602.07868, section 4.
     """
     ops = ops_of(x.data, gamma.data, beta.data)
+    used = scale = None
     if running is None:
-        statistics = ops.moments(x.data)
+        statistics = _moments(ops, x.data)
+        scale = None if mean_only else _column_powers(ops.xp, x.data, statistics)
+        if scale is not None:
+            # In numbers whose squares a float holds: exactly the same, and the tape scales the gradients.
+            x, ground = (None if t is None else t * Tensor.of(scale) for t in (x, ground))
+            eps, statistics = _scaled(eps, scale), ops.moments(x.data)
+            used = statistics[::2].astype(np.longdouble) / np.concatenate([scale, scale]).astype(np.longdouble)
+            used[1:] /= scale
+        elif ops.xp is not np:
+            statistics[2] = without_infinity(ops.xp, statistics[2])
     else:
         statistics = ops.xp.concatenate([running[:1], ops.xp.zeros_like(running[:1]), running[1:]])
     how = _Map(ops, statistics, gamma.data, beta.data, None if mean_only else eps, slope,
@@ -36,7 +48,53 @@ def batch_norm(x, ground, gamma, beta, running=None, *, eps, slope=1.0, mean_onl
     rows = _normalize(x, gamma, beta, how)
     grounds = None if ground is None else _normalize_ground(ground, Tensor.of(x.data) if running is not None else x,
                                                             gamma, beta, how)
-    return rows, grounds, statistics[::2]
+    return rows, grounds, statistics[::2] if used is None else used
+
+
+def _moments(ops, x):
+    with np.errstate(over="ignore", invalid="ignore"):                   # what overflows is computed again
+        return ops.moments(x)
+
+
+def _column_powers(xp, x, statistics):
+    """Return (1, c) factors for the columns whose variance a float does not hold, 1 for others; None: there are none.
+    """
+    if are_finite(xp, statistics[2]):
+        return None
+    beyond = ~np.isfinite(statistics).all(0) & np.isfinite(x).all(0)
+    return np.where(beyond, powers(xp, abs(x).max(0)), x.dtype.type(1))[None] if beyond.any() else None
+
+
+def _scaled(eps, scale):
+    return (eps * scale.astype(np.float64) ** 2).astype(scale.dtype)
+
+
+def _standard(xp, x, centre, means, spread, largest, eps):
+    """Return (x - mean) / sqrt(variance + eps), and 1 / sqrt(variance + eps).
+
+    Args:
+        xp: numpy or cupy.
+        x: (n, ...).
+        centre: function of x, less its means.
+        means: function that averages over what belongs together.
+        spread: function that brings such averages back to the shape of x, or to one that fits it.
+        largest: function of abs(x) that takes the maximum of what belongs together.
+        eps: number.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):                   # what overflows is computed again
+        centred = centre(x)
+        variance = means(centred * centred)
+    eps, power = x.dtype.type(eps), None
+    if xp is not np:
+        variance = without_infinity(xp, variance)
+    elif not are_finite(xp, variance):
+        with np.errstate(over="ignore", invalid="ignore"):
+            power = np.where(np.isfinite(variance), x.dtype.type(1), powers(xp, largest(abs(x))))
+            centred = centre(x * spread(power))
+            variance, eps = means(centred * centred), _scaled(eps, power)
+    factor = 1 / xp.sqrt(variance + eps)
+    normal = centred * spread(factor)
+    return normal, spread(factor if power is None else factor * power)
 
 
 class _Map:
@@ -48,7 +106,8 @@ class _Map:
     def __init__(self, ops, statistics, gamma, beta, eps, slope, n):
         self.ops, self.slope, self.n = ops, slope, n
         self.scales, real = eps is not None, statistics.dtype.type
-        self.inverse = (1 / (statistics[2:] + real(eps)) ** real(0.5) if self.scales
+        eps = eps if not self.scales or isinstance(eps, np.ndarray) else real(eps)
+        self.inverse = (1 / (statistics[2:] + eps) ** real(0.5) if self.scales
                         else ops.xp.ones_like(statistics[2:]))
         self.rows = ops.xp.concatenate([statistics[:2], gamma * self.inverse, beta])
 
@@ -101,10 +160,9 @@ def group_norm(x, gamma, beta, groups, eps):
     def mean(rows):
         return rows.sum(2, keepdims=True) / each
 
-    centred = x.reshape(shape)
-    centred = centred - mean(centred)
-    factor = 1 / xp.sqrt(mean(centred * centred) + x.dtype.type(eps))
-    normal = (centred * factor).reshape(x.shape)
+    normal, factor = _standard(xp, x.reshape(shape), lambda rows: rows - mean(rows), mean, lambda means: means,
+                               lambda sizes: sizes.max(2, keepdims=True), eps)
+    normal = normal.reshape(x.shape)
 
     def dx(dy):
         dn, n = (dy * gamma).reshape(shape), normal.reshape(shape)
@@ -127,16 +185,22 @@ def sample_norm(x, gamma, beta, starts, groups, eps):
     samples = np.repeat(np.arange(len(counts)), counts)
     n = ops.asarray(np.maximum(counts, 1)[:, None] * each, x.dtype)
 
-    def mean(rows):
-        sums = ops.segment_sum(rows, starts)
-        if each > 1:
-            sums = ops.xp.repeat(sums.reshape(-1, groups, each).sum(2), each, axis=1)
-        return (sums / n)[samples]
+    def together(rows, reduce):
+        return ops.xp.repeat(reduce(rows.reshape(-1, groups, each), 2), each, axis=1) if each > 1 else rows
 
-    centred = x - mean(x)
-    centred -= mean(centred)                                             # what rounding left, where x lies far from 0
-    factor = 1 / ops.xp.sqrt(mean(centred * centred) + x.dtype.type(eps))
-    normal = centred * factor
+    def means(rows):
+        return together(ops.segment_sum(rows, starts), ops.xp.sum) / n
+
+    def mean(rows):
+        return means(rows)[samples]
+
+    def centre(rows):
+        rows = rows - mean(rows)
+        rows -= mean(rows)                                               # what rounding left, where x lies far from 0
+        return rows
+
+    normal, factor = _standard(ops.xp, x, centre, means, lambda rows: rows[samples],
+                               lambda sizes: together(ops.segment_max(sizes, starts)[0], np.max), eps)
 
     def dx(dy):
         dn = dy * gamma

@@ -5,7 +5,7 @@ from numbers import Real
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.dense import flatten, pick
+from spconv_cy.functional.dense import as_tensor, flatten, pick
 from spconv_cy.layers.layer import Layer, checked_lattice
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import as_lattice
@@ -43,7 +43,7 @@ class DenseToSparse(Layer):
         self.lattice, self.threshold, self.ground = as_lattice(lattice), threshold, ground
 
     def __call__(self, x):
-        x = x if isinstance(x, Tensor) else Tensor(x)
+        x = as_tensor(x)
         if x.data.ndim != self.lattice.d + 2:
             raise ShapeError(f"{self}: shape {x.shape} came; (b, c, *size) with {self.lattice.d} axes of sites fits")
         ops = ops_of(x.data)

@@ -11,6 +11,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import ones, zeros
 from spconv_cy.functional.normalization import batch_norm, group_norm, sample_norm
+from spconv_cy.functional.powers import without_infinity
 from spconv_cy.layers.activation import checked_slope, on_rows
 from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_counts, checked_rows
 from spconv_cy.tensor import SparseTensor
@@ -79,17 +80,34 @@ class BatchNormalization(Activated):
         return ops_of(self.running_mean).xp.concatenate([self.running_mean, variance])
 
     def _follow(self, statistics, n):
-        ops, keep = ops_of(self.running_mean, statistics), self.momentum
         factor = n / max(1, n - 1) if self.variance == "unbiased" else 1
-        for running, batch in ((self.running_mean, statistics[:1]), (self.running_variance, statistics[1:] * factor)):
-            if running is not None:
-                running[...] = ops.asarray(keep * running + (1 - keep) * batch, running.dtype)
+        running = [self.running_mean] + ([] if self.mean_only else [self.running_variance])
+        followed = self._followed(running, statistics, factor)
+        if not self.mean_only and not _holds(running[1], followed[1]):   # the batch's may be beyond what follows
+            followed = self._followed(running, statistics.astype(np.longdouble), factor)
+            if not _holds(running[1], followed[1]):
+                raise FloatingPointError(
+                    f"{self}: expected a running variance that {running[1].dtype} holds, up to "
+                    f"{np.finfo(running[1].dtype).max:.3g}, got {np.nanmax(followed[1])!s}; scale the features")
+        for held, new in zip(running, followed, strict=True):
+            held[...] = new if isinstance(held, np.ndarray) else without_infinity(ops_of(held).xp, new)
+
+    def _followed(self, running, statistics, factor):
+        keep = self.momentum
+        with np.errstate(over="ignore"):                                 # is asked for afterwards
+            batch = (statistics[:1], statistics[1:] * factor)
+            return [keep * held + (1 - keep) * new for held, new in zip(running, batch, strict=False)]
 
     def notation(self):
         """Return "BN", with a slope such as "BN-LReLU0.1"; "" where the notation has no word for it."""
         if self.mean_only or self.bias is None:
             return ""
         return "BN" if self.slope is None else f"BN-LReLU{self.slope}"
+
+
+def _holds(held, new):
+    """Tell whether an array on the CPU can hold new numbers, 0 or more, or NaN; a GPU is not asked."""
+    return not isinstance(held, np.ndarray) or not (new > np.finfo(held.dtype).max).any()
 
 
 class GroupNormalization(Layer):

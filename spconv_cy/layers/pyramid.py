@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.layer import Layer, checked_sparse
 from spconv_cy.layers.summary import step
 from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import is_whole
+from spconv_cy.sites.lattice import INT32_MAX, is_whole
 from spconv_cy.tensor import SparseTensor
 
 
@@ -52,7 +52,11 @@ class Pyramid(Layer):
         return total
 
     def _spread(self, scale, power, finest):
-        sites = scale.sites * np.array([1] + [self.factor**power] * finest.d, np.int64)
+        apart, farthest = self.factor**power, int(np.abs(scale.sites[:, 1:].astype(np.int64)).max(initial=0))
+        if apart * farthest > INT32_MAX:
+            raise GridError(f"{self}: level {power} moves a site at {farthest} to {apart} times that, beyond the int32 "
+                            "range; use fewer levels or a smaller factor")
+        sites = scale.sites * np.array([1] + [min(apart, INT32_MAX)] * finest.d, np.int64)
         return SparseTensor(scale.features, Grid.from_sites(sites, finest.size, finest.samples, finest.lattice))
 
     def arguments(self):

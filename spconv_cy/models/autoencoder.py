@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.errors import ShapeError
+from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.loss import mse, softmax_cross_entropy
 from spconv_cy.functional.sparse import gather
 from spconv_cy.layers.container import Sequential
@@ -91,7 +92,7 @@ class Autoencoder(Layer):
 
     def decode(self, code):
         """Return the SparseTensor that codes (b, code), a Tensor or array, stand for."""
-        code, numbers = code if isinstance(code, Tensor) else Tensor(code), self.up[0][0].channels_in
+        code, numbers = as_tensor(code), self.up[0][0].channels_in
         if len(code.shape) != 2 or code.shape[1] != numbers:
             raise ShapeError(f"Autoencoder: codes {code.shape} came; (b, {numbers}) fit")
         return self._decoded(code, None)[0]

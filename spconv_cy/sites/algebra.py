@@ -8,9 +8,10 @@ from collections import namedtuple
 
 import numpy as np
 
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites import rules
-from spconv_cy.sites.lattice import per_axis
+from spconv_cy.sites.lattice import INT32_MAX, per_axis
 
 HOW = ("inner", "outer", "left")
 Join = namedtuple("Join", "grid left right")
@@ -70,7 +71,7 @@ def mask(grid, keep):
     Raises:
         ShapeError: not one boolean for each site.
     """
-    keep = np.asarray(keep)
+    keep = as_array(keep, who="mask")
     if keep.dtype != bool or keep.shape != (grid.n,):
         raise ShapeError(f"mask: an array {keep.shape} of {keep.dtype} came; ({grid.n},) booleans fit, one for each "
                          "site")
@@ -94,13 +95,16 @@ def crop(grid, low, high, *, moved=False):
         raise ShapeError(f"crop: low {low} and high {high} came; high must be above low on every axis")
     if moved and not grid.lattice.is_cubic:
         raise ShapeError(f"crop: moved=True came on {grid.lattice}, whose fields are no boxes; leave it out")
+    size = tuple(b - a for a, b in zip(low, high, strict=True))
+    if moved and max(size) > INT32_MAX:
+        raise ShapeError(f"crop: low {low} and high {high} came with moved=True, a field of size {size}; at most "
+                         f"{INT32_MAX} an axis fit, as sites are int32")
     places = grid.sites[:, 1:]
     rows = np.flatnonzero(((places >= low) & (places < high)).all(1)).astype(np.int32)
     if not moved:
         return part(grid, rows)
     sites = grid.sites[rows].astype(np.int64)
     sites[:, 1:] -= low
-    size = tuple(b - a for a, b in zip(low, high, strict=True))
     return Part(type(grid)(sites.astype(np.int32), size, grid.samples, grid.lattice), rows)
 
 

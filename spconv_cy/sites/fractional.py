@@ -7,8 +7,10 @@ Source: Graham 2014, arXiv:1412.6071, section 2; SparseConvNet.
 import numpy as np
 
 from spconv_cy.errors import ShapeError
-from spconv_cy.sites.regions import Regions
+from spconv_cy.sites.even import Even, EvenRegions
+from spconv_cy.sites.regions import Regions, check_bounds
 
+MANY_BOUNDS = 2**22                                                      # beyond, pseudorandom ones come by formula
 SEQUENCES = ("random", "pseudorandom")
 OVERLAPS = ("disjoint", "fixed", "shared")
 
@@ -48,6 +50,9 @@ def draw(rng, lattice, samples, size, out_size, sequence, overlap):
         overlap: "disjoint": regions of 1 or 2 sites side by side; "fixed": of 2 sites, a step of 1 or 2 apart;
             "shared": as disjoint ones with the next region's first site besides.
     """
+    if sequence == "pseudorandom" and samples * sum(size) > MANY_BOUNDS:
+        return EvenRegions(lattice, size, _evens(rng, samples, size, out_size, overlap))
+    check_bounds("fractional pooling", samples, size)
     sequences = [_sequence(n, m, sequence, overlap) for n, m in zip(size, out_size, strict=True)]
     low, high = [], []
     for n, m, (starts_of, _), own in zip(size, out_size, sequences, _drawn(rng, samples, [k for _, k in sequences]),
@@ -67,6 +72,7 @@ def draw_steps(rng, lattice, samples, size, out_size, window, stride):
     Of the out_size - 1 steps a third each (rounded down) is shorter and longer by 1, in an order drawn for each sample
     and axis; an axis of stride 1 stays regular. All sizes are d ints.
     """
+    check_bounds("random stride", samples, size)
     low = []
     for n, s, own in zip(out_size, stride, _drawn(rng, samples, out_size), strict=True):
         steps = np.full(n - 1, s)
@@ -85,12 +91,30 @@ def _sequence(n, m, sequence, overlap):
     """Return a function of numbers (samples, draws) that gives starts (samples, m or m + 1), and the draws it needs."""
     if m == n:
         return lambda own: np.tile(np.arange(m + 1), (len(own), 1)), 0
-    if not 1 <= m < n <= 2 * m:
-        raise ShapeError(f"fractional pooling: {n} sites came for {m} regions; from {m + 1} to {2 * m} fit")
-    room, steps = {"disjoint": (n, m), "fixed": (n - 2, m - 1), "shared": (n - 1, m)}[overlap]
+    room, steps = _room(n, m, overlap)
     if sequence == "pseudorandom":
         return lambda own: _even(own, room, steps), 1
     return lambda own: _shuffled(own, room - steps), steps
+
+
+def _room(n, m, overlap):
+    """Return (room, steps): how far the starts of m regions of n sites reach, and in how many steps."""
+    if not 1 <= m < n <= 2 * m:
+        raise ShapeError(f"fractional pooling: {n} sites came for {m} regions; from {m + 1} to {2 * m} fit")
+    return {"disjoint": (n, m), "fixed": (n - 2, m - 1), "shared": (n - 1, m)}[overlap]
+
+
+def _evens(rng, samples, size, out_size, overlap):
+    """Return an Even an axis, of the numbers that `draw` would draw too."""
+    found, drawn = [], _drawn(rng, samples, [int(m < n) for n, m in zip(size, out_size, strict=True)])
+    for n, m, own in zip(size, out_size, drawn, strict=True):
+        if m == n:
+            found.append(Even(m, 1, 1, 1, 0, np.zeros(samples, np.int64)))
+            continue
+        room, steps = _room(n, m, overlap)
+        found.append(Even(m, room, steps, 2 if overlap == "fixed" else None, int(overlap == "shared"),
+                          (own[:, 0] * room).astype(np.int64)))
+    return found
 
 
 def _even(own, room, steps):

@@ -85,7 +85,7 @@ class Grid:
     @classmethod
     def arrange(cls, sites, size=None, samples=None, lattice=None):
         """Make a grid of sites that may repeat; return (grid, row of each given site (n,) int32)."""
-        given = as_numpy(sites)
+        given = as_numpy(sites, "sites")
         sites = as_sites(given)
         lattice = as_lattice(sites.shape[1] - 1 if lattice is None else lattice)
         if lattice.d != sites.shape[1] - 1:
@@ -287,7 +287,7 @@ class Grid:
 
 def as_sites(sites):
     """Return sites as C-contiguous int32 (n, 1+d); refuse what is not whole numbers, and what int32 cannot hold."""
-    sites = as_numpy(sites)
+    sites = as_numpy(sites, "sites")
     try:
         array = np.asarray(sites)
     except ValueError:
@@ -308,6 +308,12 @@ def as_sites(sites):
         raise GridError(f"sites: values from {array.min()} to {array.max()} came; int32 holds {INT32.min} to "
                         f"{INT32.max}")
     return np.require(array, np.int32, "CA")
+
+
+def check_samples(who, samples):
+    """Raise GridError where a batch has more samples than a grid takes."""
+    if samples > MOST_SAMPLES:
+        raise GridError(f"{who}: expected at most {MOST_SAMPLES} samples, got {samples}; use a smaller batch")
 
 
 def _checked_samples(n, lowest, highest, samples):

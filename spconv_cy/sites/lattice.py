@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 
 MAX_DIMENSION = 8
@@ -72,7 +73,7 @@ class Lattice:
 
     def coordinates(self, places):
         """Return the lattice coordinates (n, d) float64 of places in space (n, d), to be rounded down to sites."""
-        places = np.asarray(places, np.float64)
+        places = as_array(places, np.float64, "coordinates")
         if places.ndim != 2 or places.shape[1] != self.d:
             raise ShapeError(f"coordinates: places {places.shape} came on a lattice of dimension {self.d}; "
                              f"(n, {self.d}) fit")
@@ -92,7 +93,7 @@ class Lattice:
 
     def inside(self, places, size):
         """Tell (n,) bool which of places (n, d), integers, lie in a field of `size` (d ints)."""
-        places = np.asarray(places)
+        places = as_array(places, who="inside")
         held = (places >= 0).all(1)
         if self.is_cubic:
             return held & (places < np.array(size)).all(1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spconv_cy.dlpack import as_numpy
+from spconv_cy.dlpack import as_numpy, without_mask
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites.lattice import as_lattice
 
@@ -34,8 +34,9 @@ def in_cells(points, cell, who="from_points"):
     Raises:
         ShapeError: as for floored; `who` is named.
     """
+    points = as_numpy(points, who)
     try:
-        points = np.asarray(as_numpy(points))
+        points = np.asarray(points)
     except ValueError:
         raise ShapeError(f"{who}: rows of unequal length came; real numbers (n, 1+d) fit") from None
     if points.ndim != 2 or points.shape[1] < 2 or points.dtype.kind not in "fiu":
@@ -60,6 +61,7 @@ def checked_range(sites, who="from_points"):
 
 
 def _checked_cell(who, cell, d):
+    without_mask(cell, who)
     try:
         cell = np.asarray(cell)
         fits = cell.dtype.kind in "fiu" and cell.shape in ((), (d,)) and bool(((cell > 0) & np.isfinite(cell)).all())

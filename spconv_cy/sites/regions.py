@@ -3,7 +3,8 @@
 import numpy as np
 
 from spconv_cy import config
-from spconv_cy.errors import GridError, ShapeError
+from spconv_cy.dlpack import without_mask
+from spconv_cy.errors import ShapeError
 from spconv_cy.sites import rules
 from spconv_cy.sites.grid import Grid, Source
 from spconv_cy.sites.order import arrange
@@ -15,7 +16,7 @@ try:
 except ImportError:
     compiled = None
 
-MOST_BOUNDS = 2**28
+MOST_BOUNDS = 2**24                                                      # of all samples and axes together
 
 
 class Regions:
@@ -39,7 +40,8 @@ class Regions:
             raise ShapeError(f"Regions: {lattice} came; regions are products of intervals, which the cubic lattice "
                              f"has: Lattice.cubic({lattice.d}) fits")
         self.lattice, self.size = lattice, tuple(size)
-        self.low, self.high = (tuple(np.ascontiguousarray(side, np.int32) for side in sides) for sides in (low, high))
+        self.low, self.high = (tuple(np.ascontiguousarray(without_mask(side, "Regions"), np.int32) for side in sides)
+                               for sides in (low, high))
         for axis, (a, b, n) in enumerate(zip(self.low, self.high, self.size, strict=True)):
             if a.ndim != 2 or a.shape != b.shape or len(a) != len(self.low[0]) or not a.shape[1] or not (
                     (a < b).all() and (np.diff(a) > 0).all() and (np.diff(b) >= 0).all()
@@ -63,14 +65,10 @@ class Regions:
         that they stand for, as its `source`. `rulebook.volume` is (n_out,) where regions differ.
 
         Raises:
-            ShapeError: a grid of another lattice, size or number of samples.
-            GridError: more bounds than memory is given for.
+            ShapeError: a grid of another lattice, size or number of samples; more bounds than memory is given for.
         """
         if (grid.lattice, grid.size, grid.samples) != (self.lattice, self.size, self.samples):
             raise ShapeError(f"Regions: {grid} came; {self.samples} samples of size {self.size} on {self.lattice} fit")
-        if self.samples * sum(self.size) > MOST_BOUNDS:
-            raise GridError(f"Regions: {self.samples} samples of size {self.size} came, {MOST_BOUNDS} bounds an axis "
-                            "fit; use a smaller field or a smaller batch")
         out_sites, *parts = self._pairs(grid.sites)
         rulebook = Rulebook.trusted(*parts, grid.n, len(out_sites), self._volume(out_sites))
         source = Source(grid, window or self, rulebook)
@@ -87,6 +85,7 @@ class Regions:
 
     def tables(self):
         """Return (span, samples, size) int32 an axis: which region has a site at this place inside it; -1: none."""
+        check_bounds("Regions", self.samples, self.size)
         tables = []
         for low, high, n, span in zip(self.low, self.high, self.size, self.span, strict=True):
             table = np.full((span, *low.shape[:1], n), -1, np.int32)
@@ -110,6 +109,14 @@ class Regions:
         return f"Regions({self.samples} samples, size {self.size} -> {self.out_size})"
 
 
+def check_bounds(who, samples, size):
+    """Raise ShapeError where the bounds of regions, one a site along each axis of each sample, would be too many."""
+    n = samples * sum(size)
+    if n > MOST_BOUNDS:
+        raise ShapeError(f"{who}: expected at most {MOST_BOUNDS} bounds of drawn regions, got {n} of {samples} samples "
+                         f"of size {tuple(size)}; use a smaller field or a smaller batch")
+
+
 def pairs(sites, tables):
     """Return (output sites, in_rows, out_rows, offset_ptr) in plain numpy: reference and fallback.
 
@@ -117,13 +124,22 @@ def pairs(sites, tables):
         sites: (n, 1+d), canonical.
         tables: from Regions.tables.
     """
+    def of(table):
+        return lambda batch, place: table[:, batch, place]
+
+    return paired(sites, [len(table) for table in tables], list(map(of, tables)))
+
+
+def paired(sites, spans, regions_at):
+    """As `pairs`, where regions_at[axis](batch, place) gives (span, n) int: the region at each place inside it, or -1.
+    """
     rows, offsets, out = np.arange(len(sites), dtype=np.int32), np.zeros(len(sites), np.int64), sites[:, :1]
     n_offsets = 1
-    for axis, table in enumerate(tables, 1):
-        regions = table[:, sites[rows, 0], sites[rows, axis]]
+    for axis, (span, found) in enumerate(zip(spans, regions_at, strict=True), 1):
+        regions = found(sites[rows, 0], sites[rows, axis])
         tap, place = np.nonzero(regions >= 0)
         out = np.column_stack([out[place], regions[tap, place]])
-        rows, offsets, n_offsets = rows[place], offsets[place] * len(table) + tap, n_offsets * len(table)
+        rows, offsets, n_offsets = rows[place], offsets[place] * span + tap, n_offsets * span
     out_sites, out_rows = arrange(out)
     order = np.lexsort((out_rows, offsets))
     counts = np.bincount(offsets, minlength=n_offsets)

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 from spconv_cy.once import once
 from spconv_cy.sites import rules
@@ -225,6 +226,7 @@ def _checked_volume(volume, n_out):
 
 
 def _whole_numbers(name, numbers, dtype):
+    without_mask(numbers, f"Rulebook: {name}")
     try:
         array = np.asarray(numbers)
     except ValueError:

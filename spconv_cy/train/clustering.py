@@ -4,9 +4,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment, minimize
 
 from spconv_cy.backend.host import hosted
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.train.metrics import confusion_matrix
 
+LARGEST = {np.float16: 0, np.float32: 1e15, np.float64: 1e150}           # numbers, for sums of squares to be finite
 BLOCK = 250                                             # queries whose distances to all the bank are held at a time
 
 
@@ -86,8 +88,7 @@ def neighbour_accuracy(bank, bank_labels, x, labels, neighbours=(1, 5), *, cosin
         neighbours: numbers of neighbours, each 1 to m.
         cosine: compare directions; otherwise by Euclidean distance.
     """
-    bank, x = _rows("bank", bank), _rows("x", x)
-    bank_labels, labels = np.asarray(hosted(bank_labels)), np.asarray(hosted(labels))
+    bank, x, bank_labels, labels = _rows("bank", bank), _rows("x", x), _labels(bank_labels), _labels(labels)
     if len(bank_labels) != len(bank) or len(labels) != len(x) or bank.shape[1] != x.shape[1]:
         raise ShapeError(f"neighbour_accuracy: a bank {bank.shape} with {len(bank_labels)} labels and rows {x.shape} "
                          f"with {len(labels)} came; as many labels as rows, of equal width, fit")
@@ -120,7 +121,7 @@ def linear_probe(x, labels, *, penalty=1.0, rounds=200):
     >>> probe([[-1.0], [7.0]]).tolist()
     [0, 1]
     """
-    x, labels = _rows("linear_probe", x), np.asarray(hosted(labels))
+    x, labels = _rows("linear_probe", x), _labels(labels)
     if labels.shape != x.shape[:1] or labels.dtype.kind not in "iu":
         raise ShapeError(f"linear_probe: rows {x.shape} and labels {labels.shape} of {labels.dtype} came; (n, c) and "
                          "(n,) class numbers fit")
@@ -234,8 +235,20 @@ def _entropy(shares):
     return max(0.0, float(-(shares * np.log(shares)).sum()))
 
 
+def _labels(labels):
+    return as_array(hosted(labels), who="labels")
+
+
 def _rows(who, x):
-    x = np.asarray(hosted(x))
+    x = as_array(hosted(x), who=who)
     if x.ndim != 2 or not len(x) or x.dtype.kind not in "fiu":
         raise ShapeError(f"{who}: {x.shape} of {x.dtype} came; rows of numbers (n, c), at least one, fit")
-    return x if x.dtype.kind == "f" else x.astype(np.float64)
+    if x.dtype.kind != "f":
+        return x.astype(np.float64)
+    # Sums of squares of these rows must be finite: beyond, all distances would be alike.
+    largest = np.abs(x).max(initial=0)
+    if largest < np.inf and not float(largest) < LARGEST[np.float64]:
+        raise ShapeError(f"{who}: expected numbers up to {LARGEST[np.float64]:.0e}, whose squares float64 holds, got "
+                         f"{largest!s}; scale them")
+    small = largest < np.inf and float(largest) > LARGEST.get(x.dtype.type, np.inf)
+    return x.astype(np.float64) if small else x

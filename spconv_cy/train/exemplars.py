@@ -1,11 +1,11 @@
 """Index learning: every training item is a class of its own, and the rows that tell them apart are what is learnt."""
 
-import numpy as np
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.host import hosted
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.contrast import index_loss, unit_rows
+from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import zeros
 from spconv_cy.functional.sparse import gather
 from spconv_cy.layers.layer import Layer, checked_counts
@@ -26,6 +26,8 @@ class Exemplars(Layer):
 
     Source: Graham's index learning on CIFAR-10, 2015.
 
+    >>> import numpy as np
+    >>> from spconv_cy.autograd import Tensor
     >>> exemplars, rows = Exemplars(items=5, channels=2), Tensor(np.ones((2, 2)))
     >>> exemplars(rows) is rows, round(float(exemplars.loss(rows, [4, 0]).data), 4)
     (True, 0.6931)
@@ -42,7 +44,7 @@ class Exemplars(Layer):
 
     def loss(self, y, items):
         """Return the index loss () of rows (b, channels) of the items (b,) or (b, 1), whole numbers, none twice."""
-        items, y = np.asarray(hosted(items)).reshape(-1), y if isinstance(y, Tensor) else Tensor(y)
+        items, y = as_array(hosted(items), who="Exemplars").reshape(-1), as_tensor(y)
         if items.dtype.kind not in "iu" or len(items) != len(y) or (
                 len(items) and not 0 <= items.min() <= items.max() < len(self.columns)):
             raise ShapeError(f"Exemplars: items {items.shape} of {items.dtype} came for {len(y)} rows; as many whole "

@@ -11,6 +11,7 @@ import numpy as np
 from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.dlpack import as_array
 from spconv_cy.functional.dense import softmax
 from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.layers.layer import Layer
@@ -241,7 +242,8 @@ def _test(net, data, repeats, loss, progress, rng, as_shares=True):
                 outputs, labels, values = zip(*parts, strict=True)
                 mean = mean + np.concatenate(outputs) / repeats
                 total += sum(values) / repeats
-                known = None if labels[0] is None else np.concatenate([np.asarray(hosted(part)) for part in labels])
+                known = None if labels[0] is None else np.concatenate([as_array(hosted(part), who="labels")
+                                                                       for part in labels])
                 # Of a partial sum the largest is where it is in the mean.
                 errors.append(metrics.error(mean, known) if loss is not None and _are_classes(mean, known) else None)
     finally:
@@ -272,7 +274,7 @@ def _rows(y):
 
 def _are_classes(y, labels):
     two_axes = getattr(y, "shape", None) and len(y.shape) == 2
-    return two_axes and np.ndim(labels) == 1 and np.asarray(hosted(labels)).dtype.kind in "iu"
+    return two_axes and np.ndim(labels) == 1 and as_array(hosted(labels), who="labels").dtype.kind in "iu"
 
 
 def _numpy(y):

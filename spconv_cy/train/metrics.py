@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy.backend.host import hosted
+from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 
 
@@ -71,7 +72,8 @@ def confusion_matrix(predicted, labels, classes=None):
     >>> confusion_matrix([0, 1, 1], [0, 0, 1]).tolist()
     [[1, 1], [0, 1]]
     """
-    predicted, labels = np.asarray(hosted(predicted)), np.asarray(hosted(labels))
+    predicted = as_array(hosted(predicted), who="confusion_matrix")
+    labels = as_array(hosted(labels), who="confusion_matrix: labels")
     kinds = {predicted.dtype.kind, labels.dtype.kind}
     if predicted.shape != labels.shape or labels.ndim != 1 or (labels.size and kinds - set("iu")):
         raise ShapeError(f"confusion_matrix: predicted {predicted.shape} of {predicted.dtype} and labels "
@@ -100,7 +102,7 @@ def intersection_over_union(confusion):
     >>> intersection_over_union([[3, 1], [0, 4]]).tolist()
     [0.75, 0.8]
     """
-    counts = np.asarray(hosted(confusion))
+    counts = as_array(hosted(confusion), who="intersection_over_union")
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iuf" or (counts < 0).any():
         raise ShapeError(f"intersection_over_union: {counts.shape} of {counts.dtype} came; counts (classes, classes) "
                          "fit, as confusion_matrix gives them")
@@ -132,7 +134,7 @@ def negative_log_likelihood(probabilities, labels):
 
 
 def _checked(outputs, labels):
-    outputs, labels = np.asarray(hosted(outputs)), np.asarray(hosted(labels))
+    outputs, labels = as_array(hosted(outputs), who="outputs"), as_array(hosted(labels), who="labels")
     if outputs.ndim != 2 or labels.shape != outputs.shape[:1] or not len(labels) or labels.dtype.kind not in "iu":
         raise ShapeError(f"outputs {outputs.shape} and labels {labels.shape} of {labels.dtype} came; (b, classes) and "
                          "(b,) class numbers fit, with b at least 1")

@@ -12,11 +12,11 @@ SUMS = "axis=None, dtype=None, out=None, keepdims=False"
 EXTREMES = "axis=None, out=None, keepdims=False"
 LIKE = "dtype=None, order='K', subok=None, shape=None"
 
-ELEMENTWISE = {name: UNARY for name in "absolute exp expm1 invert isfinite isnan log log1p logical_not negative sign "
-               "sqrt square tanh".split()}
+ELEMENTWISE = {name: UNARY for name in "absolute exp expm1 frexp invert isfinite isinf isnan log log1p logical_not "
+               "negative sign sqrt square tanh".split()}
 ELEMENTWISE |= {name: BINARY for name in "add bitwise_and bitwise_or bitwise_xor divide equal floor_divide greater "
-                "greater_equal left_shift less less_equal logical_and logical_or maximum minimum multiply not_equal "
-                "remainder right_shift subtract".split()} | {"power": BINARY}
+                "greater_equal ldexp left_shift less less_equal logical_and logical_or maximum minimum multiply "
+                "not_equal remainder right_shift subtract".split()} | {"power": BINARY}
 FUNCTIONS = ELEMENTWISE | {
     "abs": UNARY,
     "amax": f"a, {EXTREMES}",
