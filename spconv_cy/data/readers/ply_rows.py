@@ -4,6 +4,7 @@ from array import array
 from dataclasses import dataclass, field
 from itertools import repeat
 from struct import Struct
+from struct import error as struct_error
 
 import numpy as np
 
@@ -63,6 +64,7 @@ class Body:
         self.path, self.order, self.at, self.line = path, order, 0, 0
         self.ends, self.values = None, None                             # ends: of the lines of a text, in numbers
         if order is not None:
+            self.content = content
             self.units = np.frombuffer(content, np.uint8)
             return
         words, ends, self.places = [], [], []
@@ -128,6 +130,8 @@ class Body:
         if self.ends is not None:
             limits = self.ends[self.line:self.line + n].tolist()
         rows = self._equal(table, n, lists, tail, limits) if n else None
+        if rows is None and n and self.order is not None and lists:
+            rows = self._chained(table, n, lists, tail)
         if rows is None:
             rows = self._walk(table, n, lists, tail, limits)
         if self.order is None and n:
@@ -166,6 +170,27 @@ class Body:
         self.at += n * width
         return Rows(self, table, first.starts + width * np.arange(n)[:, None], np.repeat(first.sizes, n, 0))
 
+    def _chained(self, table, n, lists, tail):
+        """Return the next n rows of a binary table where each list leads to the next inside the file, else None."""
+        gaps = [gap for gap, _, _ in lists]
+        widths = np.array([self.width(count) for _, count, _ in lists])
+        steps = np.array([self.width(kind) for _, _, kind in lists])
+        skips = widths + [*gaps[1:], gaps[0] + tail]
+        parts = list(zip([self._counter(count) for _, count, _ in lists], steps.tolist(), skips.tolist(), strict=True))
+        at = first = self.at + gaps[0]
+        try:
+            found = [at := at + skip + step * read(at) for _ in range(n) for read, step, skip in parts]
+        except (IndexError, struct_error):
+            return None
+        counts = np.array([first, *found[:-1]]).reshape(n, -1)          # where the counts of the lists begin
+        sizes = (np.array(found).reshape(n, -1) - counts - skips) // steps
+        end = found[-1] - gaps[0]
+        if (sizes < 0).any() or end > len(self.units):
+            return None
+        starts = np.column_stack([counts[:, 0] - gaps[0], counts + widths + sizes * steps])
+        self.at = end
+        return Rows(self, table, starts, sizes)
+
     def _walk(self, table, n, lists, tail, limits):
         """Return the next n rows, found one after the other."""
         at, starts, sizes, row = self.at, array("q"), array("q"), -1
@@ -198,9 +223,8 @@ class Body:
         if self.order is None:
             self.values = self.values or self.units.tolist()
             return self.values.__getitem__
-        data = memoryview(self.units)
         read = Struct(self.order + COUNTERS[count]).unpack_from
-        return data.__getitem__ if count == "u1" else lambda at: read(data, at)[0]
+        return self.content.__getitem__ if count == "u1" else lambda at: read(self.content, at)[0]
 
     def _place(self, row):
         return self.path if self.ends is None else self.places[self.line + row]
