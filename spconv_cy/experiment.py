@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from spconv_cy import config
+from spconv_cy.errors import FileError
 from spconv_cy.sites.grid import Grid
 from spconv_cy.tensor import SparseTensor
 from spconv_cy.train.loop import evaluate, fit
@@ -30,6 +31,7 @@ class Experiment:
 
     Raises:
         ValueError: the size is unknown, or the folder holds a record of another experiment, size or seed.
+        FileError: its record is damaged.
 
     >>> import tempfile
     >>> run = Experiment("sums", "tiny", tempfile.mkdtemp())
@@ -52,12 +54,11 @@ class Experiment:
         self.record = {"name": name, "size": size, "seed": seed, "command": _command(), "threads": config.threads(),
                        "seconds": 0, "figures": {}, "tables": {}, "pictures": {}, "logs": []}
         if self._path.exists():
-            found = json.loads(self._path.read_text())
-            theirs = [found.get(key) for key in ("name", "size", "seed")]
+            theirs, found = _kept(self._path)
             if theirs != [name, size, seed]:
                 raise ValueError(f"{self._path} is a record of {theirs}, not of {[name, size, seed]}; give another "
                                  "folder (--log), or delete it")
-            self.record.update({key: found[key] for key in ("seconds", "figures", "tables", "pictures", "logs")})
+            self.record.update(found)
 
     @classmethod
     def parser(cls, description, data=None):
@@ -218,6 +219,17 @@ class Experiment:
         unfinished = self._path.with_suffix(".part")
         unfinished.write_text(json.dumps(self.record, indent=1) + "\n")
         unfinished.replace(self._path)
+
+
+def _kept(path):
+    """Return [name, size, seed] of a record, and what the run adds to."""
+    try:
+        found = json.loads(path.read_bytes())
+        return [found[key] for key in ("name", "size", "seed")], {
+            key: found[key] for key in ("seconds", "figures", "tables", "pictures", "logs")}
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise FileError(f"{path}: expected the record of an experiment, got no such JSON ({error!r}); delete it, or give "
+                        "another folder (--log)") from error
 
 
 def _command():

@@ -31,19 +31,25 @@ def unmarked(place, content):
     return content.removeprefix(codecs.BOM_UTF8)
 
 
-def lines_of(place, content):
+def lines_of(place, content, begin=0):
     """Return the lines of a text, as bytes: line number i + 1 of the file is item i.
 
     CR, LF and CRLF end a line and nothing else does. Byte order marks at the beginning of a line are left out.
 
+    Args:
+        place: names the file in errors.
+        content: bytes.
+        begin: of the content in the file, in bytes.
+
     Raises:
         FileError: it holds a zero byte.
     """
+    begin += len(codecs.BOM_UTF8) * content.startswith(codecs.BOM_UTF8)
     content = unmarked(place, content)
     at = content.find(b"\0")
     if at >= 0:
-        raise FileError(f"{place}: byte {at} is 0; a text file fits: it is damaged, another format, or UTF-16 without "
-                        "a byte order mark")
+        raise FileError(f"{place}: byte {begin + at} is 0; a text file fits: it is damaged, another format, or UTF-16 "
+                        "without a byte order mark")
     lines = AT_LINES.sub(b"", content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")).split(b"\n")
     return lines if lines[-1] else lines[:-1]
 

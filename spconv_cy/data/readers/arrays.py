@@ -2,6 +2,7 @@
 
 import io
 import math
+import sys
 import zipfile
 
 import numpy as np
@@ -114,7 +115,8 @@ def checked_names(path, name, values):
     """Return names or whole numbers (n,) as a tuple."""
     if values.ndim != 1 or values.dtype.kind not in "iuUS":
         raise FileError(f"{path}: {name} {values.shape} {values.dtype} came; ({name},) names or numbers fit")
-    try:
-        return tuple(values.tolist())
-    except ValueError as error:                                          # beyond the last character of Unicode
-        raise FileError(f"{path}: {name} holds what is no text ({error}); the file is damaged") from None
+    if values.dtype.kind == "U":
+        codes = np.frombuffer(values.tobytes(), values.dtype.byteorder + "u4")
+        if ((codes > sys.maxunicode) | (codes >> 11 == 0xD800 >> 11)).any():
+            raise FileError(f"{path}: {name} holds codes that are no characters; the file is damaged: fetch it again")
+    return tuple(values.tolist())

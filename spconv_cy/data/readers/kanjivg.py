@@ -67,6 +67,8 @@ def _files(path):
 
     try:
         with zipfile.ZipFile(path) as wheel:
+            if sum(entry.compress_size for entry in wheel.infolist()) > path.stat().st_size:
+                raise zipfile.BadZipFile("entries overlap")
             for entry in wheel.infolist():
                 match = NAME.fullmatch(entry.filename)
                 if match:

@@ -71,14 +71,14 @@ def _vertex(path, number, word, n):
 
 def _joined(lines):
     """Yield (number of the first, line without comment), those that end in a backslash joined to the next."""
-    waiting, first = b"", None
+    waiting, first = [], None
     for number, line in enumerate(lines, 1):
         line, comment, _ = line.partition(b"#")
         first = first or number
         if line.endswith(b"\\") and not comment:
-            waiting += line[:-1] + b" "
+            waiting.append(line[:-1])
         else:
-            yield first, waiting + line
-            waiting, first = b"", None
+            yield first, b" ".join([*waiting, line])
+            waiting, first = [], None
     if waiting:
-        yield first, waiting
+        yield first, b" ".join(waiting)

@@ -30,9 +30,10 @@ def read_ply(path):
         FileError: a header that does not fit, rows that are fewer, more or other than it declares, or a table other
             than face that holds polygons, such as tristrips.
     """
-    header, content = _parts(path, Path(path).read_bytes())
+    data = Path(path).read_bytes()
+    header, content = _parts(path, data)
     order, tables = _declared(path, header)
-    body = Body(path, content, order, tables, len(header) + 1)
+    body = Body(path, content, order, tables, (len(header) + 1, len(data) - len(content)))
     vertices, sizes, corners = np.zeros((0, 3)), np.zeros(0, np.int64), np.zeros(0)
     for table in tables:
         rows = body.rows(table)

@@ -58,9 +58,9 @@ class Rows:
 
 
 class Body:
-    """What follows the header. Its units are bytes, or the numbers of a text."""
+    """What follows the header, which is (lines, bytes) long. Its units are bytes, or the numbers of a text."""
 
-    def __init__(self, path, content, order, tables, header_lines):
+    def __init__(self, path, content, order, tables, header):
         self.path, self.order, self.at, self.line = path, order, 0, 0
         self.ends, self.values = None, None                             # ends: of the lines of a text, in numbers
         if order is not None:
@@ -68,7 +68,7 @@ class Body:
             self.units = np.frombuffer(content, np.uint8)
             return
         words, ends, self.places = [], [], []
-        for number, line in enumerate(lines_of(path, content), header_lines + 1):
+        for number, line in enumerate(lines_of(path, content, header[1]), header[0] + 1):
             found = line.split()
             if found:
                 words += found

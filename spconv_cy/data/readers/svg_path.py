@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-TOKEN = re.compile(r"\s*,?\s*(?:([A-Za-z])|([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))", re.ASCII)
+TOKEN = re.compile(r"\s*(?:,\s*)?(?:([A-Za-z])|([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))", re.ASCII)
 NUMBERS = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "Z": 0}
 LIKE = {"S": "CS", "T": "QT"}                       # a curve of this kind goes on smoothly from one of those
 MOST = 1e9                                          # of a coordinate

@@ -88,6 +88,9 @@ class _Header:
             if other not in (None, rest):
                 raise FileError(f"{place}: expected the same scale along x and y, got {' '.join(rest)[:30]!r} and "
                                 f"{' '.join(other)[:30]!r}; bring the points to one scale")
+        elif word == ".INCLUDE":
+            raise FileError(f"{place}: expected all in one file, got {' '.join(words)[:60]!r}; put what that file "
+                            "holds in its place")
         elif word == ".KEYWORD":
             self.known.update((word if word.startswith(".") else f".{word}") for word in rest[:1])
         elif word not in PASSED_OVER and word not in self.known:
