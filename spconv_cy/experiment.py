@@ -228,8 +228,8 @@ def _kept(path):
         return [found[key] for key in ("name", "size", "seed")], {
             key: found[key] for key in ("seconds", "figures", "tables", "pictures", "logs")}
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise FileError(f"{path}: expected the record of an experiment, got no such JSON ({error!r}); delete it, or give "
-                        "another folder (--log)") from error
+        raise FileError(f"{path}: expected the record of an experiment, got no such JSON ({error!r}); delete it, or "
+                        "give another folder (--log)") from error
 
 
 def _command():
