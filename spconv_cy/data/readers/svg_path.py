@@ -102,6 +102,7 @@ def _words(text):
             raise ValueError(f"{number[:20]} came; numbers up to {MOST:g} fit")
         at = found.end()
         found = TOKEN.match(text, at)
-    if text[at:].strip(" \t\r\n\f"):
-        raise ValueError(f"{text[at:at + 20].strip()!r} came at {at}; a number or a command fits")
+    rest = text[at:].strip(" \t\r\n\f")
+    if rest:
+        raise ValueError(f"{rest[:20].strip()!r} came at {at}; a number or a command fits")
     return words
