@@ -117,7 +117,8 @@ def drawing(inside, head=""):
     (drawing('<path d="M0 0h1"/><line x1="0" x2="1"/>'), "got the element 'line'"),
     (drawing('<path d="M0 0h1"/><rect/>'), "got the element 'rect'"), (drawing("<use/>"), "got the element 'use'"),
     (drawing('<svg><path d="M0 0h1"/></svg>'), "got the element 'svg'"), (b"<html/>", "got the element 'html'"),
-    (drawing('<path d="M0 0h\u0663"/>'), "stroke 1: '\u0663' came at 5"), (drawing('<path d="M0,,0h1"/>'), "stroke 1: ',,0h1' came at 2"),
+    (drawing('<path d="M0 0h\u0663"/>'), "stroke 1: '\u0663' came at 5"),
+    (drawing('<path d="M0,,0h1"/>'), "stroke 1: ',,0h1' came at 2"),
     ('<!DOCTYPE svg [<!ENTITY a "b">]><svg/>'.encode("utf-16"), "it declares an entity")])
 def test_drawings_that_are_moved_or_not_of_paths_are_refused_by_name(tmp_path, content, message):
     (tmp_path / "06728.svg").write_bytes(content)

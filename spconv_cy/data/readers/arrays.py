@@ -3,7 +3,6 @@
 import io
 import math
 import sys
-import zipfile
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from spconv_cy.errors import FileError
 
 MOST = 2**33                                        # bytes of one array
 RATIO, LEAST = 1032, 2**16                          # deflate makes a byte of at most 1032; what any file may hold
+METHODS = (0, 8)                                    # of zip: stored, deflated
 EXACT = 2**53                                       # whole numbers up to here are float64 numbers
 
 
@@ -24,11 +24,15 @@ def arrays_of(path, needed, optional):
         FileError: an array is missing, comes twice or is damaged; holds more or fewer bytes than its shape and dtype
             declare, or more than 8 GiB; is of Python objects. No pickle in it is run.
     """
+    from zipfile import ZipFile  # not with the package: it takes long to import
+
+    from spconv_cy.data.readers.archives import entries_of
+
     with open(path, "rb") as file:
         try:
-            with zipfile.ZipFile(file) as archive:
+            with ZipFile(file) as archive:
                 entries = {}
-                for entry in archive.infolist():
+                for entry in entries_of(archive):
                     name = entry.filename.removesuffix(".npy")
                     if name in entries and name in (*needed, *optional):
                         raise FileError(f"{path}: expected one array {name}, got two; make the file again")
@@ -47,7 +51,7 @@ def arrays_of(path, needed, optional):
 
 
 def _array(path, name, archive, entry, most):
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if entry.compress_type not in METHODS:
         raise FileError(f"{path}: {name} is packed by method {entry.compress_type}; expected a file that numpy.savez "
                         "or savez_compressed wrote: make it again")
     if entry.file_size > most:

@@ -65,11 +65,11 @@ def _files(path):
         return
     import zipfile  # not with the package: few read wheels
 
+    from spconv_cy.data.readers.archives import entries_of
+
     try:
         with zipfile.ZipFile(path) as wheel:
-            if sum(entry.compress_size for entry in wheel.infolist()) > path.stat().st_size:
-                raise zipfile.BadZipFile("entries overlap")
-            for entry in wheel.infolist():
+            for entry in entries_of(wheel):
                 match = NAME.fullmatch(entry.filename)
                 if match:
                     with wheel.open(entry) as opened:

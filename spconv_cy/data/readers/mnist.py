@@ -10,6 +10,7 @@ import numpy as np
 
 from spconv_cy.data.digits import digits_split
 from spconv_cy.data.pictures import drawn
+from spconv_cy.data.readers.archives import entries_of
 from spconv_cy.data.text import lines_of
 from spconv_cy.errors import FileError
 
@@ -94,6 +95,7 @@ def _idx(folder, name, magic, n):
 def _of_wheel(path):
     try:
         with zipfile.ZipFile(path) as wheel:
+            entries_of(wheel)
             counts = zip(("train", "test"), PARTS.values(), strict=True)
             return tuple(_table(path, wheel, name, n) for name, n in counts)
     except FileError:
