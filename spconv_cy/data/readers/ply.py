@@ -83,7 +83,7 @@ def _parts(path, data):
             return lines, data[begin:]
         lines.append(line)
     raise FileError(f"{path}: no PLY header that ends came; a line 'end_header' fits in the first {MOST_HEADER} bytes: "
-                    "the file is cut short, or its lines end in different ways")
+                    "the file is cut short, its header is longer, or its lines end in different ways")
 
 
 def _declared(path, header):

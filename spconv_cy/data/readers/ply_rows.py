@@ -67,13 +67,13 @@ class Body:
             self.content = content
             self.units = np.frombuffer(content, np.uint8)
             return
-        words, ends, self.places = [], [], []
+        words, ends, self.lines = [], [], []
         for number, line in enumerate(lines_of(path, content, header[1]), header[0] + 1):
             found = line.split()
             if found:
                 words += found
                 ends.append(len(words))
-                self.places.append(f"{path}, line {number}")
+                self.lines.append(number)
         self.units = self._numbers(words, ends)
         if len(ends) != 1 or sum(table.n for table in tables if table.properties) == 1:
             self.ends = np.array(ends, np.int64)                        # else one line alone holds all rows in turn
@@ -86,8 +86,8 @@ class Body:
         except ValueError:
             pass
         at = next(i for i, word in enumerate(words) if not is_number(word))
-        place = self.places[int(np.searchsorted(ends, at, "right"))]
-        raise FileError(f"{place}: {words[at][:40]!r} came among the rows; numbers fit")
+        line = self.lines[int(np.searchsorted(ends, at, "right"))]
+        raise FileError(f"{self.path}, line {line}: {words[at][:40]!r} came among the rows; numbers fit")
 
     def width(self, kind):
         """How many units a number takes."""
@@ -147,9 +147,9 @@ class Body:
         """
         left, what, place = len(self.units) - self.at, "bytes" if self.order else "numbers", self.path
         if self.ends is not None and left:
-            left, what, place = len(self.ends) - self.line, "lines", self.places[self.line]
+            left, what, place = len(self.ends) - self.line, "lines", self._place(0)
         if left:
-            total = sum(table.n for table in tables)
+            total = sum(table.n for table in tables if table.properties)
             raise FileError(f"{place}: expected the end of the file after the {total} rows that the header declares, "
                             f"got {left} more {what}; declare them, or take them out")
 
@@ -227,7 +227,7 @@ class Body:
         return self.content.__getitem__ if count == "u1" else lambda at: read(self.content, at)[0]
 
     def _place(self, row):
-        return self.path if self.ends is None else self.places[self.line + row]
+        return self.path if self.ends is None else f"{self.path}, line {self.lines[self.line + row]}"
 
     def _cut(self, table, row):
         return FileError(f"{self.path}: the file ends in row {row} of {table.n} of {table.name}; it is cut short or "
