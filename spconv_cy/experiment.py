@@ -60,7 +60,7 @@ class Experiment:
             if theirs != [name, size, seed]:
                 raise ValueError(f"{self._path} is a record of {theirs}, not of {[name, size, seed]}; give another "
                                  "folder (--log), or delete it")
-            self.record.update({key: found[key] for key in ("seconds", "figures", "tables", "pictures", "logs")})
+            self.record.update(found)
 
     @classmethod
     def parser(cls, description, data=None):

@@ -55,7 +55,8 @@ class CudaOps(Ops):
         if here.dtype.kind not in "fiub":
             raise ShapeError(f"features: dtype {here.dtype} came; floats, integers or booleans fit")
         with np.errstate(over="ignore"):                                 # told below
-            made = self.xp.asarray(here, f32 if dtype is None else dtype, order="C")     # which leaves shape () as it is
+            # Not ascontiguousarray, which makes (1,) of shape ().
+            made = self.xp.asarray(here, f32 if dtype is None else dtype, order="C")
         if here.dtype == np.float64 and made.dtype == f32:
             beyond = self.xp.isinf(made) & self.xp.isfinite(here)
             if beyond.any():

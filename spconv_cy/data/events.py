@@ -47,8 +47,10 @@ class Events:
             if values.ndim != 1 or values.shape != n or values.dtype.kind not in ("b" if name == "on" else "iu"):
                 raise ShapeError(f"Events: {name} {values.shape} of {values.dtype} came; {n or '(n,)'} "
                                  f"{'bool' if name == 'on' else 'whole numbers'} fit")
+            if values.dtype == np.uint64 and (values > np.iinfo(np.int64).max).any():
+                raise ShapeError(f"Events: expected {name} below 2^63, got {values.max()}; the recording is damaged")
             object.__setattr__(self, name, values if name == "on" else values.astype(np.int64))
-        falls = np.flatnonzero(np.diff(self.t) < 0)
+        falls = np.flatnonzero(self.t[1:] < self.t[:-1])                  # a difference may wrap around
         if len(falls):
             raise ShapeError(f"Events: t falls at event {falls[0] + 1}; sort the events by time")
         outside = (self.x < 0) | (self.x >= self.size[0]) | (self.y < 0) | (self.y >= self.size[1])

@@ -1,13 +1,17 @@
 """What the readers of handwriting give: labelled characters, with writers, times and split where known."""
 
+import re
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
+from spconv_cy.data.text import read_text as read_text
 from spconv_cy.dlpack import as_array
 from spconv_cy.errors import FileError, ShapeError
+
+WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -116,24 +120,6 @@ class Gathering:
             np.ascontiguousarray(points[:, 2]) if points.shape[1] > 2 else None, left_out)
 
 
-def read_text(path, *, encoding="utf-8"):
-    """Return the text of a file.
-
-    Raises:
-        FileNotFoundError: there is none.
-        FileError: it is no text.
-    """
-    with open(path, "rb") as file:
-        content = file.read()
-    at = content.find(b"\0")
-    if at >= 0:
-        raise FileError(f"{path}: byte {at} is 0; a text file fits: it is damaged or another format")
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise FileError(f"{path}: byte {error.start} is no {encoding}; the file is damaged or another format") from None
-
-
 def whole_numbers(words, place, what):
     """Return words as integers of up to 9 digits.
 
@@ -141,7 +127,7 @@ def whole_numbers(words, place, what):
         FileError: one is none; `place` says where.
     """
     for word in words:
-        if not (word.lstrip("+-").isascii() and word.lstrip("+-").isdigit() and len(word) <= 10):
+        if not WHOLE.fullmatch(word):
             raise FileError(f"{place}: {word[:30]!r} came; {what}")
     return [int(word) for word in words]
 

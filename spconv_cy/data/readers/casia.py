@@ -1,5 +1,6 @@
 """Reads CASIA-OLHWDB's .pot files: Chinese characters as pen strokes, one file a writer."""
 
+import re
 import struct
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from spconv_cy.data.handwriting import Gathering
 from spconv_cy.errors import FileError
 
 LEVEL1 = 3755                                       # GB2312's rows 0xB0 to 0xD7, 94 cells each, less the last 5
-HEAD = struct.Struct("<HHHH")                       # bytes of the record, tag (the low half first), strokes
+HEAD = struct.Struct("<HIH")                        # bytes of the record, tag, strokes
+NUMBER = re.compile("[0-9]{1,18}")                  # of a writer
 
 
 def read_casia(paths, *, which="level1"):
@@ -21,7 +23,8 @@ def read_casia(paths, *, which="level1"):
             every character, classes are those that came.
 
     Returns:
-        Handwriting; writers are the numbers in the files' names (1001.pot: 1001), -1 where there is none.
+        Handwriting; writers are the numbers in the files' names (1001.pot: 1001), of up to 18 digits, -1 where there
+        is none.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or no .pot in it.
@@ -34,7 +37,7 @@ def read_casia(paths, *, which="level1"):
     found, left_out = Gathering(), 0
     for path in _files(paths):
         content = path.read_bytes()
-        writer = int(path.stem) if path.stem.isascii() and path.stem.isdigit() else -1
+        writer = int(path.stem) if NUMBER.fullmatch(path.stem) else -1
         at = 0
         if not content:
             raise FileError(f"{path}: the file is empty; one record at least fits: fetch it again")
@@ -90,11 +93,14 @@ def _read_record(path, content, at):
     place = f"{path}, record at byte {at}"
     if len(content) - at < HEAD.size:
         raise FileError(f"{place}: {len(content) - at} bytes are left; a record has 12 at least: the file is cut short")
-    size, tag, _, n_strokes = HEAD.unpack_from(content, at)
+    size, tag, n_strokes = HEAD.unpack_from(content, at)
     end = at + size
     if size < 12 or size % 4 or end > len(content):
         raise FileError(f"{place}: its size is {size} and {len(content) - at} bytes are left; a multiple of 4 from 12 "
                         "up that is there fits: the file is cut short, damaged or another format")
+    if tag > 0xFFFF:
+        raise FileError(f"{place}: expected a tag of two bytes, such as 0x0000b0a1, got {tag:#010x}; the file is "
+                        "damaged or another format")
     points = np.frombuffer(content, "<i2", (size - HEAD.size) // 2, at + HEAD.size).reshape(-1, 2)
     ends = np.flatnonzero((points == (-1, 0)).all(1))
     closing = (points == (-1, -1)).all(1)

@@ -8,6 +8,8 @@ from spconv_cy.errors import FileError
 def read_events(path):
     """Read t (n,) in microseconds, x and y (n,) in pixels, on (n,) and size (width, height) from an .npz.
 
+    Arrays of other names are not looked at.
+
     Raises:
         FileNotFoundError: there is no such file.
         FileError: an array is missing, damaged or does not fit the others. No pickle in it is run.

@@ -16,11 +16,12 @@ def read_mesh(path):
     """Read a Mesh from an .off, .ply or .obj file, or the .js of npm's bunny.
 
     Polygons are cut into triangles from their first corner. Colours, normals and textures are left out, and files
-    that an .obj names are not opened.
+    that an .obj names are not opened. Texts may begin with a byte order mark, and lines end in CR, LF or CRLF.
 
     Raises:
         FileNotFoundError: there is no such file.
-        FileError: another ending; a file that is damaged, cut short or foreign: says where.
+        FileError: another ending; a file that is damaged, cut short or foreign, or holds other rows or columns than it
+            declares: says where.
     """
     return _of(READERS, path)(path)
 

@@ -1,6 +1,4 @@
-"""What readers of meshes share: the lines of a file, and a Mesh of polygons; errors name the file."""
-
-from pathlib import Path
+"""What readers of meshes share: the numbers of a text, and a Mesh of polygons; errors name the file."""
 
 import numpy as np
 
@@ -30,26 +28,31 @@ def mesh_of(path, vertices, sizes, corners):
         raise FileError(f"{path}: {error}") from None
 
 
-def lines_of(path):
-    """Return the lines of a text file."""
-    data = Path(path).read_bytes()
-    if b"\0" in data:
-        raise FileError(f"{path}: byte {data.index(0)} is 0; a text file fits")
-    return data.decode("utf-8", "replace").splitlines()
-
-
 def numbers_of(path, words, what):
-    """Return words as float64; `what` names them in the error."""
+    """Return words (bytes) as float64; `what` names them in the error.
+
+    Raises:
+        FileError: a word is no decimal number, nan or inf.
+    """
+    joined = b"".join(words)
     try:
-        return np.array(words, np.float64)
+        if b"_" not in joined and joined.isascii():                     # float takes 1_000 and all scripts' digits
+            return np.array(words, np.float64)
     except ValueError:
-        wrong = next(word for word in words if not _is_number(word))
-        raise FileError(f"{path}: {wrong[:40]!r} came among {what}; numbers fit") from None
+        pass
+    wrong = next(word for word in words if not is_number(word))
+    raise FileError(f"{path}: {shown(wrong)} came among {what}; numbers fit") from None
 
 
-def _is_number(word):
+def is_number(word):
+    """Whether a word (bytes) is a decimal number, nan or inf."""
     try:
         float(word)
     except ValueError:
         return False
-    return True
+    return b"_" not in word and word.isascii()
+
+
+def shown(line):
+    """Return the beginning of a line or word (bytes) for an error, in quotes."""
+    return repr(line.strip()[:40].decode("utf-8", "replace"))

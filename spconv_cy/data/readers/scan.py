@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spconv_cy.data.readers.arrays import arrays_of
-from spconv_cy.errors import FileError
+from spconv_cy.data.readers.arrays import EXACT, arrays_of, checked_floats, checked_numbers
 
 MEASURED = ("intensity", "return_number")
 
@@ -30,17 +29,14 @@ class Scan:
 def read_scan(path):
     """Read xyz (n, 3), intensity (n,), return_number (n,) and classification (n,) of lidar_topography.npz.
 
+    Arrays of other names are not looked at.
+
     Raises:
         FileNotFoundError: there is no such file.
         FileError: an array is missing, damaged or does not fit the others. No pickle in it is run.
     """
     arrays = arrays_of(path, ("xyz", *MEASURED, "classification"), ())
-    points, codes = arrays["xyz"], arrays["classification"]
-    if points.ndim != 2 or points.shape[1] != 3 or points.dtype.kind not in "iuf" or not np.isfinite(points).all():
-        raise FileError(f"{path}: xyz {points.shape} {points.dtype} came; (n, 3) finite numbers fit")
-    for name in (*MEASURED, "classification"):
-        if arrays[name].shape != (len(points),) or arrays[name].dtype.kind not in "iu":
-            raise FileError(f"{path}: {name} {arrays[name].shape} {arrays[name].dtype} came; ({len(points)},) whole "
-                            "numbers fit")
-    return Scan(points.astype(np.float64), *(arrays[name].astype(np.float64) for name in MEASURED),
-                codes.astype(np.int64))
+    points = checked_floats(path, "xyz", arrays["xyz"], (None, 3), "(n, 3)")
+    measured = [checked_numbers(path, name, arrays[name], (len(points),), -EXACT, EXACT)
+                for name in (*MEASURED, "classification")]
+    return Scan(points, *(values.astype(np.float64) for values in measured[:2]), measured[2])

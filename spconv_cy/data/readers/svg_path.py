@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-TOKEN = re.compile(r"[\s,]*(?:([A-Za-z])|([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))")
+TOKEN = re.compile(r"\s*(?:,\s*)?(?:([A-Za-z])|([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))", re.ASCII)
 NUMBERS = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "Z": 0}
 LIKE = {"S": "CS", "T": "QT"}                       # a curve of this kind goes on smoothly from one of those
 MOST = 1e9                                          # of a coordinate
@@ -102,6 +102,7 @@ def _words(text):
             raise ValueError(f"{number[:20]} came; numbers up to {MOST:g} fit")
         at = found.end()
         found = TOKEN.match(text, at)
-    if text[at:].strip(" \t\r\n,"):
-        raise ValueError(f"{text[at:at + 20].strip()!r} came at {at}; a number or a command fits")
+    rest = text[at:].strip(" \t\r\n\f")
+    if rest:
+        raise ValueError(f"{rest[:20].strip()!r} came at {at}; a number or a command fits")
     return words

@@ -2,10 +2,11 @@
 
 import re
 
-from spconv_cy.data.handwriting import Gathering, read_text, whole_numbers
+from spconv_cy.data.handwriting import Gathering, whole_numbers
+from spconv_cy.data.text import read_lines, words_of
 from spconv_cy.errors import FileError
 
-WRITER = re.compile(r"W(\d{1,6})", re.I)
+WRITER = re.compile(r"W([0-9]{1,6})", re.I)
 
 
 def read_uji(path):
@@ -30,8 +31,8 @@ def read_uji(path):
                             "the file is cut short or damaged")
         found.add(strokes, *word)
 
-    for n, line in enumerate(read_text(path).splitlines(), 1):
-        words, place = line.split(), f"{path}, line {n}"
+    for n, line in enumerate(read_lines(path, "utf-8"), 1):
+        words, place = words_of(line), f"{path}, line {n}"
         if not words or words[0].startswith("//"):
             continue
         if words[0] == "WORD":
