@@ -4,6 +4,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.grid import Grid, as_sites
 from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
@@ -77,7 +78,7 @@ class BatchBuilder:
             raise ShapeError(f"BatchBuilder: channels {channels!r} came; a whole number from 1 up fits")
         self.lattice, self.channels, self.ground, self.samples = as_lattice(lattice), int(channels), ground, 0
         self.size = None if size is None else per_axis(size, self.lattice.d, "BatchBuilder size", 1)
-        if ground not in ("zero", None):
+        if not is_one_of(ground, ("zero", None)):
             raise ShapeError(f"BatchBuilder: ground {ground!r} came; 'zero' (an exact ground state) or None fits")
         self._n, self._sites = 0, [np.zeros((0, 1 + self.lattice.d), np.int32)]
         self._features, self._ranks = [current().asarray(np.zeros((0, self.channels)))], [np.zeros(0, np.int64)]

@@ -105,7 +105,7 @@ class precision:
 
     def __init__(self, name):
         global _precision
-        if name not in PRECISIONS:
+        if not isinstance(name, str) or name not in PRECISIONS:
             raise ValueError(f"precision: {name!r} came; {', '.join(map(repr, PRECISIONS))} fit")
         self._name, self._before, _precision = name, _precision, name
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, add, multiply
 from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.checks import is_one_of
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.functional.dense import concatenate, paint
 from spconv_cy.functional.selection import REDUCTIONS, best_of_segments, kept_rows, look_up, merge
@@ -54,7 +55,7 @@ class SparseTensor:
             ShapeError: shapes or dtypes that do not fit.
             GridError: duplicates, sites outside the size, batch indices out of range.
         """
-        if reduce not in REDUCTIONS:
+        if not is_one_of(reduce, REDUCTIONS):
             raise ShapeError(f"from_sites: reduce {reduce!r} came; one of {', '.join(REDUCTIONS)} fits")
         if reduce == "error":
             grid, rows = _distinct(sites, size, samples, lattice)

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
     "errors config",
+    "checks",
     "cpu cuda _memory dlpack",
     "_core _regions _rowwise _sites _strokes",
     "_windows",

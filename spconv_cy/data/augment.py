@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from spconv_cy.checks import checked_seed, is_number, is_one_of
 from spconv_cy.data.bend import KNOTS
 
 
@@ -37,7 +38,7 @@ class Affine:
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if not 0 <= value < (1 if name == "stretch" else np.inf):
+            if not is_number(value, 0, 1 if name == "stretch" else np.inf):
                 fits = "0 up to but not 1" if name == "stretch" else "a number from 0 up"
                 raise ValueError(f"Affine: {name} {value!r} came; {fits} fits")
 
@@ -102,7 +103,7 @@ class Colour:
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if not 0 <= value < np.inf:
+            if not is_number(value, 0):
                 raise ValueError(f"Colour: {name} {value!r} came; a number from 0 up fits")
 
     def draw(self, n, channels, seed, epoch):
@@ -153,4 +154,7 @@ PURPOSES = ("order", "affine", "jitter", "time", "picture", "flip", "colour", "w
 
 def stream(seed, epoch, purpose):
     """Return the Generator of one of the PURPOSES of one epoch."""
+    checked_seed("draws", seed=seed, epoch=epoch)
+    if not is_one_of(purpose, PURPOSES):
+        raise ValueError(f"draws: expected purpose to be one of {', '.join(PURPOSES)}, got {purpose!r}")
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, epoch, PURPOSES.index(purpose)))))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spconv_cy.checks import generator
+
 
 def digits():
     """Return the digits as (characters, labels): one stroke of 8 points each, x right, y down, from 0 to 100.
@@ -46,7 +48,7 @@ def digits_split(seed=0, test=3498):
     characters, labels = digits()
     if not isinstance(test, (int, np.integer)) or not 0 <= test <= len(labels):
         raise ValueError(f"digits_split: test {test!r} came; a whole number from 0 to {len(labels)} fits")
-    tested = np.sort(_stratified(labels, test, np.random.default_rng(seed)))
+    tested = np.sort(_stratified(labels, test, generator("digits_split", seed, "seed")))
     trained = np.setdiff1d(np.arange(len(labels)), tested)
     return tuple(([characters[i] for i in items], labels[items]) for items in (trained, tested))
 

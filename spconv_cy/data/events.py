@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.checks import generator, is_one_of
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.packed import ranges
@@ -82,7 +83,8 @@ class Events:
         starts = np.repeat(np.asarray(starts, np.int64), per_window)
         first, end = self.between(starts, starts + length)
         starts, first, end = (a[end > first] for a in (starts, first, end))
-        drawn = first + np.floor(np.random.default_rng(seed).random(len(first)) * (end - first)).astype(np.int64)
+        rng = generator("Events.crops", seed, "seed")
+        drawn = first + np.floor(rng.random(len(first)) * (end - first)).astype(np.int64)
         low = [np.clip(places[drawn] - side // 2, 0, extent - side)
                for places, extent in zip((self.x, self.y), self.size, strict=True)]
         crops = np.column_stack([starts, *low])
@@ -158,7 +160,7 @@ class EventBatches(Batches):
         if length % microseconds:
             raise ShapeError(f"EventBatches: length {length} came with cells of {microseconds} microseconds; a whole "
                              "number of cells fits: a shorter one at the end would tell where the end was")
-        if time not in ("axis", "none") or polarity not in POLARITIES:
+        if not is_one_of(time, ("axis", "none")) or not is_one_of(polarity, POLARITIES):
             raise ValueError(f"EventBatches: time {time!r} and polarity {polarity!r} came; 'axis' or 'none', and "
                              f"{', '.join(POLARITIES)} fit")
         self.moves = {"turn": turn, "stretch": stretch, "shift": shift, "boost": boost}

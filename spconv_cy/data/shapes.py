@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.checks import is_one_of
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.motion import Motion
 from spconv_cy.data.packed import ranges, starts_of
@@ -111,7 +112,7 @@ class ShapeBatches(Batches):
         for name, value in (("cell", cell), ("volume", 1 if volume is None else volume)):
             if not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
                 raise ShapeError(f"ShapeBatches: {name} {value!r} came; a positive number fits")
-        if outside not in ("error", "drop"):
+        if not is_one_of(outside, ("error", "drop")):
             raise ValueError(f"ShapeBatches: outside {outside!r} came; 'error' or 'drop' fits")
         if augment is not None and not isinstance(augment, Motion):
             raise TypeError(f"ShapeBatches: augment {augment!r} came; a Motion, or None, fits")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.checks import generator, is_one_of
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.events import Events
@@ -75,7 +76,7 @@ def rotors(n, size=32, steps=32, seed=0):
     >>> rotors(100)
     WorldLines(100 points in 2 dimensions, 32 steps, size 32; forward, backward)
     """
-    rng = np.random.default_rng(seed)
+    rng = generator("rotors", seed, "seed")
     places = circle(rng.uniform(0, 2 * np.pi, n), size, steps)
     places += rng.uniform(-size / 8, size / 8, (n, 1, 2))
     labels = rng.permutation(np.arange(n) % 2)
@@ -87,7 +88,7 @@ def helices(n, size=32, steps=32, seed=0):
 
     The places show the hand, and not which way they are run through.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator("helices", seed, "seed")
     places = helix(rng.uniform(0, 2 * np.pi, n), size, steps)
     labels = rng.permutation(np.arange(n) % 4)
     left = labels >= 2
@@ -104,7 +105,7 @@ def leaders(n, size=16, steps=16, seed=0, lag=2):
     ahead of it. Run backward a pair of one class is a pair of the other: without the order of its moments it tells
     nothing.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator("leaders", seed, "seed")
     labels = rng.permutation(np.arange(n) % 2)
     times = 2 * np.pi * np.stack([np.arange(steps), np.arange(steps) - lag]) / steps
     places = np.zeros((n, 2, steps, 2))
@@ -119,7 +120,7 @@ def leaders(n, size=16, steps=16, seed=0, lag=2):
 
 def shell(kind, radius=3):
     """Return the sites (s, 3) of a hollow "cube" or "ball" around the origin, those that touch no site inside."""
-    if kind not in ("cube", "ball"):
+    if not is_one_of(kind, ("cube", "ball")):
         raise ValueError(f"shell: kind {kind!r} came; 'cube' or 'ball' fits")
     sites = np.indices((2 * radius + 1,) * 3).reshape(3, -1).T - radius
     reach = abs(sites).max(1) if kind == "cube" else np.rint(np.sqrt((sites**2).sum(1)))
@@ -134,7 +135,7 @@ def flight(milliseconds=1000, size=(320, 240), seed=0):
     Returns:
         Events. Played backward the dart flies with its point behind.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator("flight", seed, "seed")
     corners = min(size) / 240 * np.array([(30, 0), (-22, 26), (-10, 0), (-22, -26)])
     share = np.arange(100)[:, None] / 100
     sides = np.roll(corners, -1, 0) - corners
@@ -191,7 +192,7 @@ class WorldLineBatches(Batches):
     def __init__(self, lines, field, *, batch=50, time="axis", shapes=None, kinds=None, labels=None):
         super().__init__(len(lines), lines.labels if labels is None else labels, batch=batch)
         n, steps, d = lines.places.shape
-        if time not in TIMES:
+        if not is_one_of(time, TIMES):
             raise ValueError(f"WorldLineBatches: time {time!r} came; {', '.join(TIMES)} fit")
         shapes = [np.zeros((1, d), int)] if shapes is None else [np.asarray(shape) for shape in shapes]
         if any(shape.ndim != 2 or shape.shape[1] != d or shape.dtype.kind not in "iu" for shape in shapes):

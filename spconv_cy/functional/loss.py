@@ -5,6 +5,7 @@ import numpy as np
 from spconv_cy.autograd import differentiable
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.labels import checked_labels, refuse_sparse, remedy_of
 
@@ -106,6 +107,6 @@ def _checked_weights(x, weights):
 
 
 def _share(reduction, n):
-    if reduction not in ("mean", "sum"):
+    if not is_one_of(reduction, ("mean", "sum")):
         raise ShapeError(f"loss: reduction {reduction!r} came; 'mean' or 'sum' fit")
     return 1 / n if reduction == "mean" and n else 1.0

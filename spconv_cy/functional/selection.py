@@ -4,6 +4,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.sparse import column_sums, gather, scatter_add, segment_maximum
 
@@ -107,7 +108,7 @@ def kept_rows(rows, n, kept):
     Raises:
         ShapeError: another `kept`.
     """
-    if kept not in ("all", "first", "last"):
+    if not is_one_of(kept, ("all", "first", "last")):
         raise ShapeError(f"to_points: kept {kept!r} came; 'all', 'first' or 'last' fits")
     if kept == "all":
         return rows

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.checks import checked_flags, generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.attention import attend
 from spconv_cy.functional.initial import glorot, zeros
@@ -56,7 +57,8 @@ class WindowAttention(Layer):
         self.lattice, self.channels, self.heads = as_lattice(lattice), channels, heads
         self.size = per_axis(size, self.lattice.d, "WindowAttention size", 1)
         self.shift = per_axis(shift, self.lattice.d, "WindowAttention shift", None)
-        rng = np.random.default_rng(rng)
+        rng = generator("WindowAttention", rng)
+        checked_flags("WindowAttention", bias=bias, positions=positions)
         self.weight, self.weight_out = glorot((1, channels, 3 * channels), rng), glorot((1, channels, channels), rng)
         self.bias, self.bias_out = (zeros((1, 3 * channels)), zeros((1, channels))) if bias else (None, None)
         self.positions = zeros((self._n_positions(), heads)) if positions else None

@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import checked_flags, generator, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, dropout
 from spconv_cy.layers.activation import on_rows
@@ -39,10 +40,11 @@ class Dropout(Layer):
     def __init__(self, p=0.5, *, kind="channels", inverted=False, rng=None):
         if not isinstance(p, Real) or not 0 <= p < 1:
             raise ShapeError(f"Dropout: p {p!r} came; 0 <= p < 1 fits")
-        if kind not in ("channels", "bernoulli", "elements"):
+        if not is_one_of(kind, ("channels", "bernoulli", "elements")):
             raise ShapeError(f"Dropout: kind {kind!r} came; 'channels', 'bernoulli' or 'elements' fit")
+        checked_flags("Dropout", inverted=inverted)
         self.p, self.kind, self.inverted = p, kind, inverted
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator("Dropout", rng)
 
     def __call__(self, x):
         if self.p == 0:

@@ -4,6 +4,7 @@ from numbers import Real
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import checked_flags
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import flatten, pick
 from spconv_cy.layers.layer import Layer, checked_lattice
@@ -21,6 +22,7 @@ class SparseToDense(Layer):
     """
 
     def __init__(self, lattice, *, flat=False):
+        checked_flags("SparseToDense", flat=flat)
         self.lattice, self.flat = as_lattice(lattice), flat
 
     def __call__(self, x):

@@ -2,8 +2,7 @@
 
 from numbers import Real
 
-import numpy as np
-
+from spconv_cy.checks import generator, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.layer import Layer, checked_sparse
 from spconv_cy.layers.pooling import checked_background, max_pooled
@@ -53,11 +52,11 @@ class FractionalMaxPooling(Layer):
         for name, value, fits in (("sequence", sequence, fractional.SEQUENCES),
                                   ("overlap", overlap, fractional.OVERLAPS),
                                   ("size_rule", size_rule, ("exact", "nearest"))):
-            if value not in fits:
+            if not is_one_of(value, fits):
                 raise ShapeError(f"FractionalMaxPooling: {name} {value!r} came; one of {', '.join(fits)} fits")
         self.ratio, self.sequence, self.overlap, self.size_rule = ratio, sequence, overlap, size_rule
         self.background = checked_background(self, background)
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator("FractionalMaxPooling", rng)
 
     def __call__(self, x):
         checked_sparse(self, x)

@@ -7,6 +7,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.checks import checked_flags, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import ones, zeros
@@ -46,8 +47,9 @@ class BatchNormalization(Activated):
         if not all(isinstance(v, Real) for v in (eps, momentum)) or not (0 <= eps < np.inf and 0 <= momentum <= 1):
             raise ShapeError(f"BatchNormalization: eps {eps!r} and momentum {momentum!r} came; a number from 0 up and "
                              "one from 0 to 1 fit")
-        if variance not in ("unbiased", "biased"):
+        if not is_one_of(variance, ("unbiased", "biased")):
             raise ShapeError(f"BatchNormalization: variance {variance!r} came; 'unbiased' or 'biased' fit")
+        checked_flags("BatchNormalization", affine=affine, mean_only=mean_only)
         self.channels, self.eps, self.momentum, self.variance = channels, eps, momentum, variance
         self.slope = None if slope is None else checked_slope(self, slope)
         self.mean_only = mean_only
@@ -120,7 +122,7 @@ class GroupNormalization(Layer):
     def _begin(self, groups, channels, eps, over):
         checked_counts(self, groups=groups, channels=channels)
         _check_eps(self, eps)
-        if over not in ("site", "sample"):
+        if not is_one_of(over, ("site", "sample")):
             raise ShapeError(f"{type(self).__name__}: over {over!r} came; 'site' or 'sample' fit")
         if channels % groups or (over == "site" and channels == groups):
             raise ShapeError(f"{type(self).__name__}: {channels} channels in groups of {channels / groups:.3g} came; "

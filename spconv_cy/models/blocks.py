@@ -1,7 +1,7 @@
 """What the networks of the peers are laid with: a convolution, batch normalisation and ReLU; blocks of two."""
 
-import numpy as np
 
+from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import ReLU
 from spconv_cy.layers.container import Residual, Sequential
@@ -25,7 +25,7 @@ class Blocks:
     """
 
     def __init__(self, d, norm, rng):
-        self.d, self.norm, self.rng = d, norm, np.random.default_rng(rng)
+        self.d, self.norm, self.rng = d, norm, generator("Blocks", rng)
 
     def submanifold(self, channels_in, channels_out, size=3):
         """List S-BN-ReLU."""

@@ -1,7 +1,7 @@
 """The U-Net of submanifold convolutions: down by strides, back up to the very sites, with skip connections."""
 
-import numpy as np
 
+from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import LeakyReLU, ReLU
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
@@ -87,7 +87,7 @@ class Levels:
         if not isinstance(downsample, (list, tuple)) or len(downsample) != 2:
             raise ShapeError(f"downsample={downsample!r} came; (size, stride) fits")
         self.d, self.reps, self.residual, self.slope = d, reps, residual, slope
-        self.downsample, self.rng = downsample, np.random.default_rng(rng)
+        self.downsample, self.rng = downsample, generator("unet", rng)
 
     def level(self, widths):
         """List the layers of a level and of all below it; widths[0] channels go in and come out."""

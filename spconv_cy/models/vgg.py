@@ -1,7 +1,7 @@
 """The VGG networks of submanifold convolutions, and their plus blocks that look further by strided branches."""
 
-import numpy as np
 
+from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import ReLU
 from spconv_cy.layers.container import Concatenate, Sequential
@@ -42,7 +42,7 @@ def vgg(layers, channels_in=1, *, d=2, rng=None):
     """
     checked_list("vgg", "layers", layers)
     checked_whole("vgg", channels_in=channels_in)
-    rng, made, channels = np.random.default_rng(rng), [], channels_in
+    rng, made, channels = generator("vgg", rng), [], channels_in
     for entry in layers:
         kind, *numbers = entry if isinstance(entry, (tuple, list)) else (entry,)
         if kind == "MP" and len(numbers) in (0, 2):

@@ -8,6 +8,7 @@ from collections import namedtuple
 
 import numpy as np
 
+from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites import rules
 from spconv_cy.sites.lattice import per_axis
@@ -29,7 +30,7 @@ def join(a, b, how):
 
     Cost: linear in the sites of both.
     """
-    if how not in HOW:
+    if not is_one_of(how, HOW):
         raise ShapeError(f"join: how {how!r} came; {', '.join(map(repr, HOW))} fit")
     left, right = matched(a, b)
     if how == "outer":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError
 
 MAX_DIMENSION = 8
@@ -25,7 +26,7 @@ class Lattice:
     kind: str = "cubic"
 
     def __post_init__(self):
-        if self.kind not in ("cubic", "simplex"):
+        if not is_one_of(self.kind, ("cubic", "simplex")):
             raise ShapeError(f"Lattice: kind {self.kind!r} came; 'cubic' or 'simplex' fit")
         if not is_whole(self.d) or not 1 <= self.d <= MAX_DIMENSION:
             raise ShapeError(f"Lattice: dimension {self.d!r} came; 1 to {MAX_DIMENSION} fit")

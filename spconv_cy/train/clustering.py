@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment, minimize
 
+from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.train.metrics import confusion_matrix
 
@@ -32,7 +33,7 @@ def k_means(x, k, *, restarts=10, rounds=300, rng=None):
     if not 1 <= k <= len(x) or restarts < 1:
         raise ValueError(f"k_means: k {k!r} and restarts {restarts!r} came for {len(x)} rows; 1 to {len(x)} clusters "
                          "and one restart or more fit")
-    rng, mean = np.random.default_rng(rng), x.mean(0)
+    rng, mean = generator("k_means", rng), x.mean(0)
     x = x - mean                                        # of large numbers a squared distance would be a rounding error
     squares = np.einsum("ij,ij->i", x, x)
     found = [_clustered(x, squares, _starts(x, squares, k, rng), rounds) for _ in range(restarts)]

@@ -298,9 +298,9 @@ def _outputs(net, x, count):
     y = net(x)
     if not isinstance(y, Tensor) and (count is None or count.ours):
         came = f"{y}; its .features are a row a site" if hasattr(y, "grid") else "no Tensor"
-        raise TypeError(f"the network gave a {type(y).__name__}, {came}; a Tensor (b, classes) fits: for a row a sample "
-                        "end it with GlobalPooling() and NetworkInNetwork, or with SparseToDense(d, flat=True); for a "
-                        "row a point put its layers into ToPoints(...)")
+        raise TypeError(f"the network gave a {type(y).__name__}, {came}; a Tensor (b, classes) fits: for a row a "
+                        "sample end it with GlobalPooling() and NetworkInNetwork, or with SparseToDense(d, flat=True); "
+                        "for a row a point put its layers into ToPoints(...)")
     return y
 
 
