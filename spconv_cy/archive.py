@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 from spconv_cy.errors import FileError
+from spconv_cy.foreign import described, of_format, refuse_folder
 
 VERSION = 1
 # What things can raise when they are made of a description that nobody wrote: readers turn it into FileError.
@@ -61,6 +62,7 @@ def read(path, kind):
     from safetensors import SafetensorError, safe_open
 
     path = os.fspath(path)
+    refuse_folder(path)
     with open(path, "rb"):                                               # missing, a folder, unreadable: open says it
         pass
     try:
@@ -71,8 +73,7 @@ def read(path, kind):
     except FileError:
         raise
     except (SafetensorError, OSError, *BROKEN) as error:                 # a dtype that numpy does not have: TypeError
-        raise FileError(f"{path}: not a whole .safetensors file ({error}); it is damaged, cut short or foreign: fetch "
-                        "or make it again") from error
+        raise FileError(f"{path}: not a whole .safetensors file ({error}); {described(path)}") from error
     if metadata.get("checksum") != _checksum(entries, arrays):
         raise FileError(f"{path}: what it holds does not match its checksum; it is damaged: fetch or make it again")
     try:
@@ -86,7 +87,7 @@ def _checked(path, kind, metadata):
     if found != kind:
         came = f"of format {found!r}" if found else "with no format of ours in its metadata"
         raise FileError(f"{path}: a .safetensors file {came} came; {kind!r} fits here: networks are read by load "
-                        "or SparseConvClassifier.load, checkpoints by fit")
+                        f"or SparseConvClassifier.load, checkpoints by fit{of_format(found)}")
     version = metadata.get("version", "")
     if version != str(VERSION):
         raise FileError(f"{path}: version {version!r} of the format came; this library reads {VERSION}: install a "

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
     "errors config",
-    "checks",
+    "checks foreign",
     "cpu cuda _memory dlpack",
     "_core _regions _rowwise _sites _strokes",
     "_windows",
