@@ -4,7 +4,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
-from spconv_cy.checks import is_one_of
+from spconv_cy.checks import as_list, checked_flags, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.grid import Grid, as_sites
 from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
@@ -24,7 +24,8 @@ def collate(tensors):
     >>> collate([x, x]).sites.tolist()
     [[0, 1], [1, 1]]
     """
-    tensors = [tensors] if isinstance(tensors, SparseTensor) or not hasattr(tensors, "__iter__") else list(tensors)
+    alone = isinstance(tensors, SparseTensor)
+    tensors = [tensors] if alone else as_list("collate", tensors, "a list of SparseTensors")
     for x in tensors:
         if not isinstance(x, SparseTensor):
             raise TypeError(f"collate: a {type(x).__name__} came; a list of SparseTensors fits")
@@ -74,7 +75,7 @@ class BatchBuilder:
     """
 
     def __init__(self, lattice, channels, size=None, *, ground="zero"):
-        if not is_whole(channels) or channels < 1:
+        if not is_whole(channels) or not 1 <= channels <= 2**20:
             raise ShapeError(f"BatchBuilder: channels {channels!r} came; a whole number from 1 up fits")
         self.lattice, self.channels, self.ground, self.samples = as_lattice(lattice), int(channels), ground, 0
         self.size = None if size is None else per_axis(size, self.lattice.d, "BatchBuilder size", 1)
@@ -165,6 +166,7 @@ class BatchBuilder:
         return self.samples - x.grid.samples
 
     def _put(self, who, sites, features, overwrite, samples):
+        checked_flags(who, overwrite=overwrite)
         features = np.array(current().asarray(features))
         if features.shape != (len(sites), self.channels):
             raise ShapeError(f"{who}: features {features.shape} came with {len(sites)} sites; "

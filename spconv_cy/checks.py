@@ -1,12 +1,15 @@
 """What arguments are: seeds, words, flags, numbers; asked without a comparison that an array could break."""
 
 import math
+import os
+import sys
 from numbers import Integral, Real
 
 import numpy as np
 
 from spconv_cy.errors import ShapeError
 
+MOST, LARGEST = 2**31 - 1, sys.float_info.max
 SOURCES = (np.random.BitGenerator, np.random.SeedSequence, np.random.RandomState)
 
 
@@ -23,9 +26,11 @@ def generator(who, rng, name="rng"):
     """
     if isinstance(rng, np.random.Generator):
         return rng
-    numbers = rng.tolist() if isinstance(rng, np.ndarray) else rng
-    numbers = numbers if isinstance(numbers, (list, tuple)) else [numbers]
-    seeds = bool(numbers) and all(isinstance(n, Integral) and n >= 0 for n in numbers)
+    numbers = rng if isinstance(rng, (list, tuple)) else [rng]
+    if isinstance(rng, np.ndarray):
+        numbers = rng.reshape(-1).tolist() if rng.dtype.kind in "iu" and rng.ndim < 2 else []
+    seeds = bool(numbers) and all(isinstance(n, Integral) and not isinstance(n, np.timedelta64) and n >= 0
+                                  for n in numbers)
     if not (rng is None or isinstance(rng, SOURCES) or seeds):
         raise ValueError(f"{who}: expected {name} to be a seed (a whole number from 0 up), a numpy Generator or None, "
                          f"got {rng!r}")
@@ -46,24 +51,83 @@ def checked_flags(who, **flags):
             raise ShapeError(f"{who}: expected {name} to be True or False, got {value!r}")
 
 
+def checked_numbers(who, lowest=-math.inf, below=math.inf, **numbers):
+    """Raise ValueError where an argument is not one finite real number, from `lowest` up and less than `below`."""
+    for name, value in numbers.items():
+        if not is_number(value, lowest, below):
+            limits = "" if lowest == -math.inf else f" from {lowest} up" + ("" if below == math.inf else f" to {below}")
+            raise ValueError(f"{who}: expected {name} to be a number{limits}, got {value!r}")
+
+
+def checked_integers(who, lowest, most=MOST, **numbers):
+    """Raise ShapeError where an argument is not a whole number from `lowest` to `most`."""
+    for name, value in numbers.items():
+        if not is_integer(value) or not lowest <= value <= most:
+            raise ShapeError(f"{who}: expected {name} to be a whole number from {lowest} to {most}, got {value!r}")
+
+
+def as_array(who, value):
+    """Return what nested lists, a Tensor or an array of any library hold, as a numpy array.
+
+    Raises:
+        ShapeError: lists of unequal length, or what cannot be read as an array.
+    """
+    if hasattr(value, "requires_grad") and hasattr(value, "numpy") and hasattr(value, "data"):
+        value = value.data                                               # a Tensor: of a device, its own words say so
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError):
+        raise ShapeError(f"{who}: expected one array, got {_described(value)}") from None
+
+
+def as_list(who, value, what):
+    """Return a list of what a list, tuple, generator or array holds; raise TypeError where it holds nothing."""
+    try:
+        return list(value)
+    except TypeError:
+        raise TypeError(f"{who}: expected {what}, got {_described(value)}") from None
+
+
+def checked_path(who, path):
+    """Return a path as text; raise TypeError where it is none."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"{who}: expected the path of a file, got {_described(path)}")
+    return os.fsdecode(path)
+
+
+def checked_function(who, function, what):
+    """Raise TypeError where what is to be called cannot be; `what` says what fits."""
+    if not callable(function) or isinstance(function, type):
+        raise TypeError(f"{who}: expected {what}, got {_described(function)}")
+
+
 def is_one_of(value, choices):
     """Tell whether a value is one of some words, or None where that is among them; an array is none of them."""
     return (value is None or isinstance(value, str)) and value in choices
 
 
 def is_integer(value):
-    """Tell whether a value is a whole number and no bool."""
-    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+    """Tell whether a value is a whole number and no bool; numpy counts its time spans as whole numbers, too."""
+    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_, np.timedelta64))
+
+
+def is_real(value):
+    """Tell whether a value is a real number, NaN and infinity among them, and no bool."""
+    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_, np.timedelta64))
 
 
 def is_number(value, lowest=-math.inf, below=math.inf):
     """Tell whether a value is one finite real number, no bool, from `lowest` up and less than `below`."""
-    real = isinstance(value, Real) and not isinstance(value, (bool, np.bool_, np.timedelta64))
-    return real and lowest <= value < below and -math.inf < value
+    return is_real(value) and lowest <= value < below and abs(value) <= LARGEST
 
 
-def checked_function(who, function, what):
-    """Raise TypeError where what is to be called cannot be; `what` says what fits."""
-    if not callable(function) or isinstance(function, type):
-        got = f"the class {function.__name__}" if isinstance(function, type) else f"a {type(function).__name__}"
-        raise TypeError(f"{who}: expected {what}, got {got}")
+def _described(value):
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, np.ndarray):
+        return f"an array {value.shape} of {value.dtype}"
+    if isinstance(value, (list, tuple)):
+        return "lists of unequal length" if any(isinstance(v, (list, tuple)) for v in value) else repr(value)[:80]
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
+        return repr(value)[:80]
+    return f"a {type(value).__name__}"

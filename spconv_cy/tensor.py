@@ -6,7 +6,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, add, multiply
 from spconv_cy.backend.switch import current, ops_of
-from spconv_cy.checks import is_one_of
+from spconv_cy.checks import as_array, checked_flags, is_one_of, is_real
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.functional.dense import concatenate, paint
 from spconv_cy.functional.selection import REDUCTIONS, best_of_segments, kept_rows, look_up, merge
@@ -91,7 +91,7 @@ class SparseTensor:
     def from_dense(cls, dense, threshold=0.0, *, ground="zero", lattice=None):
         """Make a tensor of a dense array (b, c, *size): active where any channel is larger than `threshold` in size."""
         dense = current().asarray(dense)
-        if not isinstance(threshold, (int, float, np.number)) or not threshold >= 0:
+        if not is_real(threshold) or not threshold >= 0:
             raise ShapeError(f"from_dense: threshold {threshold!r} came; a number from 0 up fits")
         if dense.ndim < 3:
             raise ShapeError(f"from_dense: shape {dense.shape} came; (b, c, *size) with one axis of sites or more fits")
@@ -257,7 +257,7 @@ class SparseTensor:
             ShapeError: arguments that do not fit; a tensor with a ground state, as for prune.
         """
         _refuse_ground("keep_top", self)
-        scores = scores.numpy() if isinstance(scores, Tensor) else np.asarray(scores)
+        scores = scores.numpy() if isinstance(scores, Tensor) else as_array("keep_top: scores", scores)
         return self._part(self.grid.mask(best_of_segments(scores, self.grid.batch_starts, k)))
 
     def crop(self, low, high, *, moved=False):
@@ -271,6 +271,7 @@ class SparseTensor:
         Raises:
             ShapeError: arguments that do not fit.
         """
+        checked_flags("crop", moved=moved)
         if not moved:
             _refuse_ground("crop", self, "give moved=True, ")
         return self._part(self.grid.crop(low, high, moved=moved), self.ground)
@@ -330,7 +331,7 @@ def _refuse_ground(who, x, remedy=""):
 
 
 def _kept_rows(x, point_rows, kept):
-    rows = x.point_rows if point_rows is None else np.asarray(point_rows)
+    rows = x.point_rows if point_rows is None else as_array("to_points: point_rows", point_rows)
     if rows is None:
         raise ShapeError(f"to_points: {x} came, whose points are not known; give the point_rows of the tensor that was "
                          "made of them")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spconv_cy.checks import generator
+from spconv_cy.checks import generator, is_integer
 
 
 def digits():
@@ -46,7 +46,7 @@ def digits_split(seed=0, test=3498):
     (7494, 3498)
     """
     characters, labels = digits()
-    if not isinstance(test, (int, np.integer)) or not 0 <= test <= len(labels):
+    if not is_integer(test) or not 0 <= test <= len(labels):
         raise ValueError(f"digits_split: test {test!r} came; a whole number from 0 to {len(labels)} fits")
     tested = np.sort(_stratified(labels, test, generator("digits_split", seed, "seed")))
     trained = np.setdiff1d(np.arange(len(labels)), tested)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from spconv_cy.checks import as_array, as_list
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import FileError, ShapeError
@@ -46,7 +47,13 @@ class Handwriting:
             ShapeError: a mask of another length.
             IndexError: numbers out of range.
         """
-        items = np.asarray(items, bool if np.asarray(items).dtype == bool else np.int64)
+        items = as_array("Handwriting.take: items", items)
+        if items.ndim != 1 or items.size and items.dtype.kind not in "iub":
+            raise ShapeError(f"Handwriting.take: items {items.shape} of {items.dtype} came; (b,) whole numbers or a "
+                             f"mask ({len(self)},) fit")
+        items = items if items.dtype == bool else items.astype(np.int64)
+        if items.dtype != bool and items.size and not -len(self) <= items.min() <= items.max() < len(self):
+            raise IndexError(f"Handwriting.take: items {items.min()} to {items.max()} came; 0 to {len(self) - 1} fit")
         if items.dtype == bool and items.shape != (len(self),):
             raise ShapeError(f"Handwriting.take: a mask {items.shape} came; ({len(self)},) fits")
         items = np.arange(len(self))[items]
@@ -62,6 +69,9 @@ class Handwriting:
         Raises:
             ValueError: a class that is not among this set's.
         """
+        classes = as_list("Handwriting.among", classes, "a list of classes")
+        if any(isinstance(name, (list, dict, set, np.ndarray)) for name in classes):
+            raise TypeError("Handwriting.among: a list or array came among the classes; names or numbers fit")
         places = {name: i for i, name in enumerate(classes)}
         missing = set(places) - set(self.classes)
         if missing:
@@ -80,6 +90,7 @@ class Handwriting:
         if writers is None and self.tested is None:
             raise ValueError("Handwriting.split: these files name no split; split(writers=[...]) tests on the writers "
                              f"that it is given, of {np.unique(self.writers).tolist()[:20]}")
+        writers = None if writers is None else as_array("Handwriting.split: writers", writers)
         tested = self.tested if writers is None else np.isin(self.writers, writers)
         return self.take(~tested), self.take(tested)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.checks import is_real
 from spconv_cy.data.packed import ranges
 from spconv_cy.errors import ShapeError
 
@@ -59,7 +60,7 @@ class Mesh:
 
         Vertices of no triangle do not count. A mesh without extent is only moved.
         """
-        if not isinstance(radius, (int, float, np.number)) or not 0 < radius < np.inf:
+        if not is_real(radius) or not 0 < radius < np.inf:
             raise ShapeError(f"Mesh.normalised: radius {radius!r} came; a positive number fits")
         used = self.vertices[np.unique(self.triangles)]
         if not len(used):
@@ -86,7 +87,7 @@ class Mesh:
 
         Source: the sampling of Graham 2015, arXiv:1505.02890, with edges.
         """
-        if not isinstance(spacing, (int, float, np.number)) or not 0 < spacing < np.inf:
+        if not is_real(spacing) or not 0 < spacing < np.inf:
             raise ShapeError(f"Mesh.surface: spacing {spacing!r} came; a positive number fits")
         with np.errstate(over="ignore", invalid="ignore"):
             corners = self.vertices[self.triangles] / spacing            # (m, 3 corners, 3)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from spconv_cy.checks import generator
+from spconv_cy.checks import generator, is_number
 from spconv_cy.sites.lattice import is_whole
 
+MOST, MOST_SIDE = 10**8, 10**5
 TERRAIN_CLASSES = ("other", "ground", "water")
 
 
@@ -27,7 +28,8 @@ def terrain(n=20_000, side=200.0, seed=0):
     >>> points.shape, sorted(set(labels.tolist()))
     ((1000, 3), [0, 1, 2])
     """
-    if not is_whole(n) or n < 0 or not 0 < side < np.inf or not is_whole(seed) or seed < 0:
+    fits = is_whole(n) and 0 <= n <= MOST and is_number(side) and 0 < side <= MOST_SIDE
+    if not fits or not is_whole(seed) or seed < 0:
         raise ValueError(f"terrain: n {n!r}, side {side!r} and seed {seed!r} came; whole numbers from 0 up, and a side "
                          "above 0, fit")
     rng = generator("terrain", seed, "seed")

@@ -24,6 +24,7 @@ def glorot(shape, rng=None, *, gain=1.0):
 
     Source: Glorot and Bengio 2010; the fan-out as in Graham's networks of 2015.
     """
+    shape = tuple(map(int, shape))
     bound = gain * np.sqrt(6 / (shape[0] * shape[-2] + shape[-1]))
     return _begun(shape, lambda: generator("weights", rng).uniform(-bound, bound, shape))
 
@@ -33,6 +34,7 @@ def normal(shape, rng=None):
 
     Source: He et al. 2015, arXiv:1502.01852; SparseConvNet's default.
     """
+    shape = tuple(map(int, shape))
     return _begun(shape, lambda: generator("weights", rng).normal(0, np.sqrt(2 / (shape[0] * shape[-2])), shape))
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.checks import as_array, is_integer
 from spconv_cy.errors import ShapeError
 
 SEVERAL = (list, tuple, set, frozenset, np.ndarray)
@@ -54,10 +55,7 @@ def checked_labels(x, labels, ignore_label=None, who="loss"):
 
 def as_labels(who, labels):
     """Return labels as an array; raise ShapeError where nested lists of unequal length make none."""
-    try:
-        return np.asarray(labels)
-    except ValueError:
-        raise ShapeError(f"{who}: expected labels as one list or array (b,), got lists of unequal length") from None
+    return as_array(f"{who}: labels", labels)
 
 
 def check_range(who, labels, classes, ignore_label=None):
@@ -99,7 +97,7 @@ def _numbers(who, ignore_label):
     several = isinstance(ignore_label, SEVERAL) and np.ndim(ignore_label if isinstance(ignore_label, np.ndarray)
                                                             else [0]) == 1
     numbers = list(ignore_label) if several else [ignore_label]
-    if not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in numbers):
+    if not all(is_integer(n) for n in numbers):
         raise ValueError(f"{who}: expected ignore_label to be a whole number, several of them or None, got "
                          f"{ignore_label!r}")
     return [int(n) for n in numbers]

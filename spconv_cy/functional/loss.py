@@ -5,7 +5,7 @@ import numpy as np
 from spconv_cy.autograd import differentiable
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import is_one_of
+from spconv_cy.checks import as_array, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.labels import checked_labels, refuse_sparse, remedy_of
 
@@ -99,7 +99,7 @@ def _at_rows(xp, dx, rows, x):
 
 
 def _checked_weights(x, weights):
-    found = np.asarray(weights)
+    found = as_array("softmax_cross_entropy: weights", weights)
     if found.shape != x.shape[1:] or found.dtype.kind not in "iuf" or not ((found >= 0) & np.isfinite(found)).all():
         raise ShapeError(f"softmax_cross_entropy: weights {found.tolist()!r} came; {x.shape[1]} numbers from 0 up "
                          "fit, one for each class")

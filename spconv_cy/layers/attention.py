@@ -50,7 +50,7 @@ class WindowAttention(Layer):
     """
 
     def __init__(self, lattice, channels, heads, size, *, shift=0, positions=True, bias=True, rng=None):
-        checked_counts(self, channels=channels, heads=heads)
+        channels, heads = checked_counts(self, channels=channels, heads=heads)
         if channels % heads:
             raise ShapeError(f"WindowAttention: {channels} channels and {heads} heads came; the heads must divide the "
                              "channels")

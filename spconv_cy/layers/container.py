@@ -4,7 +4,7 @@ import re
 from itertools import zip_longest
 
 from spconv_cy.autograd import Tensor
-from spconv_cy.checks import is_one_of
+from spconv_cy.checks import is_integer, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import concatenate
 from spconv_cy.layers.activation import LeakyReLU
@@ -52,6 +52,9 @@ class Sequential(Layer):
         return (tuple(self.layers), {}) if type(self).__init__ is Sequential.__init__ else super().arguments()
 
     def __getitem__(self, i):
+        if not isinstance(i, slice) and (not is_integer(i) or not -len(self) <= i < len(self)):
+            kind = IndexError if is_integer(i) else TypeError
+            raise kind(f"{type(self).__name__}: the layer {i!r} was asked for; it has {len(self)}, numbered from 0")
         return self.layers[i]
 
     def __len__(self):

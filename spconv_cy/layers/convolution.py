@@ -55,7 +55,8 @@ class Convolution(Activated):
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
     def _begin(self, window, channels_in, channels_out, bias, groups, rng):
-        checked_counts(self, channels_in=channels_in, channels_out=channels_out, groups=groups)
+        channels_in, channels_out, groups = checked_counts(self, channels_in=channels_in, channels_out=channels_out,
+                                                           groups=groups)
         checked_flags(type(self).__name__, bias=bias)
         if channels_in % groups or channels_out % groups:
             raise ShapeError(f"{type(self).__name__}: {channels_in} channels in, {channels_out} out and {groups} "
@@ -158,7 +159,7 @@ class NetworkInNetwork(Activated):
     channels_mix = True
 
     def __init__(self, channels_in, channels_out, *, bias=True, rng=None):
-        checked_counts(self, channels_in=channels_in, channels_out=channels_out)
+        channels_in, channels_out = checked_counts(self, channels_in=channels_in, channels_out=channels_out)
         checked_flags("NetworkInNetwork", bias=bias)
         self.channels_in, self.channels_out = channels_in, channels_out
         self.weight = glorot((1, channels_in, channels_out), generator("NetworkInNetwork", rng))

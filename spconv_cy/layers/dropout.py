@@ -1,11 +1,10 @@
 """Dropout: whole channels, the same for all sites of a batch, which keeps the ground state consistent; or elements."""
 
-from numbers import Real
 
 import numpy as np
 
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import checked_flags, generator, is_one_of
+from spconv_cy.checks import checked_flags, generator, is_one_of, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, dropout
 from spconv_cy.layers.activation import on_rows
@@ -38,7 +37,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, p=0.5, *, kind="channels", inverted=False, rng=None):
-        if not isinstance(p, Real) or not 0 <= p < 1:
+        if not is_real(p) or not 0 <= p < 1:
             raise ShapeError(f"Dropout: p {p!r} came; 0 <= p < 1 fits")
         if not is_one_of(kind, ("channels", "bernoulli", "elements")):
             raise ShapeError(f"Dropout: kind {kind!r} came; 'channels', 'bernoulli' or 'elements' fit")

@@ -1,8 +1,7 @@
 """Fractional max-pooling: regions of one or two sites, drawn anew for each sample, axis and call."""
 
-from numbers import Real
 
-from spconv_cy.checks import generator, is_one_of
+from spconv_cy.checks import generator, is_one_of, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.layer import Layer, checked_sparse
 from spconv_cy.layers.pooling import checked_background, max_pooled
@@ -102,9 +101,9 @@ class FractionalMaxPooling(Layer):
 
 
 def _checked_ratios(ratio, d):
-    axes = (ratio,) * d if isinstance(ratio, Real) else ratio
+    axes = (ratio,) * d if is_real(ratio) else ratio
     axes = tuple(axes) if isinstance(axes, (list, tuple)) else ()
-    if len(axes) != d or not all(isinstance(v, Real) and 1 <= v < 2 for v in axes):
+    if len(axes) != d or not all(is_real(v) and 1 <= v < 2 for v in axes):
         raise ShapeError(f"FractionalMaxPooling: ratio {ratio!r} came; a number from 1 to below 2, or {d}, one an "
                          "axis, fits; for 2 and more there is MaxPooling")
     return tuple(map(float, axes))

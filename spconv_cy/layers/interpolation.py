@@ -4,7 +4,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import is_one_of
+from spconv_cy.checks import checked_function, is_one_of
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.interpolation import corners, weighted_gather, weighted_scatter
@@ -122,6 +122,7 @@ def on_sites(net, points, features, *, cell=1.0, size=None, samples=None, kind="
 
     Source: Liu et al. 2019, "Point-voxel CNN", arXiv:1907.03739.
     """
+    checked_function("on_sites", net, "net to be a Layer, or a function of a SparseTensor")
     x = splat(points, features, cell=cell, kind="nearest", reduce="mean", size=size, samples=samples, ground=ground)
     y = net(x)
     if not isinstance(y, SparseTensor) or y.grid is not x.grid:

@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_named, ops_of
+from spconv_cy.checks import checked_flags
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.summary import summary
 from spconv_cy.sites.lattice import Lattice, is_whole
@@ -72,6 +73,9 @@ class Layer:
         Raises:
             ShapeError: a name is missing or too many, or a shape differs; the names are given.
         """
+        if not isinstance(state, dict) or not all(hasattr(array, "shape") for array in state.values()):
+            raise TypeError(f"load_state: a {type(state).__name__} came; a dict of arrays by name fits, as state() "
+                            "gives it")
         mine = dict(_arrays(self))
         if set(mine) != set(state):
             raise ShapeError(f"load_state: missing {sorted(set(mine) - set(state))}, "
@@ -91,6 +95,7 @@ class Layer:
 
         A parameter whose `requires_grad` was switched off by hand in training mode is kept as it is, here too.
         """
+        checked_flags("train", mode=mode)
         layers = list(_layers(self))
         for layer in layers:                                             # before any changes: they may share parameters
             layer._kept = _kept(layer)
@@ -107,6 +112,7 @@ class Layer:
 
     def freeze(self, frozen=True):
         """Keep this layer's parameters (and running statistics) as they are while the rest trains."""
+        checked_flags("freeze", frozen=frozen)
         mode = self.training
         self.train(False)
         for layer in _layers(self):
@@ -214,11 +220,12 @@ def checked_lattice(layer, x, lattice):
 
 
 def checked_counts(layer, **counts):
-    """Raise ShapeError where numbers of channels (or groups) are no whole numbers in range."""
+    """Return numbers of channels (or groups) as ints; raise ShapeError where they are not whole, or out of range."""
     for name, n in counts.items():
         if not is_whole(n) or not 1 <= n <= MOST_CHANNELS:
             raise ShapeError(f"{type(layer).__name__}: {name} {n!r} came; a whole number from 1 to {MOST_CHANNELS} "
                              "fits")
+    return tuple(map(int, counts.values()))
 
 
 def checked_rows(layer, x, channels):

@@ -1,13 +1,12 @@
 """Normalisation of rows."""
 
 import math
-from numbers import Real
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
-from spconv_cy.checks import checked_flags, is_one_of
+from spconv_cy.checks import checked_flags, is_one_of, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import ones, zeros
@@ -43,8 +42,8 @@ class BatchNormalization(Activated):
 
     def __init__(self, channels, *, eps=1e-4, momentum=0.99, variance="unbiased", slope=None, affine=True,
                  mean_only=False):
-        checked_counts(self, channels=channels)
-        if not all(isinstance(v, Real) for v in (eps, momentum)) or not (0 <= eps < np.inf and 0 <= momentum <= 1):
+        channels, = checked_counts(self, channels=channels)
+        if not all(is_real(v) for v in (eps, momentum)) or not (0 <= eps < np.inf and 0 <= momentum <= 1):
             raise ShapeError(f"BatchNormalization: eps {eps!r} and momentum {momentum!r} came; a number from 0 up and "
                              "one from 0 to 1 fit")
         if not is_one_of(variance, ("unbiased", "biased")):
@@ -120,7 +119,7 @@ class GroupNormalization(Layer):
         self._begin(groups, channels, eps, over)
 
     def _begin(self, groups, channels, eps, over):
-        checked_counts(self, groups=groups, channels=channels)
+        groups, channels = checked_counts(self, groups=groups, channels=channels)
         _check_eps(self, eps)
         if not is_one_of(over, ("site", "sample")):
             raise ShapeError(f"{type(self).__name__}: over {over!r} came; 'site' or 'sample' fit")
@@ -173,7 +172,7 @@ class InstanceNormalization(Layer):
     """
 
     def __init__(self, channels, *, eps=1e-5):
-        checked_counts(self, channels=channels)
+        channels, = checked_counts(self, channels=channels)
         _check_eps(self, eps)
         self.channels, self.groups, self.eps = channels, channels, eps
         self.weight, self.bias = ones((1, channels)), zeros((1, channels))
@@ -196,5 +195,5 @@ def _by_sample(layer, x):
 
 
 def _check_eps(layer, eps):
-    if not isinstance(eps, Real) or not 0 < eps < np.inf:
+    if not is_real(eps) or not 0 < eps < np.inf:
         raise ShapeError(f"{type(layer).__name__}: eps {eps!r} came; a number above 0 fits")

@@ -24,7 +24,7 @@ class _Scored(Layer):
         if not is_one_of(activation, ("sigmoid", None)) or not isinstance(gate, bool):
             raise ShapeError(f"{type(self).__name__}: activation {activation!r} and gate {gate!r} came; 'sigmoid' or "
                              "None, and True or False, fit")
-        checked_counts(self, channels=channels)
+        channels, = checked_counts(self, channels=channels)
         self.channels, self.activation, self.gate = channels, activation, gate
         self.weight, self.bias = glorot((1, channels, 1), generator(type(self).__name__, rng)), zeros((1, 1))
 

@@ -6,7 +6,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.layers.container import branch, checked_layers
 from spconv_cy.layers.layer import Layer, checked_sparse
 from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import is_whole
+from spconv_cy.sites.lattice import INT32_MAX, is_whole
 from spconv_cy.tensor import SparseTensor
 
 
@@ -34,7 +34,7 @@ class Pyramid(Layer):
     """
 
     def __init__(self, *levels, factor=2):
-        if not is_whole(factor) or factor < 2:
+        if not is_whole(factor) or not 2 <= factor <= INT32_MAX:
             raise ShapeError(f"Pyramid: factor {factor!r} came; a whole number from 2 up fits")
         self.levels, self.factor = checked_layers(self, levels), factor
 

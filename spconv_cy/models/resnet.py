@@ -31,7 +31,7 @@ def resnet(blocks, channels_in, *, d=2, rng=None):
     ((47, 47), 76112)
     """
     checked_list("resnet", "blocks", blocks)
-    checked_whole("resnet", channels_in=channels_in)
+    channels_in, = checked_whole("resnet", channels_in=channels_in)
     rng, layers, channels = generator("resnet", rng), [], channels_in
     for block in blocks:
         if not isinstance(block, (tuple, list)) or len(block) != 3:

@@ -8,11 +8,12 @@ from collections import namedtuple
 
 import numpy as np
 
-from spconv_cy.checks import is_one_of
+from spconv_cy.checks import as_array, checked_flags, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites import rules
 from spconv_cy.sites.lattice import per_axis
 
+SITES = (-2**31, 2**31)                                                  # what int32 holds, and the end behind it
 HOW = ("inner", "outer", "left")
 Join = namedtuple("Join", "grid left right")
 Part = namedtuple("Part", "grid rows")
@@ -54,6 +55,8 @@ def difference(a, b):
 
 def matched(a, b):
     """Return (left, right), (q,) int32 each: the rows in a and b of each site of their union, -1: not there."""
+    if type(b) is not type(a):
+        raise TypeError(f"join: a {type(b).__name__} came; a Grid fits")
     for name in ("lattice", "size", "samples"):
         mine, other = getattr(a, name), getattr(b, name)
         if mine != other:
@@ -71,7 +74,7 @@ def mask(grid, keep):
     Raises:
         ShapeError: not one boolean for each site.
     """
-    keep = np.asarray(keep)
+    keep = as_array("mask: keep", keep)
     if keep.dtype != bool or keep.shape != (grid.n,):
         raise ShapeError(f"mask: an array {keep.shape} of {keep.dtype} came; ({grid.n},) booleans fit, one for each "
                          "site")
@@ -90,7 +93,8 @@ def crop(grid, low, high, *, moved=False):
     Raises:
         ShapeError: low or high that do not fit; moved on a lattice where a box is no field.
     """
-    low, high = per_axis(low, grid.d, "crop low", None), per_axis(high, grid.d, "crop high", None)
+    checked_flags("crop", moved=moved)
+    low, high = per_axis(low, grid.d, "crop low", None, SITES), per_axis(high, grid.d, "crop high", None, SITES)
     if not all(a < b for a, b in zip(low, high, strict=True)):
         raise ShapeError(f"crop: low {low} and high {high} came; high must be above low on every axis")
     if moved and not grid.lattice.is_cubic:
@@ -102,6 +106,9 @@ def crop(grid, low, high, *, moved=False):
     sites = grid.sites[rows].astype(np.int64)
     sites[:, 1:] -= low
     size = tuple(b - a for a, b in zip(low, high, strict=True))
+    if max(size) > SITES[1] - 1:
+        raise ShapeError(f"crop: a box of size {size} came with moved=True; a field of at most {SITES[1] - 1} sites an "
+                         "axis fits: bring low and high together, or leave moved out")
     return Part(type(grid)(sites.astype(np.int32), size, grid.samples, grid.lattice), rows)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites import algebra, rules
-from spconv_cy.sites.lattice import as_lattice, is_whole
+from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
 from spconv_cy.sites.partition import partition
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
@@ -208,6 +208,7 @@ class Grid:
 
     def partition(self, size, shift):
         """Return the rows of each window of a partition (see sites/partition.py); the same arrays for equal d ints."""
+        size, shift = per_axis(size, self.d, "partition size", 1), per_axis(shift, self.d, "partition shift", None)
         if (size, shift) not in self._kept:
             self._kept[size, shift] = partition(self.sites, size, shift)
         return self._kept[size, shift]
@@ -219,6 +220,9 @@ class Grid:
         >>> grid.sites.tolist(), rows.tolist()
         ([[0, 3], [0, 7]], [1, 0, 1])
         """
+        if not is_whole(axis) or not 0 <= axis < self.d or self.d < 2:
+            raise ShapeError(f"collapse: axis {axis!r} came; 0 to {self.d - 1} fit, in dimension 2 or more")
+        axis = int(axis)
         if ("collapse", axis) not in self._kept:
             sites = np.delete(self.sites, 1 + axis, axis=1)
             size = None if self.size is None else self.size[:axis] + self.size[axis + 1:]

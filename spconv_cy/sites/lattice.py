@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spconv_cy.checks import is_one_of
+from spconv_cy.checks import as_array, is_integer, is_one_of
 from spconv_cy.errors import ShapeError
 
 MAX_DIMENSION = 8
@@ -73,7 +73,10 @@ class Lattice:
 
     def coordinates(self, places):
         """Return the lattice coordinates (n, d) float64 of places in space (n, d), to be rounded down to sites."""
-        places = np.asarray(places, np.float64)
+        places = as_array("coordinates: places", places)
+        if places.dtype.kind not in "iufb":
+            raise ShapeError(f"coordinates: places of {places.dtype} came; numbers (n, {self.d}) fit")
+        places = places.astype(np.float64, copy=False)
         if places.ndim != 2 or places.shape[1] != self.d:
             raise ShapeError(f"coordinates: places {places.shape} came on a lattice of dimension {self.d}; "
                              f"(n, {self.d}) fit")
@@ -85,15 +88,19 @@ class Lattice:
         >>> Lattice.simplex(3).coordinates([Lattice.simplex(3).middle((8, 8, 8))]).round(9).tolist()
         [[2.0, 2.0, 2.0]]
         """
+        size = self._size("middle", size)
         return np.array(size) / 2 if self.is_cubic else np.full(self.d, size[0] / (self.d + 1)) @ self.basis
 
     def inradius(self, size):
         """Return the radius of the largest ball around the middle of a field of `size` (d ints) that lies in it."""
+        size = self._size("inradius", size)
         return min(size) / 2 if self.is_cubic else size[0] / math.sqrt(2 * self.d * (self.d + 1))
 
     def inside(self, places, size):
         """Tell (n,) bool which of places (n, d), integers, lie in a field of `size` (d ints)."""
-        places = np.asarray(places)
+        places, size = as_array("inside: places", places), self._size("inside", size)
+        if places.ndim != 2 or places.shape[1] != self.d or places.dtype.kind not in "iuf":
+            raise ShapeError(f"inside: places {places.shape} of {places.dtype} came; whole numbers (n, {self.d}) fit")
         held = (places >= 0).all(1)
         if self.is_cubic:
             return held & (places < np.array(size)).all(1)
@@ -101,6 +108,7 @@ class Lattice:
 
     def field(self, size):
         """Return the number of sites of a field of `size` (d ints)."""
+        size = self._size("field", size)
         return math.prod(size) if self.is_cubic else math.comb(size[0] + self.d - 1, self.d)
 
     def volume(self, size):
@@ -109,12 +117,18 @@ class Lattice:
 
     def taps(self, size):
         """Return the taps of a window of `size` (d ints), (k, d) int32, lexicographic, the last axis fastest."""
+        size = self._size("taps", size)
         taps = np.zeros((1, 0), np.int32)
         for axis in range(self.d):
             room = np.full(len(taps), size[axis]) if self.is_cubic else size[0] - taps.sum(1)
             first = np.repeat(np.cumsum(room) - room, room)
             taps = np.column_stack([np.repeat(taps, room, 0), np.arange(len(first)) - first]).astype(np.int32)
         return np.ascontiguousarray(taps)
+
+    def _size(self, who, size):
+        if type(size) is tuple and len(size) == self.d and all(type(n) is int for n in size):
+            return size                                                  # as Windows and Grids have it
+        return per_axis(size, self.d, f"{who}: size", 1)
 
     def per_axis(self, value, who, lowest):
         """Return d ints, one an axis, from an int or d ints, as the function of that name; all one on the simplex."""
@@ -129,8 +143,8 @@ def as_lattice(lattice):
     return lattice if isinstance(lattice, Lattice) else Lattice.cubic(lattice)
 
 
-def per_axis(value, d, who, lowest):
-    """Return d ints, one an axis, from an int or d ints; each from `lowest` (None: any) to what an int32 holds."""
+def per_axis(value, d, who, lowest, limits=(-INT32_MAX, INT32_MAX)):
+    """Return d ints, one an axis, from an int or d ints; each from `lowest` (None: any), and within limits."""
     if is_whole(value):
         value = (value,) * d
     try:
@@ -141,11 +155,11 @@ def per_axis(value, d, who, lowest):
         raise ShapeError(f"{who}: {value!r} came; an int or {d} ints, one an axis, fit")
     if lowest is not None and min(axes) < lowest:
         raise ShapeError(f"{who}: {tuple(map(int, axes))} came; each must be at least {lowest}")
-    if max(map(abs, map(int, axes))) > INT32_MAX:
-        raise ShapeError(f"{who}: {tuple(map(int, axes))} came; each must be at most {INT32_MAX}, as sites are int32")
+    if not limits[0] <= min(axes) <= max(axes) <= limits[1]:
+        raise ShapeError(f"{who}: {tuple(map(int, axes))} came; each must be at most {limits[1]}, as sites are int32")
     return tuple(int(v) for v in axes)
 
 
 def is_whole(value):
     """Tell whether a value is a Python or numpy int, and no bool."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return is_integer(value)

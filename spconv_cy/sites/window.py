@@ -180,6 +180,7 @@ class Window:
         """
         if size is None or self.keeps_sites:
             return size
+        size = self.lattice.per_axis(size, "Window size", 1)
         if self.kind == "transposed":
             return self._spread_size(size)
         if self.kind == "cell":

@@ -31,7 +31,7 @@ class Exemplars(Layer):
     """
 
     def __init__(self, items, channels, *, unit=False):
-        checked_counts(self, items=items, channels=channels)
+        items, channels = checked_counts(self, items=items, channels=channels)
         self.unit = unit
         self.columns = zeros((items, channels))
 

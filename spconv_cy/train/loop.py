@@ -10,6 +10,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import checked_flags, checked_function, checked_path, is_integer, is_real
 from spconv_cy.functional.dense import softmax
 from spconv_cy.functional.labels import counted
 from spconv_cy.functional.loss import hinge, softmax_cross_entropy
@@ -87,10 +88,14 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
     validation = None if validation is None else as_batches(validation, "fit: validation")
     _check_fit(net, optimizer, epochs, validation, stop_after)
     count = _Counting("fit", loss, ignore_label)
+    checked_flags("fit", progress=progress)
+    if on_epoch is not None:
+        checked_function("fit", on_epoch, "on_epoch to be a function of the History, or None")
+    checkpoint = None if checkpoint is None else checked_path("fit: checkpoint", checkpoint)
     scale = None if loss_scale is None else LossScale(loss_scale)
     history, seed, best = _begin(net, optimizer, rng, checkpoint, scale)
     was_training, base = net.training, optimizer.rate
-    schedule = from_name(schedule, epochs)
+    schedule = _numbers_of(from_name(schedule, epochs))
     try:
         with _bar(progress, max(0, epochs - len(history)) * len(data)) as bar:
             for epoch in range(len(history), epochs):
@@ -151,14 +156,27 @@ def outputs(net, data, *, progress=False, rng=0):
 def _check_fit(net, optimizer, epochs, validation, stop_after):
     if not isinstance(net, Layer):
         raise TypeError(f"fit: a {type(net).__name__} came as the network; a Layer fits")
+    if not all(hasattr(optimizer, name) for name in ("parameters", "step", "zero_grad", "rate")):
+        raise TypeError(f"fit: a {type(optimizer).__name__} came as the optimiser; one such as Adam(net.parameters()) "
+                        "fits")
     if not {id(p) for p in net.parameters()} & {id(p) for p in optimizer.parameters}:
         raise ValueError("fit: the optimiser holds no parameter of this network; make it over net.parameters(), after "
                          "the network was copied or loaded")
     for name, value, lowest in (("epochs", epochs, 0), ("stop_after", stop_after, 1)):
-        if value is not None and (not isinstance(value, (int, np.integer)) or value < lowest):
+        if value is not None and (not is_integer(value) or value < lowest):
             raise ValueError(f"fit: {name} {value!r} came; a whole number from {lowest} up fits")
     if stop_after is not None and validation is None:
         raise ValueError("fit: stop_after came without validation=; give samples to tell by when to stop")
+
+
+def _numbers_of(schedule):
+    def factor(epoch):
+        found = schedule(epoch)
+        if not is_real(found):
+            raise TypeError(f"fit: the schedule gave {found!r} at epoch {epoch:.3g}; a number fits")
+        return found
+
+    return factor
 
 
 def _begin(net, optimizer, rng, checkpoint, scale):
@@ -171,7 +189,7 @@ def _begin(net, optimizer, rng, checkpoint, scale):
 
 def _seed_of(who, rng):
     seed = None if rng is None else int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
-    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+    if seed is not None and (not is_integer(seed) or seed < 0):
         raise ValueError(f"{who}: rng {rng!r} came; a whole number from 0 up, a numpy Generator or None fits")
     return seed
 
@@ -253,7 +271,8 @@ def _validate(net, validation, count, history):
 def _test(net, data, repeats, count, progress, rng, as_shares=True):
     if not isinstance(net, Layer):
         raise TypeError(f"evaluate: expected net to be a Layer, got a {type(net).__name__}")
-    if not isinstance(repeats, (int, np.integer)) or repeats < 1:
+    checked_flags("evaluate", progress=progress)
+    if not is_integer(repeats) or repeats < 1:
         raise ValueError(f"evaluate: repeats {repeats!r} came; a whole number from 1 up fits")
     seed, was_training, mean, total, errors = _seed_of("evaluate", rng), net.training, 0.0, 0.0, []
     samples = 0

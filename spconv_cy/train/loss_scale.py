@@ -1,9 +1,9 @@
 """Scaling a loss, so that small gradients do not vanish in float16."""
 
-import math
-from numbers import Real
 
+from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import is_number, is_one_of
 from spconv_cy.train.optim import scale_gradients
 
 FIRST, LEAST, MOST = 2.0**16, 2.0**-16, 2.0**24
@@ -37,13 +37,15 @@ class LossScale:
     """
 
     def __init__(self, scale="dynamic"):
-        number = isinstance(scale, Real) and not isinstance(scale, bool) and 0 < scale < math.inf
-        if scale != "dynamic" and not number:
+        number = is_number(scale) and scale > 0
+        if not number and not is_one_of(scale, ("dynamic",)):
             raise ValueError(f'loss_scale {scale!r} came; "dynamic", or a number above 0 such as 1024, fits')
         self.dynamic, self.scale, self.steps = not number, float(scale) if number else FIRST, 0
 
     def backward(self, loss):
         """Go back from a loss of shape (), times the scale."""
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"LossScale.backward: a {type(loss).__name__} came; a Tensor of shape () fits")
         (loss * self.scale).backward()
 
     def step(self, optimizer):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.checks import as_array, is_integer
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.labels import as_labels, check_range, counted
 
@@ -23,7 +24,7 @@ def error(outputs, labels, *, ignore_label=None):
 def top_k_error(outputs, labels, k, *, ignore_label=None):
     """Return the share of samples whose label is not among the k largest outputs; NaN is never among them."""
     outputs, labels = _checked(outputs, labels, ignore_label)
-    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
+    if not is_integer(k) or k < 1:
         raise ValueError(f"top_k_error: k {k!r} came; a whole number from 1 up fits")
     at = outputs[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(outputs.shape[1]) < labels[:, None]
@@ -81,13 +82,14 @@ def confusion_matrix(predicted, labels, classes=None, *, ignore_label=None):
     counts = counted("confusion_matrix", labels, ignore_label) if labels.size else None
     if counts is not None:
         predicted, labels = predicted[counts], labels[counts]
-    if classes is not None and (not isinstance(classes, (int, np.integer)) or classes < 0):
+    if classes is not None and (not is_integer(classes) or not 0 <= classes <= 2**15):
         raise ShapeError(f"confusion_matrix: expected classes to be a whole number or None, got {classes!r}")
     if classes is not None:
         check_range("confusion_matrix", labels, classes, ignore_label)
     elif labels.size and labels.min() < 0:
         check_range("confusion_matrix", labels, int(max(labels.max(), predicted.max())) + 1, ignore_label)
     predicted, labels = predicted.astype(np.int64), labels.astype(np.int64)
+    classes = None if classes is None else int(classes)
     lowest = int(min(predicted.min(initial=0), labels.min(initial=0)))
     highest = int(max(predicted.max(initial=-1), labels.max(initial=-1)))
     classes = highest + 1 if classes is None else classes
@@ -111,7 +113,7 @@ def intersection_over_union(confusion):
     >>> intersection_over_union([[3, 1], [0, 4]]).tolist()
     [0.75, 0.8]
     """
-    counts = np.asarray(confusion)
+    counts = as_array("intersection_over_union", confusion)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iuf" or (counts < 0).any():
         raise ShapeError(f"intersection_over_union: {counts.shape} of {counts.dtype} came; counts (classes, classes) "
                          "fit, as confusion_matrix gives them")
