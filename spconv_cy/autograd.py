@@ -7,6 +7,7 @@ import numpy as np
 
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_named, ops_of, use
+from spconv_cy.checks import as_array, checked_function, is_integer, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.rulebook import Rulebook
 
@@ -218,20 +219,22 @@ def differentiable(function):
 @differentiable
 def add(a, b):
     """Add with numpy's broadcasting."""
-    ops_of(a, b)
+    _check_shapes("add", a, b)
     return a + b, lambda dy: (lambda: fold_to(dy, a.shape), lambda: fold_to(dy, b.shape))
 
 
 @differentiable
 def multiply(a, b):
     """Multiply element by element with numpy's broadcasting."""
-    ops_of(a, b)
+    _check_shapes("multiply", a, b)
     return a * b, lambda dy: (lambda: fold_to(dy * b, a.shape), lambda: fold_to(dy * a, b.shape))
 
 
 @differentiable
 def power(a, exponent):
     """Raise each element to a constant exponent."""
+    if not is_real(exponent):
+        raise TypeError(f"power: expected the exponent to be a number, got {exponent!r}")
     return a**exponent, lambda dy: (lambda: dy * exponent * a**(exponent - 1), None)
 
 
@@ -256,6 +259,8 @@ def matmul(x, w):
 def sum_over(x, axis):
     """Sum over one axis, kept with length 1, or over all elements (axis None), giving shape (); float16 as float32."""
     xp, x = ops_of(x).xp, summable(x)
+    if axis is not None and (not is_integer(axis) or not -x.ndim <= axis < x.ndim):
+        raise ShapeError(f"sum: axis {axis!r} came for a tensor {x.shape}; one of its axes, or None for all, fits")
     y = x.sum() if axis is None else x.sum(axis, keepdims=True)
     return xp.asarray(y), lambda dy: (lambda: xp.ascontiguousarray(xp.broadcast_to(dy, x.shape)), None)
 
@@ -265,12 +270,26 @@ def take(x, key):
     """Index with numpy's rules; a row or site that comes twice gets both gradients."""
     ops = ops_of(x)
     xp = ops.xp
+    try:
+        taken = x[key]
+    except (IndexError, TypeError, ValueError) as error:
+        raise IndexError(f"Tensor: what was asked for is not in a tensor {x.shape} ({error})") from None
 
     def backward(dy):
         places = xp.arange(x.size).reshape(x.shape)[key].reshape(-1)     # in order, where CuPy's add.at has none
         return ops.scatter_add(dy.reshape(-1, 1), places, x.size).reshape(x.shape), None
 
-    return xp.ascontiguousarray(x[key]), backward
+    return xp.ascontiguousarray(taken), backward
+
+
+def _check_shapes(who, a, b):
+    ops_of(a, b)
+    if a.shape != b.shape:
+        try:
+            np.broadcast_shapes(a.shape, b.shape)
+        except ValueError:
+            raise ShapeError(f"{who}: shapes {a.shape} and {b.shape} came; equal ones, or ones that numpy broadcasts, "
+                             "fit") from None
 
 
 def fold_to(dy, shape):
@@ -299,9 +318,17 @@ def check_gradient(function, *arrays, step=1e-6, tolerance=1e-6):
 
     >>> check_gradient(lambda x: x * x, np.array([1.0, 2.0]))
     """
+    checked_function("check_gradient", function, "a function of Tensors")
+    if not is_real(step) or not step > 0 or not is_real(tolerance) or not tolerance >= 0:
+        raise ValueError(f"check_gradient: step {step!r} and tolerance {tolerance!r} came; numbers above 0 fit")
+    arrays = [as_array("check_gradient", array) for array in arrays]
+    if any(array.dtype.kind not in "iufb" for array in arrays):
+        raise ShapeError(f"check_gradient: arrays of {[str(array.dtype) for array in arrays]} came; numbers fit")
     with use("reference"):
         leaves = [Tensor(np.array(array, np.float64), requires_grad=True) for array in arrays]
         y = function(*leaves)
+        if not isinstance(y, Tensor):
+            raise TypeError(f"check_gradient: the function gave a {type(y).__name__}; a Tensor fits")
         weights = np.cos(np.arange(y.data.size, dtype=np.float64)).reshape(y.shape)
         if y.requires_grad:
             y.backward(weights)

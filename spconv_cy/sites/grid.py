@@ -37,6 +37,9 @@ class Grid:
     """
 
     def __init__(self, sites, size, samples, lattice, source=None):
+        if not isinstance(sites, np.ndarray) or sites.ndim != 2 or not is_whole(samples) or not 0 <= samples < 2**31:
+            raise ShapeError(f"Grid: a {type(sites).__name__} of sites and samples {samples!r} came; an int32 array in "
+                             "canonical order and a whole number fit: Grid.from_sites makes a Grid of any sites")
         self.sites, self.size, self.samples, self.lattice, self.source = sites, size, samples, lattice, source
         self.batch_starts = np.searchsorted(sites[:, 0], np.arange(samples + 1)).astype(np.int64)
         for array in (self.sites, self.batch_starts):
