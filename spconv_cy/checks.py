@@ -34,7 +34,7 @@ def generator(who, rng, name="rng"):
     if not (rng is None or isinstance(rng, SOURCES) or seeds):
         raise ValueError(f"{who}: expected {name} to be a seed (a whole number from 0 up), a numpy Generator or None, "
                          f"got {rng!r}")
-    return np.random.default_rng(rng)
+    return np.random.default_rng(numbers[0] if isinstance(rng, np.ndarray) and not rng.ndim else rng)
 
 
 def checked_seed(who, **seeds):

@@ -114,7 +114,7 @@ class SparseConvClassifier:
                              "one for each fits")
         if not labels:
             raise ShapeError("SparseConvClassifier.score: no characters came; at least one fits")
-        if any(isinstance(label, np.ndarray) or hasattr(label, "requires_grad") for label in labels):
+        if any(isinstance(label, (np.ndarray, list)) or hasattr(label, "requires_grad") for label in labels):
             raise ShapeError("SparseConvClassifier.score: labels of several numbers each came; one label for each "
                              "character fits")
         if sample_weight is not None:

@@ -37,13 +37,13 @@ class Events:
     size: tuple
 
     def __post_init__(self):
-        size = np.asarray(self.size)
+        size = as_array("Events: size", self.size)
         if size.shape != (2,) or size.dtype.kind not in "iu" or not (size > 0).all():
             raise ShapeError(f"Events: size {self.size!r} came; (width, height), whole and positive, fits")
         object.__setattr__(self, "size", tuple(size.tolist()))
-        n = np.shape(self.t)[:1]
+        n = as_array("Events: t", self.t).shape[:1]
         for name in ("t", "x", "y", "on"):
-            values = np.asarray(getattr(self, name))
+            values = as_array(f"Events: {name}", getattr(self, name))
             if values.ndim != 1 or values.shape != n or values.dtype.kind not in ("b" if name == "on" else "iu"):
                 raise ShapeError(f"Events: {name} {values.shape} of {values.dtype} came; {n or '(n,)'} "
                                  f"{'bool' if name == 'on' else 'whole numbers'} fit")

@@ -91,6 +91,8 @@ class Handwriting:
             raise ValueError("Handwriting.split: these files name no split; split(writers=[...]) tests on the writers "
                              f"that it is given, of {np.unique(self.writers).tolist()[:20]}")
         writers = None if writers is None else as_array("Handwriting.split: writers", writers)
+        if writers is not None and writers.size and writers.dtype.kind not in "iu":
+            raise ShapeError(f"Handwriting.split: writers {writers.shape} of {writers.dtype} came; whole numbers fit")
         tested = self.tested if writers is None else np.isin(self.writers, writers)
         return self.take(~tested), self.take(tested)
 

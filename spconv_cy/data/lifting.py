@@ -61,7 +61,7 @@ class LiftedEncoder:
         if not is_whole(self.size) or not 1 <= self.size <= 2**15:
             raise ValueError(f"LiftedEncoder: size {self.size!r} came; a whole number from 1 to {2**15} fits")
         for name in ("scale", "spacing", "window"):
-            if not is_number(getattr(self, name), 0.001):
+            if not is_number(getattr(self, name), 0.001, 2**31):
                 raise ValueError(f"LiftedEncoder: {name} {getattr(self, name)!r} came; a number from 0.001 up fits")
         counts = self.directions, self.overlap, self.bends
         if not all(map(is_whole, counts)) or self.directions < 2 or not 0 <= self.overlap <= self.directions \

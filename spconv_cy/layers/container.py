@@ -6,7 +6,7 @@ from itertools import zip_longest
 from spconv_cy.autograd import Tensor
 from spconv_cy.checks import is_integer, is_one_of
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.dense import concatenate
+from spconv_cy.functional.dense import as_tensor, concatenate
 from spconv_cy.layers.activation import LeakyReLU
 from spconv_cy.layers.columns import Columns, drop_channels
 from spconv_cy.layers.layer import Activated, Layer
@@ -102,6 +102,7 @@ class Residual(Sequential):
             checked_layers(self, [shortcut])
 
     def __call__(self, x):
+        x = x if isinstance(x, SparseTensor) else as_tensor(x)
         y = super().__call__(x)
         start = x if self.shortcut is None else branch(self, "shortcut", self.shortcut, x, x)
         return start.add(y, how=self.how) if self.how and isinstance(start, SparseTensor) else start + y

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.checks import as_list
 from spconv_cy.errors import ShapeError
 
 PLAIN = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
@@ -29,7 +30,8 @@ def classes_of(labels, n):
     if not hasattr(labels, "__iter__") or isinstance(labels, np.ndarray) and labels.ndim != 1:
         came = f"shape {labels.shape}" if isinstance(labels, np.ndarray) else repr(labels)
         raise ShapeError(f"labels: {came} came; a list or array (n,), one for each character, fits")
-    found = labels.tolist() if isinstance(labels, np.ndarray) and labels.dtype.name in PLAIN else list(labels)
+    plain = isinstance(labels, np.ndarray) and labels.dtype.name in PLAIN
+    found = labels.tolist() if plain else as_list("labels", labels, "a list or array (n,)")
     if len(found) != n:
         raise ShapeError(f"labels: {len(found)} came for {n} characters; one for each fits")
     try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import checked_flags, checked_function, checked_path, is_integer, is_real
+from spconv_cy.checks import as_array, checked_flags, checked_function, checked_path, is_integer, is_real
 from spconv_cy.functional.dense import softmax
 from spconv_cy.functional.labels import counted
 from spconv_cy.functional.loss import hinge, softmax_cross_entropy
@@ -218,7 +218,7 @@ class _Counting:
         """Return how many samples of a batch count."""
         if labels is None or not _are_classes(rows, labels):
             return len(rows) if labels is None else len(labels)
-        counts = counted(self.who, np.asarray(labels), self.ignore_label)
+        counts = counted(self.who, as_array("labels", labels), self.ignore_label)
         return len(labels) if counts is None else int(counts.sum())
 
 
@@ -296,7 +296,7 @@ def _test(net, data, repeats, count, progress, rng, as_shares=True):
                 outputs, labels, values = zip(*parts, strict=True)
                 mean = mean + np.concatenate(outputs) / repeats
                 total += sum(values) / repeats
-                known = None if labels[0] is None else np.concatenate([np.asarray(part) for part in labels])
+                known = None if labels[0] is None else np.concatenate([as_array("labels", part) for part in labels])
                 # Of a partial sum the largest is where it is in the mean.
                 classes = count is not None and _are_classes(mean, known) and count.samples(mean, known)
                 errors.append(metrics.error(mean, known, ignore_label=count.ignore_label) if classes else None)
@@ -329,7 +329,8 @@ def _rows(y):
 
 def _are_classes(y, labels):
     two_axes = getattr(y, "shape", None) and len(y.shape) == 2
-    return two_axes and np.ndim(labels) == 1 and np.asarray(labels).dtype.kind in "iu"
+    labels = as_array("labels", labels)
+    return two_axes and labels.ndim == 1 and labels.dtype.kind in "iu"
 
 
 def _numpy(y):
