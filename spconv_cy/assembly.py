@@ -7,7 +7,7 @@ from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.checks import as_list, checked_flags, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.grid import Grid, as_sites
-from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
+from spconv_cy.sites.lattice import SITES, as_lattice, is_whole, per_axis
 from spconv_cy.tensor import SparseTensor, checked_tensor
 
 
@@ -159,7 +159,7 @@ class BatchBuilder:
     def _append(self, who, x, offset):
         if x.grid.d != self.lattice.d:
             raise ShapeError(f"{who}: {x} came; dimension {self.lattice.d} fits")
-        offset = per_axis(offset, self.lattice.d, f"{who} offset", None)
+        offset = per_axis(offset, self.lattice.d, f"{who} offset", None, SITES)
         sites = as_sites(x.sites.astype(np.int64) + (self.samples, *offset))
         self._put(who, sites, x.features.numpy(), True, self.samples + x.grid.samples)
         self.samples += x.grid.samples

@@ -13,7 +13,7 @@ from spconv_cy.functional.selection import REDUCTIONS, best_of_segments, kept_ro
 from spconv_cy.functional.sparse import gather
 from spconv_cy.sites import algebra
 from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import per_axis
+from spconv_cy.sites.lattice import SITES, per_axis
 from spconv_cy.sites.points import floored
 
 Aligned = namedtuple("Aligned", "features rows")
@@ -120,7 +120,7 @@ class SparseTensor:
         if self.grid.size is None and (size is None or origin is None):
             raise ShapeError("to_dense: the grid is unbounded; give origin= and size=")
         size = self.grid.size if size is None else per_axis(size, self.grid.d, "to_dense size", 1)
-        origin = per_axis(0 if origin is None else origin, self.grid.d, "to_dense origin", None)
+        origin = per_axis(0 if origin is None else origin, self.grid.d, "to_dense origin", None, SITES)
         at = self.sites[:, 1:].astype(np.int64) - np.array(origin)
         outside = ((at < 0) | (at >= np.array(size))).any(1)
         if outside.any():

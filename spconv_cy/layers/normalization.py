@@ -15,6 +15,8 @@ from spconv_cy.layers.activation import checked_slope, on_rows
 from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_counts, checked_rows
 from spconv_cy.tensor import SparseTensor
 
+STEPS = 2**20
+
 
 class BatchNormalization(Activated):
     """Normalise each channel over the active rows of the batch; the ground state goes through the same map.
@@ -28,27 +30,32 @@ class BatchNormalization(Activated):
         slope: of a leaky ReLU that follows in the same pass over memory, 0 to 1 (0: a ReLU); None: none follows.
         affine: whether weight and bias are learnt; else there are none.
         mean_only: subtract the mean and divide by nothing; there is no weight and no running variance.
+        debias: let the first steps count for more, so that a network that was trained shortly is tested by what it met:
+            the share of what was is (1 + t) / (10 + t) after t steps, until that passes the momentum (0.99: 890 steps).
+            The library's networks have it. False: the rule of the peers above from the first step on, whose running
+            statistics are for long close to where they begin, mean 0 and variance 1.
 
     In training the batch's own mean and biased variance are used, and the running ones follow; in evaluation, or
     frozen, the running ones are used. A batch without rows changes nothing. torch's BatchNorm1d(c) is
     BatchNormalization(c, eps=1e-5, momentum=0.9), since torch's momentum 0.1 is the share of the new.
 
     Attributes: weight, bias: Tensors (1, c) or None; running_mean, running_variance: arrays (1, c), the latter None
-    for the mean only.
+    for the mean only; running_steps: array (1,) with debias, the steps that they followed, else None.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167; defaults of SparseConvNet. The mean only: Salimans and Kingma
     2016, arXiv:1602.07868.
     """
 
     def __init__(self, channels, *, eps=1e-4, momentum=0.99, variance="unbiased", slope=None, affine=True,
-                 mean_only=False):
+                 mean_only=False, debias=False):
         channels, = checked_counts(self, channels=channels)
         if not all(is_real(v) for v in (eps, momentum)) or not (0 <= eps < np.inf and 0 <= momentum <= 1):
             raise ShapeError(f"BatchNormalization: eps {eps!r} and momentum {momentum!r} came; a number from 0 up and "
                              "one from 0 to 1 fit")
         if not is_one_of(variance, ("unbiased", "biased")):
             raise ShapeError(f"BatchNormalization: variance {variance!r} came; 'unbiased' or 'biased' fit")
-        checked_flags("BatchNormalization", affine=affine, mean_only=mean_only)
+        checked_flags("BatchNormalization", affine=affine, mean_only=mean_only,
+                      debias=debias)
         self.channels, self.eps, self.momentum, self.variance = channels, eps, momentum, variance
         self.slope = None if slope is None else checked_slope(self, slope)
         self.mean_only = mean_only
@@ -56,6 +63,7 @@ class BatchNormalization(Activated):
         self.bias = zeros((1, channels)) if affine else None
         self.running_mean = current().asarray(np.zeros((1, channels)))
         self.running_variance = None if mean_only else current().asarray(np.ones((1, channels)))
+        self.running_steps = current().asarray(np.zeros(1)) if debias else None
 
     def activated(self, x, slope=None):
         """Normalise, and apply a leaky ReLU of that slope unless it is None, after the layer's own."""
@@ -80,11 +88,21 @@ class BatchNormalization(Activated):
         return ops_of(self.running_mean).xp.concatenate([self.running_mean, variance])
 
     def _follow(self, statistics, n):
-        ops, keep = ops_of(self.running_mean, statistics), self.momentum
+        ops, keep = ops_of(self.running_mean, statistics), self._share_of_what_was()
         factor = n / max(1, n - 1) if self.variance == "unbiased" else 1
         for running, batch in ((self.running_mean, statistics[:1]), (self.running_variance, statistics[1:] * factor)):
             if running is not None:
                 running[...] = ops.asarray(keep * running + (1 - keep) * batch, running.dtype)
+
+    def _share_of_what_was(self):
+        if self.running_steps is None:
+            return self.momentum
+        steps = self.running_steps
+        begun = (1 + steps) / (10 + steps)
+        steps += steps < STEPS                                           # beyond that float32 could not count on
+        if isinstance(steps, np.ndarray):
+            return min(self.momentum, float(begun[0]))
+        return ops_of(steps).xp.minimum(begun, self.momentum)            # a GPU is not waited for
 
     def notation(self):
         """Return "BN", with a slope such as "BN-LReLU0.1"; "" where the notation has no word for it."""

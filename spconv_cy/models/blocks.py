@@ -27,7 +27,7 @@ class Blocks:
     """
 
     def __init__(self, d, norm, rng):
-        self.d, self.norm, self.rng = d, norm, generator("Blocks", rng)
+        self.d, self.norm, self.rng = d, {"debias": True, **norm}, generator("Blocks", rng)
 
     def submanifold(self, channels_in, channels_out, size=3):
         """List S-BN-ReLU."""

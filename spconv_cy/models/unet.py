@@ -130,4 +130,4 @@ class Levels:
 
     def activated(self, channels):
         """List batch normalisation and (leaky) ReLU."""
-        return [BatchNormalization(channels), LeakyReLU(self.slope) if self.slope else ReLU()]
+        return [BatchNormalization(channels, debias=True), LeakyReLU(self.slope) if self.slope else ReLU()]

@@ -88,4 +88,4 @@ def normalised(layer):
 
 def activated(channels):
     """List SparseConvNet's batch normalisation and ReLU."""
-    return [BatchNormalization(channels), ReLU()]
+    return [BatchNormalization(channels, debias=True), ReLU()]

@@ -11,9 +11,8 @@ import numpy as np
 from spconv_cy.checks import as_array, checked_flags, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites import rules
-from spconv_cy.sites.lattice import per_axis
+from spconv_cy.sites.lattice import SITES, per_axis
 
-SITES = (-2**31, 2**31)                                                  # what int32 holds, and the end behind it
 HOW = ("inner", "outer", "left")
 Join = namedtuple("Join", "grid left right")
 Part = namedtuple("Part", "grid rows")

@@ -10,6 +10,7 @@ from spconv_cy.errors import ShapeError
 
 MAX_DIMENSION = 8
 INT32_MAX = 2**31 - 1
+SITES = (-2**31, 2**31)                                                  # what int32 holds, and the end behind it
 
 
 @dataclass(frozen=True)
