@@ -338,7 +338,7 @@ def check_gradient(function, *arrays, step=1e-6, tolerance=1e-6):
             scale = max(1.0, np.abs(expected).max(initial=0))
             wrong = np.abs(found - expected) > tolerance * scale
             if wrong.any():
-                where = tuple(int(i[0]) for i in np.nonzero(wrong))
+                where = tuple(int(i) for i in np.argwhere(wrong)[0])
                 raise AssertionError(
                     f"check_gradient: argument {position} at {where}: the tape has {found[where]:.9g}, differences "
                     f"give {expected[where]:.9g}; {int(wrong.sum())} of {wrong.size} elements differ by more "

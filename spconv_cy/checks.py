@@ -10,7 +10,6 @@ import numpy as np
 from spconv_cy.errors import ShapeError
 
 MOST, LARGEST = 2**31 - 1, sys.float_info.max
-SOURCES = (np.random.BitGenerator, np.random.SeedSequence, np.random.RandomState)
 
 
 def generator(who, rng, name="rng"):
@@ -26,12 +25,13 @@ def generator(who, rng, name="rng"):
     """
     if isinstance(rng, np.random.Generator):
         return rng
+    sources = np.random.BitGenerator, np.random.SeedSequence, np.random.RandomState
     numbers = rng if isinstance(rng, (list, tuple)) else [rng]
     if isinstance(rng, np.ndarray):
         numbers = rng.reshape(-1).tolist() if rng.dtype.kind in "iu" and rng.ndim < 2 else []
     seeds = bool(numbers) and all(isinstance(n, Integral) and not isinstance(n, np.timedelta64) and n >= 0
                                   for n in numbers)
-    if not (rng is None or isinstance(rng, SOURCES) or seeds):
+    if not (rng is None or isinstance(rng, sources) or seeds):
         raise ValueError(f"{who}: expected {name} to be a seed (a whole number from 0 up), a numpy Generator or None, "
                          f"got {rng!r}")
     return np.random.default_rng(numbers[0] if isinstance(rng, np.ndarray) and not rng.ndim else rng)
@@ -51,7 +51,7 @@ def checked_flags(who, **flags):
             raise ShapeError(f"{who}: expected {name} to be True or False, got {value!r}")
 
 
-def checked_numbers(who, lowest=-math.inf, below=math.inf, **numbers):
+def checked_numbers(who, lowest=-math.inf, below=math.inf, /, **numbers):
     """Raise ValueError where an argument is not one finite real number, from `lowest` up and less than `below`."""
     for name, value in numbers.items():
         if not is_number(value, lowest, below):
@@ -59,7 +59,7 @@ def checked_numbers(who, lowest=-math.inf, below=math.inf, **numbers):
             raise ValueError(f"{who}: expected {name} to be a number{limits}, got {value!r}")
 
 
-def checked_integers(who, lowest, most=MOST, **numbers):
+def checked_integers(who, lowest, most=MOST, /, **numbers):
     """Raise ShapeError where an argument is not a whole number from `lowest` to `most`."""
     for name, value in numbers.items():
         if not is_integer(value) or not lowest <= value <= most:

@@ -3,6 +3,8 @@
 import os
 from numbers import Integral
 
+import numpy as np
+
 MOST_THREADS = 1024                     # beyond what a process may start, OpenMP ends it without a word
 PRECISIONS = ("float32", "tf32", "float16")
 _threads = None
@@ -41,7 +43,7 @@ def set_threads(n_threads):
     >>> set_threads(None)
     """
     global _threads
-    whole = isinstance(n_threads, Integral) and not isinstance(n_threads, bool)
+    whole = isinstance(n_threads, Integral) and not isinstance(n_threads, (bool, np.timedelta64))
     if n_threads is not None and not (whole and 1 <= n_threads <= MOST_THREADS):
         raise ValueError(f"set_threads: {n_threads!r} came; a whole number from 1 to {MOST_THREADS}, or None for the "
                          "default, fits")

@@ -220,9 +220,9 @@ def _checked_coo(array):
     if coords.ndim != 2 or data.ndim != 1 or coords.shape != (len(shape), len(data)) or coords.dtype.kind not in "iu":
         raise ShapeError(f"from_coo: coords {coords.shape} of {coords.dtype}, data {data.shape} and shape {shape} "
                          "came; integers (axes, entries), (entries,) and one length for each axis fit")
-    fill = getattr(array, "fill_value", 0)
-    if as_array("from_coo: fill_value", fill).ndim or fill != 0:
-        raise ShapeError(f"from_coo: fill_value {fill!r} came; 0 fits")
+    fill = as_array("from_coo: fill_value", getattr(array, "fill_value", 0))
+    if fill.ndim or fill.dtype.kind not in "biufc" or fill != 0:
+        raise ShapeError(f"from_coo: fill_value {fill} came; 0 fits")
     if coords.size and ((coords < 0) | (coords >= np.array(shape)[:, None])).any():
         raise ShapeError(f"from_coo: coords from {coords.min(1)} to {coords.max(1)} came with shape {shape}; they must "
                          "lie inside")

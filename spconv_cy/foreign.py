@@ -1,7 +1,6 @@
 """What a file is that is not ours, told by its first bytes and, of an archive, the names in it; nothing in it runs."""
 
 import os
-import zipfile
 
 HEAD = 1024
 WEIGHTS = ("build the network here and give its arrays to net.load_state({name: array, ...}), names and shapes as in "
@@ -82,6 +81,8 @@ def _kind(path):
 
 
 def _archive(path):
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

@@ -84,8 +84,8 @@ def _signed(who, paths, level, least, picked):
         alone = False
     if not hasattr(paths, "__iter__"):
         raise ShapeError(f"{who}: {type(paths).__name__} came; an (n, d) array or a list of them fits")
-    paths = as_list(who, paths, "an (n, d) array or a list of them")
-    paths = [_checked(who, path, i) for i, path in enumerate([np.array(paths)] if alone else paths)]
+    paths = [paths] if alone else as_list(who, paths, "an (n, d) array or a list of them")
+    paths = [_checked(who, path, i) for i, path in enumerate(paths)]
     letters = {path.shape[1] for path in paths}
     if len(letters) > 1:
         raise ShapeError(f"{who}: paths in {sorted(letters)} dimensions came; equal dimensions fit")

@@ -1,9 +1,8 @@
 """Layers that leave out sites by a learnt score: all below a threshold, or all but the best k of a sample."""
 
-from numbers import Integral
 
 from spconv_cy.autograd import multiply
-from spconv_cy.checks import generator, is_one_of
+from spconv_cy.checks import generator, is_integer, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.activation import sigmoid
 from spconv_cy.functional.initial import glorot, zeros
@@ -77,7 +76,7 @@ class KeepTop(_Scored):
     """
 
     def __init__(self, channels, k, *, activation="sigmoid", gate=True, rng=None):
-        if not isinstance(k, Integral) or isinstance(k, bool) or k < 0:
+        if not is_integer(k) or k < 0:
             raise ShapeError(f"KeepTop: k {k!r} came; a whole number from 0 up fits")
         self.k = int(k)
         self._begin(channels, activation, gate, rng)

@@ -198,8 +198,7 @@ class _Counting:
     """A loss, and which labels count in it, in the errors and in the means of both."""
 
     def __init__(self, who, loss, ignore_label):
-        if not callable(loss):
-            raise TypeError(f"{who}: expected loss to be a function of (outputs, labels), got {loss!r}")
+        checked_function(who, loss, "loss to be a function of (outputs, labels)")
         counted(who, np.zeros(0, np.int64), ignore_label)                # refuses a wrong one before anything is done
         self.who, self.ignore_label, self.function = who, ignore_label, loss
         self.ours = getattr(loss, "func", loss) in (softmax_cross_entropy, hinge)

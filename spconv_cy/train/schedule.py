@@ -103,7 +103,7 @@ def from_name(schedule, epochs):
     Raises:
         ValueError: neither a name nor a function.
     """
-    if callable(schedule):
+    if callable(schedule) and not isinstance(schedule, type):
         return schedule
     named = {None: Constant(), "constant": Constant(), "cosine": Cosine(epochs),
              "exponential": Exponential(4 / max(1, epochs))}
