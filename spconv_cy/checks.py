@@ -31,10 +31,13 @@ def generator(who, rng, name="rng"):
         numbers = rng.reshape(-1).tolist() if rng.dtype.kind in "iu" and rng.ndim < 2 else []
     seeds = bool(numbers) and all(isinstance(n, Integral) and not isinstance(n, np.timedelta64) and n >= 0
                                   for n in numbers)
-    if not (rng is None or isinstance(rng, sources) or seeds):
-        raise ValueError(f"{who}: expected {name} to be a seed (a whole number from 0 up), a numpy Generator or None, "
-                         f"got {rng!r}")
-    return np.random.default_rng(numbers[0] if isinstance(rng, np.ndarray) and not rng.ndim else rng)
+    if rng is None or isinstance(rng, sources) or seeds:
+        try:
+            return np.random.default_rng(numbers[0] if isinstance(rng, np.ndarray) and not rng.ndim else rng)
+        except TypeError:                                                # a RandomState, in older versions of numpy
+            pass
+    raise ValueError(f"{who}: expected {name} to be a seed (a whole number from 0 up), a numpy Generator or None, got "
+                     f"{rng!r}")
 
 
 def checked_seed(who, **seeds):

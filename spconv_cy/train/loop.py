@@ -88,7 +88,7 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
     validation = None if validation is None else as_batches(validation, "fit: validation")
     _check_fit(net, optimizer, epochs, validation, stop_after)
     count = _Counting("fit", loss, ignore_label)
-    checked_flags("fit", progress=progress)
+    progress = _shown("fit", progress)
     if on_epoch is not None:
         checked_function("fit", on_epoch, "on_epoch to be a function of the History, or None")
     checkpoint = None if checkpoint is None else checked_path("fit: checkpoint", checkpoint)
@@ -270,7 +270,7 @@ def _validate(net, validation, count, history):
 def _test(net, data, repeats, count, progress, rng, as_shares=True):
     if not isinstance(net, Layer):
         raise TypeError(f"evaluate: expected net to be a Layer, got a {type(net).__name__}")
-    checked_flags("evaluate", progress=progress)
+    progress = _shown("evaluate", progress)
     if not is_integer(repeats) or repeats < 1:
         raise ValueError(f"evaluate: repeats {repeats!r} came; a whole number from 1 up fits")
     seed, was_training, mean, total, errors = _seed_of("evaluate", rng), net.training, 0.0, 0.0, []
@@ -334,6 +334,13 @@ def _are_classes(y, labels):
 
 def _numpy(y):
     return ops_of(y.data).to_numpy(y.data)
+
+
+def _shown(who, progress):
+    if is_integer(progress):                                             # verbose=1, as others have it
+        return progress > 0
+    checked_flags(who, progress=progress)
+    return progress
 
 
 def _bar(progress, total):
