@@ -36,6 +36,9 @@ class SparseTensor:
     """
 
     def __init__(self, features, grid, ground=None, point_rows=None):
+        if not isinstance(grid, Grid) or not isinstance(features, Tensor) or features.data.ndim != 2:
+            raise ShapeError(f"SparseTensor: {_named(features)} came as the features, and {_named(grid)} as the grid; "
+                             "a Tensor (n, channels) and a Grid of n sites fit: from_sites makes both")
         self.features, self.grid, self.ground, self.point_rows = features, grid, ground, point_rows
 
     @classmethod
@@ -119,6 +122,7 @@ class SparseTensor:
         """Return to_dense() as a Tensor, with gradients to the features and the ground state."""
         if self.grid.size is None and (size is None or origin is None):
             raise ShapeError("to_dense: the grid is unbounded; give origin= and size=")
+        _check_rows("to_dense", self)
         size = self.grid.size if size is None else per_axis(size, self.grid.d, "to_dense size", 1)
         origin = per_axis(0 if origin is None else origin, self.grid.d, "to_dense origin", None, SITES)
         at = self.sites[:, 1:].astype(np.int64) - np.array(origin)
@@ -173,6 +177,7 @@ class SparseTensor:
         Raises:
             ShapeError: the points are not known, or are not this tensor's; another `kept`.
         """
+        _check_rows("to_points", self)
         return look_up(self.features, None, _kept_rows(self, point_rows, kept))
 
     def align(self, other):
@@ -298,6 +303,15 @@ def _check_joinable(who, a, b):
     if a.grid is not b.grid or a.channels != b.channels or (a.ground is None) != (b.ground is None):
         raise ShapeError(f"{who}: {a} and {b} came; tensors of the same grid, channels and family (ground or none) "
                          "fit; a.add(b, how=...) is for different sites")
+
+
+def _check_rows(who, x):
+    if len(x.features.data) != x.grid.n:
+        raise ShapeError(f"{who}: {len(x.features.data)} rows of features came on {x.grid.n} sites; one for each fits")
+
+
+def _named(thing):
+    return repr(thing) if isinstance(thing, (Tensor, Grid)) else f"a {type(thing).__name__}"
 
 
 def checked_tensor(who, x):

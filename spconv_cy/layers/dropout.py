@@ -74,7 +74,7 @@ class Dropout(Layer):
         """Draw the channels that are kept, whole numbers that ascend."""
         if self.kind == "bernoulli":
             return np.flatnonzero(self.rng.random(channels) >= self.p)
-        kept = max(1, int(channels * (1 - self.p)))
+        kept = min(channels, max(1, int(channels * (1 - self.p))))
         return np.sort(self.rng.choice(channels, kept, replace=False))
 
     def _mask(self, shape):

@@ -13,7 +13,7 @@ from spconv_cy.layers.pooling import GlobalPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 
 SHOWN = 100
-SEARCHED = 1024                                                          # sites each way from the size that came
+SEARCHED = 512                                                           # sites each way from the size that came
 
 
 @dataclass(frozen=True)

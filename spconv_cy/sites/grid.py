@@ -37,7 +37,8 @@ class Grid:
     """
 
     def __init__(self, sites, size, samples, lattice, source=None):
-        if not isinstance(sites, np.ndarray) or sites.ndim != 2 or not is_whole(samples) or not 0 <= samples < 2**31:
+        fits = isinstance(sites, np.ndarray) and sites.ndim == 2 and sites.shape[1] > 1 and sites.dtype.kind in "iu"
+        if not fits or not is_whole(samples) or not 0 <= samples < 2**31:
             raise ShapeError(f"Grid: a {type(sites).__name__} of sites and samples {samples!r} came; an int32 array in "
                              "canonical order and a whole number fit: Grid.from_sites makes a Grid of any sites")
         self.sites, self.size, self.samples, self.lattice, self.source = sites, size, samples, lattice, source
