@@ -76,11 +76,14 @@ def as_array(who, value):
         ShapeError: lists of unequal length, or what cannot be read as an array.
     """
     if hasattr(value, "requires_grad") and hasattr(value, "numpy") and hasattr(value, "data"):
-        value = value.data                                               # a Tensor: of a device, its own words say so
+        value = value.data
+        value = value.get() if type(value).__module__.split(".")[0] == "cupy" else value
     try:
         return np.asarray(value)
-    except (ValueError, TypeError):
+    except ValueError:
         raise ShapeError(f"{who}: expected one array, got {_described(value)}") from None
+    except TypeError as error:                                           # a device's, as its library says
+        raise ShapeError(f"{who}: expected one array, got {_described(value)} ({error})") from None
 
 
 def as_list(who, value, what):

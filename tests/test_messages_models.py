@@ -166,6 +166,11 @@ def test_too_few_outputs_name_samples_for_the_last_ones_without_sites(loss):
     assert np.isfinite(loss(sp.GlobalPooling()(x), [0, 1, 2]).data)
 
 
+def test_rows_of_ones_and_zeros_as_labels_name_their_argmax():
+    with pytest.raises(sp.ShapeError, match=r"labels\.argmax\(1\)"):
+        sp.softmax_cross_entropy(sp.Tensor(np.ones((2, 2))), np.eye(2))
+
+
 def test_more_outputs_than_labels_name_the_pooling():
     with pytest.raises(sp.ShapeError, match=r"a label a sample.*GlobalPooling\(\)"):
         sp.softmax_cross_entropy(sp.Tensor(np.ones((5, 2))), [0, 1])

@@ -44,7 +44,7 @@ def checked_labels(x, labels, ignore_label=None, who="loss"):
     labels = as_labels(who, labels)
     if x.ndim != 2 or labels.shape != x.shape[:1] or (labels.size and labels.dtype.kind not in "iu"):
         raise ShapeError(f"{who}: outputs {x.shape} and labels {labels.shape} of {labels.dtype} came; (b, classes) and "
-                         f"(b,) whole numbers fit{remedy_of(x.shape, labels.shape)}")
+                         f"(b,) whole numbers fit{_remedy(x, labels)}")
     labels = labels if labels.size else labels.astype(np.int64)
     counts = counted(who, labels, ignore_label)
     rows = None if counts is None else np.flatnonzero(counts)
@@ -70,6 +70,12 @@ def check_range(who, labels, classes, ignore_label=None):
         remedy = (f"; where {' and '.join(map(str, outside))} stand{'s' * (len(outside) == 1)} for no label, give "
                   f"ignore_label={shown}")
     raise ShapeError(f"{who}: labels {labels.min()} to {labels.max()} came; 0 to {classes - 1} fit{remedy}")
+
+
+def _remedy(x, labels):
+    if x.ndim == 2 and labels.shape == x.shape:
+        return "; of rows that are 1 at the class, labels.argmax(1) are the class numbers"
+    return remedy_of(x.shape, labels.shape)
 
 
 def remedy_of(found, wanted):

@@ -1,6 +1,7 @@
 """What every layer is: a callable with parameters that can be walked, saved, copied and described."""
 
 import inspect
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class Layer:
         Raises:
             ShapeError: a name is missing or too many, or a shape differs; the names are given.
         """
-        if not isinstance(state, dict) or not all(hasattr(array, "shape") for array in state.values()):
+        if not isinstance(state, Mapping) or not all(hasattr(array, "shape") for array in state.values()):
             raise TypeError(f"load_state: a {type(state).__name__} came; a dict of arrays by name fits, as state() "
                             "gives it")
         mine = dict(_arrays(self))
