@@ -202,13 +202,18 @@ def differentiable(function):
     >>> double(Tensor([1.0, 2.0])).data.tolist()
     [2.0, 4.0]
     """
+    checked_function("differentiable", function, "a function of arrays that returns (y, backward)")
+    who = getattr(function, "__name__", type(function).__name__)
 
     @wraps(function)
     def recorded(*arguments, **options):
         for name, value in options.items():
             if isinstance(value, Tensor):
-                raise TypeError(f"{function.__name__}: {name} is a Tensor; give tensors as positional arguments")
-        y, backward = function(*(a.data if isinstance(a, Tensor) else a for a in arguments), **options)
+                raise TypeError(f"{who}: {name} is a Tensor; give tensors as positional arguments")
+        made = function(*(a.data if isinstance(a, Tensor) else a for a in arguments), **options)
+        if not isinstance(made, tuple) or len(made) != 2:
+            raise TypeError(f"{who}: expected the function to return (y, backward), got a {type(made).__name__}")
+        y, backward = made
         if _recording.get() and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
             return Tensor.of(y, arguments, backward)
         return Tensor.of(y)

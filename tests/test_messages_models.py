@@ -215,3 +215,12 @@ def test_files_and_states_of_before_the_count_are_those_of_long_training(tmp_pat
         name: array.tolist() for name, array in net.state().items()}
     with pytest.raises(sp.ShapeError, match="unknown"):
         sp.BatchNormalization(2).load_state(net[0].state())
+
+
+def test_a_layer_that_cannot_be_shown_does_not_hide_the_error():
+    class Shy(Broken):
+        def __repr__(self):
+            raise RuntimeError("no")
+
+    with pytest.raises(ValueError, match="^mine$"):
+        sp.Sequential(Shy(ValueError("mine")))(tensor(4))

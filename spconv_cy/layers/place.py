@@ -40,9 +40,9 @@ def locate(error, container, path, layer, x):
     """
     if type(error).__str__ is not BaseException.__str__ or len(error.args) != 1 or not isinstance(error.args[0], str):
         return
-    inner, shown, text = getattr(error, "_place", None) or ("", _shown(layer), error.args[0])
-    path = f"{path}.{inner}" if inner else path
     try:
+        inner, shown, text = getattr(error, "_place", None) or ("", _shown(layer), error.args[0])
+        path = f"{path}.{inner}" if inner else path
         error._place = path, shown, text
         advice = _sizes_that_fit(container, x) if isinstance(error, ShapeError) else ""
         named = path if text.startswith(shown) else f"{path}, {shown}"
