@@ -67,7 +67,7 @@ class Autoencoder(Layer):
     def __init__(self, levels, base, code, channels_in=1, *, d=2, size=4, rng=None):
         levels, base, code, channels_in, d, size = checked_whole(
             "Autoencoder", levels=levels, base=base, code=code, channels_in=channels_in, d=d, size=size)
-        make, widths = Blocks(d, {}, rng), [base * (i + 1) for i in range(levels + 1)]
+        make, widths = Blocks(d, {"debias": False}, rng), [base * (i + 1) for i in range(levels + 1)]
         self.field = (size * 2**levels,) * d
         steps = list(zip(widths[:-1], widths[1:], strict=True))
         self.stem = Sequential(*make.submanifold(channels_in, base))

@@ -129,7 +129,7 @@ class Lattice:
     def _size(self, who, size):
         if type(size) is tuple and len(size) == self.d and all(type(n) is int for n in size):
             return size                                                  # as Windows and Grids have it
-        if not self.is_cubic and isinstance(size, (tuple, list)) and len(size) == 1:
+        if isinstance(size, (tuple, list)) and len(size) == 1:
             size = size[0]
         return per_axis(size, self.d, f"{who}: size", 1)
 
