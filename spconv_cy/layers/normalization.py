@@ -32,8 +32,8 @@ class BatchNormalization(Activated):
         mean_only: subtract the mean and divide by nothing; there is no weight and no running variance.
         debias: let the first steps count for more, so that a network that was trained shortly is tested by what it met:
             the share of what was is (1 + t) / (10 + t) after t steps, until that passes the momentum (0.99: 890 steps).
-            The library's networks have it, but for the Autoencoder. False: the rule of the peers above from the first step on, whose running
-            statistics are for long close to where they begin, mean 0 and variance 1.
+            The library's networks have it, but for the Autoencoder. False: the rule of the peers above from the first
+            step on, whose running statistics are for long close to where they begin, mean 0 and variance 1.
 
     In training the batch's own mean and biased variance are used, and the running ones follow; in evaluation, or
     frozen, the running ones are used. A batch without rows changes nothing. torch's BatchNorm1d(c) is
