@@ -8,6 +8,7 @@ import numpy as np
 
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import FileError
+from spconv_cy.foreign import described, of_format, refuse_folder
 from spconv_cy.writing import new_file
 
 VERSION = 1
@@ -62,7 +63,8 @@ def read(path, kind):
     from safetensors import SafetensorError, safe_open
 
     path = os.fsdecode(path)
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+    refuse_folder(path)
+    if os.path.exists(path) and not os.path.isfile(path):
         raise FileError(f"{path}: expected a regular file, got a pipe or a device; write what it gives to a file first")
     with open(path, "rb"):                                               # missing, a folder, unreadable: open says it
         pass
@@ -74,8 +76,7 @@ def read(path, kind):
     except FileError:
         raise
     except (SafetensorError, OSError, *BROKEN) as error:                 # a dtype that numpy does not have: TypeError
-        raise FileError(f"{path}: not a whole .safetensors file ({error}); it is damaged, cut short or foreign: fetch "
-                        "or make it again") from error
+        raise FileError(f"{path}: not a whole .safetensors file ({error}); {described(path)}") from error
     if metadata.get("checksum") != _checksum(entries, arrays):
         raise FileError(f"{path}: what it holds does not match its checksum; it is damaged: fetch or make it again")
     try:
@@ -89,7 +90,7 @@ def _checked(path, kind, metadata):
     if found != kind:
         came = f"of format {found!r}" if found else "with no format of ours in its metadata"
         raise FileError(f"{path}: a .safetensors file {came} came; {kind!r} fits here: networks are read by load "
-                        "or SparseConvClassifier.load, checkpoints by fit")
+                        f"or SparseConvClassifier.load, checkpoints by fit{of_format(found)}")
     version = metadata.get("version", "")
     if version != str(VERSION):
         raise FileError(f"{path}: version {version!r} of the format came; this library reads {VERSION}: install a "

@@ -4,10 +4,11 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.checks import as_list, checked_flags, is_one_of
 from spconv_cy.dlpack import as_numpy, without_mask
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.grid import Grid, as_sites, check_samples
-from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
+from spconv_cy.sites.lattice import SITES, as_lattice, is_whole, per_axis
 from spconv_cy.tensor import SparseTensor, active_of, checked_tensor
 
 
@@ -25,7 +26,8 @@ def collate(tensors):
     >>> collate([x, x]).sites.tolist()
     [[0, 1], [1, 1]]
     """
-    tensors = [tensors] if isinstance(tensors, SparseTensor) or not hasattr(tensors, "__iter__") else list(tensors)
+    alone = isinstance(tensors, SparseTensor)
+    tensors = [tensors] if alone else as_list("collate", tensors, "a list of SparseTensors")
     for x in tensors:
         if not isinstance(x, SparseTensor):
             raise TypeError(f"collate: a {type(x).__name__} came; a list of SparseTensors fits")
@@ -77,11 +79,11 @@ class BatchBuilder:
     """
 
     def __init__(self, lattice, channels, size=None, *, ground="zero"):
-        if not is_whole(channels) or channels < 1:
+        if not is_whole(channels) or not 1 <= channels <= 2**20:
             raise ShapeError(f"BatchBuilder: channels {channels!r} came; a whole number from 1 up fits")
         self.lattice, self.channels, self.ground, self.samples = as_lattice(lattice), int(channels), ground, 0
         self.size = None if size is None else per_axis(size, self.lattice.d, "BatchBuilder size", 1)
-        if ground not in ("zero", None):
+        if not is_one_of(ground, ("zero", None)):
             raise ShapeError(f"BatchBuilder: ground {ground!r} came; 'zero' (an exact ground state) or None fits")
         self._n, self._sites = 0, [np.zeros((0, 1 + self.lattice.d), np.int32)]
         self._features, self._ranks = [current().on_host(np.zeros((0, self.channels)))], [np.zeros(0, np.int64)]
@@ -162,13 +164,14 @@ class BatchBuilder:
     def _append(self, who, sites, features, samples, offset):
         if sites.shape[1] != 1 + self.lattice.d:
             raise ShapeError(f"{who}: sites of dimension {sites.shape[1] - 1} came; dimension {self.lattice.d} fits")
-        offset = per_axis(offset, self.lattice.d, f"{who} offset", None)
+        offset = per_axis(offset, self.lattice.d, f"{who} offset", None, SITES)
         sites = as_sites(sites.astype(np.int64) + (self.samples, *offset))
         self._put(who, sites, features, True, self.samples + samples)
         self.samples += samples
         return self.samples - samples
 
     def _put(self, who, sites, features, overwrite, samples):
+        checked_flags(who, overwrite=overwrite)
         features = np.array(current().on_host(features))                 # kept here until tensor() is called
         if features.shape != (len(sites), self.channels):
             raise ShapeError(f"{who}: features {features.shape} came with {len(sites)} sites; "

@@ -10,6 +10,7 @@ from spconv_cy.array_protocol import ArrayProtocol, as_operand
 from spconv_cy.backend.ops import own
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_named, ops_of
+from spconv_cy.checks import checked_function, is_integer
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.rulebook import Rulebook
@@ -229,12 +230,14 @@ def differentiable(function=None, *, reads=None):
     """
     if function is None:
         return lambda function: differentiable(function, reads=reads)
+    checked_function("differentiable", function, "a function of arrays that returns (y, backward)")
+    who = getattr(function, "__name__", type(function).__name__)
 
     @wraps(function)
     def recorded(*arguments, **options):
         for name, value in options.items():
             if isinstance(value, Tensor):
-                raise TypeError(f"{function.__name__}: {name} is a Tensor; give tensors as positional arguments")
+                raise TypeError(f"{who}: {name} is a Tensor; give tensors as positional arguments")
         arrays, needed = [], False
         for a in arguments:
             if isinstance(a, Tensor):
@@ -242,7 +245,7 @@ def differentiable(function=None, *, reads=None):
                 a = a.data
             arrays.append(a)
         results = function(*arrays, **options)
-        y, backward = results if _are_results(results) else _checked_results(function, results)
+        y, backward = results if _are_results(results) else _checked_results(who, results)
         node = Tensor.of(y)
         if needed and _recording.get()[0]:
             node.requires_grad = True
@@ -262,16 +265,16 @@ def _are_results(results):
     return type(results) is tuple and len(results) == 2 and type(results[0]) is np.ndarray and callable(results[1])
 
 
-def _checked_results(function, results):
+def _checked_results(who, results):
     """Return (y, backward) where y is a number of numpy's, or an array of a GPU; refuse what is none."""
     if not isinstance(results, tuple) or len(results) != 2 or not callable(results[1]):
-        raise TypeError(f"{function.__name__}: expected a differentiable function to return (y, backward), an array "
+        raise TypeError(f"{who}: expected a differentiable function to return (y, backward), an array "
                         f"and a function, got a {type(results).__name__}")
     y, backward = results
     if isinstance(y, np.generic):
         return np.asarray(y), backward
     if not hasattr(y, "dtype") or isinstance(y, Tensor):
-        raise TypeError(f"{function.__name__}: expected y to be an array, got a {type(y).__name__}")
+        raise TypeError(f"{who}: expected y to be an array, got a {type(y).__name__}")
     return y, backward
 
 
@@ -292,14 +295,14 @@ def _needs(arguments, j):
 @differentiable(reads={})
 def add(a, b):
     """Add with numpy's broadcasting."""
-    ops_of(a, b)
+    _check_shapes("add", a, b)
     return a + b, lambda dy: (lambda: fold_to(dy, a.shape), lambda: fold_to(dy, b.shape))
 
 
 @differentiable(reads={0: (1,), 1: (0,)})
 def multiply(a, b):
     """Multiply element by element with numpy's broadcasting."""
-    ops_of(a, b)
+    _check_shapes("multiply", a, b)
     return a * b, lambda dy: (lambda: fold_to(dy * b, a.shape), lambda: fold_to(dy * a, b.shape))
 
 
@@ -343,6 +346,8 @@ def matmul(x, w):
 def sum_over(x, axis):
     """Sum over one axis, kept with length 1, or over all elements (axis None), giving shape (); float16 as float32."""
     xp, x = ops_of(x).xp, summable(x)
+    if axis is not None and (not is_integer(axis) or not -x.ndim <= axis < x.ndim):
+        raise ShapeError(f"sum: axis {axis!r} came for a tensor {x.shape}; one of its axes, or None for all, fits")
     y = x.sum() if axis is None else x.sum(axis, keepdims=True)
     return xp.asarray(y), lambda dy: (lambda: xp.array(xp.broadcast_to(dy, x.shape), order="C"), None)
 
@@ -354,7 +359,7 @@ def take(x, key):
     xp = ops.xp
     try:
         y = xp.array(x[key], order="C")                                  # of one element: shape ()
-    except IndexError as error:
+    except (IndexError, TypeError, ValueError) as error:
         raise IndexError(f"Tensor: expected an index of shape {x.shape}, got {key!r:.60} ({error})") from None
 
     def backward(dy):
@@ -362,6 +367,16 @@ def take(x, key):
         return ops.scatter_add(dy.reshape(-1, 1), places, x.size).reshape(x.shape), None
 
     return y, backward
+
+
+def _check_shapes(who, a, b):
+    ops_of(a, b)
+    if a.shape != b.shape:
+        try:
+            np.broadcast_shapes(a.shape, b.shape)
+        except ValueError:
+            raise ShapeError(f"{who}: shapes {a.shape} and {b.shape} came; equal ones, or ones that numpy broadcasts, "
+                             "fit") from None
 
 
 def fold_to(dy, shape):

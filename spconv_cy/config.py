@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from numbers import Integral
 
+import numpy as np
+
 try:
     from spconv_cy import _openmp as runtime
 except ImportError:
@@ -57,7 +59,7 @@ def set_threads(n_threads):
     >>> set_threads(None)
     """
     global _threads
-    whole = isinstance(n_threads, Integral) and not isinstance(n_threads, bool)
+    whole = isinstance(n_threads, Integral) and not isinstance(n_threads, (bool, np.timedelta64))
     if n_threads is not None and not (whole and 1 <= n_threads <= MOST_THREADS):
         raise ValueError(f"set_threads: {n_threads!r} came; a whole number from 1 to {MOST_THREADS}, or None for the "
                          "default, fits")

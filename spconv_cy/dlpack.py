@@ -22,11 +22,6 @@ def without_mask(array, who="array"):
     return array
 
 
-def as_array(array, dtype=None, who="array"):
-    """Return np.asarray(array, dtype); raise ShapeError where it is masked."""
-    return np.asarray(without_mask(array, who), dtype)
-
-
 def as_numpy(array, who="array"):
     """Return an array that speaks DLPack as a numpy array over the same memory, anything else as it is.
 

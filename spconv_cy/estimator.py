@@ -9,6 +9,7 @@ import numpy as np
 from spconv_cy.archive import BROKEN
 from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.backend.host import hosted
+from spconv_cy.checks import as_array, as_list, is_integer, is_one_of
 from spconv_cy.data.augment import Affine
 from spconv_cy.data.augment import from_name as distortion
 from spconv_cy.data.batch import StrokeBatches
@@ -80,7 +81,8 @@ class SparseConvClassifier:
         net, encoder = self._made(len(classes), rng)
         encoder = encoder.fit(characters) if encoder.factors is None else encoder
         _check_outputs(net, encoder, len(classes))
-        data = StrokeBatches(characters, numbers, encoder, batch=self.batch, augment=distortion(self.augment or "none"))
+        augment = "none" if is_one_of(self.augment, (None, "")) else self.augment
+        data = StrokeBatches(characters, numbers, encoder, batch=self.batch, augment=distortion(augment))
         history = fit(net, data, Adam(net.parameters(), self.rate), self.epochs, schedule=self.schedule, rng=rng,
                       progress=self.verbose)
         self.net_, self.encoder_, self.classes_, self.history_ = net, encoder, classes, history
@@ -109,15 +111,23 @@ class SparseConvClassifier:
     def score(self, X, y, sample_weight=None):
         """Return the share of characters X whose label in y is predicted; `sample_weight` (n,) counts them unevenly."""
         without_mask(y, "SparseConvClassifier.score: y")
-        predicted, labels = self.predict(X), list(hosted(y))
+        predicted = self.predict(X)
+        labels = as_list("SparseConvClassifier.score", hosted(y), "labels, one for each character")
         if len(labels) != len(predicted):
             raise ShapeError(f"SparseConvClassifier.score: {len(labels)} labels came for {len(predicted)} characters; "
                              "one for each fits")
         if not labels:
             raise ShapeError("SparseConvClassifier.score: no characters came; at least one fits")
-        without_mask(sample_weight, "SparseConvClassifier.score: sample_weight")
+        if any(isinstance(label, (np.ndarray, list)) or hasattr(label, "requires_grad") for label in labels):
+            raise ShapeError("SparseConvClassifier.score: labels of several numbers each came; one label for each "
+                             "character fits")
+        if sample_weight is not None:
+            sample_weight = as_array("SparseConvClassifier.score: sample_weight", sample_weight)
+            if sample_weight.shape != (len(labels),) or sample_weight.dtype.kind not in "iufb":
+                raise ShapeError(f"SparseConvClassifier.score: sample_weight {sample_weight.shape} of "
+                                 f"{sample_weight.dtype} came; ({len(labels)},) numbers fit")
         right = [bool(a == b) for a, b in zip(predicted, labels, strict=True)]
-        return float(np.average(right, weights=hosted(sample_weight)))
+        return float(np.average(right, weights=sample_weight))
 
     def save(self, path):
         """Write the trained classifier to one .safetensors file; `load` of the library reads its network alone.
@@ -254,7 +264,7 @@ def _generator(random_state):
     if isinstance(random_state, np.random.RandomState):
         random_state = int(random_state.randint(2**31))
     if random_state is None or isinstance(random_state, (int, np.integer, np.random.Generator)) and not (
-            isinstance(random_state, (int, np.integer)) and random_state < 0):
+            is_integer(random_state) and random_state < 0):
         return np.random.default_rng(random_state)
     raise ValueError(f"SparseConvClassifier: random_state {random_state!r} came; a whole number from 0 up, a numpy "
                      "Generator or None fits")

@@ -6,7 +6,8 @@ import numpy as np
 
 from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import current
-from spconv_cy.dlpack import as_array, as_numpy
+from spconv_cy.checks import as_array, as_list
+from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, reshape
 from spconv_cy.functional.selection import kept_rows, look_up
@@ -42,7 +43,7 @@ def from_padded(sites, features, size=None, lengths=None, *, ground="zero", redu
     >>> x.sites.tolist(), rows.tolist()
     ([[0, 0], [0, 2], [1, 1]], [[1, 0], [2, -1]])
     """
-    sites, features = np.asarray(as_numpy(sites, "from_padded")), as_tensor(features)
+    sites, features = as_array("from_padded: sites", as_numpy(sites, "from_padded")), as_tensor(features)
     fits = sites.ndim == features.data.ndim == 3 and sites.shape[:2] == features.shape[:2] and sites.shape[2]
     if not fits or sites.dtype.kind not in "iu":
         raise ShapeError(f"from_padded: sites {sites.shape} of {sites.dtype} and features {features.shape} came; "
@@ -81,7 +82,7 @@ def to_padded(x, rows=None, *, kept="all"):
     Source: SparseConvNet's BLOutputLayer.
     """
     checked_tensor("to_padded", x)
-    rows = _listed(x.grid.batch_starts) if rows is None else as_array(hosted(rows), who="to_padded")
+    rows = _listed(x.grid.batch_starts) if rows is None else as_array("to_padded: rows", rows)
     if rows.shape[:-1] != (x.grid.samples,) or rows.dtype.kind not in "iu" \
             or (rows.size and not -1 <= rows.min() <= rows.max() < x.grid.n):
         raise ShapeError(f"to_padded: rows {rows.shape} of {rows.dtype} came; ({x.grid.samples}, l) rows -1 to "
@@ -201,7 +202,7 @@ def _check_zero_elsewhere(who, x):
 
 
 def _checked_lengths(lengths, b, l):
-    array = np.asarray(as_numpy(lengths, "from_padded"))
+    array = as_array("from_padded: lengths", as_numpy(lengths))
     if array.shape != (b,) or array.dtype.kind not in "iu" or (b and not 0 <= array.min() <= array.max() <= l):
         raise ShapeError(f"from_padded: lengths {array.shape} of {array.dtype} came; ({b},) whole numbers from 0 to "
                          f"{l} fit")
@@ -212,13 +213,16 @@ def _checked_coo(array):
     if not all(hasattr(array, name) for name in ("coords", "data", "shape")):
         raise ShapeError(f"from_coo: {_named(array)} came; an array with coords, data and shape fits: from_scipy takes "
                          "scipy's matrices")
-    coords, data = (as_array(hosted(part), who="from_coo") for part in (array.coords, array.data))
-    shape = tuple(array.shape)
+    coords, data = (as_array(f"from_coo: {name}", getattr(array, name)) for name in ("coords", "data"))
+    shape = tuple(as_list("from_coo: shape", array.shape, "a tuple, one length for each axis"))
+    if not all(is_whole(n) and n >= 0 for n in shape):
+        raise ShapeError(f"from_coo: shape {shape} came; whole numbers from 0 up fit")
     if coords.ndim != 2 or data.ndim != 1 or coords.shape != (len(shape), len(data)) or coords.dtype.kind not in "iu":
         raise ShapeError(f"from_coo: coords {coords.shape} of {coords.dtype}, data {data.shape} and shape {shape} "
                          "came; integers (axes, entries), (entries,) and one length for each axis fit")
-    if np.any(getattr(array, "fill_value", 0) != 0):
-        raise ShapeError(f"from_coo: fill_value {array.fill_value} came; 0 fits")
+    fill = as_array("from_coo: fill_value", getattr(array, "fill_value", 0))
+    if fill.ndim or fill.dtype.kind not in "biufc" or fill != 0:
+        raise ShapeError(f"from_coo: fill_value {fill} came; 0 fits")
     if coords.size and ((coords < 0) | (coords >= np.array(shape)[:, None])).any():
         raise ShapeError(f"from_coo: coords from {coords.min(1)} to {coords.max(1)} came with shape {shape}; they must "
                          "lie inside")

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from spconv_cy import config
+from spconv_cy.checks import checked_path, checked_seed, is_one_of
 from spconv_cy.errors import FileError
 from spconv_cy.sites.grid import Grid
 from spconv_cy.tensor import SparseTensor
@@ -45,8 +46,13 @@ class Experiment:
     """
 
     def __init__(self, name, size="full", folder=None, seed=0, data=None):
-        if size not in SIZES:
+        if not is_one_of(size, SIZES):
             raise ValueError(f"Experiment: size {size!r} came; {', '.join(SIZES)} fit")
+        if not isinstance(name, str):
+            raise TypeError(f"Experiment: {name!r} came as the name; a text fits")
+        checked_seed("Experiment", seed=seed)
+        data = None if data is None else checked_path("Experiment: data", data)
+        folder = None if folder is None else checked_path("Experiment: folder", folder)
         self.name, self.size, self.seed = name, size, seed
         self.data = None if data is None else Path(data)
         self.folder = Path(folder or Path("build", "experiments", name if size == "full" else f"{name}-{size}"))

@@ -4,6 +4,8 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.backend.switch import use
+from spconv_cy.checks import as_array, checked_function, is_real
+from spconv_cy.errors import ShapeError
 
 
 def check_gradient(function, *arrays, step=1e-6, tolerance=1e-6):
@@ -20,9 +22,17 @@ def check_gradient(function, *arrays, step=1e-6, tolerance=1e-6):
 
     >>> check_gradient(lambda x: x * x, np.array([1.0, 2.0]))
     """
+    checked_function("check_gradient", function, "a function of Tensors")
+    if not is_real(step) or not step > 0 or not is_real(tolerance) or not tolerance >= 0:
+        raise ValueError(f"check_gradient: step {step!r} and tolerance {tolerance!r} came; numbers above 0 fit")
+    arrays = [as_array("check_gradient", array) for array in arrays]
+    if any(array.dtype.kind not in "iufb" for array in arrays):
+        raise ShapeError(f"check_gradient: arrays of {[str(array.dtype) for array in arrays]} came; numbers fit")
     with use("reference"):
         leaves = [Tensor(np.array(array, np.float64), requires_grad=True) for array in arrays]
         y = function(*leaves)
+        if not isinstance(y, Tensor):
+            raise TypeError(f"check_gradient: the function gave a {type(y).__name__}; a Tensor fits")
         weights = np.cos(np.arange(y.data.size, dtype=np.float64)).reshape(y.shape)
         if y.requires_grad:
             y.backward(weights)
@@ -32,7 +42,7 @@ def check_gradient(function, *arrays, step=1e-6, tolerance=1e-6):
             scale = max(1.0, np.abs(expected).max(initial=0))
             wrong = np.abs(found - expected) > tolerance * scale
             if wrong.any():
-                where = tuple(int(i[0]) for i in np.nonzero(wrong))
+                where = tuple(int(i) for i in np.argwhere(wrong)[0])
                 raise AssertionError(
                     f"check_gradient: argument {position} at {where}: the tape has {found[where]:.9g}, differences "
                     f"give {expected[where]:.9g}; {int(wrong.sum())} of {wrong.size} elements differ by more "

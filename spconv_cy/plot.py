@@ -3,7 +3,7 @@
 import numpy as np
 
 from spconv_cy.backend.host import hosted
-from spconv_cy.dlpack import as_array, without_mask
+from spconv_cy.checks import as_array
 
 
 def strokes(axes, character, cmap="viridis", linewidth=3):
@@ -14,7 +14,7 @@ def strokes(axes, character, cmap="viridis", linewidth=3):
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection
 
-    character = [as_array(stroke, float, "plot") for stroke in character]
+    character = [as_array("plot", stroke, float) for stroke in character]
     points, first = np.concatenate([np.empty((0, 2)), *character]), 0
     shade = colormaps[cmap]
     for stroke in character:
@@ -154,7 +154,7 @@ def powers(axes, x, curves, *, beside=None, slopes=True):
 
 def confusion(axes, matrix, classes):
     """Draw a confusion matrix, rows the truth, columns the answer; the diagonal is left out."""
-    off = np.array(hosted(without_mask(matrix, "plot")), float)
+    off = np.array(as_array("plot", matrix), float)
     np.fill_diagonal(off, 0)
     axes.imshow(off, cmap="Reds", vmin=0, vmax=max(1.0, 1.4 * off.max(initial=0)))
     for row, column in np.argwhere(off > 0):
@@ -181,7 +181,7 @@ def from_above(axes, points, values, cell=1.0, show="lowest", **options):
     Returns:
         matplotlib's image, whose array has NaN where there is no point.
     """
-    points, values = (as_array(hosted(part), float, "plot") for part in (points, values))
+    points, values = (as_array("plot", part, float) for part in (points, values))
     cells = np.floor((points[:, :2] - points[:, :2].min(0)) / cell).astype(int)
     shape = cells.max(0) + 1
     number, picture = np.ravel_multi_index(cells.T, shape), np.full(shape.prod(), np.nan)

@@ -10,14 +10,14 @@ from spconv_cy.autograd import Tensor, add, multiply
 from spconv_cy.backend.host import hosted
 from spconv_cy.backend.ops import own
 from spconv_cy.backend.switch import current, ops_of
-from spconv_cy.dlpack import as_array
+from spconv_cy.checks import as_array, checked_flags, is_one_of, is_real
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.functional.dense import as_tensor, concatenate, copied, paint
 from spconv_cy.functional.selection import REDUCTIONS, best_of_segments, kept_rows, look_up, merge
 from spconv_cy.functional.sparse import gather
 from spconv_cy.sites import algebra
 from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import per_axis
+from spconv_cy.sites.lattice import SITES, per_axis
 from spconv_cy.sites.points import floored
 
 MOST_DENSE = 2**45                                                       # numbers that an address space can hold
@@ -41,7 +41,12 @@ class SparseTensor(SparseArithmetic):
     """
 
     def __init__(self, features, grid, ground=None, point_rows=None):
+        if not isinstance(grid, Grid):
+            raise ShapeError(f"SparseTensor: {_named(features)} came as the features, and {_named(grid)} as the grid; "
+                             "a Tensor (n, channels) and a Grid of n sites fit: from_sites makes both")
         self.features = features if isinstance(features, Tensor) else Tensor(features)
+        if self.features.data.ndim != 2:
+            raise ShapeError(f"SparseTensor: {_named(features)} came as the features; (n, channels) fits, a row a site")
         self.ground = ground if ground is None or isinstance(ground, Tensor) else Tensor(ground)
         self.grid, self.point_rows = grid, _read_only(point_rows)
 
@@ -62,7 +67,7 @@ class SparseTensor(SparseArithmetic):
             ShapeError: shapes or dtypes that do not fit.
             GridError: duplicates, sites outside the size, batch indices out of range.
         """
-        if reduce not in REDUCTIONS:
+        if not is_one_of(reduce, REDUCTIONS):
             raise ShapeError(f"from_sites: reduce {reduce!r} came; one of {', '.join(REDUCTIONS)} fits")
         if reduce == "error":
             grid, rows = _distinct(sites, size, samples, lattice)
@@ -127,12 +132,13 @@ class SparseTensor(SparseArithmetic):
         """Return to_dense() as a Tensor, with gradients to the features and the ground state."""
         if self.grid.size is None and (size is None or origin is None):
             raise ShapeError("to_dense: the grid is unbounded; give origin= and size=")
+        _check_rows("to_dense", self)
         size = self.grid.size if size is None else per_axis(size, self.grid.d, "to_dense size", 1)
         n = self.grid.samples * math.prod(size) * self.channels
         if n > MOST_DENSE:
             raise ShapeError(f"to_dense: expected an array that a memory holds, got {n} numbers of size {size}; "
                              "give origin= and size= of a part")
-        origin = per_axis(0 if origin is None else origin, self.grid.d, "to_dense origin", None)
+        origin = per_axis(0 if origin is None else origin, self.grid.d, "to_dense origin", None, SITES)
         at = self.sites[:, 1:].astype(np.int64) - np.array(origin)
         outside = ((at < 0) | (at >= np.array(size))).any(1)
         if outside.any():
@@ -185,6 +191,7 @@ class SparseTensor(SparseArithmetic):
         Raises:
             ShapeError: the points are not known, or are not this tensor's; another `kept`.
         """
+        _check_rows("to_points", self)
         return look_up(self.features, None, _kept_rows(self, point_rows, kept))
 
     def align(self, other):
@@ -269,8 +276,8 @@ class SparseTensor(SparseArithmetic):
             ShapeError: arguments that do not fit; a tensor with a ground state, as for prune.
         """
         _refuse_ground("keep_top", self)
-        scores = scores.numpy() if isinstance(scores, Tensor) else as_array(hosted(scores), who="keep_top")
-        return self._part(self.grid.mask(best_of_segments(scores, self.grid.batch_starts, hosted(k))))
+        scores = scores.numpy() if isinstance(scores, Tensor) else as_array("keep_top: scores", scores)
+        return self._part(self.grid.mask(best_of_segments(scores, self.grid.batch_starts, k)))
 
     def crop(self, low, high, *, moved=False):
         """Keep the sites with low <= x < high on every axis, with gradients to their features.
@@ -283,6 +290,7 @@ class SparseTensor(SparseArithmetic):
         Raises:
             ShapeError: arguments that do not fit.
         """
+        checked_flags("crop", moved=moved)
         if not moved:
             _refuse_ground("crop", self, "give moved=True, ")
         return self._part(self.grid.crop(low, high, moved=moved), self.ground)
@@ -303,13 +311,22 @@ def active_of(dense, threshold):
     Raises:
         ShapeError: as from_dense.
     """
-    if not isinstance(threshold, (int, float, np.number)) or not threshold >= 0:
+    if not is_real(threshold) or not threshold >= 0:
         raise ShapeError(f"from_dense: threshold {threshold!r} came; a number from 0 up fits")
     if dense.ndim < 3:
         raise ShapeError(f"from_dense: shape {dense.shape} came; (b, c, *size) with one axis of sites or more fits")
     turned = np.moveaxis(dense, 1, -1)
     active = ~(np.abs(turned) <= threshold).all(-1)                      # a NaN is active
     return np.argwhere(active).astype(np.int32), turned[active]
+
+
+def _check_rows(who, x):
+    if len(x.features.data) != x.grid.n:
+        raise ShapeError(f"{who}: {len(x.features.data)} rows of features came on {x.grid.n} sites; one for each fits")
+
+
+def _named(thing):
+    return repr(thing) if isinstance(thing, (Tensor, Grid)) else f"a {type(thing).__name__}"
 
 
 def checked_tensor(who, x):
@@ -343,7 +360,7 @@ def _refuse_ground(who, x, remedy=""):
 
 
 def _kept_rows(x, point_rows, kept):
-    rows = x.point_rows if point_rows is None else as_array(hosted(point_rows), who="to_points")
+    rows = x.point_rows if point_rows is None else as_array("to_points: point_rows", point_rows)
     if rows is None:
         raise ShapeError(f"to_points: {x} came, whose points are not known; give the point_rows of the tensor that was "
                          "made of them")

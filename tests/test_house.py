@@ -12,7 +12,7 @@ PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
     "errors once writing foreign",
     "cpu cuda _memory dlpack",
-    "_openmp",
+    "_openmp checks",
     "config",
     "_pairs",
     "_core _rowwise _sites _strokes",

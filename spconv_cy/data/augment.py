@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from spconv_cy.checks import checked_integers, checked_seed, is_number, is_one_of
 from spconv_cy.data.bend import KNOTS
 
 
@@ -36,8 +37,8 @@ class Affine:
     ends: float = 0.0
 
     def __post_init__(self):
-        for name, value in asdict(self).items():
-            if not 0 <= value < (1 if name == "stretch" else np.inf):
+        for name, value in vars(self).items():
+            if not is_number(value, 0, 1 if name == "stretch" else np.inf):
                 fits = "0 up to but not 1" if name == "stretch" else "a number from 0 up"
                 raise ValueError(f"Affine: {name} {value!r} came; {fits} fits")
 
@@ -50,6 +51,7 @@ class Affine:
         >>> bool(np.all(abs(shifts) <= 0.1875))
         True
         """
+        checked_integers("Affine.draw", 0, n=n)
         uniform = stream(seed, epoch, purpose).uniform(-1, 1, (n, 6))
         stretch = 1 + self.stretch * uniform[:, :2]
         angle, choice = self.turn * uniform[:, 2], np.floor(1.5 * (uniform[:, 3] + 1))
@@ -62,16 +64,19 @@ class Affine:
 
     def draw_strokes(self, n_strokes, seed, epoch):
         """Return the jitter (n_strokes, 2) of every stroke of all items in order, or None where jitter is 0."""
+        checked_integers("Affine.draw_strokes", 0, n_strokes=n_strokes)
         if not self.jitter:
             return None
         return self.jitter * stream(seed, epoch, "jitter").uniform(-1, 1, (n_strokes, 2))
 
     def draw_times(self, n, seed, epoch):
         """Return the shift (n,) along the time axis of the items 0 to n - 1, or None where time is 0."""
+        checked_integers("Affine.draw_times", 0, n=n)
         return self.time * stream(seed, epoch, "time").uniform(-1, 1, n) if self.time else None
 
     def draw_bends(self, n, n_strokes, seed, epoch):
         """Return (n, 4, 4, 2) moves of control points and (n_strokes, 3, 2) of strokes; None for what does not move."""
+        checked_integers("Affine.draw_bends", 0, n=n, n_strokes=n_strokes)
         asked = ((self.warp, "warp", (n, KNOTS, KNOTS, 2)), (self.ends, "ends", (n_strokes, 3, 2)))
         return tuple(most * stream(seed, epoch, purpose).uniform(-1, 1, shape) if most else None
                      for most, purpose, shape in asked)
@@ -101,12 +106,13 @@ class Colour:
     slope: float = 2.4 / 255
 
     def __post_init__(self):
-        for name, value in asdict(self).items():
-            if not 0 <= value < np.inf:
+        for name, value in vars(self).items():
+            if not is_number(value, 0):
                 raise ValueError(f"Colour: {name} {value!r} came; a number from 0 up fits")
 
     def draw(self, n, channels, seed, epoch):
         """Return (n, 4, channels): a, b, e and f of the items 0 to n - 1 of one epoch; the same for every larger n."""
+        checked_integers("Colour.draw", 0, n=n, channels=channels)
         sizes = np.array([self.offset, self.contrast, self.slope, self.slope])[:, None]
         return sizes * stream(seed, epoch, "colour").standard_normal((n, 4, channels))
 
@@ -153,4 +159,7 @@ PURPOSES = ("order", "affine", "jitter", "time", "picture", "flip", "colour", "w
 
 def stream(seed, epoch, purpose):
     """Return the Generator of one of the PURPOSES of one epoch."""
+    checked_seed("draws", seed=seed, epoch=epoch)
+    if not is_one_of(purpose, PURPOSES):
+        raise ValueError(f"draws: expected purpose to be one of {', '.join(PURPOSES)}, got {purpose!r}")
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, epoch, PURPOSES.index(purpose)))))

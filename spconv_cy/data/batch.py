@@ -11,16 +11,15 @@ from itertools import islice
 import numpy as np
 
 from spconv_cy.assembly import collate
-from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import current
+from spconv_cy.checks import as_array, as_list, checked_flags, is_integer
 from spconv_cy.data.augment import from_name, stream
 from spconv_cy.data.bend import bent
 from spconv_cy.data.lifting import LiftedEncoder
 from spconv_cy.data.packed import ranges
 from spconv_cy.data.strokes import Characters
-from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, checked_tensor
 
 LARGEST = 2**15                                                          # field of a StrokeEncoder
 
@@ -33,10 +32,10 @@ class Batches:
     """
 
     def __init__(self, n, labels, *, batch=100):
-        if not isinstance(batch, (int, np.integer)) or batch < 1:
+        if not is_integer(batch) or batch < 1:
             raise ValueError(f"{type(self).__name__}: batch {batch!r} came; a whole number from 1 up fits")
         self.n, self.batch, self._asked = n, int(batch), {}
-        self.labels = None if labels is None else as_array(hosted(labels), who=f"{type(self).__name__}: labels")
+        self.labels = None if labels is None else as_array(f"{type(self).__name__}: labels", labels)
         if labels is not None and (not self.labels.ndim or len(self.labels) != n):
             raise ShapeError(f"{type(self).__name__}: labels {self.labels.shape} came for {n} samples; ({n},) fits")
 
@@ -61,6 +60,7 @@ class Batches:
         GPU it also makes the rules that the batches before were asked for, and copies what a batch needs beside the
         computation.
         """
+        checked_flags(f"{type(self).__name__}.epoch", training=training)
         order = stream(seed, epoch, "order").permutation(self.n) if training else np.arange(self.n)
         make = self.prepare(epoch, seed, training)
         yield from self._ahead(lambda items: (make(items), None if self.labels is None else self.labels[items]),
@@ -136,6 +136,9 @@ class StrokeBatches(Batches):
                  times=None):
         self.characters = Characters.pack(characters)
         super().__init__(len(self.characters), labels, batch=batch)
+        if not all(hasattr(encoder, name) for name in ("sites", "size", "dimension")):
+            raise TypeError(f"StrokeBatches: a {type(encoder).__name__} came as the encoder; a StrokeEncoder or a "
+                            "LiftedEncoder fits")
         self.encoder, self.augment, self.views = encoder, from_name(augment), from_name(views)
         self.scales = None if scales is None else _checked_scales(encoder, scales)
         self.times = None if times is None else self._checked_times(times)
@@ -183,14 +186,14 @@ class StrokeBatches(Batches):
         if not isinstance(self.encoder, LiftedEncoder):
             raise TypeError(f"StrokeBatches: times came for a {type(self.encoder).__name__}, whose time is the pen's "
                             'way; a LiftedEncoder(("x", "y", "time")) draws with them')
-        times = as_array(times, who="StrokeBatches: times")
+        times = as_array("StrokeBatches: times", times)
         if times.shape != (len(self.characters.points),):
             raise ShapeError(f"StrokeBatches: times {times.shape} came; ({len(self.characters.points)},) fits")
         return times
 
 
 def _checked_scales(encoder, scales):
-    found = np.atleast_1d(as_array(scales, who="StrokeBatches: scales"))
+    found = np.atleast_1d(as_array("StrokeBatches: scales", scales))
     most = LARGEST // 4
     if found.ndim != 1 or not found.size or found.dtype.kind not in "iuf" or not ((found > 0) & (found <= most)).all():
         raise ValueError(f"StrokeBatches: scales {scales!r} came; numbers above 0, up to {most}, fit")
@@ -210,7 +213,9 @@ class TensorBatches(Batches):
     """
 
     def __init__(self, x, labels, *, batch=100):
-        self.x = list(x)
+        self.x = as_list("TensorBatches", x, "a list of SparseTensors, one for each sample")
+        for sample in self.x:
+            checked_tensor("TensorBatches", sample)
         super().__init__(len(self.x), labels, batch=batch)
 
     def prepare(self, epoch, seed, training):
@@ -237,7 +242,7 @@ class Copies(Batches):
     def __init__(self, data, copies=2):
         if not isinstance(data, Batches):
             raise TypeError(f"Copies: a {type(data).__name__} came; batches such as PictureBatches fit")
-        if not isinstance(copies, (int, np.integer)) or copies < 1:
+        if not is_integer(copies) or copies < 1:
             raise ValueError(f"Copies: copies {copies!r} came; a whole number from 1 up fits")
         super().__init__(len(data), np.arange(len(data))[:, None], batch=data.batch)
         self.data, self.copies = data, int(copies)

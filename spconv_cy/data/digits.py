@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spconv_cy.dlpack import as_array
+from spconv_cy.checks import as_array, generator, is_integer
 
 
 def digits():
@@ -46,9 +46,9 @@ def digits_split(seed=0, test=3498):
     (7494, 3498)
     """
     characters, labels = digits()
-    if not isinstance(test, (int, np.integer)) or not 0 <= test <= len(labels):
+    if not is_integer(test) or not 0 <= test <= len(labels):
         raise ValueError(f"digits_split: test {test!r} came; a whole number from 0 to {len(labels)} fits")
-    tested = np.sort(_stratified(labels, test, np.random.default_rng(seed)))
+    tested = np.sort(_stratified(labels, test, generator("digits_split", seed, "seed")))
     trained = np.setdiff1d(np.arange(len(labels)), tested)
     return tuple(([characters[i] for i in items], labels[items]) for items in (trained, tested))
 
@@ -62,7 +62,7 @@ def as_digit(character):
     >>> as_digit([[(0, 0), (0, 30)], [(0, 30), (40, 30)]])[0].round().tolist()[:2]
     [[0.0, 0.0], [0.0, 33.0]]
     """
-    points = np.concatenate([as_array(stroke, np.float64, "as_digit").reshape(-1, 2) for stroke in character])
+    points = np.concatenate([as_array("as_digit", stroke, np.float64).reshape(-1, 2) for stroke in character])
     way = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     at = np.linspace(0, way[-1], 8)
     points = np.stack([np.interp(at, way, points[:, axis]) for axis in (0, 1)], 1)
@@ -83,7 +83,7 @@ def with_aspect(character):
     >>> with_aspect([[(0, 0), (30, 20), (80, 20), (80, 45)]])[0].round(9).tolist()       # steps of 50, y halved
     [[0.0, 0.0], [30.0, 40.0], [80.0, 40.0], [80.0, 90.0]]
     """
-    (points,) = (as_array(stroke, np.float64, "with_aspect") for stroke in character)
+    (points,) = (as_array("with_aspect", stroke, np.float64) for stroke in character)
     if len(points) < 3:
         return [points.copy()]
     across, down = np.diff(points, axis=0).T**2

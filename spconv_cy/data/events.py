@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from spconv_cy.backend.ops import cast
+from spconv_cy.checks import as_array, checked_flags, checked_integers, generator, is_number, is_one_of
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.packed import ranges
-from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
-from spconv_cy.sites.lattice import is_whole
+from spconv_cy.sites.lattice import INT32_MAX, is_whole
 from spconv_cy.tensor import SparseTensor
 
+MOST_CROPS = 10**8
 POLARITIES = ("none", "kept", "flipped")
 
 
@@ -37,13 +38,13 @@ class Events:
     size: tuple
 
     def __post_init__(self):
-        size = as_array(self.size, who="Events: size")
+        size = as_array("Events: size", self.size)
         if size.shape != (2,) or size.dtype.kind not in "iu" or not (size > 0).all():
             raise ShapeError(f"Events: size {self.size!r} came; (width, height), whole and positive, fits")
         object.__setattr__(self, "size", tuple(size.tolist()))
-        n = np.shape(self.t)[:1]
+        n = as_array("Events: t", self.t).shape[:1]
         for name in ("t", "x", "y", "on"):
-            values = as_array(getattr(self, name), who=f"Events: {name}")
+            values = as_array(f"Events: {name}", getattr(self, name))
             if values.ndim != 1 or values.shape != n or values.dtype.kind not in ("b" if name == "on" else "iu"):
                 raise ShapeError(f"Events: {name} {values.shape} of {values.dtype} came; {n or '(n,)'} "
                                  f"{'bool' if name == 'on' else 'whole numbers'} fit")
@@ -65,6 +66,9 @@ class Events:
 
     def between(self, low, high):
         """Return (first, end): events first up to end are those of low <= t < high; arrays for arrays."""
+        low, high = as_array("Events.between: low", low), as_array("Events.between: high", high)
+        if not {low.dtype.kind, high.dtype.kind} <= set("iuf"):
+            raise ShapeError(f"Events.between: low of {low.dtype} and high of {high.dtype} came; numbers fit")
         return np.searchsorted(self.t, low), np.searchsorted(self.t, high)
 
     def crops(self, starts, length, side, per_window=1, *, least=100, seed=0):
@@ -83,10 +87,19 @@ class Events:
         """
         if not is_whole(side) or not 1 <= side <= min(self.size):
             raise ShapeError(f"Events.crops: side {side!r} came; a whole number up to {min(self.size)} fits")
-        starts = np.repeat(as_array(starts, np.int64, "Events.crops"), per_window)
+        checked_integers("Events.crops", 1, length=length)
+        checked_integers("Events.crops", 0, per_window=per_window, least=least)
+        starts = as_array("Events.crops: starts", starts)
+        if starts.ndim != 1 or starts.size and starts.dtype.kind not in "iu":
+            raise ShapeError(f"Events.crops: starts {starts.shape} of {starts.dtype} came; (w,) whole numbers fit")
+        if len(starts) * per_window > MOST_CROPS:
+            raise ShapeError(f"Events.crops: per_window {per_window} came for {len(starts)} windows; {MOST_CROPS} "
+                             "crops at most fit")
+        starts = np.repeat(starts.astype(np.int64), per_window)
         first, end = self.between(starts, starts + length)
         starts, first, end = (a[end > first] for a in (starts, first, end))
-        drawn = first + np.floor(np.random.default_rng(seed).random(len(first)) * (end - first)).astype(np.int64)
+        rng = generator("Events.crops", seed, "seed")
+        drawn = first + np.floor(rng.random(len(first)) * (end - first)).astype(np.int64)
         low = [np.clip(places[drawn] - side // 2, 0, extent - side)
                for places, extent in zip((self.x, self.y), self.size, strict=True)]
         crops = np.column_stack([starts, *low])
@@ -147,12 +160,12 @@ class EventBatches(Batches):
     def __init__(self, events, crops, labels, *, backward=None, length=20_000, side=64, pixels=2, microseconds=2000,
                  field=None, time="axis", polarity="none", factors=None, mirror=False, turn=0.0, stretch=0.0,
                  shift=0.0, boost=0.0, batch=50):
-        self.crops = as_array(crops, who="EventBatches: crops")
+        self.crops = as_array("EventBatches: crops", crops)
         if self.crops.ndim != 2 or self.crops.shape[1] != 3 or self.crops.dtype.kind not in "iu":
             raise ShapeError(f"EventBatches: crops {self.crops.shape} of {self.crops.dtype} came; (n, 3) whole numbers "
                              "fit: start, x and y, as Events.crops gives them")
         super().__init__(len(self.crops), labels, batch=batch)
-        self.backward = np.zeros(self.n, bool) if backward is None else as_array(backward, who="EventBatches")
+        self.backward = np.zeros(self.n, bool) if backward is None else as_array("EventBatches: backward", backward)
         if self.backward.shape != (self.n,) or self.backward.dtype != bool:
             raise ShapeError(f"EventBatches: backward {self.backward.shape} of {self.backward.dtype} came; ({self.n},) "
                              "bool fits")
@@ -162,24 +175,28 @@ class EventBatches(Batches):
         if length % microseconds:
             raise ShapeError(f"EventBatches: length {length} came with cells of {microseconds} microseconds; a whole "
                              "number of cells fits: a shorter one at the end would tell where the end was")
-        if time not in ("axis", "none") or polarity not in POLARITIES:
+        if not is_one_of(time, ("axis", "none")) or not is_one_of(polarity, POLARITIES):
             raise ValueError(f"EventBatches: time {time!r} and polarity {polarity!r} came; 'axis' or 'none', and "
                              f"{', '.join(POLARITIES)} fit")
         self.moves = {"turn": turn, "stretch": stretch, "shift": shift, "boost": boost}
-        if not all(0 <= value < (1 if name == "stretch" else np.inf) for name, value in self.moves.items()):
+        if not all(is_number(value, 0, 1 if name == "stretch" else np.inf) for name, value in self.moves.items()):
             raise ValueError(f"EventBatches: {self.moves} came; numbers from 0 up fit, the stretch below 1")
+        checked_flags("EventBatches", mirror=mirror)
+        if not isinstance(events, Events):
+            raise TypeError(f"EventBatches: a {type(events).__name__} came as the events; Events fit")
         self.events, self.length, self.side, self.cell = events, length, side, (pixels, pixels, microseconds)
         self.time, self.polarity, self.mirror = time, polarity, mirror
         cells = [-(-side // pixels)] * 2 + [-(-length // microseconds)] * (time == "axis")
         field = max(cells) if field is None else field
-        if not is_whole(field) or field < max(cells):
+        if not is_whole(field) or not max(cells) <= field <= INT32_MAX:
             raise ShapeError(f"EventBatches: field {field!r} came; {max(cells)} or more holds the crop")
         self.size, self.planes = (int(field),) * len(cells), 1 if polarity == "none" else 2
         self._low = (np.array(self.size) - cells).astype(np.int32) // 2     # the crop's first site
-        self.factors = cast(as_array(self._factors() if factors is None else factors, who="EventBatches: factors"),
+        self.factors = cast(as_array("EventBatches: factors", self._factors() if factors is None else factors),
                             np.dtype(np.float32), "EventBatches: factors")
-        if self.factors.shape != (self.planes,):
+        if self.factors.shape != (self.planes,) or self.factors.dtype.kind != "f":
             raise ShapeError(f"EventBatches: factors {self.factors.shape} came; ({self.planes},) fits")
+        self.factors = self.factors.astype(np.float32)
 
     def _factors(self):
         self.factors, total, counted = np.ones(self.planes, np.float32), np.zeros(self.planes), np.zeros(self.planes)

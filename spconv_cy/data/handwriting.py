@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from spconv_cy.checks import as_array, as_list
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
 from spconv_cy.data.text import read_text as read_text
-from spconv_cy.dlpack import as_array
 from spconv_cy.errors import FileError, ShapeError
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
@@ -51,8 +51,13 @@ class Handwriting:
             ShapeError: a mask of another length.
             IndexError: numbers out of range.
         """
-        items = as_array(items, who="Handwriting.take")
-        items = np.asarray(items, bool if items.dtype == bool else np.int64)
+        items = as_array("Handwriting.take: items", items)
+        if items.ndim != 1 or items.size and items.dtype.kind not in "iub":
+            raise ShapeError(f"Handwriting.take: items {items.shape} of {items.dtype} came; (b,) whole numbers or a "
+                             f"mask ({len(self)},) fit")
+        items = items if items.dtype == bool else items.astype(np.int64)
+        if items.dtype != bool and items.size and not -len(self) <= items.min() <= items.max() < len(self):
+            raise IndexError(f"Handwriting.take: items {items.min()} to {items.max()} came; 0 to {len(self) - 1} fit")
         if items.dtype == bool and items.shape != (len(self),):
             raise ShapeError(f"Handwriting.take: a mask {items.shape} came; ({len(self)},) fits")
         items = np.arange(len(self))[items]
@@ -68,6 +73,9 @@ class Handwriting:
         Raises:
             ValueError: a class that is not among this set's.
         """
+        classes = as_list("Handwriting.among", classes, "a list of classes")
+        if any(isinstance(name, (list, dict, set, np.ndarray)) for name in classes):
+            raise TypeError("Handwriting.among: a list or array came among the classes; names or numbers fit")
         places = {name: i for i, name in enumerate(classes)}
         missing = set(places) - set(self.classes)
         if missing:
@@ -86,6 +94,9 @@ class Handwriting:
         if writers is None and self.tested is None:
             raise ValueError("Handwriting.split: these files name no split; split(writers=[...]) tests on the writers "
                              f"that it is given, of {np.unique(self.writers).tolist()[:20]}")
+        writers = None if writers is None else as_array("Handwriting.split: writers", writers)
+        if writers is not None and writers.size and writers.dtype.kind not in "iu":
+            raise ShapeError(f"Handwriting.split: writers {writers.shape} of {writers.dtype} came; whole numbers fit")
         tested = self.tested if writers is None else np.isin(self.writers, writers)
         return self.take(~tested), self.take(tested)
 

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from spconv_cy.checks import as_array, is_number
 from spconv_cy.data.packed import ranges
 from spconv_cy.data.strokes import Characters
-from spconv_cy.dlpack import as_array
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites.lattice import is_whole
 
@@ -54,19 +54,22 @@ class LiftedEncoder:
 
     def __post_init__(self):
         axes = self.axes if isinstance(self.axes, (list, tuple)) else (self.axes,)
-        if not axes or not set(axes) <= set(AXES) or len(set(axes)) != len(axes):
+        words = all(isinstance(axis, str) for axis in axes)
+        if not axes or not words or not set(axes) <= set(AXES) or len(set(axes)) != len(axes):
             raise ValueError(f"LiftedEncoder: axes {self.axes!r} came; some of {AXES}, each once, fit")
         object.__setattr__(self, "axes", tuple(axes))
         if not is_whole(self.size) or not 1 <= self.size <= 2**15:
             raise ValueError(f"LiftedEncoder: size {self.size!r} came; a whole number from 1 to {2**15} fits")
         for name in ("scale", "spacing", "window"):
-            if not 0.001 <= getattr(self, name) < np.inf:
+            if not is_number(getattr(self, name), 0.001, 2**31):
                 raise ValueError(f"LiftedEncoder: {name} {getattr(self, name)!r} came; a number from 0.001 up fits")
         counts = self.directions, self.overlap, self.bends
         if not all(map(is_whole, counts)) or self.directions < 2 or not 0 <= self.overlap <= self.directions \
                 or self.bends < 1 or self.bends % 2 == 0:
             raise ValueError(f"LiftedEncoder: directions, overlap, bends {counts} came; 2 or more directions, an "
                              "overlap of 0 up to as many, and an odd number of bends fit")
+        if not is_number(self.span):
+            raise ValueError(f"LiftedEncoder: span {self.span!r} came; a number from 0 up fits")
         for axis, needed in (("x", self.scale), ("y", self.scale), ("direction", self.directions + self.overlap),
                              ("curvature", self.bends), ("time", self.span)):
             if axis in axes and not 0 <= needed <= self.size - (axis in "xy time"):
@@ -99,7 +102,8 @@ class LiftedEncoder:
             GridError: points outside the field; says how many, and along which axis.
         """
         packed = Characters.pack(characters)
-        items = np.arange(len(packed)) if items is None else np.atleast_1d(as_array(items, who="LiftedEncoder.sites"))
+        items = as_array("LiftedEncoder.sites: items", np.arange(len(packed)) if items is None else items)
+        items = np.atleast_1d(items)
         if items.ndim != 1 or items.dtype.kind not in "iu" and items.size:
             raise ShapeError(f"LiftedEncoder.sites: items {items.shape} {items.dtype} came; (b,) integers fit")
         items = np.arange(len(packed))[items.astype(np.int64)]
@@ -257,7 +261,7 @@ def _merged(sites, weights, size):
 def _checked(name, values, shape):
     if values is None:
         return None
-    values = as_array(values, who=f"LiftedEncoder.sites: {name}")
+    values = as_array(f"LiftedEncoder.sites: {name}", values)
     if values.shape != shape or values.dtype.kind not in "iuf" or not np.isfinite(values).all():
         raise ShapeError(f"LiftedEncoder.sites: {name} {values.shape} of {values.dtype} came; {shape} finite numbers "
                          "fit")

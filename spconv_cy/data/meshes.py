@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.checks import as_array, is_real
 from spconv_cy.data.packed import ranges
-from spconv_cy.dlpack import as_array, without_mask
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 
 MOST_POINTS = 2**27                                                      # 3 GiB of them
@@ -60,7 +61,7 @@ class Mesh:
 
         Vertices of no triangle do not count. A mesh without extent is only moved.
         """
-        if not isinstance(radius, (int, float, np.number)) or not 0 < radius < np.inf:
+        if not is_real(radius) or not 0 < radius < np.inf:
             raise ShapeError(f"Mesh.normalised: radius {radius!r} came; a positive number fits")
         used = self.vertices[np.unique(self.triangles)]
         if not len(used):
@@ -87,7 +88,7 @@ class Mesh:
 
         Source: the sampling of Graham 2015, arXiv:1505.02890, with edges.
         """
-        if not isinstance(spacing, (int, float, np.number)) or not 0 < spacing < np.inf:
+        if not is_real(spacing) or not 0 < spacing < np.inf:
             raise ShapeError(f"Mesh.surface: spacing {spacing!r} came; a positive number fits")
         with np.errstate(over="ignore", invalid="ignore"):
             corners = self.vertices[self.triangles] / spacing            # (m, 3 corners, 3)
@@ -118,7 +119,7 @@ def fan(sizes, corners):
     >>> fan([4, 3], [0, 1, 2, 3, 7, 8, 9]).tolist()
     [[0, 1, 2], [0, 2, 3], [7, 8, 9]]
     """
-    sizes, corners = as_array(sizes, np.int64, "fan"), as_array(corners, np.int64, "fan")
+    sizes, corners = as_array("fan", sizes, np.int64), as_array("fan", corners, np.int64)
     first = np.repeat(np.cumsum(sizes) - sizes, sizes - 2)
     second = first + 1 + _counted(sizes - 2)
     return np.column_stack([corners[first], corners[second], corners[second + 1]]).reshape(-1, 3)

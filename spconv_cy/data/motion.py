@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from spconv_cy.checks import checked_flags, checked_integers, is_real
 from spconv_cy.data.augment import stream
 
 
@@ -37,10 +38,11 @@ class Motion:
     views: bool = True
 
     def __post_init__(self):
+        checked_flags("Motion", mirror=self.mirror, views=self.views)
         fits = {"turn": "'any' or a number from 0 up", "linear": "0 up to but not 1", "shift": "a number from 0 up"}
         for name, text in fits.items():
             value = getattr(self, name)
-            number = isinstance(value, (int, float, np.number)) and 0 <= value < (1 if name == "linear" else np.inf)
+            number = is_real(value) and 0 <= value < (1 if name == "linear" else np.inf)
             if not number and not (name == "turn" and isinstance(value, str) and value == "any"):
                 raise ValueError(f"Motion: {name} {value!r} came; {text} fits")
 
@@ -49,6 +51,9 @@ class Motion:
 
         Item i's draw is the same for every n > i.
         """
+        checked_integers("Motion.draw", 0, n=n)
+        checked_integers("Motion.draw", 1, 8, d=d)
+        checked_flags("Motion.draw", training=training)
         if not (training or self.views):
             return np.broadcast_to(np.eye(d), (n, d, d)), np.zeros((n, d))
         uniform = stream(seed, epoch, "affine").uniform(-1, 1, (n, 2 + d + d * d))

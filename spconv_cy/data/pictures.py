@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from spconv_cy.checks import as_array, is_real
 from spconv_cy.data.augment import Affine, Colour, from_name, stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.strokes import Characters
-from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
-from spconv_cy.sites.lattice import is_whole
+from spconv_cy.sites.lattice import INT32_MAX, is_whole
 from spconv_cy.tensor import SparseTensor
 
 MOST_CELLS = 2**30                                      # of the field, for the pictures of a batch
@@ -46,7 +46,7 @@ class PictureBatches(Batches):
 
     def __init__(self, pictures, labels, size, *, batch=100, threshold=0, background=0, shift=0, augment="none",
                  flip=0.0, colour=None):
-        pictures = as_array(pictures, who="PictureBatches")
+        pictures = as_array("PictureBatches: pictures", pictures)
         if pictures.ndim not in (3, 4) or pictures.dtype.kind not in "uif":
             raise ShapeError(f"PictureBatches: pictures {pictures.shape} of {pictures.dtype} came; numbers (n, h, w) "
                              "or (n, h, w, c) fit")
@@ -54,11 +54,14 @@ class PictureBatches(Batches):
         if not is_whole(shift) or shift < 0:
             raise ShapeError(f"PictureBatches: shift {shift!r} came; a whole number of pixels from 0 up fits")
         largest = max(pictures.shape[1:3])
-        if not is_whole(size) or size < largest + 2 * shift:
+        if not is_whole(size) or not largest + 2 * shift <= size <= INT32_MAX:
             raise ShapeError(f"PictureBatches: size {size!r} came for pictures {pictures.shape[1:3]} that move up to "
                              f"{shift} pixels; {largest + 2 * shift} or more fits")
-        if not 0 <= flip <= 1:
+        if not is_real(flip) or not 0 <= flip <= 1:
             raise ValueError(f"PictureBatches: flip {flip!r} came; a probability from 0 to 1 fits")
+        for name, value in (("threshold", threshold), ("background", background)):
+            if not is_real(value):
+                raise ValueError(f"PictureBatches: expected {name} to be a number, got {value!r}")
         if colour is not None and not isinstance(colour, Colour):
             raise ValueError(f"PictureBatches: colour {colour!r} came; a Colour or None fits")
         self.pictures = pictures if pictures.ndim == 4 else pictures[..., None]

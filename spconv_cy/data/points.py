@@ -1,17 +1,19 @@
 """Clouds of real points with a class for each: moved, cut into tiles and brought to sites, a batch at a time."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
 from spconv_cy.backend.ops import cast
+from spconv_cy.checks import as_array, checked_integers, is_real
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.packed import starts_of
-from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
+
+MOST_AXES = 8
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class PointAffine:
 
     def __post_init__(self):
         limits = {"flip": (1, "from 0 to 1"), "stretch": (np.nextafter(1, 0), "from 0 up to but not 1")}
-        for name, value in asdict(self).items():
+        for name, value in vars(self).items():
             most, fits = limits.get(name, (np.finfo(float).max, "from 0 up"))
-            if not isinstance(value, (int, float, np.number)) or not 0 <= value <= most:
+            if not is_real(value) or not 0 <= value <= most:
                 raise ValueError(f"PointAffine: {name} {value!r} came; a number {fits} fits")
 
     def draw(self, n, d, seed, epoch):
@@ -49,6 +51,8 @@ class PointAffine:
         >>> bool(np.allclose(matrices @ matrices.transpose(0, 2, 1), np.eye(3)))
         True
         """
+        checked_integers("PointAffine.draw", 0, n=n)
+        checked_integers("PointAffine.draw", 1, MOST_AXES, d=d)
         uniform = stream(seed, epoch, "affine").uniform(-1, 1, (n, 2 + 2 * d))
         angle, mirror = self.turn * uniform[:, 0], np.where((uniform[:, 1] + 1) / 2 < self.flip, -1, 1)
         matrices = np.tile(np.eye(d), (n, 1, 1))
@@ -59,6 +63,7 @@ class PointAffine:
 
     def draw_points(self, n, d, seed, epoch):
         """Return each point's own move (n, d), or None where jitter is 0."""
+        checked_integers("PointAffine.draw_points", 0, n=n, d=d)
         return self.jitter * stream(seed, epoch, "jitter").standard_normal((n, d)) if self.jitter else None
 
 
@@ -92,14 +97,14 @@ class PointBatches(Batches):
     """
 
     def __init__(self, points, features, labels, cell, *, tile=None, batch=8, augment=None, views=None):
-        clouds = [as_array(cloud, who="PointBatches") for cloud in _listed(points, 2)]
+        clouds = [as_array("PointBatches: points", cloud) for cloud in _listed(points, 2)]
         d = clouds[0].shape[1] if clouds and clouds[0].ndim == 2 else 3
         for i, cloud in enumerate(clouds):
             if cloud.ndim != 2 or cloud.shape[1] != d or d < 1 + (tile is not None) or cloud.dtype.kind not in "fiu" \
                     or not np.isfinite(cloud).all():
                 raise ShapeError(f"PointBatches: cloud {i} of {cloud.shape} {cloud.dtype} came; finite numbers (n, d) "
                                  "fit, d the same for all" + (", and 2 or more for tiles" if tile is not None else ""))
-        if tile is not None and not (isinstance(tile, (int, float, np.number)) and 0 < tile < np.inf):
+        if tile is not None and not (is_real(tile) and 0 < tile < np.inf):
             raise ShapeError(f"PointBatches: tile {tile!r} came; a number above 0, or None, fits")
         for name, moves in (("augment", augment), ("views", views)):
             if moves is not None and not isinstance(moves, PointAffine):
@@ -171,7 +176,7 @@ def surroundings(points, k=32):
     >>> surroundings([[0, 0, 5.0], [0, 1, 2.0], [1, 0, 4.0]], k=3)[:, :2].tolist()
     [[3.0, 0.0], [0.0, 3.0], [2.0, 1.0]]
     """
-    points = as_array(points, who="surroundings")
+    points = as_array("surroundings: points", points)
     numbers = points.dtype.kind in "fiu" and np.isfinite(points).all()
     if points.ndim != 2 or points.shape[1] < 3 or not numbers or not is_whole(k) or k < 2:
         raise ShapeError(f"surroundings: points {points.shape} and k {k!r} came; finite numbers (n, 3) or more axes, "
@@ -191,12 +196,12 @@ def surroundings(points, k=32):
 
 def _listed(arrays, axes):
     """Return a list with an array for each cloud: one array, or one as nested lists, is that of the only cloud."""
-    one = not isinstance(arrays, (list, tuple)) or len(arrays) and np.ndim(arrays[0]) < axes
+    one = not isinstance(arrays, (list, tuple)) or len(arrays) and as_array("points", arrays[0]).ndim < axes
     return [arrays] if one else list(arrays)
 
 
 def _joined(what, arrays, counts, axes):
-    found = [as_array(array, who=f"PointBatches: {what}") for array in _listed(arrays, axes)]
+    found = [as_array(f"PointBatches: {what}", array) for array in _listed(arrays, axes)]
     if [len(array) if array.ndim == axes else None for array in found] != counts:
         raise ShapeError(f"PointBatches: {what} of {[array.shape for array in found][:5]} came for clouds of "
                          f"{counts[:5]} points; {'(n, channels)' if axes == 2 else '(n,)'} for each fits")

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.checks import as_array, as_list, is_one_of, is_real
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.motion import Motion
 from spconv_cy.data.packed import ranges, starts_of
-from spconv_cy.dlpack import as_array, without_mask
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.sites.lattice import as_lattice, is_whole
 from spconv_cy.sites.points import floored
@@ -37,7 +38,8 @@ class Shapes:
         """
         if isinstance(shapes, cls):
             return shapes
-        arrays = [as_array(shape, who="Shapes") for shape in without_mask(shapes, "Shapes")]
+        shapes = as_list("Shapes", without_mask(shapes, "Shapes"), "a list of (n, d) arrays")
+        arrays = [as_array(f"Shapes: shape {i}", shape) for i, shape in enumerate(shapes)]
         d = arrays[0].shape[1] if arrays and arrays[0].ndim == 2 else 3
         for i, array in enumerate(arrays):
             if array.ndim != 2 or array.shape[1] != d or array.dtype.kind not in "iuf":
@@ -66,8 +68,8 @@ def voxel_points(voxels, parts=2):
     >>> voxel_points([[3]], 2).tolist()
     [[3.25], [3.75]]
     """
-    voxels = as_array(voxels, who="voxel_points")
-    if voxels.ndim != 2 or voxels.dtype.kind not in "iu" or not is_whole(parts) or parts < 1:
+    voxels = as_array("voxel_points: voxels", voxels)
+    if voxels.ndim != 2 or voxels.dtype.kind not in "iu" or not is_whole(parts) or not 1 <= parts <= 256:
         raise ShapeError(f"voxel_points: voxels {voxels.shape} of {voxels.dtype} and parts {parts!r} came; whole "
                          "numbers (n, d) and a whole number from 1 up fit")
     d = voxels.shape[1]
@@ -110,9 +112,9 @@ class ShapeBatches(Batches):
             raise ShapeError(f"ShapeBatches: points of {d} coordinates came for {self.lattice}; {self.lattice.d} fit")
         self.size = self.lattice.per_axis(size, "ShapeBatches: size", 1)
         for name, value in (("cell", cell), ("volume", 1 if volume is None else volume)):
-            if not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
+            if not is_real(value) or not 0 < value < np.inf:
                 raise ShapeError(f"ShapeBatches: {name} {value!r} came; a positive number fits")
-        if outside not in ("error", "drop"):
+        if not is_one_of(outside, ("error", "drop")):
             raise ValueError(f"ShapeBatches: outside {outside!r} came; 'error' or 'drop' fits")
         if augment is not None and not isinstance(augment, Motion):
             raise TypeError(f"ShapeBatches: augment {augment!r} came; a Motion, or None, fits")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy._strokes import sign
+from spconv_cy.checks import as_array, as_list, is_integer
 from spconv_cy.config import threads
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
@@ -75,15 +76,17 @@ def places_of(words, letters):
 
 
 def _signed(who, paths, level, least, picked):
-    if not isinstance(level, (int, np.integer)) or not least <= level <= MOST_LEVEL:
+    if not is_integer(level) or not least <= level <= MOST_LEVEL:
         raise ShapeError(f"{who}: level {level!r} came; a whole number from {least} to {MOST_LEVEL} fits")
     try:
         alone = np.ndim(paths) == 2
+        paths = as_array(who, paths) if alone else paths
     except ValueError:                                                   # paths of different lengths
         alone = False
     if not hasattr(paths, "__iter__"):
         raise ShapeError(f"{who}: {type(paths).__name__} came; an (n, d) array or a list of them fits")
-    paths = [_checked(who, path, i) for i, path in enumerate([paths] if alone else paths)]
+    paths = [paths] if alone else as_list(who, paths, "an (n, d) array or a list of them")
+    paths = [_checked(who, path, i) for i, path in enumerate(paths)]
     letters = {path.shape[1] for path in paths}
     if len(letters) > 1:
         raise ShapeError(f"{who}: paths in {sorted(letters)} dimensions came; equal dimensions fit")

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from spconv_cy.checks import as_array, generator, is_one_of
 from spconv_cy.data.meshes import Mesh
-from spconv_cy.dlpack import as_array
 
 KINDS = ("ellipsoid", "cylinder", "cone", "torus", "box", "pyramid")
 
@@ -18,14 +18,14 @@ def solid(kind, rng=None):
     >>> solid("box", 0)
     Mesh(16 vertices, 24 triangles)
     """
-    rng = np.random.default_rng(rng)
+    rng = generator("solid", rng)
     around = np.linspace(0, 2 * np.pi, 33)
     thickness = rng.uniform(0.25, 0.45)
     profiles = {"ellipsoid": [np.sin(around[:17]), -np.cos(around[:17])],
                 "torus": [1 + thickness * np.cos(around), thickness * np.sin(around)],
                 "cylinder": [(0, 1, 1, 0), (-1, -1, 1, 1)], "cone": [(0, 1, 0), (-1, -1, 1)]}
     profiles |= {"box": profiles["cylinder"], "pyramid": profiles["cone"]}
-    if kind not in profiles:
+    if not is_one_of(kind, profiles):
         raise ValueError(f"solid: {kind!r} came; one of {', '.join(KINDS)} fits")
     mesh = revolved(np.stack(profiles[kind], 1), 4 if kind in ("box", "pyramid") else 32)
     return Mesh(mesh.vertices * rng.uniform(0.7, 1.4, 3), mesh.triangles).normalised(1.0)
@@ -38,7 +38,7 @@ def revolved(profile, n):
         profile: (k, 2), distances from the axis and heights.
         n: int, 3 or more; 4 gives a square prism of two upright edges' distance.
     """
-    profile, k = as_array(profile, np.float64, "revolved"), len(profile)
+    profile, k = as_array("revolved", profile, np.float64), len(profile)
     angle = 2 * np.pi * np.arange(n)[:, None] / n
     vertices = np.stack([np.cos(angle) * profile[:, 0], np.sin(angle) * profile[:, 0],
                          np.broadcast_to(profile[:, 1], (n, k))], 2).reshape(-1, 3)

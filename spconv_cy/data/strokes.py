@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from spconv_cy.checks import as_array, as_list, checked_integers, is_number
 from spconv_cy.config import threads
 from spconv_cy.data.encoding import ENCODINGS, MOST_SLICED
 from spconv_cy.data.packed import ranges, starts_of
@@ -47,7 +48,9 @@ class Characters:
         if isinstance(characters, np.ndarray):                           # of a list, each stroke is asked by its number
             without_mask(characters, "characters")
         strokes, counts = [], []
-        for c, character in enumerate(characters):
+        if isinstance(characters, np.ndarray) and not characters.ndim:
+            raise ShapeError("characters: one number came; a list of characters fits, each a list of (n, 2) arrays")
+        for c, character in enumerate(as_list("characters", characters, "a list of characters")):
             found = _checked_strokes(character, c)
             strokes += found
             counts.append(len(found))
@@ -68,6 +71,14 @@ class Characters:
 
     def take(self, items):
         """Return (Characters, strokes): the characters `items`, (b,) numbers, and the numbers of their strokes here."""
+        items = as_array("Characters.take: items", items)
+        if items.ndim != 1 or items.size and items.dtype.kind not in "iub":
+            raise ShapeError(f"Characters.take: items {items.shape} of {items.dtype} came; (b,) whole numbers fit")
+        if items.dtype == bool and items.shape != (len(self),):
+            raise ShapeError(f"Characters.take: a mask {items.shape} came; ({len(self)},) fits")
+        items = items if items.dtype == bool else items.astype(np.int64)
+        if items.dtype != bool and items.size and not -len(self) <= items.min() <= items.max() < len(self):
+            raise ShapeError(f"Characters.take: items {items.min()} to {items.max()} came; 0 to {len(self) - 1} fit")
         starts, ends = self.character_starts[:-1][items], self.character_starts[1:][items]
         strokes = ranges(starts, ends)
         first, last = self.stroke_starts[strokes], self.stroke_starts[1:][strokes]
@@ -160,25 +171,25 @@ class StrokeEncoder:
         if not isinstance(self.encoding, str) or self.encoding not in ENCODINGS:
             raise ValueError(f"StrokeEncoder: encoding {self.encoding!r} came; one of {', '.join(ENCODINGS)} fits")
         most = MOST_SLICED if self.dimension == 3 else 2**15
-        if self.size != int(self.size) or not 1 <= self.size <= most:
+        if not is_number(self.size) or self.size != int(self.size) or not 1 <= self.size <= most:
             raise ValueError(f"StrokeEncoder: size {self.size!r} came; a whole number from 1 to {most} fits")
-        if self.scale is not None and not 0 < self.scale < self.size:
+        if self.scale is not None and not (is_number(self.scale) and 0 < self.scale < self.size):
             raise ValueError(f"StrokeEncoder: scale {self.scale!r} came; a number above 0 and below the size "
                              f"{self.size}, or None, fits")
-        if not 0.001 <= self.spacing < np.inf:
+        if not is_number(self.spacing, 0.001):
             raise ValueError(f"StrokeEncoder: spacing {self.spacing!r} came; a number from 0.001 up fits: a "
                              "thousand points a site are as good as more")
-        if self.window is not None and not 0.01 <= self.window < np.inf:
+        if self.window is not None and not is_number(self.window, 0.01):
             raise ValueError(f"StrokeEncoder: window {self.window!r} came; a number from 0.01 up, or None, fits")
         if self.window is None and self.scale is None and not ENCODINGS[self.encoding].drawn:
             raise ValueError("StrokeEncoder: neither a scale nor a window came; a signature needs one of them: give "
                              "window, half of its length in sites")
-        if not 0 <= self.pace < np.inf:
+        if not is_number(self.pace, 0):
             raise ValueError(f"StrokeEncoder: pace {self.pace!r} came; a number from 0 up fits")
         if self.factors is not None:
-            without_mask(self.factors, "StrokeEncoder: factors")
-            if np.shape(self.factors) != (self.planes,) or not (
-                    np.abs(self.factors) <= np.finfo(np.float32).max).all():
+            factors = as_array("StrokeEncoder: factors", self.factors)
+            if factors.shape != (self.planes,) or factors.dtype.kind not in "iuf" or not (
+                    np.abs(factors) <= np.finfo(np.float32).max).all():
                 raise ShapeError(f"StrokeEncoder: factors {self.factors!r} came; {self.planes} finite numbers fit")
             object.__setattr__(self, "factors", tuple(float(factor) for factor in self.factors))
 
@@ -197,6 +208,7 @@ class StrokeEncoder:
 
         It is taken over the first `most` characters, not augmented; an empty plane gets the factor 0.
         """
+        checked_integers("StrokeEncoder.fit", 0, most=most)
         packed = Characters.pack(characters)
         largest = np.zeros(self.planes)
         for first in range(0, min(len(packed), most), 1000):
@@ -228,10 +240,12 @@ class StrokeEncoder:
             GridError: points outside the field; says how many, of which character, and which size would hold them.
         """
         packed = Characters.pack(characters)
-        without_mask(items, "StrokeEncoder.sites: items")
-        items = np.arange(len(packed)) if items is None else np.atleast_1d(items)
+        items = as_array("StrokeEncoder.sites: items", np.arange(len(packed)) if items is None else items)
+        items = np.atleast_1d(items)
         if items.ndim != 1 or items.dtype.kind not in "iu" and items.size:
             raise ShapeError(f"StrokeEncoder.sites: items {items.shape} {items.dtype} came; (b,) integers fit")
+        if n_threads is not None:
+            checked_integers("StrokeEncoder.sites", 1, 1024, n_threads=n_threads)
         moves = (_checked_move("matrices", matrices, (len(items), 2, 2)),
                  _checked_move("shifts", shifts, (len(items), 2)),
                  _checked_move("stroke_shifts", stroke_shifts, (len(packed.stroke_starts) - 1, 2)))
@@ -251,7 +265,9 @@ class StrokeEncoder:
 def _checked_move(name, move, shape):
     if move is None:
         return None
-    without_mask(move, f"StrokeEncoder.sites: {name}")
-    if np.shape(move) != shape:
-        raise ShapeError(f"StrokeEncoder.sites: {name} {np.shape(move)} came; {shape} fits")
+    move = as_array(f"StrokeEncoder.sites: {name}", move)
+    if move.shape != shape:
+        raise ShapeError(f"StrokeEncoder.sites: {name} {move.shape} came; {shape} fits")
+    if move.dtype.kind not in "iuf":
+        raise ShapeError(f"StrokeEncoder.sites: {name} of {move.dtype} came; numbers fit")
     return np.require(move, np.float64, "CA")

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.checks import as_array, as_list, checked_integers, checked_numbers, generator, is_one_of
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.events import Events
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
-from spconv_cy.dlpack import as_array
 from spconv_cy.errors import ShapeError
-from spconv_cy.sites.lattice import is_whole
+from spconv_cy.sites.lattice import INT32_MAX, is_whole, per_axis
 from spconv_cy.tensor import SparseTensor
 
+MOST_LINES, MOST_STEPS = 10**8, 10**6
 TIMES = ("axis", "none", "permuted")
 
 
@@ -47,7 +48,7 @@ def circle(phases, size=32, steps=32, turns=1):
     >>> circle([0.0], 30, 4).round(9).tolist()
     [[[25.0, 15.0], [15.0, 25.0], [5.0, 15.0], [15.0, 5.0]]]
     """
-    angles = np.reshape(as_array(phases, who="phases"), (-1, 1)) + 2 * np.pi * turns * np.arange(steps) / steps
+    angles = np.reshape(as_array("phases", phases), (-1, 1)) + 2 * np.pi * turns * np.arange(steps) / steps
     return size / 2 + size / 3 * np.stack([np.cos(angles), np.sin(angles)], -1)
 
 
@@ -65,9 +66,15 @@ def lissajous(phases, frequencies, size=16, steps=16):
         phases: (n, d), radians.
         frequencies: d numbers, or (n, d).
     """
+    _check_drawn("lissajous", 0, size, steps)
+    phases, frequencies = as_array("lissajous: phases", phases), as_array("lissajous: frequencies", frequencies)
+    d = phases.shape[-1] if phases.ndim == 2 else 0
+    kinds = {phases.dtype.kind, frequencies.dtype.kind}
+    if not d or frequencies.shape not in ((d,), phases.shape) or kinds - set("iuf"):
+        raise ShapeError(f"lissajous: phases {phases.shape} and frequencies {frequencies.shape} came; numbers (n, d), "
+                         "and d or (n, d), fit")
     times = 2 * np.pi * np.arange(steps)[:, None] / steps
-    frequencies = np.atleast_2d(as_array(frequencies, who="lissajous"))
-    angles = as_array(phases, float, "lissajous")[:, None] + times * frequencies[:, None]
+    angles = phases.astype(float)[:, None] + times * np.atleast_2d(frequencies)[:, None]
     return size / 2 + size / 3 * np.sin(angles)
 
 
@@ -77,7 +84,8 @@ def rotors(n, size=32, steps=32, seed=0):
     >>> rotors(100)
     WorldLines(100 points in 2 dimensions, 32 steps, size 32; forward, backward)
     """
-    rng = np.random.default_rng(seed)
+    _check_drawn("rotors", n, size, steps)
+    rng = generator("rotors", seed, "seed")
     places = circle(rng.uniform(0, 2 * np.pi, n), size, steps)
     places += rng.uniform(-size / 8, size / 8, (n, 1, 2))
     labels = rng.permutation(np.arange(n) % 2)
@@ -89,7 +97,8 @@ def helices(n, size=32, steps=32, seed=0):
 
     The places show the hand, and not which way they are run through.
     """
-    rng = np.random.default_rng(seed)
+    _check_drawn("helices", n, size, steps)
+    rng = generator("helices", seed, "seed")
     places = helix(rng.uniform(0, 2 * np.pi, n), size, steps)
     labels = rng.permutation(np.arange(n) % 4)
     left = labels >= 2
@@ -106,7 +115,9 @@ def leaders(n, size=16, steps=16, seed=0, lag=2):
     ahead of it. Run backward a pair of one class is a pair of the other: without the order of its moments it tells
     nothing.
     """
-    rng = np.random.default_rng(seed)
+    _check_drawn("leaders", n, size, steps)
+    checked_integers("leaders", -MOST_STEPS, MOST_STEPS, lag=lag)
+    rng = generator("leaders", seed, "seed")
     labels = rng.permutation(np.arange(n) % 2)
     times = 2 * np.pi * np.stack([np.arange(steps), np.arange(steps) - lag]) / steps
     places = np.zeros((n, 2, steps, 2))
@@ -119,10 +130,17 @@ def leaders(n, size=16, steps=16, seed=0, lag=2):
     return WorldLines(np.concatenate([places[:, 0], places[:, 1]], -1), labels, ("first leads", "second leads"), size)
 
 
+def _check_drawn(who, n, size, steps):
+    checked_integers(who, 0, MOST_LINES, n=n)
+    checked_integers(who, 1, MOST_STEPS, steps=steps)
+    checked_numbers(who, 1, 2**31, size=size)
+
+
 def shell(kind, radius=3):
     """Return the sites (s, 3) of a hollow "cube" or "ball" around the origin, those that touch no site inside."""
-    if kind not in ("cube", "ball"):
+    if not is_one_of(kind, ("cube", "ball")):
         raise ValueError(f"shell: kind {kind!r} came; 'cube' or 'ball' fits")
+    checked_integers("shell", 0, 256, radius=radius)
     sites = np.indices((2 * radius + 1,) * 3).reshape(3, -1).T - radius
     reach = abs(sites).max(1) if kind == "cube" else np.rint(np.sqrt((sites**2).sum(1)))
     return sites[reach == radius]
@@ -136,7 +154,9 @@ def flight(milliseconds=1000, size=(320, 240), seed=0):
     Returns:
         Events. Played backward the dart flies with its point behind.
     """
-    rng = np.random.default_rng(seed)
+    checked_integers("flight", 2, 10**6, milliseconds=milliseconds)
+    size = per_axis(size, 2, "flight size", 1)
+    rng = generator("flight", seed, "seed")
     corners = min(size) / 240 * np.array([(30, 0), (-22, 26), (-10, 0), (-22, -26)])
     share = np.arange(100)[:, None] / 100
     sides = np.roll(corners, -1, 0) - corners
@@ -191,20 +211,24 @@ class WorldLineBatches(Batches):
     """
 
     def __init__(self, lines, field, *, batch=50, time="axis", shapes=None, kinds=None, labels=None):
+        if not isinstance(lines, WorldLines):
+            raise TypeError(f"WorldLineBatches: a {type(lines).__name__} came as the lines; WorldLines fit")
         super().__init__(len(lines), lines.labels if labels is None else labels, batch=batch)
         n, steps, d = lines.places.shape
-        if time not in TIMES:
+        if not is_one_of(time, TIMES):
             raise ValueError(f"WorldLineBatches: time {time!r} came; {', '.join(TIMES)} fit")
-        shapes = [np.zeros((1, d), int)] if shapes is None else [as_array(shape, who="WorldLines") for shape in shapes]
+        shapes = [np.zeros((1, d), int)] if shapes is None else [
+            as_array("WorldLineBatches: shapes", shape)
+            for shape in as_list("WorldLineBatches", shapes, "a list of shapes, each an array (s, d)")]
         if any(shape.ndim != 2 or shape.shape[1] != d or shape.dtype.kind not in "iu" for shape in shapes):
             raise ShapeError(f"WorldLineBatches: shapes {[shape.shape for shape in shapes]} came; whole numbers "
                              f"(s, {d}) fit")
-        kinds = np.zeros(n, int) if kinds is None else as_array(kinds, who="WorldLineBatches: kinds")
+        kinds = np.zeros(n, int) if kinds is None else as_array("WorldLineBatches: kinds", kinds)
         if kinds.shape != (n,) or kinds.dtype.kind not in "iu" or not set(kinds.tolist()) <= set(range(len(shapes))):
             raise ShapeError(f"WorldLineBatches: kinds {kinds.shape} came; ({n},) numbers of {len(shapes)} shapes fit")
         reach = max((int(abs(shape).max(initial=0)) for shape in shapes), default=0)
         least = max(lines.size + 2 * reach, steps * (time != "none"))
-        if not is_whole(field) or field < least:
+        if not is_whole(field) or not least <= field <= INT32_MAX:
             raise ShapeError(f"WorldLineBatches: field {field!r} came; {least} or more fits: it holds {lines}, and "
                              f"{reach} sites around")
         self.time, self.kinds, self.size = time, kinds, (int(field),) * (d + (time != "none"))

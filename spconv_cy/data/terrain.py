@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from spconv_cy.checks import generator, is_number
 from spconv_cy.sites.lattice import is_whole
 
+MOST, MOST_SIDE = 10**8, 10**5
 TERRAIN_CLASSES = ("other", "ground", "water")
 
 
@@ -26,10 +28,11 @@ def terrain(n=20_000, side=200.0, seed=0):
     >>> points.shape, sorted(set(labels.tolist()))
     ((1000, 3), [0, 1, 2])
     """
-    if not is_whole(n) or n < 0 or not 0 < side < np.inf or not is_whole(seed) or seed < 0:
+    fits = is_whole(n) and 0 <= n <= MOST and is_number(side) and 0 < side <= MOST_SIDE
+    if not fits or not is_whole(seed) or seed < 0:
         raise ValueError(f"terrain: n {n!r}, side {side!r} and seed {seed!r} came; whole numbers from 0 up, and a side "
                          "above 0, fit")
-    rng = np.random.default_rng(seed)
+    rng = generator("terrain", seed, "seed")
     waves = rng.normal(0, 2 * np.pi / 80, (12, 2))
     phases, heights = rng.uniform(0, 2 * np.pi, 12), rng.uniform(0.5, 2, 12)
     level = np.quantile(_ground(rng.uniform(0, side, (2000, 2)), waves, phases, heights), 0.2)

@@ -4,7 +4,9 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable, matmul
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import as_array, is_number
 from spconv_cy.errors import ShapeError
+from spconv_cy.functional.labels import refuse_sparse
 from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.functional.powers import powers
 
@@ -30,6 +32,7 @@ def index_loss(x, columns):
     >>> float(index_loss(Tensor([[1.0, 0.0], [0.0, 1.0]]), Tensor([[50.0, 0.0], [0.0, 50.0]])).data)
     0.0
     """
+    x, columns = _rows("index_loss", x=x), _rows("index_loss", columns=columns)
     if len(x.shape) != 2 or x.shape != columns.shape:
         raise ShapeError(f"index_loss: rows {x.shape} and columns {columns.shape} came; equal shapes (b, c) fit")
     return softmax_cross_entropy(matmul(x, transpose(columns)), np.arange(len(x)))
@@ -56,9 +59,10 @@ def contrastive_loss(x, temperature=0.2):
     >>> round(float(contrastive_loss(Tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]), 1.0).data), 4)
     0.5514
     """
+    x = _rows("contrastive_loss", x=x)
     if len(x.shape) != 2 or len(x) % 2:
         raise ShapeError(f"contrastive_loss: {x.shape} came; two views of each item, (2 b, c), fit")
-    if not 0 < temperature < np.inf:
+    if not is_number(temperature) or temperature <= 0:
         raise ValueError(f"contrastive_loss: temperature {temperature!r} came; a number above 0 fits")
     n, xp = len(x), ops_of(x.data).xp
     rows = unit_rows(x)
@@ -66,6 +70,12 @@ def contrastive_loss(x, temperature=0.2):
     xp.fill_diagonal(itself, -xp.inf)
     cosines = matmul(rows, transpose(rows)) * (1 / temperature)
     return softmax_cross_entropy(cosines + Tensor.of(itself), (np.arange(n) + n // 2) % max(n, 1))
+
+
+def _rows(who, **argument):
+    refuse_sparse(who, **argument)
+    (name, x), = argument.items()
+    return x if isinstance(x, Tensor) else Tensor(as_array(f"{who}: {name}", x))
 
 
 @differentiable(reads={})

@@ -74,7 +74,7 @@ def submatrix(w, rows, columns):
 def concatenate(*parts):
     """Join columns: (n, c1), (n, c2), ... -> (n, c1 + c2 + ...)."""
     ops = ops_of(*parts)
-    if len({len(part) for part in parts}) > 1:
+    if any(part.ndim != 2 for part in parts) or len({len(part) for part in parts}) > 1:
         raise ShapeError(f"concatenate: {[part.shape for part in parts]} came; equal numbers of rows fit")
     ends = np.cumsum([0] + [part.shape[1] for part in parts])
 

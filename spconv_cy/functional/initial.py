@@ -6,6 +6,7 @@ from contextvars import ContextVar
 import numpy as np
 
 from spconv_cy.autograd import Tensor
+from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 
 _budget = ContextVar("budget", default=None)
@@ -23,8 +24,9 @@ def glorot(shape, rng=None, *, gain=1.0):
 
     Source: Glorot and Bengio 2010; the fan-out as in Graham's networks of 2015.
     """
+    shape = tuple(map(int, shape))
     bound = gain * np.sqrt(6 / (shape[0] * shape[-2] + shape[-1]))
-    return _begun(shape, lambda: np.random.default_rng(rng).uniform(-bound, bound, shape))
+    return _begun(shape, lambda: generator("weights", rng).uniform(-bound, bound, shape))
 
 
 def normal(shape, rng=None):
@@ -32,7 +34,8 @@ def normal(shape, rng=None):
 
     Source: He et al. 2015, arXiv:1502.01852; SparseConvNet's default.
     """
-    return _begun(shape, lambda: np.random.default_rng(rng).normal(0, np.sqrt(2 / (shape[0] * shape[-2])), shape))
+    shape = tuple(map(int, shape))
+    return _begun(shape, lambda: generator("weights", rng).normal(0, np.sqrt(2 / (shape[0] * shape[-2])), shape))
 
 
 def zeros(shape):

@@ -3,32 +3,38 @@
 import numpy as np
 
 from spconv_cy.autograd import differentiable
-from spconv_cy.backend.host import hosted
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.dlpack import as_array
+from spconv_cy.checks import as_array, is_one_of
 from spconv_cy.errors import ShapeError
+from spconv_cy.functional.labels import checked_labels, refuse_sparse, remedy_of
 
 
 @differentiable(reads={})
-def softmax_cross_entropy(x, labels, *, weights=None, reduction="mean"):
+def softmax_cross_entropy(x, labels, *, weights=None, reduction="mean", ignore_label=None):
     """Return the negative log-likelihood of the labels under the softmax of x.
 
     Args:
         x: (b, classes).
-        labels: (b,) whole numbers from 0 to classes - 1.
+        labels: (b,) whole numbers from 0 to classes - 1, and ignore_label.
         weights: (classes,) numbers from 0 up, how much a sample of each class counts; None: all the same. The mean is
             that of the weighted samples: the sum over the sum of their weights.
-        reduction: "mean" over the batch (0 for an empty one), or "sum".
+        reduction: "mean" over the samples that count (0 where there are none), or "sum".
+        ignore_label: a whole number that says that a sample has no label, such as -1 or 255, or several; those samples
+            do not count, and their gradient is zero. None: all count.
 
     Returns:
         One number, shape ().
 
     Raises:
         ShapeError: labels of another shape or kind, or outside the classes; weights that do not fit.
+        TypeError: x is a SparseTensor.
+        ValueError: an ignore_label that is no whole number.
     """
+    refuse_sparse("softmax_cross_entropy", x=x)
     xp = ops_of(x).xp
-    x, labels = summable(x), checked_labels(x, labels)
+    labels, kept = checked_labels(x, labels, ignore_label)
+    given, x = x, summable(x if kept is None else x[kept])
     counts = None if weights is None else _checked_weights(x, weights)[labels]
     share = x.dtype.type(_share(reduction, len(x) if counts is None else counts.sum()))
     counts = None if counts is None else ops_of(x).asarray(counts, x.dtype)
@@ -45,7 +51,7 @@ def softmax_cross_entropy(x, labels, *, weights=None, reduction="mean"):
         dx = exponentials / totals
         dx[rows, labels] -= 1
         dx *= dy * share
-        return dx if counts is None else dx * counts[:, None], None
+        return _at_rows(xp, dx if counts is None else dx * counts[:, None], kept, given), None
 
     return xp.asarray(losses.sum() * share), backward
 
@@ -53,10 +59,12 @@ def softmax_cross_entropy(x, labels, *, weights=None, reduction="mean"):
 @differentiable(reads={})
 def mse(x, target, *, reduction="mean"):
     """Return the squared error to a target of x's shape: the mean over all elements, or the "sum"."""
+    refuse_sparse("mse", x=x, target=target)
     ops, x = ops_of(x), summable(x)
     target = ops.asarray(target, x.dtype)
     if target.shape != x.shape:
-        raise ShapeError(f"mse: x {x.shape} and target {target.shape} came; equal shapes fit")
+        raise ShapeError(f"mse: x {x.shape} and target {target.shape} came; equal shapes fit"
+                         f"{remedy_of(x.shape, target.shape)}")
     share = x.dtype.type(_share(reduction, x.size))
     difference = x - target
     return (ops.xp.asarray((difference * difference).sum() * share),
@@ -64,30 +72,34 @@ def mse(x, target, *, reduction="mean"):
 
 
 @differentiable(reads={})
-def hinge(x, labels, *, reduction="mean"):
-    """Return the squared hinge loss, one class against all: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1."""
+def hinge(x, labels, *, reduction="mean", ignore_label=None):
+    """Return the squared hinge loss, one class against all: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1.
+
+    Arguments as for softmax_cross_entropy.
+    """
+    refuse_sparse("hinge", x=x)
     xp = ops_of(x).xp
-    x, labels = summable(x), checked_labels(x, labels)
+    labels, kept = checked_labels(x, labels, ignore_label)
+    given, x = x, summable(x if kept is None else x[kept])
     share = x.dtype.type(_share(reduction, len(x)))
     sign = xp.full_like(x, -1)
     sign[xp.arange(len(x)), xp.asarray(labels)] = 1
     gap = xp.maximum(1 - sign * x, 0)
-    return xp.asarray((gap * gap).sum() * share), lambda dy: (lambda: sign * gap * (-2 * share * dy), None)
+    return (xp.asarray((gap * gap).sum() * share),
+            lambda dy: (lambda: _at_rows(xp, sign * gap * (-2 * share * dy), kept, given), None))
 
 
-def checked_labels(x, labels):
-    """Return labels as (b,) int64; raise ShapeError where they do not fit x (b, classes)."""
-    labels = as_array(hosted(labels), who="loss: labels")
-    if x.ndim != 2 or labels.shape != x.shape[:1] or (labels.size and labels.dtype.kind not in "iu"):
-        raise ShapeError(f"loss: outputs {x.shape} and labels {labels.shape} of {labels.dtype} came; (b, classes) and "
-                         "(b,) whole numbers fit")
-    if labels.size and not 0 <= labels.min() <= labels.max() < x.shape[1]:
-        raise ShapeError(f"loss: labels {labels.min()} to {labels.max()} came; 0 to {x.shape[1] - 1} fit")
-    return labels.astype(np.int64, copy=False)
+def _at_rows(xp, dx, rows, x):
+    """Return the gradient of x where dx is that of its rows, zero at the others; rows None: dx is that of all."""
+    if rows is None:
+        return dx
+    whole = xp.zeros(x.shape, dx.dtype)
+    whole[rows] = dx
+    return whole
 
 
 def _checked_weights(x, weights):
-    found = as_array(hosted(weights), who="softmax_cross_entropy: weights")
+    found = as_array("softmax_cross_entropy: weights", weights)
     if found.shape != x.shape[1:] or found.dtype.kind not in "iuf" or not ((found >= 0) & np.isfinite(found)).all():
         raise ShapeError(f"softmax_cross_entropy: weights {found.tolist()!r} came; {x.shape[1]} numbers from 0 up "
                          "fit, one for each class")
@@ -95,6 +107,6 @@ def _checked_weights(x, weights):
 
 
 def _share(reduction, n):
-    if reduction not in ("mean", "sum"):
+    if not is_one_of(reduction, ("mean", "sum")):
         raise ShapeError(f"loss: reduction {reduction!r} came; 'mean' or 'sum' fit")
     return 1 / n if reduction == "mean" and n else 1.0

@@ -4,7 +4,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.dlpack import as_array
+from spconv_cy.checks import as_array, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.sparse import column_sums, gather, scatter_add, segment_maximum
 
@@ -54,7 +54,7 @@ def best_of_segments(scores, starts, k):
 
     Cost: of sorting the rows.
     """
-    counts, n, ks = np.diff(starts), int(starts[-1]), as_array(k, who="keep_top")
+    counts, n, ks = np.diff(starts), int(starts[-1]), as_array("keep_top: k", k)
     if scores.shape not in ((n,), (n, 1)) or scores.dtype.kind not in "fiu":
         raise ShapeError(f"keep_top: scores {scores.shape} of {scores.dtype} came; ({n},) numbers fit, one for each "
                          "site")
@@ -108,7 +108,7 @@ def kept_rows(rows, n, kept):
     Raises:
         ShapeError: another `kept`.
     """
-    if kept not in ("all", "first", "last"):
+    if not is_one_of(kept, ("all", "first", "last")):
         raise ShapeError(f"to_points: kept {kept!r} came; 'all', 'first' or 'last' fits")
     if kept == "all":
         return rows

@@ -1,8 +1,10 @@
 """Networks to files and back: one .safetensors, the layers as JSON in its metadata, nothing in it ever executed."""
 
 import inspect
+import json
 
 from spconv_cy.archive import BROKEN, read, write
+from spconv_cy.checks import as_list, checked_path
 from spconv_cy.errors import FileError, ShapeError
 from spconv_cy.functional.initial import undrawn
 from spconv_cy.layers.activation import (
@@ -69,6 +71,8 @@ def save(path, net, extra=None):
     """
     if not isinstance(net, Layer):
         raise TypeError(f"save: a {type(net).__name__} came; a Layer fits")
+    path = checked_path("save", path)
+    _check_extra(extra)
     state, description = net.state(), net.describe()
     _check_made_anew(net, state, description)
     write(path, KIND, state, {"network": description, "extra": extra})
@@ -93,7 +97,8 @@ def load(path, layers=()):
 
 def load_with_extra(path, layers=()):
     """Return (network, extra), the JSON values that `save` was given."""
-    arrays, text = read(path, KIND)
+    layers = as_list("load", [layers] if isinstance(layers, type) else layers, "layers, a list of classes")
+    arrays, text = read(checked_path("load", path), KIND)
     for layer in layers:
         if not (isinstance(layer, type) and issubclass(layer, Layer)):
             raise TypeError(f"load: {layer!r} came among the layers; classes with Layer as their base fit")
@@ -110,6 +115,14 @@ def load_with_extra(path, layers=()):
         raise FileError(f"{path}: the network in it cannot be made ({error}); the file is damaged, or its layers have "
                         "changed since: fetch or make it again") from error
     return net, extra
+
+
+def _check_extra(extra):
+    try:
+        json.dumps(extra)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"save: extra cannot be kept ({error}); numbers, text, None, True, False, lists and dicts of "
+                        "them fit: array.tolist() of an array") from None
 
 
 def _check_made_anew(net, state, description):

@@ -1,9 +1,8 @@
 """Activations: functions of single numbers, applied to rows and to the ground state alike."""
 
-from numbers import Real
 
-import numpy as np
 
+from spconv_cy.checks import is_number, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.activation import elu, gelu, prelu, sigmoid, silu, tanh
 from spconv_cy.functional.dense import as_tensor, leaky_relu, softmax
@@ -73,7 +72,7 @@ class PReLU(Layer):
     """
 
     def __init__(self, channels, *, slope=0.25):
-        checked_counts(self, channels=channels)
+        channels, = checked_counts(self, channels=channels)
         self.channels = channels
         self.weight = filled((1, channels), _finite(self, slope=slope))
 
@@ -174,13 +173,13 @@ class Softmax(Layer):
 
 def checked_slope(layer, slope):
     """Return the slope of a leaky ReLU; raise ShapeError where it is no number from 0 to 1."""
-    if not isinstance(slope, Real) or not 0 <= slope <= 1:
+    if not is_real(slope) or not 0 <= slope <= 1:
         raise ShapeError(f"{type(layer).__name__}: slope {slope!r} came; 0 to 1 fit")
     return slope
 
 
 def _finite(layer, **number):
     (name, value), = number.items()
-    if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+    if not is_number(value):
         raise ShapeError(f"{type(layer).__name__}: {name} {value!r} came; a finite number fits")
     return value

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.checks import checked_flags, generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.attention import attend
 from spconv_cy.functional.initial import glorot, zeros
@@ -49,14 +50,15 @@ class WindowAttention(Layer):
     """
 
     def __init__(self, lattice, channels, heads, size, *, shift=0, positions=True, bias=True, rng=None):
-        checked_counts(self, channels=channels, heads=heads)
+        channels, heads = checked_counts(self, channels=channels, heads=heads)
         if channels % heads:
             raise ShapeError(f"WindowAttention: {channels} channels and {heads} heads came; the heads must divide the "
                              "channels")
         self.lattice, self.channels, self.heads = as_lattice(lattice), channels, heads
         self.size = per_axis(size, self.lattice.d, "WindowAttention size", 1)
         self.shift = per_axis(shift, self.lattice.d, "WindowAttention shift", None)
-        rng = np.random.default_rng(rng)
+        rng = generator("WindowAttention", rng)
+        checked_flags("WindowAttention", bias=bias, positions=positions)
         self.weight, self.weight_out = glorot((1, channels, 3 * channels), rng), glorot((1, channels, channels), rng)
         self.bias, self.bias_out = (zeros((1, 3 * channels)), zeros((1, channels))) if bias else (None, None)
         self.positions = zeros((self._n_positions(), heads)) if positions else None

@@ -4,11 +4,13 @@ import re
 from itertools import zip_longest
 
 from spconv_cy.autograd import Tensor
+from spconv_cy.checks import is_integer, is_one_of
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.dense import concatenate
+from spconv_cy.functional.dense import as_tensor, concatenate
 from spconv_cy.layers.activation import LeakyReLU
 from spconv_cy.layers.columns import Columns, drop_channels
 from spconv_cy.layers.layer import Activated, Layer
+from spconv_cy.layers.place import locate
 from spconv_cy.layers.summary import listens, step
 from spconv_cy.sites.algebra import HOW
 from spconv_cy.tensor import SparseTensor
@@ -26,20 +28,23 @@ class Sequential(Layer):
     """
 
     def __init__(self, *layers):
-        self._layers_checked(layers)
-        self.layers = list(layers)
+        self.layers = checked_layers(self, layers)
 
     def __call__(self, x):
-        fused, columns = False, Columns(self.layers) if drop_channels(self.layers) else None
-        for i, (layer, follows) in enumerate(zip_longest(self.layers, self.layers[1:])):
-            if fused:
-                fused = False                                            # this activation was done by the layer before
-                continue
-            fused = _are_fused(layer, follows)
-            if columns is not None:
-                layer, x = columns.meet(i, x)
-            if layer is not None:
-                x = layer.activated(x, follows.slope) if fused else step(layer, x)
+        given, i, fused, columns = x, 0, False, Columns(self.layers) if drop_channels(self.layers) else None
+        try:
+            for i, (layer, follows) in enumerate(zip_longest(self.layers, self.layers[1:])):
+                if fused:
+                    fused = False                                        # this activation was done by the layer before
+                    continue
+                fused = _are_fused(layer, follows)
+                if columns is not None:
+                    layer, x = columns.meet(i, x)
+                if layer is not None:
+                    x = layer.activated(x, follows.slope) if fused else step(layer, x)
+        except Exception as error:
+            locate(error, self, f"layers[{i}]", self.layers[i], given)
+            raise
         return x if columns is None else columns.whole(x)
 
     def arguments(self):
@@ -47,6 +52,9 @@ class Sequential(Layer):
         return (tuple(self.layers), {}) if type(self).__init__ is Sequential.__init__ else super().arguments()
 
     def __getitem__(self, i):
+        if not isinstance(i, slice) and (not is_integer(i) or not -len(self) <= i < len(self)):
+            kind = IndexError if is_integer(i) else TypeError
+            raise kind(f"{type(self).__name__}: the layer {i!r} was asked for; it has {len(self)}, numbered from 0")
         return self.layers[i]
 
     def __len__(self):
@@ -71,12 +79,6 @@ class Sequential(Layer):
                 shown.append("linear")
         return "-".join(shown)
 
-    @staticmethod
-    def _layers_checked(layers):
-        for layer in layers:
-            if not isinstance(layer, Layer):
-                raise TypeError(f"a {type(layer).__name__} came; layers fit: write a class with Layer as its base")
-
 
 class Residual(Sequential):
     """Add the input to what the layers make of it: shortcut(x) + f(x).
@@ -96,10 +98,13 @@ class Residual(Sequential):
     def __init__(self, *layers, shortcut=None, how=None):
         super().__init__(*layers)
         self.shortcut, self.how = shortcut, checked_how(self, how)
+        if shortcut is not None:
+            checked_layers(self, [shortcut])
 
     def __call__(self, x):
+        x = x if isinstance(x, SparseTensor) else as_tensor(x)
         y = super().__call__(x)
-        start = x if self.shortcut is None else step(self.shortcut, x)
+        start = x if self.shortcut is None else branch(self, "shortcut", self.shortcut, x, x)
         return start.add(y, how=self.how) if self.how and isinstance(start, SparseTensor) else start + y
 
     def arguments(self):
@@ -127,14 +132,13 @@ class Concatenate(Layer):
     """
 
     def __init__(self, *branches, how=None):
-        Sequential._layers_checked(branches)
         self.how = checked_how(self, how)
         if not branches:
             raise ShapeError("Concatenate: no branches came; at least one fits")
-        self.branches = list(branches)
+        self.branches = checked_layers(self, branches)
 
     def __call__(self, x):
-        parts = [step(branch, x) for branch in self.branches]
+        parts = [branch(self, f"branches[{i}]", layer, x, x) for i, layer in enumerate(self.branches)]
         if isinstance(parts[0], Tensor):
             return concatenate(*parts)
         first = parts[0]
@@ -157,9 +161,34 @@ class Concatenate(Layer):
         return self.branches[0].in_size(out_size)
 
 
+def branch(container, path, layer, x, given):
+    """Apply one of a container's layers; its errors say where it is in the container, which was called with `given`."""
+    try:
+        return step(layer, x)
+    except Exception as error:
+        locate(error, container, path, layer, given)
+        raise
+
+
+def checked_layers(container, layers):
+    """Return what a container was given as a list; raise TypeError where an entry is no Layer, and say what helps."""
+    who = type(container).__name__
+    if len(layers) == 1 and isinstance(layers[0], (list, tuple, dict)):
+        values = ".values()" if isinstance(layers[0], dict) else ""
+        raise TypeError(f"{who}: expected layers as separate arguments, got a {type(layers[0]).__name__}; call "
+                        f"{who}(*layers{values})")
+    for layer in layers:
+        if isinstance(layer, type):
+            raise TypeError(f"{who}: the class {layer.__name__} came; layers fit: call it with its arguments, "
+                            f"{layer.__name__}(...)")
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{who}: a {type(layer).__name__} came; layers fit: write a class with Layer as its base")
+    return list(layers)
+
+
 def checked_how(layer, how):
     """Return how branches on different sites are joined; refuse what no join knows."""
-    if how is not None and how not in HOW:
+    if not is_one_of(how, (None, *HOW)):
         raise ShapeError(f"{type(layer).__name__}: how {how!r} came; None, {', '.join(map(repr, HOW))} fit")
     return how
 

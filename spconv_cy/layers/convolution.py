@@ -1,5 +1,6 @@
 """Convolutions: a window, its weights, three lines of arithmetic."""
 
+from spconv_cy.checks import checked_flags, generator, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, leaky_relu, less_row
 from spconv_cy.functional.initial import glorot, zeros
@@ -48,18 +49,21 @@ class Convolution(Activated):
 
     def __init__(self, lattice, channels_in, channels_out, size=None, stride=1, *, dilation=1, padding=0, bias=True,
                  groups=1, size_rule="exact", shape="full", taps=None, sites="valid", min_active=1, rng=None):
-        if sites not in ("valid", "cell", "centre"):
+        if not is_one_of(sites, ("valid", "cell", "centre")):
             raise ShapeError(f"Convolution: sites {sites!r} came; 'valid', 'cell' or 'centre' fit")
         window = Window(lattice, size, stride, dilation, padding, sites, size_rule, shape, taps, min_active)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
     def _begin(self, window, channels_in, channels_out, bias, groups, rng):
-        checked_counts(self, channels_in=channels_in, channels_out=channels_out, groups=groups)
+        channels_in, channels_out, groups = checked_counts(self, channels_in=channels_in, channels_out=channels_out,
+                                                           groups=groups)
+        checked_flags(type(self).__name__, bias=bias)
         if channels_in % groups or channels_out % groups:
             raise ShapeError(f"{type(self).__name__}: {channels_in} channels in, {channels_out} out and {groups} "
                              "groups came; the groups must divide both")
         self.window, self.channels_in, self.channels_out, self.groups = window, channels_in, channels_out, groups
         shape = (window.volume, channels_in // groups, channels_out // groups)
+        rng = generator(type(self).__name__, rng)
         self.weight = glorot(shape if groups == 1 else (shape[0], groups, *shape[1:]), rng)
         self.bias = zeros((1, channels_out)) if bias else None
 
@@ -155,9 +159,10 @@ class NetworkInNetwork(Activated):
     channels_mix = True
 
     def __init__(self, channels_in, channels_out, *, bias=True, rng=None):
-        checked_counts(self, channels_in=channels_in, channels_out=channels_out)
+        channels_in, channels_out = checked_counts(self, channels_in=channels_in, channels_out=channels_out)
+        checked_flags("NetworkInNetwork", bias=bias)
         self.channels_in, self.channels_out = channels_in, channels_out
-        self.weight = glorot((1, channels_in, channels_out), rng)
+        self.weight = glorot((1, channels_in, channels_out), generator("NetworkInNetwork", rng))
         self.bias = zeros((1, channels_out)) if bias else None
 
     def activated(self, x, slope=None):

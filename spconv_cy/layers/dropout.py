@@ -1,10 +1,10 @@
 """Dropout: whole channels, the same for all sites of a batch, which keeps the ground state consistent; or elements."""
 
-from numbers import Real
 
 import numpy as np
 
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import checked_flags, generator, is_one_of, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, dropout
 from spconv_cy.layers.activation import on_rows
@@ -37,12 +37,13 @@ class Dropout(Layer):
     """
 
     def __init__(self, p=0.5, *, kind="channels", inverted=False, rng=None):
-        if not isinstance(p, Real) or not 0 <= p < 1:
+        if not is_real(p) or not 0 <= p < 1:
             raise ShapeError(f"Dropout: p {p!r} came; 0 <= p < 1 fits")
-        if kind not in ("channels", "bernoulli", "elements"):
+        if not is_one_of(kind, ("channels", "bernoulli", "elements")):
             raise ShapeError(f"Dropout: kind {kind!r} came; 'channels', 'bernoulli' or 'elements' fit")
+        checked_flags("Dropout", inverted=inverted)
         self.p, self.kind, self.inverted = p, kind, inverted
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator("Dropout", rng)
 
     def __call__(self, x):
         if self.p == 0:
@@ -73,7 +74,7 @@ class Dropout(Layer):
         """Draw the channels that are kept, whole numbers that ascend."""
         if self.kind == "bernoulli":
             return np.flatnonzero(self.rng.random(channels) >= self.p)
-        kept = max(1, int(channels * (1 - self.p)))
+        kept = min(channels, max(1, int(channels * (1 - self.p))))
         return np.sort(self.rng.choice(channels, kept, replace=False))
 
     def _mask(self, shape):

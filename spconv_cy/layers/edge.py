@@ -1,9 +1,9 @@
 """Where sparse meets dense."""
 
-from numbers import Real
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import checked_flags, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, flatten, pick
 from spconv_cy.layers.layer import Layer, checked_lattice
@@ -21,6 +21,7 @@ class SparseToDense(Layer):
     """
 
     def __init__(self, lattice, *, flat=False):
+        checked_flags("SparseToDense", flat=flat)
         self.lattice, self.flat = as_lattice(lattice), flat
 
     def __call__(self, x):
@@ -38,7 +39,7 @@ class DenseToSparse(Layer):
     """
 
     def __init__(self, lattice, *, threshold=0.0, ground="zero"):
-        if not isinstance(threshold, Real) or not threshold >= 0:
+        if not is_real(threshold) or not threshold >= 0:
             raise ShapeError(f"DenseToSparse: threshold {threshold!r} came; a number from 0 up fits")
         self.lattice, self.threshold, self.ground = as_lattice(lattice), threshold, ground
 

@@ -1,9 +1,7 @@
 """Fractional max-pooling: regions of one or two sites, drawn anew for each sample, axis and call."""
 
-from numbers import Real
 
-import numpy as np
-
+from spconv_cy.checks import generator, is_one_of, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.layer import Layer, checked_sparse
 from spconv_cy.layers.pooling import checked_background, max_pooled
@@ -53,11 +51,11 @@ class FractionalMaxPooling(Layer):
         for name, value, fits in (("sequence", sequence, fractional.SEQUENCES),
                                   ("overlap", overlap, fractional.OVERLAPS),
                                   ("size_rule", size_rule, ("exact", "nearest"))):
-            if value not in fits:
+            if not is_one_of(value, fits):
                 raise ShapeError(f"FractionalMaxPooling: {name} {value!r} came; one of {', '.join(fits)} fits")
         self.ratio, self.sequence, self.overlap, self.size_rule = ratio, sequence, overlap, size_rule
         self.background = checked_background(self, background)
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator("FractionalMaxPooling", rng)
 
     def __call__(self, x):
         checked_sparse(self, x)
@@ -103,9 +101,9 @@ class FractionalMaxPooling(Layer):
 
 
 def _checked_ratios(ratio, d):
-    axes = (ratio,) * d if isinstance(ratio, Real) else ratio
+    axes = (ratio,) * d if is_real(ratio) else ratio
     axes = tuple(axes) if isinstance(axes, (list, tuple)) else ()
-    if len(axes) != d or not all(isinstance(v, Real) and 1 <= v < 2 for v in axes):
+    if len(axes) != d or not all(is_real(v) and 1 <= v < 2 for v in axes):
         raise ShapeError(f"FractionalMaxPooling: ratio {ratio!r} came; a number from 1 to below 2, or {d}, one an "
                          "axis, fits; for 2 and more there is MaxPooling")
     return tuple(map(float, axes))

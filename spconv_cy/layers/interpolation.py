@@ -4,6 +4,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import checked_function, is_one_of
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.interpolation import corners, weighted_gather, weighted_scatter
@@ -42,7 +43,7 @@ def interpolate(x, points, *, cell=1.0, kind="linear", centre=0.5, missing="grou
     """
     if not isinstance(x, SparseTensor):
         raise TypeError(f"interpolate: a {type(x).__name__} came; a SparseTensor fits")
-    if missing not in ("ground", "skip"):
+    if not is_one_of(missing, ("ground", "skip")):
         raise ShapeError(f"interpolate: missing {missing!r} came; 'ground' or 'skip' fit")
     _, low, ups, weights = _around("interpolate", points, cell, kind, centre)
     rows = _rows_in("interpolate", x.grid, low, ups)
@@ -84,7 +85,7 @@ def splat(points, features, *, cell=1.0, kind="linear", centre=0.5, reduce="sum"
     if features.data.ndim != 2 or len(features) != len(places):
         raise ShapeError(f"splat: features {features.shape} came with {len(places)} points; ({len(places)}, channels) "
                          "fits, a row for each")
-    if reduce not in ("sum", "mean") or not (ground is None or isinstance(ground, str) and ground == "zero"):
+    if not is_one_of(reduce, ("sum", "mean")) or not (ground is None or isinstance(ground, str) and ground == "zero"):
         raise ShapeError(f"splat: reduce {reduce!r} and ground {ground!r} came; 'sum' or 'mean', and 'zero' or None, "
                          "fit")
     if grid is None:
@@ -121,6 +122,7 @@ def on_sites(net, points, features, *, cell=1.0, size=None, samples=None, kind="
 
     Source: Liu et al. 2019, "Point-voxel CNN", arXiv:1907.03739.
     """
+    checked_function("on_sites", net, "net to be a Layer, or a function of a SparseTensor")
     x = splat(points, features, cell=cell, kind="nearest", reduce="mean", size=size, samples=samples, ground=ground)
     y = net(x)
     if not isinstance(y, SparseTensor) or y.grid is not x.grid:
@@ -131,7 +133,7 @@ def on_sites(net, points, features, *, cell=1.0, size=None, samples=None, kind="
 
 def _around(who, points, cell, kind, centre):
     """Return points (n, 1+d) in cells, and the sites low (n, 1+d) + up (k, 1+d) around them with weights (k, n)."""
-    if kind not in KINDS:
+    if not is_one_of(kind, KINDS):
         raise ShapeError(f"{who}: kind {kind!r} came; 'linear' or 'nearest' fit")
     if isinstance(centre, bool) or not isinstance(centre, (int, float)) or not 0 <= centre < 1:
         raise ShapeError(f"{who}: centre {centre!r} came; a number from 0 to below 1 fits")

@@ -3,11 +3,13 @@
 import inspect
 import operator
 from collections import deque
+from collections.abc import Mapping
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_named, ops_of
+from spconv_cy.checks import checked_flags
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.summary import summary
 from spconv_cy.sites.lattice import Lattice, is_whole
@@ -84,6 +86,9 @@ class Layer:
             ValueError: an array of this layer is read-only.
         """
         mine = dict(_arrays(self))
+        # Files of before there was a count hold statistics that have long left their beginning.
+        counts = {path: np.full(1, 2.0**20, np.float32) for path in mine if path.split(".")[-1] == "running_steps"}
+        state = {**counts, **state} if isinstance(state, Mapping) else state
         checked_names("load_state", state, mine)
         found = {path: checked_like("load_state", path, state[path], array) for path, array in mine.items()}
         for path, array in mine.items():
@@ -104,6 +109,7 @@ class Layer:
 
         A parameter whose `requires_grad` was switched off by hand in training mode is kept as it is, here too.
         """
+        checked_flags("train", mode=mode)
         layers = list(_layers(self))
         for layer in layers:                                             # before any changes: they may share parameters
             layer._kept = _kept(layer)
@@ -120,6 +126,7 @@ class Layer:
 
     def freeze(self, frozen=True):
         """Keep this layer's parameters (and running statistics) as they are while the rest trains."""
+        checked_flags("freeze", frozen=frozen)
         mode = self.training
         self.train(False)
         for layer in _layers(self):
@@ -227,11 +234,12 @@ def checked_lattice(layer, x, lattice):
 
 
 def checked_counts(layer, **counts):
-    """Raise ShapeError where numbers of channels (or groups) are no whole numbers in range."""
+    """Return numbers of channels (or groups) as ints; raise ShapeError where they are not whole, or out of range."""
     for name, n in counts.items():
         if not is_whole(n) or not 1 <= n <= MOST_CHANNELS:
             raise ShapeError(f"{type(layer).__name__}: {name} {n!r} came; a whole number from 1 to {MOST_CHANNELS} "
                              "fits")
+    return tuple(map(int, counts.values()))
 
 
 def checked_rows(layer, x, channels):

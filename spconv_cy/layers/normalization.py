@@ -1,12 +1,12 @@
 """Normalisation of rows."""
 
 import math
-from numbers import Real
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.checks import checked_flags, is_one_of, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import ones, zeros
@@ -15,6 +15,8 @@ from spconv_cy.functional.powers import without_infinity
 from spconv_cy.layers.activation import checked_slope, on_rows
 from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_counts, checked_rows
 from spconv_cy.tensor import SparseTensor
+
+STEPS = 2**20
 
 
 class BatchNormalization(Activated):
@@ -29,26 +31,32 @@ class BatchNormalization(Activated):
         slope: of a leaky ReLU that follows in the same pass over memory, 0 to 1 (0: a ReLU); None: none follows.
         affine: whether weight and bias are learnt; else there are none.
         mean_only: subtract the mean and divide by nothing; there is no weight and no running variance.
+        debias: let the first steps count for more, so that a network that was trained shortly is tested by what it met:
+            the share of what was is (1 + t) / (10 + t) after t steps, until that passes the momentum (0.99: 890 steps).
+            The library's networks have it, but for the Autoencoder. False: the rule of the peers above from the first
+            step on, whose running statistics are for long close to where they begin, mean 0 and variance 1.
 
     In training the batch's own mean and biased variance are used, and the running ones follow; in evaluation, or
     frozen, the running ones are used. A batch without rows changes nothing. torch's BatchNorm1d(c) is
     BatchNormalization(c, eps=1e-5, momentum=0.9), since torch's momentum 0.1 is the share of the new.
 
     Attributes: weight, bias: Tensors (1, c) or None; running_mean, running_variance: arrays (1, c), the latter None
-    for the mean only.
+    for the mean only; running_steps: array (1,) with debias, the steps that they followed, else None.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167; defaults of SparseConvNet. The mean only: Salimans and Kingma
     2016, arXiv:1602.07868.
     """
 
     def __init__(self, channels, *, eps=1e-4, momentum=0.99, variance="unbiased", slope=None, affine=True,
-                 mean_only=False):
-        checked_counts(self, channels=channels)
-        if not all(isinstance(v, Real) for v in (eps, momentum)) or not (0 <= eps < np.inf and 0 <= momentum <= 1):
+                 mean_only=False, debias=False):
+        channels, = checked_counts(self, channels=channels)
+        if not all(is_real(v) for v in (eps, momentum)) or not (0 <= eps < np.inf and 0 <= momentum <= 1):
             raise ShapeError(f"BatchNormalization: eps {eps!r} and momentum {momentum!r} came; a number from 0 up and "
                              "one from 0 to 1 fit")
-        if variance not in ("unbiased", "biased"):
+        if not is_one_of(variance, ("unbiased", "biased")):
             raise ShapeError(f"BatchNormalization: variance {variance!r} came; 'unbiased' or 'biased' fit")
+        checked_flags("BatchNormalization", affine=affine, mean_only=mean_only,
+                      debias=debias)
         self.channels, self.eps, self.momentum, self.variance = channels, eps, momentum, variance
         self.slope = None if slope is None else checked_slope(self, slope)
         self.mean_only = mean_only
@@ -56,6 +64,7 @@ class BatchNormalization(Activated):
         self.bias = zeros((1, channels)) if affine else None
         self.running_mean = current().asarray(np.zeros((1, channels)))
         self.running_variance = None if mean_only else current().asarray(np.ones((1, channels)))
+        self.running_steps = current().asarray(np.zeros(1)) if debias else None
 
     def activated(self, x, slope=None):
         """Normalise, and apply a leaky ReLU of that slope unless it is None, after the layer's own."""
@@ -82,21 +91,31 @@ class BatchNormalization(Activated):
     def _follow(self, statistics, n):
         factor = n / max(1, n - 1) if self.variance == "unbiased" else 1
         running = [self.running_mean] + ([] if self.mean_only else [self.running_variance])
-        followed = self._followed(running, statistics, factor)
+        keep = self._share_of_what_was()
+        followed = self._followed(running, statistics, factor, keep)
         if not self.mean_only and not _holds(running[1], followed[1]):   # the batch's may be beyond what follows
-            followed = self._followed(running, statistics.astype(np.longdouble), factor)
+            followed = self._followed(running, statistics.astype(np.longdouble), factor, keep)
             if not _holds(running[1], followed[1]):
                 raise FloatingPointError(
                     f"{self}: expected a running variance that {running[1].dtype} holds, up to "
                     f"{np.finfo(running[1].dtype).max:.3g}, got {np.nanmax(followed[1])!s}; scale the features")
         for held, new in zip(running, followed, strict=True):
             held[...] = new if isinstance(held, np.ndarray) else without_infinity(ops_of(held).xp, new)
+        if self.running_steps is not None:
+            self.running_steps += self.running_steps < STEPS             # beyond that float32 could not count on
 
-    def _followed(self, running, statistics, factor):
-        keep = self.momentum
+    def _followed(self, running, statistics, factor, keep):
         with np.errstate(over="ignore"):                                 # is asked for afterwards
             batch = (statistics[:1], statistics[1:] * factor)
             return [keep * held + (1 - keep) * new for held, new in zip(running, batch, strict=False)]
+
+    def _share_of_what_was(self):
+        if self.running_steps is None:
+            return self.momentum
+        begun = (1 + self.running_steps) / (10 + self.running_steps)
+        if isinstance(begun, np.ndarray):
+            return min(self.momentum, float(begun[0]))
+        return ops_of(begun).xp.minimum(begun, self.momentum)            # a GPU is not waited for
 
     def notation(self):
         """Return "BN", with a slope such as "BN-LReLU0.1"; "" where the notation has no word for it."""
@@ -136,9 +155,9 @@ class GroupNormalization(Layer):
         self._begin(groups, channels, eps, over)
 
     def _begin(self, groups, channels, eps, over):
-        checked_counts(self, groups=groups, channels=channels)
+        groups, channels = checked_counts(self, groups=groups, channels=channels)
         _check_eps(self, eps)
-        if over not in ("site", "sample"):
+        if not is_one_of(over, ("site", "sample")):
             raise ShapeError(f"{type(self).__name__}: over {over!r} came; 'site' or 'sample' fit")
         if channels % groups or (over == "site" and channels == groups):
             raise ShapeError(f"{type(self).__name__}: {channels} channels in groups of {channels / groups:.3g} came; "
@@ -189,7 +208,7 @@ class InstanceNormalization(Layer):
     """
 
     def __init__(self, channels, *, eps=1e-5):
-        checked_counts(self, channels=channels)
+        channels, = checked_counts(self, channels=channels)
         _check_eps(self, eps)
         self.channels, self.groups, self.eps = channels, channels, eps
         self.weight, self.bias = ones((1, channels)), zeros((1, channels))
@@ -212,5 +231,5 @@ def _by_sample(layer, x):
 
 
 def _check_eps(layer, eps):
-    if not isinstance(eps, Real) or not 0 < eps < np.inf:
+    if not is_real(eps) or not 0 < eps < np.inf:
         raise ShapeError(f"{type(layer).__name__}: eps {eps!r} came; a number above 0 fits")

@@ -4,6 +4,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import leaky_relu
 from spconv_cy.functional.sparse import average_pool, global_pool, max_pool, sum_pool
@@ -87,7 +88,7 @@ class AveragePooling(_Pooling):
     def __init__(self, lattice, size=None, stride=None, *, over="volume", padding=0, size_rule="exact", shape="full",
                  taps=None, min_active=1):
         super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
-        if over not in ("volume", "active"):
+        if not is_one_of(over, ("volume", "active")):
             raise ShapeError(f"AveragePooling: over {over!r} came; 'volume' or 'active' fit")
         self.over = over
 
@@ -147,7 +148,7 @@ class GlobalPooling(Layer):
     channelwise = True
 
     def __init__(self, kind="average", *, over="active"):
-        if kind not in ("average", "sum", "max") or over not in ("active", "field"):
+        if not is_one_of(kind, ("average", "sum", "max")) or not is_one_of(over, ("active", "field")):
             raise ShapeError(f"GlobalPooling: kind {kind!r} over {over!r} came; 'average', 'sum' or 'max' over "
                              "'active' or 'field' fit")
         self.kind, self.over = kind, over
@@ -178,7 +179,7 @@ def max_pooled(x, grid, rulebook, background):
 
 def checked_background(layer, background):
     """Return a background of max-pooling; raise ShapeError where it is none."""
-    if background not in ("ground", "zero"):
+    if not is_one_of(background, ("ground", "zero")):
         raise ShapeError(f"{type(layer).__name__}: background {background!r} came; 'ground' or 'zero' fit")
     return background
 

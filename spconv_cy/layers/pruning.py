@@ -1,8 +1,8 @@
 """Layers that leave out sites by a learnt score: all below a threshold, or all but the best k of a sample."""
 
-from numbers import Integral
 
 from spconv_cy.autograd import multiply
+from spconv_cy.checks import generator, is_integer, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.activation import sigmoid
 from spconv_cy.functional.initial import glorot, zeros
@@ -20,12 +20,12 @@ class _Scored(Layer):
         return sigmoid(scores) if self.activation == "sigmoid" else scores
 
     def _begin(self, channels, activation, gate, rng):
-        if activation not in ("sigmoid", None) or not isinstance(gate, bool):
+        if not is_one_of(activation, ("sigmoid", None)) or not isinstance(gate, bool):
             raise ShapeError(f"{type(self).__name__}: activation {activation!r} and gate {gate!r} came; 'sigmoid' or "
                              "None, and True or False, fit")
-        checked_counts(self, channels=channels)
+        channels, = checked_counts(self, channels=channels)
         self.channels, self.activation, self.gate = channels, activation, gate
-        self.weight, self.bias = glorot((1, channels, 1), rng), zeros((1, 1))
+        self.weight, self.bias = glorot((1, channels, 1), generator(type(self).__name__, rng)), zeros((1, 1))
 
     def multiply_adds(self, x, y):
         """Count by rows; dense over all sites of the field."""
@@ -76,7 +76,7 @@ class KeepTop(_Scored):
     """
 
     def __init__(self, channels, k, *, activation="sigmoid", gate=True, rng=None):
-        if not isinstance(k, Integral) or isinstance(k, bool) or k < 0:
+        if not is_integer(k) or k < 0:
             raise ShapeError(f"KeepTop: k {k!r} came; a whole number from 0 up fits")
         self.k = int(k)
         self._begin(channels, activation, gate, rng)

@@ -3,9 +3,8 @@
 import numpy as np
 
 from spconv_cy.errors import GridError, ShapeError
-from spconv_cy.layers.container import Sequential
+from spconv_cy.layers.container import branch, checked_layers
 from spconv_cy.layers.layer import Layer, checked_sparse
-from spconv_cy.layers.summary import step
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import INT32_MAX, is_whole
 from spconv_cy.tensor import SparseTensor
@@ -35,10 +34,9 @@ class Pyramid(Layer):
     """
 
     def __init__(self, *levels, factor=2):
-        Sequential._layers_checked(levels)
-        if not is_whole(factor) or factor < 2:
+        if not is_whole(factor) or not 2 <= factor <= INT32_MAX:
             raise ShapeError(f"Pyramid: factor {factor!r} came; a whole number from 2 up fits")
-        self.levels, self.factor = list(levels), factor
+        self.levels, self.factor = checked_layers(self, levels), factor
 
     def __call__(self, x):
         checked_sparse(self, x)
@@ -47,7 +45,7 @@ class Pyramid(Layer):
                              "ground=None")
         total = scale = x
         for power, level in enumerate(self.levels, 1):
-            scale = step(level, scale)
+            scale = branch(self, f"levels[{power - 1}]", level, scale, x)
             total = total.add(self._spread(scale, power, x.grid), how="outer")
         return total
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.convolution import Convolution
 from spconv_cy.layers.layer import checked_sparse
@@ -30,7 +31,7 @@ class RandomizedStrideConvolution(Convolution):
 
     def __init__(self, lattice, channels_in, channels_out, size, stride=1, *, bias=True, groups=1, size_rule="exact",
                  rng=None):
-        rng = np.random.default_rng(rng)
+        rng = generator(type(self).__name__, rng)
         super().__init__(lattice, channels_in, channels_out, size, stride, bias=bias, groups=groups,
                          size_rule=size_rule, rng=rng)
         self.rng = _own(self, rng)
@@ -62,7 +63,7 @@ class RandomizedStrideMaxPooling(MaxPooling):
 
     def __init__(self, lattice, size, stride=None, *, background="ground", size_rule="exact", rng=None):
         super().__init__(lattice, size, stride, background=background, size_rule=size_rule)
-        self.rng = _own(self, np.random.default_rng(rng))
+        self.rng = _own(self, generator(type(self).__name__, rng))
 
     def rules(self, x, grid=None):
         """Return (output grid, rulebook), drawn anew while training."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spconv_cy.autograd import Tensor
+from spconv_cy.checks import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.loss import mse, softmax_cross_entropy
@@ -65,8 +66,9 @@ class Autoencoder(Layer):
     """
 
     def __init__(self, levels, base, code, channels_in=1, *, d=2, size=4, rng=None):
-        checked_whole("Autoencoder", levels=levels, base=base, code=code, channels_in=channels_in, d=d, size=size)
-        make, widths = Blocks(d, {}, rng), [base * (i + 1) for i in range(levels + 1)]
+        levels, base, code, channels_in, d, size = checked_whole(
+            "Autoencoder", levels=levels, base=base, code=code, channels_in=channels_in, d=d, size=size)
+        make, widths = Blocks(d, {"debias": False}, rng), [base * (i + 1) for i in range(levels + 1)]
         self.field = (size * 2**levels,) * d
         steps = list(zip(widths[:-1], widths[1:], strict=True))
         self.stem = Sequential(*make.submanifold(channels_in, base))
@@ -92,7 +94,8 @@ class Autoencoder(Layer):
 
     def decode(self, code):
         """Return the SparseTensor that codes (b, code), a Tensor or array, stand for."""
-        code, numbers = as_tensor(code), self.up[0][0].channels_in
+        code = code if isinstance(code, Tensor) else as_tensor(as_array("Autoencoder", code))
+        numbers = self.up[0][0].channels_in
         if len(code.shape) != 2 or code.shape[1] != numbers:
             raise ShapeError(f"Autoencoder: codes {code.shape} came; (b, {numbers}) fit")
         return self._decoded(code, None)[0]
@@ -134,6 +137,9 @@ def reconstruction_loss(found, labels=None):
     The squared error is that of the features at the input's own sites, as far as they were created (in training all).
     As a loss for `fit` it takes labels and does not look at them.
     """
+    if not isinstance(found, Reconstruction):
+        raise TypeError(f"reconstruction_loss: a {type(found).__name__} came; the Reconstruction that an Autoencoder "
+                        "gives fits")
     rows = found.y.grid.rows_of(found.source.sites)
     there = np.flatnonzero(rows >= 0)
     loss = mse(gather(found.y.features, rows[there]), gather(found.source.features, there))

@@ -1,16 +1,18 @@
 """What the networks of the peers are laid with: a convolution, batch normalisation and ReLU; blocks of two."""
 
-import numpy as np
 
+from spconv_cy.checks import checked_numbers, generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import ReLU
 from spconv_cy.layers.container import Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.dropout import Dropout
+from spconv_cy.layers.layer import MOST_CHANNELS
 from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.restoring import Deconvolution
-from spconv_cy.sites.lattice import is_whole
+from spconv_cy.sites.lattice import MAX_DIMENSION, is_whole
 
+MOST = {"l": 30, "levels": 30, "repeats": 1000, "reps": 1000, "parameters": 2**40, "d": MAX_DIMENSION}
 TORCH = {"eps": 1e-5, "momentum": 0.9}                                   # BatchNorm1d as it comes
 DETECTION = {"eps": 1e-3, "momentum": 0.99}                              # of SECOND and all that follow it
 
@@ -25,7 +27,7 @@ class Blocks:
     """
 
     def __init__(self, d, norm, rng):
-        self.d, self.norm, self.rng = d, norm, np.random.default_rng(rng)
+        self.d, self.norm, self.rng = d, {"debias": True, **norm}, generator("Blocks", rng)
 
     def submanifold(self, channels_in, channels_out, size=3):
         """List S-BN-ReLU."""
@@ -78,12 +80,18 @@ def checked_list(who, name, entries):
 
 
 def checked_whole(who, **numbers):
-    """Raise ShapeError where numbers that build a network are not whole and at least 1."""
+    """Return numbers that build a network as ints; raise ShapeError where one is not whole, below 1 or too large."""
     if not all(is_whole(n) and n >= 1 for n in numbers.values()):
         given = ", ".join(f"{name}={n!r}" for name, n in numbers.items())
         raise ShapeError(f"{who}: {given} came; whole numbers from 1 up fit")
+    for name, n in numbers.items():
+        if n > MOST.get(name, MOST_CHANNELS):
+            raise ShapeError(f"{who}: expected {name} to be a whole number from 1 to {MOST.get(name, MOST_CHANNELS)}, "
+                             f"got {n!r}")
+    return tuple(map(int, numbers.values()))
 
 
 def dropped(share, rng):
     """List a Dropout of that share with a seed of its own; nothing where the share is 0."""
+    checked_numbers("Dropout", 0, 1, p=share)
     return [Dropout(share, rng=rng.integers(2**63))] if share else []

@@ -1,7 +1,7 @@
 """The networks that came before: LeNet-5 and the multi-layer perceptron."""
 
-import numpy as np
 
+from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import ReLU
 from spconv_cy.layers.container import Sequential
@@ -22,7 +22,7 @@ def lenet5(channels_in=1, classes=10, *, rng=None):
     >>> lenet5(rng=0).n_parameters()
     51902
     """
-    rng = np.random.default_rng(rng)
+    rng = generator("lenet5", rng)
     return Sequential(
         Convolution(2, channels_in, 6, 5, rng=rng), ReLU(), MaxPooling(2, 2),
         Convolution(2, 6, 16, 5, rng=rng), ReLU(), MaxPooling(2, 2),
@@ -42,7 +42,7 @@ def mlp(widths, *, rng=None):
     """
     if not isinstance(widths, (list, tuple)) or len(widths) < 2:
         raise ShapeError(f"mlp: widths {widths!r} came; at least inputs and outputs fit")
-    rng = np.random.default_rng(rng)
+    rng = generator("lenet5", rng)
     layers = []
     for channels_in, channels_out in zip(widths[:-1], widths[1:], strict=True):
         layers += [NetworkInNetwork(channels_in, channels_out, rng=rng), ReLU()]

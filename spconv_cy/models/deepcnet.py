@@ -1,7 +1,7 @@
 """DeepCNet(l, k), DeepCNiN(l, k) and DeepC2(l, k): slow max-pooling, small windows, k more channels a level."""
 
-import numpy as np
 
+from spconv_cy.checks import checked_numbers, generator
 from spconv_cy.layers.activation import VeryLeakyReLU
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
@@ -62,8 +62,10 @@ def deepc2(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, rng=None):
 
 
 def _build(who, l, k, channels_in, classes, d, dropout, rng, network_in_network=False, first=3, pooling=(2, 2)):
-    checked_whole(who, l=l, k=k, channels_in=channels_in, classes=classes, first=first)
-    rng = np.random.default_rng(rng)
+    l, k, channels_in, classes, first = checked_whole(who, l=l, k=k, channels_in=channels_in, classes=classes,
+                                                      first=first)
+    checked_numbers(who, 0, 1, dropout=dropout)
+    rng = generator(who, rng)
     layers, channels = [], channels_in
     for level in range(l + 1):
         width, drop = (level + 1) * k, dropout * level / l

@@ -1,7 +1,7 @@
 """DeepC2C2 and DeepC3C3: two convolutions before each pooling that overlaps, on the cubic or the simplex lattice."""
 
-import numpy as np
 
+from spconv_cy.checks import checked_flags, checked_numbers, generator
 from spconv_cy.layers.activation import VeryLeakyReLU
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
@@ -44,12 +44,14 @@ def deepc3c3(l, k, channels_in=1, classes=10, *, d=2, dropout=0.0, centred=False
     >>> deepc3c3(4, 10, rng=0).input_size()
     (123, 123)
     """
+    checked_flags("deepc3c3", centred=centred)
     return _build("deepc3c3", l, k, channels_in, classes, d, dropout, rng, 3, "centre" if centred else "valid")
 
 
 def _build(who, l, k, channels_in, classes, d, dropout, rng, size, sites):
-    checked_whole(who, l=l, k=k, channels_in=channels_in, classes=classes)
-    rng, layers, channels = np.random.default_rng(rng), [], channels_in
+    l, k, channels_in, classes = checked_whole(who, l=l, k=k, channels_in=channels_in, classes=classes)
+    checked_numbers(who, 0, 1, dropout=dropout)
+    rng, layers, channels = generator(who, rng), [], channels_in
     for level in range(l + 1):
         width, share = (level + 1) * k, dropout * level / l
         first = Convolution(d, channels, width, size, sites=sites if level < l else "valid", rng=rng)

@@ -1,9 +1,7 @@
 """Networks of small windows and fractional max-pooling: slow pooling, many levels."""
 
-from numbers import Real
 
-import numpy as np
-
+from spconv_cy.checks import generator, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import VeryLeakyReLU
 from spconv_cy.layers.container import Sequential
@@ -39,11 +37,11 @@ def fractional_cnn(l, k, ratio=2**0.5, channels_in=1, classes=10, *, d=2, sequen
     >>> net.input_size(), net.n_parameters()
     ((36, 36), 519946)
     """
-    checked_whole("fractional_cnn", l=l, k=k, channels_in=channels_in, classes=classes)
-    drops = [dropout * i / (l + 1) for i in range(l + 2)] if isinstance(dropout, Real) else dropout
+    l, k, channels_in, classes = checked_whole("fractional_cnn", l=l, k=k, channels_in=channels_in, classes=classes)
+    drops = [dropout * i / (l + 1) for i in range(l + 2)] if is_real(dropout) else dropout
     if not isinstance(drops, (list, tuple)) or len(drops) != l + 2:
         raise ShapeError(f"fractional_cnn: dropout {dropout!r} came; a number, or {l + 2} of them, fit")
-    rng = np.random.default_rng(rng)
+    rng = generator("fractional_cnn", rng)
     layers, channels = [], channels_in
     for level in range(l + 2):
         width = (level + 1) * k

@@ -20,7 +20,8 @@ def fully_convolutional(levels, base, channels_in=1, classes=10, *, d=3, reps=1,
     3701
     """
     widths = checked_widths("fully_convolutional", levels, base)
-    checked_whole("fully_convolutional", channels_in=channels_in, classes=classes, reps=reps)
+    channels_in, classes, reps = checked_whole("fully_convolutional", channels_in=channels_in, classes=classes,
+                                               reps=reps)
     make = Levels(d, reps, residual, 0, downsample, rng)
     return Sequential(
         make.submanifold(channels_in, widths[0]),

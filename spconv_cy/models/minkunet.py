@@ -48,7 +48,7 @@ def minkunet(variant, channels_in, classes, *, d=3, width=1.0, rng=None):
         raise ShapeError(f"minkunet: variant {variant!r} came; one of {', '.join(VARIANTS)} fits")
     if not isinstance(width, (int, float)) or not 1 <= width * STEM <= MOST_CHANNELS:
         raise ShapeError(f"minkunet: width {width!r} came; a factor from 1/{STEM} to {MOST_CHANNELS // STEM} fits")
-    checked_whole("minkunet", channels_in=channels_in, classes=classes)
+    channels_in, classes = checked_whole("minkunet", channels_in=channels_in, classes=classes)
     repeats, planes = VARIANTS[str(variant)]
     stem, planes = int(width * STEM), [int(width * n) for n in planes]
     make = Blocks(d, TORCH, rng)

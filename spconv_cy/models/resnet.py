@@ -1,7 +1,7 @@
 """The pre-activation ResNet of submanifold convolutions."""
 
-import numpy as np
 
+from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.container import Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
@@ -31,8 +31,8 @@ def resnet(blocks, channels_in, *, d=2, rng=None):
     ((47, 47), 76112)
     """
     checked_list("resnet", "blocks", blocks)
-    checked_whole("resnet", channels_in=channels_in)
-    rng, layers, channels = np.random.default_rng(rng), [], channels_in
+    channels_in, = checked_whole("resnet", channels_in=channels_in)
+    rng, layers, channels = generator("resnet", rng), [], channels_in
     for block in blocks:
         if not isinstance(block, (tuple, list)) or len(block) != 3:
             raise ShapeError(f"resnet: block {block!r} came; (channels, repeats, stride) fits")

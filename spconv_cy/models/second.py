@@ -1,5 +1,6 @@
 """The middle encoder of SECOND, and the residual one of CenterPoint: voxels of a scene to a bird's-eye view."""
 
+from spconv_cy.checks import checked_flags
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.edge import SparseToDense
 from spconv_cy.models.blocks import DETECTION, Blocks, checked_whole
@@ -27,7 +28,8 @@ def second(channels_in=4, *, residual=False, last_padding=0, dense=False, rng=No
     >>> second(rng=0).n_parameters(), second(5, residual=True, rng=0).n_parameters()
     (711872, 2695312)
     """
-    checked_whole("second", channels_in=channels_in)
+    channels_in, = checked_whole("second", channels_in=channels_in)
+    checked_flags("second", residual=residual, dense=dense)
     make = Blocks(3, DETECTION, rng)
     last = 128 if residual else 64
     levels = [make.submanifold(channels_in, 16) + same(make, 16, residual, repeats=2 if residual else 1)]

@@ -2,8 +2,7 @@
 
 import re
 
-import numpy as np
-
+from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import LeakyReLU, ReLU, VeryLeakyReLU
 from spconv_cy.layers.container import Sequential
@@ -46,7 +45,7 @@ def from_spec(text, channels_in=1, d=2, *, classes=None, rng=None):
     """
     if not isinstance(text, str):
         raise ShapeError(f"from_spec: {text!r} came; a text such as '32C3-MP2-64C2-output' fits")
-    rng = np.random.default_rng(rng)
+    rng = generator("from_spec", rng)
     words = [word.strip() for word in re.sub(r"[\u2013\u2014]", "-", text).split("-") if word.strip()]
     words = re.sub(r"(\de)-(\d)", r"\1~\2", "-".join(words)).split("-")
     layers, channels = [], channels_in

@@ -1,7 +1,7 @@
 """The U-Net of submanifold convolutions: down by strides, back up to the very sites, with skip connections."""
 
-import numpy as np
 
+from spconv_cy.checks import checked_flags, checked_numbers, generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import LeakyReLU, ReLU
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
@@ -40,7 +40,7 @@ def unet(levels, base, channels_in=1, classes=10, *, d=3, reps=1, residual=False
     2689860
     """
     widths = checked_widths("unet", levels, base)
-    checked_whole("unet", channels_in=channels_in, classes=classes, reps=reps)
+    channels_in, classes, reps = checked_whole("unet", channels_in=channels_in, classes=classes, reps=reps)
     make = Levels(d, reps, residual, slope, downsample, rng)
     return Sequential(
         make.submanifold(channels_in, widths[0]),
@@ -76,8 +76,8 @@ def checked_widths(who, levels, base):
             raise ShapeError(f"{who}: levels={levels!r} and {len(base)} channels came; channels for each level fit")
         checked_whole(who, **{f"base[{i}]": width for i, width in enumerate(base)})
         return list(base)
-    checked_whole(who, levels=levels, base=base)
-    return [base * (i + 1) for i in range(levels)]
+    levels, base = checked_whole(who, levels=levels, base=base)
+    return [int(base) * (i + 1) for i in range(levels)]
 
 
 class Levels:
@@ -86,8 +86,10 @@ class Levels:
     def __init__(self, d, reps, residual, slope, downsample, rng):
         if not isinstance(downsample, (list, tuple)) or len(downsample) != 2:
             raise ShapeError(f"downsample={downsample!r} came; (size, stride) fits")
+        checked_flags("unet", residual=residual)
+        checked_numbers("unet", 0, slope=slope)
         self.d, self.reps, self.residual, self.slope = d, reps, residual, slope
-        self.downsample, self.rng = downsample, np.random.default_rng(rng)
+        self.downsample, self.rng = downsample, generator("unet", rng)
 
     def level(self, widths):
         """List the layers of a level and of all below it; widths[0] channels go in and come out."""
@@ -128,4 +130,4 @@ class Levels:
 
     def activated(self, channels):
         """List batch normalisation and (leaky) ReLU."""
-        return [BatchNormalization(channels), LeakyReLU(self.slope) if self.slope else ReLU()]
+        return [BatchNormalization(channels, debias=True), LeakyReLU(self.slope) if self.slope else ReLU()]

@@ -1,7 +1,7 @@
 """The VGG networks of submanifold convolutions, and their plus blocks that look further by strided branches."""
 
-import numpy as np
 
+from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.activation import ReLU
 from spconv_cy.layers.container import Concatenate, Sequential
@@ -41,13 +41,14 @@ def vgg(layers, channels_in=1, *, d=2, rng=None):
     ((95, 95), 15448)
     """
     checked_list("vgg", "layers", layers)
-    checked_whole("vgg", channels_in=channels_in)
-    rng, made, channels = np.random.default_rng(rng), [], channels_in
+    channels_in, = checked_whole("vgg", channels_in=channels_in)
+    rng, made, channels = generator("vgg", rng), [], channels_in
     for entry in layers:
         kind, *numbers = entry if isinstance(entry, (tuple, list)) else (entry,)
-        if kind == "MP" and len(numbers) in (0, 2):
+        word = kind if isinstance(kind, str) else None
+        if word == "MP" and len(numbers) in (0, 2):
             made.append(MaxPooling(d, *(numbers or (3, 2)), background="zero"))
-        elif kind == "C3/2" and len(numbers) < 2:
+        elif word == "C3/2" and len(numbers) < 2:
             wanted = numbers[0] if numbers else channels
             made += normalised(Convolution(d, channels, wanted, 3, 2, bias=False, rng=rng))
             channels = wanted
@@ -87,4 +88,4 @@ def normalised(layer):
 
 def activated(channels):
     """List SparseConvNet's batch normalisation and ReLU."""
-    return [BatchNormalization(channels), ReLU()]
+    return [BatchNormalization(channels, debias=True), ReLU()]

@@ -51,4 +51,4 @@ def voxelnext(channels_in=5, *, widths=(16, 32, 64, 128, 128), channels_out=128,
         first, *levels[:3], Pyramid(*levels[3:]), Collapse(3, axis=0),
         *plane.strided(widths[3], channels_out, 3, stride=1),
         SubmanifoldConvolution(2, channels_out, channels_out, 3, rng=make.rng),
-        BatchNormalization(channels_out, **TORCH), ReLU())
+        BatchNormalization(channels_out, debias=True, **TORCH), ReLU())

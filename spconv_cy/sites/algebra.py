@@ -8,10 +8,10 @@ from collections import namedtuple
 
 import numpy as np
 
-from spconv_cy.dlpack import as_array
+from spconv_cy.checks import as_array, checked_flags, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites import rules
-from spconv_cy.sites.lattice import INT32_MAX, per_axis
+from spconv_cy.sites.lattice import INT32_MAX, SITES, per_axis
 
 HOW = ("inner", "outer", "left")
 Join = namedtuple("Join", "grid left right")
@@ -30,7 +30,7 @@ def join(a, b, how):
 
     Cost: linear in the sites of both.
     """
-    if how not in HOW:
+    if not is_one_of(how, HOW):
         raise ShapeError(f"join: how {how!r} came; {', '.join(map(repr, HOW))} fit")
     left, right = matched(a, b)
     if how == "outer":
@@ -54,6 +54,8 @@ def difference(a, b):
 
 def matched(a, b):
     """Return (left, right), (q,) int32 each: the rows in a and b of each site of their union, -1: not there."""
+    if type(b) is not type(a):
+        raise TypeError(f"join: a {type(b).__name__} came; a Grid fits")
     for name in ("lattice", "size", "samples"):
         mine, other = getattr(a, name), getattr(b, name)
         if mine != other:
@@ -71,7 +73,7 @@ def mask(grid, keep):
     Raises:
         ShapeError: not one boolean for each site.
     """
-    keep = as_array(keep, who="mask")
+    keep = as_array("mask: keep", keep)
     if keep.dtype != bool or keep.shape != (grid.n,):
         raise ShapeError(f"mask: an array {keep.shape} of {keep.dtype} came; ({grid.n},) booleans fit, one for each "
                          "site")
@@ -90,7 +92,8 @@ def crop(grid, low, high, *, moved=False):
     Raises:
         ShapeError: low or high that do not fit; moved on a lattice where a box is no field.
     """
-    low, high = per_axis(low, grid.d, "crop low", None), per_axis(high, grid.d, "crop high", None)
+    checked_flags("crop", moved=moved)
+    low, high = per_axis(low, grid.d, "crop low", None, SITES), per_axis(high, grid.d, "crop high", None, SITES)
     if not all(a < b for a, b in zip(low, high, strict=True)):
         raise ShapeError(f"crop: low {low} and high {high} came; high must be above low on every axis")
     if moved and not grid.lattice.is_cubic:

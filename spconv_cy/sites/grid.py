@@ -10,7 +10,7 @@ from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.once import once
 from spconv_cy.sites import algebra, rules
-from spconv_cy.sites.lattice import as_lattice, is_whole
+from spconv_cy.sites.lattice import as_lattice, is_whole, per_axis
 from spconv_cy.sites.partition import partition
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
@@ -38,6 +38,10 @@ class Grid:
     """
 
     def __init__(self, sites, size, samples, lattice, source=None):
+        fits = isinstance(sites, np.ndarray) and sites.ndim == 2 and sites.shape[1] > 1 and sites.dtype.kind in "iu"
+        if not fits or not is_whole(samples) or not 0 <= samples < 2**31:
+            raise ShapeError(f"Grid: a {type(sites).__name__} of sites and samples {samples!r} came; an int32 array in "
+                             "canonical order and a whole number fit: Grid.from_sites makes a Grid of any sites")
         starts = np.searchsorted(sites[:, 0], np.arange(samples + 1)).astype(np.int64)
         for array in (sites, starts):
             array.flags.writeable = False
@@ -218,6 +222,7 @@ class Grid:
 
     def partition(self, size, shift):
         """Return the rows of each window of a partition (see sites/partition.py); the same arrays for equal d ints."""
+        size, shift = per_axis(size, self.d, "partition size", 1), per_axis(shift, self.d, "partition shift", None)
         return once(self._kept, (size, shift), partition, self.sites, size, shift)
 
     def collapse(self, axis):
@@ -227,7 +232,9 @@ class Grid:
         >>> grid.sites.tolist(), rows.tolist()
         ([[0, 3], [0, 7]], [1, 0, 1])
         """
-        return once(self._kept, ("collapse", axis), self._collapsed, axis)
+        if not is_whole(axis) or not 0 <= axis < self.d or self.d < 2:
+            raise ShapeError(f"collapse: axis {axis!r} came; 0 to {self.d - 1} fit, in dimension 2 or more")
+        return once(self._kept, ("collapse", int(axis)), self._collapsed, int(axis))
 
     def _collapsed(self, axis):
         size = None if self.size is None else self.size[:axis] + self.size[axis + 1:]

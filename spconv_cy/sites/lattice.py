@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spconv_cy.dlpack import as_array
+from spconv_cy.checks import as_array, is_integer, is_one_of
 from spconv_cy.errors import ShapeError
 
 MAX_DIMENSION = 8
 INT32_MAX = 2**31 - 1
+SITES = (-2**31, 2**31)                                                  # what int32 holds, and the end behind it
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Lattice:
     kind: str = "cubic"
 
     def __post_init__(self):
-        if self.kind not in ("cubic", "simplex"):
+        if not is_one_of(self.kind, ("cubic", "simplex")):
             raise ShapeError(f"Lattice: kind {self.kind!r} came; 'cubic' or 'simplex' fit")
         if not is_whole(self.d) or not 1 <= self.d <= MAX_DIMENSION:
             raise ShapeError(f"Lattice: dimension {self.d!r} came; 1 to {MAX_DIMENSION} fit")
@@ -73,7 +74,10 @@ class Lattice:
 
     def coordinates(self, places):
         """Return the lattice coordinates (n, d) float64 of places in space (n, d), to be rounded down to sites."""
-        places = as_array(places, np.float64, "coordinates")
+        places = as_array("coordinates: places", places)
+        if places.dtype.kind not in "iufb":
+            raise ShapeError(f"coordinates: places of {places.dtype} came; numbers (n, {self.d}) fit")
+        places = places.astype(np.float64, copy=False)
         if places.ndim != 2 or places.shape[1] != self.d:
             raise ShapeError(f"coordinates: places {places.shape} came on a lattice of dimension {self.d}; "
                              f"(n, {self.d}) fit")
@@ -85,15 +89,19 @@ class Lattice:
         >>> Lattice.simplex(3).coordinates([Lattice.simplex(3).middle((8, 8, 8))]).round(9).tolist()
         [[2.0, 2.0, 2.0]]
         """
+        size = self._size("middle", size)
         return np.array(size) / 2 if self.is_cubic else np.full(self.d, size[0] / (self.d + 1)) @ self.basis
 
     def inradius(self, size):
         """Return the radius of the largest ball around the middle of a field of `size` (d ints) that lies in it."""
+        size = self._size("inradius", size)
         return min(size) / 2 if self.is_cubic else size[0] / math.sqrt(2 * self.d * (self.d + 1))
 
     def inside(self, places, size):
         """Tell (n,) bool which of places (n, d), integers, lie in a field of `size` (d ints)."""
-        places = as_array(places, who="inside")
+        places, size = as_array("inside: places", places), self._size("inside", size)
+        if places.ndim != 2 or places.shape[1] != self.d or places.dtype.kind not in "iuf":
+            raise ShapeError(f"inside: places {places.shape} of {places.dtype} came; whole numbers (n, {self.d}) fit")
         held = (places >= 0).all(1)
         if self.is_cubic:
             return held & (places < np.array(size)).all(1)
@@ -101,6 +109,7 @@ class Lattice:
 
     def field(self, size):
         """Return the number of sites of a field of `size` (d ints)."""
+        size = self._size("field", size)
         return math.prod(size) if self.is_cubic else math.comb(size[0] + self.d - 1, self.d)
 
     def volume(self, size):
@@ -109,12 +118,20 @@ class Lattice:
 
     def taps(self, size):
         """Return the taps of a window of `size` (d ints), (k, d) int32, lexicographic, the last axis fastest."""
+        size = self._size("taps", size)
         taps = np.zeros((1, 0), np.int32)
         for axis in range(self.d):
             room = np.full(len(taps), size[axis]) if self.is_cubic else size[0] - taps.sum(1)
             first = np.repeat(np.cumsum(room) - room, room)
             taps = np.column_stack([np.repeat(taps, room, 0), np.arange(len(first)) - first]).astype(np.int32)
         return np.ascontiguousarray(taps)
+
+    def _size(self, who, size):
+        if type(size) is tuple and len(size) == self.d and all(type(n) is int for n in size):
+            return size                                                  # as Windows and Grids have it
+        if isinstance(size, (tuple, list)) and len(size) == 1:
+            size = size[0]
+        return per_axis(size, self.d, f"{who}: size", 1)
 
     def per_axis(self, value, who, lowest):
         """Return d ints, one an axis, from an int or d ints, as the function of that name; all one on the simplex."""
@@ -129,8 +146,8 @@ def as_lattice(lattice):
     return lattice if isinstance(lattice, Lattice) else Lattice.cubic(lattice)
 
 
-def per_axis(value, d, who, lowest):
-    """Return d ints, one an axis, from an int or d ints; each from `lowest` (None: any) to what an int32 holds."""
+def per_axis(value, d, who, lowest, limits=(-INT32_MAX, INT32_MAX)):
+    """Return d ints, one an axis, from an int or d ints; each from `lowest` (None: any), and within limits."""
     if is_whole(value):
         value = (value,) * d
     try:
@@ -141,11 +158,11 @@ def per_axis(value, d, who, lowest):
         raise ShapeError(f"{who}: {value!r} came; an int or {d} ints, one an axis, fit")
     if lowest is not None and min(axes) < lowest:
         raise ShapeError(f"{who}: {tuple(map(int, axes))} came; each must be at least {lowest}")
-    if max(map(abs, map(int, axes))) > INT32_MAX:
-        raise ShapeError(f"{who}: {tuple(map(int, axes))} came; each must be at most {INT32_MAX}, as sites are int32")
+    if not limits[0] <= min(axes) <= max(axes) <= limits[1]:
+        raise ShapeError(f"{who}: {tuple(map(int, axes))} came; each must be at most {limits[1]}, as sites are int32")
     return tuple(int(v) for v in axes)
 
 
 def is_whole(value):
     """Tell whether a value is a Python or numpy int, and no bool."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return is_integer(value)

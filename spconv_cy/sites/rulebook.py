@@ -54,6 +54,8 @@ class Rulebook:
     @classmethod
     def identity(cls, n):
         """Return the rulebook of one offset that pairs each of n rows with itself."""
+        if not is_whole(n) or not 0 <= n <= INT32_MAX:
+            raise ShapeError(f"Rulebook: n {n!r} came; a whole number from 0 to {INT32_MAX} fits")
         rows = np.arange(n, dtype=np.int32)
         tile_ptr = np.minimum(np.arange(-(-n // TILE_ROWS) + 1)[None] * TILE_ROWS, n)
         return cls.trusted(rows, rows, np.array([0, n], np.int64), n, n, tile_ptr=tile_ptr)
@@ -237,4 +239,6 @@ def _whole_numbers(name, numbers, dtype):
         raise ShapeError(f"Rulebook: {name} of dtype {array.dtype} came; integers fit")
     if array.size and not np.iinfo(dtype).min <= array.min() <= array.max() <= np.iinfo(dtype).max:
         raise ShapeError(f"Rulebook: {name} {array.min()} to {array.max()} came; {np.dtype(dtype)} numbers fit")
+    if not array.ndim:
+        raise ShapeError(f"Rulebook: {name} {array} came; an array fits")
     return np.array(array, dtype, order="C")                             # its own: the rulebook freezes what it holds

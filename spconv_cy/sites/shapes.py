@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import INT32_MAX, is_whole
 
@@ -11,8 +12,8 @@ SHAPES = {"cubic": ("full", "cross", "ball"), "simplex": ("full", "nearest")}
 
 def checked_shape(lattice, size, shape):
     """Raise ShapeError where a lattice has no such shape, or none of that size, or it has too many taps."""
-    if shape not in SHAPES[lattice.kind]:
-        hint = ": 'cross' has a site's nearest neighbours there" if shape == "nearest" else ""
+    if not is_one_of(shape, SHAPES[lattice.kind]):
+        hint = ": 'cross' has a site's nearest neighbours there" if is_one_of(shape, ("nearest",)) else ""
         raise ShapeError(f"Window: shape {shape!r} came on {lattice}; {' or '.join(map(repr, SHAPES[lattice.kind]))} "
                          f"fit there, or taps=[...]{hint}")
     if shape == "nearest" and set(size) != {3}:

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.lattice import INT32_MAX, Lattice, as_lattice, is_whole
 from spconv_cy.sites.shapes import checked_shape, checked_taps, taps_of
@@ -58,9 +59,9 @@ class Window:
 
     def __post_init__(self):
         lattice = as_lattice(self.lattice)
-        if self.kind not in KINDS:
+        if not is_one_of(self.kind, KINDS):
             raise ShapeError(f"Window: kind {self.kind!r} came; {', '.join(map(repr, KINDS))} fit")
-        if self.size_rule not in ("exact", "floor"):
+        if not is_one_of(self.size_rule, ("exact", "floor")):
             raise ShapeError(f"Window: size_rule {self.size_rule!r} came; 'exact' or 'floor' fit")
         size, taps = self._box(lattice)
         touching = size if lattice.is_cubic else max(size)
@@ -179,6 +180,7 @@ class Window:
         """
         if size is None or self.keeps_sites:
             return size
+        size = self.lattice.per_axis(size, "Window size", 1)
         if self.kind == "transposed":
             return self._spread_size(size)
         if self.kind == "cell":

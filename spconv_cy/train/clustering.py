@@ -3,8 +3,7 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment, minimize
 
-from spconv_cy.backend.host import hosted
-from spconv_cy.dlpack import as_array
+from spconv_cy.checks import as_array, generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.train.metrics import confusion_matrix
 
@@ -35,7 +34,7 @@ def k_means(x, k, *, restarts=10, rounds=300, rng=None):
     if not 1 <= k <= len(x) or restarts < 1:
         raise ValueError(f"k_means: k {k!r} and restarts {restarts!r} came for {len(x)} rows; 1 to {len(x)} clusters "
                          "and one restart or more fit")
-    rng, mean = np.random.default_rng(rng), x.mean(0)
+    rng, mean = generator("k_means", rng), x.mean(0)
     x = x - mean                                        # of large numbers a squared distance would be a rounding error
     squares = np.einsum("ij,ij->i", x, x)
     found = [_clustered(x, squares, _starts(x, squares, k, rng), rounds) for _ in range(restarts)]
@@ -173,7 +172,7 @@ def embedding_measures(bank, labels, x, test_labels, *, few=1000, restarts=10, r
         dict of shares from 0 to 1 (NMI and ARI up to 1): "ACC", "NMI", "ARI", "1-NN", "5-NN", "1-NN cosine", "5-NN
         cosine", "probe, few labels", "probe, all labels".
     """
-    bank, labels, x, test_labels = (hosted(part) for part in (bank, labels, x, test_labels))
+    bank, labels, x, test_labels = (as_array("embedding", part) for part in (bank, labels, x, test_labels))
     both = np.concatenate([labels, test_labels])
     clusters = k_means(np.concatenate([bank, x]), int(both.max()) + 1, restarts=restarts, rng=rng)[0]
     found = {"ACC": cluster_accuracy(clusters, both), "NMI": normalized_mutual_information(clusters, both),
@@ -236,11 +235,11 @@ def _entropy(shares):
 
 
 def _labels(labels):
-    return as_array(hosted(labels), who="labels")
+    return as_array("labels", labels)
 
 
 def _rows(who, x):
-    x = as_array(hosted(x), who=who)
+    x = as_array(who, x)
     if x.ndim != 2 or not len(x) or x.dtype.kind not in "fiu":
         raise ShapeError(f"{who}: {x.shape} of {x.dtype} came; rows of numbers (n, c), at least one, fit")
     if x.dtype.kind != "f":

@@ -1,8 +1,7 @@
 """Index learning: every training item is a class of its own, and the rows that tell them apart are what is learnt."""
 
 
-from spconv_cy.backend.host import hosted
-from spconv_cy.dlpack import as_array
+from spconv_cy.checks import as_array
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.contrast import index_loss, unit_rows
 from spconv_cy.functional.dense import as_tensor
@@ -34,7 +33,7 @@ class Exemplars(Layer):
     """
 
     def __init__(self, items, channels, *, unit=False):
-        checked_counts(self, items=items, channels=channels)
+        items, channels = checked_counts(self, items=items, channels=channels)
         self.unit = unit
         self.columns = zeros((items, channels))
 
@@ -44,7 +43,7 @@ class Exemplars(Layer):
 
     def loss(self, y, items):
         """Return the index loss () of rows (b, channels) of the items (b,) or (b, 1), whole numbers, none twice."""
-        items, y = as_array(hosted(items), who="Exemplars").reshape(-1), as_tensor(y)
+        items, y = as_array("Exemplars", items).reshape(-1), as_tensor(y)
         if items.dtype.kind not in "iu" or len(items) != len(y) or (
                 len(items) and not 0 <= items.min() <= items.max() < len(self.columns)):
             raise ShapeError(f"Exemplars: items {items.shape} of {items.dtype} came for {len(y)} rows; as many whole "

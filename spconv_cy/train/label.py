@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy.backend.host import hosted
+from spconv_cy.checks import as_list
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 
@@ -33,7 +34,8 @@ def classes_of(labels, n):
         came = f"shape {labels.shape}" if isinstance(labels, np.ndarray) else repr(labels)
         raise ShapeError(f"labels: {came} came; a list or array (n,), one for each character, fits")
     without_mask(labels, "labels")
-    found = labels.tolist() if isinstance(labels, np.ndarray) and labels.dtype.name in PLAIN else list(labels)
+    plain = isinstance(labels, np.ndarray) and labels.dtype.name in PLAIN
+    found = labels.tolist() if plain else as_list("labels", labels, "a list or array (n,)")
     without_mask(found, "labels")
     if len(found) != n:
         raise ShapeError(f"labels: {len(found)} came for {n} characters; one for each fits")

@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 
 from spconv_cy.autograd import Tensor, no_grad
-from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.dlpack import as_array
+from spconv_cy.checks import as_array, checked_flags, checked_function, checked_path, is_integer, is_real
 from spconv_cy.functional.dense import softmax
-from spconv_cy.functional.loss import softmax_cross_entropy
+from spconv_cy.functional.labels import counted
+from spconv_cy.functional.loss import hinge, softmax_cross_entropy
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
 from spconv_cy.train.checkpoint import History, read_checkpoint, write_checkpoint
@@ -26,9 +26,10 @@ from spconv_cy.train.schedule import from_name
 class Evaluation:
     """What a network gave for labelled samples.
 
-    Attributes: loss: mean; error: share of wrong classes, None where labels are no class numbers; outputs: (n, o),
-    probabilities where labels are class numbers; labels: (n,); errors: of the first pass, of the mean of the first two,
-    and so on up to all repeats, whose last is `error`.
+    Attributes: loss: mean; error: share of wrong classes, None where labels are no class numbers, or none that counts;
+    outputs: (n, o), probabilities where labels are class numbers; labels: (n,); errors: of the first pass, of the mean
+    of the first two, and so on up to all repeats, whose last is `error`; ignore_label: labels that count nowhere but in
+    outputs and labels.
     """
 
     loss: float
@@ -36,11 +37,13 @@ class Evaluation:
     outputs: np.ndarray
     labels: np.ndarray
     errors: tuple = ()
+    ignore_label: object = None
 
     @property
     def confusion(self):
         """(classes, classes): how often a sample of the row's class was taken for the column's."""
-        return metrics.confusion_matrix(self.outputs.argmax(1), self.labels, self.outputs.shape[1])
+        return metrics.confusion_matrix(self.outputs.argmax(1), self.labels, self.outputs.shape[1],
+                                        ignore_label=self.ignore_label)
 
     @property
     def iou(self):
@@ -49,7 +52,7 @@ class Evaluation:
 
 
 def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_entropy, schedule=None, rng=None,
-        progress=True, checkpoint=None, stop_after=None, on_epoch=None, loss_scale=None):
+        progress=True, checkpoint=None, stop_after=None, on_epoch=None, loss_scale=None, ignore_label=None):
     """Train a network, in place.
 
     Args:
@@ -58,7 +61,8 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
         optimizer: over `net.parameters()`.
         epochs: number of epochs, those of the checkpoint counted.
         validation: the same kind of thing, evaluated after each epoch.
-        loss: function of (outputs, labels) that gives a Tensor of shape ().
+        loss: function of (outputs, labels) that gives a Tensor of shape (). One of your own is given all outputs and
+            labels, those to be ignored too.
         schedule: function of the epoch (a fraction inside one) that gives a factor for the optimiser's rate, or
             "constant", "cosine", "exponential".
         rng: seed or numpy Generator; order and distortions depend on (seed, epoch, sample) alone.
@@ -68,6 +72,8 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
         stop_after: stop when the validation has not improved for so many epochs; the best weights come back.
         on_epoch: function of the History, called after each epoch.
         loss_scale: for `precision("float16")`: "dynamic" or a number, as for LossScale; None: the loss is not scaled.
+        ignore_label: a whole number that says that a sample or point has no label, such as -1, 255 or -100, or several:
+            these count neither in the library's losses nor in losses and errors of the History.
 
     Returns:
         History.
@@ -81,8 +87,13 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
     data = as_batches(data, "fit: data")
     validation = None if validation is None else as_batches(validation, "fit: validation")
     _check_fit(net, optimizer, epochs, validation, stop_after)
+    count = _Counting("fit", loss, ignore_label)
+    progress = _shown("fit", progress)
+    if on_epoch is not None:
+        checked_function("fit", on_epoch, "on_epoch to be a function of the History, or None")
+    checkpoint = None if checkpoint is None else checked_path("fit: checkpoint", checkpoint)
     scale = None if loss_scale is None else LossScale(loss_scale)
-    schedule = from_name(schedule, epochs)                               # refuses a name before anything is changed
+    schedule = _numbers_of(from_name(schedule, epochs))                  # refuses a name before anything is changed
     history, seed, best = _begin(net, optimizer, rng, checkpoint, scale)
     was_training, base = net.training, optimizer.rate
     try:
@@ -91,9 +102,9 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
                 if stop_after is not None and history.best is not None and epoch - 1 - history.best >= stop_after:
                     break
                 told = partial(_tell, bar, f"epoch {epoch + 1}/{epochs}", history)
-                _train(net, data, optimizer, loss, scale, lambda at: base * schedule(at), epoch, seed, history, told)
+                _train(net, data, optimizer, count, scale, lambda at: base * schedule(at), epoch, seed, history, told)
                 if validation is not None:
-                    _validate(net, validation, loss, history)
+                    _validate(net, validation, count, history)
                 if history.best == epoch:
                     best = {name: array.copy() for name, array in net.state().items()}
                 if checkpoint is not None:
@@ -108,7 +119,7 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
     return history
 
 
-def evaluate(net, data, repeats=1, *, loss=softmax_cross_entropy, progress=False, rng=0):
+def evaluate(net, data, repeats=1, *, loss=softmax_cross_entropy, progress=False, rng=0, ignore_label=None):
     """Test a network: no tape, running statistics, samples as they are.
 
     Args:
@@ -120,14 +131,16 @@ def evaluate(net, data, repeats=1, *, loss=softmax_cross_entropy, progress=False
         progress: show a bar.
         rng: seed or numpy Generator for what the network draws; None: other draws each time. The layers' own random
             states are left as they were.
+        ignore_label: as for fit; the Evaluation's loss, error, confusion and iou are of the other samples.
 
     Returns:
         Evaluation. Its `errors` are the curve of averaging: error against number of repeats.
 
     Source: Graham 2014, arXiv:1412.6071, section 4.
     """
-    outputs, labels, value, errors = _test(net, as_batches(data, "evaluate: data"), repeats, loss, progress, rng)
-    return Evaluation(value, errors[-1], outputs, labels, errors)
+    count = _Counting("evaluate", loss, ignore_label)
+    outputs, labels, value, errors = _test(net, as_batches(data, "evaluate: data"), repeats, count, progress, rng)
+    return Evaluation(value, errors[-1], outputs, labels, errors, ignore_label)
 
 
 def probabilities(net, data, repeats=1, *, progress=False, rng=0):
@@ -143,14 +156,27 @@ def outputs(net, data, *, progress=False, rng=0):
 def _check_fit(net, optimizer, epochs, validation, stop_after):
     if not isinstance(net, Layer):
         raise TypeError(f"fit: a {type(net).__name__} came as the network; a Layer fits")
+    if not all(hasattr(optimizer, name) for name in ("parameters", "step", "zero_grad", "rate")):
+        raise TypeError(f"fit: a {type(optimizer).__name__} came as the optimiser; one such as Adam(net.parameters()) "
+                        "fits")
     if not {id(p) for p in net.parameters()} & {id(p) for p in optimizer.parameters}:
         raise ValueError("fit: the optimiser holds no parameter of this network; make it over net.parameters(), after "
                          "the network was copied or loaded")
     for name, value, lowest in (("epochs", epochs, 0), ("stop_after", stop_after, 1)):
-        if value is not None and (not isinstance(value, (int, np.integer)) or value < lowest):
+        if value is not None and (not is_integer(value) or value < lowest):
             raise ValueError(f"fit: {name} {value!r} came; a whole number from {lowest} up fits")
     if stop_after is not None and validation is None:
         raise ValueError("fit: stop_after came without validation=; give samples to tell by when to stop")
+
+
+def _numbers_of(schedule):
+    def factor(epoch):
+        found = schedule(epoch)
+        if not is_real(found):
+            raise TypeError(f"fit: the schedule gave {found!r} at epoch {epoch:.3g}; a number fits")
+        return found
+
+    return factor
 
 
 def _begin(net, optimizer, rng, checkpoint, scale):
@@ -169,22 +195,47 @@ def _begin(net, optimizer, rng, checkpoint, scale):
 
 def _seed_of(who, rng):
     seed = None if rng is None else int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
-    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+    if seed is not None and (not is_integer(seed) or seed < 0):
         raise ValueError(f"{who}: rng {rng!r} came; a whole number from 0 up, a numpy Generator or None fits")
     return seed
 
 
-def _train(net, data, optimizer, loss, scale, rate, epoch, seed, history, told):
-    began, seen, losses, wrong = time.perf_counter(), 0, 0.0, 0.0
+class _Counting:
+    """A loss, and which labels count in it, in the errors and in the means of both."""
+
+    def __init__(self, who, loss, ignore_label):
+        checked_function(who, loss, "loss to be a function of (outputs, labels)")
+        counted(who, np.zeros(0, np.int64), ignore_label)                # refuses a wrong one before anything is done
+        self.who, self.ignore_label, self.function = who, ignore_label, loss
+        self.ours = getattr(loss, "func", loss) in (softmax_cross_entropy, hinge)
+        if self.ours and ignore_label is not None and "ignore_label" not in getattr(loss, "keywords", {}):
+            self.function = partial(loss, ignore_label=ignore_label)
+
+    def loss(self, y, labels):
+        """Return the loss of a batch, a Tensor of shape ()."""
+        value = self.function(y, labels)
+        if not isinstance(value, Tensor) or value.shape != ():
+            raise TypeError(f"{self.who}: the loss gave {value!r}; a Tensor of shape () fits, such as x.mean() gives "
+                            "it")
+        return value
+
+    def samples(self, rows, labels):
+        """Return how many samples of a batch count."""
+        if labels is None or not _are_classes(rows, labels):
+            return len(rows) if labels is None else len(labels)
+        counts = counted(self.who, as_array("labels", labels), self.ignore_label)
+        return len(labels) if counts is None else int(counts.sum())
+
+
+def _train(net, data, optimizer, count, scale, rate, epoch, seed, history, told):
+    began, seen, known, losses, wrong, classes = time.perf_counter(), 0, 0, 0.0, 0.0, False
     net.train()
     optimizer.zero_grad()
     for batch, (x, labels) in enumerate(data.epoch(epoch, seed, training=True)):
         optimizer.rate = rate(epoch + seen / len(data))
-        y = _outputs(net, x, loss)
-        value = loss(y, labels)
-        if not isinstance(value, Tensor) or value.shape != ():
-            raise TypeError(f"fit: the loss gave {value!r}; a Tensor of shape () fits, such as x.mean() gives it")
-        number, n = float(value.data), len(labels)
+        y = _outputs(net, x, count)
+        value, rows = count.loss(y, labels), _rows(y)
+        number, n = float(value.data), count.samples(rows, labels)
         if not math.isfinite(number):
             raise _diverged(f"the loss became {number} in epoch {epoch + 1}, batch {batch + 1}", optimizer)
         if scale is None:
@@ -194,15 +245,16 @@ def _train(net, data, optimizer, loss, scale, rate, epoch, seed, history, told):
             scale.backward(value)
             scale.step(optimizer)
         optimizer.zero_grad()
-        seen, losses = seen + n, losses + n * number
-        classes = _are_classes(_rows(y), labels)
-        wrong += n * metrics.error(_numpy(_rows(y)), labels) if classes and n else 0
-        told(n, losses / max(1, seen), wrong / max(1, seen))
+        given = len(rows if labels is None else labels)
+        seen, known, losses = seen + given, known + n, losses + n * number
+        classes = labels is not None and _are_classes(rows, labels)
+        wrong += n * metrics.error(_numpy(rows), labels, ignore_label=count.ignore_label) if classes and n else 0
+        told(given, losses / max(1, known), wrong / max(1, known))
     for name, array in net.state().items():                              # the last step's loss is never seen
         if not np.isfinite(array).all():
             raise _diverged(f"{name} became NaN or infinite in epoch {epoch + 1}", optimizer)
-    history.losses.append(losses / max(1, seen))
-    history.errors.append(wrong / max(1, seen) if classes else None)
+    history.losses.append(losses / max(1, known))
+    history.errors.append(wrong / max(1, known) if classes else None)
     history.rates.append(optimizer.rate)
     history.seconds.append(time.perf_counter() - began)
 
@@ -212,8 +264,8 @@ def _diverged(what, optimizer):
                               "or look for NaN and very large numbers in the features")
 
 
-def _validate(net, validation, loss, history):
-    found = evaluate(net, validation, loss=loss)
+def _validate(net, validation, count, history):
+    found = evaluate(net, validation, loss=count.function, ignore_label=count.ignore_label)
     history.validation_losses.append(found.loss)
     history.validation_errors.append(found.error)
     both = [(error or 0, math.inf if math.isnan(value) else value) for error, value in
@@ -221,10 +273,14 @@ def _validate(net, validation, loss, history):
     history.best = both.index(min(both)) + len(history) - len(both)
 
 
-def _test(net, data, repeats, loss, progress, rng, as_shares=True):
-    if not isinstance(repeats, (int, np.integer)) or repeats < 1:
+def _test(net, data, repeats, count, progress, rng, as_shares=True):
+    if not isinstance(net, Layer):
+        raise TypeError(f"evaluate: expected net to be a Layer, got a {type(net).__name__}")
+    progress = _shown("evaluate", progress)
+    if not is_integer(repeats) or repeats < 1:
         raise ValueError(f"evaluate: repeats {repeats!r} came; a whole number from 1 up fits")
     seed, was_training, mean, total, errors = _seed_of("evaluate", rng), net.training, 0.0, 0.0, []
+    samples = 0
     drawn = {generator: generator.bit_generator.state for generator in net.generators().values()}
     net.eval()
     try:
@@ -233,24 +289,27 @@ def _test(net, data, repeats, loss, progress, rng, as_shares=True):
                 _reseed(drawn, None if seed is None else (seed, repeat))
                 parts = []
                 for x, labels in data.epoch(repeat, 0, training=False):
-                    y = _outputs(net, x, loss or softmax_cross_entropy)
-                    value, rows = 0.0 if loss is None else float(loss(y, labels).data), _rows(y)
+                    y = _outputs(net, x, count)
+                    rows = _rows(y)
+                    n = 0 if count is None else count.samples(rows, labels)
+                    value = 0.0 if count is None else float(count.loss(y, labels).data)
                     shared = as_shares and (labels is None or _are_classes(rows, labels))
                     shown = softmax(rows) if shared else rows
-                    parts.append((_numpy(shown), labels, value * len(rows)))
+                    parts.append((_numpy(shown), labels, value * n))
+                    samples += 0 if repeat else n
                     _tell(bar, "test", None, len(rows))
                 outputs, labels, values = zip(*parts, strict=True)
                 mean = mean + np.concatenate(outputs) / repeats
                 total += sum(values) / repeats
-                known = None if labels[0] is None else np.concatenate([as_array(hosted(part), who="labels")
-                                                                       for part in labels])
+                known = None if labels[0] is None else np.concatenate([as_array("labels", part) for part in labels])
                 # Of a partial sum the largest is where it is in the mean.
-                errors.append(metrics.error(mean, known) if loss is not None and _are_classes(mean, known) else None)
+                classes = count is not None and _are_classes(mean, known) and count.samples(mean, known)
+                errors.append(metrics.error(mean, known, ignore_label=count.ignore_label) if classes else None)
     finally:
         net.train(was_training)
         for generator, state in drawn.items():
             generator.bit_generator.state = state
-    return mean, known, total / max(1, len(mean)), tuple(errors)
+    return mean, known, total / max(1, samples), tuple(errors)
 
 
 def _reseed(generators, seed):
@@ -259,12 +318,13 @@ def _reseed(generators, seed):
         generator.bit_generator.state = type(generator.bit_generator)(sequence).state
 
 
-def _outputs(net, x, loss):
+def _outputs(net, x, count):
     y = net(x)
-    if not isinstance(y, Tensor) and loss is softmax_cross_entropy:
-        raise TypeError(f"the network gave a {type(y).__name__}; a Tensor (b, classes) fits: end it with "
-                        "GlobalPooling() and NetworkInNetwork, with SparseToDense(d, flat=True), or where points have "
-                        "labels put its layers into ToPoints")
+    if not isinstance(y, Tensor) and (count is None or count.ours):
+        came = f"{y}; its .features are a row a site" if hasattr(y, "grid") else "no Tensor"
+        raise TypeError(f"the network gave a {type(y).__name__}, {came}; a Tensor (b, classes) fits: for a row a "
+                        "sample end it with GlobalPooling() and NetworkInNetwork, or with SparseToDense(d, flat=True); "
+                        "for a row a point put its layers into ToPoints(...)")
     return y
 
 
@@ -274,11 +334,19 @@ def _rows(y):
 
 def _are_classes(y, labels):
     two_axes = getattr(y, "shape", None) and len(y.shape) == 2
-    return two_axes and np.ndim(labels) == 1 and as_array(hosted(labels), who="labels").dtype.kind in "iu"
+    labels = as_array("labels", labels)
+    return two_axes and labels.ndim == 1 and labels.dtype.kind in "iu"
 
 
 def _numpy(y):
     return ops_of(y.data).to_numpy(y.data)
+
+
+def _shown(who, progress):
+    if is_integer(progress):                                             # verbose=1, as others have it
+        return progress > 0
+    checked_flags(who, progress=progress)
+    return progress
 
 
 def _bar(progress, total):

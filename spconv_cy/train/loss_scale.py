@@ -3,7 +3,9 @@
 import sys
 from numbers import Integral, Real
 
+from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import is_one_of
 from spconv_cy.train.optim import scale_gradients
 
 FIRST, LEAST, MOST = 2.0**16, 2.0**-16, 2.0**24
@@ -54,12 +56,14 @@ class LossScale:
 
     def __init__(self, scale="dynamic"):
         number = _is_scale(scale)
-        if scale != "dynamic" and not number:
+        if not number and not is_one_of(scale, ("dynamic",)):
             raise ValueError(f'loss_scale {scale!r} came; "dynamic", or a number above 0 such as 1024, fits')
         self.dynamic, self.scale, self.steps = not number, float(scale) if number else FIRST, 0
 
     def backward(self, loss):
         """Go back from a loss of shape (), times the scale."""
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"LossScale.backward: a {type(loss).__name__} came; a Tensor of shape () fits")
         (loss * self.scale).backward()
 
     def step(self, optimizer):

@@ -7,6 +7,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import as_array, as_list, checked_flags, checked_numbers, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.state import checked_like, checked_names
 
@@ -139,6 +140,7 @@ class SGD(Optimizer):
     def __init__(self, parameters, rate, momentum=0.0, *, nesterov=False, weight_decay=0.0, clip=None):
         super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
         _check_range(self, "momentum", momentum, 0, 1)
+        checked_flags("SGD", nesterov=nesterov)
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov came without momentum, where it changes nothing; such as momentum=0.9 fits")
         self.momentum, self.nesterov = momentum, nesterov
@@ -207,7 +209,7 @@ class Adam(Optimizer):
 
     def __init__(self, parameters, rate=1e-3, betas=(0.9, 0.999), eps=1e-8, *, weight_decay=0.0, clip=None):
         super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
-        if np.shape(betas) != (2,):
+        if as_array("Adam: betas", betas).shape != (2,):
             raise ValueError(f"Adam: betas {betas!r} came; two numbers from 0 up but below 1 fit")
         for beta in betas:
             _check_range(self, "betas", beta, 0, 1)
@@ -270,7 +272,8 @@ def clip_gradients(parameters, longest):
     Raises:
         FloatingPointError: a gradient is NaN or infinite; none is changed.
     """
-    parameters = list(parameters)
+    checked_numbers("clip_gradients", 0, longest=longest)
+    parameters = _listed("clip_gradients", parameters)
     norm = gradient_norm(parameters)
     factor = _shrink(norm, longest)
     if factor != 1:
@@ -296,9 +299,16 @@ def _shrink(norm, longest):
 
 def _checked_parameters(optimizer, parameters):
     who = type(optimizer).__name__
-    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    parameters = _listed(who, parameters)
     if not parameters:
         raise ValueError(f"{who}: no parameters came; net.parameters() of a network with weights fits")
+    return parameters
+
+
+def _listed(who, parameters):
+    if not isinstance(parameters, Tensor):
+        parameters = as_list(who, parameters, "parameters, a list of Tensors as net.parameters() gives it")
+    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
     for parameter in parameters:
         if not isinstance(parameter, Tensor):
             raise TypeError(f"{who}: a {type(parameter).__name__} came among the parameters; Tensors fit, as "
@@ -322,6 +332,6 @@ def _checked_steps(who, state, n):
 
 
 def _check_range(optimizer, name, value, low, high=math.inf):
-    if not isinstance(value, (int, float, np.number)) or not low <= value < high:
+    if not is_real(value) or not low <= value < high:
         fits = f"a number from {low} up" + ("" if high == math.inf else f" but below {high}")
         raise ValueError(f"{type(optimizer).__name__}: {name} {value!r} came; {fits} fits")

@@ -2,12 +2,17 @@
 
 import numpy as np
 
+from spconv_cy.checks import as_array
+
 
 class Pairs:
     """A list of (x, labels) pairs, each a batch; in training their order is drawn anew for each epoch."""
 
-    def __init__(self, pairs):
+    def __init__(self, pairs, who="data"):
         self.pairs = pairs
+        for _, labels in pairs:
+            if labels is not None and not as_array(f"{who}: labels", labels).ndim:
+                raise TypeError(f"{who}: {labels!r} came as the labels of a batch; one for each sample fits, or None")
 
     def __len__(self):
         return sum(_samples(x) if labels is None else len(labels) for x, labels in self.pairs)
@@ -33,7 +38,7 @@ def as_batches(data, who):
                                                           for pair in data):
             raise TypeError(f"{who}: a {type(data).__name__} came; StrokeBatches, TensorBatches, or a list of (x, "
                             "labels) pairs fit, such as [(x, labels)]")
-        data = Pairs(list(data))
+        data = Pairs(list(data), who)
     if not len(data):
         raise ValueError(f"{who}: no samples came; at least one fits")
     return data

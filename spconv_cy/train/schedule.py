@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from spconv_cy.checks import checked_numbers, is_number
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -26,6 +28,7 @@ class Exponential:
         _check("Exponential", "decay", self.decay, -math.inf)
 
     def __call__(self, epoch):
+        checked_numbers("Exponential", epoch=epoch)
         return math.exp(-self.decay * epoch)
 
 
@@ -41,11 +44,12 @@ class Steps:
     factor: float = 0.1
 
     def __post_init__(self):
-        if not 0 < self.every < math.inf:
+        if not is_number(self.every) or self.every <= 0:
             raise ValueError(f"Steps: every {self.every!r} came; a number above 0 fits")
         _check("Steps", "factor", self.factor, 0)
 
     def __call__(self, epoch):
+        checked_numbers("Steps", epoch=epoch)
         return self.factor ** math.floor(epoch / self.every)
 
 
@@ -67,6 +71,7 @@ class Cosine:
         _check("Cosine", "lowest", self.lowest, 0)
 
     def __call__(self, epoch):
+        checked_numbers("Cosine", epoch=epoch)
         share = min(epoch / self.epochs, 1) if self.epochs else 1
         return self.lowest + (1 - self.lowest) * (1 + math.cos(math.pi * share)) / 2
 
@@ -88,6 +93,7 @@ class WarmUp:
             raise ValueError(f"WarmUp: then {self.then!r} came; a function of the epoch fits, such as Cosine(20)")
 
     def __call__(self, epoch):
+        checked_numbers("WarmUp", epoch=epoch)
         return self.then(epoch) * (min(epoch / self.epochs, 1) if self.epochs else 1)
 
 
@@ -97,7 +103,7 @@ def from_name(schedule, epochs):
     Raises:
         ValueError: neither a name nor a function.
     """
-    if callable(schedule):
+    if callable(schedule) and not isinstance(schedule, type):
         return schedule
     named = {None: Constant(), "constant": Constant(), "cosine": Cosine(epochs),
              "exponential": Exponential(4 / max(1, epochs))}
@@ -108,5 +114,5 @@ def from_name(schedule, epochs):
 
 
 def _check(who, name, value, lowest):
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < lowest:
+    if not is_number(value, lowest):
         raise ValueError(f"{who}: {name} {value!r} came; a number{'' if lowest == -math.inf else ' from 0 up'} fits")

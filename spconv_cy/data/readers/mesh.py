@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from spconv_cy.checks import checked_path
+from spconv_cy.data.meshes import Mesh
 from spconv_cy.data.readers.js import read_js
 from spconv_cy.data.readers.obj import read_obj, write_obj
 from spconv_cy.data.readers.off import read_off, write_off
@@ -32,6 +34,9 @@ def write_mesh(path, mesh):
     Raises:
         FileError: another ending.
     """
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"write_mesh: a {type(mesh).__name__} came; a Mesh fits")
+    path = checked_path("write_mesh", path)
     _of(WRITERS, path)(path, mesh)
 
 

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+from spconv_cy.checks import checked_path
 from spconv_cy.data.handwriting import Handwriting
 from spconv_cy.data.readers.arrays import arrays_of, checked_ends, checked_floats, checked_names, checked_numbers
 from spconv_cy.data.strokes import Characters
@@ -35,6 +36,9 @@ def read_npz(path):
 
 def write_npz(path, handwriting):
     """Write Handwriting for `read_npz`, at just this path; points and times are kept as float64."""
+    path = checked_path("write_npz", path)
+    if not isinstance(handwriting, Handwriting):
+        raise TypeError(f"write_npz: a {type(handwriting).__name__} came; Handwriting fits")
     packed = handwriting.characters
     more = {} if handwriting.tested is None else {"fold": handwriting.tested.astype(np.int8)}
     if handwriting.times is not None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.checks import checked_integers
 from spconv_cy.data.readers.arrays import arrays_of, checked_ends, checked_names, checked_numbers
 from spconv_cy.errors import FileError
 
@@ -30,6 +31,7 @@ class VoxelShapes:
 
     def part(self, fold):
         """Return (voxels, labels) of one fold."""
+        checked_integers("VoxelShapes.part", 0, fold=fold)
         at = np.flatnonzero(self.folds == fold)
         return [self.voxels[i] for i in at], self.labels[at]
 

@@ -1,0 +1,110 @@
+"""What a file is that is not ours, told by its first bytes and, of an archive, the names in it; nothing in it runs."""
+
+import os
+
+HEAD = 1024
+WEIGHTS = ("build the network here and give its arrays to net.load_state({name: array, ...}), names and shapes as in "
+           "net.state()")
+ARRAYS = f"load reads what save wrote: take the arrays out with the library that wrote them, {WEIGHTS}"
+UNPACK = "unpack it, and give the file in it"
+AGAIN = "fetch or make it again"
+
+KINDS = (
+    (b"\x93NUMPY", "a numpy array (.npy)", ARRAYS),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (.h5, as Keras writes it)", ARRAYS),
+    (b"GGUF", "a GGUF model", ARRAYS),
+    (b"MATLAB 5.0", "a MATLAB file (.mat)", ARRAYS),
+    (b"\x1f\x8b", "a gzip archive (.gz)", UNPACK),
+    (b"BZh", "a bzip2 archive (.bz2)", UNPACK),
+    (b"\xfd7zXZ\x00", "an xz archive", UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive (.zst)", UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
+    (b"Rar!", "a RAR archive", UNPACK),
+    (b"version https://git-lfs", "a Git LFS pointer, which stands for the file", "fetch the file itself: git lfs pull"),
+    (b"\x89PNG", "a PNG picture", AGAIN),
+    (b"\xff\xd8\xff", "a JPEG picture", AGAIN),
+    (b"%PDF", "a PDF document", AGAIN),
+)
+LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."                             # the number at the head of torch's old files
+
+
+def described(path):
+    """Return what a file is that could not be read, and what helps: the end of an error's sentence.
+
+    Args:
+        path: of a file that can be opened.
+    """
+    kind, remedy = _kind(path)
+    return f"it is {kind}; {remedy}"
+
+
+def of_format(found):
+    """Return what helps with a .safetensors file of another format, as its metadata name it; "" where nothing does."""
+    if found is not None and found not in ("pt", "tf", "flax", "np", "mlx"):
+        return ""
+    return f"; files of PyTorch, Hugging Face and others hold arrays alone and no layers: {WEIGHTS}"
+
+
+def refuse_folder(path, who="load"):
+    """Raise IsADirectoryError where a path is that of a folder, and name the networks that may be meant."""
+    if not os.path.isdir(path):
+        return
+    held = sorted(name for name in os.listdir(path) if os.fsdecode(name).endswith(".safetensors"))
+    shown = f"such as {os.path.join(path, held[0])}" if held else "it holds no .safetensors file"
+    raise IsADirectoryError(f"{path}: a folder came; {who} reads one .safetensors file that save wrote, {shown}")
+
+
+def _kind(path):
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    if not head:
+        return "an empty file", AGAIN
+    for magic, kind, remedy in KINDS:
+        if head.startswith(magic):
+            return kind, remedy
+    if head.startswith(b"PK"):
+        return _archive(path)
+    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
+        if LEGACY in head[:64]:
+            return "a PyTorch checkpoint (.pth, .pt; pickles, in the old way)", ARRAYS
+        return "a pickle, which nothing here executes", ARRAYS
+    if head[257:262] == b"ustar":
+        return "a tar archive", UNPACK
+    if head[4:8] == b"TFL3":
+        return "a TensorFlow Lite model", ARRAYS
+    if head[:1] == b"\x08" and head[1:2] < b"\x20" and (b"onnx" in head or b"pytorch" in head
+                                                     or os.fsdecode(path).lower().endswith(".onnx")):
+        return "an ONNX model", ARRAYS
+    if head[8:9] == b"{":
+        return "a .safetensors file that is damaged or cut short", AGAIN
+    return _text(head)
+
+
+def _archive(path):
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+        return "a zip archive, damaged or cut short, as those that PyTorch writes (.pth, .pt) are", AGAIN
+    if any(name.endswith("data.pkl") for name in names):
+        return "a PyTorch checkpoint (.pth, .pt: a zip archive of pickles)", ARRAYS
+    if names and all(name.endswith(".npy") for name in names):
+        return "a numpy archive (.npz)", ARRAYS
+    if any(name.endswith("weights.h5") for name in names):
+        return "a Keras model (.keras)", ARRAYS
+    return "a zip archive", UNPACK
+
+
+def _text(head):
+    words = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if words[:1] == b"<":
+        html = words[:5].lower() == b"<html" or words[:14].lower() == b"<!doctype html"
+        return ("an HTML page, such as that from which the file is fetched", "fetch the file itself") if html else (
+            "an XML document", AGAIN)
+    if words[:1] in (b"{", b"["):
+        return "a JSON text, such as the description beside a network", "give the .safetensors file"
+    if all(byte in b"\t\n\r\f" or byte >= 32 for byte in head):
+        return "a text, or damaged or foreign", AGAIN
+    return "damaged, cut short or foreign", AGAIN
