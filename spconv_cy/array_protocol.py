@@ -97,6 +97,8 @@ def as_operand(value, like):
     if isinstance(value, ArrayProtocol):
         ops_of(like, value.data)
         return value.data
+    if isinstance(value, np.timedelta64):                                # counts as a whole number with Python
+        return None
     if isinstance(value, Real):
         value = _as_float(value)
     elif not isinstance(value, (np.ndarray, np.generic, list, tuple)) and (

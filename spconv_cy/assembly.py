@@ -7,9 +7,10 @@ from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.checks import as_list, checked_flags, is_one_of
 from spconv_cy.dlpack import as_numpy, without_mask
 from spconv_cy.errors import ShapeError
+from spconv_cy.functional.selection import active_of
 from spconv_cy.sites.grid import Grid, as_sites, check_samples
 from spconv_cy.sites.lattice import SITES, as_lattice, is_whole, per_axis
-from spconv_cy.tensor import SparseTensor, active_of, checked_tensor
+from spconv_cy.tensor import SparseTensor, checked_tensor
 
 
 def collate(tensors):

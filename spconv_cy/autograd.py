@@ -2,7 +2,6 @@
 
 from contextvars import ContextVar
 from functools import wraps
-from numbers import Real
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from spconv_cy.array_protocol import ArrayProtocol, as_operand
 from spconv_cy.backend.ops import own
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_named, ops_of
-from spconv_cy.checks import checked_function, is_integer
+from spconv_cy.checks import checked_function, is_integer, is_real
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.rulebook import Rulebook
@@ -153,7 +152,7 @@ class Tensor(ArrayProtocol):
         return multiply(self, _operand(-1.0, self))
 
     def __pow__(self, exponent):
-        if isinstance(exponent, Real):                                   # not as an array: numpy squares 2 by itself
+        if is_real(exponent):                                   # not as an array: numpy squares 2 by itself
             return power(self, exponent if type(exponent) is int else float(exponent))
         exponent = _operand(exponent, self)
         return NotImplemented if exponent is None else power(self, exponent)
@@ -309,7 +308,9 @@ def multiply(a, b):
 @differentiable
 def power(a, exponent):
     """Raise each element to an exponent, a number or a tensor, with numpy's broadcasting."""
-    if isinstance(exponent, (int, float)):
+    if not isinstance(exponent, (int, float)):
+        _check_shapes("power", a, exponent)
+    else:
         return a**exponent, lambda dy: (lambda: dy * exponent * a**(exponent - 1) if exponent else dy * 0, None)
     xp, y = ops_of(a, exponent).xp, a**exponent
 

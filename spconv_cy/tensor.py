@@ -10,10 +10,10 @@ from spconv_cy.autograd import Tensor, add, multiply
 from spconv_cy.backend.host import hosted
 from spconv_cy.backend.ops import own
 from spconv_cy.backend.switch import current, ops_of
-from spconv_cy.checks import as_array, checked_flags, is_one_of, is_real
+from spconv_cy.checks import as_array, checked_flags, is_one_of
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.functional.dense import as_tensor, concatenate, copied, paint
-from spconv_cy.functional.selection import REDUCTIONS, best_of_segments, kept_rows, look_up, merge
+from spconv_cy.functional.selection import REDUCTIONS, active_of, best_of_segments, kept_rows, look_up, merge
 from spconv_cy.functional.sparse import gather
 from spconv_cy.sites import algebra
 from spconv_cy.sites.grid import Grid
@@ -303,21 +303,6 @@ class SparseTensor(SparseArithmetic):
     def __repr__(self):
         return (f"SparseTensor({self.grid.n} sites, {self.channels} channels, size {self.grid.size}, "
                 f"{self.grid.samples} samples{'' if self.ground is not None else ', no ground'})")
-
-
-def active_of(dense, threshold):
-    """Return (sites (n, 1+d) int32, features (n, c)) of a numpy array (b, c, *size), as SparseTensor.from_dense.
-
-    Raises:
-        ShapeError: as from_dense.
-    """
-    if not is_real(threshold) or not threshold >= 0:
-        raise ShapeError(f"from_dense: threshold {threshold!r} came; a number from 0 up fits")
-    if dense.ndim < 3:
-        raise ShapeError(f"from_dense: shape {dense.shape} came; (b, c, *size) with one axis of sites or more fits")
-    turned = np.moveaxis(dense, 1, -1)
-    active = ~(np.abs(turned) <= threshold).all(-1)                      # a NaN is active
-    return np.argwhere(active).astype(np.int32), turned[active]
 
 
 def _check_rows(who, x):

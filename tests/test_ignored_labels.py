@@ -96,7 +96,8 @@ def test_a_label_outside_the_classes_is_refused_and_the_remedy_named(labels, rem
             refuse()
 
 
-@pytest.mark.parametrize("wrong", [1.5, "255", True, [1.5], np.ones(2), {"a": 1}, [[1, 2]], object()], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize("wrong", [1.5, "255", True, [1.5], np.ones(2), {"a": 1}, [[1, 2]], object()],
+                         ids=lambda wrong: type(wrong).__name__)
 def test_another_ignore_label_is_refused_by_all_that_take_one(wrong):
     x, labels, data = np.ones((2, 2)), np.array([0, 1]), [(np.ones((2, 2)), np.array([0, 1]))]
     for refuse in (lambda: sp.softmax_cross_entropy(sp.Tensor(x), labels, ignore_label=wrong),

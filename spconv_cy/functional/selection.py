@@ -4,11 +4,26 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import as_array, is_one_of
+from spconv_cy.checks import as_array, is_one_of, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.sparse import column_sums, gather, scatter_add, segment_maximum
 
 REDUCTIONS = ("error", "sum", "mean", "max", "first", "last")
+
+
+def active_of(dense, threshold):
+    """Return (sites (n, 1+d) int32, features (n, c)) of a numpy array (b, c, *size), as SparseTensor.from_dense.
+
+    Raises:
+        ShapeError: as from_dense.
+    """
+    if not is_real(threshold) or not threshold >= 0:
+        raise ShapeError(f"from_dense: threshold {threshold!r} came; a number from 0 up fits")
+    if dense.ndim < 3:
+        raise ShapeError(f"from_dense: shape {dense.shape} came; (b, c, *size) with one axis of sites or more fits")
+    turned = np.moveaxis(dense, 1, -1)
+    active = ~(np.abs(turned) <= threshold).all(-1)                      # a NaN is active
+    return np.argwhere(active).astype(np.int32), turned[active]
 
 
 @differentiable(reads={})

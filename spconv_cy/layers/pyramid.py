@@ -18,7 +18,7 @@ class Pyramid(Layer):
 
     Args:
         levels: Layers of stride `factor` that keep the number of channels, each fed by the one before.
-        factor: a whole number from 2 up.
+        factor: a whole number from 2 to 2**31 - 1.
 
     Raises:
         ShapeError: at the call, levels of other channels; a tensor with a ground state, which scales do not share.
@@ -35,7 +35,7 @@ class Pyramid(Layer):
 
     def __init__(self, *levels, factor=2):
         if not is_whole(factor) or not 2 <= factor <= INT32_MAX:
-            raise ShapeError(f"Pyramid: factor {factor!r} came; a whole number from 2 up fits")
+            raise ShapeError(f"Pyramid: factor {factor!r} came; a whole number from 2 to {INT32_MAX} fits")
         self.levels, self.factor = checked_layers(self, levels), factor
 
     def __call__(self, x):

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from spconv_cy.checks import as_array
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 from spconv_cy.once import once
@@ -220,7 +221,7 @@ def _checked_volume(volume, n_out):
     """Return None, an int, or (n_out,) int64; refuse what is no number of sites."""
     if volume is None or is_whole(volume) and volume >= 0:
         return volume if volume is None else int(volume)
-    found = np.asarray(volume) if isinstance(volume, (np.ndarray, list, tuple)) else np.asarray(None)
+    found = as_array("Rulebook: volume", volume)
     if found.shape != (n_out,) or found.dtype.kind not in "iu" or (found < 0).any():
         raise ShapeError(f"Rulebook: expected volume to be None, a whole number from 0 up, or {n_out} of them, one for "
                          f"each output row, got {volume!r:.60}")

@@ -1,19 +1,18 @@
 """Scaling a loss, so that small gradients do not vanish in float16."""
 
-import sys
-from numbers import Integral, Real
+from numbers import Integral
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import is_one_of
+from spconv_cy.checks import is_number, is_one_of
 from spconv_cy.train.optim import scale_gradients
 
 FIRST, LEAST, MOST = 2.0**16, 2.0**-16, 2.0**24
 PATIENCE = 2000                                                          # good steps after which a scale is doubled
 
 
-def _is_scale(value):
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
+def _is_scale(scale):
+    return is_number(scale) and scale > 0
 
 
 def checked_state(state):
