@@ -15,7 +15,23 @@ from cython.operator cimport dereference
 cdef extern from *:
     """
     #include <cstdint>
+    #include <mutex>
     #include <new>
+    #ifndef _WIN32
+    #include <pthread.h>
+    #endif
+    namespace {
+    // Of the numbers and the pieces below. Nothing of Python is called under it, so no thread waits for it and the GIL.
+    std::mutex turn;
+    void lock_kept() { turn.lock(); }
+    void unlock_kept() { turn.unlock(); }
+    void guard_forks() {
+    #ifndef _WIN32
+        // Else a child whose parent's other thread stood under the lock would wait for a thread that it does not have.
+        pthread_atfork(lock_kept, unlock_kept, unlock_kept);
+    #endif
+    }
+    }
     #ifdef __linux__
     #include <sys/mman.h>
     namespace {
@@ -44,6 +60,9 @@ cdef extern from *:
     }
     #endif
     """
+    void lock_kept() noexcept nogil
+    void unlock_kept() noexcept nogil
+    void guard_forks() noexcept nogil
     void* fresh(size_t size) noexcept nogil
     void drop(void* start, size_t size) noexcept nogil
 
@@ -69,6 +88,8 @@ ctypedef void* void_pointer
 cdef multimap[size_t, void_pointer] kept
 cdef size_t kept_bytes = 0, used_bytes = 0, most_used = 0
 
+guard_forks()
+
 
 cdef class Block:
     """The owner of an array's memory: gives it back when the last array on it goes."""
@@ -81,23 +102,37 @@ cdef class Block:
         PyBuffer_FillInfo(view, self, self.start, self.length, 0, flags)
 
     def __dealloc__(self):
-        global kept_bytes, used_bytes
         if self.start != NULL:
-            used_bytes -= self.size
-            kept_bytes += self.size
-            # Before those of its size: what was given back last lies in the caches.
-            kept.insert(kept.lower_bound(self.size), pair[size_t, void_pointer](self.size, self.start))
+            _give_back(self.start, self.size)
+
+
+cdef void _give_back(void* start, size_t size) noexcept nogil:
+    global kept_bytes, used_bytes
+    lock_kept()
+    used_bytes -= size
+    kept_bytes += size
+    # Before those of its size: what was given back last lies in the caches.
+    kept.insert(kept.lower_bound(size), pair[size_t, void_pointer](size, start))
+    unlock_kept()
 
 
 cdef Block _take(size_t length):
-    global kept_bytes, used_bytes, most_used
     cdef Block block = Block.__new__(Block)
-    cdef size_t size = _rounded(length)
+    cdef pair[size_t, void_pointer] piece = _piece(_rounded(length))
+    if piece.second == NULL:
+        raise MemoryError(f"an array of {length:,} bytes is asked for, more than there is memory")
+    block.length, block.size, block.start = <Py_ssize_t>length, piece.first, piece.second
+    return block
+
+
+cdef pair[size_t, void_pointer] _piece(size_t size) noexcept nogil:
+    global kept_bytes, used_bytes, most_used
+    cdef pair[size_t, void_pointer] piece
+    lock_kept()
     cdef multimap[size_t, void_pointer].iterator found = kept.lower_bound(size)
-    block.length = <Py_ssize_t>length
     if found != kept.end() and dereference(found).first <= 2 * size:
-        block.start, block.size = dereference(found).second, dereference(found).first
-        kept_bytes -= block.size
+        piece = dereference(found)
+        kept_bytes -= piece.first
         kept.erase(found)
     else:
         while kept_bytes and used_bytes + kept_bytes + size > max(most_used, used_bytes + size) + SPARE:
@@ -105,12 +140,12 @@ cdef Block _take(size_t length):
             kept_bytes -= dereference(found).first
             drop(dereference(found).second, dereference(found).first)
             kept.erase(found)
-        block.start, block.size = fresh(size), size
-        if block.start == NULL:
-            raise MemoryError(f"an array of {length:,} bytes is asked for, more than there is memory")
-    used_bytes += block.size
-    most_used = max(most_used, used_bytes)
-    return block
+        piece.first, piece.second = size, fresh(size)
+    if piece.second != NULL:
+        used_bytes += piece.first
+        most_used = max(most_used, used_bytes)
+    unlock_kept()
+    return piece
 
 
 cdef size_t _rounded(size_t length) noexcept:
@@ -137,4 +172,7 @@ def zeros(shape, dtype=np.float32):
 
 def in_use():
     """Return the bytes in use by arrays, kept for the next ones, and the most that was in use at once."""
-    return used_bytes, kept_bytes, most_used
+    lock_kept()
+    cdef size_t used = used_bytes, spare = kept_bytes, most = most_used
+    unlock_kept()
+    return used, spare, most

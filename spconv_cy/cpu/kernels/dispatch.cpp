@@ -1,4 +1,5 @@
 // Which micro-kernels run: asks the processor once, at import; SPCONV_CY_ISA names another set.
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -26,10 +27,10 @@ namespace {
 const int MOST = 4;
 KernelTable tables[MOST];
 int n_tables = 0;
-const KernelTable* current = nullptr;
+std::atomic<const KernelTable*> current{nullptr};
 
 // Built at first use and not by static initialisation, whose order between files is nobody's promise.
-void fill() {
+bool fill() {
 #ifdef SPCONV_CY_AVX512F
     // The processor's answer counts the operating system's: the compiler's run time reads xgetbv too.
     if (__builtin_cpu_supports("avx512f")) tables[n_tables++] = ROW(avx512f);
@@ -42,13 +43,14 @@ void fill() {
 #endif
     tables[n_tables++] = ROW(portable);
     current = &tables[0];
+    return true;
 }
 
 }  // namespace
 
 const KernelTable* kernels() {
-    if (n_tables == 0) fill();
-    return current;
+    static const bool filled = fill();                                   // by one thread, while others wait
+    return filled ? current.load() : nullptr;
 }
 
 const KernelTable* available(int index) {
