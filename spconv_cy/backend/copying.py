@@ -30,7 +30,7 @@ class CopyStream:
         with device:
             stream = self._streams.get(device.id)
             if stream is None:
-                stream = self._streams[device.id] = self._cuda.Stream(non_blocking=True)
+                stream = self._streams.setdefault(device.id, self._cuda.Stream(non_blocking=True))
             allocated = self._cuda.get_allocator()
 
             def allocate(size):

@@ -22,9 +22,11 @@ class part:
             return self
         if placed.rulebook.uses:
             placed.rulebook.uses[0].add(self._name)
-        if self._name not in placed.parts:
-            placed.parts[self._name] = placed.upload(f"the {self._name} of a rulebook", self._make(placed))
-        return placed.parts[self._name]
+        found = placed.parts.get(self._name)
+        if found is None:                                                # threads that meet here keep the first one's
+            made = placed.upload(f"the {self._name} of a rulebook", self._make(placed))
+            found = placed.parts.setdefault(self._name, made)
+        return found
 
 
 class PlacedRulebook:
@@ -86,9 +88,11 @@ class PlacedRulebook:
         return np.repeat(np.arange(self.rulebook.n_offsets), np.diff(self.rulebook.offset_ptr))
 
     def _host_masks(self):
-        if self._masks is None:
+        masks = self._masks
+        if masks is None:
             book, offsets = self.rulebook, self._offsets()
-            self._masks = np.zeros((book.n_out, -(-book.n_offsets // 32)), np.uint32)
+            masks = np.zeros((book.n_out, -(-book.n_offsets // 32)), np.uint32)
             bits = np.uint32(1) << (offsets % 32).astype(np.uint32)
-            np.bitwise_or.at(self._masks, (book.out_rows, offsets // 32), bits)
-        return self._masks
+            np.bitwise_or.at(masks, (book.out_rows, offsets // 32), bits)
+            self._masks = masks                                          # whole, as another thread may read it now
+        return masks

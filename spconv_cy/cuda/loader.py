@@ -1,6 +1,5 @@
 """The kernels: CUDA source beside this file, compiled by CuPy's RawModule at first use and kept."""
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +32,15 @@ class Kernels:
     def __init__(self, cupy):
         self._modules = [(form[1], source(*form), cupy.RawModule(code=source(*form), options=OPTIONS))
                          for form in forms()]
-        self._function = cache(self._found)
+        self._functions = {}
 
-    def _found(self, name, real):
-        return next(module for of, text, module in self._modules if of == real
-                    and (f" {name}(" in text or f"KERNEL({name}," in text)).get_function(name)
+    def _function(self, name, real):
+        found = self._functions.get((name, real))
+        if found is None:                                                # threads that meet here keep the first one's
+            module = next(module for of, text, module in self._modules if of == real
+                          and (f" {name}(" in text or f"KERNEL({name}," in text))
+            found = self._functions.setdefault((name, real), module.get_function(name))
+        return found
 
     def launch(self, name, grid, threads, *arguments):
         """Start a kernel on `grid` blocks (x, y, z); arguments are device arrays, or numpy scalars of its types.

@@ -12,6 +12,7 @@ from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.dense import softmax
 from spconv_cy.functional.loss import softmax_cross_entropy
+from spconv_cy.layers.evaluating import evaluating
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
 from spconv_cy.train.checkpoint import History, read_checkpoint, write_checkpoint
@@ -216,9 +217,14 @@ def _validate(net, validation, loss, history):
 def _test(net, data, repeats, loss, progress, rng, as_shares=True):
     if not isinstance(repeats, (int, np.integer)) or repeats < 1:
         raise ValueError(f"evaluate: repeats {repeats!r} came; a whole number from 1 up fits")
-    seed, was_training, mean, total, errors = _seed_of("evaluate", rng), net.training, 0.0, 0.0, []
+    seed = _seed_of("evaluate", rng)
+    with evaluating(net):
+        return _tested(net, data, repeats, seed, loss, progress, as_shares)
+
+
+def _tested(net, data, repeats, seed, loss, progress, as_shares):
+    mean, total, errors = 0.0, 0.0, []
     drawn = {generator: generator.bit_generator.state for generator in net.generators().values()}
-    net.eval()
     try:
         with no_grad(), _bar(progress, repeats * len(data)) as bar:
             for repeat in range(repeats):
@@ -238,7 +244,6 @@ def _test(net, data, repeats, loss, progress, rng, as_shares=True):
                 # Of a partial sum the largest is where it is in the mean.
                 errors.append(metrics.error(mean, known) if loss is not None and _are_classes(mean, known) else None)
     finally:
-        net.train(was_training)
         for generator, state in drawn.items():
             generator.bit_generator.state = state
     return mean, known, total / max(1, len(mean)), tuple(errors)
