@@ -37,6 +37,8 @@ SETS = {
     "portable": ([], "int main() { return 0; }"),
 }
 OPENMP_PROGRAM = "#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }"
+# OpenMP 5.0: sends the runtime's threads home, as must be before a fork.
+PAUSE_PROGRAM = "#include <omp.h>\nint main() { return omp_pause_resource_all(omp_pause_soft); }"
 OPENMP_FLAGS = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
 
 
@@ -70,10 +72,12 @@ class BuildExtensions(build_ext):
             common += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
             link += [f"-fsanitize={SANITIZE}"]
         compile_openmp, link_openmp = self.openmp()
+        pauses = link_openmp and self.compiles(PAUSE_PROGRAM, compile_openmp, link_openmp)
         for extension in self.extensions:
             extension.extra_compile_args += common + compile_openmp
             extension.extra_link_args += link + link_openmp
             extension.define_macros += [(f"SPCONV_CY_{name.upper()}", "1") for name in self.sets]
+            extension.define_macros += [("SPCONV_CY_OMP_PAUSE", "1")] if pauses else []
             extension.sources = [source for source in extension.sources if self.fits(source)]
         self.flag_by_file()
         STAMP.parent.mkdir(exist_ok=True)

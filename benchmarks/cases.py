@@ -111,8 +111,8 @@ class Rules:
 
     def track_bytes_a_pair(self):
         self.time_sorted()
-        kept = {id(v): v for v in vars(self.rulebook).values() if isinstance(v, np.ndarray)}
-        return sum(array.nbytes for array in kept.values()) / self.rulebook.n_pairs
+        book = self.rulebook
+        return sum(a.nbytes for a in (book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr)) / book.n_pairs
 
 
 class Cold(Scan):

@@ -1,7 +1,7 @@
 """Spatially-sparse convolutional networks for numpy: sites, rulebooks, layers and their gradients."""
 
 from spconv_cy.assembly import BatchBuilder, collate
-from spconv_cy.autograd import Tensor, check_gradient, differentiable, no_grad
+from spconv_cy.autograd import Tensor, differentiable, no_grad
 from spconv_cy.backend.switch import available, use
 from spconv_cy.config import precision, set_threads
 from spconv_cy.data.augment import Affine, Colour
@@ -47,6 +47,7 @@ from spconv_cy.exchange import from_coo, from_padded, from_scipy, to_coo, to_pad
 from spconv_cy.experiment import Experiment
 from spconv_cy.functional.contrast import contrastive_loss, index_loss
 from spconv_cy.functional.loss import hinge, mse, softmax_cross_entropy
+from spconv_cy.gradient_check import check_gradient
 from spconv_cy.io.file import load, save
 from spconv_cy.layers.activation import (
     ELU,
@@ -85,6 +86,7 @@ from spconv_cy.layers.pyramid import Pyramid
 from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedStrideMaxPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.layers.transposed import TransposedConvolution
+from spconv_cy.memory import release_memory
 from spconv_cy.models.autoencoder import Autoencoder, Reconstruction, reconstruction_loss
 from spconv_cy.models.budget import widest
 from spconv_cy.models.classic import lenet5, mlp

@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from spconv_cy.cpu cimport conv as _conv
 from spconv_cy.cpu cimport isa as _isa
 from spconv_cy.cpu cimport pool as _pool
-from spconv_cy.cpu.threads cimport HAS_OPENMP
+from spconv_cy._pairs cimport Pairs
 
 # ---- instruction sets ------------------------------------------------------------------------------------------------
 
@@ -36,11 +36,6 @@ def select_isa(name=None):
                            f"there are {', '.join(isas())}")
 
 
-def openmp():
-    """Return whether this build uses more than one thread."""
-    return bool(HAS_OPENMP)
-
-
 def _select_asked_isa():
     if _isa.asked_isa() != NULL and not _isa.select_isa(_isa.asked_isa()):
         raise BackendError(f"SPCONV_CY_ISA: no instruction set {_isa.asked_isa().decode(errors='replace')!r} on this "
@@ -56,28 +51,14 @@ cdef inline const float* _start(const float[:, ::1] a):
     return &a[0, 0] if a.shape[0] and a.shape[1] else NULL
 
 
-cdef _conv.Rules _rules(str who, const int32_t[::1] in_rows, const int32_t[::1] out_rows, const int64_t[:, ::1] tiles,
-                        int64_t n_out) except *:
-    cdef _conv.Rules rules
-    cdef int64_t n_tiles = (n_out + _conv.TILE_ROWS - 1) // _conv.TILE_ROWS
-    if in_rows.shape[0] != out_rows.shape[0] or tiles.shape[1] != n_tiles + 1:
-        raise ShapeError(f"{who}: a rulebook of {in_rows.shape[0]} input and {out_rows.shape[0]} output rows and "
-                         f"{tiles.shape[1] - 1} tiles for {n_out} outputs is none; build it with Rulebook(...)")
-    rules.in_rows = &in_rows[0] if in_rows.shape[0] else NULL
-    rules.out_rows = &out_rows[0] if out_rows.shape[0] else NULL
-    rules.tile_ptr = &tiles[0, 0] if tiles.shape[0] else NULL
-    rules.n_offsets, rules.n_tiles, rules.n_out, rules.n_pairs = tiles.shape[0], n_tiles, n_out, in_rows.shape[0]
-    return rules
-
-
-def conv(const float[:, ::1] x, const float[:, :, :, :] w, rulebook, *, const float[:, ::1] bias=None, slope=None,
+def conv(const float[:, ::1] x, const float[:, :, :, :] w, Pairs pairs not None, *, const float[:, ::1] bias=None, slope=None,
          int n_threads=1):
     """Ops.conv for float32 arrays; w (k, g, c/g, o/g) may have any strides: it is packed for the kernels anyway."""
     cdef Py_ssize_t n = x.shape[0], c = x.shape[1], k = w.shape[0], g = w.shape[1], o = g * w.shape[3]
-    cdef _conv.Rules rules = _rules("conv", rulebook.in_rows, rulebook.out_rows, rulebook.tile_ptr, rulebook.n_out)
-    if n != rulebook.n_in or k != rules.n_offsets or g < 1 or g * w.shape[2] != c:
+    cdef const _conv.Rules* rules = &pairs.rules
+    if n != pairs.n_in or k != rules.n_offsets or g < 1 or g * w.shape[2] != c:
         raise ShapeError(
-            f"conv: features {(n, c)} and weights {_weight_shape(w)} do not fit a rulebook of {rulebook.n_in} "
+            f"conv: features {(n, c)} and weights {_weight_shape(w)} do not fit a rulebook of {pairs.n_in} "
             f"input rows and {rules.n_offsets} offsets; expected features (n_in, c) and weights (offsets, c, o) "
             f"or (offsets, groups, c/groups, o/groups)")
     if bias is not None and (bias.shape[0] != 1 or bias.shape[1] != o):
@@ -101,7 +82,7 @@ def conv(const float[:, ::1] x, const float[:, :, :, :] w, rulebook, *, const fl
         pb = _start(bias)
     cdef float below = 1.0 if slope is None else slope
     with nogil:
-        _conv.conv(table, px, &weights, &packed[0, 0], pb, &y[0, 0], &rules, shape, below, n_threads)
+        _conv.conv(table, px, &weights, &packed[0, 0], pb, &y[0, 0], rules, shape, below, n_threads)
     return out
 
 
@@ -110,17 +91,17 @@ cdef _weight_shape(const float[:, :, :, :] w):
     return tuple(sizes[:1] + sizes[2:] if sizes[1] == 1 else sizes)
 
 
-def conv_dw(const float[:, ::1] x, const float[:, ::1] dy, rulebook, int groups=1, *, int n_threads=1):
+def conv_dw(const float[:, ::1] x, const float[:, ::1] dy, Pairs pairs not None, int groups=1, *, int n_threads=1):
     """Ops.conv_dw for C-contiguous float32 arrays."""
     cdef Py_ssize_t n = x.shape[0], c = x.shape[1], m = dy.shape[0], o = dy.shape[1]
-    cdef _conv.Rules rules = _rules("conv_dw", rulebook.in_rows, rulebook.out_rows, rulebook.tile_ptr, rulebook.n_out)
-    if n != rulebook.n_in or m != rules.n_out or groups < 1 or c % groups or o % groups:
+    cdef const _conv.Rules* rules = &pairs.rules
+    if n != pairs.n_in or m != rules.n_out or groups < 1 or c % groups or o % groups:
         raise ShapeError(
             f"conv_dw: features {(n, c)} and gradients {(m, o)} in {groups} groups do not fit a rulebook of "
-            f"{rulebook.n_in} input and {rules.n_out} output rows; expected (n_in, c) and (n_out, o), and groups that "
+            f"{pairs.n_in} input and {rules.n_out} output rows; expected (n_in, c) and (n_out, o), and groups that "
             f"divide c and o")
     cdef _conv.Shape shape = _conv.Shape(groups, c // groups, o // groups)
-    cdef _conv.Chunks chunks = _conv.chunks_of(&rules, shape)
+    cdef _conv.Chunks chunks = _conv.chunks_of(rules, shape)
     out = np.zeros((rules.n_offsets, groups, shape.c, shape.o), np.float32)
     cdef float[::1] dw = out.reshape(-1)
     cdef float[::1] sums = empty(((chunks.chunks - 1) * out.size,))
@@ -129,53 +110,56 @@ def conv_dw(const float[:, ::1] x, const float[:, ::1] dy, rulebook, int groups=
     cdef float* psums = &sums[0] if sums.shape[0] else NULL
     if out.size and rules.n_pairs:
         with nogil:
-            _conv.conv_dw(_isa.kernels(), px, pdy, &dw[0], psums, &rules, shape, chunks, n_threads)
+            _conv.conv_dw(_isa.kernels(), px, pdy, &dw[0], psums, rules, shape, chunks, n_threads)
     return out[:, 0] if groups == 1 else out
 
 
-def max_pool(const float[:, ::1] x, rulebook, const float[:, ::1] ground=None, *, int n_threads=1):
-    """Ops.max_pool for C-contiguous float32 arrays."""
+def max_pool(const float[:, ::1] x, Pairs pairs not None, const float[:, ::1] ground=None,
+             const uint8_t[::1] is_open=None, *, int n_threads=1):
+    """Ops.max_pool for C-contiguous float32 arrays; with a ground, is_open (n_out,) is 1 where it competes."""
     cdef Py_ssize_t n = x.shape[0], c = x.shape[1]
-    cdef _conv.Rules rules = _rules("max_pool", rulebook.in_rows, rulebook.out_rows, rulebook.tile_ptr, rulebook.n_out)
-    _check_input("max_pool", n, c, rulebook)
+    cdef const _conv.Rules* rules = &pairs.rules
+    _check_input("max_pool", n, c, pairs)
     if ground is not None and (ground.shape[0] != 1 or ground.shape[1] != c):
         raise ShapeError(f"max_pool: ground {(ground.shape[0], ground.shape[1])} came; {(1, c)} fits")
     out, winners = empty((rules.n_out, c)), empty((rules.n_out, c), np.int32)
     cdef float[:, ::1] y = out
     cdef int32_t[:, ::1] winner = winners
-    cdef uint8_t[::1] is_open = np.zeros(1, np.uint8)
-    if ground is not None:
-        is_open = np.ascontiguousarray(np.broadcast_to(rulebook.fan_in < rulebook.volume, rules.n_out), np.uint8)
     cdef const float* px = _start(x)
     cdef const float* pg = NULL
+    cdef const uint8_t* popen = NULL
     if ground is not None:
+        if is_open is None or is_open.shape[0] != rules.n_out:
+            raise ShapeError(f"max_pool: expected is_open ({rules.n_out},) with a ground, got "
+                             f"{None if is_open is None else (is_open.shape[0],)}")
         pg = _start(ground)
+        popen = &is_open[0] if rules.n_out else NULL
     if out.size:
         with nogil:
-            _pool.max_pool(_isa.kernels(), px, pg, &is_open[0], &y[0, 0], &winner[0, 0], &rules, c, n_threads)
+            _pool.max_pool(_isa.kernels(), px, pg, popen, &y[0, 0], &winner[0, 0], rules, c, n_threads)
     return out, winners
 
 
-cdef _check_input(who, Py_ssize_t n, Py_ssize_t c, rulebook):
-    if n != rulebook.n_in:
-        raise ShapeError(f"{who}: features {(n, c)} do not fit a rulebook of {rulebook.n_in} input rows; "
+cdef _check_input(who, Py_ssize_t n, Py_ssize_t c, Pairs pairs):
+    if n != pairs.n_in:
+        raise ShapeError(f"{who}: features {(n, c)} do not fit a rulebook of {pairs.n_in} input rows; "
                          f"expected features (n_in, c)")
 
 
-def max_pool_dx(const float[:, ::1] dy, const int32_t[:, ::1] winner, Py_ssize_t n, rulebook=None, *,
+def max_pool_dx(const float[:, ::1] dy, const int32_t[:, ::1] winner, Py_ssize_t n, Pairs transposed=None, *,
                 int n_threads=1):
-    """Ops.max_pool_dx for C-contiguous arrays, float32 and int32."""
+    """Ops.max_pool_dx for C-contiguous arrays, float32 and int32; the pairs are those of the transposed rulebook."""
     cdef Py_ssize_t m = dy.shape[0], c = dy.shape[1]
     if winner.shape[0] != m or winner.shape[1] != c or n < 0:
         raise ShapeError(f"max_pool_dx: gradients {(m, c)}, winners {(winner.shape[0], winner.shape[1])} and {n} input "
                          f"rows came; expected two arrays of one shape (n_out, c) and n >= 0")
-    cdef bint by_pairs = rulebook is not None and m and c
-    cdef _conv.Rules turned
+    cdef bint by_pairs = transposed is not None and m and c
+    cdef const _conv.Rules* turned = NULL
     if by_pairs:
-        if rulebook.n_in != n or rulebook.n_out != m:
-            raise ShapeError(f"max_pool_dx: a rulebook of {rulebook.n_in} input and {rulebook.n_out} output rows came; "
-                             f"{n} and {m} fit")
-        turned = _rules("max_pool_dx", rulebook.T.in_rows, rulebook.T.out_rows, rulebook.T.tile_ptr, n)
+        if transposed.n_out != n or transposed.n_in != m:
+            raise ShapeError(f"max_pool_dx: a rulebook of {transposed.n_out} input and {transposed.n_in} output rows "
+                             f"came; {n} and {m} fit")
+        turned = &transposed.rules
     dx, dground = (empty if by_pairs else zeros)((n, c)), np.zeros((1, c), np.float32)
     if m == 0 or c == 0:
         return dx, dground
@@ -189,21 +173,21 @@ def max_pool_dx(const float[:, ::1] dy, const int32_t[:, ::1] winner, Py_ssize_t
     cdef float* pdx = <float*>_start(dx_rows)
     with nogil:
         _pool.max_pool_dx(_isa.kernels(), &dy[0, 0], &winner[0, 0], pdx, &dground_rows[0, 0], &bounds[0], &sums[0],
-                          &turned if by_pairs else NULL, m, n, c, n_threads)
+                          turned, m, n, c, n_threads)
     return dx, dground
 
 
-def sum_pool(const float[:, ::1] x, rulebook, *, int n_threads=1):
+def sum_pool(const float[:, ::1] x, Pairs pairs not None, *, int n_threads=1):
     """Ops.sum_pool for C-contiguous float32 arrays."""
     cdef Py_ssize_t n = x.shape[0], c = x.shape[1]
-    cdef _conv.Rules rules = _rules("sum_pool", rulebook.in_rows, rulebook.out_rows, rulebook.tile_ptr, rulebook.n_out)
-    _check_input("sum_pool", n, c, rulebook)
+    cdef const _conv.Rules* rules = &pairs.rules
+    _check_input("sum_pool", n, c, pairs)
     out = empty((rules.n_out, c))
     cdef float[:, ::1] y = out
     cdef const float* px = _start(x)
     if out.size:
         with nogil:
-            _pool.sum_pool(_isa.kernels(), px, &y[0, 0], &rules, c, n_threads)
+            _pool.sum_pool(_isa.kernels(), px, &y[0, 0], rules, c, n_threads)
     return out
 
 

@@ -1,9 +1,11 @@
 """Arrays whose memory is kept for the next array of about that size: a steady loop asks the system for none."""
 
 # Fresh memory costs a page fault every 4 KB, a third of the time of the cheap passes. The system's allocator gives
-# large pieces back at once and asks again in the next step. What is kept here and what is in use are together at most
-# 16 MB more than what was once in use.
+# large pieces back at once and asks again in the next step. What is kept here is at most 16 MB and a quarter of what is
+# in use, unless a loop shows that it pays: where memory is asked for that was given back before, so much more is kept
+# from then on, until nothing was taken from it for five seconds, a full garbage collection runs, or `release` is called.
 
+import gc
 import math
 
 import numpy as np
@@ -14,6 +16,7 @@ from cython.operator cimport dereference
 
 cdef extern from *:
     """
+    #include <chrono>
     #include <cstdint>
     #include <mutex>
     #include <new>
@@ -25,6 +28,9 @@ cdef extern from *:
     std::mutex turn;
     void lock_kept() { turn.lock(); }
     void unlock_kept() { turn.unlock(); }
+    double seconds() {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    }
     void guard_forks() {
     #ifndef _WIN32
         // Else a child whose parent's other thread stood under the lock would wait for a thread that it does not have.
@@ -62,6 +68,7 @@ cdef extern from *:
     """
     void lock_kept() noexcept nogil
     void unlock_kept() noexcept nogil
+    double seconds() noexcept nogil
     void guard_forks() noexcept nogil
     void* fresh(size_t size) noexcept nogil
     void drop(void* start, size_t size) noexcept nogil
@@ -81,12 +88,16 @@ cdef extern from "<map>" namespace "std" nogil:
 
 cdef enum:
     SMALL = 65536               # bytes below which the system's allocator keeps memory by itself
-    SPARE = 16777216            # bytes kept beyond the most that was in use: not all sizes of a step come at once
+    SPARE = 16777216            # bytes that are kept in any case
+    PATIENCE = 5                # seconds after which what nobody took is given back
 
 ctypedef void* void_pointer
 
 cdef multimap[size_t, void_pointer] kept
 cdef size_t kept_bytes = 0, used_bytes = 0, most_used = 0
+# Bytes that were given back and that a later array might still want; bytes that are kept since one did; and when.
+cdef size_t missed_bytes = 0, earned_bytes = 0
+cdef double last_taken = 0
 
 guard_forks()
 
@@ -113,7 +124,26 @@ cdef void _give_back(void* start, size_t size) noexcept nogil:
     kept_bytes += size
     # Before those of its size: what was given back last lies in the caches.
     kept.insert(kept.lower_bound(size), pair[size_t, void_pointer](size, start))
+    _trim(max(used_bytes // 4, earned_bytes) + SPARE)
     unlock_kept()
+
+
+cdef void _trim(size_t most) noexcept nogil:
+    # Down to `most` bytes that are kept; under the lock.
+    global kept_bytes, missed_bytes
+    cdef multimap[size_t, void_pointer].iterator found
+    while kept_bytes > most:
+        found = kept.begin()
+        kept_bytes -= dereference(found).first
+        missed_bytes = min(missed_bytes + dereference(found).first, most_used)
+        drop(dereference(found).second, dereference(found).first)
+        kept.erase(found)
+
+
+cdef void _forget() noexcept nogil:
+    # What was learnt of a loop that has ended; under the lock.
+    global missed_bytes, earned_bytes
+    missed_bytes = earned_bytes = 0
 
 
 cdef Block _take(size_t length):
@@ -126,21 +156,29 @@ cdef Block _take(size_t length):
 
 
 cdef pair[size_t, void_pointer] _piece(size_t size) noexcept nogil:
-    global kept_bytes, used_bytes, most_used
+    global kept_bytes, used_bytes, most_used, missed_bytes, earned_bytes, last_taken
     cdef pair[size_t, void_pointer] piece
+    cdef double now = seconds()
     lock_kept()
+    if now - last_taken > PATIENCE:
+        _forget()
+        _trim(used_bytes // 4 + SPARE)
+        missed_bytes, last_taken = 0, now
     cdef multimap[size_t, void_pointer].iterator found = kept.lower_bound(size)
     if found != kept.end() and dereference(found).first <= 2 * size:
         piece = dereference(found)
         kept_bytes -= piece.first
         kept.erase(found)
+        last_taken = now
     else:
-        while kept_bytes and used_bytes + kept_bytes + size > max(most_used, used_bytes + size) + SPARE:
-            found = kept.begin()
-            kept_bytes -= dereference(found).first
-            drop(dereference(found).second, dereference(found).first)
-            kept.erase(found)
+        if missed_bytes >= size:
+            missed_bytes -= size
+            earned_bytes = min(earned_bytes + size, most_used)
+            last_taken = now
         piece.first, piece.second = size, fresh(size)
+        if piece.second == NULL:                                        # what is kept may make room
+            _trim(0)
+            piece.second = fresh(size)
     if piece.second != NULL:
         used_bytes += piece.first
         most_used = max(most_used, used_bytes)
@@ -168,6 +206,22 @@ def zeros(shape, dtype=np.float32):
     array = empty(shape, dtype)
     array.fill(0)
     return array
+
+
+def release():
+    """Give all memory that is kept for the next arrays back to the system."""
+    lock_kept()
+    _trim(0)
+    _forget()
+    unlock_kept()
+
+
+def _after_collection(phase, about):
+    if phase == "stop" and about["generation"] == 2:
+        release()
+
+
+gc.callbacks.append(_after_collection)
 
 
 def in_use():

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
+from spconv_cy._sites cimport team
 from spconv_cy.cpu cimport order, reach, regions
 from spconv_cy.cpu.order cimport Box
 from spconv_cy.cpu.regions cimport Bounds, Regions
@@ -12,7 +13,6 @@ from spconv_cy._memory import empty
 from spconv_cy.errors import ShapeError
 
 cdef enum:
-    ALONE = 8192                        # rows below which a second thread costs more than it brings
     CHUNK_ROWS = 4096
 
 
@@ -38,7 +38,7 @@ def pairs(const int32_t[:, ::1] sites, low, side, tables, int n_threads=1):
         box.low[axis], box.side[axis] = low[axis], side[axis]
     if not order.lay_out(&box):
         return None
-    n_threads = n_threads if n > ALONE else 1
+    n_threads = team(n_threads, n)
     drawn.batch_step, drawn.batch_low = box.step[0], box.low[0]
     keys = empty(n, np.int64)
     with nogil:

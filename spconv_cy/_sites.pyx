@@ -21,8 +21,7 @@ def arrange(const int32_t[:, ::1] sites, int n_threads=1):
     cdef bint swapped
     if not order.lay_out(&box):
         return None
-    if n < ALONE:
-        n_threads = 1
+    n_threads = team(n_threads, n)
     keys = empty(n, np.int64)
     order.pack(&sites[0, 0], n, &box, &keys[0], n_threads)
     if order.ascends(&keys[0], n):
@@ -61,10 +60,10 @@ def find(const int32_t[:, ::1] sites, const int32_t[:, ::1] queries, int n_threa
     keys, slots, rows = empty(n, np.int64), np.full(n_slots, -1, np.int32), empty(q, np.int32)
     if q:
         with nogil:
-            order.pack(&sites[0, 0], n, &box, &keys[0], n_threads if n > ALONE else 1)
+            order.pack(&sites[0, 0], n, &box, &keys[0], team(n_threads, n))
             hashgrid.insert(&keys[0], n, &slots[0], n_slots)
             hashgrid.look_up(&keys[0], &slots[0], n_slots, &box, &queries[0, 0], q, &rows[0],
-                             n_threads if q > ALONE else 1)
+                             team(n_threads, q))
     return np.asarray(rows)
 
 
@@ -89,10 +88,9 @@ def tile_pointers(const int32_t[::1] out_rows, const int64_t[::1] offset_ptr, in
     cdef int64_t n_tiles = (n_out + rules.TILE_ROWS - 1) // rules.TILE_ROWS
     cdef int64_t[:, ::1] tile_ptr = np.zeros((n_offsets, n_tiles + 1), np.int64)
     if out_rows.shape[0]:
-        if out_rows.shape[0] < ALONE:
-            n_threads = 1
         with nogil:
-            rules.point_tiles(&out_rows[0], &offset_ptr[0], n_offsets, 0, n_out, &tile_ptr[0, 0], n_threads)
+            rules.point_tiles(&out_rows[0], &offset_ptr[0], n_offsets, 0, n_out, &tile_ptr[0, 0],
+                              team(n_threads, out_rows.shape[0]))
     return np.asarray(tile_ptr)
 
 
@@ -102,7 +100,7 @@ def ascend(const int32_t[::1] rows, const int64_t[::1] offset_ptr, int n_threads
     if rows.shape[0] > 1:
         with nogil:
             rising = turned.ascend(&rows[0], &offset_ptr[0], offset_ptr.shape[0] - 1,
-                                   n_threads if rows.shape[0] > ALONE else 1)
+                                   team(n_threads, rows.shape[0]))
     return rising
 
 
@@ -110,7 +108,7 @@ def transpose(const int32_t[::1] in_rows, const int32_t[::1] out_rows, const int
               int n_threads=1):
     """Return (in_rows, out_rows) of the transposed rulebook of p >= 1 pairs, rows and pointers within their ranges."""
     cdef int64_t p = in_rows.shape[0]
-    n_threads = n_threads if p > ALONE else 1
+    n_threads = <int>min(team(n_threads, p), offset_ptr.shape[0] - 1)
     cdef int32_t[:, ::1] rows = empty((2, p), np.int32), places = np.full((n_threads, n_in), -1, np.int32)
     with nogil:
         turned.transpose(&in_rows[0], &out_rows[0], &offset_ptr[0], offset_ptr.shape[0] - 1, n_in, &places[0, 0],
@@ -123,7 +121,7 @@ def fan_in(const int32_t[::1] out_rows, const int64_t[:, ::1] tile_ptr, int64_t 
     cdef int32_t[::1] counts = np.zeros(n_out, np.int32)
     with nogil:
         turned.fan_in(&out_rows[0], &tile_ptr[0, 0], tile_ptr.shape[0], tile_ptr.shape[1] - 1, &counts[0],
-                      n_threads if out_rows.shape[0] > ALONE else 1)
+                      team(n_threads, out_rows.shape[0]))
     return np.asarray(counts)
 
 
@@ -134,7 +132,7 @@ cdef Box box_of(const int32_t[:, ::1] sites, int n_threads):
     if not sites.shape[0] or not 2 <= sites.shape[1] <= order.MAX_WIDTH:
         raise ShapeError(f"sites: shape {(sites.shape[0], sites.shape[1])} came; (n, 1+d) fits, n >= 1, d from 1 to 8")
     box.width = <int>sites.shape[1]
-    n_threads = n_threads if sites.shape[0] > ALONE else 1
+    n_threads = team(n_threads, sites.shape[0])
     found = empty((n_threads, 2 * box.width), np.int32)
     with nogil:
         order.bounds(&sites[0, 0], sites.shape[0], box.width, &found[0, 0], n_threads)
@@ -148,5 +146,5 @@ cdef int64_t[::1] keys_of(const int32_t[:, ::1] sites, const Box* box, int n_thr
     cdef int64_t n = sites.shape[0]
     cdef int64_t[::1] keys = empty(n, np.int64)
     with nogil:
-        order.pack(&sites[0, 0], n, box, &keys[0], n_threads if n > ALONE else 1)
+        order.pack(&sites[0, 0], n, box, &keys[0], team(n_threads, n))
     return keys

@@ -10,6 +10,7 @@ from spconv_cy.cpu.frame cimport Ink
 from spconv_cy.cpu.signature cimport (Words, count_visits, fill_visits, sign_coarse, sign_paths,
                                       write_first_visits)
 from spconv_cy.cpu.strokes cimport count_runs, fill_runs, merge_runs
+from spconv_cy.cpu.threads cimport startable
 
 from spconv_cy.errors import GridError, ShapeError
 
@@ -30,6 +31,7 @@ def rasterise(const double[:, ::1] points, const int64_t[::1] stroke_starts, con
     cdef Ink ink = ink_of(points, stroke_starts, character_starts, items, matrices, shifts, stroke_shifts)
     ink.time_shifts = &time_shifts[0] if time_shifts is not None and time_shifts.shape[0] else NULL
     ink.planes, ink.size, ink.slices, ink.scale, ink.spacing, ink.pace = planes, size, slices, scale, spacing, pace
+    n_threads = startable(n_threads)
     run_starts = measure(&ink, n_threads)
     return collect(&ink, run_starts, n_threads)
 
@@ -69,6 +71,7 @@ def draw_signatures(const double[:, ::1] points, const int64_t[::1] stroke_start
     cdef int64_t[::1] visits = np.zeros(n + 1, np.int64), coarse = np.zeros(n + 1, np.int64)
     cdef int64_t[::1] outside = np.zeros(n + 1, np.int64), n_sites = np.zeros(n + 1, np.int64)
     cdef double[::1] reach = np.zeros(n + 1)
+    n_threads = startable(n_threads)
     with nogil:
         count_visits(&ink, &visits[0], &coarse[0], &outside[0], &reach[0], n_threads)
     check_inside(&ink, outside, reach)
@@ -182,7 +185,7 @@ def sign(const double[:, ::1] points, const int64_t[::1] path_starts, const int6
     cdef double[:, ::1] rows = out
     if n:
         with nogil:
-            sign_paths(&words, &points[0, 0], &path_starts[0], n, &rows[0, 0], n_threads)
+            sign_paths(&words, &points[0, 0], &path_starts[0], n, &rows[0, 0], startable(n_threads))
     return out
 
 

@@ -4,11 +4,12 @@ from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t
 
 import numpy as np
 
-from spconv_cy._sites cimport ALONE, box_of, keys_of
+from spconv_cy._sites cimport box_of, keys_of, team
 from spconv_cy.cpu cimport order, reach, rules
 from spconv_cy.cpu.order cimport Box
 from spconv_cy.cpu.reach cimport Axis, Streams
 from spconv_cy.cpu.rules cimport Merge, Runs
+from spconv_cy.cpu.threads cimport startable
 
 from spconv_cy._memory import empty
 
@@ -61,7 +62,7 @@ def valid(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, size, stri
             out.low[axis] = axes[axis].out_low
             strided.step[axis] *= stride[axis - 1]                       # the key of stride * site, among the input's
         with nogil:
-            order.repack(&wanted[0], m, &out, &strided, &out_sites[0, 0], n_threads if m > ALONE else 1)
+            order.repack(&wanted[0], m, &out, &strided, &out_sites[0, 0], team(n_threads, m))
     return np.asarray(out_sites), *_pairs(keys, wanted, &box, offsets, stride, n_threads)
 
 
@@ -180,7 +181,7 @@ cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
     n_pieces = reach.cut(&keys[0], n, axis.side * axis.step, &pieces[0])
     counts, mapped = empty(n_pieces, np.int64), empty(n, np.int64)
     spare, found = empty(room * n, np.int64), empty(room * n, np.int64)
-    n_threads = n_threads if n_pieces > 1 else 1
+    n_threads = startable(n_threads) if n_pieces > 1 else 1
     with nogil:
         reach.widen(&keys[0], &pieces[0], n_pieces, axis, &mapped[0], &spare[0], &found[0], &counts[0], n_threads)
     if n_pieces == 1:
@@ -223,7 +224,7 @@ cdef int64_t[::1] _united(int64_t[::1] keys, int64_t[::1] starts, int64_t[::1] c
         return np.zeros(0, np.int64)
     streams.keys, streams.starts, streams.counts, streams.shifts = &keys[0], &starts[0], &counts[0], &shifts[0]
     streams.n = shifts.shape[0]
-    n_threads = n_threads if n_pieces > 1 else 1
+    n_threads = startable(n_threads) if n_pieces > 1 else 1
     places = empty((n_pieces + 1, streams.n), np.int64)
     with nogil:
         reach.cut_streams(&streams, n_pieces, &places[0, 0], &begins[0], n_threads)
@@ -252,7 +253,7 @@ cdef _unpacked(int64_t[::1] keys, const Box* box, int n_threads):
     cdef int32_t[:, ::1] sites = empty((keys.shape[0], box.width), np.int32)
     if keys.shape[0]:
         with nogil:
-            order.unpack(&keys[0], keys.shape[0], box, &sites[0, 0], n_threads if keys.shape[0] > ALONE else 1)
+            order.unpack(&keys[0], keys.shape[0], box, &sites[0, 0], team(n_threads, keys.shape[0]))
     return np.asarray(sites)
 
 
@@ -268,8 +269,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
     offset_ptr, tile_ptr = np.zeros(n_offsets + 1, np.int64), np.zeros((n_offsets, n_tiles + 1), np.int64)
     if m == 0:
         return empty(0, np.int32), empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr)
-    if m * n_offsets < ALONE:
-        n_threads = 1
+    n_threads = team(n_threads, m * n_offsets)
     inputs = _runs_of(keys, 1, &merge.inputs, n_threads)
     merge.n_runs = merge.inputs.tiles[inputs[2].shape[0] - 1]
     merge.n_merged = <int>n_offsets
@@ -310,7 +310,7 @@ cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
     cdef int64_t n = keys.shape[0], n_runs
     cdef int64_t[::1] first, tiles = empty((n + rules.TILE_ROWS - 1) // rules.TILE_ROWS + 1, np.int64)
     cdef int32_t[::1] row
-    n_threads = n_threads if n > ALONE else 1
+    n_threads = team(n_threads, n)
     with nogil:
         n_runs = rules.count_runs(&keys[0], n, step, &tiles[0], n_threads)
     first, row = empty(n_runs + 2, np.int64), empty(n_runs + 2, np.int32)

@@ -6,11 +6,12 @@ from functools import wraps
 import numpy as np
 
 from spconv_cy.backend.precision import summable
-from spconv_cy.backend.switch import current, ops_named, ops_of, use
+from spconv_cy.backend.switch import current, ops_named, ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.tape import as_stored, check_unchanged, entries_of, owned, owner_of
 
-_recording = ContextVar("recording", default=True)
+_recording = ContextVar("recording", default=(True, None))              # whether, and what was so before
 
 
 class Tensor:
@@ -26,19 +27,26 @@ class Tensor:
     [[2.0, 4.0]]
     """
 
-    __slots__ = ("data", "grad", "requires_grad", "_parents", "_backward", "__weakref__")
+    __slots__ = ("data", "grad", "requires_grad", "_parents", "_backward", "_function", "_version", "_read",
+                 "__weakref__")
 
     def __init__(self, data, requires_grad=False):
         self.data = current().asarray(data)
         self.grad, self.requires_grad = None, requires_grad
-        self._parents, self._backward = (), None
+        self._parents, self._backward, self._function, self._version, self._read = (), None, None, [0], ()
 
     @classmethod
-    def of(cls, array, parents=(), backward=None):
-        """Wrap an array of any backend as it is; with a backward function, it is an inner node of the tape."""
+    def of(cls, array, parents=(), backward=None, *, reads_all=False):
+        """Wrap an array of any backend as it is; with a backward function, it is an inner node of the tape.
+
+        reads_all: whether the backward function reads the data of all parents, which then must not be changed before.
+        """
         tensor = cls.__new__(cls)
         tensor.data, tensor.grad, tensor.requires_grad = array, None, backward is not None
-        tensor._parents, tensor._backward = parents, backward
+        # Of the way back; how often the data were changed in place, one list for all tensors over the same memory; and
+        # (position, that list, the number then) of the arguments whose data the backward function reads.
+        tensor._parents, tensor._backward, tensor._function, tensor._version = parents, backward, None, [0]
+        tensor._read = _read_by(parents, None) if reads_all else ()
         return tensor
 
     shape = property(lambda self: self.data.shape)
@@ -50,9 +58,12 @@ class Tensor:
         Args:
             gradient: an array of this tensor's shape; by default 1, for a tensor of one element.
 
+        No two tensors share the memory of their gradients.
+
         Raises:
             ShapeError: no gradient for a tensor of several elements, or one of another shape.
-            RuntimeError: nothing was recorded.
+            RuntimeError: nothing was recorded; or data that the way back reads were changed in place since, as by an
+                optimiser's step: their gradients would be those of other numbers.
         """
         if not self.requires_grad:
             raise RuntimeError("backward: nothing was recorded; call net.train(), or leave no_grad()")
@@ -63,8 +74,17 @@ class Tensor:
         gradient = ops.xp.ones_like(self.data) if gradient is None else ops.asarray(gradient, self.data.dtype)
         if gradient.shape != self.shape:
             raise ShapeError(f"backward: a gradient {gradient.shape} came; {self.shape} fits")
+        given = {id(owner): owner for owner in (owner_of(gradient), owner_of(self.data))}
         for leaf, dx in leaf_gradients(self, gradient):
-            leaf.grad = dx if leaf.grad is None else leaf.grad + dx
+            leaf.grad = owned(dx, given) if leaf.grad is None else leaf.grad + dx
+
+    def mark_changed(self):
+        """Note that the data were changed in place: a backward pass that would read them is an error from now on.
+
+        Optimisers and `load_state` do it. Call it after you have written into `data` yourself, between a forward and a
+        backward pass.
+        """
+        self._version[0] += 1
 
     def to(self, name):
         """Return this tensor's array on another backend, as a new leaf."""
@@ -96,7 +116,7 @@ class Tensor:
 
     def __setstate__(self, state):
         self.data, self.grad, self.requires_grad = state
-        self._parents, self._backward = (), None
+        self._parents, self._backward, self._function, self._version, self._read = (), None, None, [0], ()
 
     def __len__(self):
         return len(self.data)
@@ -126,7 +146,7 @@ class Tensor:
         return multiply(self, _operand(-1.0, self))
 
     def __pow__(self, exponent):
-        return power(self, exponent)
+        return power(self, exponent if isinstance(exponent, (int, float)) else _operand(exponent, self))
 
     def __matmul__(self, other):
         return matmul(self, _operand(other, self))
@@ -146,16 +166,16 @@ class Tensor:
 
 
 class no_grad:
-    """Record nothing inside a `with` statement."""
+    """Record nothing inside a `with` statement, in this thread or task."""
 
     _records = False
 
     def __enter__(self):
-        self._token = _recording.set(self._records)
+        _recording.set((self._records, _recording.get()))
         return self
 
     def __exit__(self, *_):
-        _recording.reset(self._token)
+        _recording.set(_recording.get()[1])
 
 
 class with_grad(no_grad):
@@ -178,22 +198,24 @@ def leaf_gradients(root, gradient):
         if node._backward is None:
             yield node, dy
             continue
-        for parent, dx in zip(node._parents, node._backward(dy), strict=True):
+        check_unchanged(node)
+        for position, (parent, dx) in enumerate(zip(node._parents, entries_of(node, dy), strict=True)):
             if isinstance(parent, Tensor) and parent.requires_grad and dx is not None:
-                dx = _as_stored(dx() if callable(dx) else dx, parent.data)
+                dx = as_stored(node, position, dx() if callable(dx) else dx)
                 before = gradients.get(id(parent))
                 gradients[id(parent)] = dx if before is None else before + dx
 
 
-def _as_stored(dx, data):
-    return dx if data is None or dx.dtype == data.dtype else dx.astype(data.dtype)
-
-
-def differentiable(function):
+def differentiable(function=None, *, reads=None):
     """Make a function of arrays a function of tensors that the tape can go back through.
 
     The function returns `y, backward`; `backward(dy)` returns an entry for every positional argument: an array, a
     callable that makes it (called only if that argument needs a gradient), or None.
+
+    Args:
+        function: the function.
+        reads: {i: (j, ...)}: the backward function reads the data of argument i where argument j needs a gradient, and
+            no others; None: those of all arguments. They must not be changed in place before the backward pass.
 
     >>> @differentiable
     ... def double(x):
@@ -201,28 +223,76 @@ def differentiable(function):
     >>> double(Tensor([1.0, 2.0])).data.tolist()
     [2.0, 4.0]
     """
+    if function is None:
+        return lambda function: differentiable(function, reads=reads)
 
     @wraps(function)
     def recorded(*arguments, **options):
         for name, value in options.items():
             if isinstance(value, Tensor):
                 raise TypeError(f"{function.__name__}: {name} is a Tensor; give tensors as positional arguments")
-        y, backward = function(*(a.data if isinstance(a, Tensor) else a for a in arguments), **options)
-        if _recording.get() and any(isinstance(a, Tensor) and a.requires_grad for a in arguments):
-            return Tensor.of(y, arguments, backward)
-        return Tensor.of(y)
+        arrays, needed = [], False
+        for a in arguments:
+            if isinstance(a, Tensor):
+                needed = needed or a.requires_grad
+                a = a.data
+            arrays.append(a)
+        results = function(*arrays, **options)
+        y, backward = results if _are_results(results) else _checked_results(function, results)
+        node = Tensor.of(y)
+        if needed and _recording.get()[0]:
+            node.requires_grad = True
+            node._parents, node._backward, node._function = arguments, backward, function
+            node._read = _read_by(arguments, reads)
+        base = getattr(y, "base", None)
+        if base is not None:                                             # over the memory of an argument, perhaps
+            for a in arguments:
+                if isinstance(a, Tensor) and a.data is not None and (base is a.data or base is a.data.base):
+                    node._version = a._version
+        return node
 
     return recorded
 
 
-@differentiable
+def _are_results(results):
+    return type(results) is tuple and len(results) == 2 and type(results[0]) is np.ndarray and callable(results[1])
+
+
+def _checked_results(function, results):
+    """Return (y, backward) where y is a number of numpy's, or an array of a GPU; refuse what is none."""
+    if not isinstance(results, tuple) or len(results) != 2 or not callable(results[1]):
+        raise TypeError(f"{function.__name__}: expected a differentiable function to return (y, backward), an array "
+                        f"and a function, got a {type(results).__name__}")
+    y, backward = results
+    if isinstance(y, np.generic):
+        return np.asarray(y), backward
+    if not hasattr(y, "dtype") or isinstance(y, Tensor):
+        raise TypeError(f"{function.__name__}: expected y to be an array, got a {type(y).__name__}")
+    return y, backward
+
+
+def _read_by(arguments, reads):
+    """Return (position, version list, version now) of the arguments whose data the way back reads."""
+    read = []
+    for i, others in dict.fromkeys(range(len(arguments))).items() if reads is None else reads.items():
+        a = arguments[i] if i < len(arguments) else None
+        if isinstance(a, Tensor) and (others is None or any(_needs(arguments, j) for j in others)):
+            read.append((i, a._version, a._version[0]))
+    return read
+
+
+def _needs(arguments, j):
+    return j < len(arguments) and isinstance(arguments[j], Tensor) and arguments[j].requires_grad
+
+
+@differentiable(reads={})
 def add(a, b):
     """Add with numpy's broadcasting."""
     ops_of(a, b)
     return a + b, lambda dy: (lambda: fold_to(dy, a.shape), lambda: fold_to(dy, b.shape))
 
 
-@differentiable
+@differentiable(reads={0: (1,), 1: (0,)})
 def multiply(a, b):
     """Multiply element by element with numpy's broadcasting."""
     ops_of(a, b)
@@ -231,11 +301,24 @@ def multiply(a, b):
 
 @differentiable
 def power(a, exponent):
-    """Raise each element to a constant exponent."""
-    return a**exponent, lambda dy: (lambda: dy * exponent * a**(exponent - 1), None)
+    """Raise each element to an exponent, a number or a tensor, with numpy's broadcasting."""
+    if isinstance(exponent, (int, float)):
+        return a**exponent, lambda dy: (lambda: dy * exponent * a**(exponent - 1) if exponent else dy * 0, None)
+    xp, y = ops_of(a, exponent).xp, a**exponent
+
+    def da(dy):
+        constant = exponent == 0                                         # 0 * 0**-1 would be NaN
+        slope = exponent * a**xp.where(constant, 1, exponent - 1)
+        return fold_to(xp.where(constant, 0, dy * slope).astype(a.dtype), a.shape)
+
+    def dexponent(dy):
+        logarithm = xp.where(a > 0, xp.log(xp.where(a > 0, a, 1)), xp.where((a == 0) & (exponent >= 0), 0, xp.nan))
+        return fold_to((dy * y * logarithm).astype(exponent.dtype), exponent.shape)
+
+    return y, lambda dy: (lambda: da(dy), lambda: dexponent(dy))
 
 
-@differentiable
+@differentiable(reads={0: (1,), 1: (0,)})
 def matmul(x, w):
     """Multiply matrices (n, c) @ (c, o) by the backend's own kernel, so that bits do not depend on a BLAS's threads.
 
@@ -252,25 +335,29 @@ def matmul(x, w):
     return ops.conv(x, w[None], rulebook), backward
 
 
-@differentiable
+@differentiable(reads={})
 def sum_over(x, axis):
     """Sum over one axis, kept with length 1, or over all elements (axis None), giving shape (); float16 as float32."""
     xp, x = ops_of(x).xp, summable(x)
     y = x.sum() if axis is None else x.sum(axis, keepdims=True)
-    return xp.asarray(y), lambda dy: (lambda: xp.ascontiguousarray(xp.broadcast_to(dy, x.shape)), None)
+    return xp.asarray(y), lambda dy: (lambda: xp.array(xp.broadcast_to(dy, x.shape), order="C"), None)
 
 
-@differentiable
+@differentiable(reads={})
 def take(x, key):
-    """Index with numpy's rules; a row or site that comes twice gets both gradients."""
+    """Index with numpy's rules, giving a copy; a row or site that comes twice gets both gradients."""
     ops = ops_of(x)
     xp = ops.xp
+    try:
+        y = xp.array(x[key], order="C")                                  # of one element: shape ()
+    except IndexError as error:
+        raise IndexError(f"Tensor: expected an index of shape {x.shape}, got {key!r:.60} ({error})") from None
 
     def backward(dy):
         places = xp.arange(x.size).reshape(x.shape)[key].reshape(-1)     # in order, where CuPy's add.at has none
         return ops.scatter_add(dy.reshape(-1, 1), places, x.size).reshape(x.shape), None
 
-    return xp.ascontiguousarray(x[key]), backward
+    return y, backward
 
 
 def fold_to(dy, shape):
@@ -283,53 +370,6 @@ def fold_to(dy, shape):
     dy = dy.sum(tuple(range(dy.ndim - len(shape)))) if dy.ndim > len(shape) else dy
     axes = tuple(i for i, (have, want) in enumerate(zip(dy.shape, shape, strict=True)) if have != want)
     return dy.sum(axes, keepdims=True) if axes else dy
-
-
-def check_gradient(function, *arrays, step=1e-6, tolerance=1e-6):
-    """Compare the tape's gradients of a function with central differences, in float64 on the reference backend.
-
-    Args:
-        function: takes one Tensor for each array, returns a Tensor of any shape. It must be repeatable.
-        arrays: float arrays, each checked in every element.
-        step: of the differences.
-        tolerance: allowed difference, relative to the largest gradient of that array (at least 1).
-
-    Raises:
-        AssertionError: the gradients of an argument differ; it is named, with both values.
-
-    >>> check_gradient(lambda x: x * x, np.array([1.0, 2.0]))
-    """
-    with use("reference"):
-        leaves = [Tensor(np.array(array, np.float64), requires_grad=True) for array in arrays]
-        y = function(*leaves)
-        weights = np.cos(np.arange(y.data.size, dtype=np.float64)).reshape(y.shape)
-        if y.requires_grad:
-            y.backward(weights)
-        for position, leaf in enumerate(leaves):
-            found = np.zeros(leaf.shape) if leaf.grad is None else leaf.grad
-            expected = _differences(lambda: float((function(*leaves).data * weights).sum()), leaf.data, step)
-            scale = max(1.0, np.abs(expected).max(initial=0))
-            wrong = np.abs(found - expected) > tolerance * scale
-            if wrong.any():
-                where = tuple(int(i[0]) for i in np.nonzero(wrong))
-                raise AssertionError(
-                    f"check_gradient: argument {position} at {where}: the tape has {found[where]:.9g}, differences "
-                    f"give {expected[where]:.9g}; {int(wrong.sum())} of {wrong.size} elements differ by more "
-                    f"than {tolerance}")
-
-
-def _differences(value, array, step):
-    expected = np.zeros(array.shape)
-    with no_grad():
-        for where in np.ndindex(array.shape):
-            kept = array[where]
-            array[where] = kept + step
-            high = value()
-            array[where] = kept - step
-            low = value()
-            array[where] = kept
-            expected[where] = (high - low) / (2 * step)
-    return expected
 
 
 def _operand(value, like):

@@ -1,37 +1,56 @@
-"""Settings of this process: threads, where new arrays are born, in which precision and how a GPU convolves."""
+"""Settings of this process and of a thread or task: threads, where new arrays are born, in which precision."""
 
 import os
+import threading
+import weakref
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Integral
 
-MOST_THREADS = 1024                     # beyond what a process may start, OpenMP ends it without a word
+try:
+    from spconv_cy import _openmp as runtime
+except ImportError:
+    runtime = None
+
+MOST_THREADS = 1024
 PRECISIONS = ("float32", "tf32", "float16")
+UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}                  # of OMP_STACKSIZE
 _threads = None
-_backend = None
-_precision = "float32"
+_limit = ContextVar("limit", default=None)
 
 
 def processors():
     """Count the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    found = runtime.processors() if runtime else 0
+    if found:
+        return found
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads():
-    """Return the number of threads of the next call: set_threads, else OMP_NUM_THREADS, else the processors."""
+    """Return the number of threads of the next call: set_threads, else what the OpenMP runtime would use.
+
+    That is OMP_NUM_THREADS, a limit of threadpoolctl, or the processors that this process may use, whichever is least.
+    """
+    limit = _limit.get()
+    if limit is not None:
+        return limit
     if _threads is not None:
         return _threads
+    most = min(processors(), runtime.runtime_threads()) if runtime and runtime.openmp() else processors()
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(int(asked), processors()) if asked.isdigit() and int(asked) > 0 else processors()
+    return min(int(asked), most) if asked.isdigit() and int(asked) > 0 else most
 
 
 def set_threads(n_threads):
     """Use `n_threads` threads from now on; None goes back to the default.
 
-    Results have the same bits for any number of threads.
+    Results have the same bits for any number of threads. Where the system cannot start so many, those that it can
+    start are used.
 
     Args:
-        n_threads: int, 1 to 1024, or None for the processors that this process may use (at most OMP_NUM_THREADS).
+        n_threads: int, 1 to 1024, or None for the processors that this process may use, at most OMP_NUM_THREADS and
+            the limits of threadpoolctl.
 
     Raises:
         ValueError: n_threads is no whole number in that range.
@@ -48,16 +67,118 @@ def set_threads(n_threads):
     _threads = None if n_threads is None else int(n_threads)
 
 
+@contextmanager
+def thread_limit(n_threads):
+    """Use `n_threads` threads inside a `with` statement, in this thread or task alone."""
+    token = _limit.set(n_threads)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+class Setting:
+    """A value of the process, and inside a `with` statement one of that thread or task alone.
+
+    Args:
+        name: of the setting.
+        default: function that gives the value where none was set.
+    """
+
+    def __init__(self, name, default):
+        self._default, self._value, self._calls = default, None, []
+        self._here = ContextVar(name, default=None)                      # (value, what was here before) or None
+
+    def get(self):
+        """Return the value that counts here and now."""
+        if self._calls:
+            self._settle()
+        here = self._here.get()
+        if here is not None:
+            return here[0]
+        return self._default() if self._value is None else self._value
+
+    def call(self, switch, value):
+        """Note a call: a plain one, or that of a `with` statement which begins at once.
+
+        Which of the two it is, what this thread does next tells: between the call and the beginning of a `with`
+        statement it runs nothing else. Until then no other thread sees the call.
+        """
+        self._settle()
+        call = _Call(threading.get_ident(), value)
+        call.switch = weakref.ref(switch, lambda _: self._keep(call))    # gone, and no `with` statement began
+        self._calls.append(call)
+        return call
+
+    def enter(self, call, value):
+        """Begin a `with` statement."""
+        self._forget(call)
+        self._here.set((value, self._here.get()))
+
+    def leave(self):
+        """End a `with` statement."""
+        here = self._here.get()
+        self._here.set(None if here is None else here[1])
+
+    def _settle(self):
+        for call in [call for call in self._calls if call.thread == threading.get_ident()]:
+            self._keep(call)
+
+    def _keep(self, call):
+        # A plain call. Inside a `with` statement it lasts until its end, like all that is set there.
+        if self._forget(call):
+            here = self._here.get()
+            if here is not None and call.thread == threading.get_ident():
+                self._here.set((call.value, here[1]))
+            else:
+                self._value = call.value
+
+    def _forget(self, call):
+        try:
+            self._calls.remove(call)
+        except ValueError:
+            return False
+        return True
+
+
+class _Call:
+    """A call of `use` or `precision` that may be a plain one: of which thread, and the value."""
+
+    __slots__ = ("thread", "value", "switch")
+
+    def __init__(self, thread, value):
+        self.thread, self.value = thread, value
+
+
+class Switch:
+    """Base of `use` and `precision`: a plain call sets the process' value, a `with` statement this thread's or task's.
+
+    A subclass has `setting`, a Setting, and checks the value in its constructor.
+    """
+
+    setting = None
+
+    def __init__(self, value):
+        self._value, self._call = value, self.setting.call(self, value)
+
+    def __enter__(self):
+        self.setting.enter(self._call, self._value)
+        return self
+
+    def __exit__(self, *_):
+        self.setting.leave()
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self._value!r})"
+
+
+backend = Setting("backend", lambda: os.environ.get("SPCONV_CY_BACKEND") or "cpu")
+_precision = Setting("precision", lambda: "float32")
+
+
 def backend_name():
     """Return the name of the backend on which new arrays are born: use(), else SPCONV_CY_BACKEND, else cpu."""
-    return _backend or os.environ.get("SPCONV_CY_BACKEND") or "cpu"
-
-
-def set_backend_name(name):
-    """Remember the name (None: back to the default) and return what was set before."""
-    global _backend
-    before, _backend = _backend, name
-    return before
+    return backend.get()
 
 
 def data_folder():
@@ -81,16 +202,17 @@ def cuda_convolution():
 
 def precision_name():
     """Return the precision in which convolutions take their inputs: "float32", unless `precision` says otherwise."""
-    return _precision
+    return _precision.get()
 
 
-class precision:
+class precision(Switch):
     """Take the inputs of convolutions in `name`, and sum in float32: "float32", "tf32" or "float16".
 
-    A call switches from now on; in a `with` statement, until its end. A backward pass uses the precision of its
-    forward pass. Weights stay float32 and are rounded at each use. "float16" halves the memory of features too: what
-    a convolution gives is float16 until something computes in float32, as losses, sums over samples and statistics
-    of batches do. Training with it wants `fit(..., loss_scale="dynamic")`, or a `LossScale`.
+    A call switches the process from now on; a `with` statement this thread or task, until its end. A backward pass
+    uses the precision of its forward pass. Weights stay float32 and are rounded at each use. "float16" halves the
+    memory of features too: what a convolution gives is float16 until something computes in float32, as losses, sums
+    over samples and statistics of batches do. Training with it wants `fit(..., loss_scale="dynamic")`, or a
+    `LossScale`.
 
     On cuda these are the tensor cores' formats: float16 needs compute capability 7.5, tf32 8.0. The reference rounds
     where they do and computes on in float64; the cpu computes in float32 alone and refuses the others.
@@ -103,18 +225,21 @@ class precision:
     'float16'
     """
 
+    setting = _precision
+
     def __init__(self, name):
-        global _precision
-        if name not in PRECISIONS:
+        if not isinstance(name, str) or name not in PRECISIONS:
             raise ValueError(f"precision: {name!r} came; {', '.join(map(repr, PRECISIONS))} fit")
-        self._name, self._before, _precision = name, _precision, name
+        super().__init__(name)
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *_):
-        global _precision
-        _precision = self._before
+def _stack_size(text):
+    """Return the bytes that a value of OMP_STACKSIZE asks for; 0 where it says nothing."""
+    text = text.strip().lower()
+    unit = UNITS.get(text[-1:])
+    number = (text[:-1] if unit else text).strip()
+    return int(number) * (unit or 1024) if number.isascii() and number.isdigit() and len(number) < 12 else 0
 
-    def __repr__(self):
-        return f"precision({self._name!r})"
+
+if runtime:
+    runtime.use_stacks_of(_stack_size(os.environ.get("OMP_STACKSIZE") or os.environ.get("GOMP_STACKSIZE") or ""))

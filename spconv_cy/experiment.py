@@ -7,10 +7,12 @@ import time
 from pathlib import Path
 
 from spconv_cy import config
+from spconv_cy.errors import FileError
 from spconv_cy.sites.grid import Grid
 from spconv_cy.tensor import SparseTensor
 from spconv_cy.train.loop import evaluate, fit
 from spconv_cy.train.optim import Adam
+from spconv_cy.writing import new_file
 
 SIZES = ("full", "small", "tiny")
 
@@ -30,6 +32,7 @@ class Experiment:
 
     Raises:
         ValueError: the size is unknown, or the folder holds a record of another experiment, size or seed.
+        FileError: the record in the folder is damaged.
 
     >>> import tempfile
     >>> run = Experiment("sums", "tiny", tempfile.mkdtemp())
@@ -52,7 +55,7 @@ class Experiment:
         self.record = {"name": name, "size": size, "seed": seed, "command": _command(), "threads": config.threads(),
                        "seconds": 0, "figures": {}, "tables": {}, "pictures": {}, "logs": []}
         if self._path.exists():
-            found = json.loads(self._path.read_text())
+            found = _record_of(self._path)
             theirs = [found.get(key) for key in ("name", "size", "seed")]
             if theirs != [name, size, seed]:
                 raise ValueError(f"{self._path} is a record of {theirs}, not of {[name, size, seed]}; give another "
@@ -119,7 +122,8 @@ class Experiment:
             for epoch in range(len(history)):
                 found = [column[epoch] if epoch < len(column) else None for column in columns.values()]
                 lines.append(",".join([str(epoch + 1), *("" if x is None else f"{x:.6g}" for x in found)]))
-            (self.folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+            with new_file(self.folder / f"{name}.csv") as file:
+                file.write("\n".join([*lines, ""]).encode())
             if f"{name}.csv" not in self.record["logs"]:
                 self.record["logs"].append(f"{name}.csv")
             self._write()
@@ -143,11 +147,8 @@ class Experiment:
 
         was_training, samples = net.training, x.grid.samples
         net.eval()
-        config.set_threads(1)
-        try:
+        with config.thread_limit(1):
             seconds = min(once() for _ in range(repeats))
-        finally:
-            config.set_threads(None)
         adds = net.summary(x).pair_multiply_adds
         net.train(was_training)
         return {"sites": x.grid.n / samples, "adds": adds / samples, "ms": 1e3 * seconds / samples}
@@ -208,16 +209,30 @@ class Experiment:
 
     def picture(self, name, figure, caption):
         """Keep a matplotlib figure as NAME.png, with a caption that says what is seen."""
-        figure.savefig(self.folder / f"{name}.png", dpi=100)
+        with new_file(self.folder / f"{name}.png") as file:
+            figure.savefig(file, format="png", dpi=100)
         self.record["pictures"][f"{name}.png"] = caption
         self._write()
 
     def _write(self):
         now = time.perf_counter()                       # runs that were stopped count too, up to what they kept
         self.record["seconds"], self._counted = round(self.record["seconds"] + now - self._counted, 1), now
-        unfinished = self._path.with_suffix(".part")
-        unfinished.write_text(json.dumps(self.record, indent=1) + "\n")
-        unfinished.replace(self._path)
+        text = json.dumps(self.record, indent=1) + "\n"
+        with new_file(self._path) as file:
+            file.write(text.encode())
+
+
+def _record_of(path):
+    kinds = {"seconds": (int, float), "figures": dict, "tables": dict, "pictures": dict, "logs": list}
+    try:
+        found = json.loads(path.read_text())
+        fits = isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
+    except (ValueError, RecursionError):
+        fits = False
+    if not fits:
+        raise FileError(f"{path}: expected the record of an experiment, got another or a damaged file; delete it, or "
+                        "give another folder (--log)")
+    return found
 
 
 def _command():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spconv_cy import _core, _rowwise
-from spconv_cy.backend.ops import Ops, check_conv
+from spconv_cy.backend.ops import Ops, check_conv, open_windows
 from spconv_cy.config import threads
 from spconv_cy.errors import BackendError, ShapeError
 
@@ -24,27 +24,31 @@ class CpuOps(Ops):
         x, w = self._rows("conv", x), self._floats(w)
         bias = None if bias is None else self._rows("conv", bias)
         check_conv("conv", x, w, rulebook, bias)
-        return _core.conv(x, w if w.ndim == 4 else w[:, None], rulebook, bias=bias, slope=slope, n_threads=threads())
+        return _core.conv(x, w if w.ndim == 4 else w[:, None], rulebook.pairs, bias=bias, slope=slope,
+                          n_threads=threads())
 
     def conv_dw(self, x, dy, rulebook, groups=1, *, precision="float32"):
         """See Ops.conv_dw; float32 is all there is."""
         _check_precision(precision)
-        return _core.conv_dw(self._rows("conv_dw", x), self._rows("conv_dw", dy), rulebook, groups,
+        return _core.conv_dw(self._rows("conv_dw", x), self._rows("conv_dw", dy), rulebook.pairs, groups,
                              n_threads=threads())
 
     def max_pool(self, x, rulebook, ground=None):
         """See Ops.max_pool."""
-        ground = None if ground is None else self._rows("max_pool", ground)
-        return _core.max_pool(self._rows("max_pool", x), rulebook, ground, n_threads=threads())
+        is_open = None
+        if ground is not None:
+            ground, is_open = self._rows("max_pool", ground), open_windows(rulebook).view(np.uint8)
+        return _core.max_pool(self._rows("max_pool", x), rulebook.pairs, ground, is_open, n_threads=threads())
 
     def max_pool_dx(self, dy, winner, n, rulebook=None):
         """See Ops.max_pool_dx."""
-        return _core.max_pool_dx(self._rows("max_pool_dx", dy), np.require(winner, np.int32, "CA"), n, rulebook,
+        transposed = None if rulebook is None else rulebook.T.pairs
+        return _core.max_pool_dx(self._rows("max_pool_dx", dy), np.require(winner, np.int32, "CA"), n, transposed,
                                  n_threads=threads())
 
     def sum_pool(self, x, rulebook):
         """See Ops.sum_pool."""
-        return _core.sum_pool(self._rows("sum_pool", x), rulebook, n_threads=threads())
+        return _core.sum_pool(self._rows("sum_pool", x), rulebook.pairs, n_threads=threads())
 
     def scatter_add(self, x, rows, m):
         """See Ops.scatter_add."""

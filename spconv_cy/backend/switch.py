@@ -5,6 +5,7 @@ import numpy as np
 from spconv_cy import config
 from spconv_cy.backend.ops import Ops
 from spconv_cy.errors import BackendError
+from spconv_cy.once import once
 
 NAMES = ("cpu", "reference", "cuda")
 _ready = {"reference": Ops()}
@@ -33,9 +34,12 @@ def ops_named(name):
     """
     if not isinstance(name, str) or name not in NAMES:
         raise BackendError(f"backend {name!r} came; {', '.join(NAMES)} fit")
-    if name not in _ready:
-        _ready[name] = _load(name)
-    return _ready[name]
+    return once(_ready, name, _load, name)
+
+
+def loaded(name):
+    """Return the backend of that name where it was used before, else None."""
+    return _ready.get(name)
 
 
 def current():
@@ -52,10 +56,10 @@ def available():
     return tuple(name for name in NAMES if _runs(name))
 
 
-class use:
+class use(config.Switch):
     """Make `name` the backend on which new arrays are born: "cpu", "cuda", or "reference" (numpy, float64).
 
-    A call switches from now on; in a `with` statement, until its end.
+    A call switches the process from now on; a `with` statement this thread or task alone, until its end.
 
     Raises:
         BackendError: the backend cannot run here; never a silent fallback.
@@ -65,18 +69,11 @@ class use:
     'reference'
     """
 
+    setting = config.backend
+
     def __init__(self, name):
         ops_named(name)
-        self._name, self._before = name, config.set_backend_name(name)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        config.set_backend_name(self._before)
-
-    def __repr__(self):
-        return f"use({self._name!r})"
+        super().__init__(name)
 
 
 def _home(array):

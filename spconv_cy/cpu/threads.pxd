@@ -12,10 +12,15 @@ cdef extern from *:
     """
     const bint HAS_OPENMP "SPCONV_CY_HAS_OPENMP"
 
+cdef int startable(int n_threads) noexcept nogil
+cdef int runtime_threads() noexcept nogil
+cdef int processors() noexcept nogil
+cdef void use_stacks_of(size_t size) noexcept nogil
+
 
 cdef inline int team(int n_threads, int64_t jobs, double work) noexcept nogil:
     # Waking a team costs some 10 microseconds: work below about that many elementary steps stays on this thread.
     # Results do not depend on the answer.
     if jobs < n_threads:
         n_threads = <int>jobs
-    return n_threads if n_threads > 1 and work > 200000 else 1
+    return startable(n_threads) if n_threads > 1 and work > 200000 else 1

@@ -1,9 +1,12 @@
 """Batches of (x, labels), shuffled by (seed, epoch) and prepared ahead of the training step on their own thread."""
 
+import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 import numpy as np
 
@@ -81,22 +84,28 @@ class Batches:
 def ahead(make, jobs, depth=2):
     """Yield make(job) for every job in order, computed on one background thread up to `depth` jobs ahead.
 
+    The thread has the caller's settings: `use`, `precision`, `no_grad`. A forked child that goes on with the iteration
+    gets a thread of its own.
+
     >>> list(ahead(lambda a: a * a, [1, 2, 3]))
     [1, 4, 9]
     """
-    jobs, waiting = iter(jobs), deque()
-    worker = ThreadPoolExecutor(1, "spconv_cy-batches")
+    jobs, waiting, process, worker = iter(jobs), deque(), None, None
     try:
-        for job in jobs:
-            waiting.append(worker.submit(make, job))
-            if len(waiting) > depth:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        while True:
+            if process != os.getpid():                                   # at the beginning, and after a fork
+                process, worker, run = os.getpid(), ThreadPoolExecutor(1, "spconv_cy-batches"), copy_context().run
+                waiting = deque((job, worker.submit(run, make, job)) for job, _ in waiting)
+            for job in islice(jobs, depth + 1 - len(waiting)):
+                waiting.append((job, worker.submit(run, make, job)))
+            if not waiting:
+                return
+            yield waiting.popleft()[1].result()
     finally:
-        for future in waiting:
+        for _, future in waiting:
             future.cancel()
-        worker.shutdown(wait=True)
+        if worker is not None:
+            worker.shutdown(wait=True)
 
 
 class StrokeBatches(Batches):

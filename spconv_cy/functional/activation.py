@@ -7,21 +7,21 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.sparse import column_sums
 
 
-@differentiable
+@differentiable(reads={})
 def tanh(x):
     """Return the hyperbolic tangent."""
     y = ops_of(x).xp.tanh(x)
     return y, lambda dy: (lambda: dy * (1 - y * y),)
 
 
-@differentiable
+@differentiable(reads={})
 def sigmoid(x):
     """Return 1 / (1 + exp(-x)), to full precision on both sides."""
     y = _logistic(ops_of(x).xp, x)
     return y, lambda dy: (lambda: dy * (y * (1 - y)),)
 
 
-@differentiable
+@differentiable(reads={})
 def silu(x):
     """Return x * sigmoid(x).
 
@@ -32,7 +32,7 @@ def silu(x):
     return y, lambda dy: (lambda: dy * (share + y * (1 - share)),)
 
 
-@differentiable
+@differentiable(reads={0: (0,)})
 def gelu(x):
     """Return x times the normal distribution's share below x: x * (1 + erf(x / sqrt(2))) / 2.
 
@@ -49,7 +49,7 @@ def gelu(x):
     return x * share, backward
 
 
-@differentiable
+@differentiable(reads={0: (0,)})
 def elu(x, alpha, scale):
     """Return scale * x where x is positive, scale * alpha * (exp(x) - 1) elsewhere.
 
@@ -61,7 +61,7 @@ def elu(x, alpha, scale):
     return y, lambda dy: (lambda: dy * xp.where(x > 0, real(1), below + real(alpha)) * real(scale), None, None)
 
 
-@differentiable
+@differentiable(reads={0: (0, 1), 1: (0,)})
 def prelu(x, slopes):
     """Return x where it is positive, x times its column's slope (1, c) elsewhere.
 

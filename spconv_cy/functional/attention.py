@@ -7,7 +7,7 @@ from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 
 
-@differentiable
+@differentiable(reads={0: (0, 1)})
 def attend(rows, positions, heads, windows, places):
     """Give each row the mean of its window's values, weighted by the softmax of its query's products with their keys.
 

@@ -67,7 +67,7 @@ def contrastive_loss(x, temperature=0.2):
     return softmax_cross_entropy(cosines + Tensor.of(itself), (np.arange(n) + n // 2) % max(n, 1))
 
 
-@differentiable
+@differentiable(reads={})
 def unit_rows(x):
     """Return the rows of x (n, c) at length 1; a row of zeros stays one, with gradient zero."""
     xp = ops_of(x).xp
@@ -77,7 +77,7 @@ def unit_rows(x):
     return y, lambda dy: (lambda: (dy - y * (dy * y).sum(1, keepdims=True)) * scale,)
 
 
-@differentiable
+@differentiable(reads={})
 def transpose(x):
     """Return the transpose of a matrix (n, c)."""
     xp = ops_of(x).xp

@@ -9,7 +9,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.sparse import column_sums
 
 
-@differentiable
+@differentiable(reads={})
 def leaky_relu(x, slope):
     """Return x where it is positive, slope * x elsewhere; 0 <= slope <= 1, slope 0 is the ReLU.
 
@@ -24,7 +24,7 @@ def leaky_relu(x, slope):
     return y.reshape(x.shape), backward
 
 
-@differentiable
+@differentiable(reads={})
 def less_row(x, row):
     """Return x - row, for x (n, c) and a row (1, c), as the features less their ground state."""
     ops, zero = ops_of(x, row), ops_of(row).xp.zeros_like(row)
@@ -32,13 +32,13 @@ def less_row(x, row):
     return ops.affine(x, rows), lambda dy: (dy, lambda: -column_sums(dy))
 
 
-@differentiable
+@differentiable(reads={1: (0,)})
 def dropout(x, mask):
     """Multiply by a mask, (1, c) for whole columns or (n, c), or by one number, that needs no gradient."""
     return x * mask, lambda dy: (lambda: dy * mask, None)
 
 
-@differentiable
+@differentiable(reads={})
 def take_columns(x, columns):
     """Take columns (k,), none twice, of x (n, c), giving (n, k)."""
     xp = ops_of(x).xp
@@ -46,7 +46,7 @@ def take_columns(x, columns):
     return xp.take(x, columns, axis=1), lambda dy: (lambda: _with_zeros(xp, dy, columns, x.shape[1]), None)
 
 
-@differentiable
+@differentiable(reads={})
 def put_columns(x, columns, c):
     """Make (n, c) of x (n, k): its columns at the places `columns`, none twice, zeros elsewhere."""
     xp = ops_of(x).xp
@@ -54,7 +54,7 @@ def put_columns(x, columns, c):
     return _with_zeros(xp, x, columns, c), lambda dy: (lambda: xp.take(dy, columns, axis=1), None, None)
 
 
-@differentiable
+@differentiable(reads={})
 def submatrix(w, rows, columns):
     """Take rows and columns, none twice, of each matrix of w (k, c, o); None: all of them."""
     xp = ops_of(w).xp
@@ -70,7 +70,7 @@ def submatrix(w, rows, columns):
     return xp.ascontiguousarray(w[places]), backward
 
 
-@differentiable
+@differentiable(reads={})
 def concatenate(*parts):
     """Join columns: (n, c1), (n, c2), ... -> (n, c1 + c2 + ...)."""
     ops = ops_of(*parts)
@@ -84,14 +84,14 @@ def concatenate(*parts):
     return ops.xp.concatenate(parts, axis=1), backward
 
 
-@differentiable
+@differentiable(reads={})
 def softmax(x):
     """Return probabilities along each row."""
     y = _softmax(ops_of(x).xp, summable(x))
     return y, lambda dy: (lambda: y * (dy - (dy * y).sum(1, keepdims=True)),)
 
 
-@differentiable
+@differentiable(reads={})
 def paint(x, ground, index, shape):
     """Put rows into a dense array (b, c, *size): row i at (index[0][i], :, index[1][i], ...), elsewhere the ground.
 
@@ -119,7 +119,7 @@ def paint(x, ground, index, shape):
     return xp.ascontiguousarray(dense.transpose(turned)), backward
 
 
-@differentiable
+@differentiable(reads={})
 def pick(dense, index):
     """Take the rows (n, c) at index = (sample, coordinates...) from a dense array (b, c, *size)."""
     xp = ops_of(dense).xp
@@ -139,7 +139,7 @@ def flatten(x):
     return reshape(x, (len(x), int(np.prod(x.shape[1:]))))
 
 
-@differentiable
+@differentiable(reads={})
 def reshape(x, shape):
     """Give the numbers of x another shape."""
     return x.reshape(shape), lambda dy: (lambda: dy.reshape(x.shape), None)

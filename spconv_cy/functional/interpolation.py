@@ -31,7 +31,7 @@ def corners(places, kind="linear"):
     return low.astype(np.int64), ups, weights
 
 
-@differentiable
+@differentiable(reads={})
 def weighted_gather(x, ground, rows, weights, rest):
     """Sum rows of x by weights: y[i] = rest[i] * ground + sum over k of weights[k, i] * x[rows[k, i]].
 
@@ -62,7 +62,7 @@ def weighted_gather(x, ground, rows, weights, rest):
     return y, lambda dy: (lambda: dx(dy), None if ground is None else lambda: column_sums(dy * rest), None, None, None)
 
 
-@differentiable
+@differentiable(reads={})
 def weighted_scatter(x, rows, weights, m):
     """Add rows of x to those of the result: y[rows[k, i]] += weights[k, i] * x[i], for k and i in turn.
 

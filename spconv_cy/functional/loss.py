@@ -8,7 +8,7 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
 
 
-@differentiable
+@differentiable(reads={})
 def softmax_cross_entropy(x, labels, *, weights=None, reduction="mean"):
     """Return the negative log-likelihood of the labels under the softmax of x.
 
@@ -48,7 +48,7 @@ def softmax_cross_entropy(x, labels, *, weights=None, reduction="mean"):
     return xp.asarray(losses.sum() * share), backward
 
 
-@differentiable
+@differentiable(reads={})
 def mse(x, target, *, reduction="mean"):
     """Return the squared error to a target of x's shape: the mean over all elements, or the "sum"."""
     ops, x = ops_of(x), summable(x)
@@ -61,7 +61,7 @@ def mse(x, target, *, reduction="mean"):
             lambda dy: (lambda: difference * (2 * share * dy), lambda: difference * (-2 * share * dy)))
 
 
-@differentiable
+@differentiable(reads={})
 def hinge(x, labels, *, reduction="mean"):
     """Return the squared hinge loss, one class against all: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1."""
     xp = ops_of(x).xp

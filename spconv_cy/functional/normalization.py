@@ -61,7 +61,7 @@ class _Map:
         return self.ops.xp.concatenate([a, sums[:1] * scale]) * sums.dtype.type(-1 / self.n)
 
 
-@differentiable
+@differentiable(reads={0: (0, 1, 2)})
 def _normalize(x, gamma, beta, how):
     ops, rows = how.ops, how.rows
 
@@ -73,7 +73,7 @@ def _normalize(x, gamma, beta, how):
     return ops.affine(x, rows, how.slope), backward
 
 
-@differentiable
+@differentiable(reads={0: (0, 1, 2, 3), 1: (1,)})
 def _normalize_ground(ground, x, gamma, beta, how):
     ops, rows = ops_of(ground, x), how.rows
 
@@ -89,7 +89,7 @@ def _normalize_ground(ground, x, gamma, beta, how):
     return ops.affine(ground, rows, how.slope), backward
 
 
-@differentiable
+@differentiable(reads={1: (0,)})
 def group_norm(x, gamma, beta, groups, eps):
     """Normalise each row's channels in groups of neighbours to mean 0 and variance 1; then gamma and beta (1, c).
 
@@ -114,7 +114,7 @@ def group_norm(x, gamma, beta, groups, eps):
             lambda dy: (lambda: dx(dy), lambda: column_sums(dy * normal), lambda: column_sums(dy), None, None))
 
 
-@differentiable
+@differentiable(reads={1: (0,)})
 def sample_norm(x, gamma, beta, starts, groups, eps):
     """Normalise groups of neighbouring channels over the rows of each sample; then gamma and beta (1, c).
 

@@ -10,7 +10,7 @@ from spconv_cy.functional.sparse import column_sums, gather, scatter_add, segmen
 REDUCTIONS = ("error", "sum", "mean", "max", "first", "last")
 
 
-@differentiable
+@differentiable(reads={})
 def look_up(x, ground, rows):
     """Take rows (m,) of x (n, c), the ground state where a row is -1; the gradient of a row taken twice is the sum.
 

@@ -8,7 +8,7 @@ from spconv_cy.config import precision_name
 from spconv_cy.errors import ShapeError
 
 
-@differentiable
+@differentiable(reads={0: (1,), 1: (0,)})
 def conv(x, w, rulebook, bias=None, *, slope=None):
     """Convolve active sites: y[out] is the sum of x[in] @ w[k] over the pairs (in, out) of every offset k.
 
@@ -43,7 +43,7 @@ def conv(x, w, rulebook, bias=None, *, slope=None):
     return y, backward
 
 
-@differentiable
+@differentiable(reads={})
 def max_pool(x, ground, rulebook):
     """Take the maximum over each window's active rows, and over the ground state where a site of it is not active.
 
@@ -63,7 +63,7 @@ def max_pool(x, ground, rulebook):
     return y, lambda dy: (*ops.max_pool_dx(dy, winner, len(x), rulebook), None)
 
 
-@differentiable
+@differentiable(reads={})
 def average_pool(x, ground, rulebook):
     """Average over each window, its inactive sites counting as the ground state (as zero where ground is None).
 
@@ -90,14 +90,14 @@ def average_pool(x, ground, rulebook):
     return y + missing * ground, backward
 
 
-@differentiable
+@differentiable(reads={})
 def sum_pool(x, rulebook):
     """Add up each window's active rows: (rulebook.n_in, c) -> (rulebook.n_out, c)."""
     ops = ops_of(x)
     return ops.sum_pool(x, rulebook), lambda dy: (lambda: ops.sum_pool(dy, rulebook.T), None)
 
 
-@differentiable
+@differentiable(reads={})
 def segment_average(x, ground, starts, field=None):
     """Average the rows of each sample: over its active rows, or over a field of `field` sites with the ground state.
 
@@ -127,7 +127,7 @@ def segment_average(x, ground, starts, field=None):
     return y, backward
 
 
-@differentiable
+@differentiable(reads={})
 def segment_total(x, ground, starts, field=None):
     """Sum the rows of each sample; with a `field` of that many sites, its inactive ones count as the ground state.
 
@@ -147,7 +147,7 @@ def segment_total(x, ground, starts, field=None):
     return y, backward
 
 
-@differentiable
+@differentiable(reads={})
 def segment_maximum(x, ground, starts, field=None):
     """Take the maximum of each sample's rows; with a `field`, the ground state competes where a site is not active.
 
@@ -163,14 +163,14 @@ def segment_maximum(x, ground, starts, field=None):
     return y, lambda dy: (*ops.max_pool_dx(dy, winner, len(x)), None, None)
 
 
-@differentiable
+@differentiable(reads={})
 def gather(x, rows):
     """Take rows (m,) of x (n, c), giving (m, c); the gradient of a row taken twice is the sum."""
     ops = ops_of(x)
     return x[rows], lambda dy: (lambda: ops.scatter_add(dy, rows, len(x)), None)
 
 
-@differentiable
+@differentiable(reads={})
 def scatter_add(x, rows, m):
     """Add row i of x (n, c) to row rows[i] of the result (m, c), in the order of i."""
     return ops_of(x).scatter_add(x, rows, m), lambda dy: (lambda: dy[rows], None, None)

@@ -57,14 +57,15 @@ def save(path, net, extra=None):
     """Write a network to one .safetensors file: its layers, parameters and running statistics.
 
     Args:
-        path: of the file; one that is there is replaced at once, or not at all.
+        path: of the file; one that is there is replaced at once, or not at all, by one with the mode that the umask
+            gives. A symbolic link stays, and its target is replaced; a pipe or a device is written into.
         net: Layer whose constructor arguments are numbers, text, None, lists, lattices and layers.
         extra: JSON values to keep beside it; `load_with_extra` gives them back.
 
     Raises:
         TypeError: net is no Layer, holds an argument that cannot be saved, or a layer that its arguments do not make
             anew, since an attribute was changed later.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, or nobody reads the pipe within 10 seconds.
     """
     if not isinstance(net, Layer):
         raise TypeError(f"save: a {type(net).__name__} came; a Layer fits")

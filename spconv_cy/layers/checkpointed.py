@@ -49,7 +49,8 @@ class Checkpointed(Sequential):
 
         # One node for all outputs, whose gradients are tuples of (place, array): what is added up is put side by side.
         # The grid keeps the rulebooks of the way to it.
-        inside = Tensor.of(None, (*inputs, *parameters, getattr(y, "grid", None)), backward)
+        parents = (*inputs, *parameters, getattr(y, "grid", None))
+        inside = Tensor.of(None, parents, backward, reads_all=True)
         return _with_parts(y, [
             Tensor.of(part.data, (inside,), lambda dy, place=place: (((place, dy),),)) if part.requires_grad else part
             for place, part in enumerate(made)])
@@ -68,7 +69,7 @@ class _Moment:
     def __enter__(self):
         self._after = self._now()
         self._put(self._then)
-        self._switch = precision(self._precision)
+        self._switch = precision(self._precision).__enter__()
 
     def __exit__(self, *_):
         self._switch.__exit__()

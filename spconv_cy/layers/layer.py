@@ -1,6 +1,8 @@
 """What every layer is: a callable with parameters that can be walked, saved, copied and described."""
 
 import inspect
+import operator
+from collections import deque
 
 import numpy as np
 
@@ -9,16 +11,19 @@ from spconv_cy.backend.switch import ops_named, ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.summary import summary
 from spconv_cy.sites.lattice import Lattice, is_whole
+from spconv_cy.state import checked_like, checked_names
 from spconv_cy.tensor import SparseTensor
 
 MOST_CHANNELS = 2**20
+OWN = ("_call", "_kept")                                                 # attributes of Layer itself
 
 
 class Layer:
     """Base of all layers. A subclass sets attributes in `__init__` and computes in `__call__`; nothing is registered.
 
     Attributes that are Tensors are parameters, numpy arrays are state that training changes by other means (running
-    statistics), numpy Generators are random state, layers and lists of layers are children. Constructor arguments
+    statistics), numpy Generators are random state, layers are children; also inside lists, tuples and dicts, which may
+    be nested. Sets and deques of them are an error, since their order is not kept in a file. Constructor arguments
     are remembered (but for `rng`), so that a network can be printed, saved and made anew: give a layer numbers, text,
     lists, lattices and layers.
 
@@ -67,20 +72,28 @@ class Layer:
         return {path: ops_of(array).to_numpy(array) for path, array in _arrays(self)}
 
     def load_state(self, state):
-        """Copy arrays into this layer, in place.
+        """Copy arrays into this layer, in place; where one is refused, none is copied.
+
+        Args:
+            state: dict of arrays of the names and shapes that `state` gives, and of the same kinds: floats for floats,
+                integers for integers.
 
         Raises:
-            ShapeError: a name is missing or too many, or a shape differs; the names are given.
+            ShapeError: a name is missing or too many, a shape or a kind differs; the names are given.
+            TypeError: state is no dict, or holds other things than arrays.
+            ValueError: an array of this layer is read-only.
         """
         mine = dict(_arrays(self))
-        if set(mine) != set(state):
-            raise ShapeError(f"load_state: missing {sorted(set(mine) - set(state))}, "
-                             f"unknown {sorted(set(state) - set(mine))}")
+        checked_names("load_state", state, mine)
+        found = {path: checked_like("load_state", path, state[path], array) for path, array in mine.items()}
         for path, array in mine.items():
-            if array.shape != state[path].shape:
-                raise ShapeError(f"load_state: {path} is {array.shape}, {state[path].shape} came")
+            if not getattr(array.flags, "writeable", True):
+                raise ValueError(f"load_state: expected arrays that can be written, got {path}, which is read-only; "
+                                 "put a copy in its place")
         for path, array in mine.items():
-            array[...] = ops_of(array).asarray(state[path], array.dtype)
+            array[...] = found[path]
+        for parameter in self.parameters():
+            parameter.mark_changed()
 
     def generators(self):
         """Return a dict of the numpy Generators by attribute path."""
@@ -114,15 +127,15 @@ class Layer:
         return self.train(mode)
 
     def to(self, name):
-        """Move parameters and state to the backend of that name, in place, and return the layer."""
+        """Move parameters and state to the backend of that name, in place, and return the layer.
+
+        State of whole numbers and booleans keeps its dtype; floats get the backend's.
+        """
         ops = ops_named(name)
-        for layer in self.children():
-            layer.to(name)
-        for attribute, value in _items(self):
-            if isinstance(value, Tensor):
-                value.data, value.grad = ops.asarray(value.numpy()), None
-            elif _is_array(value):
-                setattr(self, attribute, ops.asarray(ops_of(value).to_numpy(value)))
+        list(_items(self))                                               # which refuses what cannot be walked
+        for attribute, value in list(vars(self).items()):
+            if attribute not in OWN:
+                setattr(self, attribute, _moved(value, ops, name))
         return self
 
     def in_size(self, out_size):
@@ -255,12 +268,54 @@ def _kept(layer):
 
 def _items(layer):
     for name, value in vars(layer).items():
-        if name in ("_call", "_kept"):
-            continue
-        if isinstance(value, (list, tuple)):
-            yield from ((f"{name}.{i}", item) for i, item in enumerate(value))
-        else:
-            yield name, value
+        if name not in OWN:
+            yield from _flattened(layer, name, value)
+
+
+def _flattened(layer, path, value):
+    """Yield (path, value) of an attribute, of containers all that they hold."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            for below, found in _flattened(layer, f"{path}.{key}", item):
+                if "." in str(key) and _is_state(found):
+                    raise TypeError(f"{type(layer).__name__}: expected keys without a dot in the attribute {path!r}, "
+                                    f"got {key!r}; dots divide the paths of parameters")
+                yield below, found
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _flattened(layer, f"{path}.{i}", item)
+    elif isinstance(value, (set, frozenset, deque)) and any(map(_is_state, value)):
+        raise TypeError(f"{type(layer).__name__}: expected the attribute {path!r} to hold its layers or tensors in a "
+                        f"list, tuple or dict, got a {type(value).__name__}; make it a list")
+    elif _is_array(value) and value.dtype == object and any(map(_is_state, value.flat)):
+        raise TypeError(f"{type(layer).__name__}: expected the attribute {path!r} to hold its layers or tensors in a "
+                        "list, tuple or dict, got an array of objects; make it a list")
+    else:
+        yield path, value
+
+
+def _is_state(value):
+    return isinstance(value, (Layer, Tensor, np.random.Generator)) or _is_array(value)
+
+
+def _moved(value, ops, name):
+    """Move what an attribute holds to a backend, in place where it can be; return what it becomes."""
+    if isinstance(value, Layer):
+        return value.to(name)
+    if isinstance(value, Tensor):
+        value.data, value.grad = ops.asarray(value.numpy()), None
+        return value
+    if isinstance(value, (list, dict)):
+        for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            value[key] = _moved(item, ops, name)
+        return value
+    if isinstance(value, tuple):
+        items = [_moved(item, ops, name) for item in value]
+        return value if all(map(operator.is_, items, value)) else getattr(type(value), "_make", type(value))(items)
+    if _is_array(value) and value.dtype.kind in "fiub":
+        dtype = None if value.dtype.kind == "f" else value.dtype
+        return ops.asarray(ops_of(value).to_numpy(value), dtype)
+    return value
 
 
 def _walk(layer):

@@ -9,6 +9,8 @@ HERE = Path(__file__).parent
 FILES = {"/": ("page.html", "text/html"), "/page.js": ("page.js", "text/javascript"),
          "/page.css": ("page.css", "text/css")}
 MOST_BYTES, MOST_STROKES, MOST_POINTS = 2**20, 1000, 20_000
+MOST_CONNECTIONS = 500                                                   # at once; later ones wait until some end
+SECONDS = 5                                                              # for a whole request, and to read the answer
 HEADERS = [
     ("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
                                 "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
@@ -22,12 +24,14 @@ class Refused(Exception):
     """A request that gets an answer other than 200: (status, text)."""
 
 
-def serve(reader, port=8765):
+def serve(reader, port=8765, seconds=SECONDS):
     """Return a server of the page on 127.0.0.1, not yet running: `run()` serves until `close()`.
 
     Args:
         reader: Reader.
         port: 1 to 65535; 0: a free one, `server.effective_port` says which.
+        seconds: above 0; a connection that takes longer to send a whole request, or to read its answer, is closed
+            within a second or two.
 
     Raises:
         ImportError: waitress is not installed; the message names the extra that brings it.
@@ -35,13 +39,28 @@ def serve(reader, port=8765):
     """
     try:
         from waitress.server import create_server
+
+        from spconv_cy.page.time_limit import limit_time
     except ImportError as error:
         raise ImportError('the page needs waitress: pip install "spconv_cy[page]"') from error
     page = Page(reader)
-    server = create_server(page, host="127.0.0.1", port=port, threads=4, ident=None, channel_timeout=20,
-                           max_request_body_size=MOST_BYTES, clear_untrusted_proxy_headers=True)
+    server = create_server(page, host="127.0.0.1", port=port, threads=4, ident=None,
+                           cleanup_interval=int(min(seconds, 1)), connection_limit=_most_connections(),
+                           asyncore_use_poll=True, max_request_body_size=MOST_BYTES, inbuf_overflow=2 * MOST_BYTES,
+                           clear_untrusted_proxy_headers=True)             # no body is as long as to need a file
+    limit_time(server, seconds)
     page.hosts = {f"{host}:{server.effective_port}" for host in ("127.0.0.1", "localhost")}
     return server
+
+
+def _most_connections():
+    """Return how many connections are open at once: fewer where the system lets a process open few files."""
+    try:
+        from resource import RLIMIT_NOFILE, getrlimit
+    except ImportError:                                                  # not on Windows
+        return 100
+    files, _ = getrlimit(RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if files < 0 else max(10, min(MOST_CONNECTIONS, files - 100))
 
 
 class Page:

@@ -8,6 +8,7 @@ import numpy as np
 
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import GridError, ShapeError
+from spconv_cy.once import once
 from spconv_cy.sites import algebra, rules
 from spconv_cy.sites.lattice import as_lattice, is_whole
 from spconv_cy.sites.partition import partition
@@ -37,17 +38,24 @@ class Grid:
     """
 
     def __init__(self, sites, size, samples, lattice, source=None):
-        self.sites, self.size, self.samples, self.lattice, self.source = sites, size, samples, lattice, source
-        self.batch_starts = np.searchsorted(sites[:, 0], np.arange(samples + 1)).astype(np.int64)
-        for array in (self.sites, self.batch_starts):
+        starts = np.searchsorted(sites[:, 0], np.arange(samples + 1)).astype(np.int64)
+        for array in (sites, starts):
             array.flags.writeable = False
+        self._is = (sites.view(), starts.view(), size, samples, lattice, source)
         # A window that keeps the sites: its rulebook stays as long as the grid. A window that makes a child: the child
-        # holds this grid, so this grid holds the child weakly, and no circle keeps a batch alive.
+        # holds this grid, so this grid holds the child weakly, and no circle keeps a batch alive. All by `once`.
         self._kept = {}
         self._made = WeakValueDictionary()
         self._given = WeakKeyDictionary()                                # by the target, which need not be a child
         # {window: (what the grid it gave was asked for, the `uses` of its rulebook)}: windows alone, no sites.
         self.asked = {}
+
+    sites = property(lambda self: self._is[0])
+    batch_starts = property(lambda self: self._is[1])
+    size = property(lambda self: self._is[2])
+    samples = property(lambda self: self._is[3])
+    lattice = property(lambda self: self._is[4])
+    source = property(lambda self: self._is[5])
 
     def __reduce__(self):
         # Rules do not travel, they are made again where they are asked for; the source does, for what restores sites.
@@ -159,22 +167,25 @@ class Grid:
         return held
 
     def _rules(self, window):
-        if window in self._kept:
-            return self, self._kept[window]
-        child = self._made.get(window)
-        if child is not None:
-            return child, child.source.rulebook
+        # An equal window gives the same objects, also to threads that ask at the same time.
+        if window.keeps_sites:
+            return self, once(self._kept, window, self._own_pairs, window)
+        child = once(self._made, window, self._child, window)
+        return child, child.source.rulebook
+
+    def _own_pairs(self, window):
+        self._check_lattice(window)
+        return Rulebook.trusted(*rules.given(self.sites, self.sites, window))
+
+    def _child(self, window):
+        self._check_lattice(window)
+        out_size = window.out_size(self.size)
+        out_sites, parts = rules.made(self.sites, window, out_size)
+        return Grid(out_sites, out_size, self.samples, self.lattice, Source(self, window, Rulebook.trusted(*parts)))
+
+    def _check_lattice(self, window):
         if window.lattice != self.lattice:
             raise ShapeError(f"rules: a window on {window.lattice} came to a grid on {self.lattice}; equal ones fit")
-        out_size = window.out_size(self.size)
-        if window.keeps_sites:
-            self._kept[window] = Rulebook.trusted(*rules.given(self.sites, self.sites, window))
-            return self, self._kept[window]
-        out_sites, parts = rules.made(self.sites, window, out_size)
-        rulebook = Rulebook.trusted(*parts)
-        child = Grid(out_sites, out_size, self.samples, self.lattice, Source(self, window, rulebook))
-        self._made[window] = child
-        return child, rulebook
 
     def rules_to(self, window, target):
         """Return the rulebook of a window whose output sites are those of any grid; the same one for equal arguments.
@@ -198,19 +209,16 @@ class Grid:
                              f"{target.lattice} came to a grid of {self.samples} on {self.lattice}; equal ones fit")
         if target is self and window.keeps_sites:
             return self.rules(window)[1]
-        found = self._given.setdefault(target, {})
-        if window not in found:
-            there, here = target.sites, self.sites
-            parts = (rules.swapped(rules.given(there, here, window)) if window.kind == "transposed"
-                     else rules.given(here, there, window))
-            found[window] = Rulebook.trusted(*parts)
-        return found[window]
+        return once(self._given.setdefault(target, {}), window, self._pairs_to, window, target.sites)
+
+    def _pairs_to(self, window, there):
+        parts = (rules.swapped(rules.given(there, self.sites, window)) if window.kind == "transposed"
+                 else rules.given(self.sites, there, window))
+        return Rulebook.trusted(*parts)
 
     def partition(self, size, shift):
         """Return the rows of each window of a partition (see sites/partition.py); the same arrays for equal d ints."""
-        if (size, shift) not in self._kept:
-            self._kept[size, shift] = partition(self.sites, size, shift)
-        return self._kept[size, shift]
+        return once(self._kept, (size, shift), partition, self.sites, size, shift)
 
     def collapse(self, axis):
         """Return (grid, rows): the grid without a coordinate, and the row in it of each site, (n,) int32; made once.
@@ -219,11 +227,13 @@ class Grid:
         >>> grid.sites.tolist(), rows.tolist()
         ([[0, 3], [0, 7]], [1, 0, 1])
         """
-        if ("collapse", axis) not in self._kept:
-            sites = np.delete(self.sites, 1 + axis, axis=1)
-            size = None if self.size is None else self.size[:axis] + self.size[axis + 1:]
-            self._kept["collapse", axis] = Grid.arrange(sites, size, self.samples)
-        return self._kept["collapse", axis]
+        return once(self._kept, ("collapse", axis), self._collapsed, axis)
+
+    def _collapsed(self, axis):
+        size = None if self.size is None else self.size[:axis] + self.size[axis + 1:]
+        grid, rows = Grid.arrange(np.delete(self.sites, 1 + axis, axis=1), size, self.samples)
+        rows.flags.writeable = False
+        return grid, rows
 
     def union(self, other):
         """Return Join(grid, left, right): the sites of either grid; left and right are their rows here and there.

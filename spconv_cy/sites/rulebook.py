@@ -5,8 +5,11 @@ from functools import lru_cache
 import numpy as np
 
 from spconv_cy.errors import ShapeError
+from spconv_cy.once import once
 from spconv_cy.sites import rules
+from spconv_cy.sites.build import TILE_ROWS
 from spconv_cy.sites.lattice import INT32_MAX, is_whole
+from spconv_cy.sites.pairs import Pairs
 
 
 class Rulebook:
@@ -18,31 +21,41 @@ class Rulebook:
         n_in, n_out: number of input and output rows.
         volume: sites in a window, an int or (n_out,) ints; by default the number of offsets.
 
+    Immutable: attributes cannot be assigned, and the arrays are read-only.
+
     Raises:
-        ShapeError: rows out of range, not ascending, or pointers that do not fit.
+        ShapeError: rows out of range, not ascending, pointers that do not fit, a volume that is no count.
     """
+
+    __slots__ = ("_pairs", "_volume", "_kept", "__weakref__")
 
     def __init__(self, in_rows, out_rows, offset_ptr, n_in, n_out, volume=None):
         for name, n in (("n_in", n_in), ("n_out", n_out)):
             if not is_whole(n) or not 0 <= n <= INT32_MAX:
                 raise ShapeError(f"Rulebook: {name} {n!r} came; a whole number from 0 to {INT32_MAX} fits")
-        self._fill(_whole_numbers("in_rows", in_rows, np.int32), _whole_numbers("out_rows", out_rows, np.int32),
-                   _whole_numbers("offset_ptr", offset_ptr, np.int64), int(n_in), int(n_out), volume)
-        self._check()
+        in_rows, out_rows = _whole_numbers("in_rows", in_rows, np.int32), _whole_numbers("out_rows", out_rows, np.int32)
+        offset_ptr = _whole_numbers("offset_ptr", offset_ptr, np.int64)
+        _check(in_rows, out_rows, offset_ptr, n_in, n_out)
+        self._begin(in_rows, out_rows, offset_ptr, int(n_in), int(n_out), _checked_volume(volume, n_out), None)
+        if not rules.ascend(self.T.out_rows, offset_ptr):
+            raise ShapeError("Rulebook: in_rows must hold an input row at most once in each offset")
 
     @classmethod
     def trusted(cls, in_rows, out_rows, offset_ptr, n_in, n_out, volume=None, tile_ptr=None):
-        """Make a rulebook from arrays that are right by construction (rules, identities), without checking them."""
+        """Make a rulebook from arrays that are right by construction (rules, identities), without checking them.
+
+        The arrays become read-only and are held, not copied.
+        """
         rulebook = cls.__new__(cls)
-        rulebook._fill(in_rows, out_rows, offset_ptr, n_in, n_out, volume)
-        rulebook._tile_ptr = tile_ptr
+        rulebook._begin(in_rows, out_rows, offset_ptr, n_in, n_out, volume, tile_ptr)
         return rulebook
 
     @classmethod
     def identity(cls, n):
         """Return the rulebook of one offset that pairs each of n rows with itself."""
         rows = np.arange(n, dtype=np.int32)
-        return cls.trusted(rows, rows, np.array([0, n], np.int64), n, n)
+        tile_ptr = np.minimum(np.arange(-(-n // TILE_ROWS) + 1)[None] * TILE_ROWS, n)
+        return cls.trusted(rows, rows, np.array([0, n], np.int64), n, n, tile_ptr=tile_ptr)
 
     @classmethod
     def one_row(cls, volume):
@@ -50,85 +63,110 @@ class Rulebook:
         zeros = np.zeros(volume, np.int32)
         return cls.trusted(zeros, zeros, np.arange(volume + 1, dtype=np.int64), 1, 1)
 
-    def _fill(self, in_rows, out_rows, offset_ptr, n_in, n_out, volume):
-        self.in_rows, self.out_rows, self.offset_ptr = in_rows, out_rows, offset_ptr
-        self.n_in, self.n_out = n_in, n_out
-        self.volume = len(offset_ptr) - 1 if volume is None else volume
-        self._tile_ptr = self._fan_in = self._transposed = self._ground = None
-        self._copies, self.uses = {}, [set(), set(), set()]              # of this one, its transpose, and that one's
-        for array in (in_rows, out_rows, offset_ptr):
-            array.flags.writeable = False
-
-    def _check(self):
-        pointers, n_pairs = self.offset_ptr, len(self.in_rows)
-        if self.in_rows.ndim != 1 or self.in_rows.shape != self.out_rows.shape or pointers.ndim != 1:
-            raise ShapeError(f"Rulebook: in_rows {self.in_rows.shape}, out_rows {self.out_rows.shape} and offset_ptr "
-                             f"{pointers.shape} came; (p,), (p,) and (k+1,) fit")
-        if len(pointers) < 1 or pointers[0] != 0 or pointers[-1] != n_pairs or (np.diff(pointers) < 0).any():
-            raise ShapeError(f"Rulebook: offset_ptr must ascend from 0 to the {n_pairs} pairs")
-        for name, rows, n in (("in_rows", self.in_rows, self.n_in), ("out_rows", self.out_rows, self.n_out)):
-            if n_pairs and not 0 <= rows.min() <= rows.max() < n:
-                raise ShapeError(f"Rulebook: {name} {rows.min()} to {rows.max()} came; rows 0 to {n - 1} fit")
-        if not rules.ascend(self.out_rows, pointers):
-            raise ShapeError("Rulebook: out_rows must ascend inside each offset, none twice")
-        if not rules.ascend(self.T.out_rows, pointers):
-            raise ShapeError("Rulebook: in_rows must hold an input row at most once in each offset")
+    def _begin(self, in_rows, out_rows, offset_ptr, n_in, n_out, volume, tile_ptr):
+        if tile_ptr is None:
+            tile_ptr = rules.tile_pointers(out_rows, offset_ptr, n_out)
+        if isinstance(volume, np.ndarray):
+            volume.flags.writeable = False
+        self._pairs, self._volume = Pairs(in_rows, out_rows, offset_ptr, n_in, n_out, tile_ptr), volume
+        # What is made at first use, by `once`: complete before another thread sees it.
+        self._kept = {"uses": [set(), set(), set()]}                     # of this one, its transpose, and that one's
 
     @property
-    def n_offsets(self):
-        """Number of offsets, k."""
-        return len(self.offset_ptr) - 1
+    def pairs(self):
+        """The object that owns the arrays; backend operations hold it while they read them."""
+        return self._pairs
 
     @property
-    def n_pairs(self):
-        """Number of pairs, p."""
-        return len(self.in_rows)
+    def in_rows(self):
+        """(p,) int32, read-only: the input row of each pair."""
+        return self._pairs.in_rows
+
+    @property
+    def out_rows(self):
+        """(p,) int32, read-only: the output row of each pair."""
+        return self._pairs.out_rows
+
+    @property
+    def offset_ptr(self):
+        """(k+1,) int64, read-only: where the pairs of each offset begin, and where the last end."""
+        return self._pairs.offset_ptr
 
     @property
     def tile_ptr(self):
         """(k, t+1) int64: pairs of offset k whose output row lies in tile t are tile_ptr[k, t] to tile_ptr[k, t+1]."""
-        if self._tile_ptr is None:
-            self._tile_ptr = rules.tile_pointers(self.out_rows, self.offset_ptr, self.n_out)
-        return self._tile_ptr
+        return self._pairs.tile_ptr
+
+    @property
+    def n_in(self):
+        """Number of input rows."""
+        return self._pairs.n_in
+
+    @property
+    def n_out(self):
+        """Number of output rows."""
+        return self._pairs.n_out
+
+    @property
+    def volume(self):
+        """Sites in a window, an int or (n_out,) ints; the number of offsets where none was given."""
+        return self.n_offsets if self._volume is None else self._volume
+
+    @property
+    def n_offsets(self):
+        """Number of offsets, k."""
+        return len(self._pairs.offset_ptr) - 1
+
+    @property
+    def n_pairs(self):
+        """Number of pairs, p."""
+        return len(self._pairs.in_rows)
 
     @property
     def fan_in(self):
-        """(n_out,) int32: active sites in the window of each output."""
-        if self._fan_in is None:
-            self._fan_in = rules.fan_in(self.out_rows, self.tile_ptr, self.n_out)
-        return self._fan_in
+        """(n_out,) int32, read-only: active sites in the window of each output."""
+        return once(self._kept, "fan_in", self._counted)
+
+    def _counted(self):
+        counts = rules.fan_in(self.out_rows, self.tile_ptr, self.n_out)
+        counts.flags.writeable = False
+        return counts
 
     @property
     def ground(self):
         """The rulebook of one window off all sites, which sees the ground state's row at every offset."""
-        if self._ground is None:
-            self._ground = _one_row(self.n_offsets)
-        return self._ground
+        return once(self._kept, "ground", _one_row, self.n_offsets)
 
     @property
     def T(self):
         """The rulebook with its sides swapped: the backward pass is a forward pass under it."""
-        if self._transposed is None:
-            in_rows, out_rows = self.out_rows, self.in_rows
-            if not rules.ascend(out_rows, self.offset_ptr):
-                in_rows, out_rows = rules.transpose(self.in_rows, self.out_rows, self.offset_ptr, self.n_in)
-            self._transposed = Rulebook.trusted(in_rows, out_rows, self.offset_ptr, self.n_out, self.n_in)
-            self._transposed.uses = self.uses[1:]
-        return self._transposed
+        return once(self._kept, "T", self._transposed)
+
+    def _transposed(self):
+        in_rows, out_rows, offset_ptr = self.out_rows, self.in_rows, self.offset_ptr
+        if not rules.ascend(out_rows, offset_ptr):
+            in_rows, out_rows = rules.transpose(self.in_rows, self.out_rows, offset_ptr, self.n_in)
+        transposed = Rulebook.trusted(in_rows, out_rows, offset_ptr, self.n_out, self.n_in)
+        transposed._kept["uses"] = self.uses[1:]
+        return transposed
 
     def on(self, ops):
         """Return what `ops` needs to apply this rulebook: on the CPU itself, on a GPU a copy, made once."""
         if ops.rulebook_copy is None:
             return self
-        if ops.name not in self._copies:
-            self._copies[ops.name] = ops.rulebook_copy(self, ops)
-        return self._copies[ops.name]
+        return once(self._kept, ("copy", ops.name), ops.rulebook_copy, self, ops)
+
+    @property
+    def uses(self):
+        """Sets of names: what a GPU has read of this rulebook, of its transpose, and of that one's."""
+        return self._kept["uses"]
 
     def keep_uses(self, uses):
         """Note what is used of this rulebook and its transpose in these sets from now on."""
-        self.uses = uses
-        if self._transposed is not None:
-            self._transposed.keep_uses(uses[1:])
+        self._kept["uses"] = uses
+        transposed = self._kept.get("T")
+        if transposed is not None:
+            transposed.keep_uses(uses[1:])
 
     def place(self, ops, uses):
         """Give `ops` what another rulebook's `uses` name, of this one and of its transpose."""
@@ -138,8 +176,9 @@ class Rulebook:
         if any(uses[1:]):
             self.T.place(ops, uses[1:])
 
-    def __getstate__(self):
-        return {**vars(self), "_copies": {}}                             # what is in a GPU's memory is made anew
+    def __reduce__(self):
+        # What was made at first use, on a GPU too, is made anew.
+        return Rulebook.trusted, (self.in_rows, self.out_rows, self.offset_ptr, self.n_in, self.n_out, self._volume)
 
     def __eq__(self, other):
         if not isinstance(other, Rulebook):
@@ -158,6 +197,31 @@ class Rulebook:
 def _one_row(volume):
     # The same for all grids, so that a GPU has it after the first batch.
     return Rulebook.one_row(volume)
+
+
+def _check(in_rows, out_rows, pointers, n_in, n_out):
+    n_pairs = len(in_rows) if in_rows.ndim else 0
+    if in_rows.ndim != 1 or in_rows.shape != out_rows.shape or pointers.ndim != 1:
+        raise ShapeError(f"Rulebook: in_rows {in_rows.shape}, out_rows {out_rows.shape} and offset_ptr "
+                         f"{pointers.shape} came; (p,), (p,) and (k+1,) fit")
+    if len(pointers) < 1 or pointers[0] != 0 or pointers[-1] != n_pairs or (np.diff(pointers) < 0).any():
+        raise ShapeError(f"Rulebook: offset_ptr must ascend from 0 to the {n_pairs} pairs")
+    for name, rows, n in (("in_rows", in_rows, n_in), ("out_rows", out_rows, n_out)):
+        if n_pairs and not 0 <= rows.min() <= rows.max() < n:
+            raise ShapeError(f"Rulebook: {name} {rows.min()} to {rows.max()} came; rows 0 to {n - 1} fit")
+    if not rules.ascend(out_rows, pointers):
+        raise ShapeError("Rulebook: out_rows must ascend inside each offset, none twice")
+
+
+def _checked_volume(volume, n_out):
+    """Return None, an int, or (n_out,) int64; refuse what is no number of sites."""
+    if volume is None or is_whole(volume) and volume >= 0:
+        return volume if volume is None else int(volume)
+    found = np.asarray(volume) if isinstance(volume, (np.ndarray, list, tuple)) else np.asarray(None)
+    if found.shape != (n_out,) or found.dtype.kind not in "iu" or (found < 0).any():
+        raise ShapeError(f"Rulebook: expected volume to be None, a whole number from 0 up, or {n_out} of them, one for "
+                         f"each output row, got {volume!r:.60}")
+    return found.astype(np.int64)
 
 
 def _whole_numbers(name, numbers, dtype):

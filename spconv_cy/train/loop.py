@@ -74,16 +74,16 @@ def fit(net, data, optimizer, epochs, *, validation=None, loss=softmax_cross_ent
     Raises:
         FloatingPointError: the loss or a weight is NaN or infinite; says where, and what helps. The checkpoint is that
             of the epoch before.
-        FileError: the checkpoint is damaged, or of another network.
+        FileError: the checkpoint is damaged, or of another network; nothing has been changed then.
         ValueError, TypeError: arguments that do not fit; data without samples.
     """
     data = as_batches(data, "fit: data")
     validation = None if validation is None else as_batches(validation, "fit: validation")
     _check_fit(net, optimizer, epochs, validation, stop_after)
     scale = None if loss_scale is None else LossScale(loss_scale)
+    schedule = from_name(schedule, epochs)                               # refuses a name before anything is changed
     history, seed, best = _begin(net, optimizer, rng, checkpoint, scale)
     was_training, base = net.training, optimizer.rate
-    schedule = from_name(schedule, epochs)
     try:
         with _bar(progress, max(0, epochs - len(history)) * len(data)) as bar:
             for epoch in range(len(history), epochs):
@@ -153,8 +153,14 @@ def _check_fit(net, optimizer, epochs, validation, stop_after):
 
 
 def _begin(net, optimizer, rng, checkpoint, scale):
+    drawn = rng.bit_generator.state if isinstance(rng, np.random.Generator) else None
     seed = _seed_of("fit", rng)
-    found = None if checkpoint is None else read_checkpoint(checkpoint, net, optimizer, seed, scale)
+    try:
+        found = None if checkpoint is None else read_checkpoint(checkpoint, net, optimizer, seed, scale)
+    except BaseException:
+        if drawn is not None:                                            # the network may draw from it too
+            rng.bit_generator.state = drawn
+        raise
     if found is None:
         return History(), int(np.random.default_rng().integers(2**63) if seed is None else seed), None
     return found

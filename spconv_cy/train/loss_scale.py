@@ -1,13 +1,29 @@
 """Scaling a loss, so that small gradients do not vanish in float16."""
 
-import math
-from numbers import Real
+import sys
+from numbers import Integral, Real
 
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.train.optim import scale_gradients
 
 FIRST, LEAST, MOST = 2.0**16, 2.0**-16, 2.0**24
 PATIENCE = 2000                                                          # good steps after which a scale is doubled
+
+
+def _is_scale(value):
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
+
+
+def checked_state(state):
+    """Return (scale, steps) of a LossScale's state, a float and an int; errors as `LossScale.load_state` tells."""
+    if not isinstance(state, dict) or set(state) != {"scale", "steps"}:
+        raise TypeError(f'LossScale: expected a state {{"scale": ..., "steps": ...}}, got {state!r:.60}')
+    scale, steps = state["scale"], state["steps"]
+    if not _is_scale(scale):
+        raise ValueError(f"LossScale: expected a finite scale above 0, got {scale!r:.60}")
+    if not isinstance(steps, Integral) or isinstance(steps, bool) or steps < 0:
+        raise ValueError(f"LossScale: expected steps, a whole number from 0 up, got {steps!r:.60}")
+    return float(scale), int(steps)
 
 
 class LossScale:
@@ -37,7 +53,7 @@ class LossScale:
     """
 
     def __init__(self, scale="dynamic"):
-        number = isinstance(scale, Real) and not isinstance(scale, bool) and 0 < scale < math.inf
+        number = _is_scale(scale)
         if scale != "dynamic" and not number:
             raise ValueError(f'loss_scale {scale!r} came; "dynamic", or a number above 0 such as 1024, fits')
         self.dynamic, self.scale, self.steps = not number, float(scale) if number else FIRST, 0
@@ -74,13 +90,18 @@ class LossScale:
         return {"scale": self.scale, "steps": self.steps}
 
     def load_state(self, state):
-        """Go on from a state; a scale that stays is not changed."""
+        """Go on from a state; a scale that stays is not changed.
+
+        Raises:
+            TypeError, ValueError: it is not {"scale": a finite number above 0, "steps": a whole number from 0 up}.
+        """
+        scale, steps = checked_state(state)
         if self.dynamic:
-            self.scale, self.steps = float(state["scale"]), int(state["steps"])
+            self.scale, self.steps = scale, steps
 
     def _count(self):
         self.steps += 1
-        if self.dynamic and self.steps == PATIENCE:
+        if self.dynamic and self.steps >= PATIENCE:                      # a state of a scale that stayed has more
             self.scale, self.steps = min(self.scale * 2, MOST), 0
 
     def __repr__(self):

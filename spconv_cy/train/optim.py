@@ -1,16 +1,19 @@
 """Optimisers: what a step does to a parameter, written for flat pieces that stay in the cache."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
+from spconv_cy.state import checked_like, checked_names
 
 # Numbers of a parameter that go through all the arithmetic of a step together: 64 KiB of float32, so that weights,
 # gradient, moments and scratch stay in a second-level cache, and the scratch is all that a step needs besides.
 PIECE = 16384
+MOST_STEPS = 2**62                                                       # more are counted by no run
 
 
 class Optimizer:
@@ -64,6 +67,7 @@ class Optimizer:
         elif self._moments[i] and self._moments[i][0].dtype != w.dtype:  # the network has moved to another backend
             self._moments[i] = [ops.asarray(moment) for moment in self._moments[i]]
         moments = [moment.reshape(-1) for moment in self._moments[i]]
+        parameter.mark_changed()
         if w.dtype not in self._scratch:
             self._scratch[w.dtype] = xp.empty((2, PIECE), w.dtype)
         for low in range(0, w.size, PIECE):
@@ -92,22 +96,21 @@ class Optimizer:
     def load_state(self, state):
         """Go on from a state of an optimiser of the same class over parameters of the same shapes.
 
+        Args:
+            state: dict of arrays, as `state` gives it; where one is refused, nothing is changed.
+
         Raises:
             ShapeError: it does not fit.
+            TypeError: state is no dict, or holds other things than arrays.
         """
-        steps = state.get("steps", np.zeros(0))
-        fits = {f"{i}.{name}" for i, n in enumerate(steps) if n for name in self.moments} | {"steps"}
-        if len(steps) != len(self.parameters) or set(state) != fits:
-            raise ShapeError(f"{type(self).__name__}.load_state: the state of another optimiser came, for {len(steps)} "
-                             f"parameters; this one has {len(self.parameters)}")
-        for i, parameter in enumerate(self.parameters):
-            found = [state[f"{i}.{name}"] for name in self.moments if steps[i]]
-            if any(array.shape != parameter.shape for array in found):
-                raise ShapeError(f"{type(self).__name__}.load_state: {found[0].shape} came for parameter {i}; "
-                                 f"{parameter.shape} fits")
-            ops = ops_of(parameter.data)
-            self._moments[i] = [ops.asarray(np.array(array), parameter.dtype) for array in found] if steps[i] else None
-        self._steps = [int(n) for n in steps]
+        who = f"{type(self).__name__}.load_state"
+        steps = _checked_steps(who, state, len(self.parameters))
+        checked_names(f"{who}: the state of another optimiser came", state,
+                      ["steps", *(f"{i}.{name}" for i, n in enumerate(steps) if n for name in self.moments)])
+        self._moments = [[checked_like(who, f"{i}.{name}", state[f"{i}.{name}"], parameter.data).copy()
+                          for name in self.moments] if n else None
+                         for i, (n, parameter) in enumerate(zip(steps, self.parameters, strict=True))]
+        self._steps = steps
 
     def __repr__(self):
         return f"{type(self).__name__}({len(self.parameters)} parameters, rate={self.rate:.6g})"
@@ -284,12 +287,30 @@ class Together:
     def load_state(self, state):
         """Go on from a state of the same optimisers over parameters of the same shapes.
 
+        Args:
+            state: dict of arrays, as `state` gives it; where one is refused, no optimiser is changed.
+
         Raises:
             ShapeError: it does not fit.
+            TypeError: state is no dict, or holds other things than arrays.
         """
-        for i, optimizer in enumerate(self.optimizers):
-            optimizer.load_state({name.partition(".")[2]: array for name, array in state.items()
-                                  if name.partition(".")[0] == str(i)})
+        if not isinstance(state, Mapping):
+            raise TypeError(f"Together.load_state: expected a dict of arrays by name, got {type(state).__name__}")
+        parts = [{} for _ in self.optimizers]
+        for name, array in state.items():
+            number, _, rest = str(name).partition(".")
+            if number not in map(str, range(len(parts))):
+                raise ShapeError(f"Together.load_state: expected the states of {len(parts)} optimisers, got {name!r}, "
+                                 "which is of another")
+            parts[int(number)][rest] = array
+        before = [optimizer.state() for optimizer in self.optimizers]
+        try:
+            for optimizer, part in zip(self.optimizers, parts, strict=True):
+                optimizer.load_state(part)
+        except BaseException:
+            for optimizer, part in zip(self.optimizers, before, strict=True):
+                optimizer.load_state(part)
+            raise
 
     def __repr__(self):
         return f"Together({', '.join(map(repr, self.optimizers))})"
@@ -348,6 +369,21 @@ def _checked_parameters(optimizer, parameters):
             raise TypeError(f"{who}: a {type(parameter).__name__} came among the parameters; Tensors fit, as "
                             "net.parameters() gives them")
     return parameters
+
+
+def _checked_steps(who, state, n):
+    """Return the steps in a state of n parameters, a list of ints."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"{who}: expected a dict of arrays by name, got a {type(state).__name__}")
+    steps = state.get("steps", np.zeros(0, np.int64))
+    if not hasattr(steps, "dtype") or not hasattr(steps, "shape"):
+        raise TypeError(f"{who}: expected an array for steps, got a {type(steps).__name__}")
+    if steps.shape != (n,):
+        raise ShapeError(f"{who}: the state of another optimiser came, for {steps.shape} parameters; this one has {n}")
+    if np.dtype(steps.dtype).kind not in "iu" or not all(0 <= number < MOST_STEPS for number in steps.tolist()):
+        raise ShapeError(f"{who}: expected steps of whole numbers from 0 to {MOST_STEPS - 1}, got "
+                         f"{steps.tolist()!s:.60} of {steps.dtype}")
+    return steps.tolist()
 
 
 def _check_range(optimizer, name, value, low, high=math.inf):

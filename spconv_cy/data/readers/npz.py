@@ -1,11 +1,14 @@
 """Reads handwriting from an .npz of arrays: omniglot_strokes.npz, pendigits.npz, and what `write_npz` writes."""
 
+import io
+
 import numpy as np
 
 from spconv_cy.data.handwriting import Handwriting
 from spconv_cy.data.readers.arrays import arrays_of, checked_ends, checked_numbers
 from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import FileError
+from spconv_cy.writing import new_file
 
 
 def read_npz(path):
@@ -40,11 +43,14 @@ def read_npz(path):
 
 
 def write_npz(path, handwriting):
-    """Write Handwriting for `read_npz`; points and times are kept as float64."""
+    """Write Handwriting for `read_npz`, at just this path; points and times are kept as float64."""
     packed = handwriting.characters
     more = {} if handwriting.tested is None else {"fold": handwriting.tested.astype(np.int8)}
     if handwriting.times is not None:
         more["t"] = handwriting.times
-    np.savez_compressed(path, xy=packed.points, stroke_end=packed.stroke_starts[1:],
+    packing = io.BytesIO()                                               # numpy seeks in what it packs into
+    np.savez_compressed(packing, xy=packed.points, stroke_end=packed.stroke_starts[1:],
                         char_end=packed.character_starts[1:], label=handwriting.labels, writer=handwriting.writers,
                         classes=np.array(handwriting.classes, None if handwriting.classes else "U1"), **more)
+    with new_file(path) as file:
+        file.write(packing.getbuffer())

@@ -2,6 +2,7 @@
 
 from spconv_cy.data.readers.polygons import lines_of, mesh_of, numbers_of
 from spconv_cy.errors import FileError
+from spconv_cy.writing import new_file
 
 
 def read_obj(path):
@@ -30,9 +31,9 @@ def read_obj(path):
 
 def write_obj(path, mesh):
     """Write a Mesh as OBJ; its numbers come back bit for bit."""
-    with open(path, "w", encoding="ascii") as file:
-        file.writelines(f"v {x!r} {y!r} {z!r}\n" for x, y, z in mesh.vertices.tolist())
-        file.writelines(f"f {a} {b} {c}\n" for a, b, c in (mesh.triangles + 1).tolist())
+    with new_file(path) as file:
+        file.writelines(f"v {x!r} {y!r} {z!r}\n".encode() for x, y, z in mesh.vertices.tolist())
+        file.writelines(f"f {a} {b} {c}\n".encode() for a, b, c in (mesh.triangles + 1).tolist())
 
 
 def _vertex(path, number, word, n):

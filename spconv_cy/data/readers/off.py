@@ -4,6 +4,7 @@ import numpy as np
 
 from spconv_cy.data.readers.polygons import lines_of, mesh_of, numbers_of
 from spconv_cy.errors import FileError
+from spconv_cy.writing import new_file
 
 
 def read_off(path):
@@ -45,7 +46,7 @@ def read_off(path):
 
 def write_off(path, mesh):
     """Write a Mesh as text OFF; its numbers come back bit for bit."""
-    with open(path, "w", encoding="ascii") as file:
-        file.write(f"OFF\n{len(mesh.vertices)} {len(mesh.triangles)} 0\n")
-        file.writelines(f"{x!r} {y!r} {z!r}\n" for x, y, z in mesh.vertices.tolist())
-        file.writelines(f"3 {a} {b} {c}\n" for a, b, c in mesh.triangles.tolist())
+    with new_file(path) as file:
+        file.write(f"OFF\n{len(mesh.vertices)} {len(mesh.triangles)} 0\n".encode())
+        file.writelines(f"{x!r} {y!r} {z!r}\n".encode() for x, y, z in mesh.vertices.tolist())
+        file.writelines(f"3 {a} {b} {c}\n".encode() for a, b, c in mesh.triangles.tolist())

@@ -7,6 +7,7 @@ import numpy as np
 
 from spconv_cy.data.readers.polygons import mesh_of, numbers_of
 from spconv_cy.errors import FileError
+from spconv_cy.writing import new_file
 
 TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
          "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
@@ -68,7 +69,8 @@ def write_ply(path, mesh, *, text=False):
         faces = np.zeros(m, [("size", "u1"), ("corners", "<i4", 3)])
         faces["size"], faces["corners"] = 3, mesh.triangles
         body = mesh.vertices.astype("<f8").tobytes() + faces.tobytes()
-    Path(path).write_bytes(head.encode() + body)
+    with new_file(path) as file:
+        file.write(head.encode() + body)
 
 
 def _header(path, data):
