@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spconv_cy.once import once
+
 # Each source, and the types of features for which it is compiled; conv_mma.cu reads float as TF32.
 SOURCES = {name: ("float", "Half") for name in ("conv_mma.cu", "pool.cu", "rows.cu")} | {"conv.cu": ("float",)}
 OPTIONS = ("-std=c++17",)
@@ -35,12 +37,11 @@ class Kernels:
         self._functions = {}
 
     def _function(self, name, real):
-        found = self._functions.get((name, real))
-        if found is None:                                                # threads that meet here keep the first one's
-            module = next(module for of, text, module in self._modules if of == real
-                          and (f" {name}(" in text or f"KERNEL({name}," in text))
-            found = self._functions.setdefault((name, real), module.get_function(name))
-        return found
+        return once(self._functions, (name, real), self._found, name, real)
+
+    def _found(self, name, real):
+        return next(module for of, text, module in self._modules if of == real
+                    and (f" {name}(" in text or f"KERNEL({name}," in text)).get_function(name)
 
     def launch(self, name, grid, threads, *arguments):
         """Start a kernel on `grid` blocks (x, y, z); arguments are device arrays, or numpy scalars of its types.

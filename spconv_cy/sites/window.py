@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spconv_cy.errors import ShapeError
+from spconv_cy.once import once
 from spconv_cy.sites.lattice import INT32_MAX, Lattice, as_lattice, is_whole
 from spconv_cy.sites.shapes import checked_shape, checked_taps, taps_of
 
@@ -22,7 +23,7 @@ class made_once:
         self._name = name
 
     def __get__(self, owner, _=None):
-        return self if owner is None else vars(owner).setdefault(self._name, self._make(owner))
+        return self if owner is None else once(vars(owner), self._name, self._make, owner)
 
 
 @dataclass(frozen=True)
