@@ -4,11 +4,11 @@ BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist kanji kanji-data seed test test-all test-cuda test-page bench bench-peers bench-cuda bench-scaling lint clean
+.PHONY: demo mnist kanji kanji-data seed test test-all test-cuda test-threads test-page bench bench-peers bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
-demo mnist kanji seed test test-all test-cuda: export OMP_WAIT_POLICY ?= passive
+demo mnist kanji seed test test-all test-cuda test-threads: export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
 	$(BIN)/python examples/02_handwriting.py $(DATA)
@@ -43,6 +43,11 @@ test-all: .venv/built  ## with the tests marked slow
 # With the machine's nvcc where there is one; what else it needs it installs into build/: compilers from NVIDIA's wheels.
 test-cuda: .venv/built  ## what can be shown of the CUDA kernels without a GPU, under 10 minutes
 	$(BIN)/python tests/cuda_on_host/prove.py
+
+# Threads inside a call are checked where Debian's libomp-14-dev is installed, and without the GIL where a free-threaded Python is.
+test-threads: .venv/built  ## several Python threads: 200 runs of each network, then under ThreadSanitizer, builds in build/threads
+	$(BIN)/python -m pytest -q -m "slow or not slow" tests/test_threads.py
+	$(BIN)/python tests/builds/threads.py
 
 # Chromium and its driver come from Debian's packages where they are not there yet, and apt may be used.
 test-page: .venv/built  ## the handwriting page in a real Chromium

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import setuptools
 from Cython.Build import cythonize
+from Cython.Compiler.Options import get_directive_defaults
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -142,9 +143,11 @@ def compiled():
         checked = DEBUG or not part
         module.cython_directives = {"boundscheck": checked, "wraparound": checked, "initializedcheck": checked,
                                     "cdivision": part}
+    # Cython has the word from 3.1 on. Module state: _memory.pyx's, under a lock; the rest is set once, at import.
+    known = {"freethreading_compatible": True} if "freethreading_compatible" in get_directive_defaults() else {}
     return cythonize(modules, build_dir="build", force=is_new_variant(), nthreads=2 if sys.platform == "linux" else 0,
                      compiler_directives={"language_level": 3, "embedsignature": True,
-                                          "show_performance_hints": False})
+                                          "show_performance_hints": False, **known})
 
 
 if __name__ == "__main__":

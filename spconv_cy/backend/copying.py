@@ -1,5 +1,7 @@
 """Work beside the computation on a GPU: a stream of its own, and the events that keep the two in order."""
 
+from spconv_cy.once import once
+
 
 class CopyStream:
     """Prepares what the computation will read, on another thread and another stream.
@@ -18,6 +20,9 @@ class CopyStream:
         """Return the device and the stream on which this thread computes."""
         return self._cuda.Device(), self._cuda.get_current_stream()
 
+    def _stream(self):
+        return self._cuda.Stream(non_blocking=True)
+
     def run(self, computes, make, *arguments):
         """Return make(*arguments), whose copies and kernels are on the stream of copies, and an event for `wait`.
 
@@ -28,9 +33,7 @@ class CopyStream:
         """
         device, computing = computes
         with device:
-            stream = self._streams.get(device.id)
-            if stream is None:
-                stream = self._streams[device.id] = self._cuda.Stream(non_blocking=True)
+            stream = once(self._streams, device.id, self._stream)
             allocated = self._cuda.get_allocator()
 
             def allocate(size):

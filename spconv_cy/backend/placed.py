@@ -3,6 +3,7 @@
 import numpy as np
 
 from spconv_cy.backend.ops import open_windows
+from spconv_cy.once import once
 
 
 class part:
@@ -22,9 +23,10 @@ class part:
             return self
         if placed.rulebook.uses:
             placed.rulebook.uses[0].add(self._name)
-        if self._name not in placed.parts:
-            placed.parts[self._name] = placed.upload(f"the {self._name} of a rulebook", self._make(placed))
-        return placed.parts[self._name]
+        return once(placed.parts, self._name, self._placed, placed)
+
+    def _placed(self, placed):
+        return placed.upload(f"the {self._name} of a rulebook", self._make(placed))
 
 
 class PlacedRulebook:
@@ -39,7 +41,7 @@ class PlacedRulebook:
 
     def __init__(self, rulebook, ops):
         self.rulebook, self.upload, self.parts = rulebook, ops.uploaded, {}
-        self._masks = None
+        self._on_host = {}
 
     @part
     def table(self):
@@ -86,9 +88,11 @@ class PlacedRulebook:
         return np.repeat(np.arange(self.rulebook.n_offsets), np.diff(self.rulebook.offset_ptr))
 
     def _host_masks(self):
-        if self._masks is None:
-            book, offsets = self.rulebook, self._offsets()
-            self._masks = np.zeros((book.n_out, -(-book.n_offsets // 32)), np.uint32)
-            bits = np.uint32(1) << (offsets % 32).astype(np.uint32)
-            np.bitwise_or.at(self._masks, (book.out_rows, offsets // 32), bits)
-        return self._masks
+        return once(self._on_host, "masks", self._made_masks)
+
+    def _made_masks(self):
+        book, offsets = self.rulebook, self._offsets()
+        masks = np.zeros((book.n_out, -(-book.n_offsets // 32)), np.uint32)
+        bits = np.uint32(1) << (offsets % 32).astype(np.uint32)
+        np.bitwise_or.at(masks, (book.out_rows, offsets // 32), bits)
+        return masks

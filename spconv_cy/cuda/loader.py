@@ -1,9 +1,10 @@
 """The kernels: CUDA source beside this file, compiled by CuPy's RawModule at first use and kept."""
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
+
+from spconv_cy.once import once
 
 # Each source, and the types of features for which it is compiled; conv_mma.cu reads float as TF32.
 SOURCES = {name: ("float", "Half") for name in ("conv_mma.cu", "pool.cu", "rows.cu")} | {"conv.cu": ("float",)}
@@ -33,7 +34,10 @@ class Kernels:
     def __init__(self, cupy):
         self._modules = [(form[1], source(*form), cupy.RawModule(code=source(*form), options=OPTIONS))
                          for form in forms()]
-        self._function = cache(self._found)
+        self._functions = {}
+
+    def _function(self, name, real):
+        return once(self._functions, (name, real), self._found, name, real)
 
     def _found(self, name, real):
         return next(module for of, text, module in self._modules if of == real

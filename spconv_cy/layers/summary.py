@@ -3,6 +3,8 @@
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from spconv_cy.layers.evaluating import evaluating
+
 _listener = ContextVar("listener", default=None)
 
 
@@ -104,16 +106,14 @@ class Summary:
 
 def summary(net, x):
     """Run a network on x, in evaluation mode, and return its Summary."""
-    was_training = net.training
-    net.eval()
     rows = [Row("input", x.grid.size, x.grid.n, None if x.grid.size is None else x.grid.samples * x.grid.field,
                 x.channels, 0, 0, 0, 0)] if hasattr(x, "grid") else []
-    token = _listener.set(rows)
-    try:
-        step(net, x)
-    finally:
-        _listener.reset(token)
-        net.train(was_training)
+    with evaluating(net):
+        token = _listener.set(rows)
+        try:
+            step(net, x)
+        finally:
+            _listener.reset(token)
     return Summary(rows)
 
 

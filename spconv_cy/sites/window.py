@@ -1,16 +1,30 @@
 """The shape that a layer looks through: which sites an output sees, where outputs are, how large a field gets."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError
+from spconv_cy.once import once
 from spconv_cy.sites.lattice import INT32_MAX, Lattice, as_lattice, is_whole
 from spconv_cy.sites.shapes import checked_shape, checked_taps, taps_of
 
 KINDS = ("valid", "submanifold", "cell", "centre", "transposed")
+
+
+class made_once:
+    """An attribute that is made at first use and kept; of several threads that meet here all get the first one's."""
+
+    # functools.cached_property gives each its own from Python 3.12 on.
+    def __init__(self, make):
+        self._make, self.__doc__ = make, make.__doc__
+
+    def __set_name__(self, _, name):
+        self._name = name
+
+    def __get__(self, owner, _=None):
+        return self if owner is None else once(vars(owner), self._name, self._make, owner)
 
 
 @dataclass(frozen=True)
@@ -113,7 +127,7 @@ class Window:
             return self.lattice.volume(self.size)
         return len(self.offsets)
 
-    @cached_property
+    @made_once
     def offsets(self):
         """(k, d) int32: `input = stride * output + offset`, in the order of the first axis of a weight."""
         taps = taps_of(self.lattice, self.size, self.shape) if self.taps is None else np.array(self.taps, np.int32)
@@ -121,7 +135,7 @@ class Window:
         offsets.flags.writeable = False
         return offsets
 
-    @cached_property
+    @made_once
     def stages(self):
         """Arrays (k, d) int32 of which an offset is a sum, one of each: axis by axis where the window is a cube."""
         if not self.is_cube:

@@ -14,6 +14,7 @@ from spconv_cy.checks import as_array, checked_flags, checked_function, checked_
 from spconv_cy.functional.dense import softmax
 from spconv_cy.functional.labels import counted
 from spconv_cy.functional.loss import hinge, softmax_cross_entropy
+from spconv_cy.layers.evaluating import evaluating
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
 from spconv_cy.train.checkpoint import History, read_checkpoint, write_checkpoint
@@ -279,10 +280,14 @@ def _test(net, data, repeats, count, progress, rng, as_shares=True):
     progress = _shown("evaluate", progress)
     if not is_integer(repeats) or repeats < 1:
         raise ValueError(f"evaluate: repeats {repeats!r} came; a whole number from 1 up fits")
-    seed, was_training, mean, total, errors = _seed_of("evaluate", rng), net.training, 0.0, 0.0, []
-    samples = 0
+    seed = _seed_of("evaluate", rng)
+    with evaluating(net):
+        return _tested(net, data, repeats, seed, count, progress, as_shares)
+
+
+def _tested(net, data, repeats, seed, count, progress, as_shares):
+    mean, total, errors, samples = 0.0, 0.0, [], 0
     drawn = {generator: generator.bit_generator.state for generator in net.generators().values()}
-    net.eval()
     try:
         with no_grad(), _bar(progress, repeats * len(data)) as bar:
             for repeat in range(repeats):
@@ -306,7 +311,6 @@ def _test(net, data, repeats, count, progress, rng, as_shares=True):
                 classes = count is not None and _are_classes(mean, known) and count.samples(mean, known)
                 errors.append(metrics.error(mean, known, ignore_label=count.ignore_label) if classes else None)
     finally:
-        net.train(was_training)
         for generator, state in drawn.items():
             generator.bit_generator.state = state
     return mean, known, total / max(1, samples), tuple(errors)
