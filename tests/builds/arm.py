@@ -115,7 +115,7 @@ def python(*words):
     """Run the other machine's Python under qemu, with one thread: qemu's many threads take many times as long."""
     root = ARM / "root"
     settings = {"LD_LIBRARY_PATH": root / f"usr/lib/{TRIPLE}", "PYTHONPATH": f"{ARM / 'installed'}:{ARM / 'site'}",
-                "OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
+                "OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "OMP_WAIT_POLICY": "passive"}
     given = [word for key, value in settings.items() for word in ("-E", f"{key}={value}")]
     return run("qemu-aarch64-static", "-L", root, *given, root / "usr/bin/python3.11", *words, cwd=ARM / "run")
 
