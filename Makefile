@@ -4,11 +4,11 @@ BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist kanji kanji-data seed test test-all test-cuda test-threads test-page bench bench-peers bench-cuda bench-scaling lint clean
+.PHONY: demo mnist kanji kanji-data seed test test-all test-compilers test-arm test-threads test-cuda test-page bench bench-peers bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
-demo mnist kanji seed test test-all test-cuda test-threads: export OMP_WAIT_POLICY ?= passive
+demo mnist kanji seed test test-all test-compilers test-threads test-cuda: export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
 	$(BIN)/python examples/02_handwriting.py $(DATA)
@@ -37,8 +37,19 @@ seed: .venv/built  ## small versions of every experiment, at most 20 minutes; wr
 test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu" --durations=10
 
-test-all: .venv/built  ## with the tests marked slow
+test-all: .venv/built  ## with the tests marked slow, and builds by other compilers
 	$(BIN)/python -m pytest -q -m "not gpu" --durations=20
+	$(MAKE) --no-print-directory test-compilers
+
+# Builds in build/compilers/, which a second run finds again. clang and libomp come from Debian's packages where no clang with
+# OpenMP is there yet, and apt may be used.
+test-compilers: .venv/built  ## gcc and clang, with UBSan's alignment check: the verbs' contract, and training runs
+	$(BIN)/python tests/builds/gcc_and_clang.py
+
+# Everything but qemu and the cross compiler, which come from Debian's packages, stays in build/arm/. The .venv's Python must be
+# 3.11, as the one of Debian 12 for arm64 is.
+test-arm: .venv/built  ## NEON under qemu, on x86-64 Debian
+	$(BIN)/python tests/builds/arm.py
 
 # With the machine's nvcc where there is one; what else it needs it installs into build/: compilers from NVIDIA's wheels.
 test-cuda: .venv/built  ## what can be shown of the CUDA kernels without a GPU, under 10 minutes

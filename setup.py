@@ -1,7 +1,8 @@
 """Build the compiled core: every .pyx is an extension, the micro-kernels are compiled once for each instruction set.
 
 SPCONV_CY_OPENMP=0 builds without threads, SPCONV_CY_DEBUG=1 with checks, SPCONV_CY_SANITIZE=address,undefined with
-those sanitizers. A change of these three compiles everything anew.
+those sanitizers. A change of these three, or of the compiler (CC, CXX), compiles everything anew. Debug symbols stay
+with the last two, or where CFLAGS or CXXFLAGS ask for them: Python's own flags do so for every extension.
 """
 
 import os
@@ -22,9 +23,12 @@ LINKS_KERNELS = "spconv_cy.cpu.isa"
 DEBUG = os.environ.get("SPCONV_CY_DEBUG", "0") not in ("", "0")
 SANITIZE = os.environ.get("SPCONV_CY_SANITIZE", "")
 OPENMP = os.environ.get("SPCONV_CY_OPENMP", "1") != "0"
+SYMBOLS = DEBUG or SANITIZE or any(flag.startswith("-g") for name in ("CFLAGS", "CXXFLAGS")
+                                   for flag in os.environ.get(name, "").split())
 # With which variables build/ was filled: what time stamps would not tell.
 STAMP = Path("build", "variant.txt")
-VARIANT = f"debug={DEBUG} sanitize={SANITIZE} openmp={OPENMP}\n"
+VARIANT = (f"debug={DEBUG} sanitize={SANITIZE} openmp={OPENMP} symbols={bool(SYMBOLS)} "
+           f"compiler={os.environ.get('CC', '')} {os.environ.get('CXX', '')}\n")
 
 # What each set's files are compiled with, and a program that compiles where compiler and target have the set.
 SETS = {
@@ -68,6 +72,7 @@ class BuildExtensions(build_ext):
         self.sets = {name: flags for name, (flags, program) in SETS.items() if self.compiles(program, flags)}
         common = ["-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
         common += ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O3"]
+        common += [] if SYMBOLS else ["-g0"]
         link = []
         if SANITIZE:
             common += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]

@@ -69,7 +69,7 @@ def conv(const float[:, ::1] x, const float[:, :, :, :] w, Pairs pairs not None,
         return out
     cdef const _isa.KernelTable* table = _isa.kernels()
     cdef _conv.Shape shape = _conv.Shape(g, w.shape[2], w.shape[3])
-    cdef float[:, ::1] packed = empty((1, max(1, _conv.packed_floats(table, shape, k))))
+    cdef float[:, ::1] scratch = empty((1, _conv.scratch_floats(table, rules, shape, n_threads)))
     cdef _conv.Weights weights
     weights.start = NULL
     if k and w.shape[2]:
@@ -82,7 +82,7 @@ def conv(const float[:, ::1] x, const float[:, :, :, :] w, Pairs pairs not None,
         pb = _start(bias)
     cdef float below = 1.0 if slope is None else slope
     with nogil:
-        _conv.conv(table, px, &weights, &packed[0, 0], pb, &y[0, 0], rules, shape, below, n_threads)
+        _conv.conv(table, px, &weights, &scratch[0, 0], pb, &y[0, 0], rules, shape, below, n_threads)
     return out
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from spconv_cy.cpu.frame cimport Ink
-from spconv_cy.cpu.signature cimport (Words, count_visits, fill_visits, sign_coarse, sign_paths,
+from spconv_cy.cpu.signature cimport (WORDS_ROOM, Words, count_visits, fill_visits, sign_coarse, sign_paths,
                                       write_first_visits)
 from spconv_cy.cpu.strokes cimport count_runs, fill_runs, merge_runs
 from spconv_cy.cpu.threads cimport startable
@@ -83,6 +83,8 @@ def draw_signatures(const double[:, ::1] points, const int64_t[::1] stroke_start
     cdef int64_t[::1] coarse_of = np.empty(visit_starts[n] + 1, np.int64)
     cdef double[:, ::1] table = np.empty((coarse_starts[n] + 1, words.planes))
     cdef double[:, ::1] places = np.empty((coarse_starts[n] + 1, 4))
+    cdef double[::1] room = np.empty(n_threads * WORDS_ROOM)
+    words.room = &room[0]
     with nogil:
         fill_visits(&ink, &visit_starts[0], &coarse_starts[0], &keys[0], &coarse_of[0], &places[0, 0], &n_sites[0],
                     n_threads)
@@ -183,6 +185,8 @@ def sign(const double[:, ::1] points, const int64_t[::1] path_starts, const int6
                          f"ascend from 0 to {points.shape[0]}")
     out = np.empty((n, words.planes))
     cdef double[:, ::1] rows = out
+    cdef double[::1] room = np.empty(n_threads * WORDS_ROOM)
+    words.room = &room[0]
     if n:
         with nogil:
             sign_paths(&words, &points[0, 0], &path_starts[0], n, &rows[0, 0], startable(n_threads))
@@ -203,6 +207,7 @@ cdef Words words_of(int level, int64_t letters, const int64_t[::1] picked):
     words.total = words.starts[level + 1]
     words.planes = words.total
     words.picked = NULL
+    words.room = NULL
     if picked is not None:
         if level < 1 or not picked.shape[0] or not (0 < np.min(picked) and np.max(picked) < words.total):
             raise ShapeError(f"sign: {picked.shape[0]} places at level {level} came; places from 1 to "

@@ -155,6 +155,36 @@ def test_a_training_run_ends_with_the_same_bits_in_processes_with_other_settings
         assert out.strip() == expected, f"OMP and OPENBLAS threads {setting}: {out}{complaints}"
 
 
+def threaded_bits():
+    """Run every verb and build grids, rules, strokes and signatures, all large enough for a team; return their bits."""
+    rng = np.random.default_rng(0)
+    ops, book, found = ops_named("cpu"), random_rulebook(rng, 4000, 4000, 9, share=0.4), []
+    for verb, arguments, options in calls_of(rng, book, 64, 64):
+        found += map(ops.to_numpy, as_tuple(call(ops, verb, born(ops, arguments), options)))
+    sites = rng.integers(0, 60, (20_000, 4)).astype(np.int32) * [0, 1, 1, 1]
+    grid, rows = Grid.arrange(sites, 60, 1)
+    found += [grid.sites, rows, grid.rows_of(sites)]
+    for window in (Window(3, 3, kind="submanifold"), Window(3, 3), Window(3, 2, 2)):
+        child, rules = grid.rules(window)
+        found += [child.sites, rules.in_rows, rules.out_rows, rules.tile_ptr]
+    pen = [[np.cumsum(rng.normal(size=(30, 2)), axis=0)] for _ in range(20)]
+    for encoding in ("octogram", "time-signature4"):
+        found += sp.StrokeEncoder(encoding, 60, 40).sites(pen)
+    return digest([*found, sp.log_signature(list(rng.normal(size=(40, 9, 6))), 4)])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="OMP_STACKSIZE is as the OpenMP library of Linux has it")
+def test_threads_with_the_smallest_stack_finish_every_verb_with_the_same_bits():
+    text = "import spconv_cy as sp, test_bits; sp.set_threads(2); print(test_bits.threaded_bits())"
+    program, env = [sys.executable, "-c", text], {**os.environ, "OMP_STACKSIZE": "16k"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(program, env=env, cwd=os.path.dirname(__file__), **pipes) as other:
+        sp.set_threads(2)
+        expected = threaded_bits()
+        out, complaints = other.communicate(timeout=100)
+    assert (other.returncode, out.strip()) == (0, expected), complaints
+
+
 def test_the_settings_bound_the_threads(monkeypatch):
     monkeypatch.setattr(config, "processors", lambda: 6)
     for text, expected in (("", 6), ("4", 4), ("40", 6), ("2,3", 2), ("no number", 6), ("0", 6)):

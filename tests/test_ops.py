@@ -6,7 +6,19 @@ import itertools
 import numpy as np
 import oracles
 import pytest
-from contract import REFERENCE, VERBS, calls_of, check_array, check_layouts, check_ops, check_signatures, numbers
+from contract import (
+    REFERENCE,
+    VERBS,
+    as_tuple,
+    born,
+    call,
+    calls_of,
+    check_array,
+    check_layouts,
+    check_ops,
+    check_signatures,
+    numbers,
+)
 from strategies import random_rulebook, rulebooks
 
 from spconv_cy.backend.switch import ops_named
@@ -149,6 +161,29 @@ def test_verbs_agree_on_every_instruction_set_for_more_channels_than_a_pass_take
 
 def test_verbs_agree_on_every_instruction_set_for_more_rows_than_a_chunk_holds(isa, rng):
     check_ops(ops_named("cpu"), calls_of(rng, random_rulebook(rng, 5000, 4500, 3), 20, 6))
+
+
+@pytest.mark.parametrize("c, o", [(8, 16), (33, 7)])
+def test_arrays_that_begin_at_any_number_give_the_same_bits_on_every_instruction_set(c, o, isa, rng):
+    ops, book = ops_named("cpu"), random_rulebook(rng, 50, 40, 3)
+    for verb, arguments, options in calls_of(rng, book, c, o):
+        expected = as_tuple(call(ops, verb, born(ops, arguments), options))
+        for first in (1, 2, 3):
+            given = [begun_at(a, first) if isinstance(a, np.ndarray) else a for a in born(ops, arguments)]
+            kept = {name: begun_at(a, first) if isinstance(a, np.ndarray) else a
+                    for name, a in zip(options, born(ops, options.values()), strict=True)}
+            for mine, truth in zip(as_tuple(getattr(ops, verb)(*given, **kept)), expected, strict=True):
+                assert np.array_equal(mine, truth, equal_nan=True), verb
+
+
+def begun_at(array, first):
+    """Copy an array to an address that is `first` numbers past a multiple of 64."""
+    room = np.empty(array.nbytes + 64 + first * array.itemsize, np.uint8)
+    start = -room.ctypes.data % 64 + first * array.itemsize
+    copy = room[start:start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    assert array.size == 0 or copy.ctypes.data % 64 == first * array.itemsize
+    return copy
 
 
 @pytest.mark.parametrize("groups, c, o", GROUPS)

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -123,6 +124,28 @@ def test_wide_registers_stay_inside_the_namespace_of_their_set():
                     seen.add(register)
     built = {"avx512f": {"zmm"}, "avx2": {"ymm"}}
     assert set().union(*(built.get(each, set()) for each in _core.isas())) <= seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no ELF files")
+def test_no_extension_of_a_release_carries_debug_symbols():
+    variant = ROOT / "build" / "variant.txt"
+    if not variant.is_file() or "symbols=True" in variant.read_text():
+        pytest.skip("not built here, or symbols were asked for")
+    extensions = sorted(Path(spconv_cy.__file__).parent.rglob("*.so"))
+    assert len(extensions) >= len(FACADES)
+    for path in extensions:
+        assert not [name for name in sections_of(path) if name.startswith((".debug", ".zdebug"))], path.name
+
+
+def sections_of(path):
+    """Return the names of the sections of a 64-bit ELF file of this machine's byte order."""
+    data = path.read_bytes()
+    assert data[:5] == b"\x7fELF\2"
+    start, = struct.unpack_from("Q", data, 0x28)
+    size, count, names = struct.unpack_from("3H", data, 0x3A)
+    headers = [struct.unpack_from("2I4Q", data, start + i * size) for i in range(count)]  # name, kind, .., offset, size
+    texts = headers[names][4]
+    return [data[texts + name:data.index(0, texts + name)].decode() for name, *_ in headers]
 
 
 @pytest.mark.parametrize("name", FACADES)

@@ -39,8 +39,8 @@ cdef struct Chunks:
     int64_t parts               # ranges of (offset, group, slab of inputs) that share a chunk's sum
 
 
-cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offsets) noexcept nogil
-cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* packed, const float* bias, float* y,
+cdef int64_t scratch_floats(const KernelTable* table, const Rules* rules, Shape shape, int n_threads) noexcept nogil
+cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
                const Rules* rules, Shape shape, float slope, int n_threads) noexcept nogil
 cdef Chunks chunks_of(const Rules* rules, Shape shape) noexcept nogil
 cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, float* dw, float* sums, const Rules* rules,

@@ -1,6 +1,6 @@
 """The tile skeleton of the convolution: forward (and, with swapped rules and weights, dx) and weight gradient."""
 
-from cython.parallel cimport parallel, prange
+from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
 
@@ -14,6 +14,7 @@ cdef enum:
     SLAB = 64                   # inputs of a unit of the weight gradient
     SWEEP_FLOATS = 131072       # of x and dy in a sweep of the weight gradient: they stay in the second cache
     SUM_FLOATS = 4194304        # of all chunks' sums together
+    SLOT = TILE_ROWS * WIDTH    # floats of a thread's sums; its stack may be too small for them
     JOBS = 32                   # of the weight gradient, at least, where there is so much to do
     CHUNKS = 16
 
@@ -23,6 +24,7 @@ cdef struct Layer:
     const float* x
     const Weights* w
     float* packed
+    float* sums                 # a slot for each thread
     const float* bias
     float* y
     const Rules* rules
@@ -54,18 +56,25 @@ cdef inline int64_t ceiling(int64_t a, int64_t b) noexcept nogil:
     return (a + b - 1) // b
 
 
-cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offsets) noexcept nogil:
-    return n_offsets * shape.groups * shape.c * ceiling(shape.o, table.lanes) * table.lanes
+cdef inline int team_of(const Rules* rules, Shape shape, int64_t jobs, int n_threads) noexcept nogil:
+    return team(n_threads, jobs, <double>rules.n_pairs * <double>(shape.groups * shape.c * shape.o) / 16)
 
 
-cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* packed, const float* bias, float* y,
+cdef int64_t scratch_floats(const KernelTable* table, const Rules* rules, Shape shape, int n_threads) noexcept nogil:
+    # Slots of sums for as many threads as conv can use, from the first 64-byte boundary on, then the packed weights.
+    cdef int64_t jobs = rules.n_tiles * shape.groups * ceiling(shape.o, table.lanes)
+    return (16 + team_of(rules, shape, jobs, n_threads) * SLOT
+            + rules.n_offsets * shape.groups * shape.c * ceiling(shape.o, table.lanes) * table.lanes)
+
+
+cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
                const Rules* rules, Shape shape, float slope, int n_threads) noexcept nogil:
     # A tile owns its output rows and a job a block of their columns: no two threads write one value, and every value
     # is summed in the order of the offsets whatever the thread count.
     cdef Layer layer
     cdef int64_t job, n_jobs, n_packs
     cdef int chunk
-    layer.table, layer.x, layer.w, layer.packed, layer.bias, layer.y = table, x, w, packed, bias, y
+    layer.table, layer.x, layer.w, layer.bias, layer.y = table, x, w, bias, y
     layer.rules, layer.shape, layer.slope = rules, shape, slope
     layer.vectors = ceiling(shape.o, table.lanes)
     layer.blocks = ceiling(layer.vectors, table.vectors)
@@ -78,13 +87,15 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
         layer.span *= 2
     layer.spans = ceiling(rules.n_tiles, layer.span)
     n_jobs = layer.spans * shape.groups * layer.blocks
-    n_threads = team(n_threads, n_jobs, <double>rules.n_pairs * <double>(shape.groups * shape.c * shape.o) / 16)
+    n_threads = team_of(rules, shape, n_jobs, n_threads)
+    layer.sums = scratch + (-<uintptr_t>scratch % 64) // sizeof(float)
+    layer.packed = layer.sums + n_threads * SLOT
     chunk = <int>min(max(n_jobs // (16 * n_threads), 1), 8)
     with parallel(num_threads=n_threads):
         for job in prange(n_packs, schedule="static"):
             pack(&layer, job)
         for job in prange(n_jobs, schedule="dynamic", chunksize=chunk):
-            conv_tile(&layer, job)
+            conv_tile(&layer, job, threadid())
 
 
 cdef inline float* packed_at(const Layer* layer, Block block, int64_t group, int64_t offset) noexcept nogil:
@@ -113,10 +124,9 @@ cdef void pack(const Layer* layer, int64_t job) noexcept nogil:
         to += width
 
 
-cdef void conv_tile(const Layer* layer, int64_t job) noexcept nogil:
+cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     # The sums stay in the first cache, in whole vectors whatever the columns, and y is written once.
-    cdef float room[TILE_ROWS * WIDTH + 16]
-    cdef float* sums = room + (-<uintptr_t>&room[0] % 64) // sizeof(float)
+    cdef float* sums = layer.sums + thread * SLOT
     cdef const Rules* rules = layer.rules
     cdef int64_t columns = layer.shape.groups * layer.blocks, index = job % columns
     cdef int64_t tile = job // columns * layer.span, last = min(tile + layer.span, rules.n_tiles)
@@ -189,7 +199,7 @@ cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, flo
     cdef int64_t n_pieces = ceiling(floats, 4096), job
     gradient.table, gradient.x, gradient.dy, gradient.dw, gradient.sums = table, x, dy, dw, sums
     gradient.rules, gradient.shape, gradient.chunks = rules, shape, chunks
-    n_threads = team(n_threads, n_jobs, <double>rules.n_pairs * <double>(shape.groups * shape.c * shape.o) / 16)
+    n_threads = team_of(rules, shape, n_jobs, n_threads)
     with parallel(num_threads=n_threads):
         for job in prange(n_jobs, schedule="dynamic", chunksize=1):
             dw_job(&gradient, job)

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 
 cdef enum:
     TILE_ROWS = 128
+    PAIRS_ROOM = 4128                   # rows that a thread of fill_pairs keeps aside; its stack may be too small
 
 cdef struct Runs:                       # rows whose keys are consecutive, none across a tile
     int64_t* first                      # key of the first row of each run, ascending; then twice FAR
@@ -29,6 +30,6 @@ cdef int64_t count_runs(const int64_t* keys, int64_t n, int64_t step, int64_t* t
 cdef void fill_runs(const int64_t* keys, int64_t n, int64_t step, const Runs* runs, int n_threads) noexcept nogil
 cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int n_threads) noexcept nogil
 cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
-                     int32_t* out_rows, int n_threads) noexcept nogil
+                     int32_t* out_rows, int32_t* room, int n_threads) noexcept nogil
 cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets, int64_t first,
                       int64_t n_out, int64_t* tile_ptr, int n_threads) noexcept nogil

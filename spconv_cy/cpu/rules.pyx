@@ -6,7 +6,7 @@ consecutive keys go together. Keys have a halo of a window's span on every axis:
 next axis.
 """
 
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
@@ -16,7 +16,7 @@ cdef enum:
     TILES = 4                           # of a chunk
     TAPS = 4                            # that one walk along the runs serves, at most
     BLOCK = 4
-    ROOM = 516                          # rows of a chunk and a block more
+    ROOM = 516                          # rows of a chunk and a block more; 2 * TAPS * ROOM = PAIRS_ROOM
 
 
 # ---- runs
@@ -98,7 +98,7 @@ cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr
     cdef int64_t* tiles
     cdef int k
     for chunk in prange(n_chunks, schedule="dynamic", num_threads=n_threads):
-        walk(merge, chunk, tile_ptr, NULL, NULL, NULL)
+        walk(merge, chunk, tile_ptr, NULL, NULL, NULL, NULL)
     offset_ptr[0] = 0
     for k in range(merge.n_offsets):
         if k < merge.n_merged:
@@ -116,23 +116,22 @@ cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr
 
 
 cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
-                     int32_t* out_rows, int n_threads) noexcept nogil:
-    # After count_pairs; completes tile_ptr.
+                     int32_t* out_rows, int32_t* room, int n_threads) noexcept nogil:
+    # After count_pairs; completes tile_ptr. room: PAIRS_ROOM for each thread.
     cdef int64_t chunk, n_chunks = (merge.m + TILES * TILE_ROWS - 1) // (TILES * TILE_ROWS)
     for chunk in prange(n_chunks, schedule="dynamic", num_threads=n_threads):
-        walk(merge, chunk, tile_ptr, offset_ptr, in_rows, out_rows)
+        walk(merge, chunk, tile_ptr, offset_ptr, in_rows, out_rows, room + threadid() * PAIRS_ROOM)
     if merge.n_merged < merge.n_offsets:
         point_tiles(out_rows, offset_ptr, merge.n_offsets, merge.n_merged, merge.m, tile_ptr, n_threads)
 
 
 cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
-               int32_t* out_rows) noexcept nogil:
-    # One chunk of output rows under every merged offset, neighbouring taps of a line together. Without in_rows it
-    # counts the hits of each tile into tile_ptr; with them it copies the pairs to where tile_ptr says.
+               int32_t* out_rows, int32_t* found) noexcept nogil:
+    # One chunk of output rows under every merged offset, neighbouring taps of a line together. Without in_rows and
+    # found it counts the hits of each tile into tile_ptr; with them it copies the pairs to where tile_ptr says.
     cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS
     cdef int64_t first = chunk * TILES, last = min(n_tiles, first + TILES), at, tile, row, key
-    cdef int32_t found[TAPS * ROOM]
-    cdef int32_t asked[TAPS * ROOM]
+    cdef int32_t* asked = <int32_t*>NULL if found == NULL else found + TAPS * ROOM
     cdef int32_t hits[TAPS]
     cdef int w, k, taps, t
     for w in range(merge.n_walks):
@@ -143,8 +142,8 @@ cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64
             for t in range(taps):
                 hits[t] = 0
             for tile in range(first, last):
-                at = match(merge, w, at, merge.wanted.tiles[tile], merge.wanted.tiles[tile + 1],
-                           <int32_t*>NULL if in_rows == NULL else found, asked, hits)
+                at = match(merge, w, at, merge.wanted.tiles[tile], merge.wanted.tiles[tile + 1], found, asked,
+                           hits)
                 if in_rows == NULL:
                     for t in range(taps):
                         tile_ptr[(k + t) * (n_tiles + 1) + tile] = hits[t]

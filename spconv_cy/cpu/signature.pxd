@@ -5,8 +5,8 @@ from spconv_cy.cpu.frame cimport Ink
 
 cdef enum:
     MOST_LEVEL = 4
-    MOST_TENSOR = 1296                  # 6 letters at level 4
-    MOST_TOTAL = 1555                   # and all levels below
+    MOST_TOTAL = 1555                   # 6 letters at level 4, and all levels below
+    WORDS_ROOM = 3120                   # twice as many numbers that a thread keeps aside; its stack may be too small
 
 
 cdef struct Words:
@@ -15,6 +15,7 @@ cdef struct Words:
     int64_t starts[6]                   # of each level, in the tensors laid end to end
     const int64_t* picked               # (planes,) places in the logarithm; NULL: the signature itself
     int64_t planes
+    double* room                        # WORDS_ROOM for each thread of sign_paths and sign_coarse
 
 
 # out (n_paths, planes): of the paths points[starts[i]:starts[i + 1]], (p, letters) in all.

@@ -6,7 +6,7 @@ Tensors of the levels 0 to m lie end to end, words in lexicographic order: the w
 (i d + j) d + k in its level. docs/handwriting.md has the formulas.
 """
 
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
 from libc.math cimport fmin, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
@@ -30,11 +30,11 @@ cdef void sign_paths(const Words* words, const double* points, const int64_t* pa
     cdef int64_t i
     for i in prange(n_paths, schedule="dynamic", chunksize=4, num_threads=n_threads):
         sign_path(words, points + words.letters * path_starts[i], path_starts[i + 1] - path_starts[i],
-                  out + words.planes * i)
+                  out + words.planes * i, words.room + threadid() * WORDS_ROOM)
 
 
-cdef void sign_path(const Words* words, const double* p, int64_t n, double* out) noexcept nogil:
-    cdef double[MOST_TOTAL] tensor
+cdef void sign_path(const Words* words, const double* p, int64_t n, double* out, double* tensor) noexcept nogil:
+    # tensor: WORDS_ROOM of this thread; its second half is for what is made on the way.
     cdef double[6] step
     cdef int64_t i
     cdef int a, d = words.letters
@@ -43,14 +43,13 @@ cdef void sign_path(const Words* words, const double* p, int64_t n, double* out)
     for i in range(1, n):
         for a in range(d):
             step[a] = p[d * i + a] - p[d * (i - 1) + a]
-        times_segment(words, tensor, step)
-    write_words(words, tensor, out)
+        times_segment(words, tensor, step, tensor + WORDS_ROOM // 2)
+    write_words(words, tensor, out, tensor + WORDS_ROOM // 2)
 
 
-cdef void times_segment(const Words* words, double* tensor, const double* step) noexcept nogil:
+cdef void times_segment(const Words* words, double* tensor, const double* step, double* product) noexcept nogil:
     # Chen's identity with exp(step): S_k += ((..(step / k + S_1) step / (k - 1) + ..) + S_{k-1}) step, innermost first;
     # from the highest level down, so that what is read is of the path before.
-    cdef double[MOST_TENSOR] product
     cdef double[6] part
     cdef int64_t j, n
     cdef int k, i, a, d = words.letters
@@ -70,8 +69,7 @@ cdef void times_segment(const Words* words, double* tensor, const double* step) 
             tensor[words.starts[k] + j] += product[j]
 
 
-cdef void write_words(const Words* words, const double* tensor, double* out) noexcept nogil:
-    cdef double[MOST_TOTAL] logarithm
+cdef void write_words(const Words* words, const double* tensor, double* out, double* logarithm) noexcept nogil:
     cdef int64_t w
     if not words.picked:
         for w in range(words.total):
@@ -137,10 +135,11 @@ cdef void sign_coarse(const Words* words, const double* places, int64_t n_coarse
                       int n_threads) noexcept nogil:
     cdef int64_t i
     for i in prange(n_coarse, schedule="static", num_threads=n_threads):
-        sign_window(words, places, i, table + words.planes * i)
+        sign_window(words, places, i, table + words.planes * i, words.room + threadid() * WORDS_ROOM)
 
 
-cdef void sign_window(const Words* words, const double* places, int64_t i, double* out) noexcept nogil:
+cdef void sign_window(const Words* words, const double* places, int64_t i, double* out,
+                      double* tensor) noexcept nogil:
     cdef double[27] path                # at most 9 points of 3 letters
     cdef const double* at
     cdef int64_t n = 0, first = i - <int64_t>places[4 * i + 2], end = i + <int64_t>places[4 * i + 3], j
@@ -151,7 +150,7 @@ cdef void sign_window(const Words* words, const double* places, int64_t i, doubl
             path[3 * n] = <double>n
         path[words.letters * n + timed], path[words.letters * n + timed + 1] = at[0], at[1]
         n += 1
-    sign_path(words, path, n, out)
+    sign_path(words, path, n, out, tensor)
 
 
 cdef void write_first_visits(const Ink* ink, const int64_t* visit_starts, const uint64_t* keys,

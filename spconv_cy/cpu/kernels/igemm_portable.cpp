@@ -3,14 +3,19 @@
 
 namespace {
 
-typedef float vec __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float vec __attribute__((vector_size(16)));
 constexpr int LANES = 4, VECTORS = 2;
 constexpr bool WEIGHTS_STAY = false;
 constexpr int BLOCK[] = {0, 8, 4};
 constexpr int INNER[] = {0, 8, 4};
 
-inline vec load(const float* p) { return *reinterpret_cast<const vec*>(p); }
-inline void store(float* p, vec a) { *reinterpret_cast<vec*>(p) = a; }
+// Rows are aligned as floats are, and a pointer to vec would promise more.
+struct [[gnu::packed, gnu::may_alias]] alignas(float) Within {
+    vec a;
+};
+
+inline vec load(const float* p) { return reinterpret_cast<const Within*>(p)->a; }
+inline void store(float* p, vec a) { reinterpret_cast<Within*>(p)->a = a; }
 inline vec load_part(const float* p, int n) {
     vec a = {0, 0, 0, 0};
     for (int i = 0; i < n; ++i) a[i] = p[i];

@@ -12,19 +12,36 @@ namespace {
 template <int W>
 struct Columns;     // W columns at once
 
+// A vector somewhere in an array, which promises the alignment of its numbers and no more: a reference to a vector type of
+// lower alignment keeps it in GCC alone, a packed member in every compiler.
+template <class Vector, class Number>
+struct [[gnu::packed, gnu::may_alias]] alignas(Number) Within {
+    Vector vector;
+};
+
+template <class Vector, class Number>
+inline Vector read(const Number* p) {
+    return reinterpret_cast<const Within<Vector, Number>*>(p)->vector;
+}
+
+template <class Vector, class Number>
+inline void write(Number* p, Vector a) {
+    reinterpret_cast<Within<Vector, Number>*>(p)->vector = a;
+}
+
 // A type's attributes cannot depend on W in every compiler, so each width is spelled out.
 #define COLUMNS(W)                                                                                           \
     template <>                                                                                              \
     struct Columns<W> {                                                                                      \
-        typedef float Floats __attribute__((vector_size(4 * W), aligned(4), may_alias));                    \
-        typedef int32_t Ints __attribute__((vector_size(4 * W), aligned(4), may_alias));                    \
-        typedef double Doubles __attribute__((vector_size(8 * W), aligned(8), may_alias));                  \
-        static Floats& at(float* p) { return *reinterpret_cast<Floats*>(p); }                                \
-        static Ints& at(int32_t* p) { return *reinterpret_cast<Ints*>(p); }                                  \
-        static Doubles& at(double* p) { return *reinterpret_cast<Doubles*>(p); }                             \
-        static Floats at(const float* p) { return *reinterpret_cast<const Floats*>(p); }                     \
-        static Ints at(const int32_t* p) { return *reinterpret_cast<const Ints*>(p); }                       \
-        static Doubles at(const double* p) { return *reinterpret_cast<const Doubles*>(p); }                  \
+        typedef float Floats __attribute__((vector_size(4 * W)));                                            \
+        typedef int32_t Ints __attribute__((vector_size(4 * W)));                                            \
+        typedef double Doubles __attribute__((vector_size(8 * W)));                                          \
+        static Floats at(const float* p) { return read<Floats>(p); }                                         \
+        static Ints at(const int32_t* p) { return read<Ints>(p); }                                           \
+        static Doubles at(const double* p) { return read<Doubles>(p); }                                      \
+        static void put(float* p, Floats a) { write(p, a); }                                               \
+        static void put(int32_t* p, Ints a) { write(p, a); }                                               \
+        static void put(double* p, Doubles a) { write(p, a); }                                             \
         static Doubles wide(Floats a) { return __builtin_convertvector(a, Doubles); }                        \
         static Floats all(float a) { return Floats{} + a; }                                                  \
         static Ints all(int32_t a) { return Ints{} + a; }                                                    \
@@ -39,12 +56,12 @@ COLUMNS(16)
 template <>
 struct Columns<1> {
     typedef float Floats;
-    static float& at(float* p) { return *p; }
-    static int32_t& at(int32_t* p) { return *p; }
-    static double& at(double* p) { return *p; }
     static float at(const float* p) { return *p; }
     static int32_t at(const int32_t* p) { return *p; }
     static double at(const double* p) { return *p; }
+    static void put(float* p, float a) { *p = a; }
+    static void put(int32_t* p, int32_t a) { *p = a; }
+    static void put(double* p, double a) { *p = a; }
     static double wide(float a) { return a; }
     static float all(float a) { return a; }
     static int32_t all(int32_t a) { return a; }
@@ -102,14 +119,14 @@ inline auto gradient(At, const Affine& map, typename At::Floats centred, const f
 }  // namespace
 
 void add(float* y, const float* x, int64_t c) {
-    each(c, [=](auto at, int64_t i) { at.at(y + i) += at.at(x + i); });
+    each(c, [=](auto at, int64_t i) { at.put(y + i, at.at(y + i) + at.at(x + i)); });
 }
 
 void add_rows(double* sums, const float* x, int64_t rows, int64_t c) {
     sums_of(rows, c, [=](auto at, int64_t i, int64_t row, int64_t end) {
-        auto sum = at.at(static_cast<const double*>(sums) + i);
+        auto sum = at.at(sums + i);
         for (; row < end; ++row) sum += at.wide(at.at(x + row * c + i));
-        at.at(sums + i) = sum;
+        at.put(sums + i, sum);
     });
 }
 
@@ -120,19 +137,19 @@ void add_pairs(float* y, const float* x, const int32_t* in_rows, const int32_t* 
 // !(x <= y) holds for a greater x and for NaN on either side; y == y then keeps the first NaN.
 void max(float* y, int32_t* winner, const float* x, int32_t row, int64_t c) {
     each(c, [=](auto at, int64_t i) {
-        const auto before = at.at(static_cast<const float*>(y) + i), value = at.at(x + i);
+        const auto before = at.at(y + i), value = at.at(x + i);
         const auto take = (!(value <= before)) & (before == before);
-        at.at(y + i) = take ? value : before;
-        at.at(winner + i) = take ? at.all(row) : at.at(winner + i);
+        at.put(y + i, take ? value : before);
+        at.put(winner + i, take ? at.all(row) : at.at(winner + i));
     });
 }
 
 void merge(float* y, int32_t* winner, const float* x, const int32_t* rows, int64_t c) {
     each(c, [=](auto at, int64_t i) {
-        const auto before = at.at(static_cast<const float*>(y) + i), value = at.at(x + i);
+        const auto before = at.at(y + i), value = at.at(x + i);
         const auto take = (!(value <= before)) & (before == before);
-        at.at(y + i) = take ? value : before;
-        at.at(winner + i) = take ? at.at(rows + i) : at.at(winner + i);
+        at.put(y + i, take ? value : before);
+        at.put(winner + i, take ? at.at(rows + i) : at.at(winner + i));
     });
 }
 
@@ -144,7 +161,7 @@ void won_pairs(float* dx, const float* dy, const int32_t* winner, const int32_t*
         const float* from = dy + out_rows[j] * c;
         const int32_t* won = winner + out_rows[j] * c;
         each(c, [=](auto at, int64_t i) {
-            at.at(to + i) += at.at(won + i) == at.all(row) ? at.at(from + i) : at.all(0.0f);
+            at.put(to + i, at.at(to + i) + (at.at(won + i) == at.all(row) ? at.at(from + i) : at.all(0.0f)));
         });
     }
 }
@@ -152,37 +169,37 @@ void won_pairs(float* dx, const float* dy, const int32_t* winner, const int32_t*
 void lost_rows(float* total, const float* dy, const int32_t* winner, int64_t rows, int64_t c) {
     for (int64_t row = 0; row < rows; ++row, dy += c, winner += c) {
         each(c, [=](auto at, int64_t i) {
-            at.at(total + i) += at.at(winner + i) < 0 ? at.at(dy + i) : at.all(0.0f);
+            at.put(total + i, at.at(total + i) + (at.at(winner + i) < 0 ? at.at(dy + i) : at.all(0.0f)));
         });
     }
 }
 
 void finish(float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols, float slope) {
     for (int64_t row = 0; row < rows; ++row, y += y_stride, sums += width) {
-        each(cols, [=](auto at, int64_t i) { at.at(y + i) = at.through(at.at(sums + i), slope); });
+        each(cols, [=](auto at, int64_t i) { at.put(y + i, at.through(at.at(sums + i), slope)); });
     }
 }
 
 void leaky(float* y, const float* x, float slope, int64_t n) {
-    each(n, [=](auto at, int64_t i) { at.at(y + i) = at.through(at.at(x + i), slope); });
+    each(n, [=](auto at, int64_t i) { at.put(y + i, at.through(at.at(x + i), slope)); });
 }
 
 void leaky_dx(float* dx, const float* y, const float* dy, float slope, int64_t n) {
     each(n, [=](auto at, int64_t i) {
         const auto value = at.at(dy + i);
-        at.at(dx + i) = at.at(y + i) > 0.0f ? value : slope * value;
+        at.put(dx + i, at.at(y + i) > 0.0f ? value : slope * value);
     });
 }
 
 void squares(double* sums, const float* x, const double* mean, int64_t rows, int64_t c) {
     sums_of(rows, c, [=](auto at, int64_t i, int64_t row, int64_t end) {
-        auto sum = at.at(static_cast<const double*>(sums) + i);
+        auto sum = at.at(sums + i);
         const auto centre = at.at(mean + i);
         for (; row < end; ++row) {
             const auto centred = at.wide(at.at(x + row * c + i)) - centre;
             sum += centred * centred;
         }
-        at.at(sums + i) = sum;
+        at.put(sums + i, sum);
     });
 }
 
@@ -190,7 +207,7 @@ void affine(float* y, const float* x, const Affine* map, int64_t rows) {
     const Affine m = *map;
     for (int64_t row = 0; row < rows; ++row, x += m.c, y += m.c) {
         each(m.c, [=](auto at, int64_t i) {
-            at.at(y + i) = at.through(shifted(at, m, centred(at, m, x, i), i), m.slope);
+            at.put(y + i, at.through(shifted(at, m, centred(at, m, x, i), i), m.slope));
         });
     }
 }
@@ -198,15 +215,15 @@ void affine(float* y, const float* x, const Affine* map, int64_t rows) {
 void affine_sums(double* total, double* dot, const float* x, const float* dy, const Affine* map, int64_t rows) {
     const Affine m = *map;
     sums_of(rows, m.c, [=](auto at, int64_t i, int64_t row, int64_t end) {
-        auto sum = at.at(static_cast<const double*>(total) + i), product = at.at(static_cast<const double*>(dot) + i);
+        auto sum = at.at(total + i), product = at.at(dot + i);
         for (; row < end; ++row) {
             const auto from_centre = centred(at, m, x + row * m.c, i);
             const auto dz = at.wide(gradient(at, m, from_centre, dy + row * m.c, i));
             sum += dz;
             product += dz * at.wide(from_centre);
         }
-        at.at(total + i) = sum;
-        at.at(dot + i) = product;
+        at.put(total + i, sum);
+        at.put(dot + i, product);
     });
 }
 
@@ -215,8 +232,8 @@ void affine_dx(float* dx, const float* x, const float* dy, const Affine* map, co
     for (int64_t row = 0; row < rows; ++row, x += m.c, dy += m.c, dx += m.c) {
         each(m.c, [=](auto at, int64_t i) {
             const auto from_centre = centred(at, m, x, i);
-            at.at(dx + i) = gradient(at, m, from_centre, dy, i) * at.at(m.scale + i)
-                            + (from_centre * at.at(a + i) + at.at(b + i));
+            at.put(dx + i, gradient(at, m, from_centre, dy, i) * at.at(m.scale + i)
+                            + (from_centre * at.at(a + i) + at.at(b + i)));
         });
     }
 }
