@@ -230,7 +230,7 @@ def differentiable(function=None, *, reads=None):
     if function is None:
         return lambda function: differentiable(function, reads=reads)
     checked_function("differentiable", function, "a function of arrays that returns (y, backward)")
-    who = getattr(function, "__name__", type(function).__name__)
+    who, pairs = getattr(function, "__name__", type(function).__name__), reads and tuple(reads.items())
 
     @wraps(function)
     def recorded(*arguments, **options):
@@ -244,12 +244,13 @@ def differentiable(function=None, *, reads=None):
                 a = a.data
             arrays.append(a)
         results = function(*arrays, **options)
-        y, backward = results if _are_results(results) else _checked_results(who, results)
+        plain = type(results) is tuple and len(results) == 2 and type(results[0]) is np.ndarray
+        y, backward = results if plain and callable(results[1]) else _checked_results(who, results)
         node = Tensor.of(y)
         if needed and _recording.get()[0]:
             node.requires_grad = True
             node._parents, node._backward, node._function = arguments, backward, function
-            node._read = _read_by(arguments, reads)
+            node._read = _read_by(arguments, pairs)
         base = getattr(y, "base", None)
         if base is not None:                                             # over the memory of an argument, perhaps
             for a in arguments:
@@ -258,10 +259,6 @@ def differentiable(function=None, *, reads=None):
         return node
 
     return recorded
-
-
-def _are_results(results):
-    return type(results) is tuple and len(results) == 2 and type(results[0]) is np.ndarray and callable(results[1])
 
 
 def _checked_results(who, results):
@@ -278,17 +275,20 @@ def _checked_results(who, results):
 
 
 def _read_by(arguments, reads):
-    """Return (position, version list, version now) of the arguments whose data the way back reads."""
-    read = []
-    for i, others in dict.fromkeys(range(len(arguments))).items() if reads is None else reads.items():
-        a = arguments[i] if i < len(arguments) else None
-        if isinstance(a, Tensor) and (others is None or any(_needs(arguments, j) for j in others)):
-            read.append((i, a._version, a._version[0]))
+    """Return (position, version list, version now) of the arguments whose data the way back reads.
+
+    reads: pairs (i, (j, ...)), as for `differentiable`; None: all; {}: none.
+    """
+    if reads is None:
+        return [(i, a._version, a._version[0]) for i, a in enumerate(arguments) if isinstance(a, Tensor)]
+    read, n = [], len(arguments)
+    for i, others in reads:
+        if i < n and isinstance(arguments[i], Tensor):
+            for j in others:
+                if j < n and isinstance(arguments[j], Tensor) and arguments[j].requires_grad:
+                    read.append((i, arguments[i]._version, arguments[i]._version[0]))
+                    break
     return read
-
-
-def _needs(arguments, j):
-    return j < len(arguments) and isinstance(arguments[j], Tensor) and arguments[j].requires_grad
 
 
 @differentiable(reads={})

@@ -32,6 +32,11 @@ class Ops:
             ShapeError: complex numbers, objects or text; a masked array; numbers that the result's float does not hold.
             BackendError: an array of another library that is not in the CPU's memory.
         """
+        wanted = np.dtype(self.float_dtypes[0] if dtype is None else dtype)
+        if type(array) is np.ndarray and array.dtype is wanted and wanted.kind in "fiub":
+            flags = array.flags
+            if flags.c_contiguous and flags.aligned:
+                return array
         array = as_numpy(array, "features")
         try:
             array = np.asarray(array)
@@ -42,7 +47,7 @@ class Ops:
         if array.dtype.kind not in "fiub":
             check_whole(array)
             raise ShapeError(f"features: dtype {array.dtype} came; floats, integers or booleans fit")
-        array = cast(array, np.dtype(self.float_dtypes[0] if dtype is None else dtype))
+        array = cast(array, wanted)
         return array if array.flags.aligned else array.copy()            # compiled loops read whole numbers
 
     def on_host(self, array, dtype=None):

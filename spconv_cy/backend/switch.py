@@ -7,6 +7,7 @@ from spconv_cy.backend.ops import Ops
 from spconv_cy.errors import BackendError
 from spconv_cy.once import once
 
+FLOAT64 = np.dtype(np.float64)
 NAMES = ("cpu", "reference", "cuda")
 _ready = {"reference": Ops()}
 
@@ -77,8 +78,8 @@ class use(config.Switch):
 
 
 def _home(array):
-    if isinstance(array, (np.ndarray, np.generic)):
-        return "reference" if array.dtype == np.float64 else "cpu"
+    if type(array) is np.ndarray or isinstance(array, (np.ndarray, np.generic)):
+        return "reference" if array.dtype == FLOAT64 else "cpu"
     if type(array).__module__.split(".")[0] == "cupy":                   # which is not imported to find out
         return "cuda"
     raise BackendError(f"an array of type {type(array).__name__} belongs to no backend; numpy arrays, and cupy's, fit")

@@ -17,6 +17,7 @@ from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_c
 from spconv_cy.tensor import SparseTensor
 
 STEPS = 2**20
+LARGE = 1e37                                                             # of a variance, far within float32
 
 
 class BatchNormalization(Activated):
@@ -90,32 +91,35 @@ class BatchNormalization(Activated):
 
     def _follow(self, statistics, n):
         factor = n / max(1, n - 1) if self.variance == "unbiased" else 1
-        running = [self.running_mean] + ([] if self.mean_only else [self.running_variance])
-        keep = self._share_of_what_was()
-        followed = self._followed(running, statistics, factor, keep)
-        if not self.mean_only and not _holds(running[1], followed[1]):   # the batch's may be beyond what follows
-            followed = self._followed(running, statistics.astype(np.longdouble), factor, keep)
-            if not _holds(running[1], followed[1]):
-                raise FloatingPointError(
-                    f"{self}: expected a running variance that {running[1].dtype} holds, up to "
-                    f"{np.finfo(running[1].dtype).max:.3g}, got {np.nanmax(followed[1])!s}; scale the features")
-        for held, new in zip(running, followed, strict=True):
-            held[...] = new if isinstance(held, np.ndarray) else without_infinity(ops_of(held).xp, new)
+        keep, running = self._share_of_what_was(), self.running_variance
+        if running is not None and isinstance(running, np.ndarray) and not statistics[1].max() < LARGE:
+            variance = self._large_variance(keep, statistics[1:], factor)
+        elif running is not None:
+            variance = keep * running + (1 - keep) * (statistics[1:] * factor)
+        self.running_mean[...] = keep * self.running_mean + (1 - keep) * statistics[:1]
+        if running is not None:
+            running[...] = variance if isinstance(running, np.ndarray) else without_infinity(
+                ops_of(running).xp, variance)
         if self.running_steps is not None:
             self.running_steps += self.running_steps < STEPS             # beyond that float32 could not count on
 
-    def _followed(self, running, statistics, factor, keep):
-        with np.errstate(over="ignore"):                                 # is asked for afterwards
-            batch = (statistics[:1], statistics[1:] * factor)
-            return [keep * held + (1 - keep) * new for held, new in zip(running, batch, strict=False)]
+    def _large_variance(self, keep, batch, factor):
+        # The batch's may be beyond what follows, and NaN stays NaN.
+        followed = keep * self.running_variance + (1 - keep) * (batch.astype(np.longdouble) * factor)
+        held = self.running_variance.dtype
+        if (followed > np.finfo(held).max).any():
+            raise FloatingPointError(f"{self}: expected a running variance that {held} holds, up to "
+                                     f"{np.finfo(held).max:.3g}, got {np.nanmax(followed)!s}; scale the features")
+        return followed
 
     def _share_of_what_was(self):
         if self.running_steps is None:
             return self.momentum
-        begun = (1 + self.running_steps) / (10 + self.running_steps)
-        if isinstance(begun, np.ndarray):
-            return min(self.momentum, float(begun[0]))
-        return ops_of(begun).xp.minimum(begun, self.momentum)            # a GPU is not waited for
+        if isinstance(self.running_steps, np.ndarray):
+            steps = float(self.running_steps[0])
+            return min(self.momentum, (1 + steps) / (10 + steps))
+        begun = (1 + self.running_steps) / (10 + self.running_steps)     # a GPU is not waited for
+        return ops_of(begun).xp.minimum(begun, self.momentum)
 
     def notation(self):
         """Return "BN", with a slope such as "BN-LReLU0.1"; "" where the notation has no word for it."""
@@ -123,10 +127,6 @@ class BatchNormalization(Activated):
             return ""
         return "BN" if self.slope is None else f"BN-LReLU{self.slope}"
 
-
-def _holds(held, new):
-    """Tell whether an array on the CPU can hold new numbers, 0 or more, or NaN; a GPU is not asked."""
-    return not isinstance(held, np.ndarray) or not (new > np.finfo(held.dtype).max).any()
 
 
 class GroupNormalization(Layer):
