@@ -1,6 +1,5 @@
 """The verbs that a backend speaks, in plain numpy: the reference for all others, in any float dtype."""
 
-from contextlib import suppress
 
 import numpy as np
 
@@ -250,8 +249,11 @@ def cast(array, dtype, who="features"):
     """
     if not (array.dtype.kind == dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize > 2):
         return np.asarray(array, dtype, order="C")
-    with suppress(FloatingPointError), np.errstate(over="raise"):
-        return np.asarray(array, dtype, order="C")
+    try:
+        with np.errstate(over="raise"):
+            return np.asarray(array, dtype, order="C")
+    except FloatingPointError:
+        pass                                                             # which number, is told below
     beyond = array[np.isfinite(array) & (abs(array) > np.finfo(dtype).max)]
     if beyond.size:
         refuse_beyond(beyond[0], dtype, who)

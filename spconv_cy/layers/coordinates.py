@@ -1,5 +1,7 @@
 """Coordinates of sites as features."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from spconv_cy.autograd import Tensor
@@ -41,7 +43,14 @@ class AddCoordinates(Layer):
         size = x.grid.size if self.size is None else self.size
         if size is None:
             raise ShapeError(f"{self}: an unbounded grid came; give size=, the field whose coordinates become -1 to 1")
-        centre = (np.array(size) - 1) / 2
-        coordinates = (x.sites[:, 1:] - centre) / np.where(centre > 0, centre, 1)
+        centre, half = _middle(size)
+        coordinates = ((x.sites[:, 1:] - centre) / half).astype(x.features.dtype)
         coordinates = ops_of(x.features.data).asarray(coordinates, x.features.dtype)
         return x.with_features(concatenate(x.features, Tensor.of(coordinates)))
+
+
+@lru_cache(maxsize=64)
+def _middle(size):
+    """Return the middle (d,) of a field of `size` and how far its first site lies from there, 1 for an axis of one."""
+    centre = (np.array(size) - 1) / 2
+    return centre, np.where(centre > 0, centre, 1)

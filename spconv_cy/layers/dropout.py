@@ -57,7 +57,7 @@ class Dropout(Layer):
                              "share; make the input with ground=None, or drop whole channels: kind='channels'")
         if self.inverted and not self.training:
             return x
-        mask = ops_of(rows.data).asarray(self._mask(rows.shape), rows.dtype)
+        mask = ops_of(rows.data).asarray(self._mask(rows.shape).astype(rows.dtype), rows.dtype)
         return on_rows(lambda part: dropout(part, mask), x)
 
     @property

@@ -13,6 +13,8 @@ from spconv_cy.sites.build import TILE_ROWS
 from spconv_cy.sites.lattice import INT32_MAX, is_whole
 from spconv_cy.sites.pairs import Pairs
 
+SMALL = 2**16                           # rows up to which making an identity takes longer than a layer's other errands
+
 
 class Rulebook:
     """Pairs (in_rows[i], out_rows[i]); those of offset k are `offset_ptr[k]` to `offset_ptr[k+1]`, out_rows ascending.
@@ -54,12 +56,10 @@ class Rulebook:
 
     @classmethod
     def identity(cls, n):
-        """Return the rulebook of one offset that pairs each of n rows with itself."""
+        """Return the rulebook of one offset that pairs each of n rows with itself; a small one is made once."""
         if not is_whole(n) or not 0 <= n <= INT32_MAX:
-            raise ShapeError(f"Rulebook: n {n!r} came; a whole number from 0 to {INT32_MAX} fits")
-        rows = np.arange(n, dtype=np.int32)
-        tile_ptr = np.minimum(np.arange(-(-n // TILE_ROWS) + 1)[None] * TILE_ROWS, n)
-        return cls.trusted(rows, rows, np.array([0, n], np.int64), n, n, tile_ptr=tile_ptr)
+            raise ShapeError(f"Rulebook.identity: n {n!r} came; a whole number from 0 to {INT32_MAX} fits")
+        return _small_identity(n) if n <= SMALL else _identity(n)
 
     @classmethod
     def one_row(cls, volume):
@@ -195,6 +195,15 @@ class Rulebook:
 
     def __repr__(self):
         return f"Rulebook({self.n_pairs} pairs, {self.n_offsets} offsets, {self.n_in} -> {self.n_out} rows)"
+
+
+def _identity(n):
+    rows = np.arange(n, dtype=np.int32)
+    tile_ptr = np.minimum(np.arange(-(-n // TILE_ROWS) + 1)[None] * TILE_ROWS, n)
+    return Rulebook.trusted(rows, rows, np.array([0, n], np.int64), n, n, tile_ptr=tile_ptr)
+
+
+_small_identity = lru_cache(maxsize=16)(_identity)                       # 4 MB at most
 
 
 @lru_cache(maxsize=64)

@@ -30,11 +30,11 @@ def built():
 def cuda(built, monkeypatch):
     """The backend "cuda" on the host; gone after the test, as is a real one during it."""
     monkeypatch.setattr(switch, "_ready", {name: ops for name, ops in switch._ready.items() if name != "cuda"})
-    rulebook._one_row.cache_clear()
+    rulebook._one_row.cache_clear(), rulebook._small_identity.cache_clear()
     for name, module in cupy_on_host.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     yield switch.ops_named("cuda")
-    rulebook._one_row.cache_clear()
+    rulebook._one_row.cache_clear(), rulebook._small_identity.cache_clear()
     streams.on = False
 
 
