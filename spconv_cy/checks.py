@@ -122,12 +122,14 @@ def is_one_of(value, choices):
 
 def is_integer(value):
     """Tell whether a value is a whole number and no bool; numpy counts its time spans as whole numbers, too."""
-    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_, np.timedelta64))
+    return type(value) is int or isinstance(value, Integral) and not isinstance(
+        value, (bool, np.bool_, np.timedelta64))
 
 
 def is_real(value):
     """Tell whether a value is a real number, NaN and infinity among them, and no bool."""
-    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_, np.timedelta64))
+    return type(value) in (float, int) or isinstance(value, Real) and not isinstance(
+        value, (bool, np.bool_, np.timedelta64))
 
 
 def is_number(value, lowest=-math.inf, below=math.inf):

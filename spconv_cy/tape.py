@@ -50,7 +50,7 @@ def as_stored(node, position, dx):
         return dx
     if isinstance(dx, np.generic):
         dx = np.asarray(dx)
-    if not hasattr(dx, "dtype") or hasattr(dx, "requires_grad"):
+    if type(dx) is not np.ndarray and (not hasattr(dx, "dtype") or hasattr(dx, "requires_grad")):
         raise TypeError(f"{_name(node)}: expected backward(dy) to return an array for {_argument(node, position)}, got "
                         f"a {type(dx).__name__}")
     if dx.shape != data.shape:

@@ -17,6 +17,7 @@ from spconv_cy.state import checked_like, checked_names
 from spconv_cy.tensor import SparseTensor
 
 MOST_CHANNELS = 2**20
+HOLDERS = (dict, list, tuple, set, frozenset, deque, np.ndarray)         # that may hold layers and tensors
 OWN = ("_call", "_kept")                                                 # attributes of Layer itself
 
 
@@ -276,8 +277,12 @@ def _kept(layer):
 
 def _items(layer):
     for name, value in vars(layer).items():
-        if name not in OWN:
+        if name in OWN:
+            continue
+        if isinstance(value, HOLDERS):
             yield from _flattened(layer, name, value)
+        else:
+            yield name, value
 
 
 def _flattened(layer, path, value):
@@ -291,7 +296,10 @@ def _flattened(layer, path, value):
                 yield below, found
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
-            yield from _flattened(layer, f"{path}.{i}", item)
+            if isinstance(item, HOLDERS):
+                yield from _flattened(layer, f"{path}.{i}", item)
+            else:
+                yield f"{path}.{i}", item
     elif isinstance(value, (set, frozenset, deque)) and any(map(_is_state, value)):
         raise TypeError(f"{type(layer).__name__}: expected the attribute {path!r} to hold its layers or tensors in a "
                         f"list, tuple or dict, got a {type(value).__name__}; make it a list")
