@@ -2,6 +2,8 @@
 
 import math
 import time
+from contextlib import suppress
+from socket import SHUT_RDWR
 
 from waitress.channel import HTTPChannel
 
@@ -36,5 +38,7 @@ def limit_time(server, seconds):
             waits_for_us = channel.requests and not channel.total_outbufs_len
             if not waits_for_us and time.monotonic() > channel.due:
                 channel.will_close = True
+                with suppress(OSError):                                  # the client has gone
+                    channel.socket.shutdown(SHUT_RDWR)                   # ready to be closed, though nobody reads
 
     server.channel_class, server.maintenance = Channel, close_late
