@@ -51,8 +51,8 @@ cdef inline const float* _start(const float[:, ::1] a):
     return &a[0, 0] if a.shape[0] and a.shape[1] else NULL
 
 
-def conv(const float[:, ::1] x, const float[:, :, :, :] w, Pairs pairs not None, *, const float[:, ::1] bias=None, slope=None,
-         int n_threads=1):
+def conv(const float[:, ::1] x, const float[:, :, :, :] w, Pairs pairs not None, *, const float[:, ::1] bias=None,
+         slope=None, int n_threads=1):
     """Ops.conv for float32 arrays; w (k, g, c/g, o/g) may have any strides: it is packed for the kernels anyway."""
     cdef Py_ssize_t n = x.shape[0], c = x.shape[1], k = w.shape[0], g = w.shape[1], o = g * w.shape[3]
     cdef const _conv.Rules* rules = &pairs.rules

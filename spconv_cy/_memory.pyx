@@ -3,7 +3,8 @@
 # Fresh memory costs a page fault every 4 KB, a third of the time of the cheap passes. The system's allocator gives
 # large pieces back at once and asks again in the next step. What is kept here is at most 16 MB and a quarter of what is
 # in use, unless a loop shows that it pays: where memory is asked for that was given back before, so much more is kept
-# from then on, until nothing was taken from it for five seconds, a full garbage collection runs, or `release` is called.
+# from then on, until nothing was taken from it for five seconds, a full garbage collection runs, or `release` is
+# called.
 
 import gc
 import math

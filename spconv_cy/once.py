@@ -3,7 +3,7 @@
 import os
 import threading
 
-_guard = threading.Lock()
+_guard = threading.RLock()                                               # a signal's handler may come here meanwhile
 _turns = {}                                                              # (id of the dict, key): [lock, threads at it]
 
 
@@ -41,7 +41,7 @@ def once(kept, key, make, *arguments):
 def _begin_anew():
     # In a forked child: the threads that held these locks are not there to release them.
     global _guard
-    _guard = threading.Lock()
+    _guard = threading.RLock()
     _turns.clear()
 
 
