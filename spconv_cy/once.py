@@ -3,8 +3,7 @@
 import os
 import threading
 
-_guard = threading.RLock()                                               # a signal's handler may come here meanwhile
-_turns = {}                                                              # (id of the dict, key): [lock, threads at it]
+_turns = {}                                                              # (id of the dict, key): lock of who makes it
 
 
 def once(kept, key, make, *arguments):
@@ -22,28 +21,21 @@ def once(kept, key, make, *arguments):
     if found is not None:
         return found
     place = id(kept), key
-    with _guard:
-        turn = _turns.setdefault(place, [threading.RLock(), 0])
-        turn[1] += 1
-    try:
-        with turn[0]:
+    while True:
+        turn = _turns.setdefault(place, threading.RLock())
+        with turn:
             found = kept.get(key)
-            if found is None:
-                found = kept[key] = make(*arguments)
-            return found
-    finally:
-        with _guard:
-            turn[1] -= 1
-            if not turn[1] and _turns.get(place) is turn:
-                del _turns[place]
-
-
-def _begin_anew():
-    # In a forked child: the threads that held these locks are not there to release them.
-    global _guard
-    _guard = threading.RLock()
-    _turns.clear()
+            if found is not None:
+                return found
+            if _turns.get(place) is turn:                                # not so where the one before us raised
+                try:
+                    found = kept[key] = make(*arguments)
+                finally:
+                    if _turns.get(place) is turn:
+                        del _turns[place]
+                return found
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    # In a forked child the threads that held these locks are not there to release them.
+    os.register_at_fork(after_in_child=_turns.clear)

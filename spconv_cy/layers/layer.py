@@ -17,6 +17,7 @@ from spconv_cy.state import checked_like, checked_names
 from spconv_cy.tensor import SparseTensor
 
 MOST_CHANNELS = 2**20
+SIMPLE = frozenset((bool, int, float, str, type(None), Tensor))         # the most usual attributes: they hold nothing
 HOLDERS = (dict, list, tuple, set, frozenset, deque, np.ndarray)         # that may hold layers and tensors
 OWN = ("_call", "_kept")                                                 # attributes of Layer itself
 
@@ -279,7 +280,7 @@ def _items(layer):
     for name, value in vars(layer).items():
         if name in OWN:
             continue
-        if isinstance(value, HOLDERS):
+        if type(value) not in SIMPLE and isinstance(value, HOLDERS):
             yield from _flattened(layer, name, value)
         else:
             yield name, value

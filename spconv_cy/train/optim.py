@@ -220,24 +220,23 @@ class Adam(Optimizer):
 
     def _change(self, xp, w, d, scratch, t, mean, square):
         first, second = self.betas
-        try:
-            with np.errstate(over="raise"):
+        with np.errstate(over="raise"):
+            try:
                 xp.multiply(d, d, out=scratch)
-        except FloatingPointError:
-            square[...] = _squares(d, square, second)
-        else:
-            scratch *= 1 - second
-            square *= second
-            square += scratch
-        mean *= first
-        xp.multiply(d, 1 - first, out=scratch)
-        mean += scratch
-        try:
-            with np.errstate(over="raise"):
+            except FloatingPointError:
+                square[...] = _squares(d, square, second)
+            else:
+                scratch *= 1 - second
+                square *= second
+                square += scratch
+            mean *= first
+            xp.multiply(d, 1 - first, out=scratch)
+            mean += scratch
+            try:
                 xp.multiply(square, 1 / (1 - second**t), out=scratch)
-            xp.sqrt(scratch, out=scratch)
-        except FloatingPointError:
-            scratch[...] = np.sqrt(square.astype(np.longdouble) / (1 - second**t))
+                xp.sqrt(scratch, out=scratch)
+            except FloatingPointError:
+                scratch[...] = np.sqrt(square.astype(np.longdouble) / (1 - second**t))
         scratch += self.eps
         xp.divide(mean, scratch, out=scratch)
         scratch *= self.rate / (1 - first**t)
