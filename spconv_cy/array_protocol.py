@@ -43,6 +43,12 @@ class ArrayProtocol:
                              f"{self.data.shape}; index it, or reduce it by sum() or mean()")
         return self.data.reshape(-1)[0].item()
 
+    def __len__(self):
+        return len(self.data)
+
+    def __repr__(self):
+        return f"Tensor({self.shape}, {self.dtype}{', requires_grad' if self.requires_grad else ''})"
+
     def __float__(self):
         return float(self.item())
 
@@ -82,6 +88,13 @@ class ArrayProtocol:
         return _compared("__ne__", self, other)
 
     __hash__ = object.__hash__                                           # a tensor is itself, as a key
+
+
+def refuse_options(who, dtype, out):
+    """Raise TypeError where numpy's function of that name was called with an option that a Tensor has not."""
+    if dtype is not None or out is not None:
+        raise TypeError(f"{who}: expected no dtype and no out for a Tensor, got "
+                        f"{'dtype' if dtype is not None else 'out'}; compute with its .data")
 
 
 def as_operand(value, like):

@@ -5,7 +5,7 @@ from functools import wraps
 
 import numpy as np
 
-from spconv_cy.array_protocol import ArrayProtocol, as_operand
+from spconv_cy.array_protocol import ArrayProtocol, as_operand, refuse_options
 from spconv_cy.backend.ops import own
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_named, ops_of
@@ -132,12 +132,6 @@ class Tensor(ArrayProtocol):
         self.data, self.grad, self.requires_grad = state
         self._parents, self._backward, self._function, self._version, self._read = (), None, None, [0], ()
 
-    def __len__(self):
-        return len(self.data)
-
-    def __repr__(self):
-        return f"Tensor({self.shape}, {self.dtype}{', requires_grad' if self.requires_grad else ''})"
-
     __add__ = __radd__ = _operator(lambda a, b: add(a, b))
     __sub__ = _operator(lambda a, b: add(a, -b))
     __rsub__ = _operator(lambda a, b: b - a)
@@ -160,12 +154,14 @@ class Tensor(ArrayProtocol):
     def __getitem__(self, key):
         return take(self, without_mask(key, "Tensor: an index"))
 
-    def sum(self, axis=None):
-        """Sum over one axis, kept with length 1, or over all elements, giving shape ()."""
+    def sum(self, axis=None, dtype=None, out=None):
+        """Sum over one axis, kept with length 1, or over all elements, giving shape (); np.sum(x) calls it."""
+        refuse_options("sum", dtype, out)
         return sum_over(self, axis)
 
-    def mean(self, axis=None):
-        """Average over one axis, kept with length 1, or over all elements, giving shape ()."""
+    def mean(self, axis=None, dtype=None, out=None):
+        """Average over one axis, kept with length 1, or over all elements, giving shape (); np.mean(x) calls it."""
+        refuse_options("mean", dtype, out)
         return sum_over(self, axis) * (1 / max(1, self.data.size if axis is None else self.shape[axis]))
 
 

@@ -87,6 +87,22 @@ def test_a_tensor_of_one_element_is_a_python_number():
                 function(several)
 
 
+@pytest.mark.parametrize("name", ["sum", "mean"])
+def test_numpys_reductions_keep_the_gradient_and_refuse_their_options(name, ops, rng):
+    array = rng.normal(size=(3, 4))
+    x = sp.Tensor(array, requires_grad=True)
+    reduce = getattr(np, name)
+    for y, expected in ((reduce(x), reduce(array)), (reduce(x, 0), reduce(array, 0, keepdims=True)),
+                        (getattr(x, name)(), reduce(array))):
+        assert isinstance(y, sp.Tensor) and y.requires_grad
+        assert_allclose(y.data, expected, rtol=1e-5, atol=1e-6)
+    reduce(x).backward()
+    assert_allclose(x.grad, np.full((3, 4), 1 if name == "sum" else 1 / 12), rtol=1e-6)
+    for options in ({"dtype": np.float64}, {"out": np.zeros(())}):
+        with pytest.raises(TypeError, match=f"^{name}: expected no dtype and no out"):
+            reduce(x, **options)
+
+
 def test_order_and_equality_are_asked_of_each_element():
     a = sp.Tensor([1.0, 2.0, 3.0])
     for other in (sp.Tensor([3.0, 2.0, 1.0]), [3.0, 2.0, 1.0], np.array([3.0, 2.0, 1.0])):
