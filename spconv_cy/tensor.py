@@ -45,9 +45,12 @@ class SparseTensor(SparseArithmetic):
             raise ShapeError(f"SparseTensor: {_named(features)} came as the features, and {_named(grid)} as the grid; "
                              "a Tensor (n, channels) and a Grid of n sites fit: from_sites makes both")
         self.features = features if isinstance(features, Tensor) else Tensor(features)
-        if self.features.data.ndim != 2:
-            raise ShapeError(f"SparseTensor: {_named(features)} came as the features; (n, channels) fits, a row a site")
+        shape = self.features.data.shape
+        if len(shape) != 2 or shape[0] != grid.n:
+            raise ShapeError(f"SparseTensor: expected features ({grid.n}, channels), a row a site, got {self.features}")
         self.ground = ground if ground is None or isinstance(ground, Tensor) else Tensor(ground)
+        if ground is not None and self.ground.data.shape != (1, shape[1]):
+            raise ShapeError(f"SparseTensor: expected a ground state (1, {shape[1]}) or None, got {self.ground}")
         self.grid, self.point_rows = grid, _read_only(point_rows)
 
     @classmethod

@@ -182,3 +182,15 @@ def test_convolution_and_pooling_in_one_to_eight_dimensions_equal_loops_over_set
         if not keeps:
             pooled, truth = sp.MaxPooling(d, size, stride)(x), oracles.max_pool(features, pairs, len(outs), size**d)[0]
             assert_allclose(pooled.features.data, truth, rtol=1e-6)
+
+
+@pytest.mark.parametrize("features, ground, wanted", [
+    (np.ones((3, 2)), None, r"features \(2, channels\), a row a site, got Tensor\(\(3, 2\)"),
+    (np.ones(2), None, r"features \(2, channels\)"),
+    (np.ones((2, 2)), np.ones((1, 3)), r"a ground state \(1, 2\) or None, got Tensor\(\(1, 3\)"),
+    (np.ones((2, 2)), np.ones(2), r"a ground state \(1, 2\)"),
+])
+def test_features_and_ground_state_that_do_not_fit_the_sites_are_refused(features, ground, wanted):
+    x = sp.SparseTensor.from_sites([[0, 1], [0, 0]], [[1.0], [2.0]])
+    with pytest.raises(ShapeError, match=f"^SparseTensor: expected {wanted}"):
+        x.with_features(features, ground)
