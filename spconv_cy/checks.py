@@ -7,7 +7,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from spconv_cy.dlpack import without_mask
+from spconv_cy.dlpack import is_cupy, without_mask
 from spconv_cy.errors import ShapeError
 
 MOST, LARGEST = 2**31 - 1, sys.float_info.max
@@ -83,7 +83,7 @@ def as_array(who, value, dtype=None):
     """
     if hasattr(value, "requires_grad") and hasattr(value, "numpy") and hasattr(value, "data"):
         value = value.data
-    if type(value).__module__.split(".")[0] == "cupy":
+    if is_cupy(value):
         value = value.get()
     without_mask(value, who)
     try:

@@ -5,9 +5,8 @@ import threading
 import weakref
 from contextlib import contextmanager
 from contextvars import ContextVar
-from numbers import Integral
 
-import numpy as np
+from spconv_cy.checks import is_integer
 
 try:
     from spconv_cy import _openmp as runtime
@@ -59,8 +58,7 @@ def set_threads(n_threads):
     >>> set_threads(None)
     """
     global _threads
-    whole = isinstance(n_threads, Integral) and not isinstance(n_threads, (bool, np.timedelta64))
-    if n_threads is not None and not (whole and 1 <= n_threads <= MOST_THREADS):
+    if n_threads is not None and not (is_integer(n_threads) and 1 <= n_threads <= MOST_THREADS):
         raise ValueError(f"set_threads: {n_threads!r} came; a whole number from 1 to {MOST_THREADS}, or None for the "
                          "default, fits")
     _threads = None if n_threads is None else int(n_threads)

@@ -60,3 +60,8 @@ def _holds_masked(items, depth=0):
     if depth == MOST_AXES or not any(issubclass(kind, (list, tuple)) for kind in kinds):
         return False
     return any(_holds_masked(item, depth + 1) for item in items if isinstance(item, (list, tuple)))
+
+
+def is_cupy(array):
+    """Tell whether an array is one of CuPy, which is not imported to find out."""
+    return type(array).__module__.split(".")[0] == "cupy"

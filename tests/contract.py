@@ -255,15 +255,15 @@ def check_backends(make, inputs, counts, backends=None):
                 assert np.abs(found - truth).max(initial=0) <= limit, f"{what} on {name}, samples of {counts} sites"
 
 
-def outcome(layer, x):
-    """Run forward and backward; list (what, array) of the outputs and of all gradients, those not there as zeros."""
+def outcome(layer, x, absent=np.zeros):
+    """Run forward and backward; list (what, array) of the outputs and of all gradients, of none absent(shape)."""
     leaves = [sp.Tensor(array, requires_grad=True) for array in leaves_of(x)]
     outputs = parts(layer(whole(x, leaves)))
     together = stack(*outputs)
     together.backward(np.cos(np.arange(together.data.size)))
     named = [(f"input {i}", leaf) for i, leaf in enumerate(leaves)]
     named += [(f"{type(owner).__name__}.{name}", getattr(owner, name)) for owner, name in places_of(layer)]
-    gradients = [(f"gradient of {what}", np.zeros(t.shape) if t.grad is None else on_host(t.grad)) for what, t in named]
+    gradients = [(f"gradient of {what}", absent(t.shape) if t.grad is None else on_host(t.grad)) for what, t in named]
     return [(f"output {i}", part.numpy()) for i, part in enumerate(outputs)] + gradients
 
 

@@ -5,8 +5,7 @@ import copy
 import sys
 import threading
 
-import numpy as np
-from contract import leaves_of, parts, places_of, sparse, stack, whole
+from contract import outcome, sparse
 
 import spconv_cy as sp
 
@@ -42,14 +41,8 @@ def together(n, work):
 
 def step(layer, x):
     """Run a layer forward and backward; list (what, bytes) of the outputs and of all gradients."""
-    leaves = [sp.Tensor(array, requires_grad=True) for array in leaves_of(x)]
-    outputs = parts(layer(whole(x, leaves)))
-    together = stack(*outputs)
-    together.backward(np.cos(np.arange(together.data.size)))
-    named = [(f"input {i}", leaf) for i, leaf in enumerate(leaves)]
-    named += [(f"{type(owner).__name__}.{name}", getattr(owner, name)) for owner, name in places_of(layer)]
-    return ([(f"output {i}", part.data.tobytes()) for i, part in enumerate(outputs)]
-            + [(f"gradient of {what}", None if t.grad is None else t.grad.tobytes()) for what, t in named])
+    return [(what, None if array is None else array.tobytes())
+            for what, array in outcome(layer, x, absent=lambda shape: None)]
 
 
 def check_steps(make, inputs, counts, n, rounds=1):

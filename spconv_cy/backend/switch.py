@@ -4,6 +4,7 @@ import numpy as np
 
 from spconv_cy import config
 from spconv_cy.backend.ops import Ops
+from spconv_cy.dlpack import is_cupy
 from spconv_cy.errors import BackendError
 from spconv_cy.once import once
 
@@ -80,7 +81,7 @@ class use(config.Switch):
 def _home(array):
     if type(array) is np.ndarray or isinstance(array, (np.ndarray, np.generic)):
         return "reference" if array.dtype == FLOAT64 else "cpu"
-    if type(array).__module__.split(".")[0] == "cupy":                   # which is not imported to find out
+    if is_cupy(array):
         return "cuda"
     raise BackendError(f"an array of type {type(array).__name__} belongs to no backend; numpy arrays, and cupy's, fit")
 
