@@ -34,7 +34,7 @@ class Deep:
         self.dy = np.random.default_rng(1).standard_normal((len(sites), channels), np.float32)
         residuals = [_block(channels, rng) for rng in range(blocks)]
         if part:
-            residuals = [sp.Checkpointed(*residuals[i:i + part]) for i in range(0, blocks, part)]
+            residuals = [sp.layers.Checkpointed(*residuals[i:i + part]) for i in range(0, blocks, part)]
         self.net = sp.Sequential(sp.SubmanifoldConvolution(3, 3, channels, rng=0), *residuals)
         few = slice(0, 1000)                             # code and threads' stacks are in memory then
         self.step(self.sites[few], self.rows[few], self.dy[few])

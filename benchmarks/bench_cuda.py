@@ -21,6 +21,7 @@ from runner import processor
 
 import spconv_cy as sp
 from spconv_cy.backend.switch import ops_named, ops_of
+from spconv_cy.errors import BackendError
 
 SETTING = "SPCONV_CY_CUDA_CONVOLUTION"
 SIDES = {  # name: backend, how it convolves, precision
@@ -89,16 +90,18 @@ class Training:
 def cases(channels, small):
     """Yield (name, function that makes the case)."""
     scan = workloads.surface(100) if small else workloads.indoor_scan()
-    submanifold = sp.Window(3, 3, kind="submanifold")
+    submanifold = sp.sites.Window(3, 3, kind="submanifold")
     for c in channels:
         yield f"Scan({c})", lambda c=c: Convolution(scan, submanifold, c, c)
-    yield "Down", lambda: Convolution(scan, sp.Window(3, 2, 2), 32, 64)
+    yield "Down", lambda: Convolution(scan, sp.sites.Window(3, 2, 2), 32, 64)
     if not small:
         yield "Lidar", lambda: Convolution(workloads.lidar(), submanifold, 64, 64)
-        yield "SpaceTime", lambda: Convolution(workloads.space_time(), sp.Window(4, 3, kind="submanifold"), 32, 32)
+        yield "SpaceTime", lambda: Convolution(workloads.space_time(), sp.sites.Window(4, 3, kind="submanifold"), 32,
+                                               32)
     classes = np.random.default_rng(3).integers(0, 20, len(scan))
     levels, width = (2, 4) if small else (4, 16)
-    yield "UNet", lambda: Training(scan, 3, classes, lambda: sp.unet(levels, width, 3, 20, rng=0), lambda y: y.features)
+    yield "UNet", lambda: Training(scan, 3, classes, lambda: sp.models.unet(levels, width, 3, 20, rng=0),
+                                   lambda y: y.features)
 
 
 @contextmanager
@@ -142,7 +145,7 @@ def measure(name, case, rounds, say, peers=()):
                     if not wrong <= WRONG[precision]:
                         say(f"{name}.{verb:24s} {side:>10s} WRONG by {wrong:.1%} of the largest number")
                     turns[verb, side] = (call, how, precision, wait if backend == "cuda" else lambda: None)
-        except sp.BackendError as error:                # such a card has no such tensor cores, or no such memory
+        except BackendError as error:                # such a card has no such tensor cores, or no such memory
             say(f"{name:30s} {side:>10s} {error}")
     for peer in peers:
         for verb, (call, done) in peer(case).items():
@@ -217,7 +220,7 @@ def main():
     options = parser.parse_args()
     try:
         cupy = ops_named("cuda").xp
-    except sp.BackendError as error:
+    except BackendError as error:
         print(f"bench_cuda: {error}", file=sys.stderr)
         sys.exit(2)
     machine = card(cupy) | {"processor": processor(), "threads": sp.config.threads(), "date": time.strftime("%F %T"),

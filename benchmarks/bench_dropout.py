@@ -20,7 +20,7 @@ FIELD = 96
 def deepcnet(k, p):
     """Return a DeepCNet(5, k) with dropout p after every level but the last, whatever the level."""
     layers = []
-    for layer in sp.deepcnet(5, k, 3, rng=0).layers:
+    for layer in sp.models.deepcnet(5, k, 3, rng=0).layers:
         layers += [layer, sp.Dropout(p, rng=len(layers))] if isinstance(layer, sp.MaxPooling) else [layer]
     return sp.Sequential(*layers)
 

@@ -67,7 +67,7 @@ class Scale:
     """The convolutions of a DeepCNet(5, 30) with a global head, on 20 glyphs in a field of 3 times their scale."""
 
     def setup(self, scale):
-        self.net = sp.deepcnet(5, 30, 3, rng=0)
+        self.net = sp.models.deepcnet(5, 30, 3, rng=0)
         field = 3 * scale                               # as a DeepCNet(l, k) has it at its own scale 2^l
         self.sites, self.field = workloads.glyphs(batch=20, scale=scale, field=field), field
         self.rows = workloads.features(self.sites, 3)

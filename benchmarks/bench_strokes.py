@@ -28,9 +28,9 @@ class Encode:
     characters, scale = None, 16
 
     def setup(self, encoding, threads):
-        characters = sp.Characters.pack(sp.digits()[0][:1000] if self.characters is None else self.characters)
+        characters = sp.data.Characters.pack(sp.data.digits()[0][:1000] if self.characters is None else self.characters)
         matrices, shifts = from_name("affine").draw(len(characters), seed=0, epoch=0)
-        encoder = sp.StrokeEncoder(encoding, size=3 * self.scale, scale=self.scale, pace=0.1)
+        encoder = sp.data.StrokeEncoder(encoding, size=3 * self.scale, scale=self.scale, pace=0.1)
         self.n = len(characters)
         self.draw = lambda: encoder.sites(characters, matrices=matrices, shifts=shifts, n_threads=threads)
 
@@ -51,10 +51,10 @@ class Signatures:
         self.paths = list(np.random.default_rng(0).normal(size=(1000, 64, dimension)))
 
     def time_signature(self, dimension, level):
-        sp.signature(self.paths, level)
+        sp.data.signature(self.paths, level)
 
     def time_log_signature(self, dimension, level):
-        sp.log_signature(self.paths, level)
+        sp.data.log_signature(self.paths, level)
 
 
 def measured(jobs, rounds):
@@ -78,10 +78,10 @@ def main():
     parser.add_argument("--data", help="a folder with omniglot_strokes.npz")
     options = parser.parse_args()
     if options.data:
-        whole = sp.read_npz(Path(options.data) / "omniglot_strokes.npz")
+        whole = sp.readers.read_npz(Path(options.data) / "omniglot_strokes.npz")
         Encode.characters = whole.take(np.arange(min(options.characters, len(whole)))).characters
     else:
-        Encode.characters = sp.digits()[0][:options.characters]
+        Encode.characters = sp.data.digits()[0][:options.characters]
     Encode.scale = options.scale
     cases, jobs = {}, {}
     for encoding in ENCODINGS:

@@ -100,7 +100,7 @@ class Rules:
     def setup(self):
         self.sites = workloads.indoor_scan()
         self.shuffled = np.random.default_rng(0).permutation(self.sites)
-        self.window = sp.Window(3, 3, kind="submanifold")
+        self.window = sp.sites.Window(3, 3, kind="submanifold")
 
     def time_sorted(self):
         self.rulebook = sp.Grid.from_sites(self.sites, SCAN_SIZE).rules(self.window)[1]
@@ -136,7 +136,7 @@ class UNet:
         self.sites = workloads.indoor_scan()
         self.rows = workloads.features(self.sites, 3)
         self.labels = np.random.default_rng(3).integers(0, CLASSES, len(self.sites))
-        self.net = sp.unet(len(WIDTHS), WIDTHS[0], 3, CLASSES, rng=0)
+        self.net = sp.models.unet(len(WIDTHS), WIDTHS[0], 3, CLASSES, rng=0)
         self.optimizer = sp.SGD(self.net.parameters(), 0.01, 0.9)
 
     def setup(self):
@@ -166,7 +166,7 @@ class Glyphs:
         self.sites = workloads.glyphs()
         self.rows = workloads.features(self.sites, 3)
         self.labels = np.random.default_rng(3).integers(0, 10, 100)
-        self.net = sp.deepcnet(5, 30, 3, rng=0)
+        self.net = sp.models.deepcnet(5, 30, 3, rng=0)
         self.optimizer = sp.SGD(self.net.parameters(), 0.01, 0.9)
         x = sp.SparseTensor.from_sites(self.sites, self.rows, 96, 100)
         self.gflop = {"training_step": 6e-9 * self.net.summary(x).pair_multiply_adds}

@@ -57,7 +57,7 @@ def _small(rounds=500):
 
 
 def _small_layer(name):
-    kind, c = getattr(sp, name), CHANNELS
+    kind, c = getattr(sp.layers, name), CHANNELS
     if name in ("Convolution", "Deconvolution", "TransposedConvolution"):
         return kind(3, c, c, 2, 2, rng=0)
     if name in ("MaxPooling", "AveragePooling", "SumPooling", "UnPooling"):

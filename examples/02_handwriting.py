@@ -6,7 +6,7 @@ import numpy as np
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.data.digits import with_aspect
+from spconv_cy.data.pen_digits import with_aspect
 
 NAMES = "0123456789"
 
@@ -20,10 +20,10 @@ def main():
     neighbour = 100 * np.mean(train_labels[((a**2).sum(1) - 2 * b @ a.T).argmin(1)] != test_labels)
     print(f"1-nearest neighbour on the 16 raw coordinates: {neighbour:.2f} % test error")
     train, test = ([with_aspect(character) for character in part] for part in (train, test))
-    encoder = sp.StrokeEncoder("octogram", size=48, scale=16).fit(train)
-    batches = sp.StrokeBatches(train, train_labels, encoder, batch=100, augment="mild")
-    tests = sp.StrokeBatches(test, test_labels, encoder, batch=100)
-    net = sp.deepcnet(l=4, k=20, channels_in=encoder.planes, classes=10, rng=options.seed)
+    encoder = sp.data.StrokeEncoder("octogram", size=48, scale=16).fit(train)
+    batches = sp.data.StrokeBatches(train, train_labels, encoder, batch=100, augment="mild")
+    tests = sp.data.StrokeBatches(test, test_labels, encoder, batch=100)
+    net = sp.models.deepcnet(l=4, k=20, channels_in=encoder.planes, classes=10, rng=options.seed)
     print(f"DeepCNet(4, 20): {net.spec()}, {net.n_parameters():,} parameters")
     name = f"{'writers' if options.writers else 'random'}-{options.seed}"
     history = run.fit(name, net, batches, sp.Adam(net.parameters(), rate=0.005), options.epochs or run.pick(24, 2, 2),
@@ -55,9 +55,10 @@ def arguments():
 
 
 def digits_of(options, run):
-    split = sp.digits_split(options.seed)
+    split = sp.data.digits_split(options.seed)
     if options.writers:
-        split = [(list(part.characters), part.labels) for part in sp.read_npz(options.data / "pendigits.npz").split()]
+        split = [(list(part.characters),
+                  part.labels) for part in sp.readers.read_npz(options.data / "pendigits.npz").split()]
     most = run.pick((None, None), (5000, 1000), (700, 300))
     return [(characters[:n], labels[:n]) for (characters, labels), n in zip(split, most, strict=True)]
 

@@ -39,13 +39,13 @@ def main():
 
 def sets_of(run):
     """Return {name: [((characters, labels) to train on, those to test on, number of classes) of each group]}."""
-    (characters, labels), test = sp.digits_split(run.seed)
+    (characters, labels), test = sp.data.digits_split(run.seed)
     items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])        # as many as the talk had
     sets, found = {"digits": [(([characters[i] for i in items], labels[items]), test, 10)]}, {}
     if run.data and (run.data / "omniglot_strokes.npz").exists():
-        found["omniglot"] = sp.read_npz(run.data / "omniglot_strokes.npz")
+        found["omniglot"] = sp.readers.read_npz(run.data / "omniglot_strokes.npz")
     if run.data and (run.data / "W1").exists():
-        found["assamese"] = sp.read_assamese(run.data)
+        found["assamese"] = sp.readers.read_assamese(run.data)
     for name, every in found.items():
         rest = np.array_split(np.unique(every.writers[~every.tested]), GROUPS - 1) if name == "omniglot" else []
         splits = [every.split(writers) for writers in (None, *rest)]
@@ -60,17 +60,17 @@ def epochs(run, name, augment):
 
 
 def network(l, characters, classes, seed=0):
-    encoder = sp.StrokeEncoder("pen", size=3 * 2**l, scale=2**l).fit(characters)
-    return encoder, sp.deepcnet(l, 30, encoder.planes, classes, dropout=0.1, rng=seed)
+    encoder = sp.data.StrokeEncoder("pen", size=3 * 2**l, scale=2**l).fit(characters)
+    return encoder, sp.models.deepcnet(l, 30, encoder.planes, classes, dropout=0.1, rng=seed)
 
 
 def trained(run, cell, train, test, classes):
     name, l, augment, _ = cell.split("-")
     encoder, net = network(int(l), train[0], classes, run.seed)
-    data = sp.StrokeBatches(*train, encoder, batch=50, augment=augment)
+    data = sp.data.StrokeBatches(*train, encoder, batch=50, augment=augment)
     rate = 0.001 if l == "7" else 0.003                  # at 0.003 one of l = 7 diverged
     run.fit(cell, net, data, sp.Adam(net.parameters(), rate), epochs(run, name, augment), schedule="cosine")
-    return {"error": sp.evaluate(net, sp.StrokeBatches(*test, encoder)).error}
+    return {"error": sp.evaluate(net, sp.data.StrokeBatches(*test, encoder)).error}
 
 
 def cost(run, l, characters, classes):

@@ -16,8 +16,8 @@ WANTED = {"kanjivg-*.whl": "KanjiVG (U. Apel, CC BY-SA 3.0; PyPI kanjivg)",
 RUNS = {                     # encoding, levels l of DeepCNet(l, 32), sites along a character in a field of 3 * 2^l
     "undirected": ("undirected", 5, 48), "octogram": ("octogram", 5, 48), "fine": ("undirected", 6, 96)}
 SEES = {"undirected": "neither order nor direction of strokes", "octogram": "the direction of strokes"}
-BENDS = sp.Affine(stretch=0.2, turn=0.15, shift=0.05, warp=0.13, ends=0.05)
-VIEWS = sp.Affine(stretch=0.1, turn=0.1, shift=0.05)
+BENDS = sp.data.Affine(stretch=0.2, turn=0.15, shift=0.05, warp=0.13, ends=0.05)
+VIEWS = sp.data.Affine(stretch=0.1, turn=0.1, shift=0.05)
 CHOSEN_ON = 1087            # characters of the other hand on which distortions and network were chosen
 
 
@@ -66,7 +66,7 @@ def hands(run):
         print(f"{' and '.join(WANTED)} are wanted, in build/kanji (make kanji-data fetches them) or --data FOLDER: "
               f"{'; '.join(WANTED.values())}")
         raise SystemExit(2 if run.size == "full" else 0)
-    train, test = sp.read_kanjivg(paths[0], pieces=4), sp.read_hanzi_writer(paths[1])
+    train, test = sp.readers.read_kanjivg(paths[0], pieces=4), sp.readers.read_hanzi_writer(paths[1])
     shared = sorted(set(train.classes) & set(test.classes))
     print(f"{'; '.join(WANTED.values())}: {len(shared):,} characters in common of {len(train):,} and {len(test):,}")
     shared = np.random.default_rng(run.seed).permutation(shared)[:run.pick(None, 300, 12)]
@@ -76,13 +76,13 @@ def hands(run):
 def trained(run, name, train, test, groups):
     """Train on one hand, test on the other; return what was found."""
     encoding, l, scale = RUNS[name]
-    encoder = sp.StrokeEncoder(encoding, size=3 * 2**l, scale=scale, spacing=0.3).fit(train.characters)
+    encoder = sp.data.StrokeEncoder(encoding, size=3 * 2**l, scale=scale, spacing=0.3).fit(train.characters)
     notation = "-MP2-".join(f"{32 * n}C{3 if n == 1 else 2}-BN-VLReLU" for n in range(1, l + 2))
-    net = sp.from_spec(f"{notation}-output", encoder.planes, classes=len(train.classes), rng=run.seed)
-    data = sp.StrokeBatches(train.characters, train.labels, encoder, augment=BENDS, batch=run.pick(50, 25, 6))
+    net = sp.models.from_spec(f"{notation}-output", encoder.planes, classes=len(train.classes), rng=run.seed)
+    data = sp.data.StrokeBatches(train.characters, train.labels, encoder, augment=BENDS, batch=run.pick(50, 25, 6))
     history = run.fit(name, net, data, sp.Adam(net.parameters(), 0.003), run.pick(48, 60, 2), schedule="cosine")
     sp.SparseConvClassifier.trained(net, encoder, train.classes).save(model_path(run, name))
-    test_data = sp.StrokeBatches(test.characters, test.labels, encoder, views=VIEWS)
+    test_data = sp.data.StrokeBatches(test.characters, test.labels, encoder, views=VIEWS)
     one, views = (sp.evaluate(net, test_data, repeats=n).outputs for n in (1, run.pick(8, 8, 2)))
     batch = next(data.epoch(0, training=True))
     seconds = min(timeit.repeat(lambda: sp.softmax_cross_entropy(net.train()(batch[0]), batch[1]).backward(),

@@ -9,11 +9,12 @@ from spconv_cy import plot
 
 NETS = {
     "mlp": ("MLP 784-800-800-10", "1.6, 800 hidden (Simard et al. 2003)", 5,
-            lambda: sp.from_spec("800C28-ReLU-800C1-ReLU-output", classes=10, rng=0)),
-    "lenet5": ("LeNet-5", "0.95; distorted 0.8 (LeCun et al. 1998)", 12, lambda: sp.lenet5(rng=0)),
-    "deepcnet": ("DeepCNet(4,30)", "0.31, another one, shifted (Graham 2013)", 10, lambda: sp.deepcnet(4, 30, rng=0)),
+            lambda: sp.models.from_spec("800C28-ReLU-800C1-ReLU-output", classes=10, rng=0)),
+    "lenet5": ("LeNet-5", "0.95; distorted 0.8 (LeCun et al. 1998)", 12, lambda: sp.models.lenet5(rng=0)),
+    "deepcnet": ("DeepCNet(4,30)", "0.31, another one, shifted (Graham 2013)", 10, lambda: sp.models.deepcnet(4, 30,
+                                                                                                              rng=0)),
     "fmp": ("(32nC2-FMP√2)6-C2-C1; averaged", "0.44 to 0.50; 12 views 0.32 (Graham 2014)", 25,
-            lambda: sp.fractional_cnn(6, 32, rng=0))}
+            lambda: sp.models.fractional_cnn(6, 32, rng=0))}
 
 
 def main():
@@ -76,10 +77,10 @@ def row(run, key, train, tests):
     (title, published, epochs, build), draws = NETS[key], key == "fmp"
     net = build()
     size = 28 if key == "mlp" else max(np.atleast_1d(net.input_size()))  # its window is as large as the picture
-    data = sp.PictureBatches(*train, size, shift=min(2, (size - 28) // 2))
+    data = sp.data.PictureBatches(*train, size, shift=min(2, (size - 28) // 2))
     history = run.fit(key, net, data, sp.Adam(net.parameters(), 0.002), run.pick(epochs, 3 if draws else 6, 1),
                       schedule="cosine")
-    found = run.once(key, lambda: tested(run, net.eval(), sp.PictureBatches(*tests, size), draws))
+    found = run.once(key, lambda: tested(run, net.eval(), sp.data.PictureBatches(*tests, size), draws))
     sparse, dense = found["sparse"], found["dense"]
     shown = (found["errors"][0], found["errors"][-1]) if draws else found["errors"]
     return [title, "; ".join(f"{100 * e:.2f}" for e in shown), published, f"{net.n_parameters():,}",
@@ -91,7 +92,7 @@ def row(run, key, train, tests):
 def tested(run, net, data, draws):
     """Errors by number of views; costs and answers by active sites and with every site of the field active."""
     found = sp.evaluate(net, data, repeats=run.pick(12, 6, 2) if draws else 1)
-    batches = [(x, everywhere(x), labels) for x, labels in islice(data.epoch(0, training=False), 10)]
+    batches = [(x, sliding_window(x), labels) for x, labels in islice(data.epoch(0, training=False), 10)]
     outputs = [sp.evaluate(net, [(batch[i], batch[2]) for batch in batches]).outputs for i in (0, 1)]
     answers, (sparse, dense) = found.outputs.argmax(1), (run.cost(net, x, run.pick(7, 3, 1)) for x in batches[0][:2])
     return {"errors": found.errors, "sparse": sparse, "dense": dense,
@@ -99,7 +100,7 @@ def tested(run, net, data, draws):
             "wrong": [[int(i), int(answers[i])] for i in np.flatnonzero(answers != found.labels)]}
 
 
-def everywhere(x):
+def sliding_window(x):
     """The same tensor with every site of its field active: what a dense network computes."""
     dense = np.moveaxis(x.to_dense(), 1, -1)
     sites = np.indices(dense.shape[:3]).reshape(3, -1).T

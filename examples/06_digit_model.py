@@ -11,9 +11,9 @@ def main():
     parser.add_argument("--small", action="store_true", help="a run of seconds: 1000 digits, 2 epochs")
     parser.add_argument("--model", type=Path, default=Path("digits_model.safetensors"), help="where to save it")
     options = parser.parse_args()
-    (train, labels), (test, test_labels) = sp.digits_split(0)
+    (train, labels), (test, test_labels) = sp.data.digits_split(0)
     n, epochs = (1000, 2) if options.small else (len(train), 24)
-    encoder = sp.StrokeEncoder("octogram", size=48, scale=16)
+    encoder = sp.data.StrokeEncoder("octogram", size=48, scale=16)
     classifier = sp.SparseConvClassifier(l=4, k=20, encoding=encoder, augment="mild", epochs=epochs, rate=0.005,
                                          verbose=True, random_state=0)
     classifier.fit(train[:n], labels[:n])

@@ -8,7 +8,7 @@ from spconv_cy.train.clustering import embedding_measures, principal_components
 from spconv_cy.train.exemplars import Exemplars
 
 TRUNK = "24C3-MP2-48C2-MP2-96C2-MP2-128C2-MP2-192C2-GP-64C1-linear"
-SAME = sp.Affine(stretch=0.4, turn=0.5, shift=0.12)      # what a digit may go through and be the same
+SAME = sp.data.Affine(stretch=0.4, turn=0.5, shift=0.12)      # what a digit may go through and be the same
 METHODS = {                                              # title; epochs: full, small, tiny; all seeds, or one
     "untrained": ("untrained trunk", (0, 0, 0), True),
     "index": ("index learning, as defined", (3, 4, 1), False),
@@ -72,26 +72,26 @@ def measured(run, rows, train, test):
 
 def embedded(run, method, seed, train, pictures):
     """Rows of pictures by a trunk, after the method's training (or what is left of it, where that was stopped)."""
-    trunk, epochs = sp.from_spec(TRUNK, rng=seed), run.pick(*METHODS[method][1])
+    trunk, epochs = sp.models.from_spec(TRUNK, rng=seed), run.pick(*METHODS[method][1])
     size = max(trunk.input_size())
     net, loss = trunk, sp.softmax_cross_entropy
-    data = sp.PictureBatches(*train, size, batch=300, augment=SAME)
+    data = sp.data.PictureBatches(*train, size, batch=300, augment=SAME)
     optimizer = sp.Adam(trunk.parameters(), 0.003)
     if method.startswith("index"):
         last = Exemplars(len(data), 64, unit=method in DIRECTIONS)
         net = sp.Sequential(*trunk.layers, *([] if last.unit else [sp.Dropout(0.5, rng=seed)]), last)
-        optimizer = sp.Together(*(
+        optimizer = sp.train.CombinedOptimizer(*(
             (sp.Adam(trunk.parameters(), 0.001), sp.SGD([last.columns], 1500.0)) if last.unit else
             (sp.Nesterov(trunk.parameters(), 300 * 0.0003, clip=1.0), sp.SGD([last.columns], 10.0))))
-        data, loss = sp.Copies(data, 1), last.loss
+        data, loss = sp.data.AugmentedCopies(data, 1), last.loss
     elif method == "contrast":
-        data, loss = sp.Copies(data, 2), lambda y, _: sp.contrastive_loss(y, 0.2)
+        data, loss = sp.data.AugmentedCopies(data, 2), lambda y, _: sp.functional.contrastive_loss(y, 0.2)
     elif method == "labels":
         net = sp.Sequential(*trunk.layers, sp.VeryLeakyReLU(), sp.NetworkInNetwork(64, 10, rng=seed))
         optimizer = sp.Adam(net.parameters(), 0.003)
     if epochs:
         run.fit(f"{method}-{seed}", net, data, optimizer, epochs, loss=loss, schedule="cosine", rng=seed)
-    rows = [sp.outputs(trunk, sp.PictureBatches(part, None, size, batch=300)) for part in pictures]
+    rows = [sp.train.outputs(trunk, sp.data.PictureBatches(part, None, size, batch=300)) for part in pictures]
     return [part / np.linalg.norm(part, axis=1, keepdims=True) for part in rows] if method in DIRECTIONS else rows
 
 

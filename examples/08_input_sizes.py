@@ -9,7 +9,7 @@ from spconv_cy import plot
 from spconv_cy.functional.dense import softmax
 
 FILE = "omniglot_strokes.npz"
-MOVES = sp.Affine(stretch=0.15, turn=0.15, shift=0.5)
+MOVES = sp.data.Affine(stretch=0.15, turn=0.15, shift=0.5)
 SETS = {  # l, k, sizes to train on, sizes to test on, epochs (full, --small, --tiny)
     "digits": (4, 20, (12, 16, 24, 32, 48), (8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96), (8, 4, 1)),
     "omniglot": (5, 30, (24, 32, 48, 64), (16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96), (25, 3, 1))}
@@ -43,12 +43,12 @@ def main():
 
 def characters_of(run, name):
     if name == "digits":
-        parts, classes = sp.digits_split(run.seed), 10
+        parts, classes = sp.data.digits_split(run.seed), 10
     elif run.data is None or not (run.data / FILE).exists():
         print(f"--sets omniglot wants {FILE} (B. Lake, MIT) in a folder of --data")
         raise SystemExit(2 if run.size == "full" else 0)
     else:
-        found = sp.read_npz(run.data / FILE)
+        found = sp.readers.read_npz(run.data / FILE)
         parts, classes = [(list(part.characters), part.labels) for part in found.split()], len(found.classes)
     most = run.pick((None, None), (3000, 1000), (300, 100))
     return *((characters[:n], labels[:n]) for (characters, labels), n in zip(parts, most, strict=True)), classes
@@ -56,12 +56,12 @@ def characters_of(run, name):
 
 def network(run, name, what, train, classes):
     l, k, mixed, _, epochs = SETS[name]
-    encoder = sp.StrokeEncoder("octogram", size=48, scale=16).fit(train[0])
-    net = sp.deepcnet(l, k, encoder.planes, classes, rng=run.seed)
+    encoder = sp.data.StrokeEncoder("octogram", size=48, scale=16).fit(train[0])
+    net = sp.models.deepcnet(l, k, encoder.planes, classes, rng=run.seed)
     if what == MOST:
         net = sp.Sequential(*net.layers[:-2], sp.GlobalPooling("max"), net.layers[-1])
     scales = mixed if what in (ALL, MOST) else int(what.split()[0])
-    data = sp.StrokeBatches(*train, encoder, batch=25, augment=MOVES, scales=scales)
+    data = sp.data.StrokeBatches(*train, encoder, batch=25, augment=MOVES, scales=scales)
     run.fit(f"{name}-{what.replace(' ', '-').replace(',', '')}", net, data, sp.Adam(net.parameters(), 0.005),
             run.pick(*epochs), schedule="cosine")
     return net.eval(), encoder
@@ -69,12 +69,12 @@ def network(run, name, what, train, classes):
 
 def errors_of(run, name, what, sizes, train, test, classes):
     net, encoder = network(run, name, what, train, classes)
-    return [sp.evaluate(net, sp.StrokeBatches(*test, encoder, scales=size)).error for size in sizes]
+    return [sp.evaluate(net, sp.data.StrokeBatches(*test, encoder, scales=size)).error for size in sizes]
 
 
 def costs_of(run, name, sizes, train, test, classes):
     net, encoder = network(run, name, ALL, train, classes)
-    return [run.cost(net, next(sp.StrokeBatches(*test, encoder, scales=size).epoch(0, training=False))[0])
+    return [run.cost(net, next(sp.data.StrokeBatches(*test, encoder, scales=size).epoch(0, training=False))[0])
             for size in sizes]
 
 
@@ -98,10 +98,10 @@ def field(run):
     train, (tests, labels), classes = characters_of(run, "digits")
     net, encoder = network(run, "digits", ALL, train, classes)
     n = ACROSS * DOWN
-    x, _ = next(sp.StrokeBatches(tests[:n], None, encoder, scales=SETS["digits"][2]).epoch(0, training=False))
+    x, _ = next(sp.data.StrokeBatches(tests[:n], None, encoder, scales=SETS["digits"][2]).epoch(0, training=False))
     places = CELL * np.stack([np.arange(n) % ACROSS, np.arange(n) // ACROSS], 1)
     sites = np.column_stack([np.zeros(x.grid.n, int), x.sites[:, 1:] + places[x.sites[:, 0]]])
-    y = sp.everywhere(net)(sp.SparseTensor.from_sites(sites, x.features))
+    y = sp.models.sliding_window(net)(sp.SparseTensor.from_sites(sites, x.features))
     window = net.input_size(1)[0]
     middles = (net.input_size(2)[0] - window) * y.sites[:, 1:] + window / 2
     owner = (np.floor(middles / CELL + 0.5) @ (1, ACROSS)).astype(int)

@@ -42,15 +42,15 @@ class Adrenal:
     """Voxels of adrenal glands; settings were chosen on fold 2 alone."""
 
     levels, batch, rate = {"cubic": 4, "tetrahedral": 5}, 25, 0.001
-    cell, volume, motion = 1.0, 1 / 8, sp.Motion(turn=0.3, linear=0.1, shift=2)
+    cell, volume, motion = 1.0, 1 / 8, sp.data.Motion(turn=0.3, linear=0.1, shift=2)
 
     def __init__(self, run, path):
-        self.all, self.classes, self.epochs = sp.read_voxels(path), 2, run.pick(30, 12, 1)
+        self.all, self.classes, self.epochs = sp.readers.read_voxels(path), 2, run.pick(30, 12, 1)
         self.title, self.most = "AdrenalMNIST3D", run.pick(None, 400, 30)
 
     def part(self, fold):
         voxels, labels = (part[:self.most] for part in self.all.part(fold))
-        return [sp.voxel_points(v) - np.array(self.all.size) / 2 for v in voxels], labels
+        return [sp.data.voxel_points(v) - np.array(self.all.size) / 2 for v in voxels], labels
 
     def references(self):
         """What needs no network: the larger class, support vectors on counts; and what was published."""
@@ -71,7 +71,7 @@ class Solids:
     """Surfaces of six kinds of solids, stretched at random, seen from everywhere."""
 
     levels, batch, rate = {"cubic": 3, "tetrahedral": 4}, 20, 0.002
-    cell, volume, motion = 1 / 9, None, sp.Motion(linear=0.1, shift=0.1)
+    cell, volume, motion = 1 / 9, None, sp.data.Motion(linear=0.1, shift=0.1)
 
     def __init__(self, run):
         self.classes, self.epochs, self.each = len(KINDS), run.pick(20, 10, 1), run.pick((100, 40), (40, 15), (3, 3))
@@ -87,12 +87,13 @@ class Solids:
 
 
 def batches(task, name, fold):
-    return sp.ShapeBatches(*task.part(fold), 2**(task.levels[name] + 2) - 2, cell=task.cell, lattice=LATTICES[name],
+    return sp.data.ShapeBatches(*task.part(fold), 2**(task.levels[name] + 2) - 2, cell=task.cell,
+                                lattice=LATTICES[name],
                            augment=task.motion, volume=task.volume, outside="drop", batch=task.batch)
 
 
 def trained(run, task, name, seed):
-    net = sp.deepc2(task.levels[name], CHANNELS, classes=task.classes, d=LATTICES[name], rng=seed)
+    net = sp.models.deepc2(task.levels[name], CHANNELS, classes=task.classes, d=LATTICES[name], rng=seed)
     run.fit(f"{name}-{seed}", net, batches(task, name, 0), sp.Adam(net.parameters(), task.rate), task.epochs,
             schedule="cosine", rng=seed)
     test = batches(task, name, 1)

@@ -10,6 +10,7 @@ import numpy as np
 
 import spconv_cy as sp
 from spconv_cy import plot
+from spconv_cy.errors import FileError
 
 LATTICES = {"cubic": sp.Lattice.cubic(3), "tetrahedral": sp.Lattice.simplex(3)}
 BUNNY = Path("build/bunny/package/index.js")
@@ -51,8 +52,8 @@ def mesh_of(path):
         print("The bunny (npm's bunny 1.0.1) could not be fetched: a torus takes its place.")
         return "torus", sp.solid("torus", 0)
     try:
-        return "bunny" if path is None else path.stem, sp.read_mesh(path or BUNNY)
-    except (OSError, sp.FileError) as error:
+        return "bunny" if path is None else path.stem, sp.readers.read_mesh(path or BUNNY)
+    except (OSError, FileError) as error:
         raise SystemExit(str(error)) from error
 
 
@@ -60,9 +61,9 @@ def formats(run, mesh):
     rows = []
     for ending in ("off", "obj", "ply"):
         path = run.folder / f"mesh.{ending}"
-        sp.write_mesh(path, mesh)
+        sp.readers.write_mesh(path, mesh)
         began = time.process_time()
-        again = sp.read_mesh(path)
+        again = sp.readers.read_mesh(path)
         milliseconds = 1e3 * (time.process_time() - began)
         same = np.array_equal(again.vertices, mesh.vertices) and np.array_equal(again.triangles, mesh.triangles)
         rows.append([ending.upper(), f"{path.stat().st_size:,}", "yes" if same else "NO", f"{milliseconds:.0f}"])
@@ -70,13 +71,13 @@ def formats(run, mesh):
 
 
 def tensor(mesh, lattice, size, radius):
-    data = sp.ShapeBatches([mesh.normalised(radius).surface(0.5)], None, size, cell=1, lattice=lattice)
+    data = sp.data.ShapeBatches([mesh.normalised(radius).surface(0.5)], None, size, cell=1, lattice=lattice)
     return next(data.epoch(0, training=False))[0], len(data.shapes.points)
 
 
 def cost(mesh, key, radius):
     """What a pass costs at a radius in sites, in the smallest field that holds the ball of that radius."""
-    lattice, layers = LATTICES[key], sp.deepc2(2, 16, d=LATTICES[key], rng=0).eval()
+    lattice, layers = LATTICES[key], sp.models.deepc2(2, 16, d=LATTICES[key], rng=0).eval()
     size = next(s for n in range(1, 10_000) for s in [layers.input_size(n)[0]] if lattice.inradius((s,) * 3) > radius)
     x, points = tensor(mesh, lattice, size, radius)
     summary = layers.summary(x)

@@ -11,7 +11,7 @@ from spconv_cy.train.metrics import confusion_matrix, intersection_over_union, m
 
 FILE = "lidar_topography.npz"
 CELLS = ((2, 2, 0.4), (1, 1, 0.4), (1, 1, 0.2), (0.5, 0.5, 0.2))                # metres: x, y, height
-MOVES = sp.PointAffine(turn=np.pi, stretch=0.1, shift=8)
+MOVES = sp.data.PointAffine(turn=np.pi, stretch=0.1, shift=8)
 
 
 def main():
@@ -43,14 +43,14 @@ def main():
                     [[name, *(f"{100 * share:.1f}" for share in (*intersection_over_union(matrix), mean_iou(matrix),
                               1 - np.trace(matrix) / np.sum(matrix)))] for name, matrix in rows.items()]))
     net = trained(run, "net-0", parts["west"], cell, 0, epochs)                         # from its checkpoint
-    answers = sp.evaluate(net, sp.PointBatches(*parts["east"], cell, views=MOVES), views).outputs.argmax(1)
+    answers = sp.evaluate(net, sp.data.PointBatches(*parts["east"], cell, views=MOVES), views).outputs.argmax(1)
     run.picture("east", picture(points[~west], labels[~west], answers), "The test strip from above: the class of the "
                 f"lowest point in each 2 m, in truth and by seed 0 with {views} views; the share of wrong points.")
 
 
 def scan_of(run):
     if run.size != "tiny" and run.data is not None and (run.data / FILE).exists():
-        scan = sp.read_scan(run.data / FILE)
+        scan = sp.readers.read_scan(run.data / FILE)
         attributes = np.column_stack([scan.intensity / 1000 - 1, (scan.return_number - 1) / 2])
         return scan.points, attributes, np.searchsorted([1, 2, 9], scan.codes)
     print(f"no {FILE} in a folder of --data: a landscape made from the seed")
@@ -59,14 +59,14 @@ def scan_of(run):
 
 
 def features(points, attributes):
-    return np.column_stack([sp.surroundings(points, 32) * (0.1, 0.1, 1), attributes])
+    return np.column_stack([sp.data.neighbourhood_features(points, 32) * (0.1, 0.1, 1), attributes])
 
 
 def trained(run, name, part, cell, seed, epochs):
     points, given, labels = part
     weights = 1 / np.sqrt(np.maximum(1, np.bincount(labels, minlength=3)))
-    net = sp.ToPoints(*sp.unet(5, run.pick(16, 16, 4), given.shape[1], 3, rng=seed))
-    data = sp.PointBatches(points, given, labels, cell, tile=32, batch=4, augment=MOVES)
+    net = sp.layers.ToPoints(*sp.models.unet(5, run.pick(16, 16, 4), given.shape[1], 3, rng=seed))
+    data = sp.data.PointBatches(points, given, labels, cell, tile=32, batch=4, augment=MOVES)
     run.fit(name, net, data, sp.Adam(net.parameters(), 0.005), epochs, schedule="cosine",
             loss=partial(sp.softmax_cross_entropy, weights=weights / weights.mean()))
     return net
@@ -77,7 +77,7 @@ def choose(run, parts):
     found = []
     for cell in run.pick(CELLS, CELLS[1:3], CELLS[1:2]):
         net = trained(run, f"cell-{'-'.join(map(str, cell))}", parts["training"], cell, 0, run.pick(40, 15, 2))
-        data = sp.PointBatches(*parts["validation"], cell)
+        data = sp.data.PointBatches(*parts["validation"], cell)
         sites = next(data.epoch(0, training=False))[0].grid.n / len(data)
         found.append({"cell": cell, "sites": sites, "iou": mean_iou(sp.evaluate(net, data).confusion)})
     return found
@@ -97,7 +97,7 @@ def neighbours(parts, of):
 def tested(run, parts, cell, seed, epochs, views):
     """Train in the west; return the confusion in the east with one view and with more, and the work a point."""
     net = trained(run, f"net-{seed}", parts["west"], cell, seed, epochs)
-    data = sp.PointBatches(*parts["east"], cell, views=MOVES)
+    data = sp.data.PointBatches(*parts["east"], cell, views=MOVES)
     summary = net.eval().summary(next(data.epoch(0, training=False))[0])
     return {"confusion": [sp.evaluate(net, data, repeats).confusion.tolist() for repeats in (1, views)],
             "adds": summary.pair_multiply_adds / len(data)}

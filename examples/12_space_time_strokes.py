@@ -15,8 +15,8 @@ def main():
                                                 "strokes with their true times")
     run = sp.Experiment.of("space_time_strokes", parser.parse_args())
     (train, labels), (test, test_labels) = (
-        (sp.Characters.pack(part[0][:most]), part[1][:most]) for part, most in
-        zip(sp.digits_split(run.seed), run.pick((None, None), (2000, 1000), (300, 200)), strict=True))
+        (sp.data.Characters.pack(part[0][:most]), part[1][:most]) for part, most in
+        zip(sp.data.digits_split(run.seed), run.pick((None, None), (2000, 1000), (300, 200)), strict=True))
 
     rows = []
     for axes in (PLANE, TIMED):
@@ -47,11 +47,12 @@ def shown(found):
 
 def classified(run, key, axes, train, test, epochs, l, parameters, seed=0):
     """Train and test a DeepCNet(l, .) of that many parameters on parts (characters, labels, times)."""
-    encoder = sp.LiftedEncoder(axes, size=3 * 2**l - 1, scale=2**l, span=2**l)
-    parts = [sp.StrokeBatches(characters, labels, encoder, batch=50, augment="mild",
+    encoder = sp.data.LiftedEncoder(axes, size=3 * 2**l - 1, scale=2**l, span=2**l)
+    parts = [sp.data.StrokeBatches(characters, labels, encoder, batch=50, augment="mild",
                               times=times if axes == TIMED else None) for characters, labels, times in (train, test)]
     classes = int(train[1].max()) + 1
-    build = partial(sp.widest, lambda k: sp.deepcnet(l, k, 1, classes, d=len(axes), first=2, rng=seed), parameters)
+    build = partial(sp.widest, lambda k: sp.models.deepcnet(l, k, 1, classes, d=len(axes), first=2, rng=seed),
+                    parameters)
     return run.classifier(key, build, *parts, epochs, seed=seed)
 
 
@@ -61,7 +62,7 @@ def omniglot(run):
     if path is None or not path.exists():
         print("no omniglot_strokes.npz (B. Lake, MIT) in a folder of --data: pen digits alone, without true times")
         return []
-    parts = sp.read_npz(path).split()
+    parts = sp.readers.read_npz(path).split()
     if run.size == "small":
         parts = [part.take(part.labels < 20) for part in parts]
     rows = []
@@ -90,13 +91,13 @@ def picture(characters, labels):
     item = int(np.flatnonzero(labels == 8)[0])
     axes = figure.add_subplot(1, 3, 1)
     one = [characters[item]]
-    sites = sp.LiftedEncoder(PLANE, size=47).sites(one)[0]
+    sites = sp.data.LiftedEncoder(PLANE, size=47).sites(one)[0]
     axes.scatter(sites[:, 1], sites[:, 2], c="0.4", marker="s", s=9)
     axes.set(title="(x, y)", xlabel="x", ylabel="y", aspect="equal")
     axes.invert_yaxis()
     for place, (name, drawn) in enumerate((("forward", one), ("backward", sp.drawn_backward(one))), 2):
         axes = figure.add_subplot(1, 3, place, projection="3d")
-        sites = sp.LiftedEncoder(TIMED, size=47, span=24, spacing=0.2).sites(drawn)[0]
+        sites = sp.data.LiftedEncoder(TIMED, size=47, span=24, spacing=0.2).sites(drawn)[0]
         axes.scatter(sites[:, 1], sites[:, 2], sites[:, 3], c=sites[:, 3], cmap="viridis", marker="s", s=5,
                      depthshade=False)
         axes.scatter(sites[:, 1], sites[:, 2], sites[:, 3].min() - 3, c="0.8", marker="s", s=4, depthshade=False)

@@ -54,7 +54,7 @@ def recording(run):
     if path is None or not path.exists():
         print("no events_dvs.npz in a folder of --data: a dart's flight made from the seed")
         return sp.flight(seed=run.seed), "a dart's flight"
-    return sp.read_events(path), "events_dvs.npz"
+    return sp.readers.read_events(path), "events_dvs.npz"
 
 
 def parts_of(run, events, split, train, test, time, polarity, seed):
@@ -65,7 +65,7 @@ def parts_of(run, events, split, train, test, time, polarity, seed):
     for starts, options in ((train, moves), (test, {})):
         crops = events.crops(starts, LENGTH, SIDE, run.pick(4, most, 1), least=1000, seed=seed)
         backward = np.repeat([False, True], len(crops))
-        parts.append(sp.EventBatches(events, np.tile(crops, (2, 1)), backward.astype(int), backward=backward,
+        parts.append(sp.data.EventBatches(events, np.tile(crops, (2, 1)), backward.astype(int), backward=backward,
                                      length=LENGTH, side=SIDE, pixels=PIXELS, microseconds=CELL, field=47, time=time,
                                      polarity=polarity, factors=parts[0].factors if parts else None, batch=20,
                                      **options))
@@ -80,7 +80,7 @@ def told(run, events, split, train, test, time, polarity, seed):
 
 
 def network(run, data, seed):
-    return sp.widest(lambda k: sp.deepcnet(4, k, data.planes, 2, d=len(data.size), first=2, rng=seed),
+    return sp.widest(lambda k: sp.models.deepcnet(4, k, data.planes, 2, d=len(data.size), first=2, rng=seed),
                      run.pick(21_000, 21_000, 5000))
 
 

@@ -45,7 +45,7 @@ def told(run, name, time, seed, n):
                        "labels": lines.labels + 4 * kinds}
         parts.append(sp.WorldLineBatches(lines, field, time=time, batch=20, **options))
     l, d, classes = (3 if field == 23 else 4), 4 - (time == "none"), 4 if name == "point" else 8
-    build = partial(sp.widest, lambda k: sp.deepcnet(l, k, 1, classes, d=d, first=2, rng=seed),
+    build = partial(sp.widest, lambda k: sp.models.deepcnet(l, k, 1, classes, d=d, first=2, rng=seed),
                     run.pick(30_000, 30_000, 4000))
     epochs = run.pick(10, 6, 1) if name == "point" else run.pick(6, 6, 1)
     return run.classifier(f"{name} {time} {seed}", build, *parts, epochs, seed=seed)

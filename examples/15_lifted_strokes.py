@@ -39,26 +39,29 @@ def digits_of(run):
     """Return (characters, labels) to train and to test on, and the name of the split."""
     path = None if run.data is None or run.size == "tiny" else run.data / "pendigits.npz"
     if path is not None and path.exists():
-        parts, split = [(part.characters, part.labels) for part in sp.read_npz(path).split()], "test writers unseen"
+        parts = [(part.characters, part.labels) for part in sp.readers.read_npz(path).split()]
+        split = "test writers unseen"
     else:
         print("no pendigits.npz in a folder of --data: the digits that ship, split at random, the same writers on both "
               "sides")
-        parts, split = sp.digits_split(run.seed), "random split"
+        parts, split = sp.data.digits_split(run.seed), "random split"
     most = run.pick((None, None), (1000, 1000), (200, 200))
     if run.size != "full":                              # not the first ones: they are of few writers
         chosen = [np.random.default_rng(0).permutation(len(y))[:n] for (_, y), n in zip(parts, most, strict=True)]
-        parts = [(sp.Characters.pack(c).take(items)[0], y[items]) for (c, y), items in zip(parts, chosen, strict=True)]
-    return *((sp.Characters.pack(characters), labels) for characters, labels in parts), split
+        parts = [(sp.data.Characters.pack(c).take(items)[0], y[items]) for (c, y), items in zip(parts, chosen,
+                                                                                                strict=True)]
+    return *((sp.data.Characters.pack(characters), labels) for characters, labels in parts), split
 
 
 def classified(run, axes, seed, train, test):
     """Train and test a network of about one number of parameters on digits lifted to these axes."""
     if axes == OCTOGRAM:
-        encoder = sp.StrokeEncoder("octogram", size=SIZE, scale=SCALE).fit(train[0])
+        encoder = sp.data.StrokeEncoder("octogram", size=SIZE, scale=SCALE).fit(train[0])
     else:
-        encoder = sp.LiftedEncoder(axes, size=SIZE, scale=SCALE, span=SCALE, window=1, directions=8, overlap=1)
-    parts, d = [sp.StrokeBatches(*part, encoder, batch=50, augment="mild") for part in (train, test)], encoder.dimension
-    build = partial(sp.widest, lambda k: sp.deepcnet(LEVELS, k, encoder.planes, 10, d=d, first=2, rng=seed),
+        encoder = sp.data.LiftedEncoder(axes, size=SIZE, scale=SCALE, span=SCALE, window=1, directions=8, overlap=1)
+    parts = [sp.data.StrokeBatches(*part, encoder, batch=50, augment="mild") for part in (train, test)]
+    d = encoder.dimension
+    build = partial(sp.widest, lambda k: sp.models.deepcnet(LEVELS, k, encoder.planes, 10, d=d, first=2, rng=seed),
                     run.pick(33_500, 33_500, 6000))
     key = "octogram" if axes == OCTOGRAM else f"{d}-D {axes[-1]}"
     return run.classifier(f"{key} {seed}", build, *parts, run.pick(8, 6, 1), seed=seed)
@@ -68,7 +71,7 @@ def picture(characters, labels):
     figure, item = plot.figure(8, 3), int(np.flatnonzero(labels == 8)[0])
     options = {"size": 47, "scale": 24, "spacing": 0.2}
     for place, axes_ in enumerate((LIFTS[0], LIFTS[2], LIFTS[3]), 1):
-        sites = sp.LiftedEncoder(axes_, span=24, **options).sites([characters[item]])[0][:, 1:]
+        sites = sp.data.LiftedEncoder(axes_, span=24, **options).sites([characters[item]])[0][:, 1:]
         if len(axes_) == 2:
             axes = figure.add_subplot(1, 3, place)
             axes.scatter(*sites.T, c="0.4", marker="s", s=9)

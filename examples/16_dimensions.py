@@ -48,7 +48,7 @@ def told(run, name, seed, n):
     """Train and test a network on pairs of points, in their order of moments or without it."""
     parts = [sp.WorldLineBatches(sp.leaders(count, seed=2 * seed + i), 23, time=name, batch=25)
              for i, count in enumerate(n)]
-    build = partial(sp.widest, lambda k: sp.deepcnet(3, k, 1, 2, d=4 + (name != "none"), first=2, rng=seed),
+    build = partial(sp.widest, lambda k: sp.models.deepcnet(3, k, 1, 2, d=4 + (name != "none"), first=2, rng=seed),
                     run.pick(25_000, 25_000, 2000))
     return run.classifier(f"leaders {name} {seed}", build, *parts, run.pick(8, 5, 1), rate=0.003, seed=seed)
 
@@ -56,7 +56,7 @@ def told(run, name, seed, n):
 def cost(run, name, d, size, items=10):
     """Return the cost of an item in d dimensions, one of them time, and its active sites "after" C2."""
     rng, lattice = np.random.default_rng(0), getattr(sp.Lattice, name)(d)
-    net = sp.from_spec(SPECS[name], 1, lattice, classes=2, rng=0)
+    net = sp.models.from_spec(SPECS[name], 1, lattice, classes=2, rng=0)
     places = sp.lissajous(rng.uniform(0, 2 * np.pi, (items, d - 1)), 1 + np.arange(d - 1) % 3, size, size)
     moments = np.broadcast_to(np.arange(size)[None, :, None] + 0.5, (items, size, 1))
     points = np.column_stack([np.repeat(np.arange(items), size), np.concatenate([places, moments], 2).reshape(-1, d)])

@@ -8,7 +8,7 @@ from scipy.cluster.vq import kmeans2
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.data.digits import with_aspect
+from spconv_cy.data.pen_digits import with_aspect
 
 MILD = {"stretch": 0.15, "turn": 0.15, "shift": 0.1}
 CHOSEN = {"aspect": True, "encoding": "octogram", "k": 30, "dropout": 0.2, "augment": {**MILD, "ends": 0.1}}
@@ -47,11 +47,11 @@ def main():
 def digits_of(run):
     """Return (characters, labels) to train and to test on, and what split that is."""
     if run.data and (run.data / "pendigits.npz").exists():
-        parts = sp.read_npz(run.data / "pendigits.npz").split()
+        parts = sp.readers.read_npz(run.data / "pendigits.npz").split()
         parts, split = [(list(part.characters), part.labels) for part in parts], "14 writers never seen"
     else:
         print("no pendigits.npz in a folder of --data, which tells the writers: a random split of the digits that ship")
-        parts, split = sp.digits_split(run.seed), "A random split"
+        parts, split = sp.data.digits_split(run.seed), "A random split"
     most = run.pick((None, None), (None, None), (400, 200))
     return *((characters[:n], labels[:n]) for (characters, labels), n in zip(parts, most, strict=True)), split
 
@@ -61,12 +61,13 @@ def trained(run, name, train, setting, epochs, seed):
     def shaped(characters):
         return [with_aspect(character) for character in characters] if setting["aspect"] else characters
 
-    encoder = sp.StrokeEncoder(setting["encoding"], size=48, scale=16).fit(shaped(train[0]))
-    net = sp.deepcnet(4, setting["k"], encoder.planes, 10, dropout=setting["dropout"], rng=seed)
-    data = sp.StrokeBatches(shaped(train[0]), train[1], encoder, augment=sp.Affine(**setting["augment"]))
+    encoder = sp.data.StrokeEncoder(setting["encoding"], size=48, scale=16).fit(shaped(train[0]))
+    net = sp.models.deepcnet(4, setting["k"], encoder.planes, 10, dropout=setting["dropout"], rng=seed)
+    data = sp.data.StrokeBatches(shaped(train[0]), train[1], encoder, augment=sp.data.Affine(**setting["augment"]))
     history = run.fit(re.sub(r"\W+", "-", name), net, data, sp.Adam(net.parameters(), 0.005), epochs,
                       schedule="cosine", rng=seed)
-    return net, lambda part: sp.StrokeBatches(shaped(part[0]), part[1], encoder, views="mild"), sum(history.seconds)
+    views = lambda part: sp.data.StrokeBatches(shaped(part[0]), part[1], encoder, views="mild")  # noqa: E731
+    return net, views, sum(history.seconds)
 
 
 def held_out(run, name, train, setting):

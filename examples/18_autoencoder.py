@@ -21,7 +21,7 @@ def main():
         raise SystemExit(2)
     rows = [["raw pixels", 28 * 28, "", "", "", *shown(run.once("raw", lambda: measured(run, *(
         pictures.reshape(len(pictures), -1) / np.float32(255) for pictures, _ in (train, test)), train, test)))]]
-    net = sp.Autoencoder(3, 16, CODE, rng=run.seed)
+    net = sp.models.Autoencoder(3, 16, CODE, rng=run.seed)
     for title in ("untrained", "trained"):
         if title == "trained":
             learn(run, net, train)
@@ -38,9 +38,9 @@ def main():
 
 def learn(run, net, train):
     """Without labels: a batch's digits against what is created for them."""
-    data = sp.Copies(sp.PictureBatches(*train, FIELD, batch=100), 1)
+    data = sp.data.AugmentedCopies(sp.data.PictureBatches(*train, FIELD, batch=100), 1)
     run.fit("autoencoder", net, data, sp.Adam(net.parameters(), 0.003), run.pick(6, 6, 1),
-            loss=sp.reconstruction_loss, schedule="cosine")
+            loss=sp.models.reconstruction_loss, schedule="cosine")
 
 
 def tested(run, net, train, test):
@@ -48,11 +48,11 @@ def tested(run, net, train, test):
     net.eval()
     both = either = squares = 0
     with sp.no_grad():
-        for x, _ in sp.PictureBatches(*test, FIELD).epoch(0, training=False):
+        for x, _ in sp.data.PictureBatches(*test, FIELD).epoch(0, training=False):
             y = net(x).y
             both, either = both + (y.grid & x.grid).n, either + (y.grid | x.grid).n
             squares += float(np.square(y.to_dense() - x.to_dense()).sum())
-        codes = [np.concatenate([net.encode(x).numpy() for x, _ in sp.PictureBatches(*part, FIELD).epoch(
+        codes = [np.concatenate([net.encode(x).numpy() for x, _ in sp.data.PictureBatches(*part, FIELD).epoch(
             0, training=False)]) for part in (train, test)]
     return measured(run, *codes, train, test) | {"IoU": both / either, "squares": squares / test[0].size}
 
@@ -67,7 +67,7 @@ def shown(found):
 
 
 def picture(net, pictures):
-    x, _ = next(sp.PictureBatches(pictures[:12], None, FIELD).epoch(0, training=False))
+    x, _ = next(sp.data.PictureBatches(pictures[:12], None, FIELD).epoch(0, training=False))
     with sp.no_grad():
         pairs = zip(x.to_dense()[:, 0], net(x).y.to_dense()[:, 0], strict=True)
     figure = plot.figure(9, 1.7)

@@ -18,7 +18,7 @@ from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import FileError, NotFittedError, ShapeError
 from spconv_cy.io.file import load_with_extra, save
 from spconv_cy.layers.layer import Layer
-from spconv_cy.models.deepcnet import deepcnet, deepcnin
+from spconv_cy.models.deepcnets import deepcnet, deepcnin
 from spconv_cy.models.spec import from_spec
 from spconv_cy.train.label import classes_of, labels_from_json, labels_to_json
 from spconv_cy.train.loop import fit, probabilities

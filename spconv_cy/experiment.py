@@ -195,7 +195,7 @@ class Experiment:
         Raises:
             FileError: MNIST is there and damaged.
         """
-        from spconv_cy.data.readers.mnist import WHERE, digit_pictures  # here, for what the import of this costs
+        from spconv_cy.readers.mnist import WHERE, digit_pictures  # here, for what the import of this costs
 
         name, *parts = digit_pictures(self.data, folder)
         said = "" if name == "MNIST" else WHERE.format(folder=folder)

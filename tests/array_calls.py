@@ -34,7 +34,7 @@ def tensor(give=as_they_are, ground="zero", columns=3):
 
 
 def builder(give):
-    b = sp.BatchBuilder(2, 3, 6)
+    b = sp.data.BatchBuilder(2, 3, 6)
     b.add_sample()
     b.set_site([1, 1], give(ROWS[0]))
     b.set_sites([[2, 2], [1, 1]], give(ROWS[1:3]), overwrite=False)
@@ -114,7 +114,7 @@ def backward(give):
 
 
 def autoencoder(give):
-    net = sp.Autoencoder(2, 4, code=8, rng=0)
+    net = sp.models.Autoencoder(2, 4, code=8, rng=0)
     x = sp.SparseTensor.from_sites([[0, 3, 4], [1, 5, 5]], give(ROWS[:2, :1].copy()), size=16)
     found = net(x)
     reconstruction_loss(found).backward()
@@ -137,26 +137,27 @@ CALLS = {
     "to_points": lambda give: tensor(give).to_points(give(np.array([4, 0, 0]))),
     "add": lambda give: tensor(give).add(sp.SparseTensor.from_sites(MORE, give(ROWS[:2]), 6)),
     "concatenate": lambda give: tensor(give).concatenate(sp.SparseTensor.from_sites(MORE, give(ROWS[:2]), 6)),
-    "from_padded": lambda give: sp.from_padded(PADDED, give(ROWS[:4].reshape(2, 2, 3)), 4).tensor,
-    "to_padded": lambda give: sp.to_padded(tensor(give), give(np.array([[0, 2], [4, -1]]))),
-    "from_scipy": lambda give: sp.from_scipy(scipy.sparse.eye(3)),
-    "from_scipy, elsewhere": lambda give: sp.from_scipy(Elsewhere(give)),
-    "to_scipy": lambda give: [one.toarray() for one in sp.to_scipy(tensor(give, columns=1))],
-    "from_coo": lambda give: sp.from_coo(sp.to_coo(tensor())._replace(data=give(ROWS.reshape(-1)))),
-    "to_coo": lambda give: sp.to_coo(tensor(give)).data,
-    "interpolate": lambda give: sp.interpolate(tensor(give), POINTS, missing="skip"),
-    "splat": lambda give: sp.splat(POINTS, give(ROWS[:3]), reduce="mean"),
-    "on_sites": lambda give: sp.on_sites(sp.SubmanifoldConvolution(2, 3, 2, rng=0), POINTS, give(ROWS[:3])),
+    "from_padded": lambda give: sp.exchange.from_padded(PADDED, give(ROWS[:4].reshape(2, 2, 3)), 4).tensor,
+    "to_padded": lambda give: sp.exchange.to_padded(tensor(give), give(np.array([[0, 2], [4, -1]]))),
+    "from_scipy": lambda give: sp.exchange.from_scipy(scipy.sparse.eye(3)),
+    "from_scipy, elsewhere": lambda give: sp.exchange.from_scipy(Elsewhere(give)),
+    "to_scipy": lambda give: [one.toarray() for one in sp.exchange.to_scipy(tensor(give, columns=1))],
+    "from_coo": lambda give: sp.exchange.from_coo(sp.exchange.to_coo(tensor())._replace(data=give(ROWS.reshape(-1)))),
+    "to_coo": lambda give: sp.exchange.to_coo(tensor(give)).data,
+    "interpolate": lambda give: sp.layers.interpolate(tensor(give), POINTS, missing="skip"),
+    "splat": lambda give: sp.layers.splat(POINTS, give(ROWS[:3]), reduce="mean"),
+    "apply_to_points": lambda give: sp.layers.apply_to_points(sp.SubmanifoldConvolution(2, 3, 2, rng=0), POINTS,
+                                                              give(ROWS[:3])),
     "DenseToSparse": lambda give: sp.DenseToSparse(2, threshold=0.5)(give(DENSE)),
-    "rows": lambda give: [layer(give(ROWS)) for layer in (sp.Softmax(), sp.NetworkInNetwork(3, 2, rng=0),
+    "rows": lambda give: [layer(give(ROWS)) for layer in (sp.layers.Softmax(), sp.NetworkInNetwork(3, 2, rng=0),
                                                           sp.BatchNormalization(3), sp.Dropout(rng=0))],
     "cross-entropy": loss_of(sp.softmax_cross_entropy, CLASSES),
     "cross-entropy, weighted": loss_of(lambda x, y, w: sp.softmax_cross_entropy(x, y, weights=w), CLASSES,
                                        np.array([1.0, 2.0, 0.5])),
     "hinge": loss_of(hinge, CLASSES),
     "mse": loss_of(mse, ROWS[::-1].copy()),
-    "contrastive": loss_of(lambda x: sp.contrastive_loss(x[:4])),
-    "index loss": loss_of(lambda x, y: sp.index_loss(x, sp.Tensor(y)), ROWS[::-1].copy()),
+    "contrastive": loss_of(lambda x: sp.functional.contrastive_loss(x[:4])),
+    "index loss": loss_of(lambda x, y: sp.functional.index_loss(x, sp.Tensor(y)), ROWS[::-1].copy()),
     "exemplars": item_loss,
     "a sum of no axes": lambda give: loss_of(lambda x: x.sum())(lambda _: give(np.float32(3.0) * np.ones(()))),
     "a gradient": backward,
@@ -174,7 +175,7 @@ CALLS = {
     "trained, a loss scale": trained(np.array([0, 2]), loss_scale=1024),
     "trained, targets": trained(np.ones((2, 3), np.float32), mse),
     "outputs": lambda give: [f(network(), [(tensor(give), None)]) for f in (outputs, probabilities)],
-    "batches": lambda give: [labels for _, labels in sp.TensorBatches(
+    "batches": lambda give: [labels for _, labels in sp.data.TensorBatches(
         [sp.SparseTensor.from_sites([[0, i]], give(ROWS[:1]), 4) for i in range(3)], give(CLASSES[:3]), batch=2,
     ).epoch(0, training=False)],
     "classifier": scores,

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from public import NAMES
 from strategies import layouts
 
 import spconv_cy as sp
@@ -298,7 +299,7 @@ def check_copies(layer, x):
 def check_description(layer, x, layers=()):
     """The repr makes the layer anew, a file brings it back, and the summary counts what is there."""
     kept = draws_of(layer)
-    anew = eval(repr(layer), {**vars(sp), **{kind.__name__: kind for kind in layers}})
+    anew = eval(repr(layer), {**NAMES, **{kind.__name__: kind for kind in layers}})
     assert repr(anew) == repr(layer) and list(anew.state()) == list(layer.state())
     with tempfile.TemporaryDirectory() as folder:
         sp.save(Path(folder) / "layer.safetensors", layer)

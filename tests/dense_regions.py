@@ -141,7 +141,7 @@ class ActivePooling(dense.Windowed):
 
 def mirror(layer, weights):
     """Build the dense counterpart of a layer of ours with such regions or pools; None: it has none here."""
-    if isinstance(layer, sp.SumPooling):
+    if isinstance(layer, sp.layers.SumPooling):
         return SumPooling(layer.window.size, layer.window.stride, low=layer.window.origin)
     if isinstance(layer, sp.AveragePooling) and layer.over == "active":
         return ActivePooling(layer.window.size, layer.window.stride, low=layer.window.origin)
@@ -173,8 +173,8 @@ def mirror(layer, weights):
             window.stride,
         )
 
-    if isinstance(layer, sp.RandomizedStrideMaxPooling):
+    if isinstance(layer, sp.layers.RandomizedStrideMaxPooling):
         return MaxPooling(walk, layer.background == "zero")
-    if isinstance(layer, sp.RandomizedStrideConvolution):
+    if isinstance(layer, sp.layers.RandomizedStrideConvolution):
         return Convolution(*weights, layer.window.size, layer.groups, walk)
     return None

@@ -72,7 +72,7 @@ def inside_fit():
     """Fork while a batch of fit is computed; the child goes on with the epoch, whose batches a thread prepares."""
     x = [sp.SparseTensor.from_sites(sites[i::7] * [0, 1, 1, 1], features[i::7], 40, ground=None) for i in range(7)]
     model = sp.Sequential(sp.SubmanifoldConvolution(3, 8, 8, 3, rng=0), sp.GlobalPooling(), sp.NetworkInNetwork(8, 2))
-    data, losses, children = sp.TensorBatches(x, [0, 1, 0, 1, 0, 1, 0], batch=1), [], []
+    data, losses, children = sp.data.TensorBatches(x, [0, 1, 0, 1, 0, 1, 0], batch=1), [], []
 
     def loss(y, labels):
         if len(losses) == 2:

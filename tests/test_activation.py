@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
 from spconv_cy.backend.cpu import CpuOps
+from spconv_cy.errors import ShapeError
 from spconv_cy.functional import activation
 from spconv_cy.functional.dense import softmax
 
@@ -27,14 +28,14 @@ FORMULAS = {
     "ReLU": (sp.ReLU, lambda v: max(v, 0.0)),
     "leaky ReLU": (lambda: sp.LeakyReLU(0.2), lambda v: v if v > 0 else 0.2 * v),
     "very leaky ReLU": (sp.VeryLeakyReLU, lambda v: v if v > 0 else v / 3),
-    "PReLU": (lambda: sp.PReLU(4), lambda v: v if v > 0 else v / 4),
-    "ELU": (sp.ELU, lambda v: elu(v, 1)),
-    "ELU with alpha": (lambda: sp.ELU(0.3), lambda v: elu(v, 0.3)),
-    "SELU": (sp.SELU, lambda v: SCALE * elu(v, ALPHA)),
-    "SiLU": (sp.SiLU, lambda v: v * logistic(v)),
-    "GELU": (sp.GELU, lambda v: v * (1 + math.erf(v / math.sqrt(2))) / 2),
-    "tanh": (sp.Tanh, math.tanh),
-    "sigmoid": (sp.Sigmoid, logistic),
+    "PReLU": (lambda: sp.layers.PReLU(4), lambda v: v if v > 0 else v / 4),
+    "ELU": (sp.layers.ELU, lambda v: elu(v, 1)),
+    "ELU with alpha": (lambda: sp.layers.ELU(0.3), lambda v: elu(v, 0.3)),
+    "SELU": (sp.layers.SELU, lambda v: SCALE * elu(v, ALPHA)),
+    "SiLU": (sp.layers.SiLU, lambda v: v * logistic(v)),
+    "GELU": (sp.layers.GELU, lambda v: v * (1 + math.erf(v / math.sqrt(2))) / 2),
+    "tanh": (sp.layers.Tanh, math.tanh),
+    "sigmoid": (sp.layers.Sigmoid, logistic),
 }
 formulas = pytest.mark.parametrize("make, formula", FORMULAS.values(), ids=FORMULAS)
 VALUES = np.array([0.0, 0.5, -0.5, 1, -1, 3, -3, 1e-4, -1e-4, 9, -9, 40, -40, 89, -89, 1e4, -1e4, 1e30, -1e30, 2.5])
@@ -50,7 +51,7 @@ def test_an_activation_is_its_formula_and_nothing_overflows(make, formula, ops):
 
 
 def test_the_sigmoid_keeps_its_digits_far_below_zero(ops):
-    y = sp.Sigmoid()(np.array([[-30.0, -80.0]])).data
+    y = sp.layers.Sigmoid()(np.array([[-30.0, -80.0]])).data
     assert_allclose(y, [[math.exp(-30) / (1 + math.exp(-30)), math.exp(-80)]], rtol=1e-5)
 
 
@@ -96,25 +97,25 @@ def test_a_relu_is_done_in_the_pass_of_the_layer_before(make, passes, monkeypatc
 
 
 def test_without_a_ground_state_inactive_sites_stay_zero(ops):
-    y = sp.Sigmoid()(sparse(2, 4, 5, None)((6, 0, 3)))
+    y = sp.layers.Sigmoid()(sparse(2, 4, 5, None)((6, 0, 3)))
     assert y.ground is None
     assert_array_equal((y.to_dense() != 0).any(1).sum(), 9)
 
 
 def test_softmax_gives_shares_of_each_row_and_of_the_ground(ops):
     x = sparse(2, 4, 5, "drawn")((6, 0, 3))
-    y = sp.Softmax()(x)
+    y = sp.layers.Softmax()(x)
     for found, given in ((y.features, x.features), (y.ground, x.ground)):
         expected = [[math.exp(v) / sum(map(math.exp, row)) for v in row] for row in given.data.tolist()]
         assert_allclose(found.data, expected, rtol=1e-6)
-    far = sp.Softmax()(np.array([[1e4, 1e4, -1e4, 0], [-1e4, -2e4, -3e4, -1e4], [1e30, -1e30, 0, 0]])).data
+    far = sp.layers.Softmax()(np.array([[1e4, 1e4, -1e4, 0], [-1e4, -2e4, -3e4, -1e4], [1e30, -1e30, 0, 0]])).data
     assert_allclose(far, [[0.5, 0.5, 0, 0], [0.5, 0, 0, 0.5], [1, 0, 0, 0]], atol=1e-7)
-    with pytest.raises(sp.ShapeError, match=r"shape \(4,\) came; rows \(n, c\) fit"):
-        sp.Softmax()(np.zeros(4))
+    with pytest.raises(ShapeError, match=r"shape \(4,\) came; rows \(n, c\) fit"):
+        sp.layers.Softmax()(np.zeros(4))
 
 
 def test_every_channel_of_a_prelu_learns_its_slope(ops):
-    layer = sp.PReLU(3)
+    layer = sp.layers.PReLU(3)
     layer.weight.data[...] = [[0.0, 0.5, 2.0]]
     y = layer(np.array([[-1.0, -2, -3], [4, -5, 6]]))
     assert y.data.tolist() == [[0, -1, -6], [4, -2.5, 6]]
@@ -140,14 +141,14 @@ def test_gradients_of_learnt_slopes(rng):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: sp.PReLU(0), "channels"),
-        (lambda: sp.PReLU(3, slope=float("nan")), "PReLU: slope nan came; a finite number fits"),
-        (lambda: sp.PReLU(3)(np.zeros((2, 4))), "features with 4 channels came; 3 fit"),
-        (lambda: sp.PReLU(3)(np.zeros(3)), r"shape \(3,\) came; rows \(n, 3\) fit"),
-        (lambda: sp.ELU(-1), "ELU: alpha -1 came; a number from 0 up"),
-        (lambda: sp.ELU("1"), "ELU: alpha '1' came"),
+        (lambda: sp.layers.PReLU(0), "channels"),
+        (lambda: sp.layers.PReLU(3, slope=float("nan")), "PReLU: slope nan came; a finite number fits"),
+        (lambda: sp.layers.PReLU(3)(np.zeros((2, 4))), "features with 4 channels came; 3 fit"),
+        (lambda: sp.layers.PReLU(3)(np.zeros(3)), r"shape \(3,\) came; rows \(n, 3\) fit"),
+        (lambda: sp.layers.ELU(-1), "ELU: alpha -1 came; a number from 0 up"),
+        (lambda: sp.layers.ELU("1"), "ELU: alpha '1' came"),
     ],
 )
 def test_arguments_that_do_not_fit_are_told(make, message):
-    with pytest.raises(sp.ShapeError, match=message):
+    with pytest.raises(ShapeError, match=message):
         make()

@@ -296,7 +296,7 @@ def test_a_residual_of_a_dilating_convolution_is_the_dense_one(rng, ops):
 def test_sparsify_keeps_the_sites_whose_score_is_above_the_threshold(rng, ops):
     x = tensor(rng, 50)
     for activation, threshold in ((None, 0), ("sigmoid", 0.5)):
-        layer = sp.Sparsify(2, activation=activation, rng=0)
+        layer = sp.layers.Sparsify(2, activation=activation, rng=0)
         layer.bias.data[...] = 0.3
         scores = x.features.data @ layer.weight.data[0] + 0.3
         scores = scores if activation is None else 1 / (1 + np.exp(-scores))
@@ -304,7 +304,7 @@ def test_sparsify_keeps_the_sites_whose_score_is_above_the_threshold(rng, ops):
         keep, y = scores[:, 0] > threshold, layer(x)
         assert 0 < keep.sum() < 50 and np.array_equal(y.sites, x.sites[keep])
         assert_allclose(y.features.data, (x.features.data * scores)[keep], rtol=1e-4, atol=1e-5)
-        bare = sp.Sparsify(2, activation=activation, gate=False, rng=0)
+        bare = sp.layers.Sparsify(2, activation=activation, gate=False, rng=0)
         bare.load_state(layer.state())
         assert np.array_equal(bare(x).features.data, x.features.data[keep])
     with pytest.raises(ShapeError, match="begin with ground=None"):
@@ -316,7 +316,7 @@ def test_keep_top_keeps_k_of_each_sample_and_learns_which(rng, ops):
     sites = sites[np.argsort(sites[:, 0], kind="stable")]
     marked = rng.random(60) < 0.3
     x = sp.SparseTensor.from_sites(sites, np.c_[marked, ~marked] * 1.0, ground=None)
-    layer = sp.KeepTop(2, 3, rng=0)
+    layer = sp.layers.KeepTop(2, 3, rng=0)
     optimizer = sp.SGD(layer.parameters(), 1.0)
     for _ in range(40):  # what stays should be large in column 0
         ((layer(x).features * sp.Tensor([[-1.0, 1.0]])).sum() * (1 / 12)).backward()
@@ -329,4 +329,4 @@ def test_keep_top_keeps_k_of_each_sample_and_learns_which(rng, ops):
         assert mine.sum() == min(3, there.sum())
     for wrong in (-1, 1.5, True, None):
         with pytest.raises(ShapeError, match="a whole number from 0 up"):
-            sp.KeepTop(2, wrong)
+            sp.layers.KeepTop(2, wrong)

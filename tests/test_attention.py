@@ -60,7 +60,7 @@ def begun(layer, rng):
 def test_attention_is_that_of_loops(d, options, ops, rng):
     sites = random_sites(rng, 45, d, -9, 9, samples=3)
     x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 6)), ground=None)
-    layer = begun(sp.WindowAttention(d, 6, **options), rng)
+    layer = begun(sp.layers.WindowAttention(d, 6, **options), rng)
     y = layer(x)
     assert y.grid is x.grid and y.ground is None and np.array_equal(y.point_rows, x.point_rows)
     assert_allclose(y.features.data, expected(layer, x), rtol=2e-5, atol=1e-5)
@@ -70,14 +70,14 @@ def test_on_the_simplex_lattice_windows_are_blocks_of_coordinates(ops, rng):
     lattice = sp.Lattice.simplex(3)
     sites = [[b, *place] for b in (0, 1) for place in lattice.taps((5,) * 3).tolist()]
     x = sp.SparseTensor.from_sites(sites, rng.normal(size=(70, 4)), 5, ground=None, lattice=lattice)
-    layer = begun(sp.WindowAttention(lattice, 4, 2, (2, 3, 2), shift=1), rng)
+    layer = begun(sp.layers.WindowAttention(lattice, 4, 2, (2, 3, 2), shift=1), rng)
     assert_allclose(layer(x).features.data, expected(layer, x), rtol=2e-5, atol=1e-5)
-    coordinates = sp.AddCoordinates(lattice)(x).features.data[:, 4:]
+    coordinates = sp.layers.AddCoordinates(lattice)(x).features.data[:, 4:]
     assert_allclose(coordinates, x.sites[:, 1:] / 2 - 1)
 
 
 def test_a_site_alone_in_its_window_gets_its_own_value(ops, rng):
-    layer = begun(sp.WindowAttention(1, 2, 2, 3), rng)
+    layer = begun(sp.layers.WindowAttention(1, 2, 2, 3), rng)
     x = sp.SparseTensor.from_sites([[0, 0], [0, 3], [1, 1]], rng.normal(size=(3, 2)), ground=None)
     value = x.features.numpy() @ layer.weight.numpy()[0, :, 4:] + layer.bias.numpy()[:, 4:]
     assert_allclose(layer(x).features.data, value @ layer.weight_out.numpy()[0] + layer.bias_out.numpy(), rtol=1e-5)
@@ -87,7 +87,7 @@ def test_a_shift_lets_neighbours_on_either_side_of_a_border_meet(ops, rng):
     x = sp.SparseTensor.from_sites([[0, 3], [0, 4], [1, 4]], rng.normal(size=(3, 2)), ground=None)
     leaf = sp.Tensor(x.features.data, requires_grad=True)
     for shift, met in ((0, False), (2, True), (4, False)):
-        layer, leaf.grad = sp.WindowAttention(1, 2, 1, 4, shift=shift, rng=0), None
+        layer, leaf.grad = sp.layers.WindowAttention(1, 2, 1, 4, shift=shift, rng=0), None
         layer(x.with_features(leaf)).features.backward([[1.0, 1], [0, 0], [0, 0]])
         assert bool(leaf.grad[1].any()) == met and not leaf.grad[2].any() and leaf.grad[0].any()
 
@@ -119,7 +119,8 @@ def test_bits_do_not_depend_on_the_threads(rng):
     x = sp.SparseTensor.from_sites(sites, apart(rng, 3000, 16), ground=None)
 
     def bits():
-        layer, leaf = sp.WindowAttention(3, 16, 4, 5, shift=2, rng=0), sp.Tensor(x.features.data, requires_grad=True)
+        layer, leaf = sp.layers.WindowAttention(3, 16, 4, 5, shift=2, rng=0), sp.Tensor(x.features.data,
+                                                                                        requires_grad=True)
         y = layer(x.with_features(leaf)).features
         (y * y).sum().backward()
         return [array.tobytes() for array in (y.data, leaf.grad, *(p.grad for p in layer.parameters()))]
@@ -156,21 +157,22 @@ def test_differences_are_counted_in_lexicographic_order():
 
 def test_the_cost_is_counted_by_the_pairs_that_meet():
     x = sparse(2, 4, 8, None)((9, 0, 7))
-    layer = sp.WindowAttention(2, 4, 2, 3, rng=0)
+    layer = sp.layers.WindowAttention(2, 4, 2, 3, rng=0)
     pairs = sum(len(rows) ** 2 for rows in windows_of(x.sites, (3, 3), (0, 0)).values())
     assert layer.multiply_adds(x, x) == (16 * (64 + 9 * 8), 16 * 64 + pairs * 8, 3 * 64 * (64 + 9 * 8))
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda x: sp.WindowAttention(2, 4, 3, 4), "4 channels and 3 heads came; the heads must divide"),
-    (lambda x: sp.WindowAttention(2, 4, 0, 4), "heads 0 came"),
-    (lambda x: sp.WindowAttention(2, 4, 2, (4,)), "WindowAttention size: .* 2 ints"),
-    (lambda x: sp.WindowAttention(2, 4, 2, 0), "at least 1"),
-    (lambda x: sp.WindowAttention(2, 4, 2, 4, shift=0.5), "shift: 0.5 came"),
-    (lambda x: sp.WindowAttention(3, 4, 2, 200), "use a smaller window, or positions=False"),
-    (lambda x: sp.WindowAttention(2, 4, 2, 4)(x.with_features(x.features, sp.Tensor(np.zeros((1, 4))))), "ground=None"),
-    (lambda x: sp.WindowAttention(2, 6, 2, 4)(x), "features with 4 channels came; 6 fit"),
-    (lambda x: sp.WindowAttention(3, 4, 2, 4)(x), "cubic"),
+    (lambda x: sp.layers.WindowAttention(2, 4, 3, 4), "4 channels and 3 heads came; the heads must divide"),
+    (lambda x: sp.layers.WindowAttention(2, 4, 0, 4), "heads 0 came"),
+    (lambda x: sp.layers.WindowAttention(2, 4, 2, (4,)), "WindowAttention size: .* 2 ints"),
+    (lambda x: sp.layers.WindowAttention(2, 4, 2, 0), "at least 1"),
+    (lambda x: sp.layers.WindowAttention(2, 4, 2, 4, shift=0.5), "shift: 0.5 came"),
+    (lambda x: sp.layers.WindowAttention(3, 4, 2, 200), "use a smaller window, or positions=False"),
+    (lambda x: sp.layers.WindowAttention(2, 4, 2, 4)(x.with_features(x.features, sp.Tensor(np.zeros((1, 4))))),
+     "ground=None"),
+    (lambda x: sp.layers.WindowAttention(2, 6, 2, 4)(x), "features with 4 channels came; 6 fit"),
+    (lambda x: sp.layers.WindowAttention(3, 4, 2, 4)(x), "cubic"),
 ])
 def test_what_does_not_fit_is_told(make, message):
     with pytest.raises(ShapeError, match=message):
@@ -183,13 +185,13 @@ def test_what_does_not_fit_is_told(make, message):
 def test_coordinates_go_from_minus_one_to_one(ops):
     sites = [[0, 0, 0, 0], [0, 8, 3, 0], [1, 4, 1, 0], [1, 2, 0, 0]]
     x = sp.SparseTensor.from_sites(sites, np.ones((4, 2)), (9, 4, 1), ground=None)
-    y = sp.AddCoordinates(3)(x).features.data[x.point_rows]
+    y = sp.layers.AddCoordinates(3)(x).features.data[x.point_rows]
     assert_allclose(y, [[1, 1, -1, -1, 0], [1, 1, 1, 1, 0], [1, 1, 0, -1 / 3, 0], [1, 1, -0.5, -1, 0]], atol=1e-7)
     free = sp.SparseTensor.from_sites([[0, -4, 1, 0]], np.ones((1, 1)), ground=None)
-    assert_allclose(sp.AddCoordinates(3, size=(9, 3, 5))(free).features.data, [[1, -2, 0, -1]])
+    assert_allclose(sp.layers.AddCoordinates(3, size=(9, 3, 5))(free).features.data, [[1, -2, 0, -1]])
     with pytest.raises(ShapeError, match="unbounded grid came; give size="):
-        sp.AddCoordinates(3)(free)
+        sp.layers.AddCoordinates(3)(free)
     with pytest.raises(ShapeError, match="make the input with ground=None"):
-        sp.AddCoordinates(3)(sp.SparseTensor.from_sites(sites, np.ones((4, 2)), (9, 4, 1)))
+        sp.layers.AddCoordinates(3)(sp.SparseTensor.from_sites(sites, np.ones((4, 2)), (9, 4, 1)))
     with pytest.raises(ShapeError, match="cubic"):
-        sp.AddCoordinates(2)(x)
+        sp.layers.AddCoordinates(2)(x)

@@ -9,8 +9,9 @@ from scipy.special import softmax
 
 import spconv_cy as sp
 from spconv_cy.data.batch import StrokeBatches, TensorBatches, ahead
-from spconv_cy.data.digits import digits
+from spconv_cy.data.pen_digits import digits
 from spconv_cy.data.strokes import StrokeEncoder
+from spconv_cy.errors import GridError, ShapeError
 
 ENCODER = StrokeEncoder("octogram", size=24, scale=8)
 
@@ -106,7 +107,7 @@ def test_views_distort_every_pass_of_a_test_but_the_first(some):
     for a, b in ((0, 1), (1, 3)):
         assert sum(passes[a][i][0].shape != passes[b][i][0].shape or (passes[a][i][0] != passes[b][i][0]).any()
                    for i in range(50)) >= 45
-    matrices, shifts = sp.Affine().draw(50, 0, 2)                       # the third pass, drawn without batches
+    matrices, shifts = sp.data.Affine().draw(50, 0, 2)                       # the third pass, drawn without batches
     sites, features = ENCODER.sites(some[0], matrices=matrices, shifts=shifts)
     for item, (found_sites, found_features, _) in passes[3].items():
         np.testing.assert_array_equal(found_sites, sites[sites[:, 0] == item, 1:])
@@ -114,7 +115,7 @@ def test_views_distort_every_pass_of_a_test_but_the_first(some):
 
 
 def test_a_test_averages_the_probabilities_of_its_views(some):
-    net = sp.deepcnet(3, 4, ENCODER.planes, 10, rng=0)
+    net = sp.models.deepcnet(3, 4, ENCODER.planes, 10, rng=0)
     data = StrokeBatches(*some, ENCODER, batch=50, views="affine")
     net.eval()
     views = [softmax(net(x).numpy(), 1) for p in range(3) for x, _ in data.epoch(p, 0, training=False)]
@@ -190,13 +191,13 @@ def test_a_character_that_does_not_fit_is_named_by_its_own_number_in_any_batch()
     small, large = [[(0, 0), (3, 0)]], [[(0, 0), (99, 0)]]
     data = StrokeBatches([small] * 5 + [large], None, StrokeEncoder("pen", size=24, scale=None), batch=2)
     for training in (False, True):
-        with pytest.raises(sp.GridError, match="points of character 5 lie outside"):
+        with pytest.raises(GridError, match="points of character 5 lie outside"):
             list(data.epoch(0, 0, training=training))
 
 
 def test_a_shift_out_of_the_field_names_the_character_and_the_remedy():
     data = StrokeBatches([[[(0, 0), (9, 9)]]] * 3, None, StrokeEncoder(size=18, scale=16), augment="translation")
-    with pytest.raises(sp.GridError, match="outside the field of 18 x 18 sites.*a size of [0-9]+ would hold all"):
+    with pytest.raises(GridError, match="outside the field of 18 x 18 sites.*a size of [0-9]+ would hold all"):
         list(data.epoch(0, training=True))
     assert not at_work()
 
@@ -204,8 +205,8 @@ def test_a_shift_out_of_the_field_names_the_character_and_the_remedy():
 @pytest.mark.parametrize("options, error, message", [
     ({"batch": 0}, ValueError, "batch 0 came; a whole number from 1 up fits"),
     ({"batch": 2.0}, ValueError, "batch 2.0 came"),
-    ({"labels": [1]}, sp.ShapeError, r"labels \(1,\) came for 2 samples; \(2,\) fits"),
-    ({"labels": 3}, sp.ShapeError, r"labels \(\) came for 2 samples"),
+    ({"labels": [1]}, ShapeError, r"labels \(1,\) came for 2 samples; \(2,\) fits"),
+    ({"labels": 3}, ShapeError, r"labels \(\) came for 2 samples"),
     ({"augment": "wild"}, ValueError, "augment: 'wild' came; one of none"),
     ({"views": "wild"}, ValueError, "'wild' came; one of none"),
     ({"characters": [[[(0, np.nan)]]]}, ValueError, r"character 0, stroke 0: point 0 is \(0.0, nan\)")])
@@ -260,7 +261,7 @@ def test_training_draws_scales_and_moves_in_them_by_seed_epoch_and_item_alone(so
 
 
 def test_a_network_on_many_sizes_gives_each_character_what_it_gives_it_alone(some):
-    net = sp.deepcnet(3, 6, 8, 10, rng=0).eval()
+    net = sp.models.deepcnet(3, 6, 8, 10, rng=0).eval()
     (x, _), = StrokeBatches(*some, ENCODER, scales=(8, 16, 40)).epoch(0, training=False)
     together = net(x).numpy()
     for item in (0, 1, 2, 29):

@@ -33,7 +33,7 @@ def test_inputs_have_the_known_numbers_of_distinct_sites(name, n):
 def test_glyphs_give_a_deepcnet_the_known_number_of_pairs():
     sites = workloads.glyphs()
     x, pairs = sp.SparseTensor.from_sites(sites, np.zeros((len(sites), 1)), 96, 100), 0
-    for layer in sp.deepcnet(5, 1, rng=0).layers:
+    for layer in sp.models.deepcnet(5, 1, rng=0).layers:
         if isinstance(layer, sp.Convolution):
             pairs += x.grid.rules(layer.window)[1].n_pairs
         x = layer(x)

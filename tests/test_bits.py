@@ -131,7 +131,7 @@ def trained_bits():
     """Train DeepCNet(3, 12) on random sites for six steps with dropout; return its bits."""
     rng = np.random.default_rng(0)
     batches = [crowd(np.random.default_rng(i), size=24, channels=1) for i in range(3)]
-    net = sp.deepcnet(3, 12, dropout=0.5, rng=rng)
+    net = sp.models.deepcnet(3, 12, dropout=0.5, rng=rng)
     optimizer = sp.Nesterov(net.parameters(), 0.003, momentum=0.9)
     history = sp.fit(net, batches, optimizer, 2, rng=1, progress=False)
     outputs = sp.evaluate(net, batches).outputs
@@ -169,8 +169,8 @@ def threaded_bits():
         found += [child.sites, rules.in_rows, rules.out_rows, rules.tile_ptr]
     pen = [[np.cumsum(rng.normal(size=(30, 2)), axis=0)] for _ in range(20)]
     for encoding in ("octogram", "time-signature4"):
-        found += sp.StrokeEncoder(encoding, 60, 40).sites(pen)
-    return digest([*found, sp.log_signature(list(rng.normal(size=(40, 9, 6))), 4)])
+        found += sp.data.StrokeEncoder(encoding, 60, 40).sites(pen)
+    return digest([*found, sp.data.log_signature(list(rng.normal(size=(40, 9, 6))), 4)])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="OMP_STACKSIZE is as the OpenMP library of Linux has it")

@@ -11,6 +11,7 @@ from numpy.testing import assert_array_equal
 
 import spconv_cy as sp
 from spconv_cy import archive
+from spconv_cy.errors import FileError
 from spconv_cy.train.checkpoint import KIND
 
 CHARACTERS = [[[(0, 0), (9, i % 4)]] if i % 2 else [[(0, 0), (i % 3, 9)]] for i in range(20)]
@@ -20,16 +21,16 @@ EPOCHS = 5
 
 def network(rng=0):
     """Return a network with everything that a run must remember: dropout's generators, running statistics."""
-    return sp.from_spec("3C3-BN-MP2-D0.4-4C2-D0.3-output", 8, classes=2, rng=rng)
+    return sp.models.from_spec("3C3-BN-MP2-D0.4-4C2-D0.3-output", 8, classes=2, rng=rng)
 
 
 def run(path=None, net=None, make=sp.Adam, epochs=EPOCHS, **options):
     """Train from the beginning, or from the checkpoint at path; return (network, history)."""
     net = network() if net is None else net
-    encoder = sp.StrokeEncoder(size=8, scale=3)
-    data = sp.StrokeBatches(CHARACTERS, LABELS, encoder, batch=6, augment="affine")
-    history = sp.fit(net, data, make(net.parameters(), 0.02), epochs, schedule=sp.Cosine(EPOCHS), progress=False,
-                     checkpoint=path, validation=sp.StrokeBatches(CHARACTERS, LABELS, encoder),
+    encoder = sp.data.StrokeEncoder(size=8, scale=3)
+    data = sp.data.StrokeBatches(CHARACTERS, LABELS, encoder, batch=6, augment="affine")
+    history = sp.fit(net, data, make(net.parameters(), 0.02), epochs, schedule=sp.train.Cosine(EPOCHS), progress=False,
+                     checkpoint=path, validation=sp.data.StrokeBatches(CHARACTERS, LABELS, encoder),
                      **{"rng": 7, **options})
     return net, history
 
@@ -134,7 +135,7 @@ def test_a_generator_as_seed_goes_on_too(tmp_path):
 
 def test_early_stop_goes_on_with_its_best_weights(tmp_path):
     def stopping(path, epochs, after):
-        net, x, labels = sp.mlp((2, 2), rng=0), sp.Tensor(np.eye(2)), np.array([0, 1])
+        net, x, labels = sp.models.mlp((2, 2), rng=0), sp.Tensor(np.eye(2)), np.array([0, 1])
         history = sp.fit(net, [(x, labels)], sp.SGD(net.parameters(), 1.0), epochs, validation=[(x, labels)],
                          schedule=lambda epoch: 1 if epoch < 4 else -1, stop_after=after, rng=0, progress=False,
                          checkpoint=path)
@@ -152,7 +153,7 @@ def test_early_stop_goes_on_with_its_best_weights(tmp_path):
 
 def test_a_run_that_gets_its_validation_late_stops_early_too(tmp_path):
     def late(validation, epochs, **options):
-        net, x, labels = sp.mlp((2, 2), rng=0), sp.Tensor(np.eye(2)), np.array([0, 1])
+        net, x, labels = sp.models.mlp((2, 2), rng=0), sp.Tensor(np.eye(2)), np.array([0, 1])
         return sp.fit(net, [(x, labels)], sp.SGD(net.parameters(), 1.0), epochs, rng=0, progress=False,
                       schedule=lambda epoch: 1 if epoch < 4 else -1, checkpoint=tmp_path / "run",
                       validation=[(x, labels)] if validation else None, **options)
@@ -180,16 +181,18 @@ def test_a_checkpoint_is_whole_or_that_of_before(tmp_path, monkeypatch):
     [
         ({"make": sp.Nesterov}, "a checkpoint of Adam came, for Nesterov"),
         ({"rng": 8}, "a checkpoint of the seed 7 came, for 8"),
-        ({"net": sp.from_spec("3C3-BN-MP2-4C2-output", 8, classes=2, rng=0)}, "with random states"),
-        ({"net": sp.from_spec("3C3-BN-MP2-D0.4-5C2-D0.3-output", 8, classes=2, rng=0)}, "another network or optimiser"),
-        ({"net": sp.from_spec("3C3-MP2-D0.4-4C2-D0.3-output", 8, classes=2, rng=0)}, "random states|another network"),
+        ({"net": sp.models.from_spec("3C3-BN-MP2-4C2-output", 8, classes=2, rng=0)}, "with random states"),
+        ({"net": sp.models.from_spec("3C3-BN-MP2-D0.4-5C2-D0.3-output", 8, classes=2, rng=0)},
+         "another network or optimiser"),
+        ({"net": sp.models.from_spec("3C3-MP2-D0.4-4C2-D0.3-output", 8, classes=2, rng=0)},
+         "random states|another network"),
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused_and_changes_nothing(options, message, tmp_path):
     run(tmp_path / "run", epochs=1)
     net = options.get("net") or network(rng=5)
     before = copy.deepcopy(net)
-    with pytest.raises(sp.FileError, match=f"{message}.*start anew with another path"):
+    with pytest.raises(FileError, match=f"{message}.*start anew with another path"):
         run(tmp_path / "run", **{**options, "net": net})
     assert same(net, before)
 
@@ -217,7 +220,7 @@ def test_a_forged_checkpoint_is_refused_and_changes_nothing(changes, tmp_path):
     forged(tmp_path / "run", **changes)
     net = network(rng=5)
     before = copy.deepcopy(net)
-    with pytest.raises(sp.FileError):
+    with pytest.raises(FileError):
         run(tmp_path / "run", net=net)
     assert same(net, before)
 
@@ -231,17 +234,17 @@ def test_a_damaged_checkpoint_is_refused_and_changes_nothing(tmp_path, rng):
         flipped[n] ^= 1 << rng.integers(8)
         for damaged in (content[:n], bytes(flipped)):
             (tmp_path / "run").write_bytes(damaged)
-            with pytest.raises(sp.FileError):
+            with pytest.raises(FileError):
                 run(tmp_path / "run", net=net, epochs=0)
             assert same(net, before)
 
 
 def test_a_network_file_is_no_checkpoint_and_the_other_way_round(tmp_path):
     run(tmp_path / "run", epochs=1)
-    with pytest.raises(sp.FileError, match="checkpoints by fit"):
+    with pytest.raises(FileError, match="checkpoints by fit"):
         sp.load(tmp_path / "run")
     sp.save(tmp_path / "net", network())
-    with pytest.raises(sp.FileError, match="networks are read by load"):
+    with pytest.raises(FileError, match="networks are read by load"):
         run(tmp_path / "net")
 
 

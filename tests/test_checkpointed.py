@@ -42,8 +42,8 @@ def blocks():
         [sp.Convolution(2, 4, 8, 3, rng=0), sp.BatchNormalization(8), sp.ReLU(), Noise(1), sp.Dropout(0.5, rng=2)],
         [sp.Residual(sp.SubmanifoldConvolution(2, 8, 8, rng=3), sp.BatchNormalization(8), sp.Dropout(0.25, rng=4)),
          sp.FractionalMaxPooling(2, 1.4, size_rule="nearest", rng=9),
-         sp.Concatenate(sp.Sequential(), sp.NetworkInNetwork(8, 2, rng=5)), sp.Tanh()],
-        [sp.RandomizedStrideConvolution(2, 10, 6, 2, rng=6), sp.BatchNormalization(6, mean_only=True), Noise(7),
+         sp.Concatenate(sp.Sequential(), sp.NetworkInNetwork(8, 2, rng=5)), sp.layers.Tanh()],
+        [sp.layers.RandomizedStrideConvolution(2, 10, 6, 2, rng=6), sp.BatchNormalization(6, mean_only=True), Noise(7),
          sp.GlobalPooling(), sp.NetworkInNetwork(6, 3, rng=8)],
     ]
 
@@ -53,12 +53,13 @@ def plain():
 
 
 def checkpointed():
-    return sp.Sequential(*(sp.Checkpointed(*block) for block in blocks()))
+    return sp.Sequential(*(sp.layers.Checkpointed(*block) for block in blocks()))
 
 
 def nested():
     first, second, third = blocks()
-    return sp.Checkpointed(*first, sp.Checkpointed(*second), sp.Checkpointed(sp.Checkpointed(*third)))
+    return sp.layers.Checkpointed(*first, sp.layers.Checkpointed(*second),
+                                  sp.layers.Checkpointed(sp.layers.Checkpointed(*third)))
 
 
 def run(net, inputs):
@@ -88,16 +89,16 @@ def test_all_outputs_of_a_part_have_their_gradients(family, ops):
     first, second, _ = blocks()
     for counts in ((9, 0, 7), (1,), (0, 0)):
         x = sparse(2, 4, 8, family)
-        found = outcome(sp.Checkpointed(*copy.deepcopy(first), *copy.deepcopy(second)), x(counts))
+        found = outcome(sp.layers.Checkpointed(*copy.deepcopy(first), *copy.deepcopy(second)), x(counts))
         expected = outcome(sp.Sequential(*copy.deepcopy(first), *copy.deepcopy(second)), x(counts))
         assert [(what, a.tobytes()) for what, a in found] == [(what, a.tobytes()) for what, a in expected]
 
 
 def test_nothing_is_kept_on_the_way_and_all_is_made_once_more():
     x = sparse(2, 4, 8, None)((9, 0, 7))
-    for kind, alive in ((sp.Sequential, [True] * 2), (sp.Checkpointed, [False] * 2)):
+    for kind, alive in ((sp.Sequential, [True] * 2), (sp.layers.Checkpointed, [False] * 2)):
         a, b = Probe(), Probe()
-        net = kind(sp.NetworkInNetwork(4, 4, rng=0), a, sp.Tanh(), b, sp.Tanh())
+        net = kind(sp.NetworkInNetwork(4, 4, rng=0), a, sp.layers.Tanh(), b, sp.layers.Tanh())
         gc.disable()
         try:
             y = net(x)
@@ -110,7 +111,7 @@ def test_nothing_is_kept_on_the_way_and_all_is_made_once_more():
 
 
 def test_running_statistics_follow_once_and_draws_are_made_once(ops):
-    x, net = sparse(2, 4, 8, None)((9, 0, 7)), sp.Checkpointed(sp.BatchNormalization(4, momentum=0.5), Noise(3))
+    x, net = sparse(2, 4, 8, None)((9, 0, 7)), sp.layers.Checkpointed(sp.BatchNormalization(4, momentum=0.5), Noise(3))
     noise, twin = net[1], np.random.default_rng(3)
     y = net(x)
     twin.normal()
@@ -126,7 +127,7 @@ def test_the_second_pass_is_that_of_the_time_of_the_first(ops):
 
     def gradients(kind):
         net = kind(sp.BatchNormalization(4), sp.NetworkInNetwork(4, 4, rng=0), Noise(1), sp.Dropout(0.5, rng=2),
-                   sp.Tanh())
+                   sp.layers.Tanh())
         leaf = sp.Tensor(x.features.data, requires_grad=True)
         first, second = net(x.with_features(leaf)).features, net(x.with_features(leaf * 2)).features
         net.eval()
@@ -137,7 +138,7 @@ def test_the_second_pass_is_that_of_the_time_of_the_first(ops):
             first.backward(np.ones(first.shape))
         return [leaf.grad.tobytes(), *(p.grad.tobytes() for p in net.parameters())]
 
-    assert gradients(sp.Checkpointed) == gradients(sp.Sequential)
+    assert gradients(sp.layers.Checkpointed) == gradients(sp.Sequential)
 
 
 def test_a_weight_may_stand_inside_and_outside(ops):
@@ -145,11 +146,11 @@ def test_a_weight_may_stand_inside_and_outside(ops):
 
     def gradient(kind):
         layer = sp.NetworkInNetwork(4, 4, rng=0)
-        y = sp.Sequential(kind(layer, sp.Tanh()), layer)(x).features
+        y = sp.Sequential(kind(layer, sp.layers.Tanh()), layer)(x).features
         y.backward(np.ones(y.shape))
         return layer.weight.grad.tobytes()
 
-    assert gradient(sp.Checkpointed) == gradient(sp.Sequential)
+    assert gradient(sp.layers.Checkpointed) == gradient(sp.Sequential)
 
 
 def test_frozen_parts_and_evaluation_keep_no_tape(ops):
@@ -177,7 +178,7 @@ def test_rulebooks_are_not_made_twice_and_a_forward_pass_is_added(monkeypatch):
         return made[-1]
 
     monkeypatch.setattr(sp.Grid, "rules", watched)
-    net = sp.Checkpointed(sp.Convolution(2, 4, 4, 2, rng=0), sp.Convolution(2, 4, 4, 3, rng=1))
+    net = sp.layers.Checkpointed(sp.Convolution(2, 4, 4, 2, rng=0), sp.Convolution(2, 4, 4, 3, rng=1))
     y = net(x).features
     made[:] = [(None, rulebook) for _, rulebook in made]  # the test keeps no grid
     forward = len(counts)

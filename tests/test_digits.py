@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import spconv_cy.data.digits as module
-from spconv_cy.data.digits import digits, digits_split, with_aspect
+import spconv_cy.data.pen_digits as module
+from spconv_cy.data.pen_digits import digits, digits_split, with_aspect
 
 # UCI's pendigits.names, training and testing sets together.
 COUNTS = [1143, 1143, 1144, 1055, 1144, 1055, 1056, 1142, 1055, 1055]

@@ -46,9 +46,9 @@ def test_dropout_draws_from_its_own_generator(ops):
 
 
 def test_the_schedule_of_dropout_rises_by_level_from_nothing_to_p():
-    drops = [layer.p for layer in sp.deepcnin(4, 3, dropout=0.5, rng=0).layers if isinstance(layer, sp.Dropout)]
+    drops = [layer.p for layer in sp.models.deepcnin(4, 3, dropout=0.5, rng=0).layers if isinstance(layer, sp.Dropout)]
     assert drops == [0.125, 0.125, 0.25, 0.25, 0.375, 0.375, 0.5, 0.5]  # p i / l, the convolution and its partner
-    drops = [layer.p for layer in sp.deepcnet(2, 3, dropout=0.4, rng=0).layers if isinstance(layer, sp.Dropout)]
+    drops = [layer.p for layer in sp.models.deepcnet(2, 3, dropout=0.4, rng=0).layers if isinstance(layer, sp.Dropout)]
     assert drops == [0.2, 0.4]
 
 
@@ -108,25 +108,27 @@ def drop(p, seed, **options):
 NETS = {
     "convolutions and pools": lambda: [
         sp.Convolution(2, 4, 8, 3, rng=0), sp.VeryLeakyReLU(), sp.MaxPooling(2, 2), drop(0.5, 1),
-        sp.Convolution(2, 8, 7, 2, rng=2), sp.Tanh(), drop(0.3, 3), sp.NetworkInNetwork(7, 6, rng=4), sp.ReLU(),
+        sp.Convolution(2, 8, 7, 2, rng=2), sp.layers.Tanh(), drop(0.3, 3), sp.NetworkInNetwork(7, 6, rng=4), sp.ReLU(),
         drop(0.5, 5), sp.GlobalPooling(), sp.NetworkInNetwork(6, 3, rng=6)],
     "random windows": lambda: [
-        sp.RandomizedStrideConvolution(2, 4, 8, 2, rng=0), drop(0.5, 1), sp.ReLU(),
+        sp.layers.RandomizedStrideConvolution(2, 4, 8, 2, rng=0), drop(0.5, 1), sp.ReLU(),
         sp.FractionalMaxPooling(2, 1.4, size_rule="nearest", rng=2), sp.Convolution(2, 8, 6, 2, rng=3),
         sp.FractionalMaxPooling(2, 1.3, size_rule="nearest", rng=4), drop(0.5, 5), sp.NetworkInNetwork(6, 4, rng=6)],
     "a dropout first, and last": lambda: [drop(0.5, 1), sp.SubmanifoldConvolution(2, 4, 5, bias=False, rng=0),
                                           drop(0.5, 2)],
-    "inverted": lambda: [sp.NetworkInNetwork(4, 6, rng=0), drop(0.5, 1, inverted=True), sp.ELU(),
-                         sp.NetworkInNetwork(6, 5, rng=2), sp.GELU(), drop(0.2, 3, inverted=True, kind="bernoulli")],
+    "inverted": lambda: [sp.NetworkInNetwork(4, 6, rng=0), drop(0.5, 1, inverted=True), sp.layers.ELU(),
+                         sp.NetworkInNetwork(6, 5, rng=2), sp.layers.GELU(), drop(0.2, 3, inverted=True,
+                                                                                  kind="bernoulli")],
     "everything dropped": lambda: [sp.Convolution(2, 4, 3, 2, rng=0), drop(0.999, 1, kind="bernoulli"),
                                    sp.MaxPooling(2, 2, size_rule="floor"), sp.Convolution(2, 3, 5, 2, rng=2)],
     "two in a row": lambda: [sp.NetworkInNetwork(4, 8, rng=0), drop(0.5, 1), drop(0.5, 2), sp.ReLU(),
                              sp.NetworkInNetwork(8, 3, rng=3)],
     "layers that need all channels": lambda: [
-        sp.Convolution(2, 4, 6, 2, rng=0), drop(0.5, 1), sp.Sigmoid(), sp.Convolution(2, 6, 6, 2, groups=2, rng=2),
+        sp.Convolution(2, 4, 6, 2, rng=0), drop(0.5, 1), sp.layers.Sigmoid(), sp.Convolution(2, 6, 6, 2, groups=2,
+                                                                                             rng=2),
         drop(0.5, 3), sp.BatchNormalization(6), sp.ReLU(), drop(0.5, 4), sp.Residual(
             sp.SubmanifoldConvolution(2, 6, 6, rng=5), drop(0.5, 6), sp.SubmanifoldConvolution(2, 6, 6, rng=7)),
-        sp.LayerNormalization(6), drop(0.5, 8)],
+        sp.layers.LayerNormalization(6), drop(0.5, 8)],
     "a user's layers": lambda: [sp.NetworkInNetwork(4, 6, rng=0), drop(0.5, 1), Named(0.5), Shifted(2, 6, 5, rng=2),
                                 drop(0.5, 3), sp.NetworkInNetwork(5, 2, rng=4)],
 }

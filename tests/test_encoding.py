@@ -9,6 +9,7 @@ from test_strokes import as_dict, assert_same, normalised, resampled, scribbles
 
 import spconv_cy as sp
 from spconv_cy.data.encoding import ENCODINGS
+from spconv_cy.errors import GridError, ShapeError
 
 PLANES = {"signature": [1, 3, 7, 15, 31], "log-signature": [None, 2, 3, 5, 8],
           "time-signature": [None, 4, 13, 40, 121], "time-log-signature": [None, 3, 6, 14, 32]}
@@ -38,7 +39,7 @@ def windows(character, size, window):
 def test_the_names_have_the_planes_of_the_reference():
     for name, counts in PLANES.items():
         for level, planes in enumerate(counts):
-            assert planes is None or sp.StrokeEncoder(f"{name}{level}").planes == planes
+            assert planes is None or sp.data.StrokeEncoder(f"{name}{level}").planes == planes
 
 
 @pytest.mark.parametrize("name, options", [
@@ -49,7 +50,7 @@ def test_a_site_has_the_signature_of_the_window_at_its_first_visit(name, options
     characters = scribbles(rng, 1 if level == 4 else 2)
     if options["scale"] is None:
         characters = [normalised(character, 30.1) for character in characters]
-    sites, features = sp.StrokeEncoder(name, size=41, **options).sites(characters)
+    sites, features = sp.data.StrokeEncoder(name, size=41, **options).sites(characters)
     for c, character in enumerate(characters):
         placed = normalised(character, options["scale"]) if options["scale"] else character
         expected = {}
@@ -63,18 +64,18 @@ def test_a_site_has_the_signature_of_the_window_at_its_first_visit(name, options
 @pytest.mark.parametrize("timed", [False, True])
 def test_log_signatures_on_the_grid_are_those_of_the_windows(timed, rng):
     characters = scribbles(rng, 6)
-    encoder = sp.StrokeEncoder("time-" * timed + "log-signature4", size=41, scale=23.7)
+    encoder = sp.data.StrokeEncoder("time-" * timed + "log-signature4", size=41, scale=23.7)
     sites, features = encoder.sites(characters)
     for c, character in enumerate(characters):
         paths = windows(normalised(character, 23.7), 41, 23.7 / 5)
         if timed:
             paths = {site: np.column_stack([np.arange(len(path)), path]) for site, path in paths.items()}
-        assert_same(as_dict(sites, features, c), {site: sp.log_signature(path, 4) for site, path in paths.items()})
+        assert_same(as_dict(sites, features, c), {site: sp.data.log_signature(path, 4) for site, path in paths.items()})
 
 
 def test_the_spacing_at_scale_64_is_grahams():
     # Window 12.8, coarse points every 3.2 sites, 6 drawing points to each: a line of 64 sites has 20 * 6 + 1 of them.
-    sites, features = sp.StrokeEncoder("signature1", size=96, scale=64).sites([[[(0, 0), (1, 0)]]])
+    sites, features = sp.data.StrokeEncoder("signature1", size=96, scale=64).sites([[[(0, 0), (1, 0)]]])
     assert len(sites) == 65
     np.testing.assert_allclose(features[20:40, 1], 25.6, rtol=1e-6)      # in the middle, four spacings to each side
     np.testing.assert_allclose(features[0], [1, 12.8, 0], rtol=1e-6)
@@ -83,7 +84,7 @@ def test_the_spacing_at_scale_64_is_grahams():
 
 def test_a_window_ends_with_its_stroke_and_a_later_stroke_changes_nothing():
     across, down = [(-9.0, 0.2), (9.0, 0.2)], [(0.2, -9.0), (0.2, 9.0)]
-    encoder = sp.StrokeEncoder("signature2", size=24, scale=None, window=4)
+    encoder = sp.data.StrokeEncoder("signature2", size=24, scale=None, window=4)
     alone, both = (as_dict(*encoder.sites([character])) for character in ([across], [across, down]))
     for site, row in alone.items():
         np.testing.assert_array_equal(both[site], row)
@@ -104,7 +105,7 @@ def timed_points(character, spacing, pace, size):
 @pytest.mark.parametrize("name", ["space-time", "vector-space-time"])
 def test_space_time_counts_points_or_steps_where_and_when_they_are(name, rng):
     characters = scribbles(rng, 10)
-    sites, features = sp.StrokeEncoder(name, size=60, scale=19.3, spacing=0.31, pace=0.173).sites(characters)
+    sites, features = sp.data.StrokeEncoder(name, size=60, scale=19.3, spacing=0.31, pace=0.173).sites(characters)
     assert sites.shape[1] == 4
     for c, character in enumerate(characters):
         expected = {}
@@ -121,7 +122,7 @@ def test_space_time_counts_points_or_steps_where_and_when_they_are(name, rng):
 
 def test_the_time_axis_tells_forward_from_backward_and_its_sum_does_not(rng):
     (character,) = scribbles(rng, 1, strokes=1)
-    encoder = sp.StrokeEncoder("space-time", size=48, scale=16)
+    encoder = sp.data.StrokeEncoder("space-time", size=48, scale=16)
     forward, backward = (encoder.sites([[s]]) for s in (character[0], character[0][::-1]))
     assert not np.array_equal(forward[0], backward[0])
     assert {tuple(s[:3]) for s in forward[0].tolist()} == {tuple(s[:3]) for s in backward[0].tolist()}
@@ -129,7 +130,7 @@ def test_the_time_axis_tells_forward_from_backward_and_its_sum_does_not(rng):
 
 def test_a_shift_in_time_moves_the_sites_along_the_last_axis(rng):
     characters = scribbles(rng, 4)
-    encoder = sp.StrokeEncoder("space-time", size=64, scale=16)
+    encoder = sp.data.StrokeEncoder("space-time", size=64, scale=16)
     plain, moved = encoder.sites(characters), encoder.sites(characters, time_shifts=[3 / 16] * 4)
     np.testing.assert_array_equal(moved[0], plain[0] + [0, 0, 0, 3])
     np.testing.assert_array_equal(moved[1], plain[1])
@@ -137,8 +138,8 @@ def test_a_shift_in_time_moves_the_sites_along_the_last_axis(rng):
 
 def test_the_pen_octogram_is_the_octogram_and_a_map(rng):
     characters = scribbles(rng, 4)
-    sites, features = sp.StrokeEncoder("pen-octogram").sites(characters)
-    expected = sp.StrokeEncoder().sites(characters)
+    sites, features = sp.data.StrokeEncoder("pen-octogram").sites(characters)
+    expected = sp.data.StrokeEncoder().sites(characters)
     np.testing.assert_array_equal(sites, expected[0])
     np.testing.assert_array_equal(features, np.column_stack([np.ones(len(sites)), expected[1]]))
 
@@ -146,7 +147,7 @@ def test_the_pen_octogram_is_the_octogram_and_a_map(rng):
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_every_encoding_keeps_the_contract(name, threads, rng):
     characters = [[], *scribbles(rng, 12), [[(3, 3)]]]
-    encoder = sp.StrokeEncoder(name, size=64, scale=16)
+    encoder = sp.data.StrokeEncoder(name, size=64, scale=16)
     sites, features = encoder.sites(characters)
     one = encoder.sites(characters, n_threads=1)
     assert sites.tobytes() == one[0].tobytes() and features.tobytes() == one[1].tobytes()
@@ -155,7 +156,7 @@ def test_every_encoding_keeps_the_contract(name, threads, rng):
     fitted = encoder.fit(characters)
     largest = abs(fitted.sites(characters)[1]).max(0)
     assert all(value == 0 or value == pytest.approx(1, rel=1e-6) for value in largest)
-    assert sp.StrokeEncoder(**fitted.describe()["arguments"]) == fitted
+    assert sp.data.StrokeEncoder(**fitted.describe()["arguments"]) == fitted
     alone = encoder.sites([characters[5]])
     np.testing.assert_array_equal(alone[1], features[sites[:, 0] == 5])
     assert encoder.sites([])[0].shape == (0, 1 + encoder.dimension)
@@ -167,8 +168,9 @@ def test_moves_come_before_signatures(rng):
     matrices, shifts = rng.uniform(-0.7, 0.7, (5, 2, 2)), rng.uniform(-0.2, 0.2, (5, 2))
     moved = [[stroke @ matrix + 20.3 * shift for stroke in normalised(character, 20.3)]
              for character, matrix, shift in zip(characters, matrices, shifts, strict=True)]
-    found = sp.StrokeEncoder("log-signature3", size=80, scale=20.3).sites(characters, matrices=matrices, shifts=shifts)
-    expected = sp.StrokeEncoder("log-signature3", size=80, scale=None, window=20.3 / 5).sites(moved)
+    found = sp.data.StrokeEncoder("log-signature3", size=80, scale=20.3).sites(characters, matrices=matrices,
+                                                                               shifts=shifts)
+    expected = sp.data.StrokeEncoder("log-signature3", size=80, scale=None, window=20.3 / 5).sites(moved)
     for c in range(5):
         assert_same(as_dict(*found, c), as_dict(*expected, c))
 
@@ -179,25 +181,25 @@ def test_moves_come_before_signatures(rng):
     ({"encoding": "space-time", "size": 1025}, "1 to 1024 fits"), ({"encoding": "signature5"}, "'signature5' came")])
 def test_encoders_that_cannot_be_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        sp.StrokeEncoder(**options)
+        sp.data.StrokeEncoder(**options)
 
 
 def test_time_that_the_field_does_not_hold_is_refused_with_the_character():
-    encoder = sp.StrokeEncoder("space-time", size=24, scale=16, pace=2)
+    encoder = sp.data.StrokeEncoder("space-time", size=24, scale=16, pace=2)
     line = [[(0, 0), (9, 0)]]
-    with pytest.raises(sp.GridError, match="character 1 asks for 32 sites along the time axis.*smaller pace than 2"):
+    with pytest.raises(GridError, match="character 1 asks for 32 sites along the time axis.*smaller pace than 2"):
         encoder.sites([[[(0, 0)]], line])
-    with pytest.raises(sp.GridError, match="along the time axis"):
+    with pytest.raises(GridError, match="along the time axis"):
         encoder.sites([line], time_shifts=[math.nan])
-    with pytest.raises(sp.ShapeError, match=r"time_shifts \(2,\) came; \(1,\) fits"):
+    with pytest.raises(ShapeError, match=r"time_shifts \(2,\) came; \(1,\) fits"):
         encoder.sites([line], time_shifts=[0, 0])
 
 
 def test_space_time_batches_are_tensors_of_three_axes_and_shift_in_time(rng):
-    encoder = sp.StrokeEncoder("space-time", size=64, scale=16)
-    data = sp.StrokeBatches(scribbles(rng, 6), None, encoder, augment="space-time")
+    encoder = sp.data.StrokeEncoder("space-time", size=64, scale=16)
+    data = sp.data.StrokeBatches(scribbles(rng, 6), None, encoder, augment="space-time")
     (x, _), = data.epoch(0, training=True)
     assert x.grid.size == (64, 64, 64) and x.grid.samples == 6
-    still = sp.StrokeBatches(data.characters, None, encoder, augment="affine")
+    still = sp.data.StrokeBatches(data.characters, None, encoder, augment="affine")
     (y, _), = still.epoch(0, training=True)
     assert not np.array_equal(x.sites, y.sites)

@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
+from spconv_cy.errors import FileError, NotFittedError, ShapeError
 from spconv_cy.train.label import classes_of, labels_from_json, labels_to_json
 
 # Strokes across, down, and a dot: what a small network tells apart in a second.
@@ -73,7 +74,7 @@ def test_set_params_changes_and_refuses():
 
 
 def test_fit_leaves_arguments_and_data_as_they_are():
-    net = sp.from_spec("4C3-MP2-8C2-output", 8, classes=3, rng=0)
+    net = sp.models.from_spec("4C3-MP2-8C2-output", 8, classes=3, rng=0)
     before = copy.deepcopy(net).state()
     classifier = small(net=net, epochs=2)
     arguments, characters = classifier.get_params(), copy.deepcopy(X)
@@ -104,12 +105,12 @@ def test_a_net_is_named_or_written(net):
 def test_a_net_is_a_layer_with_a_field_of_its_own():
     class Thinking(sp.Layer):
         def __init__(self, channels, *, rng=None):
-            self.inside = sp.deepcnet(1, channels, 8, 3, rng=rng)
+            self.inside = sp.models.deepcnet(1, channels, 8, 3, rng=rng)
 
         def __call__(self, x):
             return self.inside(x)
 
-    encoding = sp.StrokeEncoder(size=6, scale=3)
+    encoding = sp.data.StrokeEncoder(size=6, scale=3)
     classifier = small(net=Thinking(5, rng=0), encoding=encoding).fit(X, Y)
     assert classifier.score(X, Y) == 1 and classifier.encoder_.size == 6
 
@@ -168,9 +169,9 @@ def test_classes_are_sorted_where_they_can_be():
 
 def test_a_classifier_comes_back_from_its_file(tmp_path):
     for i, options in enumerate((
-            {"schedule": sp.WarmUp(2, sp.Cosine(9)), "augment": sp.Affine(stretch=0.1)},
-            {"encoding": sp.StrokeEncoder("pen", size=6, scale=2), "net": "deepcnin", "random_state": None},
-            {"net": sp.deepcnet(1, 3, 8, 3, rng=0)})):
+            {"schedule": sp.train.WarmUp(2, sp.train.Cosine(9)), "augment": sp.data.Affine(stretch=0.1)},
+            {"encoding": sp.data.StrokeEncoder("pen", size=6, scale=2), "net": "deepcnin", "random_state": None},
+            {"net": sp.models.deepcnet(1, 3, 8, 3, rng=0)})):
         classifier = small(**{"epochs": 2, **options}).fit(X, [(name, i) for i, name in enumerate(NAMES)] * 6)
         classifier.save(tmp_path / f"{i}.safetensors")
         back = sp.SparseConvClassifier.load(tmp_path / f"{i}.safetensors")
@@ -191,11 +192,11 @@ def test_a_network_that_was_trained_elsewhere_becomes_a_classifier(fitted, tmp_p
     made.save(tmp_path / "made.safetensors")
     again = sp.SparseConvClassifier.load(tmp_path / "made.safetensors")
     assert again.predict(X).tolist() == [names[i] for i in fitted.predict_proba(X).argmax(1)]
-    for arguments, error in (((fitted.net_, fitted.encoder_, names[:2]), sp.ShapeError),
+    for arguments, error in (((fitted.net_, fitted.encoder_, names[:2]), ShapeError),
                              ((fitted.net_, fitted.encoder_, ["a", "a", "b"]), ValueError),
                              ((fitted.net_, "octogram", names), TypeError),
                              (("deepcnet", fitted.encoder_, names), TypeError),
-                             ((fitted.net_, sp.StrokeEncoder("pen"), names), sp.ShapeError)):
+                             ((fitted.net_, sp.data.StrokeEncoder("pen"), names), ShapeError)):
         with pytest.raises(error):
             sp.SparseConvClassifier.trained(*arguments)
 
@@ -205,10 +206,10 @@ def test_a_file_may_hold_a_layer_of_ones_own(tmp_path):
         def __call__(self, x):
             return x + x
 
-    net = sp.Sequential(Twice(), *sp.deepcnet(1, 3, 8, 3, rng=0).layers)
+    net = sp.Sequential(Twice(), *sp.models.deepcnet(1, 3, 8, 3, rng=0).layers)
     classifier = small(net=net, epochs=1).fit(X, Y)
     classifier.save(tmp_path / "it")
-    with pytest.raises(sp.FileError, match=r"layers=\[Twice\]"):
+    with pytest.raises(FileError, match=r"layers=\[Twice\]"):
         sp.SparseConvClassifier.load(tmp_path / "it")
     back = sp.SparseConvClassifier.load(tmp_path / "it", layers=[Twice])
     assert_array_equal(back.predict(X), classifier.predict(X))
@@ -217,7 +218,7 @@ def test_a_file_may_hold_a_layer_of_ones_own(tmp_path):
 def test_what_is_no_classifiers_file_is_refused(fitted, tmp_path, rng):
     path = tmp_path / "it"
     sp.save(path, fitted.net_)
-    with pytest.raises(sp.FileError, match="a network came that no classifier saved; spconv_cy.load reads it"):
+    with pytest.raises(FileError, match="a network came that no classifier saved; spconv_cy.load reads it"):
         sp.SparseConvClassifier.load(path)
     with pytest.raises(FileNotFoundError):
         sp.SparseConvClassifier.load(tmp_path / "nothing")
@@ -225,7 +226,7 @@ def test_what_is_no_classifiers_file_is_refused(fitted, tmp_path, rng):
     content = path.read_bytes()
     for n in rng.integers(len(content), size=30):
         path.write_bytes(content[:n])
-        with pytest.raises(sp.FileError):
+        with pytest.raises(FileError):
             sp.SparseConvClassifier.load(path)
 
 
@@ -250,7 +251,7 @@ def test_a_forged_file_is_refused(change, fitted, tmp_path):
     fitted.save(tmp_path / "it")
     net, extra = sp.io.file.load_with_extra(tmp_path / "it")
     sp.save(tmp_path / "it", net, extra={**extra, **change})
-    with pytest.raises(sp.FileError, match="the classifier in it cannot be made"):
+    with pytest.raises(FileError, match="the classifier in it cannot be made"):
         sp.SparseConvClassifier.load(tmp_path / "it")
 
 
@@ -265,25 +266,25 @@ def test_a_classifier_can_be_copied(fitted, how):
     [
         (lambda c: c.predict(X), ValueError, "predict came before fit; call fit"),
         (lambda c: c.predict_proba(X), AttributeError, "before fit"),
-        (lambda c: c.score(X, Y), sp.NotFittedError, "before fit"),
-        (lambda c: c.save("it"), sp.NotFittedError, "save came before fit"),
-        (lambda c: c.fit(X, Y[:-1]), sp.ShapeError, "labels: 17 came for 18 characters; one for each fits"),
-        (lambda c: c.fit(X, None), sp.ShapeError, "labels: None came; a list or array"),
-        (lambda c: c.fit(X, np.zeros((18, 1))), sp.ShapeError, r"labels: shape \(18, 1\) came"),
+        (lambda c: c.score(X, Y), NotFittedError, "before fit"),
+        (lambda c: c.save("it"), NotFittedError, "save came before fit"),
+        (lambda c: c.fit(X, Y[:-1]), ShapeError, "labels: 17 came for 18 characters; one for each fits"),
+        (lambda c: c.fit(X, None), ShapeError, "labels: None came; a list or array"),
+        (lambda c: c.fit(X, np.zeros((18, 1))), ShapeError, r"labels: shape \(18, 1\) came"),
         (lambda c: c.fit(X, [[1]] * 18), TypeError, "unhashable type: 'list'; hashable labels fit"),
         (lambda c: c.fit(X, [1] * 18), ValueError, r"labels: 1 class came, \[1\]; two or more fit"),
         (lambda c: c.fit([], []), ValueError, "labels: 0 class came|no characters"),
         (lambda c: c.fit(X, [1, float("nan")] * 9), ValueError, "NaN came, which equals nothing"),
         (lambda c: c.fit([[[(0, np.nan)]]] * 18, Y), ValueError, "fit: character 0, stroke 0: point 0 is .*finite"),
         (lambda c: c.fit([[[(0, np.inf)]]] * 18, Y), ValueError, "finite numbers fit"),
-        (lambda c: c.fit([stroke for (stroke, *_) in X], Y), sp.ShapeError, "one array of shape .*put a single stroke"),
-        (lambda c: c.fit([[[(0, 1, 2)]]] * 18, Y), sp.ShapeError, r"character 0, stroke 0: shape \(1, 3\) came"),
-        (lambda c: c.fit([[["a"]]] * 18, Y), sp.ShapeError, "character 0, stroke 0"),
-        (lambda c: c.fit(np.zeros((18, 64)), Y), sp.ShapeError, "character 0"),
-        (lambda c: c.fit(3, Y), sp.ShapeError, "int came; a list of characters"),
+        (lambda c: c.fit([stroke for (stroke, *_) in X], Y), ShapeError, "one array of shape .*put a single stroke"),
+        (lambda c: c.fit([[[(0, 1, 2)]]] * 18, Y), ShapeError, r"character 0, stroke 0: shape \(1, 3\) came"),
+        (lambda c: c.fit([[["a"]]] * 18, Y), ShapeError, "character 0, stroke 0"),
+        (lambda c: c.fit(np.zeros((18, 64)), Y), ShapeError, "character 0"),
+        (lambda c: c.fit(3, Y), ShapeError, "int came; a list of characters"),
         (lambda c: c.set_params(net=3).fit(X, Y), TypeError, "net 3 came; 'deepcnet'"),
-        (lambda c: c.set_params(net="deepnet").fit(X, Y), sp.ShapeError, "'deepnet', is not known"),
-        (lambda c: c.set_params(l=0).fit(X, Y), sp.ShapeError, "l=0"),
+        (lambda c: c.set_params(net="deepnet").fit(X, Y), ShapeError, "'deepnet', is not known"),
+        (lambda c: c.set_params(l=0).fit(X, Y), ShapeError, "l=0"),
         (lambda c: c.set_params(encoding="eight").fit(X, Y), ValueError, "encoding 'eight' came"),
         (lambda c: c.set_params(augment="wild").fit(X, Y), ValueError, "augment: 'wild' came"),
         (lambda c: c.set_params(epochs=-1).fit(X, Y), ValueError, "epochs -1 came"),
@@ -292,15 +293,15 @@ def test_a_classifier_can_be_copied(fitted, how):
         (lambda c: c.set_params(schedule="fast").fit(X, Y), ValueError, "schedule: 'fast' came"),
         (lambda c: c.set_params(random_state=-1).fit(X, Y), ValueError, "random_state -1 came"),
         (lambda c: c.set_params(random_state="a").fit(X, Y), ValueError, "random_state 'a' came"),
-        (lambda c: c.set_params(net=sp.deepcnet(1, 3, 1, 3)).fit(X, Y), sp.ShapeError, "give a net for 8 channels"),
-        (lambda c: c.set_params(net=sp.deepcnet(1, 3, 8, 5)).fit(X, Y), sp.ShapeError, r"\(1, 5\).*\(1, 3\) fits"),
-        (lambda c: c.set_params(net=sp.ReLU()).fit(X, Y), sp.ShapeError, "the net gave a SparseTensor"),
-        (lambda c: c.set_params(net="4C3-MP2").fit(X, Y), sp.ShapeError, "the net gave a SparseTensor"),
+        (lambda c: c.set_params(net=sp.models.deepcnet(1, 3, 1, 3)).fit(X, Y), ShapeError, "give a net for 8 channels"),
+        (lambda c: c.set_params(net=sp.models.deepcnet(1, 3, 8, 5)).fit(X, Y), ShapeError, r"\(1, 5\).*\(1, 3\) fits"),
+        (lambda c: c.set_params(net=sp.ReLU()).fit(X, Y), ShapeError, "the net gave a SparseTensor"),
+        (lambda c: c.set_params(net="4C3-MP2").fit(X, Y), ShapeError, "the net gave a SparseTensor"),
         (lambda c: c.set_params(net=sp.Sequential(sp.Convolution(2, 8, 3, (3, 4)), sp.GlobalPooling())).fit(X, Y),
-         sp.ShapeError, "a square one of 48 sites or more fits"),
+         ShapeError, "a square one of 48 sites or more fits"),
         (lambda c: c.set_params(net=sp.Sequential(sp.Convolution(3, 8, 3, 3), sp.GlobalPooling())).fit(X, Y),
-         sp.ShapeError, "3"),
-        (lambda c: c.set_params(encoding=sp.StrokeEncoder(size=7, scale=2)).fit(X, Y), sp.ShapeError,
+         ShapeError, "3"),
+        (lambda c: c.set_params(encoding=sp.data.StrokeEncoder(size=7, scale=2)).fit(X, Y), ShapeError,
          r"encoding=StrokeEncoder\(size=...\) of its field"),
     ],
 )
@@ -312,9 +313,9 @@ def test_what_does_not_fit_is_told(use, error, message):
 def test_what_does_not_fit_a_fitted_one_is_told(fitted, tmp_path):
     with pytest.raises(ValueError, match="predict: character 1, stroke 0: point 0"):
         fitted.predict([X[0], [[(np.nan, 0)]]])
-    with pytest.raises(sp.ShapeError, match="17 labels came for 18 characters"):
+    with pytest.raises(ShapeError, match="17 labels came for 18 characters"):
         fitted.score(X, Y[:-1])
-    with pytest.raises(sp.ShapeError, match="no characters came"):
+    with pytest.raises(ShapeError, match="no characters came"):
         fitted.score([], [])
     assert fitted.predict([]).shape == (0,) and fitted.predict_proba([]).shape == (0, 3)
     with pytest.raises(TypeError, match=r"schedule=.*cannot be saved; set_params\(schedule=None\) drops it"):
@@ -372,5 +373,5 @@ def test_scikit_learns_tools_take_it():
 
 @pytest.mark.slow
 def test_the_defaults_read_pen_digits():
-    train, test = sp.digits_split(seed=1)
+    train, test = sp.data.digits_split(seed=1)
     assert sp.SparseConvClassifier(random_state=0).fit(*train).score(*test) >= 0.992

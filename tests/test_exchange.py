@@ -71,38 +71,38 @@ def padded(rng, counts, l, d=2, c=3, size=6):
 @pytest.mark.parametrize("counts, l", [((7, 0, 3), 9), ((1,), 1), ((0, 0), 4), ((), 5), ((0, 0), 0)])
 def test_a_padded_batch_is_the_list_of_what_is_in_it_and_comes_back(counts, l, rng, ops):
     sites, features, there = padded(rng, counts, l)
-    x, rows = sp.from_padded(sites, features, 6, reduce="mean")
+    x, rows = sp.exchange.from_padded(sites, features, 6, reduce="mean")
     batch, place = np.nonzero(there)
     listed = np.column_stack([batch, sites[batch, place]])
     expected = sp.SparseTensor.from_sites(listed, features[there], 6, len(counts), reduce="mean")
     assert np.array_equal(x.sites, expected.sites) and np.array_equal(x.features.data, expected.features.data)
     assert np.array_equal(rows[there], expected.point_rows) and (rows[~there] == -1).all()
     assert np.array_equal(x.point_rows, expected.point_rows) and x.grid.samples == len(counts)
-    back_sites, back = sp.to_padded(x, rows)
+    back_sites, back = sp.exchange.to_padded(x, rows)
     assert np.array_equal(back_sites, sites) and back.shape == features.shape
     assert np.array_equal(back.data[there], x.features.data[x.point_rows]) and not back.data[~there].any()
 
 
 def test_lengths_say_what_is_there_and_then_negative_sites_are_sites_like_others(rng):
     sites = [[[-1, -1], [4, 2], [9, 9]], [[0, -3], [9, 9], [9, 9]]]
-    x, rows = sp.from_padded(sites, np.ones((2, 3, 1)), lengths=[2, 1])
+    x, rows = sp.exchange.from_padded(sites, np.ones((2, 3, 1)), lengths=[2, 1])
     assert x.sites.tolist() == [[0, -1, -1], [0, 4, 2], [1, 0, -3]] and rows.tolist() == [[0, 1, -1], [2, -1, -1]]
     with pytest.raises(GridError, match="outside size"):
-        sp.from_padded([[[-1, 2]]], np.ones((1, 1, 1)), 4)
+        sp.exchange.from_padded([[[-1, 2]]], np.ones((1, 1, 1)), 4)
     for wrong in ([4, 1], [1], [1.0, 2.0], -1):
         with pytest.raises(ShapeError, match="whole numbers from 0 to 3"):
-            sp.from_padded(sites, np.ones((2, 3, 1)), lengths=wrong)
+            sp.exchange.from_padded(sites, np.ones((2, 3, 1)), lengths=wrong)
 
 
 def test_padded_rows_of_duplicates_are_those_that_are_kept(rng):
-    x, rows = sp.from_padded([[[2], [0], [2]]], [[[1.0], [2.0], [3.0]]], 4, reduce="first")
+    x, rows = sp.exchange.from_padded([[[2], [0], [2]]], [[[1.0], [2.0], [3.0]]], 4, reduce="first")
     for kept, expected in (("all", [1, 2, 1]), ("first", [1, 2, 0]), ("last", [0, 2, 1])):
-        assert sp.to_padded(x, rows, kept=kept)[1].data[0, :, 0].tolist() == expected
+        assert sp.exchange.to_padded(x, rows, kept=kept)[1].data[0, :, 0].tolist() == expected
 
 
 def test_rows_are_padded_sample_by_sample_where_no_places_are_given(rng, ops):
     x = sp.SparseTensor.from_sites(random_sites(rng, 20, 2, samples=3), rng.normal(size=(20, 2)), samples=5)
-    sites, features = sp.to_padded(x)
+    sites, features = sp.exchange.to_padded(x)
     most = np.diff(x.grid.batch_starts).max()
     assert sites.shape == (5, most, 2) and features.shape == (5, most, 2)
     for i in range(5):
@@ -114,20 +114,21 @@ def test_rows_are_padded_sample_by_sample_where_no_places_are_given(rng, ops):
 
 def test_padded_batches_carry_gradients_both_ways(rng):
     sites, features, _ = padded(rng, (5, 0, 3), 6, c=2, size=3)
-    sp.check_gradient(lambda rows: sp.from_padded(sites, rows, 3, reduce="sum").tensor.features, features)
-    x, rows = sp.from_padded(sites, features, 3, reduce="sum")
-    sp.check_gradient(lambda mine: sp.to_padded(x.with_features(mine), rows)[1], rng.normal(size=(x.grid.n, 2)))
+    sp.check_gradient(lambda rows: sp.exchange.from_padded(sites, rows, 3, reduce="sum").tensor.features, features)
+    x, rows = sp.exchange.from_padded(sites, features, 3, reduce="sum")
+    sp.check_gradient(lambda mine: sp.exchange.to_padded(x.with_features(mine), rows)[1], rng.normal(size=(x.grid.n,
+                                                                                                           2)))
 
 
 def test_padded_batches_that_do_not_fit_are_refused():
     ones = np.ones((2, 3, 1))
     for sites, features in ((np.zeros((2, 3)), ones), (np.zeros((2, 3, 2)), ones), (np.zeros((2, 4, 2), int), ones)):
         with pytest.raises(ShapeError, match=r"integers \(b, l, d\) and numbers \(b, l, c\) fit"):
-            sp.from_padded(sites, features)
-    x, _ = sp.from_padded(np.zeros((2, 1, 2), int), ones[:, :1])
+            sp.exchange.from_padded(sites, features)
+    x, _ = sp.exchange.from_padded(np.zeros((2, 1, 2), int), ones[:, :1])
     for wrong in ([[0]], [[0], [2]], [[0.0], [1.0]], [0, 1]):
         with pytest.raises(ShapeError, match=r"\(2, l\) rows -1 to 1 fit"):
-            sp.to_padded(x, wrong)
+            sp.exchange.to_padded(x, wrong)
 
 
 # scipy's matrices, COO arrays
@@ -136,21 +137,21 @@ def test_padded_batches_that_do_not_fit_are_refused():
 @pytest.mark.parametrize("kind", ["csr_matrix", "coo_array", "csc_array", "lil_matrix", "dok_matrix", "bsr_matrix"])
 def test_scipys_matrices_are_samples_and_come_back(kind, rng, ops):
     dense = [np.float32(rng.normal(size=(6, 4)) * (rng.random((6, 4)) < share)) for share in (0.4, 0.0, 0.2)]
-    x = sp.from_scipy([getattr(scipy.sparse, kind)(matrix) for matrix in dense])
+    x = sp.exchange.from_scipy([getattr(scipy.sparse, kind)(matrix) for matrix in dense])
     assert np.array_equal(x.to_dense(), np.stack(dense)[:, None])
     assert [tuple(site) for site in x.sites.tolist()] == [tuple(site) for site in np.argwhere(np.stack(dense))]
-    back = sp.to_scipy(x)
+    back = sp.exchange.to_scipy(x)
     assert all(scipy.sparse.issparse(matrix) for matrix in back)
     assert all(np.array_equal(a.toarray(), b) for a, b in zip(back, dense, strict=True))
-    one = sp.from_scipy(getattr(scipy.sparse, kind)(dense[0]), ground=None)
+    one = sp.exchange.from_scipy(getattr(scipy.sparse, kind)(dense[0]), ground=None)
     assert (one.grid.samples, one.ground) == (1, None)
 
 
 def test_entries_that_are_stored_twice_add_up_and_a_stored_zero_is_active():
     matrix = scipy.sparse.coo_array(([1.0, 2.0, 0.0], ([0, 0, 1], [1, 1, 0])), shape=(2, 2))
-    x = sp.from_scipy(matrix)
+    x = sp.exchange.from_scipy(matrix)
     assert x.sites.tolist() == [[0, 0, 1], [0, 1, 0]] and x.features.data.tolist() == [[3.0], [0.0]]
-    assert sp.to_scipy(x)[0].nnz == 2 and x.point_rows.tolist() == [0, 0, 1]
+    assert sp.exchange.to_scipy(x)[0].nnz == 2 and x.point_rows.tolist() == [0, 0, 1]
 
 
 def as_coo(dense):
@@ -162,16 +163,16 @@ def as_coo(dense):
 @pytest.mark.parametrize("shape", [(3, 2, 7), (2, 3, 5, 4), (2, 1, 3, 4, 5), (1, 2, 2, 2, 2, 2)])
 def test_coo_arrays_are_dense_arrays_and_come_back(shape, rng, ops):
     dense = np.float32(rng.normal(size=shape) * (rng.random(shape) < 0.3))
-    x = sp.from_coo(as_coo(dense))
+    x = sp.exchange.from_coo(as_coo(dense))
     assert np.array_equal(x.to_dense(), dense)
     assert x.sites.tolist() == np.argwhere((dense != 0).any(1)).tolist()
-    coords, data, size = sp.to_coo(x)
+    coords, data, size = sp.exchange.to_coo(x)
     back = np.zeros(size, np.float32)
     np.add.at(back, tuple(coords), data)
     assert np.array_equal(back, dense) and coords.shape == (len(shape), x.grid.n * shape[1])
-    assert np.array_equal(sp.from_coo(sp.to_coo(x)).features.data, x.features.data)
-    assert np.array_equal(sp.from_coo(as_coo(dense[:, 0]), len(shape) - 2).to_dense(), dense[:, :1])
-    assert np.array_equal(sp.from_coo(as_coo(dense[0, 0]), len(shape) - 2).to_dense(), dense[:1, :1])
+    assert np.array_equal(sp.exchange.from_coo(sp.exchange.to_coo(x)).features.data, x.features.data)
+    assert np.array_equal(sp.exchange.from_coo(as_coo(dense[:, 0]), len(shape) - 2).to_dense(), dense[:, :1])
+    assert np.array_equal(sp.exchange.from_coo(as_coo(dense[0, 0]), len(shape) - 2).to_dense(), dense[:1, :1])
 
 
 def test_what_is_no_sparse_matrix_is_refused_with_a_remedy(rng):
@@ -179,22 +180,22 @@ def test_what_is_no_sparse_matrix_is_refused_with_a_remedy(rng):
     eye, coo = scipy.sparse.eye(3), as_coo(np.eye(3)[None, None])
     for wrong in (np.eye(3), [], [eye, scipy.sparse.eye(4)], [eye, np.eye(3)], None, 3):
         with pytest.raises(ShapeError, match=r"a scipy.sparse matrix, or a list of them of one shape"):
-            sp.from_scipy(wrong)
+            sp.exchange.from_scipy(wrong)
     with pytest.raises(ShapeError, match="from_scipy takes scipy's matrices"):
-        sp.from_coo(np.eye(3))
+        sp.exchange.from_coo(np.eye(3))
     for d in (0, 1, 5, 2.0):
         with pytest.raises(ShapeError, match="is the number of its coordinates"):
-            sp.from_coo(coo, d)
+            sp.exchange.from_coo(coo, d)
     coo.fill_value = 1.0
     with pytest.raises(ShapeError, match="fill_value 1.0 came; 0 fits"):
-        sp.from_coo(coo)
+        sp.exchange.from_coo(coo)
     with pytest.raises(ShapeError, match="must lie inside"):
-        sp.from_coo(SimpleNamespace(coords=np.array([[0], [0], [4]]), data=np.ones(1), shape=(1, 1, 4)))
+        sp.exchange.from_coo(SimpleNamespace(coords=np.array([[0], [0], [4]]), data=np.ones(1), shape=(1, 1, 4)))
     with pytest.raises(ShapeError, match=r"integers \(axes, entries\)"):
-        sp.from_coo(SimpleNamespace(coords=np.zeros((3, 2), int), data=np.ones(1), shape=(1, 1, 4)))
+        sp.exchange.from_coo(SimpleNamespace(coords=np.zeros((3, 2), int), data=np.ones(1), shape=(1, 1, 4)))
     painted = x.with_features(x.features, sp.Tensor([[2.0]]))
     unbounded = sp.SparseTensor.from_sites([[0, 1, 1]], [[1.0]])
-    for call in (sp.to_scipy, sp.to_coo):
+    for call in (sp.exchange.to_scipy, sp.exchange.to_coo):
         with pytest.raises(ShapeError, match=r"to_dense\(\) paints it in"):
             call(painted)
         with pytest.raises(ShapeError, match="give its sites a size"):
@@ -202,7 +203,7 @@ def test_what_is_no_sparse_matrix_is_refused_with_a_remedy(rng):
         with pytest.raises(TypeError, match="a SparseTensor fits"):
             call(np.eye(3))
     with pytest.raises(ShapeError, match="to_coo takes any"):
-        sp.to_scipy(x.concatenate(x))
+        sp.exchange.to_scipy(x.concatenate(x))
 
 
 # DLPack
@@ -267,7 +268,7 @@ def test_what_dlpack_cannot_carry_is_refused_with_a_remedy(rng):
 
 
 def test_a_batch_that_grows_is_a_dictionary_of_the_last_or_first_that_came(rng, ops):
-    builder, truth, given = sp.BatchBuilder(2, 3, (5, 5), ground=None), {}, []
+    builder, truth, given = sp.data.BatchBuilder(2, 3, (5, 5), ground=None), {}, []
     for sample in range(4):
         assert builder.add_sample() == sample
         for _ in range(5 if sample != 2 else 0):
@@ -290,7 +291,7 @@ def test_a_batch_that_grows_is_a_dictionary_of_the_last_or_first_that_came(rng, 
 def test_tensors_and_dense_arrays_join_a_batch_moved_by_an_offset(rng, ops):
     dense = rng.normal(size=(2, 3, 4)) * (rng.random((2, 3, 4)) < 0.5)
     x = sp.SparseTensor.from_sites(random_sites(rng, 9, 2, 0, 4, 2), rng.normal(size=(9, 2)), 4, 3)
-    builder = sp.BatchBuilder(2, 2, 9)
+    builder = sp.data.BatchBuilder(2, 2, 9)
     assert (builder.add_dense(dense, (4, 2), 0.3), builder.add_tensor(x, 5), builder.add_sample()) == (0, 1, 4)
     builder.set_site([8, 8], [7.0, 7.0])
     truth = np.zeros((5, 2, 9, 9))
@@ -305,19 +306,19 @@ def test_what_comes_in_may_lie_on_a_simplex_lattice(ops):
     triangular = sp.Lattice.simplex(2)
     dense = np.float32([[1, 0, 3], [4, 5, 0], [6, 0, 0]])
     expected = sp.SparseTensor.from_dense(dense[None, None], lattice=triangular)
-    builder = sp.BatchBuilder(triangular, 1, 3)
+    builder = sp.data.BatchBuilder(triangular, 1, 3)
     builder.add_dense(dense[None, :2, :2])
     builder.set_sites([[0, 2], [2, 0]], [[3.0], [6.0]])
-    sites, features = sp.to_padded(expected)
+    sites, features = sp.exchange.to_padded(expected)
     for x in (
         builder.tensor(),
-        sp.from_scipy(scipy.sparse.coo_array(dense), lattice=triangular),
-        sp.from_coo(as_coo(dense[None, None]), lattice=triangular),
-        sp.from_padded(sites, features.data, 3, lattice=triangular).tensor,
+        sp.exchange.from_scipy(scipy.sparse.coo_array(dense), lattice=triangular),
+        sp.exchange.from_coo(as_coo(dense[None, None]), lattice=triangular),
+        sp.exchange.from_padded(sites, features.data, 3, lattice=triangular).tensor,
     ):
         assert x.grid.lattice == triangular and np.array_equal(x.sites, expected.sites)
         assert np.array_equal(x.features.data, expected.features.data)
-    assert np.array_equal(sp.to_scipy(expected)[0].toarray(), dense)
+    assert np.array_equal(sp.exchange.to_scipy(expected)[0].toarray(), dense)
     with pytest.raises(ShapeError, match="whose fields are no boxes"):
         expected.crop(0, 2, moved=True)
     both = expected.add(builder.tensor())
@@ -327,7 +328,7 @@ def test_what_comes_in_may_lie_on_a_simplex_lattice(ops):
 
 
 def test_an_empty_batch_is_a_batch_too_and_what_was_refused_leaves_it_as_it_was():
-    builder = sp.BatchBuilder(2, 1, 4)
+    builder = sp.data.BatchBuilder(2, 1, 4)
     assert (builder.tensor().grid.n, builder.tensor().grid.samples, builder.tensor().channels) == (0, 0, 1)
     with pytest.raises(ShapeError, match=r"call add_sample\(\) first"):
         builder.set_site([0, 0], [1.0])
@@ -341,8 +342,8 @@ def test_an_empty_batch_is_a_batch_too_and_what_was_refused_leaves_it_as_it_was(
         (lambda: builder.add_dense(np.ones((1, 2, 2)), 3), GridError, "outside size"),
         (lambda: builder.add_dense(np.ones((1, 2)), 0), ShapeError, "dimension 2 fits"),
         (lambda: builder.add_tensor(np.ones((1, 2))), TypeError, "a SparseTensor fits"),
-        (lambda: sp.BatchBuilder(2, 0), ShapeError, "channels 0 came"),
-        (lambda: sp.BatchBuilder(2, 1, ground="none"), ShapeError, "ground 'none' came"),
+        (lambda: sp.data.BatchBuilder(2, 0), ShapeError, "channels 0 came"),
+        (lambda: sp.data.BatchBuilder(2, 1, ground="none"), ShapeError, "ground 'none' came"),
     ]
     for call, error, message in refused:
         with pytest.raises(error, match=message):

@@ -11,6 +11,7 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy.data.synthetic import rotors
+from spconv_cy.errors import FileError
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -23,7 +24,7 @@ def writer():
 
 
 def training(rng):
-    net = sp.mlp((3, 4, 2), rng=0)
+    net = sp.models.mlp((3, 4, 2), rng=0)
     x = rng.standard_normal((8, 3)).astype(np.float32)
     return net, [(sp.Tensor(x), (x[:, 0] > 0).astype(np.int64))], sp.SGD(net.parameters(), 0.1)
 
@@ -55,7 +56,7 @@ def test_a_training_has_its_own_seed_where_one_is_given(tmp_path, rng):
     net, data, optimizer = training(rng)
     run = sp.Experiment("a", "tiny", tmp_path, seed=3)
     run.fit("net", net, data, optimizer, 1, rng=4, progress=False)
-    with pytest.raises(sp.FileError, match="the seed 4 came, for 3"):
+    with pytest.raises(FileError, match="the seed 4 came, for 3"):
         run.fit("net", net, data, optimizer, 2, progress=False)
 
 
@@ -63,7 +64,7 @@ def test_a_classifier_is_trained_and_tested_once(tmp_path):
     data, built = sp.WorldLineBatches(rotors(40, 8, 8), 23, batch=10), []
 
     def build():
-        built.append(sp.deepcnet(3, 2, d=3, first=2, classes=2, rng=0))
+        built.append(sp.models.deepcnet(3, 2, d=3, first=2, classes=2, rng=0))
         return built[-1]
 
     found = [sp.Experiment("a", "tiny", tmp_path).classifier("x y", build, data, data, 2, rate=0.01) for _ in range(2)]
@@ -82,7 +83,7 @@ def test_a_folder_holds_one_experiment(tmp_path, other):
 
 
 def test_the_cost_of_a_sample_is_its_share_of_the_summary(rng):
-    net = sp.deepcnet(2, 3, 1, 5, rng=0)
+    net = sp.models.deepcnet(2, 3, 1, 5, rng=0)
     sites = np.unique(rng.integers(0, 9, (60, 3)) % (4, 9, 9), axis=0)
     x = sp.SparseTensor.from_sites(sites, np.ones((len(sites), 1)), 12, 4)
     found = sp.Experiment.cost(net, x)

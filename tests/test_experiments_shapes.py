@@ -29,7 +29,7 @@ def test_voxel_shapes_are_read_from_the_folder_that_is_given(tmp_path, rng):
 
 
 def test_a_mesh_of_ones_own_is_measured_on_both_lattices(tmp_path):
-    sp.write_mesh(tmp_path / "cone.ply", sp.solid("cone", 0))
+    sp.readers.write_mesh(tmp_path / "cone.ply", sp.solid("cone", 0))
     done, record = tiny(tmp_path, "10_meshes.py", tmp_path / "cone.ply")
     assert done.stdout.count("| yes |") == 3 and "NO" not in done.stdout
     assert set(record["pictures"]) == {"cost.png", "mesh.png"}

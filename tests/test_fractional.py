@@ -94,7 +94,7 @@ LADDERS = {
 
 @pytest.mark.parametrize("ratio, levels", LADDERS)
 def test_sizes_built_from_the_top_are_the_published_ones_and_lead_down_again(ratio, levels):
-    net = sp.fractional_cnn(levels, 1, ratio, rng=0)
+    net = sp.models.fractional_cnn(levels, 1, ratio, rng=0)
     sizes, steps = [1, 2], [2]
     for layer in reversed([layer for layer in net.layers if isinstance(layer, sp.FractionalMaxPooling)]):
         sizes += [layer.in_size(sizes[-1])[0], layer.in_size(sizes[-1])[0] + 1]
@@ -104,9 +104,9 @@ def test_sizes_built_from_the_top_are_the_published_ones_and_lead_down_again(rat
 
 
 def test_fields_of_the_other_published_networks():
-    assert sp.fractional_cnn(10, 1, rng=0).input_size() == (152, 152)
-    assert sp.fractional_cnn(6, 1, 2 ** (2 / 3), d=3, rng=0).input_size() == (53,) * 3
-    assert sp.fractional_cnn(12, 1, rng=0).input_size() == (306, 306)
+    assert sp.models.fractional_cnn(10, 1, rng=0).input_size() == (152, 152)
+    assert sp.models.fractional_cnn(6, 1, 2 ** (2 / 3), d=3, rng=0).input_size() == (53,) * 3
+    assert sp.models.fractional_cnn(12, 1, rng=0).input_size() == (306, 306)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_fields_of_the_other_published_networks():
     [((6, 32), 519_946), ((12, 32, 2 ** (1 / 3), 3), 3_176_490), ((10, 32, 2**0.5, 7, 183), 2_011_255)],
 )
 def test_parameter_counts_are_the_published_ones(arguments, count):
-    assert sp.fractional_cnn(*arguments, rng=0).n_parameters() == count
+    assert sp.models.fractional_cnn(*arguments, rng=0).n_parameters() == count
 
 
 def test_dropout_rises_by_level_to_p_after_the_last_convolution_or_is_what_is_given():
     def shares(dropout):
-        net = sp.fractional_cnn(3, 2, dropout=dropout, rng=0)
+        net = sp.models.fractional_cnn(3, 2, dropout=dropout, rng=0)
         return [layer.p for layer in net.layers if isinstance(layer, sp.Dropout)]
 
     assert shares(0.5) == [0.125, 0.25, 0.375, 0.5] and shares(0) == []
@@ -143,12 +143,12 @@ def test_a_third_of_the_steps_is_shorter_and_a_third_longer_and_the_last_window_
 
 def test_a_random_stride_is_regular_in_evaluation_and_on_axes_of_stride_1(rng):
     x = tensor(rng, 2, (13, 13), 30)
-    walk, plain = sp.RandomizedStrideMaxPooling(2, 3, 2, rng=0), sp.MaxPooling(2, 3, 2)
+    walk, plain = sp.layers.RandomizedStrideMaxPooling(2, 3, 2, rng=0), sp.MaxPooling(2, 3, 2)
     assert_array_equal(walk.eval()(x).to_dense(), plain(x).to_dense())
     assert walk(x).grid is plain(x).grid or walk(x).grid.source.rulebook == plain(x).grid.source.rulebook
     drawn = [walk.train()(x).to_dense() for _ in range(3)]
     assert (drawn[0] != drawn[1]).any() and drawn[0].shape == plain(x).to_dense().shape
-    still = sp.RandomizedStrideMaxPooling(2, 3, 1, rng=0)
+    still = sp.layers.RandomizedStrideMaxPooling(2, 3, 1, rng=0)
     assert_array_equal(still(x).to_dense(), sp.MaxPooling(2, 3, 1)(x).to_dense())
     back = sp.UnPooling(2, 3, 2)(walk(tensor(rng, 2, (13, 13), 30, ground=None)))
     assert back.grid.size == (13, 13)
@@ -213,7 +213,7 @@ def test_rules_are_those_of_sets_compiled_and_in_numpy(d, sequence, overlap, rng
     assert child.sites.tolist() == sorted(map(list, volumes)) and child.size == drawn.out_size
     expected = [volumes[tuple(site)] for site in child.sites.tolist()]
     assert np.broadcast_to(rulebook.volume, child.n).tolist() == expected
-    again = sp.Rulebook(rulebook.in_rows, rulebook.out_rows, rulebook.offset_ptr, grid.n, child.n)
+    again = sp.sites.Rulebook(rulebook.in_rows, rulebook.out_rows, rulebook.offset_ptr, grid.n, child.n)
     assert again == rulebook  # the constructor checks what every rulebook promises
     monkeypatch.setattr(regions, "compiled", None)
     plain, other = drawn.rules(grid)
@@ -303,13 +303,13 @@ NETWORKS = {
         sp.FractionalMaxPooling(2, 1.4, sequence="random", background="zero", size_rule="nearest", rng=2),
     ],
     "2-D, random strides": lambda: [
-        sp.RandomizedStrideConvolution(2, 2, 3, 3, (2, 1), size_rule="floor", rng=1),
+        sp.layers.RandomizedStrideConvolution(2, 2, 3, 3, (2, 1), size_rule="floor", rng=1),
         sp.LeakyReLU(0.2),
-        sp.RandomizedStrideMaxPooling(2, 2, size_rule="floor", rng=2),
+        sp.layers.RandomizedStrideMaxPooling(2, 2, size_rule="floor", rng=2),
         sp.Convolution(2, 3, 2, 2, bias=False),
     ],
     "2-D, sums and averages of active sites": lambda: [
-        sp.SumPooling(2, 2, 1, padding=1),
+        sp.layers.SumPooling(2, 2, 1, padding=1),
         sp.NetworkInNetwork(2, 3),
         sp.AveragePooling(2, 3, 2, over="active", size_rule="floor"),
         sp.Convolution(2, 3, 2, 2),
@@ -338,22 +338,23 @@ def test_equality_does_not_depend_on_how_many_sites_are_active(share, rng, ops):
 
 
 def test_evaluate_draws_from_its_seed_alone_whatever_the_batches_and_the_calls_before(rng):
-    net = sp.fractional_cnn(2, 3, channels_in=2, classes=4, rng=0)
+    net = sp.models.fractional_cnn(2, 3, channels_in=2, classes=4, rng=0)
     size = net.input_size()
     sites = [random_sites(rng, 10, 2, 0, size[0]) for _ in range(6)]
     x = [sp.SparseTensor.from_sites(each, rng.normal(size=(10, 2)), size, 1) for each in sites]
     labels = np.arange(6) % 4
-    found = sp.evaluate(net, sp.TensorBatches(x, labels, batch=6), repeats=3)
+    found = sp.evaluate(net, sp.data.TensorBatches(x, labels, batch=6), repeats=3)
     net(x[0])
-    again = sp.evaluate(net, sp.TensorBatches(x, labels, batch=6), repeats=3)
+    again = sp.evaluate(net, sp.data.TensorBatches(x, labels, batch=6), repeats=3)
     assert_array_equal(found.outputs, again.outputs)
-    cut = sp.evaluate(net, sp.TensorBatches(x, labels, batch=4), repeats=3)
+    cut = sp.evaluate(net, sp.data.TensorBatches(x, labels, batch=4), repeats=3)
     assert np.allclose(cut.outputs, found.outputs, rtol=1e-5)
-    assert (sp.evaluate(net, sp.TensorBatches(x, labels, batch=6), repeats=3, rng=1).outputs != found.outputs).any()
-    single = sp.evaluate(net, sp.TensorBatches(x, labels, batch=6))
+    assert (sp.evaluate(net, sp.data.TensorBatches(x, labels, batch=6), repeats=3,
+                        rng=1).outputs != found.outputs).any()
+    single = sp.evaluate(net, sp.data.TensorBatches(x, labels, batch=6))
     assert np.allclose(found.outputs.sum(1), 1, rtol=1e-5) and (single.outputs != found.outputs).any()
     state = copy.deepcopy([g.bit_generator.state for g in net.generators().values()])
-    sp.evaluate(net, sp.TensorBatches(x, labels, batch=6), repeats=2)
+    sp.evaluate(net, sp.data.TensorBatches(x, labels, batch=6), repeats=2)
     assert state == [g.bit_generator.state for g in net.generators().values()]
 
 
@@ -375,11 +376,11 @@ def test_what_does_not_fit_is_refused_with_what_does(rng):
     with pytest.raises(ShapeError, match="give the input a size"):
         sp.FractionalMaxPooling(1, 1.5)(sp.SparseTensor.from_sites([[0, 1]], [[1.0]]))
     with pytest.raises(ShapeError, match="give the input a size"):
-        sp.RandomizedStrideConvolution(1, 1, 1, 2, 2)(sp.SparseTensor.from_sites([[0, 1]], [[1.0]]))
+        sp.layers.RandomizedStrideConvolution(1, 1, 1, 2, 2)(sp.SparseTensor.from_sites([[0, 1]], [[1.0]]))
     with pytest.raises(ShapeError, match="cubic"):
         sp.FractionalMaxPooling(sp.Lattice.simplex(2), 1.5)
     with pytest.raises(ShapeError, match="cubic"):
-        sp.RandomizedStrideMaxPooling(sp.Lattice.simplex(2), 2)
+        sp.layers.RandomizedStrideMaxPooling(sp.Lattice.simplex(2), 2)
     with pytest.raises(ShapeError, match="fit"):
         sp.FractionalMaxPooling(3, 1.5)(x)
     with pytest.raises(ShapeError, match="low strictly"):

@@ -12,6 +12,7 @@ from training import losses
 import spconv_cy as sp
 from spconv_cy.backend.switch import ops_named
 from spconv_cy.backend.tensor_cores import NEEDS
+from spconv_cy.errors import BackendError
 
 pytestmark = pytest.mark.gpu
 
@@ -83,19 +84,19 @@ def test_a_network_trains_in_every_precision(cuda, precision):
 
 
 def test_batches_prepared_beside_the_computation_train_as_on_the_cpu(cuda):
-    characters, labels = (part[:1000] for part in sp.digits())
+    characters, labels = (part[:1000] for part in sp.data.digits())
     found = {}
     for name in ("cpu", "cuda"):
         with sp.use(name):
-            encoder = sp.StrokeEncoder("octogram", size=24, scale=16).fit(characters)
-            batches = sp.StrokeBatches(characters, labels, encoder, batch=50)
-            net = sp.deepcnet(3, 8, channels_in=encoder.planes, rng=0)
+            encoder = sp.data.StrokeEncoder("octogram", size=24, scale=16).fit(characters)
+            batches = sp.data.StrokeBatches(characters, labels, encoder, batch=50)
+            net = sp.models.deepcnet(3, 8, channels_in=encoder.planes, rng=0)
             history = sp.fit(net, batches, sp.SGD(net.parameters(), rate=0.01), 3, rng=0, progress=False)
             found[name] = np.array(history.losses)
     assert np.abs(found["cuda"] - found["cpu"]).max() < 1e-3 * found["cpu"][0]
 
 
 def test_memory_that_has_run_out_is_said_with_what_was_asked_for(cuda):
-    with pytest.raises(sp.BackendError, match=r"everything: the GPU has no 4,398,046,511,104 bytes left for"):
+    with pytest.raises(BackendError, match=r"everything: the GPU has no 4,398,046,511,104 bytes left for"):
         cuda.zeros("everything", (1 << 40,), np.float32)
     assert float(cuda.zeros("a number", (1,), np.float32).sum()) == 0    # and it goes on

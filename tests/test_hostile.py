@@ -11,8 +11,9 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy.data.strokes import StrokeEncoder
+from spconv_cy.errors import BackendError
 
-FITS = (ValueError, TypeError, sp.BackendError)
+FITS = (ValueError, TypeError, BackendError)
 # No ZeroDivisionError, OverflowError, IndexError, KeyError, AttributeError, MemoryError, AssertionError.
 WHOLE = (0, 1, 2, 3, -1, 5, 2**31 - 1, 2**31, -(2**31), 2**63, 2**70, True, np.int8(2), np.uint64(3), np.int64(-7))
 ODD = (None, 0.5, 2.0, -1.0, float("nan"), float("inf"), 1e308, 1e-320, 1j, "", "2", "cpu", b"3", (), [], {}, {3}, (2,),
@@ -50,8 +51,9 @@ class Pool:
             self.made.append(sp.SparseTensor.from_sites(sites, np.ones((4, 2)), size, ground=ground))
         with sp.use("reference"):
             self.made += [sp.SparseTensor.from_sites(sites, np.ones((4, 2)), (4, 4)), sp.Convolution(2, 2, 2, 3, rng=0)]
-        self.made += [sp.Convolution(2, 2, 2, 3, rng=0), sp.MaxPooling(2, 2), sp.Lattice(2), sp.Window(2, 2),
-                      sp.Tensor(1), sp.Tensor(np.ones((3, 2))), sp.GlobalPooling(), sp.Rulebook([0], [0], [0, 1], 1, 1)]
+        self.made += [sp.Convolution(2, 2, 2, 3, rng=0), sp.MaxPooling(2, 2), sp.Lattice(2), sp.sites.Window(2, 2),
+                      sp.Tensor(1), sp.Tensor(np.ones((3, 2))), sp.GlobalPooling(), sp.sites.Rulebook([0], [0], [0, 1],
+                                                                                                      1, 1)]
 
     def draw(self):
         """Draw any value; now and then an array, or what a call returned."""
@@ -77,7 +79,7 @@ def on_tensors(name):
 
 def grown(lattice=2, channels=2, size=None, *rest, ground=None, overwrite=True):
     """Build a batch of whatever comes: sites and features, then a tensor or a dense array with an offset."""
-    builder = sp.BatchBuilder(lattice, channels, size, ground=ground)
+    builder = sp.data.BatchBuilder(lattice, channels, size, ground=ground)
     builder.add_sample()
     if len(rest) > 1:
         builder.set_sites(*rest[:2], overwrite=overwrite)
@@ -88,8 +90,8 @@ def grown(lattice=2, channels=2, size=None, *rest, ground=None, overwrite=True):
 
 # The call, and how many arguments by place and which by name it takes.
 CALLS = [
-    (sp.Lattice, 2, ()), (sp.Lattice.cubic, 1, ()), (sp.Window, 3, ("dilation", "origin", "kind", "size_rule")),
-    (sp.Grid.from_sites, 4, ()), (sp.Rulebook, 6, ()), (sp.Tensor, 1, ()),
+    (sp.Lattice, 2, ()), (sp.Lattice.cubic, 1, ()), (sp.sites.Window, 3, ("dilation", "origin", "kind", "size_rule")),
+    (sp.Grid.from_sites, 4, ()), (sp.sites.Rulebook, 6, ()), (sp.Tensor, 1, ()),
     (sp.SparseTensor.from_sites, 4, ("ground", "reduce", "lattice")),
     (sp.SparseTensor.from_points, 2, ("cell", "size", "samples", "ground", "reduce")),
     (sp.SparseTensor.from_dense, 2, ("ground",)), (sp.collate, 1, ()), (sp.use, 1, ()), (sp.set_threads, 1, ()),
@@ -99,12 +101,13 @@ CALLS = [
     (sp.GlobalPooling, 1, ("over",)), (sp.LeakyReLU, 1, ()), (sp.Sequential, 2, ()),
     (sp.Dropout, 1, ("kind", "inverted")),
     (sp.BatchNormalization, 1, ("eps", "momentum", "variance", "slope", "affine", "mean_only")),
-    (sp.Softmax, 0, ()), (sp.AddCoordinates, 1, ("size",)), (sp.Checkpointed, 2, ()),
-    (sp.WindowAttention, 4, ("shift", "positions", "bias")),
+    (sp.layers.Softmax, 0, ()), (sp.layers.AddCoordinates, 1, ("size",)), (sp.layers.Checkpointed, 2, ()),
+    (sp.layers.WindowAttention, 4, ("shift", "positions", "bias")),
     (sp.SparseToDense, 1, ()), (sp.DenseToSparse, 1, ("ground",)),
-    (sp.softmax_cross_entropy, 2, ("reduction",)), (sp.mse, 2, ()), (sp.hinge, 2, ()), (sp.from_spec, 3, ("classes",)),
+    (sp.softmax_cross_entropy, 2, ("reduction",)), (sp.mse, 2, ()), (sp.functional.hinge, 2, ()), (sp.models.from_spec,
+                                                                                                   3, ("classes",)),
     (StrokeEncoder, 2, ("scale", "spacing", "factors", "window", "pace")),
-    (sp.signature, 2, ()), (sp.log_signature, 2, ()),
+    (sp.data.signature, 2, ()), (sp.data.log_signature, 2, ()),
     (lambda x: StrokeEncoder(size=16, scale=9).sites(x), 1, ()),
     (lambda x, sites: x.grid.rows_of(sites) if isinstance(x, sp.SparseTensor) else None, 2, ()),
     (lambda x, window: x.grid.rules(window) if isinstance(x, sp.SparseTensor) else None, 2, ()),
@@ -113,9 +116,10 @@ CALLS = [
     (on_tensors("add"), 2, ("how",)), (on_tensors("multiply"), 2, ("how",)), (on_tensors("concatenate"), 3, ("how",)),
     (on_tensors("prune"), 2, ()), (on_tensors("keep_top"), 3, ()), (on_tensors("crop"), 3, ("moved",)),
     (on_tensors("align"), 2, ()), (on_tensors("to_points"), 2, ("kept",)),
-    (sp.Sparsify, 1, ("activation", "gate")), (sp.KeepTop, 2, ("activation",)),
-    (sp.from_padded, 4, ("ground", "reduce")), (sp.to_padded, 2, ("kept",)), (sp.from_scipy, 1, ("ground",)),
-    (sp.to_scipy, 1, ()), (sp.from_coo, 2, ("ground",)), (sp.to_coo, 1, ()), (grown, 7, ("ground", "overwrite")),
+    (sp.layers.Sparsify, 1, ("activation", "gate")), (sp.layers.KeepTop, 2, ("activation",)),
+    (sp.exchange.from_padded, 4, ("ground", "reduce")), (sp.exchange.to_padded, 2, ("kept",)),
+    (sp.exchange.from_scipy, 1, ("ground",)), (sp.exchange.to_scipy, 1, ()), (sp.exchange.from_coo, 2, ("ground",)),
+    (sp.exchange.to_coo, 1, ()), (grown, 7, ("ground", "overwrite")),
     (lambda layer, x: layer(x) if isinstance(layer, sp.Layer) and not too_large(x) else None, 2, ()),
 ]
 
@@ -147,7 +151,7 @@ def attack(calls, seed):
                                  f"{type(error).__name__}: {error}") from error
         else:
             counts[0] += 1
-            if isinstance(result, (sp.SparseTensor, sp.Tensor, sp.Layer, sp.Window, sp.Rulebook)):
+            if isinstance(result, (sp.SparseTensor, sp.Tensor, sp.Layer, sp.sites.Window, sp.sites.Rulebook)):
                 pool.keep(result)
         finally:
             sp.use("cpu")

@@ -61,8 +61,8 @@ def test_pseudorandom_pooling_of_a_huge_field_costs_by_its_sites(size, overlap):
 
 @pytest.mark.parametrize("make", [
     lambda: sp.FractionalMaxPooling(2, 1.5, sequence="random", size_rule="nearest", rng=0),
-    lambda: sp.RandomizedStrideMaxPooling(2, 2, size_rule="floor", rng=0),
-    lambda: sp.RandomizedStrideConvolution(2, 1, 1, 2, 2, size_rule="floor", rng=0),
+    lambda: sp.layers.RandomizedStrideMaxPooling(2, 2, size_rule="floor", rng=0),
+    lambda: sp.layers.RandomizedStrideConvolution(2, 1, 1, 2, 2, size_rule="floor", rng=0),
 ], ids=["random fractional", "pooling of a random stride", "convolution of a random stride"])
 def test_what_must_draw_every_step_refuses_a_huge_field_before_it_draws(make):
     layer = make()
@@ -84,15 +84,15 @@ def test_a_batch_has_as_many_samples_as_a_grid_takes(monkeypatch):
         sp.collate([x, x, x])
     with pytest.raises(GridError, match="10"):
         sp.SparseTensor.from_sites([[0, 1]], [[1.0]], samples=12)
-    builder = sp.BatchBuilder(1, 1, 4)
+    builder = sp.data.BatchBuilder(1, 1, 4)
     builder.add_tensor(x)
     builder.add_tensor(x)
     with pytest.raises(GridError, match="10"):
         builder.add_tensor(x)
     assert builder.tensor().grid.samples == 8
     with pytest.raises(GridError, match="10"):
-        sp.from_padded(np.zeros((11, 1, 1), int), np.zeros((11, 1, 1)))
-    copies = sp.Copies(sp.TensorBatches([x, x, x], None), 1)
+        sp.exchange.from_padded(np.zeros((11, 1, 1), int), np.zeros((11, 1, 1)))
+    copies = sp.data.AugmentedCopies(sp.data.TensorBatches([x, x, x], None), 1)
     with pytest.raises(GridError, match="collate"):
         list(copies.epoch(0, training=False))
 
@@ -108,11 +108,11 @@ def test_a_pyramid_spreads_no_site_beyond_int32():
     x = sp.SparseTensor.from_sites([[0, 2**20]], [[1.0]], ground=None)
     level = sp.SubmanifoldConvolution(1, 1, 1, 3, rng=0)
     with pytest.raises(GridError, match="beyond the int32 range"):
-        sp.Pyramid(level, factor=2**12)(x)
+        sp.layers.Pyramid(level, factor=2**12)(x)
     for factor in (2**40, 2**70):
         with pytest.raises(ShapeError, match="from 2 to 2147483647"):
-            sp.Pyramid(level, factor=factor)
-    assert sp.Pyramid(level, factor=2**10)(x).sites.tolist() == [[0, 2**20], [0, 2**30]]
+            sp.layers.Pyramid(level, factor=factor)
+    assert sp.layers.Pyramid(level, factor=2**10)(x).sites.tolist() == [[0, 2**20], [0, 2**30]]
 
 
 def test_a_dense_array_beyond_any_memory_is_refused_with_its_number_and_a_part_is_given():
@@ -126,9 +126,9 @@ def test_layers_on_a_huge_field_cost_by_its_sites(rng):
     sites = random_sites(rng, 50, 2, 0, 40)
     x = sp.SparseTensor.from_sites(sites, rng.normal(size=(50, 2)), size=LARGEST, ground=None)
     tracemalloc.start()
-    sp.AddCoordinates(2)(x)
-    sp.WindowAttention(2, 2, 1, size=7, rng=0)(x)
-    sp.Collapse(2, 0)(x)
+    sp.layers.AddCoordinates(2)(x)
+    sp.layers.WindowAttention(2, 2, 1, size=7, rng=0)(x)
+    sp.layers.Collapse(2, 0)(x)
     sp.GlobalPooling("average", over="field")(x)
     sp.MaxPooling(2, 3, 2)(x)
     assert tracemalloc.get_traced_memory()[1] < 2**22
@@ -136,7 +136,7 @@ def test_layers_on_a_huge_field_cost_by_its_sites(rng):
 
 
 def test_distorted_pictures_of_a_huge_field_are_refused_with_the_number():
-    data = sp.PictureBatches(np.ones((2, 3, 3)), None, 10**6, augment="mild")
+    data = sp.data.PictureBatches(np.ones((2, 3, 3)), None, 10**6, augment="mild")
     with pytest.raises(ShapeError, match="asks for 2000000000000 numbers; at most 1073741824 fit"):
         next(data.epoch(0, training=True))
     assert next(data.epoch(0, training=False))[0].grid.n == 18

@@ -7,9 +7,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 from spconv_cy.train import metrics
 
-LOSSES = (sp.softmax_cross_entropy, sp.hinge)
+LOSSES = (sp.softmax_cross_entropy, sp.functional.hinge)
 MARKS = [(np.int64, -1), (np.int64, -100), (np.uint8, 255), (np.int32, 255), (np.int64, 1)]
 
 
@@ -47,7 +48,7 @@ def test_gradients_beside_ignored_samples_are_the_differences(options, rng):
     outputs, labels, _ = drawn(rng)
     sp.check_gradient(lambda x: sp.softmax_cross_entropy(x, labels, ignore_label=-1, **options), outputs)
     if "weights" not in options:
-        sp.check_gradient(lambda x: sp.hinge(x, labels, ignore_label=-1, **options), outputs)
+        sp.check_gradient(lambda x: sp.functional.hinge(x, labels, ignore_label=-1, **options), outputs)
 
 
 def test_weights_count_only_the_samples_that_have_a_label(rng):
@@ -79,7 +80,7 @@ def test_several_labels_can_be_ignored_and_one_that_the_dtype_cannot_hold_is_met
                for marks in ((-1, 255), [255, -1], {-1, 255}, np.array([-1, 255]))]
     rows = sp.softmax_cross_entropy(x[np.array([0, 3])], [0, 1])
     assert several == [float(rows.data)] * 4
-    with pytest.raises(sp.ShapeError, match="labels 0 to 255 came.*ignore_label"):
+    with pytest.raises(ShapeError, match="labels 0 to 255 came.*ignore_label"):
         sp.softmax_cross_entropy(x, np.array([0, 255, 1, 1], np.uint8), ignore_label=-1)
 
 
@@ -87,12 +88,12 @@ def test_several_labels_can_be_ignored_and_one_that_the_dtype_cannot_hold_is_met
     ([0, -1, 1], "ignore_label=-1"), ([0, 255, 1], "ignore_label=255"), ([0, -1, 255], r"ignore_label=\(-1, 255\)")])
 def test_a_label_outside_the_classes_is_refused_and_the_remedy_named(labels, remedy):
     for refuse in (lambda: sp.softmax_cross_entropy(sp.Tensor(np.ones((3, 2))), labels),
-                   lambda: sp.hinge(sp.Tensor(np.ones((3, 2))), labels),
+                   lambda: sp.functional.hinge(sp.Tensor(np.ones((3, 2))), labels),
                    lambda: metrics.error(np.ones((3, 2)), labels),
                    lambda: metrics.confusion_matrix([0, 1, 1], labels, 2),
                    lambda: sp.fit(**training([(np.ones((3, 2)), labels)])),
                    lambda: sp.evaluate(network(), [(np.ones((3, 2)), labels)])):
-        with pytest.raises(sp.ShapeError, match=remedy):
+        with pytest.raises(ShapeError, match=remedy):
             refuse()
 
 
@@ -101,7 +102,7 @@ def test_a_label_outside_the_classes_is_refused_and_the_remedy_named(labels, rem
 def test_another_ignore_label_is_refused_by_all_that_take_one(wrong):
     x, labels, data = np.ones((2, 2)), np.array([0, 1]), [(np.ones((2, 2)), np.array([0, 1]))]
     for refuse in (lambda: sp.softmax_cross_entropy(sp.Tensor(x), labels, ignore_label=wrong),
-                   lambda: sp.hinge(sp.Tensor(x), labels, ignore_label=wrong),
+                   lambda: sp.functional.hinge(sp.Tensor(x), labels, ignore_label=wrong),
                    lambda: metrics.error(x, labels, ignore_label=wrong),
                    lambda: sp.fit(**training(data), ignore_label=wrong),
                    lambda: sp.evaluate(network(), data, ignore_label=wrong)):
@@ -187,8 +188,8 @@ def test_where_no_label_counts_a_test_tells_no_error_and_training_goes_on(rng):
 
 def test_points_without_a_label_go_through_fit_and_evaluate(rng):
     points, labels = rng.random((300, 3)) * 10, rng.integers(-1, 3, 300)
-    data = sp.PointBatches(points, np.ones((300, 1)), labels, 0.5, tile=5)
-    net = sp.ToPoints(sp.SubmanifoldConvolution(3, 1, 3, 3, rng=0))
+    data = sp.data.PointBatches(points, np.ones((300, 1)), labels, 0.5, tile=5)
+    net = sp.layers.ToPoints(sp.SubmanifoldConvolution(3, 1, 3, 3, rng=0))
     history = sp.fit(net, data, sp.Adam(net.parameters(), 0.01), 1, progress=False, rng=0, ignore_label=-1)
     found = sp.evaluate(net, data, ignore_label=-1)
     known = found.labels >= 0

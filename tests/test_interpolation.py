@@ -35,7 +35,7 @@ def test_linear_interpolation_is_scipys_of_the_painted_array(d, ground, rng, ops
         points[:, 1:] = np.clip(points[:, 1:], centre, 4 + centre)
         truth = [RegularGridInterpolator(axes, dense[int(b)])(p)[0] for b, *p in points]
         cells = [0.5 + i for i in range(d)]  # a unit of its own for each axis
-        found = sp.interpolate(x, points * [1, *cells], cell=cells, centre=centre)
+        found = sp.layers.interpolate(x, points * [1, *cells], cell=cells, centre=centre)
         assert_allclose(found.data, truth, rtol=1e-5, atol=1e-6)
 
 
@@ -47,10 +47,11 @@ def test_a_linear_function_comes_back_exactly_and_the_adjoint_is_one(d, rng):
         slope = rng.normal(size=d)
         x = sp.SparseTensor.from_sites(sites, (corner + 0.5) @ slope[:, None], 2, ground=None)
         points = np.column_stack([np.zeros(9), rng.uniform(0.5, 1.5, (9, d))])
-        assert_allclose(sp.interpolate(x, points).data[:, 0], points[:, 1:] @ slope, rtol=1e-10)
+        assert_allclose(sp.layers.interpolate(x, points).data[:, 0], points[:, 1:] @ slope, rtol=1e-10)
         dy = rng.normal(size=(9, 1))
-        laid = sp.splat(points, dy, grid=x.grid)
-        assert np.isclose((sp.interpolate(x, points).data * dy).sum(), (laid.features.data * x.features.data).sum())
+        laid = sp.layers.splat(points, dy, grid=x.grid)
+        assert np.isclose((sp.layers.interpolate(x, points).data * dy).sum(),
+                          (laid.features.data * x.features.data).sum())
 
 
 @pytest.mark.parametrize("missing", ["ground", "skip"])
@@ -70,7 +71,7 @@ def test_what_is_missing_counts_as_the_ground_or_not_at_all(kind, missing, rng, 
             terms += [(weight, ground if row is None else row)] if missing == "ground" or row is not None else []
         total = sum(weight for weight, _ in terms)
         truth.append(sum(w * row for w, row in terms) / total if total else ground)
-    found = sp.interpolate(x, points, kind=kind, missing=missing).data
+    found = sp.layers.interpolate(x, points, kind=kind, missing=missing).data
     assert_allclose(found, truth, rtol=1e-4, atol=1e-5)
 
 
@@ -78,7 +79,7 @@ def test_what_is_missing_counts_as_the_ground_or_not_at_all(kind, missing, rng, 
 def test_splat_shares_a_point_among_the_sites_around_it(kind, rng, ops):
     points, features = inside(rng, 2, 30), rng.normal(size=(30, 2))
     for reduce in ("sum", "mean"):
-        x = sp.splat(points, features, kind=kind, reduce=reduce, size=5, samples=3)
+        x = sp.layers.splat(points, features, kind=kind, reduce=reduce, size=5, samples=3)
         total, shares = np.zeros((3, 5, 5, 2)), np.zeros((3, 5, 5, 1))
         for (b, *place), row in zip(points, features, strict=True):
             for at in product(range(5), repeat=2):
@@ -94,7 +95,7 @@ def test_splat_shares_a_point_among_the_sites_around_it(kind, rng, ops):
         merged = sp.SparseTensor.from_points(points, features, size=5, samples=3)
         assert_array_equal(merged.sites, x.sites)
         assert_allclose(merged.features.data, x.features.data, rtol=1e-5, atol=1e-6)
-        assert_array_equal(sp.interpolate(merged, points, kind="nearest").data, merged.to_points().data)
+        assert_array_equal(sp.layers.interpolate(merged, points, kind="nearest").data, merged.to_points().data)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 8])
@@ -107,25 +108,25 @@ def test_gradients_are_those_of_differences(d, rng):
         for kind, missing in product(("linear", "nearest"), ("ground", "skip")):
 
             def read(rows, ground, kind=kind, missing=missing):
-                return sp.interpolate(x.with_features(rows, ground), points, kind=kind, missing=missing)
+                return sp.layers.interpolate(x.with_features(rows, ground), points, kind=kind, missing=missing)
 
             sp.check_gradient(read, x.features.data, x.ground.data)
         for kind, reduce in product(("linear", "nearest"), ("sum", "mean")):
 
             def lay(rows, kind=kind, reduce=reduce):
-                return sp.splat(points, rows, kind=kind, reduce=reduce, size=3, grid=None).features
+                return sp.layers.splat(points, rows, kind=kind, reduce=reduce, size=3, grid=None).features
 
             sp.check_gradient(lay, features)
-        sp.check_gradient(lambda rows: sp.splat(points, rows, grid=x.grid, reduce="mean").features, features)
+        sp.check_gradient(lambda rows: sp.layers.splat(points, rows, grid=x.grid, reduce="mean").features, features)
 
 
 def test_no_points_no_sites_and_empty_samples_are_cases(ops):
     empty = sp.SparseTensor.from_sites(np.zeros((0, 3), int), np.zeros((0, 2)), 4, 2)
-    assert sp.interpolate(empty, np.zeros((0, 3))).shape == (0, 2)
-    assert sp.interpolate(empty, [[1, 0.5, 3.0]], missing="skip").data.tolist() == [[0, 0]]
-    x = sp.splat(np.zeros((0, 3)), np.zeros((0, 2)), size=4, samples=2, reduce="mean")
+    assert sp.layers.interpolate(empty, np.zeros((0, 3))).shape == (0, 2)
+    assert sp.layers.interpolate(empty, [[1, 0.5, 3.0]], missing="skip").data.tolist() == [[0, 0]]
+    x = sp.layers.splat(np.zeros((0, 3)), np.zeros((0, 2)), size=4, samples=2, reduce="mean")
     assert (x.grid.n, x.grid.samples, x.channels) == (0, 2, 2)
-    assert sp.splat([[1, 0.5, 3.0]], [[1.0, 2.0]], grid=empty.grid, reduce="mean").features.shape == (0, 2)
+    assert sp.layers.splat([[1, 0.5, 3.0]], [[1.0, 2.0]], grid=empty.grid, reduce="mean").features.shape == (0, 2)
 
 
 def test_a_network_of_points_trains_through_its_sites(rng):
@@ -138,7 +139,7 @@ def test_a_network_of_points_trains_through_its_sites(rng):
             self.points = sp.NetworkInNetwork(channels_in, channels_out, rng=1)
 
         def __call__(self, points, rows):
-            return self.points(rows) + sp.on_sites(self.sites, points, rows, cell=self.cell)
+            return self.points(rows) + sp.layers.apply_to_points(self.sites, points, rows, cell=self.cell)
 
     # Whether a point is one of many near to it: no layer of points alone can tell.
     centres = rng.uniform(0, 20, (12, 2))
@@ -167,27 +168,27 @@ def test_what_does_not_fit_is_refused_with_what_does(rng):
         ({"cell": 0}, "interpolate: cell 0"),
     ):
         with pytest.raises(ShapeError, match=words):
-            sp.interpolate(x, [[0, 1.0, 1.0]], **options)
+            sp.layers.interpolate(x, [[0, 1.0, 1.0]], **options)
     with pytest.raises(GridError, match="0 to 1 fit"):
-        sp.interpolate(x, [[2, 1.0, 1.0]])
+        sp.layers.interpolate(x, [[2, 1.0, 1.0]])
     with pytest.raises(GridError, match="int32"):
-        sp.interpolate(x, [[0, 1.0, 1e12]])
+        sp.layers.interpolate(x, [[0, 1.0, 1e12]])
     with pytest.raises(ShapeError, match=r"\(n, 3\)"):
-        sp.interpolate(x, [[0, 1.0]])
+        sp.layers.interpolate(x, [[0, 1.0]])
     with pytest.raises(ShapeError, match="NaN"):
-        sp.interpolate(x, [[0, 1.0, np.nan]])
+        sp.layers.interpolate(x, [[0, 1.0, np.nan]])
     with pytest.raises(TypeError, match="SparseTensor"):
-        sp.interpolate(x.features, [[0, 1.0, 1.0]])
+        sp.layers.interpolate(x.features, [[0, 1.0, 1.0]])
     with pytest.raises(ShapeError, match="a row for each"):
-        sp.splat([[0, 1.0]], [[1.0], [2.0]])
+        sp.layers.splat([[0, 1.0]], [[1.0], [2.0]])
     with pytest.raises(GridError, match="outside size"):
-        sp.splat([[0, 5.0]], [[1.0]], size=4)
+        sp.layers.splat([[0, 5.0]], [[1.0]], size=4)
     with pytest.raises(ShapeError, match="one of them"):
-        sp.splat([[0, 1.0, 1.0]], [[1.0]], grid=x.grid, size=4)
+        sp.layers.splat([[0, 1.0, 1.0]], [[1.0]], grid=x.grid, size=4)
     with pytest.raises(ShapeError, match="'sum' or 'mean'"):
-        sp.splat([[0, 1.0]], [[1.0]], reduce="max")
+        sp.layers.splat([[0, 1.0]], [[1.0]], reduce="max")
     with pytest.raises(ShapeError, match="keeps the sites"):
-        sp.on_sites(sp.MaxPooling(2, 2), [[0, 1.0, 1.0]], [[1.0]], size=4)
+        sp.layers.apply_to_points(sp.MaxPooling(2, 2), [[0, 1.0, 1.0]], [[1.0]], size=4)
     simplex = sp.SparseTensor.from_sites([[0, 1, 1]], [[1.0]], 4, lattice=sp.Lattice.simplex(2))
     with pytest.raises(ShapeError, match="cubic"):
-        sp.interpolate(simplex, [[0, 1.0, 1.0]])
+        sp.layers.interpolate(simplex, [[0, 1.0, 1.0]])

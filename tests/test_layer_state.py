@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 from spconv_cy.sites.rulebook import Rulebook
 
 Pair = namedtuple("Pair", "first second")
@@ -80,8 +81,8 @@ def test_the_parameters_in_a_dict_are_trained():
 def books():
     """List rulebooks by the ways in which they come."""
     grid = sp.Grid.from_sites(np.stack([np.zeros(50, int), np.arange(50)], 1))
-    _, book = grid.rules(sp.Window(1, 3, kind="submanifold"))
-    by_hand = sp.Rulebook([0, 1], [0, 1], [0, 1, 2], 2, 2, volume=[3, 4])
+    _, book = grid.rules(sp.sites.Window(1, 3, kind="submanifold"))
+    by_hand = sp.sites.Rulebook([0, 1], [0, 1], [0, 1, 2], 2, 2, volume=[3, 4])
     return [book, book.T, by_hand, Rulebook.identity(200), pickle.loads(pickle.dumps(book)), copy.deepcopy(book),
             copy.copy(by_hand), pickle.loads(pickle.dumps(by_hand))]
 
@@ -111,8 +112,8 @@ def test_copies_of_a_rulebook_are_equal():
 
 @pytest.mark.parametrize("volume", ["x", -5, 1.5, np.array([1, 2, 3]), [1, -1], [[1, 2]], True, np.ones(2), {}])
 def test_a_volume_that_is_no_count_is_refused(volume):
-    with pytest.raises(sp.ShapeError, match="volume"):
-        sp.Rulebook([0, 1], [0, 1], [0, 2], 2, 2, volume=volume)
+    with pytest.raises(ShapeError, match="volume"):
+        sp.sites.Rulebook([0, 1], [0, 1], [0, 2], 2, 2, volume=volume)
 
 
 def test_a_grid_never_changes():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from contract import check_layer, coarse, parts, rows, sparse
 from numpy.testing import assert_allclose
+from public import NAMES
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
@@ -36,13 +37,13 @@ ON_SITES = {  # what makes the layer; inputs
         TRIANGLE,
     ),
     "submanifold, taps": (lambda: sp.SubmanifoldConvolution(2, 4, 3, taps=[(-3, 1), (0, 0), (0, 1)], rng=0), PLANE),
-    "transposed convolution": (lambda: sp.TransposedConvolution(2, 4, 3, 2, 2, rng=0), {None: PLANE[None]}),
+    "transposed convolution": (lambda: sp.layers.TransposedConvolution(2, 4, 3, 2, 2, rng=0), {None: PLANE[None]}),
     "transposed convolution, padded, in groups": (
-        lambda: sp.TransposedConvolution(2, 4, 6, 3, 2, padding=1, groups=2, bias=False, rng=0),
+        lambda: sp.layers.TransposedConvolution(2, 4, 6, 3, 2, padding=1, groups=2, bias=False, rng=0),
         {None: PLANE[None]},
     ),
     "transposed convolution, triangles": (
-        lambda: sp.TransposedConvolution(sp.Lattice.simplex(2), 4, 3, 3, 2, rng=0),
+        lambda: sp.layers.TransposedConvolution(sp.Lattice.simplex(2), 4, 3, 3, 2, rng=0),
         {None: TRIANGLE[None]},
     ),
     "max-pooling, triangles": (lambda: sp.MaxPooling(sp.Lattice.simplex(2), 3, 2), TRIANGLE),
@@ -58,14 +59,15 @@ ON_SITES = {  # what makes the layer; inputs
     "average pooling": (lambda: sp.AveragePooling(2, 2), PLANE),
     "average pooling, overlapping": (lambda: sp.AveragePooling(2, 4, 2, padding=1), PLANE),
     "average pooling, active sites alone": (lambda: sp.AveragePooling(2, 3, 1, over="active"), PLANE),
-    "sum pooling": (lambda: sp.SumPooling(2, 2), PLANE),
-    "sum pooling, overlapping": (lambda: sp.SumPooling(2, (3, 2), 1, padding=(1, 0)), PLANE),
-    "random stride": (lambda: sp.RandomizedStrideConvolution(2, 4, 3, 2, (2, 1), size_rule="floor", rng=0), PLANE),
+    "sum pooling": (lambda: sp.layers.SumPooling(2, 2), PLANE),
+    "sum pooling, overlapping": (lambda: sp.layers.SumPooling(2, (3, 2), 1, padding=(1, 0)), PLANE),
+    "random stride": (lambda: sp.layers.RandomizedStrideConvolution(2, 4, 3, 2, (2, 1), size_rule="floor", rng=0),
+                      PLANE),
     "random stride, in groups": (
-        lambda: sp.RandomizedStrideConvolution(2, 4, 6, 3, 2, groups=2, size_rule="floor", rng=0),
+        lambda: sp.layers.RandomizedStrideConvolution(2, 4, 6, 3, 2, groups=2, size_rule="floor", rng=0),
         PLANE,
     ),
-    "max-pooling, random stride": (lambda: sp.RandomizedStrideMaxPooling(2, 2, rng=0), PLANE),
+    "max-pooling, random stride": (lambda: sp.layers.RandomizedStrideMaxPooling(2, 2, rng=0), PLANE),
     "global average": (lambda: sp.GlobalPooling(), PLANE),
     "global sum": (lambda: sp.GlobalPooling("sum"), PLANE),
     "global maximum": (lambda: sp.GlobalPooling("max"), PLANE),
@@ -75,14 +77,14 @@ ON_SITES = {  # what makes the layer; inputs
     "ReLU": (sp.ReLU, PLANE),
     "leaky ReLU": (lambda: sp.LeakyReLU(0.2), PLANE),
     "very leaky ReLU": (sp.VeryLeakyReLU, PLANE),
-    "PReLU": (lambda: sp.PReLU(4, slope=0.3), PLANE),
-    "ELU": (lambda: sp.ELU(0.7), PLANE),
-    "SELU": (sp.SELU, PLANE),
-    "SiLU": (sp.SiLU, PLANE),
-    "GELU": (sp.GELU, PLANE),
-    "tanh": (sp.Tanh, PLANE),
-    "sigmoid": (sp.Sigmoid, PLANE),
-    "softmax": (sp.Softmax, PLANE),
+    "PReLU": (lambda: sp.layers.PReLU(4, slope=0.3), PLANE),
+    "ELU": (lambda: sp.layers.ELU(0.7), PLANE),
+    "SELU": (sp.layers.SELU, PLANE),
+    "SiLU": (sp.layers.SiLU, PLANE),
+    "GELU": (sp.layers.GELU, PLANE),
+    "tanh": (sp.layers.Tanh, PLANE),
+    "sigmoid": (sp.layers.Sigmoid, PLANE),
+    "softmax": (sp.layers.Softmax, PLANE),
     "dropout": (lambda: sp.Dropout(0.5, rng=0), PLANE),
     "dropout, each channel by itself": (lambda: sp.Dropout(0.4, kind="bernoulli", inverted=True, rng=0), PLANE),
     "dropout of elements": (lambda: sp.Dropout(0.4, kind="elements", rng=0), {None: PLANE[None]}),
@@ -96,30 +98,31 @@ ON_SITES = {  # what makes the layer; inputs
     "batch normalisation, leaky": (lambda: sp.BatchNormalization(4, slope=0.3, variance="biased"), PLANE),
     "batch normalisation, nothing learnt": (lambda: sp.BatchNormalization(4, affine=False, eps=0.1), PLANE),
     "batch normalisation, the mean only": (lambda: sp.BatchNormalization(4, mean_only=True), PLANE),
-    "layer normalisation": (lambda: sp.LayerNormalization(4, eps=0.01), PLANE),
-    "group normalisation": (lambda: sp.GroupNormalization(2, 4, eps=0.1), PLANE),
+    "layer normalisation": (lambda: sp.layers.LayerNormalization(4, eps=0.01), PLANE),
+    "group normalisation": (lambda: sp.layers.GroupNormalization(2, 4, eps=0.1), PLANE),
     "group normalisation over samples": (
-        lambda: sp.GroupNormalization(2, 4, eps=0.1, over="sample"), {None: PLANE[None]}),
-    "instance normalisation": (lambda: sp.InstanceNormalization(4), {None: PLANE[None]}),
-    "coordinates": (lambda: sp.AddCoordinates(2), {None: PLANE[None]}),
-    "attention": (lambda: sp.WindowAttention(2, 4, 2, 4, shift=(2, 1), rng=0), {None: PLANE[None]}),
+        lambda: sp.layers.GroupNormalization(2, 4, eps=0.1, over="sample"), {None: PLANE[None]}),
+    "instance normalisation": (lambda: sp.layers.InstanceNormalization(4), {None: PLANE[None]}),
+    "coordinates": (lambda: sp.layers.AddCoordinates(2), {None: PLANE[None]}),
+    "attention": (lambda: sp.layers.WindowAttention(2, 4, 2, 4, shift=(2, 1), rng=0), {None: PLANE[None]}),
     "attention, tetrahedra": (
-        lambda: sp.WindowAttention(sp.Lattice.simplex(3), 2, 2, (3, 2, 4), shift=1, rng=0), {None: TETRAHEDRON[None]}),
-    "coordinates, triangles": (lambda: sp.AddCoordinates(sp.Lattice.simplex(2)), {None: TRIANGLE[None]}),
+        lambda: sp.layers.WindowAttention(sp.Lattice.simplex(3), 2, 2, (3, 2, 4), shift=1, rng=0),
+        {None: TETRAHEDRON[None]}),
+    "coordinates, triangles": (lambda: sp.layers.AddCoordinates(sp.Lattice.simplex(2)), {None: TRIANGLE[None]}),
     "normalisations and dropout, triangles": (
-        lambda: sp.Checkpointed(
-            sp.Convolution(sp.Lattice.simplex(2), 4, 6, 2, rng=0), sp.Dropout(0.5, rng=1), sp.Tanh(),
+        lambda: sp.layers.Checkpointed(
+            sp.Convolution(sp.Lattice.simplex(2), 4, 6, 2, rng=0), sp.Dropout(0.5, rng=1), sp.layers.Tanh(),
             sp.SubmanifoldConvolution(sp.Lattice.simplex(2), 6, 4, 2, rng=2), sp.BatchNormalization(4, slope=0.3),
-            sp.GroupNormalization(2, 4, eps=0.1), sp.Softmax()), TRIANGLE),
-    "instance normalisation, triangles": (lambda: sp.InstanceNormalization(4), {None: TRIANGLE[None]}),
+            sp.layers.GroupNormalization(2, 4, eps=0.1), sp.layers.Softmax()), TRIANGLE),
+    "instance normalisation, triangles": (lambda: sp.layers.InstanceNormalization(4), {None: TRIANGLE[None]}),
     "attention, bare": (
-        lambda: sp.WindowAttention(3, 2, 1, (3, 2, 5), positions=False, bias=False, rng=0), {None: SPACE[None]}),
+        lambda: sp.layers.WindowAttention(3, 2, 1, (3, 2, 5), positions=False, bias=False, rng=0), {None: SPACE[None]}),
     "to dense": (lambda: sp.SparseToDense(2), PLANE),
     "to dense rows": (lambda: sp.SparseToDense(2, flat=True), PLANE),
     "sequential": (lambda: sp.Sequential(sp.Convolution(2, 4, 3, 3, rng=0), sp.ReLU(), sp.MaxPooling(2, 2)), PLANE),
     "nothing": (sp.Sequential, PLANE),
     "checkpointed": (
-        lambda: sp.Checkpointed(sp.Convolution(2, 4, 3, 2, rng=0), sp.BatchNormalization(3), sp.LeakyReLU(0.3),
+        lambda: sp.layers.Checkpointed(sp.Convolution(2, 4, 3, 2, rng=0), sp.BatchNormalization(3), sp.LeakyReLU(0.3),
                                 sp.Dropout(0.4, rng=1), sp.AveragePooling(2, 2, 1)), PLANE),
     "residual": (lambda: sp.Residual(sp.SubmanifoldConvolution(2, 4, 4, rng=0), sp.LeakyReLU(0.2)), PLANE),
     "residual with a shortcut": (
@@ -139,15 +142,16 @@ ON_SITES = {  # what makes the layer; inputs
         lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, rng=0), how="left"),
         {None: PLANE[None]},
     ),
-    "sparsify": (lambda: sp.Sparsify(4, rng=0), {None: PLANE[None]}),
-    "sparsify by a sigmoid": (lambda: sp.Sparsify(4, activation="sigmoid", rng=1), {None: PLANE[None]}),
-    "collapse": (lambda: sp.Collapse(2, 1), PLANE),
-    "collapse, 3-D": (lambda: sp.Collapse(3, 0), SPACE),
+    "sparsify": (lambda: sp.layers.Sparsify(4, rng=0), {None: PLANE[None]}),
+    "sparsify by a sigmoid": (lambda: sp.layers.Sparsify(4, activation="sigmoid", rng=1), {None: PLANE[None]}),
+    "collapse": (lambda: sp.layers.Collapse(2, 1), PLANE),
+    "collapse, 3-D": (lambda: sp.layers.Collapse(3, 0), SPACE),
     "pyramid": (
-        lambda: sp.Pyramid(sp.Convolution(2, 4, 4, 3, 2, padding=1, size_rule="floor", rng=0), sp.MaxPooling(2, 2)),
+        lambda: sp.layers.Pyramid(sp.Convolution(2, 4, 4, 3, 2, padding=1, size_rule="floor", rng=0), sp.MaxPooling(2,
+                                                                                                                    2)),
         {None: PLANE[None]},
     ),
-    "keep the top": (lambda: sp.KeepTop(4, 3, rng=0), {None: PLANE[None]}),
+    "keep the top": (lambda: sp.layers.KeepTop(4, 3, rng=0), {None: PLANE[None]}),
 }
 DRAWN = {  # each sample draws for itself, in evaluation too
     "fractional, overlapping": (lambda: sp.FractionalMaxPooling(2, 1.3, rng=0), PLANE),
@@ -162,19 +166,19 @@ DRAWN = {  # each sample draws for itself, in evaluation too
     ),
 }
 TO_POINTS = {  # a row for each point, not for each sample
-    "to points": (lambda: sp.ToPoints(sp.SubmanifoldConvolution(2, 4, 3, rng=0), sp.LeakyReLU(0.2)), PLANE),
+    "to points": (lambda: sp.layers.ToPoints(sp.SubmanifoldConvolution(2, 4, 3, rng=0), sp.LeakyReLU(0.2)), PLANE),
 }
 ON_ROWS = {
     "network in network": lambda: sp.NetworkInNetwork(4, 3, rng=0),
     "leaky ReLU": lambda: sp.LeakyReLU(0.2),
     "dropout": lambda: sp.Dropout(0.5, rng=0),
     "batch normalisation": lambda: sp.BatchNormalization(4),
-    "PReLU": lambda: sp.PReLU(4),
-    "ELU": sp.ELU,
-    "GELU": sp.GELU,
-    "layer normalisation": lambda: sp.LayerNormalization(4, eps=0.01),
+    "PReLU": lambda: sp.layers.PReLU(4),
+    "ELU": sp.layers.ELU,
+    "GELU": sp.layers.GELU,
+    "layer normalisation": lambda: sp.layers.LayerNormalization(4, eps=0.01),
     "residual": lambda: sp.Residual(sp.NetworkInNetwork(4, 4, rng=0)),
-    "checkpointed": lambda: sp.Checkpointed(sp.NetworkInNetwork(4, 4, rng=0), sp.Tanh()),
+    "checkpointed": lambda: sp.layers.Checkpointed(sp.NetworkInNetwork(4, 4, rng=0), sp.layers.Tanh()),
     "concatenate": lambda: sp.Concatenate(sp.NetworkInNetwork(4, 3, rng=0), sp.NetworkInNetwork(4, 2, rng=1)),
 }
 GOING_BACK = {
@@ -216,8 +220,8 @@ def test_a_layer_that_goes_back_keeps_the_contract(name):
 def test_every_public_layer_is_in_a_list():
     listed = {type(make()) for make, _ in (ON_SITES | DRAWN | TO_POINTS).values()}
     listed |= {type(make()) for make in GOING_BACK.values()}
-    public = {value for value in vars(sp).values() if isinstance(value, type) and issubclass(value, sp.Layer)}
-    assert public - listed == {sp.Layer, sp.DenseToSparse, sp.Autoencoder}, "a new layer: add it to a list above"
+    public = {value for value in NAMES.values() if isinstance(value, type) and issubclass(value, sp.Layer)}
+    assert public - listed == {sp.Layer, sp.DenseToSparse, sp.models.Autoencoder}, "a new layer: add it to a list above"
 
 
 # Max-pooling over a zero background: max(0, active sites), whatever is active

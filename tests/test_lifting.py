@@ -9,6 +9,7 @@ import pytest
 import spconv_cy as sp
 from spconv_cy.data.lifting import AXES
 from spconv_cy.data.synthetic import drawn_backward
+from spconv_cy.errors import GridError, ShapeError
 
 
 def lifted(character, encoder, times=None):
@@ -61,7 +62,8 @@ def given(encoder, characters, **more):
 @pytest.mark.parametrize("axes", [("x", "y"), ("x", "y", "time"), ("direction", "x"), AXES])
 @pytest.mark.parametrize("timed", [False, True])
 def test_random_characters_are_lifted_as_the_definition_says(axes, timed, rng):
-    encoder = sp.LiftedEncoder(axes, size=32, scale=15.3, spacing=0.37, window=1.9, directions=7, overlap=2, span=11.7)
+    encoder = sp.data.LiftedEncoder(axes, size=32, scale=15.3, spacing=0.37, window=1.9, directions=7, overlap=2,
+                                    span=11.7)
     characters = [[rng.uniform(-50, 80, (rng.integers(2, 9), 2)) for _ in range(rng.integers(1, 4))] for _ in range(8)]
     characters[3].append(np.array([[3.0, 4.0]]))                                           # a dot
     times = [[np.sort(rng.uniform(0, 9, len(stroke))) + 10 * s for s, stroke in enumerate(c)] for c in characters]
@@ -74,15 +76,15 @@ def test_random_characters_are_lifted_as_the_definition_says(axes, timed, rng):
 
 def test_what_crosses_in_the_plane_is_apart_in_direction_and_in_time():
     cross = [[[(0, 5), (10, 5)], [(5, 0), (5, 10)]]]
-    plane = sp.LiftedEncoder(("x", "y")).sites(cross)[0].tolist()
+    plane = sp.data.LiftedEncoder(("x", "y")).sites(cross)[0].tolist()
     assert plane.count([0, 16, 16]) == 1
     for axis, apart in (("direction", 2), ("time", 2), ("curvature", 1)):
-        sites = sp.LiftedEncoder(("x", "y", axis), overlap=0).sites(cross)[0]
+        sites = sp.data.LiftedEncoder(("x", "y", axis), overlap=0).sites(cross)[0]
         assert (sites[:, 1:3] == 16).all(1).sum() == apart and len(np.unique(sites[:, 1:3], axis=0)) == len(plane)
 
 
 def test_a_turn_by_one_bin_turns_the_direction_axis_round_and_the_copies_stand_behind():
-    encoder = sp.LiftedEncoder(("direction",), size=24, directions=8, overlap=3)
+    encoder = sp.data.LiftedEncoder(("direction",), size=24, directions=8, overlap=3)
     low = (24 - 11) // 2
     for k in range(8):
         step = [(0, 0), (9 * math.cos(k * math.pi / 4), 9 * math.sin(k * math.pi / 4))]
@@ -91,16 +93,16 @@ def test_a_turn_by_one_bin_turns_the_direction_axis_round_and_the_copies_stand_b
 
 
 def test_the_same_ink_drawn_backward_differs_in_time_alone():
-    characters = sp.digits()[0][:200]
-    plane = sp.LiftedEncoder(("x", "y"))
+    characters = sp.data.digits()[0][:200]
+    plane = sp.data.LiftedEncoder(("x", "y"))
     for a, b in zip(plane.sites(characters), plane.sites(drawn_backward(characters)), strict=True):
         np.testing.assert_array_equal(a, b)
-    timed = sp.LiftedEncoder(("x", "y", "time"))
+    timed = sp.data.LiftedEncoder(("x", "y", "time"))
     assert not np.array_equal(timed.sites(characters)[0], timed.sites(drawn_backward(characters))[0])
 
 
 def test_items_moves_and_empty_characters():
-    characters, encoder = [[], [[(0, 0), (9, 3)]], [[(5, 5)]]], sp.LiftedEncoder()
+    characters, encoder = [[], [[(0, 0), (9, 3)]], [[(5, 5)]]], sp.data.LiftedEncoder()
     sites, features = encoder.sites(characters)
     assert set(sites[:, 0]) == {1, 2} and features[sites[:, 0] == 2].sum() == pytest.approx(0.5 * 9 / 8)
     alone = encoder.sites(characters, [1])
@@ -110,8 +112,8 @@ def test_items_moves_and_empty_characters():
     assert encoder.sites([[], []])[0].shape == (0, 6) and encoder.sites([])[0].shape == (0, 6)
     moved = encoder.sites(characters, [1], shifts=[(2 / 16, -3 / 16)], time_shifts=[0.25])[0]
     np.testing.assert_array_equal(moved - alone[0], np.tile([0, 2, -3, 0, 0, 4], (len(moved), 1)))
-    turned = sp.LiftedEncoder(("x", "y")).sites(characters, [1], matrices=[[(0, 1), (-1, 0)]])[0]
-    straight = sp.LiftedEncoder(("x", "y")).sites([[[(0, 0), (-3, 9)]]])[0]
+    turned = sp.data.LiftedEncoder(("x", "y")).sites(characters, [1], matrices=[[(0, 1), (-1, 0)]])[0]
+    straight = sp.data.LiftedEncoder(("x", "y")).sites([[[(0, 0), (-3, 9)]]])[0]
     np.testing.assert_array_equal(turned, straight)
 
 
@@ -119,23 +121,23 @@ def test_wrong_arguments_say_what_fits():
     for arguments in ({"axes": ("x", "z")}, {"axes": ()}, {"axes": ("x", "x")}, {"size": 0}, {"scale": 0}, {"bends": 4},
                       {"directions": 1}, {"overlap": 9}, {"size": 8}, {"span": 32}, {"spacing": 0}):
         with pytest.raises(ValueError, match="fit"):
-            sp.LiftedEncoder(**arguments)
-    encoder, one = sp.LiftedEncoder(), [[[(0, 0), (9, 3)]]]
-    with pytest.raises(sp.GridError, match="along x"):
+            sp.data.LiftedEncoder(**arguments)
+    encoder, one = sp.data.LiftedEncoder(), [[[(0, 0), (9, 3)]]]
+    with pytest.raises(GridError, match="along x"):
         encoder.sites(one, shifts=[(1, 0)])
     for arguments in ({"times": [1.0]}, {"times": [0, np.nan]}, {"shifts": [(1,)]}, {"items": [[0]]}):
-        with pytest.raises(sp.ShapeError, match="fit"):
+        with pytest.raises(ShapeError, match="fit"):
             encoder.sites(one, **arguments)
     with pytest.raises(IndexError):
         encoder.sites(one, [1])
 
 
 def test_it_comes_back_from_json_and_feeds_a_training():
-    encoder = sp.LiftedEncoder(("x", "time"), size=23, scale=10, span=10)
-    assert sp.LiftedEncoder(**json.loads(json.dumps(encoder.describe()["arguments"]))) == encoder
+    encoder = sp.data.LiftedEncoder(("x", "time"), size=23, scale=10, span=10)
+    assert sp.data.LiftedEncoder(**json.loads(json.dumps(encoder.describe()["arguments"]))) == encoder
     characters = [[[(0, 0), (9, 3)]], [[(0, 0), (3, 9), (4, 4)]]]
-    data = sp.StrokeBatches(characters, [0, 1], encoder, augment="space-time", times=[0, 1, 0, 3, 4])
+    data = sp.data.StrokeBatches(characters, [0, 1], encoder, augment="space-time", times=[0, 1, 0, 3, 4])
     x, labels = next(data.epoch(0, training=True))
     assert x.grid.size == (23, 23) and x.grid.samples == 2 and sorted(labels) == [0, 1]
     with pytest.raises(TypeError, match="LiftedEncoder"):
-        sp.StrokeBatches(characters, [0, 1], sp.StrokeEncoder(), times=[0, 1, 0, 3, 4])
+        sp.data.StrokeBatches(characters, [0, 1], sp.data.StrokeEncoder(), times=[0, 1, 0, 3, 4])

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import softmax
 from spconv_cy.train.loop import probabilities
 
@@ -16,11 +17,11 @@ LABELS = np.arange(24) % 2
 
 
 def batches(characters=CHARACTERS, labels=LABELS, **options):
-    return sp.StrokeBatches(characters, labels, sp.StrokeEncoder(size=12, scale=4), **{"batch": 7, **options})
+    return sp.data.StrokeBatches(characters, labels, sp.data.StrokeEncoder(size=12, scale=4), **{"batch": 7, **options})
 
 
 def network(dropout=0.5, rng=0):
-    return sp.deepcnet(2, 3, 8, 2, dropout=dropout, rng=rng)
+    return sp.models.deepcnet(2, 3, 8, 2, dropout=dropout, rng=rng)
 
 
 def same(a, b):
@@ -168,7 +169,7 @@ def test_pairs_come_in_an_order_of_the_seed_and_the_epoch(rng):
 
 
 def test_other_losses_and_targets_train_too(rng):
-    net, x, target = sp.mlp((3, 1), rng=0), rng.normal(size=(40, 3)), rng.normal(size=(1, 3))
+    net, x, target = sp.models.mlp((3, 1), rng=0), rng.normal(size=(40, 3)), rng.normal(size=(1, 3))
     data = [(sp.Tensor(x), x @ target.T)]
     history = sp.fit(net, data, sp.SGD(net.parameters(), 0.3), 100, loss=sp.mse, validation=data, progress=False)
     assert_allclose(net.layers[0].weight.data[0].T, target, atol=1e-3)
@@ -187,7 +188,7 @@ def test_other_losses_and_targets_train_too(rng):
 
 
 def test_early_stop_brings_the_best_weights_back():
-    net = sp.mlp((2, 2), rng=0)
+    net = sp.models.mlp((2, 2), rng=0)
     x, labels = sp.Tensor(np.eye(2)), np.array([0, 1])
     kept = []
     history = sp.fit(net, [(x, labels)], sp.SGD(net.parameters(), 1.0), 50, validation=[(x, labels)], stop_after=3,
@@ -199,7 +200,7 @@ def test_early_stop_brings_the_best_weights_back():
 
 
 def test_without_stop_after_the_last_weights_stay():
-    net, kept = sp.mlp((2, 2), rng=0), []
+    net, kept = sp.models.mlp((2, 2), rng=0), []
     x, labels = sp.Tensor(np.eye(2)), np.array([0, 1])
     history = sp.fit(net, [(x, labels)], sp.SGD(net.parameters(), 1.0), 6, validation=[(x, labels)],
                      schedule=lambda epoch: 1 if epoch < 4 else -1, progress=False,
@@ -228,7 +229,7 @@ def test_what_is_frozen_stays_and_the_rest_trains():
 
 
 def test_freezing_keeps_what_was_frozen_by_hand():
-    net = sp.mlp((2, 3, 2), rng=0)
+    net = sp.models.mlp((2, 3, 2), rng=0)
     bias = net.layers[0].bias
     bias.requires_grad = False
     net.freeze()
@@ -274,11 +275,11 @@ def test_divergence_is_told_where_it_happens():
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_divergence_in_the_last_step_of_an_epoch_is_told_and_not_written(tmp_path):
-    net = sp.mlp((2, 2), rng=0)
+    net = sp.models.mlp((2, 2), rng=0)
     with pytest.raises(FloatingPointError, match=r"layers.0.weight became NaN or infinite in epoch 2"):
         sp.fit(net, [(sp.Tensor([[1.0, 2.0]]), [0])], sp.SGD(net.parameters(), 1.0), 5, progress=False, rng=0,
                schedule=lambda epoch: 1e300 if epoch else 1, checkpoint=tmp_path / "run")
-    fresh = sp.mlp((2, 2), rng=0)
+    fresh = sp.models.mlp((2, 2), rng=0)
     history = sp.fit(fresh, [(sp.Tensor([[1.0, 2.0]]), [0])], sp.SGD(fresh.parameters(), 1.0), 1, progress=False,
                      checkpoint=tmp_path / "run")
     assert len(history) == 1 and np.isfinite(fresh.layers[0].weight.data).all()
@@ -334,8 +335,8 @@ ADAM = sp.Adam(NET.parameters())
         ({"data": None}, TypeError, "fit: data: a NoneType came; StrokeBatches"),
         ({"data": [(1, 2, 3)]}, TypeError, r"\(x, labels\) pairs fit"),
         ({"data": {"x": 1}}, TypeError, "a dict came"),
-        ({"data": batches(labels=None)}, sp.ShapeError, "whole numbers fit"),
-        ({"data": batches(labels=LABELS + 1)}, sp.ShapeError, "labels . to 2 came; 0 to 1 fit"),
+        ({"data": batches(labels=None)}, ShapeError, "whole numbers fit"),
+        ({"data": batches(labels=LABELS + 1)}, ShapeError, "labels . to 2 came; 0 to 1 fit"),
         ({"validation": []}, ValueError, "fit: validation: no samples"),
         ({"epochs": -1}, ValueError, "epochs -1 came; a whole number from 0 up"),
         ({"epochs": 1.5}, ValueError, "epochs 1.5 came"),

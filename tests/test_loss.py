@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 
 LABELS = np.array([0, 2, 1, 2, 3])
 
@@ -23,7 +24,8 @@ def squared_hinge(x, labels):
                for row, label in zip(x, labels, strict=True) for j, v in enumerate(row))
 
 
-@pytest.mark.parametrize("loss, direct", [(sp.softmax_cross_entropy, cross_entropy), (sp.hinge, squared_hinge)])
+@pytest.mark.parametrize("loss, direct", [(sp.softmax_cross_entropy, cross_entropy), (sp.functional.hinge,
+                                                                                      squared_hinge)])
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int32])
 def test_class_losses_are_the_formula(loss, direct, dtype, rng, ops):
     x = rng.normal(size=(5, 4))
@@ -40,7 +42,7 @@ def test_mse_is_the_formula(rng, ops):
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.hinge])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.hinge])
 def test_gradients_of_class_losses(loss, reduction, rng):
     x = rng.normal(size=(5, 4))
     x[np.abs(np.abs(x) - 1) < 1e-3] = 0.5                               # away from the hinge's kink
@@ -95,11 +97,11 @@ def test_where_no_sample_counts_the_weighted_loss_is_zero(labels, ops):
 
 @pytest.mark.parametrize("weights", [[1, 2, 3], [1, 2, 3, -1], [1, 2, 3, np.nan], 2.0, list("abcd"), np.ones((4, 4))])
 def test_weights_that_do_not_fit_are_told(weights):
-    with pytest.raises(sp.ShapeError, match="weights .* came; 4 numbers from 0 up fit"):
+    with pytest.raises(ShapeError, match="weights .* came; 4 numbers from 0 up fit"):
         sp.softmax_cross_entropy(sp.Tensor(np.zeros((5, 4))), LABELS, weights=weights)
 
 
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.hinge, sp.mse])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.hinge, sp.mse])
 def test_an_empty_batch_has_loss_zero(loss, ops):
     x = sp.Tensor(np.zeros((0, 4)), requires_grad=True)
     value = loss(x, np.zeros((0, 4)) if loss is sp.mse else np.zeros(0, int))
@@ -107,7 +109,7 @@ def test_an_empty_batch_has_loss_zero(loss, ops):
     assert float(value.data) == 0 and x.grad.shape == (0, 4)
 
 
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.hinge])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.hinge])
 @pytest.mark.parametrize(
     "labels, message",
     [
@@ -120,12 +122,12 @@ def test_an_empty_batch_has_loss_zero(loss, ops):
     ],
 )
 def test_labels_that_do_not_fit_are_told(loss, labels, message):
-    with pytest.raises(sp.ShapeError, match=message):
+    with pytest.raises(ShapeError, match=message):
         loss(sp.Tensor(np.zeros((5, 4))), labels)
 
 
 def test_other_wrong_arguments_are_told():
-    with pytest.raises(sp.ShapeError, match="'mean' or 'sum' fit"):
+    with pytest.raises(ShapeError, match="'mean' or 'sum' fit"):
         sp.softmax_cross_entropy(sp.Tensor(np.zeros((5, 4))), LABELS, reduction="none")
-    with pytest.raises(sp.ShapeError, match=r"mse: x \(5, 4\) and target \(5,\) came"):
+    with pytest.raises(ShapeError, match=r"mse: x \(5, 4\) and target \(5,\) came"):
         sp.mse(sp.Tensor(np.zeros((5, 4))), np.zeros(5))

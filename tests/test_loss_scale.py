@@ -12,8 +12,8 @@ LABELS = np.arange(20) % 2
 
 
 def trained(epochs, path=None, **options):
-    net = sp.from_spec("3C3-MP2-D0.4-4C2-output", 8, classes=2, rng=0)
-    data = sp.StrokeBatches(CHARACTERS, LABELS, sp.StrokeEncoder(size=8, scale=3), batch=6)
+    net = sp.models.from_spec("3C3-MP2-D0.4-4C2-output", 8, classes=2, rng=0)
+    data = sp.data.StrokeBatches(CHARACTERS, LABELS, sp.data.StrokeEncoder(size=8, scale=3), batch=6)
     history = sp.fit(net, data, sp.Adam(net.parameters(), 0.02), epochs, rng=7, progress=False, checkpoint=path,
                      **options)
     return net, history
@@ -35,7 +35,7 @@ def test_gradients_that_float16_does_not_hold_come_through_scaled():
         found = []
         for scale in (1, 2**20):
             net = sp.Sequential(sp.NetworkInNetwork(3, 2, rng=0), sp.NetworkInNetwork(2, 1, rng=1))
-            optimizer, scaler = sp.SGD(net.parameters(), 1.0), sp.LossScale(scale)
+            optimizer, scaler = sp.SGD(net.parameters(), 1.0), sp.train.LossScale(scale)
             scaler.backward((net(np.ones((4, 3))) * 1e-9).sum())
             assert scaler.step(optimizer)
             found.append(net.layers[0].weight.grad)
@@ -51,7 +51,7 @@ def step(scale, gradient):
 
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
 def test_a_gradient_that_is_no_number_leaves_the_step_out_and_halves_the_scale(bad):
-    scale = sp.LossScale("dynamic")
+    scale = sp.train.LossScale("dynamic")
     assert step(scale, 1) == (True, 0.5) and scale.steps == 1
     assert step(scale, bad) == (False, 1) and scale.state() == {"scale": 2.0**15, "steps": 0}
     assert step(scale, 1) == (True, 0.5) and repr(scale) == "LossScale(dynamic, 32768)"
@@ -60,7 +60,7 @@ def test_a_gradient_that_is_no_number_leaves_the_step_out_and_halves_the_scale(b
 def test_good_steps_in_a_row_double_the_scale_up_to_a_most(monkeypatch):
     monkeypatch.setattr(loss_scale, "PATIENCE", 3)
     monkeypatch.setattr(loss_scale, "MOST", 2.0**17)
-    scale, seen = sp.LossScale(), []
+    scale, seen = sp.train.LossScale(), []
     for gradient in (1, 1, np.nan, 1, 1, 1, 1, 1, 1, 1, 1, 1):
         step(scale, gradient)
         seen.append(int(np.log2(scale.scale)))
@@ -69,12 +69,12 @@ def test_good_steps_in_a_row_double_the_scale_up_to_a_most(monkeypatch):
 
 def test_what_no_scale_helps_is_an_error(monkeypatch):
     with pytest.raises(FloatingPointError, match='scale 1024; a smaller one, or loss_scale="dynamic", fits'):
-        step(sp.LossScale(1024), np.inf)
-    scale = sp.LossScale()
+        step(sp.train.LossScale(1024), np.inf)
+    scale = sp.train.LossScale()
     with pytest.raises(FloatingPointError, match="scale 1.52588e-05; lower the rate"):
         for _ in range(33):
             step(scale, np.nan)
-    fixed = sp.LossScale(8)
+    fixed = sp.train.LossScale(8)
     fixed.load_state({"scale": 2.0, "steps": 5})
     assert fixed.scale == 8 and repr(fixed) == "LossScale(fixed, 8)"
 
@@ -88,7 +88,7 @@ def test_other_scales_are_refused(wrong):
 def test_frozen_parameters_and_those_without_gradients_are_left_alone():
     w, frozen = sp.Tensor([1.0], requires_grad=True), sp.Tensor([1.0])
     frozen.grad = np.array([np.nan], np.float32)
-    assert sp.LossScale(2).step(sp.SGD([w, frozen], 0.5))
+    assert sp.train.LossScale(2).step(sp.SGD([w, frozen], 0.5))
     assert w.data == frozen.data == 1
 
 

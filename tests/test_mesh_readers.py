@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
-from spconv_cy.data.readers.ply import read_ply, write_ply
+from spconv_cy.errors import FileError
+from spconv_cy.readers.ply import read_ply, write_ply
 
 POINTS = [(0, 0, 0), (1, 0, 0), (1, 1.5, 0), (0, 1, 0), (0, 0, -2.25)]
 FACES = [(0, 1, 2, 3), (0, 1, 4), (4, 3, 2, 1, 0)]
@@ -51,7 +52,7 @@ def js(points=POINTS, faces=TRIANGLES):
 def read(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return sp.read_mesh(path)
+    return sp.readers.read_mesh(path)
 
 
 @pytest.mark.parametrize("name, content", [
@@ -67,16 +68,16 @@ def test_files_of_polygons_come_back_as_triangles(tmp_path, name, content):
 
 @pytest.mark.parametrize("ending", ["off", "obj", "ply"])
 def test_what_is_written_comes_back_bit_for_bit(tmp_path, rng, ending):
-    mesh = sp.Mesh(rng.standard_normal((50, 3)) * 1e7**rng.standard_normal((50, 1)), rng.integers(0, 50, (80, 3)))
+    mesh = sp.data.Mesh(rng.standard_normal((50, 3)) * 1e7**rng.standard_normal((50, 1)), rng.integers(0, 50, (80, 3)))
     path = tmp_path / f"mesh.{ending}"
-    for written in (mesh, sp.Mesh(mesh.vertices, np.zeros((0, 3), int))):
-        sp.write_mesh(path, written)
-        found = sp.read_mesh(path)
+    for written in (mesh, sp.data.Mesh(mesh.vertices, np.zeros((0, 3), int))):
+        sp.readers.write_mesh(path, written)
+        found = sp.readers.read_mesh(path)
         assert np.array_equal(found.vertices, written.vertices) and np.array_equal(found.triangles, written.triangles)
 
 
 def test_ply_is_written_as_text_too_and_long_runs_of_equal_polygons_come_back(tmp_path, rng):
-    mesh = sp.Mesh(rng.standard_normal((300, 3)), rng.integers(0, 300, (1000, 3)))
+    mesh = sp.data.Mesh(rng.standard_normal((300, 3)), rng.integers(0, 300, (1000, 3)))
     write_ply(tmp_path / "a.ply", mesh, text=True)
     assert np.array_equal(read_ply(tmp_path / "a.ply").vertices, mesh.vertices)
     sizes = np.repeat(rng.integers(3, 7, 60), rng.integers(1, 50, 60))
@@ -132,7 +133,7 @@ def test_ply_is_written_as_text_too_and_long_runs_of_equal_polygons_come_back(tm
     ("a.ply", ply("<", count="char", faces=[(0,) * 127]).replace(b"\x7f" + bytes(4), b"\x80" + bytes(4)),
      "a list of -128 numbers in row 0 of face")])
 def test_damaged_and_hostile_meshes_are_refused_in_plain_words(tmp_path, name, content, message):
-    with pytest.raises(sp.FileError, match=message):
+    with pytest.raises(FileError, match=message):
         read(tmp_path, name, content)
 
 
@@ -146,7 +147,7 @@ def test_any_damage_is_refused_or_gives_a_mesh_that_fits(tmp_path, rng, name, co
                 damaged[rng.integers(len(damaged))] = rng.integers(256)
         try:
             mesh = read(tmp_path, name, bytes(damaged))
-        except sp.FileError:
+        except FileError:
             continue
         assert np.isfinite(mesh.vertices).all()
         assert mesh.triangles.size == 0 or 0 <= mesh.triangles.min() <= mesh.triangles.max() < len(mesh.vertices)
@@ -155,6 +156,6 @@ def test_any_damage_is_refused_or_gives_a_mesh_that_fits(tmp_path, rng, name, co
 def test_a_file_that_is_not_there_is_no_damaged_one(tmp_path):
     for ending in ("off", "obj", "ply"):
         with pytest.raises(FileNotFoundError):
-            sp.read_mesh(tmp_path / f"none.{ending}")
-    with pytest.raises(sp.FileError, match="'.txt' came"):
-        sp.write_mesh(tmp_path / "a.txt", sp.Mesh([], []))
+            sp.readers.read_mesh(tmp_path / f"none.{ending}")
+    with pytest.raises(FileError, match="'.txt' came"):
+        sp.readers.write_mesh(tmp_path / "a.txt", sp.data.Mesh([], []))

@@ -7,6 +7,7 @@ from scipy import ndimage
 import spconv_cy as sp
 from spconv_cy.data.meshes import fan
 from spconv_cy.data.solids import KINDS, revolved
+from spconv_cy.errors import ShapeError
 
 SLIVERS = [[0, 0, 0], [20, 0, 0], [20, 0.01, 0.3], [9, 9, 9], [9, 9, 9], [0, 5, 0], [12, 5, 0], [3, 5, 0]]
 
@@ -17,7 +18,7 @@ def triangles(rng, m, side=6.0):
     corners[m // 4:m // 2, 2] = corners[m // 4:m // 2, 1] + rng.normal(0, 0.1, (m // 2 - m // 4, 3))
     corners[-3, 2] = 2 * corners[-3, 1] - corners[-3, 0]
     corners[-2:] = corners[-2:, :1]
-    return sp.Mesh(corners.reshape(-1, 3), np.arange(3 * m).reshape(m, 3))
+    return sp.data.Mesh(corners.reshape(-1, 3), np.arange(3 * m).reshape(m, 3))
 
 
 def barycentric(rng, mesh, n):
@@ -47,7 +48,7 @@ def test_every_place_on_the_surface_has_a_point_within_the_spacing_over_the_root
 
 def test_the_points_lie_on_their_triangles(rng):
     for corners in triangles(rng, 12).vertices.reshape(-1, 3, 3):
-        points = sp.Mesh(corners, [[0, 1, 2]]).surface(0.5)
+        points = sp.data.Mesh(corners, [[0, 1, 2]]).surface(0.5)
         # A point is a mean of the corners with weights from 0 up: non-negative least squares find them, or do not.
         from scipy.optimize import nnls
         left = [nnls(np.vstack([corners.T, np.ones(3)]), np.append(p, 1))[1] for p in points[::7]]
@@ -55,7 +56,7 @@ def test_the_points_lie_on_their_triangles(rng):
 
 
 def test_there_are_about_as_many_points_as_the_area_has_squares_of_the_spacing():
-    big = sp.Mesh([[0, 0, 0], [200, 0, 0], [0, 200, 0]], [[0, 1, 2]])
+    big = sp.data.Mesh([[0, 0, 0], [200, 0, 0], [0, 200, 0]], [[0, 1, 2]])
     assert len(big.surface(1)) == pytest.approx(big.area, rel=0.05)
 
 
@@ -65,7 +66,7 @@ def test_the_sites_of_a_closed_surface_keep_inside_and_outside_apart(kind, rng):
     mesh = sp.solid(kind, rng).normalised(11)
     for _ in range(2):
         turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
-        moved = sp.Mesh(mesh.vertices @ turn + rng.uniform(0, 1, 3) + 13, mesh.triangles)
+        moved = sp.data.Mesh(mesh.vertices @ turn + rng.uniform(0, 1, 3) + 13, mesh.triangles)
         field = np.zeros((27,) * 3, bool)
         field[tuple(np.floor(moved.surface(0.7)).astype(int).T)] = True
         assert ndimage.label(field, np.ones((3, 3, 3)))[1] == 1             # the surface is in one piece
@@ -86,10 +87,10 @@ def test_voxels_are_those_that_the_triangle_meets_and_miss_only_corners(rng):
 
 
 def test_no_triangle_no_points_and_one_without_extent_one_place():
-    assert sp.Mesh([], []).surface(1).shape == (0, 3) and sp.Mesh([], []).area == 0
-    points = sp.Mesh(SLIVERS, [[3, 4, 4], [3, 3, 3]]).surface(0.1)
+    assert sp.data.Mesh([], []).surface(1).shape == (0, 3) and sp.data.Mesh([], []).area == 0
+    points = sp.data.Mesh(SLIVERS, [[3, 4, 4], [3, 3, 3]]).surface(0.1)
     assert len(points) and (points == 9).all()
-    line = sp.Mesh(SLIVERS, [[5, 6, 7]]).surface(0.5)                       # three corners on a line
+    line = sp.data.Mesh(SLIVERS, [[5, 6, 7]]).surface(0.5)                       # three corners on a line
     assert np.allclose(np.unique(line.round(6), axis=0)[:, 0], np.arange(0, 12.1, 0.5)[:, None].ravel())
     assert np.allclose(line[:, 1:], [5, 0])
 
@@ -97,18 +98,18 @@ def test_no_triangle_no_points_and_one_without_extent_one_place():
 def test_the_points_are_the_same_at_each_call_and_follow_the_scale(rng):
     mesh = triangles(rng, 20)
     assert np.array_equal(mesh.surface(0.5), mesh.surface(0.5))
-    assert np.allclose(sp.Mesh(mesh.vertices * 8, mesh.triangles).surface(4), 8 * mesh.surface(0.5))
+    assert np.allclose(sp.data.Mesh(mesh.vertices * 8, mesh.triangles).surface(4), 8 * mesh.surface(0.5))
 
 
 def test_a_mesh_is_moved_to_its_radius(rng):
-    mesh = sp.Mesh([*rng.uniform(5, 9, (20, 3)), [1e6, 0, 0]], [[0, 1, 2], [3, 4, 19]])
+    mesh = sp.data.Mesh([*rng.uniform(5, 9, (20, 3)), [1e6, 0, 0]], [[0, 1, 2], [3, 4, 19]])
     moved = mesh.normalised(2.5)
     used = moved.vertices[[0, 1, 2, 3, 4, 19]]
     assert np.linalg.norm(used, axis=1).max() == pytest.approx(2.5)
     assert np.allclose(used.min(0), -used.max(0))
-    assert sp.Mesh([[1e300, 0, 0], [-1e300, 0, 0], [0, 1e300, 0]], [[0, 1, 2]]).normalised().area > 0.1
-    assert sp.Mesh([[3, 3, 3]], [[0, 0, 0]]).normalised().vertices.tolist() == [[0, 0, 0]]
-    assert sp.Mesh([[3, 3, 3]], []).normalised().vertices.tolist() == [[3, 3, 3]]
+    assert sp.data.Mesh([[1e300, 0, 0], [-1e300, 0, 0], [0, 1e300, 0]], [[0, 1, 2]]).normalised().area > 0.1
+    assert sp.data.Mesh([[3, 3, 3]], [[0, 0, 0]]).normalised().vertices.tolist() == [[0, 0, 0]]
+    assert sp.data.Mesh([[3, 3, 3]], []).normalised().vertices.tolist() == [[3, 3, 3]]
 
 
 @pytest.mark.parametrize("vertices, faces, message", [
@@ -117,21 +118,21 @@ def test_a_mesh_is_moved_to_its_radius(rng):
     ([[0, 0, np.inf]], [], "vertex 0 is .*inf"), ([[0, 0, 0], [1]], [], "unequal length"),
     ([["a", "b", "c"]], [], "vertices")])
 def test_a_mesh_that_does_not_fit_is_refused(vertices, faces, message):
-    with pytest.raises(sp.ShapeError, match=message):
-        sp.Mesh(vertices, faces)
+    with pytest.raises(ShapeError, match=message):
+        sp.data.Mesh(vertices, faces)
 
 
 def test_a_spacing_that_does_not_fit_is_refused():
-    mesh = sp.Mesh([[0, 0, 0], [1e9, 0, 0], [0, 1e9, 0]], [[0, 1, 2]])
+    mesh = sp.data.Mesh([[0, 0, 0], [1e9, 0, 0], [0, 1e9, 0]], [[0, 1, 2]])
     for spacing in (0, -1, np.nan, np.inf, "1"):
-        with pytest.raises(sp.ShapeError, match="a positive number fits"):
+        with pytest.raises(ShapeError, match="a positive number fits"):
             mesh.surface(spacing)
     for spacing in (1, 1e-300):
-        with pytest.raises(sp.ShapeError, match="use a larger spacing"):
+        with pytest.raises(ShapeError, match="use a larger spacing"):
             mesh.surface(spacing)
-    with pytest.raises(sp.ShapeError, match="radius"):
+    with pytest.raises(ShapeError, match="radius"):
         mesh.normalised(0)
-    with pytest.raises(sp.ShapeError, match="radius '1'"):
+    with pytest.raises(ShapeError, match="radius '1'"):
         mesh.normalised("1")
 
 

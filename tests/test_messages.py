@@ -11,17 +11,19 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
+from public import NAMES
 from safetensors.numpy import save_file
 
 import spconv_cy as sp
+from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError
 from spconv_cy.train import metrics
 
 PACKAGE = os.path.dirname(sp.__file__)
-OURS = (sp.ShapeError, sp.GridError, sp.BackendError, sp.FileError, sp.NotFittedError)
+OURS = (ShapeError, GridError, BackendError, FileError, NotFittedError)
 SITES = np.array([[0, 0, 1], [0, 2, 2], [1, 3, 0], [1, 1, 1]])
 POINTS = np.array([[0, 1.5, 1.5], [1, 2.2, 0.3]])
 INK = [[np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]])], [np.array([[0.0, 0.0], [1.0, 3.0]])]]
-ENCODER = sp.StrokeEncoder(size=16, scale=4)
+ENCODER = sp.data.StrokeEncoder(size=16, scale=4)
 WRONG = {
     "None": None, "text": "x", "bytes": b"ab", "float": 1.5, "True": True, "negative": -1, "huge": 2**70,
     "nan": float("nan"), "array": np.ones(2), "ints": np.array([1, 2]), "matrix": np.ones((2, 3)), "0-d": np.array(2),
@@ -52,7 +54,7 @@ def trained(**changes):
 
 
 def batches(kind, *arguments, **options):
-    return list(getattr(sp, kind)(*arguments, **options).epoch(0, training=True))
+    return list(NAMES[kind](*arguments, **options).epoch(0, training=True))
 
 
 def weights():
@@ -60,7 +62,7 @@ def weights():
 
 
 # name: (function, positional arguments, names of options whose values are tried too)
-CALLS = {name: (getattr(sp, name), arguments, options) for name, arguments, options in [
+CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in [
     ("Convolution", (2, 2, 3, 2), "stride dilation padding bias groups size_rule shape taps sites min_active rng"),
     ("SubmanifoldConvolution", (2, 2, 3), "size dilation bias groups shape taps rng"),
     ("TransposedConvolution", (2, 2, 3), "stride padding bias groups shape taps rng"),
@@ -80,8 +82,8 @@ CALLS = {name: (getattr(sp, name), arguments, options) for name, arguments, opti
     ("Rulebook", ([0], [0], [0, 1], 1, 1), "volume"), ("Tensor", (np.ones(2),), ""),
     ("unet", (1, 2), "reps slope d rng"),
     ("deepcnet", (1, 2), "dropout first rng d"), ("deepc3c3", (1, 2), "dropout centred rng"), ("mlp", ((2, 3),), "rng"),
-    ("second", (2,), "residual dense rng"), ("vgg", ([4],), "d rng"), ("resnet", ([(4, 1, 1)], 1), "d rng"),
-    ("from_spec", ("4C2-MP2",), "channels_in d rng"), ("widest", (lambda k: sp.mlp((2, k)), 10), ""),
+    ("voxel_backbone_8x", (2,), "residual dense rng"), ("vgg", ([4],), "d rng"), ("resnet", ([(4, 1, 1)], 1), "d rng"),
+    ("from_spec", ("4C2-MP2",), "channels_in d rng"), ("widest", (lambda k: sp.models.mlp((2, k)), 10), ""),
     ("Autoencoder", (1, 2, 2), "channels_in d size rng"), ("collate", ([sparse()],), ""),
     ("hinge", (rows(), [0, 1]), "reduction ignore_label"), ("mse", (rows(), np.ones((2, 2))), "reduction"),
     ("softmax_cross_entropy", (rows(), [0, 1]), "weights reduction ignore_label"), ("load", ("none.safetensors",), ""),
@@ -90,10 +92,11 @@ CALLS = {name: (getattr(sp, name), arguments, options) for name, arguments, opti
     ("clip_gradients", (weights(), 1.0), ""), ("Cosine", (5,), "lowest"), ("Steps", (1,), "factor"),
     ("interpolate", (sparse(), POINTS), "cell kind centre missing"), ("terrain", (10, 20.0, 0), ""),
     ("splat", (POINTS, np.ones((2, 2))), "cell kind centre reduce size samples ground"), ("shell", ("cube", 2), ""),
-    ("on_sites", (sp.ReLU(), POINTS, np.ones((2, 2))), "cell size kind"), ("solid", ("box", 0), ""),
+    ("apply_to_points", (sp.ReLU(), POINTS, np.ones((2, 2))), "cell size kind"), ("solid", ("box", 0), ""),
     ("to_padded", (sparse(), [[0, 1], [2, 3]]), "kept"), ("from_padded", ([[[1], [2]]], np.ones((1, 2, 1))), "lengths"),
     ("Affine", (0.1, 0.1, 0.1, 0.1), "warp"), ("Colour", (0.1, 0.1, 0.1), ""), ("PointAffine", (0.1, 0.1), "jitter"),
-    ("Motion", ("any", False), "linear views"), ("surroundings", (np.ones((3, 3)), 2), ""), ("set_threads", (1,), ""),
+    ("Motion", ("any", False), "linear views"), ("neighbourhood_features", (np.ones((3, 3)), 2), ""), ("set_threads",
+                                                                                                       (1,), ""),
     ("StrokeEncoder", ("octogram", 16, 4, 0.1), "factors window pace"), ("signature", (np.ones((1, 3, 2)), 2), ""),
     ("LiftedEncoder", (("x", "y"), 16, 4), "spacing window directions overlap bends span"), ("use", ("cpu",), ""),
     ("rotors", (2, 16, 8, 0), ""), ("helices", (2, 16, 8, 0), ""), ("leaders", (2, 16, 8, 0, 2), ""),
@@ -188,13 +191,14 @@ def test_every_kind_of_seed_that_numpy_takes_is_taken():
     for seed in (0, np.int64(3), np.uint8(3), [1, 2], np.array([1, 2]), np.array(4), np.random.SeedSequence(1),
                  np.random.PCG64(1), np.random.default_rng(2), None):
         assert sp.Convolution(2, 2, 2, 3, rng=seed).weight.shape == (9, 2, 2)
-    assert (sp.unet(1, 2, rng=[1, 2])[0].weight.data == sp.unet(1, 2, rng=np.array([1, 2]))[0].weight.data).all()
+    one, other = (sp.models.unet(1, 2, rng=seed)[0].weight.data for seed in ([1, 2], np.array([1, 2])))
+    assert (one == other).all()
 
 
 def test_small_numpy_integers_count_as_the_numbers_that_they_are():
-    net, plain = sp.deepcnet(np.uint8(2), np.uint8(100), rng=0), sp.deepcnet(2, 100, rng=0)
+    net, plain = sp.models.deepcnet(np.uint8(2), np.uint8(100), rng=0), sp.models.deepcnet(2, 100, rng=0)
     assert [p.shape for p in net.parameters()] == [p.shape for p in plain.parameters()]
-    assert sp.WindowAttention(2, np.uint8(100), 1, 2, rng=0).weight.shape == (1, 100, 300)
+    assert sp.layers.WindowAttention(2, np.uint8(100), 1, 2, rng=0).weight.shape == (1, 100, 300)
 
 
 @pytest.mark.parametrize("low, high, kept", [(-2**31, 5, [0]), (0, 2**31, [1]), (-2**31, 2**31, [0, 1])])
@@ -204,7 +208,7 @@ def test_a_box_may_begin_and_end_where_sites_may(low, high, kept):
 
 
 def test_a_moved_box_larger_than_int32_is_refused():
-    with pytest.raises(sp.ShapeError, match="field of size .4294967296"):
+    with pytest.raises(ShapeError, match="field of size .4294967296"):
         sparse().crop(-2**31, 2**31, moved=True)
 
 
@@ -241,7 +245,7 @@ def test_load_says_what_a_foreign_file_is_and_what_to_do(write, message, tmp_pat
     path = tmp_path / "net"
     write(path)
     for read in (sp.load, sp.SparseConvClassifier.load, lambda path: trained(checkpoint=path)):
-        with pytest.raises(sp.FileError, match=message):
+        with pytest.raises(FileError, match=message):
             read(path)
 
 

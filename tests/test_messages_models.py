@@ -5,8 +5,10 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from public import NAMES
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 
 
 def tensor(size, d=2, channels=1, ground=None):
@@ -20,17 +22,19 @@ def flat():
 
 
 CASES = {
-    "deepcnet": (lambda: sp.deepcnet(3, 4, rng=0), 2, 30, "zero", r"layers\[5\], MaxPooling\(2, 2, 2\)"),
-    "unet": (lambda: sp.unet(3, 4, rng=0), 3, 30, None, r"layers\[4\]\.branches\[1\]\.layers\[6\]\.branches\[1\]"),
-    "unet for points": (lambda: sp.ToPoints(sp.unet(2, 4, d=2, rng=0)), 2, 31, None, r"layers\[0\]\.layers\[4\]"),
-    "vgg": (lambda: sp.vgg([8, "MP", 8, "MP"], rng=0), 2, 30, None, r"layers\[3\], MaxPooling"),
-    "resnet": (lambda: sp.resnet([(8, 2, 2)], 1, rng=0), 2, 28, None, r"layers\[2\]\.layers\[0\], Convolution"),
-    "lenet5": (lambda: sp.lenet5(rng=0), 2, 28, "zero", r"layers\[6\], Convolution\(2, 16, 120, 5\)"),
+    "deepcnet": (lambda: sp.models.deepcnet(3, 4, rng=0), 2, 30, "zero", r"layers\[5\], MaxPooling\(2, 2, 2\)"),
+    "unet": (lambda: sp.models.unet(3, 4, rng=0), 3, 30, None,
+             r"layers\[4\]\.branches\[1\]\.layers\[6\]\.branches\[1\]"),
+    "unet for points": (lambda: sp.layers.ToPoints(sp.models.unet(2, 4, d=2, rng=0)), 2, 31, None,
+                        r"layers\[0\]\.layers\[4\]"),
+    "vgg": (lambda: sp.models.vgg([8, "MP", 8, "MP"], rng=0), 2, 30, None, r"layers\[3\], MaxPooling"),
+    "resnet": (lambda: sp.models.resnet([(8, 2, 2)], 1, rng=0), 2, 28, None, r"layers\[2\]\.layers\[0\], Convolution"),
+    "lenet5": (lambda: sp.models.lenet5(rng=0), 2, 28, "zero", r"layers\[6\], Convolution\(2, 16, 120, 5\)"),
     "a dense head": (flat, 2, 22, "zero", r"layers\[3\]"),
     "a shortcut": (lambda: sp.Residual(sp.MaxPooling(2, 2), shortcut=sp.MaxPooling(2, 2)), 2, 7, None, r"layers\[0\]"),
     "a branch": (lambda: sp.Concatenate(sp.ReLU(), sp.MaxPooling(2, 2)), 2, 7, None, r"branches\[1\]"),
-    "a level": (lambda: sp.Pyramid(sp.MaxPooling(2, 2), sp.MaxPooling(2, 2)), 2, 10, None, r"levels\[1\]"),
-    "checkpointed": (lambda: sp.Checkpointed(sp.ReLU(), sp.MaxPooling(2, 4)), 2, 10, None, r"layers\[1\]"),
+    "a level": (lambda: sp.layers.Pyramid(sp.MaxPooling(2, 2), sp.MaxPooling(2, 2)), 2, 10, None, r"levels\[1\]"),
+    "checkpointed": (lambda: sp.layers.Checkpointed(sp.ReLU(), sp.MaxPooling(2, 4)), 2, 10, None, r"layers\[1\]"),
     "fractional": (lambda: sp.Sequential(sp.FractionalMaxPooling(2, 1.5, rng=0)), 2, 13, None, r"layers\[0\]"),
 }
 
@@ -45,7 +49,7 @@ def fitting(message):
 def test_a_field_that_does_not_fit_names_the_layer_and_inputs_that_the_whole_network_takes(make, d, size, ground,
                                                                                            place):
     net = make()
-    with pytest.raises(sp.ShapeError, match=place) as caught:
+    with pytest.raises(ShapeError, match=place) as caught:
         net(tensor(size, d, ground=ground))
     message = str(caught.value)
     assert message.startswith(type(net).__name__) and f"an input of size {(size,) * d} came" in message
@@ -56,20 +60,20 @@ def test_a_field_that_does_not_fit_names_the_layer_and_inputs_that_the_whole_net
             net(tensor(fits, d, ground=ground))
     for other in range(max(1, min(sizes)), max(sizes)):
         if other not in sizes and min(sizes) < other < max(sizes):       # nothing nearer would do
-            with pytest.raises(sp.ShapeError):
+            with pytest.raises(ShapeError):
                 net(tensor(other, d, ground=ground))
 
 
 def test_axes_of_different_lengths_have_sizes_of_their_own():
-    with pytest.raises(sp.ShapeError, match=r"\(28 or 32; 32; 4 or 8\) sites along the axes would fit"):
-        sp.unet(3, 4, rng=0)(tensor((30, 32, 7), 3))
+    with pytest.raises(ShapeError, match=r"\(28 or 32; 32; 4 or 8\) sites along the axes would fit"):
+        sp.models.unet(3, 4, rng=0)(tensor((30, 32, 7), 3))
 
 
 def test_other_errors_name_the_place_and_keep_their_text_at_the_end():
-    net = sp.unet(3, 4, 1, 2, d=2, rng=0)
-    with pytest.raises(sp.ShapeError, match=r"^Sequential: in layers\[0\].*: features with 2 channels came; 1 fit$"):
+    net = sp.models.unet(3, 4, 1, 2, d=2, rng=0)
+    with pytest.raises(ShapeError, match=r"^Sequential: in layers\[0\].*: features with 2 channels came; 1 fit$"):
         net(tensor(8, channels=2))
-    with pytest.raises(sp.ShapeError) as caught:
+    with pytest.raises(ShapeError) as caught:
         sp.Sequential(sp.ReLU(), sp.Residual(sp.NetworkInNetwork(3, 3)))(tensor(8))
     assert "in layers[1].layers[0]: NetworkInNetwork(3, 3): features" in str(caught.value)
 
@@ -116,7 +120,7 @@ def test_what_stops_a_program_passes_as_it_is():
 
 @pytest.mark.parametrize("name", ["Sequential", "Checkpointed", "Residual", "Concatenate", "ToPoints", "Pyramid"])
 def test_layers_in_a_list_or_as_classes_are_refused_and_the_call_shown(name):
-    container = getattr(sp, name)
+    container = NAMES[name]
     for given, shown in (([sp.ReLU()], "got a list; call"), ((sp.ReLU(),), "got a tuple; call"),
                          ({"a": sp.ReLU()}, r"got a dict; call")):
         with pytest.raises(TypeError, match=rf"{name}: expected layers as separate .*, {shown} {name}\(\*layers"):
@@ -134,50 +138,52 @@ def test_a_shortcut_is_a_layer_or_none():
 
 
 def sparse_outputs():
-    return sp.unet(2, 2, 2, 2, d=2, rng=0)(tensor(4, channels=2))
+    return sp.models.unet(2, 2, 2, 2, d=2, rng=0)(tensor(4, channels=2))
 
 
 @pytest.mark.parametrize("call", [
-    lambda y: sp.softmax_cross_entropy(y, [0, 1]), lambda y: sp.hinge(y, [0, 1]), lambda y: sp.mse(y, [[0, 1]]),
-    lambda y: sp.mse(y.features, y), lambda y: sp.contrastive_loss(y), lambda y: sp.index_loss(y.features, y)])
+    lambda y: sp.softmax_cross_entropy(y, [0, 1]), lambda y: sp.functional.hinge(y, [0, 1]), lambda y: sp.mse(y, [[0,
+                                                                                                                   1]]),
+    lambda y: sp.mse(y.features, y), lambda y: sp.functional.contrastive_loss(y),
+    lambda y: sp.functional.index_loss(y.features, y)])
 def test_a_loss_of_a_sparse_tensor_names_features_topoints_and_globalpooling(call):
     with pytest.raises(TypeError, match=r"\.features .*ToPoints\(.*GlobalPooling\(\)"):
         call(sparse_outputs())
 
 
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.hinge])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.hinge])
 def test_fit_and_evaluate_of_a_network_that_gives_sites_say_the_same(loss):
-    net, data = sp.unet(2, 2, 2, 2, d=2, rng=0), [(tensor(4, channels=2), [0])]
+    net, data = sp.models.unet(2, 2, 2, 2, d=2, rng=0), [(tensor(4, channels=2), [0])]
     for call in (lambda: sp.fit(net, data, sp.SGD(net.parameters(), 0.1), 1, progress=False, loss=loss),
                  lambda: sp.evaluate(net, data, loss=loss)):
         with pytest.raises(TypeError, match=r"\.features .*GlobalPooling\(\).*ToPoints\("):
             call()
 
 
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.hinge])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.hinge])
 def test_too_few_outputs_name_samples_for_the_last_ones_without_sites(loss):
     x = sp.SparseTensor.from_sites([[0, 1, 1], [1, 0, 0]], np.ones((2, 3)), 4)   # sample 2 has no site
     y = sp.GlobalPooling()(x)
-    with pytest.raises(sp.ShapeError, match=r"samples=3 to from_sites"):
+    with pytest.raises(ShapeError, match=r"samples=3 to from_sites"):
         loss(y, [0, 1, 2])
-    with pytest.raises(sp.ShapeError, match=r"samples=3 to from_sites"):
+    with pytest.raises(ShapeError, match=r"samples=3 to from_sites"):
         sp.mse(y, np.ones((3, 3)))
     x = sp.SparseTensor.from_sites(x.sites, x.features, 4, samples=3)
     assert np.isfinite(loss(sp.GlobalPooling()(x), [0, 1, 2]).data)
 
 
 def test_rows_of_ones_and_zeros_as_labels_name_their_argmax():
-    with pytest.raises(sp.ShapeError, match=r"labels\.argmax\(1\)"):
+    with pytest.raises(ShapeError, match=r"labels\.argmax\(1\)"):
         sp.softmax_cross_entropy(sp.Tensor(np.ones((2, 2))), np.eye(2))
 
 
 def test_more_outputs_than_labels_name_the_pooling():
-    with pytest.raises(sp.ShapeError, match=r"a label a sample.*GlobalPooling\(\)"):
+    with pytest.raises(ShapeError, match=r"a label a sample.*GlobalPooling\(\)"):
         sp.softmax_cross_entropy(sp.Tensor(np.ones((5, 2))), [0, 1])
 
 
-@pytest.mark.parametrize("make", [lambda: sp.unet(2, 4, 1, 2, d=2, rng=0), lambda: sp.vgg([4, 4], rng=0),
-                                  lambda: sp.resnet([(4, 1, 1)], 1, rng=0)])
+@pytest.mark.parametrize("make", [lambda: sp.models.unet(2, 4, 1, 2, d=2, rng=0), lambda: sp.models.vgg([4, 4], rng=0),
+                                  lambda: sp.models.resnet([(4, 1, 1)], 1, rng=0)])
 def test_a_network_of_the_library_is_tested_by_what_it_met_after_a_few_steps(make, rng):
     net = sp.Sequential(*make())
     sites = np.column_stack([np.zeros(60, int), rng.permutation(256)[:60] // 16, np.arange(60) % 16])
@@ -213,7 +219,7 @@ def test_files_and_states_of_before_the_count_are_those_of_long_training(tmp_pat
     again = sp.load(tmp_path / "net.safetensors")
     assert {name: array.tolist() for name, array in again.state().items()} == {
         name: array.tolist() for name, array in net.state().items()}
-    with pytest.raises(sp.ShapeError, match="unknown"):
+    with pytest.raises(ShapeError, match="unknown"):
         sp.BatchNormalization(2).load_state(net[0].state())
 
 

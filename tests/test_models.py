@@ -3,6 +3,7 @@
 import numpy as np
 import oracles
 import pytest
+from public import NAMES
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
@@ -65,7 +66,7 @@ def windowed(net):
 
 
 def test_the_lenet_has_the_published_sizes_parameters_and_multiply_adds(rng):
-    net = sp.lenet5(rng=0)
+    net = sp.models.lenet5(rng=0)
     assert net.n_parameters() == 51_902 and net.input_size() == (32, 32)
     x = sp.SparseTensor.from_dense(rng.normal(size=(1, 1, 32, 32)))
     summary = net.summary(x)
@@ -78,30 +79,30 @@ def test_the_lenet_has_the_published_sizes_parameters_and_multiply_adds(rng):
 
 
 def test_a_multi_layer_perceptron_has_the_published_parameters(rng):
-    assert sp.mlp((2, 3, 4, 5, 6), rng=0).n_parameters() == 86
-    net = sp.mlp((784, 800, 800, 10), rng=0)
+    assert sp.models.mlp((2, 3, 4, 5, 6), rng=0).n_parameters() == 86
+    net = sp.models.mlp((784, 800, 800, 10), rng=0)
     assert net.n_parameters() == 1_276_810 and net(rng.normal(size=(3, 784))).shape == (3, 10)
     assert isinstance(net[-1], sp.NetworkInNetwork)  # no activation before the softmax
     assert net.summary(sp.Tensor(np.ones((5, 784)))).multiply_adds == 5 * (784 * 800 + 800 * 800 + 800 * 10)
     with pytest.raises(ShapeError, match="widths"):
-        sp.mlp((3,))
+        sp.models.mlp((3,))
 
 
 @pytest.mark.parametrize("l", FIELDS)
 def test_a_deepcnet_has_the_published_fields(l):
-    net = sp.deepcnet(l, 1, rng=0)
+    net = sp.models.deepcnet(l, 1, rng=0)
     assert net.input_size() == (3 * 2**l,) * 2
     size, sizes = net.input_size(), [3 * 2**l]
     for layer in windowed(net):
         size = layer.window.out_size(size)
         sizes.append(size[0])
     assert sizes == FIELDS[l]
-    assert sp.deepcnin(l, 1, rng=0).input_size() == net.input_size()
+    assert sp.models.deepcnin(l, 1, rng=0).input_size() == net.input_size()
 
 
 @pytest.mark.parametrize("l, k, channels_in, classes, parameters, each", DEEPCNETS)
 def test_a_deepcnet_has_the_published_parameters(l, k, channels_in, classes, parameters, each):
-    net = sp.deepcnet(l, k, channels_in, classes, rng=0)
+    net = sp.models.deepcnet(l, k, channels_in, classes, rng=0)
     counts = [layer.n_parameters() for layer in net.layers if layer.parameters()]
     assert net.n_parameters() == sum(counts) == parameters
     assert counts[: len(each)] == each and len(counts) == l + 2
@@ -109,25 +110,25 @@ def test_a_deepcnet_has_the_published_parameters(l, k, channels_in, classes, par
 
 @pytest.mark.parametrize("l, k, channels_in, classes, parameters", DEEPCNINS)
 def test_a_deepcnin_has_the_published_parameters(l, k, channels_in, classes, parameters):
-    assert sp.deepcnin(l, k, channels_in, classes, rng=0).n_parameters() == parameters
+    assert sp.models.deepcnin(l, k, channels_in, classes, rng=0).n_parameters() == parameters
 
 
 def test_a_deepcnin_has_the_published_layers():
-    net = sp.deepcnin(5, 3, rng=0)
+    net = sp.models.deepcnin(5, 3, rng=0)
     assert net.spec() == (
         "3C3-MP2-3C1-6C2-MP2-6C1-9C2-MP2-9C1-12C2-MP2-12C1-15C2-MP2-15C1-18C2-18C1-GP-10C1-linear"
     )
-    assert sp.deepcnet(2, 4, d=3, rng=0).input_size() == (12, 12, 12)
+    assert sp.models.deepcnet(2, 4, d=3, rng=0).input_size() == (12, 12, 12)
     for wrong in ((0, 3), (2, 0), (1.5, 3)):
         with pytest.raises(ShapeError, match="whole numbers"):
-            sp.deepcnet(*wrong)
+            sp.models.deepcnet(*wrong)
 
 
 @pytest.mark.parametrize("sites, expected", [(oracles.circle(36, 96), CIRCLE), (square(), SQUARE)], ids=len)
 def test_the_published_active_sites_come_out_layer_by_layer(sites, expected):
     for samples in (1, 3):
         x, found = drawn(sites, 96, samples=samples), []
-        for layer in windowed(sp.deepcnet(5, 2, rng=0)):
+        for layer in windowed(sp.models.deepcnet(5, 2, rng=0)):
             found.append(x.grid.n)
             x = layer(x)
         assert [*found, x.grid.n] == [samples * n for n in expected]
@@ -142,7 +143,7 @@ def test_the_published_active_sites_come_out_layer_by_layer(sites, expected):
     ],
 )
 def test_overlapping_pools_leave_the_published_active_sites(middle, expected):
-    net = sp.from_spec("2C3-MP3/2" + 4 * "-2C2-MP3/2" + "-2C2", rng=0)  # the DeepCNet of 2015
+    net = sp.models.from_spec("2C3-MP3/2" + 4 * "-2C2-MP3/2" + "-2C2", rng=0)  # the DeepCNet of 2015
     assert net.input_size() == (127, 127)
     x, found = drawn(oracles.circle(36, middle), 127), []
     for layer in windowed(net):
@@ -170,7 +171,7 @@ def test_a_circle_has_four_diameters_less_two_sites_and_grows_by_three(diameter,
     ],
 )
 def test_the_published_multiply_adds_come_out_of_the_summary(k, channels_in, classes, sites, sparse, dense):
-    net = sp.deepcnet(5, k, channels_in, classes, rng=0)
+    net = sp.models.deepcnet(5, k, channels_in, classes, rng=0)
     summary = net.summary(drawn(sites, 96, channels_in))
     assert (summary.multiply_adds, summary.dense_multiply_adds) == (sparse, dense)
     by_pairs = sum(row.pair_multiply_adds for row in summary)
@@ -180,7 +181,7 @@ def test_the_published_multiply_adds_come_out_of_the_summary(k, channels_in, cla
 
 
 def test_a_summary_prints_a_line_a_layer_and_counts_samples():
-    net = sp.deepcnet(5, 100, rng=0)
+    net = sp.models.deepcnet(5, 100, rng=0)
     one, two = (net.summary(drawn(oracles.circle(36, 96), 96, samples=n)) for n in (1, 2))
     assert two.multiply_adds == 2 * one.multiply_adds and two.dense_multiply_adds == 2 * one.dense_multiply_adds
     lines = str(one).splitlines()
@@ -214,17 +215,18 @@ def test_a_summary_prints_a_line_a_layer_and_counts_samples():
     ],
 )
 def test_the_notation_is_read_and_written_both_ways(text, shown):
-    net = sp.from_spec(text, 3, classes=10, rng=0)
+    net = sp.models.from_spec(text, 3, classes=10, rng=0)
     assert net.spec() == (text if shown is None else shown)
-    again = sp.from_spec(net.spec(), 3, rng=0)
+    again = sp.models.from_spec(net.spec(), 3, rng=0)
     assert repr(again) == repr(net) and again.spec() == net.spec()
     assert all(np.array_equal(again.state()[name], array) for name, array in net.state().items())
 
 
-@pytest.mark.parametrize("make", [sp.lenet5, lambda **o: sp.deepcnet(4, 6, **o), lambda **o: sp.deepcnin(3, 5, **o)])
+@pytest.mark.parametrize("make", [sp.models.lenet5, lambda **o: sp.models.deepcnet(4, 6, **o),
+                                  lambda **o: sp.models.deepcnin(3, 5, **o)])
 def test_a_network_by_name_is_the_one_that_its_notation_gives(make):
     net = make(rng=3)
-    again = sp.from_spec(net.spec(), rng=3)
+    again = sp.models.from_spec(net.spec(), rng=3)
     assert again.spec() == net.spec() and list(again.state()) == list(net.state())
     assert [type(layer) for layer in again.layers] == [type(layer) for layer in net.layers]
     assert all(np.array_equal(again.state()[name], array) for name, array in net.state().items())
@@ -234,9 +236,9 @@ def test_a_network_by_name_is_the_one_that_its_notation_gives(make):
 
 def test_a_network_that_the_notation_has_no_word_for_prints_as_python():
     net = sp.Sequential(sp.Convolution(2, 1, 2, (3, 2), rng=0), sp.Residual(sp.SubmanifoldConvolution(2, 2, 2, rng=0)))
-    assert "Residual(" in net.spec() and repr(eval(repr(net), vars(sp))) == repr(net)
+    assert "Residual(" in net.spec() and repr(eval(repr(net), dict(NAMES))) == repr(net)
     with pytest.raises(ShapeError, match="not known"):
-        sp.from_spec(net.spec())
+        sp.models.from_spec(net.spec())
 
 
 @pytest.mark.parametrize(
@@ -252,7 +254,7 @@ def test_a_network_that_the_notation_has_no_word_for_prints_as_python():
 )
 def test_a_word_that_is_not_known_is_named_with_its_place(text, says):
     with pytest.raises(ShapeError, match=says):
-        sp.from_spec(text)
+        sp.models.from_spec(text)
 
 
 # On lattices: DeepC2
@@ -264,14 +266,14 @@ def test_a_word_that_is_not_known_is_named_with_its_place(text, says):
 ])
 def test_deepc2_has_the_published_parameters_and_field(d, l, cubic, simplex):
     for lattice, parameters in ((sp.Lattice.cubic(d), cubic), (sp.Lattice.simplex(d), simplex)):
-        net = sp.deepc2(l, 32, 1, 50, d=lattice, rng=0)
+        net = sp.models.deepc2(l, 32, 1, 50, d=lattice, rng=0)
         assert net.n_parameters() == parameters and net.input_size() == (2 ** (l + 2) - 2,) * d
 
 
 @pytest.mark.parametrize("family", ["zero", None])
 def test_an_item_that_loses_all_its_sites_gets_the_prediction_of_the_ground_state(family, ops, rng):
     lattice = sp.Lattice.simplex(4)
-    net = sp.deepc2(4, 3, 2, 5, d=lattice, rng=0)
+    net = sp.models.deepc2(4, 3, 2, 5, d=lattice, rng=0)
     sites = [[0, 12, 12, 12, 12], [2, 20, 0, 3, 1]]                     # no window of the last levels sees the first
     values, field = [[1.0, -2.0], [3.0, 1.0]], net.input_size()
     for bias in (p for p in net.parameters() if p.data.ndim == 2):
@@ -296,7 +298,7 @@ def test_an_item_that_loses_all_its_sites_gets_the_prediction_of_the_ground_stat
 @pytest.mark.parametrize("d", [2, 5])
 def test_a_deepcnet_of_small_first_windows_has_a_field_of_one_site_less(d):
     for l in (3, 4):
-        net = sp.deepcnet(l, 4, 3, 7, d=d, first=2, rng=0)
+        net = sp.models.deepcnet(l, 4, 3, 7, d=d, first=2, rng=0)
         assert net.input_size() == (3 * 2**l - 1,) * d
         widths = [3, *(4 * (i + 1) for i in range(l + 1))]
         layers = sum((2**d * a + 1) * b for a, b in zip(widths[:-1], widths[1:], strict=True))
@@ -305,7 +307,7 @@ def test_a_deepcnet_of_small_first_windows_has_a_field_of_one_site_less(d):
 
 def test_the_widest_network_of_a_budget_is_just_not_above_it():
     def build(k):
-        return sp.deepcnet(3, k, d=3, rng=0)
+        return sp.models.deepcnet(3, k, d=3, rng=0)
 
     net = sp.widest(build, 30_000)
     k = net[0].channels_out

@@ -5,8 +5,9 @@ import pytest
 from strategies import random_sites
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 
-FIELDS = {sp.deepc2c2: [37, 77, 157, 317], sp.deepc3c3: [59, 123, 251, 507]}
+FIELDS = {sp.models.deepc2c2: [37, 77, 157, 317], sp.models.deepc3c3: [59, 123, 251, 507]}
 
 
 @pytest.mark.parametrize("build", FIELDS)
@@ -19,7 +20,7 @@ def test_the_field_is_the_published_one(build, l):
                                               (sp.Lattice.simplex(3), (4, 10))])
 @pytest.mark.parametrize("build", FIELDS)
 def test_the_parameters_are_those_of_the_list(build, lattice, volumes):
-    l, k, m, classes, v = 3, 4, 2, 7, volumes[build is sp.deepc3c3]
+    l, k, m, classes, v = 3, 4, 2, 7, volumes[build is sp.models.deepc3c3]
     expected, channels = 0, m
     for width in (k, 2 * k, 3 * k):
         expected += v * channels * width + width + v * width * width + width
@@ -29,7 +30,7 @@ def test_the_parameters_are_those_of_the_list(build, lattice, volumes):
 
 
 def test_an_empty_sample_gets_what_it_gets_in_any_batch_and_dropout_grows_with_the_level(rng):
-    net = sp.deepc2c2(3, 2, 1, 4, dropout=0.6, rng=0)
+    net = sp.models.deepc2c2(3, 2, 1, 4, dropout=0.6, rng=0)
     shares = [layer.p for layer in net if isinstance(layer, sp.Dropout)]
     assert shares == pytest.approx([0.2, 0.2, 0.4, 0.4, 0.6, 0.6])
     net.eval()
@@ -43,10 +44,10 @@ def test_an_empty_sample_gets_what_it_gets_in_any_batch_and_dropout_grows_with_t
 def test_centred_windows_do_not_spread_the_sites():
     site = [[0, 29, 29]]
     x = sp.SparseTensor.from_sites(site, [[1.0]], 59)
-    spread, kept = (sp.deepc3c3(3, 1, centred=centred, rng=0).summary(x) for centred in (False, True))
+    spread, kept = (sp.models.deepc3c3(3, 1, centred=centred, rng=0).summary(x) for centred in (False, True))
     assert [row.rows for row in list(kept)[1:4:2]] == [1, 1] and [row.rows for row in list(spread)[1:4:2]] == [9, 25]
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(sp.ShapeError, match=r"deepc2c2: l=0, k=1, .*whole numbers from 1 up fit"):
-        sp.deepc2c2(0, 1)
+    with pytest.raises(ShapeError, match=r"deepc2c2: l=0, k=1, .*whole numbers from 1 up fit"):
+        sp.models.deepc2c2(0, 1)

@@ -9,9 +9,11 @@ from itertools import accumulate
 import numpy as np
 import pytest
 from oracles import conv, window_pairs
+from public import NAMES
 from strategies import random_sites
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 from spconv_cy.functional.initial import undrawn
 
 DRAWN = 10**9
@@ -86,14 +88,14 @@ def check_normalisation(net, eps, momentum):
 @pytest.mark.parametrize("variant, width", [*((variant, 0.25) for variant in MINK), ("34C", 1)])
 def test_a_minkunet_has_the_weights_of_the_peer(variant, width):
     repeats, up = MINK[variant]
-    net, planes = made(sp.minkunet, variant, 3, 20, width=width), [int(n * width) for n in DOWN + up]
+    net, planes = made(sp.models.minkunet, variant, 3, 20, width=width), [int(n * width) for n in DOWN + up]
     check_weights(net, u_net(convolution("conv0p1s1", 125, 3, int(32 * width)), planes, repeats, 20, False))
     check_normalisation(net, 1e-5, 0.9)
 
 
 @pytest.mark.parametrize("width, millions", [(1.0, None), (0.64, 8.8)])
 def test_minkunet_42_has_the_weights_of_torchsparse(width, millions):
-    net = made(sp.minkunet, 42, 4, 19, width=width)
+    net = made(sp.models.minkunet, 42, 4, 19, width=width)
     planes = [int(width * n) for n in (*DOWN, 256, 128, 96, 96)]
     first = int(width * 32)
     stem = convolution("stem.0", 27, 4, first) + convolution("stem.3", 27, first, first)
@@ -102,7 +104,7 @@ def test_minkunet_42_has_the_weights_of_torchsparse(width, millions):
 
 
 def test_spunet_has_the_weights_of_pointcept():
-    net = made(sp.spunet, 6, 20)
+    net = made(sp.models.spunet, 6, 20)
     repeats, up = MINK["34C"]
     check_weights(net, u_net(convolution("conv_input.0", 125, 6, 32), DOWN + up, repeats, 20, True))
     check_normalisation(net, 1e-3, 0.99)
@@ -127,11 +129,11 @@ def residual_levels(widths):
 
 
 def test_the_encoders_of_detectors_have_the_weights_of_openpcdet():
-    check_weights(made(sp.second), SECOND)
-    check_normalisation(made(sp.second), 1e-3, 0.99)
-    check_weights(made(sp.second, 5, residual=True),
+    check_weights(made(sp.models.voxel_backbone_8x), SECOND)
+    check_normalisation(made(sp.models.voxel_backbone_8x), 1e-3, 0.99)
+    check_weights(made(sp.models.voxel_backbone_8x, 5, residual=True),
                   residual_levels((16, 32, 64, 128)) + convolution("conv_out.0", 3, 128, 128))
-    check_weights(made(sp.voxelnext), residual_levels((16, 32, 64, 128, 128, 128))
+    check_weights(made(sp.models.voxelnext), residual_levels((16, 32, 64, 128, 128, 128))
                   + convolution("conv_out.0", 9, 128, 128) + convolution("shared_conv.0", 9, 128, 128, bias=True))
 
 
@@ -158,7 +160,7 @@ def bare(*arguments):
 
 @pytest.mark.parametrize("residual", [False, True])
 def test_each_level_of_seconds_encoder_has_the_sites_and_the_field_of_spconv(residual, rng):
-    net = made(sp.second, 5, residual=residual).eval()
+    net = made(sp.models.voxel_backbone_8x, 5, residual=residual).eval()
     x = scene(rng, 80, 5)
     outputs = list(accumulate(net, lambda y, level: level(y), initial=x))[1:]
     sites, size = [tuple(site) for site in x.sites.tolist()], x.grid.size
@@ -174,18 +176,18 @@ def test_each_level_of_seconds_encoder_has_the_sites_and_the_field_of_spconv(res
 def test_the_field_of_kitti_becomes_two_layers_of_200_by_176():
     sites, field = [[0, 20, 800, 700], [0, 40, 1599, 1407]], (41, 1600, 1408)
     x = sp.SparseTensor.from_sites(sites, np.ones((2, 4)), field, ground=None)
-    outputs = list(accumulate(made(sp.second).eval(), lambda y, level: level(y), initial=x))
+    outputs = list(accumulate(made(sp.models.voxel_backbone_8x).eval(), lambda y, level: level(y), initial=x))
     assert [y.grid.size for y in outputs[1:]] == [field, (21, 800, 704), (11, 400, 352), (5, 200, 176), (2, 200, 176)]
 
 
 def test_seconds_dense_output_is_the_sparse_one_painted(rng):
-    net, x = sp.second(5, dense=True, rng=0).eval(), scene(rng, 60, 5)
+    net, x = sp.models.voxel_backbone_8x(5, dense=True, rng=0).eval(), scene(rng, 60, 5)
     dense, sparse = net(x).numpy(), sp.Sequential(*net[:-1])(x)
     assert dense.shape == (3, 128, 2, 8, 6) and np.array_equal(dense, sparse.to_dense()) and dense.any()
 
 
 def test_voxelnext_merges_three_scales_in_the_plane(rng):
-    net, x = sp.voxelnext(2, widths=(2, 3, 4, 5, 5), channels_out=4, rng=0).eval(), scene(rng, 90, 2)
+    net, x = sp.models.voxelnext(2, widths=(2, 3, 4, 5, 5), channels_out=4, rng=0).eval(), scene(rng, 90, 2)
     fourth = sp.Sequential(*net[:4])(x)
     fifth = net[4].levels[0](fourth)
     sixth = net[4].levels[1](fifth)
@@ -251,11 +253,11 @@ def x(rng, ops):
 
 
 SMALL = {  # what makes it; sizes of the stem, blocks, planes, eps
-    "14A": (lambda: sp.minkunet("14A", 3, 5, d=2, width=1 / 16, rng=0), (5,),
+    "14A": (lambda: sp.models.minkunet("14A", 3, 5, d=2, width=1 / 16, rng=0), (5,),
             (1,) * 8, (2, 4, 8, 16, 8, 8, 6, 6), 1e-5),
-    "42": (lambda: sp.minkunet(42, 3, 5, d=2, width=1 / 16, rng=0), (3, 3),
+    "42": (lambda: sp.models.minkunet(42, 3, 5, d=2, width=1 / 16, rng=0), (3, 3),
            (2,) * 8, (2, 4, 8, 16, 16, 8, 6, 6), 1e-5),
-    "spunet": (lambda: sp.spunet(3, 5, base=3, channels=(4, 5, 6, 3), repeats=(2, 1, 1, 2), d=2, rng=0), (5,),
+    "spunet": (lambda: sp.models.spunet(3, 5, base=3, channels=(4, 5, 6, 3), repeats=(2, 1, 1, 2), d=2, rng=0), (5,),
                (2, 1, 1, 2), (4, 5, 6, 3), 1e-3),
 }
 
@@ -273,10 +275,11 @@ def test_a_residual_u_equals_loops_over_pairs(name, x, rng, ops):
 
 
 SCENES = {
-    "second": (lambda: sp.second(2, rng=0), 2), "second, residual": (lambda: sp.second(2, residual=True, rng=0), 2),
-    "voxelnext": (lambda: sp.voxelnext(2, widths=(2, 3, 4, 5, 5), channels_out=4, rng=0), 2),
-    "spunet": (lambda: sp.spunet(2, 3, base=2, channels=(3, 4, 4, 3), repeats=(1, 1, 1, 1), rng=0), 2),
-    "minkunet": (lambda: sp.minkunet("14A", 2, 3, width=1 / 16, rng=0), 2),
+    "voxel_backbone_8x": (lambda: sp.models.voxel_backbone_8x(2, rng=0), 2),
+    "voxel_backbone_8x, residual": (lambda: sp.models.voxel_backbone_8x(2, residual=True, rng=0), 2),
+    "voxelnext": (lambda: sp.models.voxelnext(2, widths=(2, 3, 4, 5, 5), channels_out=4, rng=0), 2),
+    "spunet": (lambda: sp.models.spunet(2, 3, base=2, channels=(3, 4, 4, 3), repeats=(1, 1, 1, 1), rng=0), 2),
+    "minkunet": (lambda: sp.models.minkunet("14A", 2, 3, width=1 / 16, rng=0), 2),
 }
 
 
@@ -290,7 +293,7 @@ def test_every_weight_learns_and_a_file_and_the_repr_bring_the_net_back(name, rn
     assert all(np.abs(p.grad).max() > 1e-6 for p in net.parameters() if p.data.ndim == 3)
     sp.save(tmp_path / "net.safetensors", net)
     again = sp.load(tmp_path / "net.safetensors").eval()
-    assert repr(again) == repr(net) == repr(eval(repr(net), vars(sp)))
+    assert repr(again) == repr(net) == repr(eval(repr(net), dict(NAMES)))
     assert np.array_equal(again(x).features.numpy(), net.eval()(x).features.numpy())
     summary = net.summary(x)
     assert summary.parameters == net.n_parameters()
@@ -314,18 +317,18 @@ def test_a_batch_gives_each_scene_what_it_gets_alone_and_an_empty_one_nothing(na
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(sp.ShapeError, match=r"minkunet: variant 34 came; one of 14A, .*42 fits"):
-        sp.minkunet(34, 3, 20)
-    with pytest.raises(sp.ShapeError, match=r"minkunet: width 0.01 came"):
-        sp.minkunet(42, 3, 20, width=0.01)
-    with pytest.raises(sp.ShapeError, match=r"spunet: 8 channels and 2 repeats came"):
-        sp.spunet(3, 20, repeats=(1, 1))
-    with pytest.raises(sp.ShapeError, match=r"spunet: .*repeats\[0\]=0"):
-        sp.spunet(3, 20, channels=(4, 4), repeats=(0, 1))
-    with pytest.raises(sp.ShapeError, match=r"voxelnext: widths \(16, 32\) came; five numbers fit"):
-        sp.voxelnext(widths=(16, 32))
-    with pytest.raises(sp.ShapeError, match=r"second: channels_in=0"):
-        sp.second(0)
+    with pytest.raises(ShapeError, match=r"minkunet: variant 34 came; one of 14A, .*42 fits"):
+        sp.models.minkunet(34, 3, 20)
+    with pytest.raises(ShapeError, match=r"minkunet: width 0.01 came"):
+        sp.models.minkunet(42, 3, 20, width=0.01)
+    with pytest.raises(ShapeError, match=r"spunet: 8 channels and 2 repeats came"):
+        sp.models.spunet(3, 20, repeats=(1, 1))
+    with pytest.raises(ShapeError, match=r"spunet: .*repeats\[0\]=0"):
+        sp.models.spunet(3, 20, channels=(4, 4), repeats=(0, 1))
+    with pytest.raises(ShapeError, match=r"voxelnext: widths \(16, 32\) came; five numbers fit"):
+        sp.models.voxelnext(widths=(16, 32))
+    with pytest.raises(ShapeError, match=r"voxel_backbone_8x: channels_in=0"):
+        sp.models.voxel_backbone_8x(0)
     x = sp.SparseTensor.from_sites([[0, 1, 1, 1]], [[1.0]])
-    with pytest.raises(sp.ShapeError, match=r"Deconvolution: .*ground=None"):
-        sp.spunet(1, 2, base=2, channels=(2, 2), repeats=(1, 1), rng=0)(x)
+    with pytest.raises(ShapeError, match=r"Deconvolution: .*ground=None"):
+        sp.models.spunet(1, 2, base=2, channels=(2, 2), repeats=(1, 1), rng=0)(x)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from public import NAMES
 from strategies import random_sites
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 from spconv_cy.functional.initial import undrawn
 
 DRAWN = 10**8
@@ -25,7 +27,7 @@ def reading(trunk, channels, size, classes, d=2):
 def residual(first, blocks, channels_in):
     """List the stem and the trunk of an example ResNet."""
     stem = [sp.SubmanifoldConvolution(2, channels_in, first, bias=False), sp.MaxPooling(2, 3, 2, background="zero")]
-    return [*stem, *sp.resnet(blocks, first)]
+    return [*stem, *sp.models.resnet(blocks, first)]
 
 
 CHINESE = [16, 16, "MP", 32, 32, "MP", 48, 48, "MP", 64, 64, "MP", 96, 96]
@@ -33,16 +35,17 @@ PLUS = [(16, 8), (16, 8), "MP", (32, 8), (32, 8), "MP", (48, 16), (48, 16), "MP"
         (96, 16)]
 EXAMPLES = {  # what makes the layers; field, site of the output, parameters
     "hello world": (
-        lambda: [*sp.vgg([8, 8, "MP", 16, 16, "MP", 24, 24, "MP"]), sp.SubmanifoldConvolution(2, 24, 32, bias=False),
+        lambda: [*sp.models.vgg([8, 8, "MP", 16, 16, "MP", 24, 24, "MP"]), sp.SubmanifoldConvolution(2, 24, 32,
+                                                                                                     bias=False),
                  *activated(32), sp.SparseToDense(2)], 87, 10, 19_912),
     "Assamese VGG+": (
-        lambda: reading(sp.vgg([8, 8, "MP", 16, 16, "MP", (16, 8), (16, 8), "MP", (24, 8), (24, 8), "MP"], 3),
+        lambda: reading(sp.models.vgg([8, 8, "MP", 16, 16, "MP", (16, 8), (16, 8), "MP", (24, 8), (24, 8), "MP"], 3),
                         (32, 64), (5,), 183), 95, 1, 97_295),
     "Assamese ResNet": (
         lambda: reading(residual(8, [(8, 2, 1), (16, 2, 2), (24, 2, 2), (32, 2, 2)], 3), (32, 64), (5,), 183),
         95, 1, 139_551),
-    "Chinese VGG-C": (lambda: reading(sp.vgg(CHINESE, 3), (96, 128), (3, 2), 3755), 63, 1, 850_139),
-    "Chinese VGG-C+": (lambda: reading(sp.vgg(PLUS, 3), (112, 128), (3, 2), 3755), 63, 1, 1_033_715),
+    "Chinese VGG-C": (lambda: reading(sp.models.vgg(CHINESE, 3), (96, 128), (3, 2), 3755), 63, 1, 850_139),
+    "Chinese VGG-C+": (lambda: reading(sp.models.vgg(PLUS, 3), (112, 128), (3, 2), 3755), 63, 1, 1_033_715),
     "Chinese ResNet": (
         lambda: reading(residual(16, [(16, 2, 1), (32, 2, 2), (48, 2, 2), (96, 2, 2)], 3), (96, 128), (3, 1), 3755),
         63, 1, 1_064_955),
@@ -65,7 +68,7 @@ def test_a_plus_block_with_three_branches_has_the_listed_weights():
     listed = [(9, 1, 5), (9, 1, a), (9, a, a), (9, a, a),
               *[(9, 1, b), (9, b, b)], *[(9, b, b)] * 5,
               *[(9, 1, c), (9, c, c)], *[(9, c, c)] * 4, *[(9, c, c)] * 5]
-    found = [p.shape for p in sp.vgg([(5, a, b, c)], rng=0).parameters() if len(p.shape) == 3]
+    found = [p.shape for p in sp.models.vgg([(5, a, b, c)], rng=0).parameters() if len(p.shape) == 3]
     assert found == listed
 
 
@@ -73,7 +76,7 @@ def test_a_plus_block_with_three_branches_has_the_listed_weights():
                                                  ({}, [8, 16], 3_456)])
 def test_the_fully_convolutional_network_has_the_published_parameters(options, base, core):
     with undrawn(DRAWN):
-        net = sp.fully_convolutional(2, base, 3, 20, d=2, **options)
+        net = sp.models.fully_convolutional(2, base, 3, 20, d=2, **options)
     assert net.n_parameters() == 9 * 3 * 8 + core + 2 * 24 + 24 * 20 + 20
 
 
@@ -88,15 +91,15 @@ def test_the_u_resnet_has_the_parameters_of_its_list(levels, filters, d):
     for a, b in zip(widths[:-1], widths[1:], strict=True):
         expected += 2 * block(a, a) + 2 * a + 2**d * a * b + 2 * b + 2**d * b * a + block(2 * a, a) + block(a, a)
     with undrawn(DRAWN):
-        assert sp.uresnet(filters=filters, levels=levels, d=d).n_parameters() == expected
+        assert sp.models.uresnet(filters=filters, levels=levels, d=d).n_parameters() == expected
 
 
 NETS = {
-    "vgg": lambda: sp.vgg([2, "MP", (2, 1), ("C3/2", 3), (2, 1, 1, 1), ("MP", 3, 1), "C3/2"], 2, rng=0),
-    "resnet": lambda: sp.resnet([(2, 2, 1), (3, 1, 1), (4, 2, 2)], 2, rng=0),
-    "unet": lambda: sp.unet(2, [2, 3], 2, 4, d=2, downsample=(3, 2), rng=0),
-    "fully convolutional": lambda: sp.fully_convolutional(3, 2, 2, 4, d=2, reps=2, downsample=(3, 2), rng=0),
-    "u-resnet": lambda: sp.uresnet(2, 4, filters=2, levels=2, d=2, rng=0),
+    "vgg": lambda: sp.models.vgg([2, "MP", (2, 1), ("C3/2", 3), (2, 1, 1, 1), ("MP", 3, 1), "C3/2"], 2, rng=0),
+    "resnet": lambda: sp.models.resnet([(2, 2, 1), (3, 1, 1), (4, 2, 2)], 2, rng=0),
+    "unet": lambda: sp.models.unet(2, [2, 3], 2, 4, d=2, downsample=(3, 2), rng=0),
+    "fully convolutional": lambda: sp.models.fully_convolutional(3, 2, 2, 4, d=2, reps=2, downsample=(3, 2), rng=0),
+    "u-resnet": lambda: sp.models.uresnet(2, 4, filters=2, levels=2, d=2, rng=0),
 }
 
 
@@ -113,7 +116,7 @@ def test_every_weight_learns_and_a_file_and_the_repr_bring_the_net_back(name, rn
         assert y.grid is x.grid and y.channels == 4
     sp.save(tmp_path / "net.safetensors", net)
     again = sp.load(tmp_path / "net.safetensors").eval()
-    assert repr(again) == repr(net) == repr(eval(repr(net), vars(sp)))
+    assert repr(again) == repr(net) == repr(eval(repr(net), dict(NAMES)))
     assert np.array_equal(again(x).features.numpy(), net.eval()(x).features.numpy())
     summary = net.summary(x)
     assert summary.parameters == net.n_parameters()
@@ -129,22 +132,22 @@ def test_an_empty_batch_and_an_empty_sample_pass(ops):
 
 def test_pooling_takes_the_maximum_over_zero_too():
     x = sp.SparseTensor.from_sites([[0, 1, 1], [0, 4, 4]], [[-1.0], [2.0]], 7, ground=None)
-    assert sp.vgg(["MP"])(x).features.data[:, 0].tolist() == [0, 2, 2, 2, 2]
+    assert sp.models.vgg(["MP"])(x).features.data[:, 0].tolist() == [0, 2, 2, 2, 2]
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(sp.ShapeError, match=r"vgg: layers=8 came; a list fits"):
-        sp.vgg(8)
-    with pytest.raises(sp.ShapeError, match=r"downsample=2 came; \(size, stride\) fits"):
-        sp.unet(2, 8, downsample=2)
+    with pytest.raises(ShapeError, match=r"vgg: layers=8 came; a list fits"):
+        sp.models.vgg(8)
+    with pytest.raises(ShapeError, match=r"downsample=2 came; \(size, stride\) fits"):
+        sp.models.unet(2, 8, downsample=2)
     for entry in ("SP", ("MP", 3), (1, 2, 3, 4, 5), ("C3/2", 1, 2), 2.5):
-        with pytest.raises(sp.ShapeError, match=r"vgg: entry .* came; such as"):
-            sp.vgg([8, entry])
-    with pytest.raises(sp.ShapeError, match=r"resnet: block 8 came; \(channels, repeats, stride\) fits"):
-        sp.resnet([8], 1)
-    with pytest.raises(sp.ShapeError, match=r"resnet: channels=8, repeats=0"):
-        sp.resnet([(8, 0, 1)], 1)
-    with pytest.raises(sp.ShapeError, match=r"unet: levels=3 and 2 channels came"):
-        sp.unet(3, [8, 16])
-    with pytest.raises(sp.ShapeError, match=r"fully_convolutional: .*reps=0"):
-        sp.fully_convolutional(2, 8, reps=0)
+        with pytest.raises(ShapeError, match=r"vgg: entry .* came; such as"):
+            sp.models.vgg([8, entry])
+    with pytest.raises(ShapeError, match=r"resnet: block 8 came; \(channels, repeats, stride\) fits"):
+        sp.models.resnet([8], 1)
+    with pytest.raises(ShapeError, match=r"resnet: channels=8, repeats=0"):
+        sp.models.resnet([(8, 0, 1)], 1)
+    with pytest.raises(ShapeError, match=r"unet: levels=3 and 2 channels came"):
+        sp.models.unet(3, [8, 16])
+    with pytest.raises(ShapeError, match=r"fully_convolutional: .*reps=0"):
+        sp.models.fully_convolutional(2, 8, reps=0)

@@ -6,6 +6,7 @@ from contract import bits, sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 from spconv_cy.functional.normalization import group_norm, sample_norm
 
 
@@ -28,11 +29,11 @@ def begun(layer, rng):
 @pytest.mark.parametrize(
     "make, groups",
     [
-        (lambda: sp.LayerNormalization(6), 1),
-        (lambda: sp.GroupNormalization(1, 6), 1),
-        (lambda: sp.GroupNormalization(2, 6), 2),
-        (lambda: sp.GroupNormalization(3, 6), 3),
-        (lambda: sp.LayerNormalization(6, eps=0.5), 1),
+        (lambda: sp.layers.LayerNormalization(6), 1),
+        (lambda: sp.layers.GroupNormalization(1, 6), 1),
+        (lambda: sp.layers.GroupNormalization(2, 6), 2),
+        (lambda: sp.layers.GroupNormalization(3, 6), 3),
+        (lambda: sp.layers.LayerNormalization(6, eps=0.5), 1),
     ],
 )
 def test_rows_are_normalised_by_themselves(make, groups, ops, rng):
@@ -69,7 +70,7 @@ def test_a_normalisation_with_a_slope_has_the_bits_of_two_layers(slope, ops):
     both = sp.Sequential(sp.BatchNormalization(4, slope=0.5), sp.LeakyReLU(slope))(x)
     apart = sp.LeakyReLU(slope)(sp.BatchNormalization(4, slope=0.5)(x))
     assert_allclose(both.features.data, apart.features.data, rtol=1e-6)
-    assert sp.from_spec(sp.Sequential(one).spec(), 4).eval()(x).features.data.shape == (9, 4)
+    assert sp.models.from_spec(sp.Sequential(one).spec(), 4).eval()(x).features.data.shape == (9, 4)
 
 
 def test_the_mean_alone_is_subtracted(ops, rng):
@@ -87,7 +88,7 @@ def test_the_mean_alone_is_subtracted(ops, rng):
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("family", ["drawn", "zero"])
 def test_the_ground_state_is_normalised_as_a_dense_network_would(groups, family, ops, rng):
-    layer = begun(sp.LayerNormalization(4) if groups == 1 else sp.GroupNormalization(2, 4), rng)
+    layer = begun(sp.layers.LayerNormalization(4) if groups == 1 else sp.layers.GroupNormalization(2, 4), rng)
     x = sparse(2, 4, 5, family)((6, 0, 3))
     dense = np.moveaxis(x.to_dense(), 1, -1).reshape(-1, 4).astype(np.float64)
     expected = by_row(dense, groups, layer.eps) * layer.weight.numpy() + layer.bias.numpy()
@@ -95,12 +96,12 @@ def test_the_ground_state_is_normalised_as_a_dense_network_would(groups, family,
 
 
 def test_a_row_of_equal_channels_becomes_the_bias(ops, rng):
-    layer = begun(sp.LayerNormalization(4), rng)
+    layer = begun(sp.layers.LayerNormalization(4), rng)
     assert_allclose(layer(np.full((2, 4), 7.0)).data, np.repeat(layer.bias.numpy(), 2, 0), rtol=1e-6)
 
 
 def test_samples_are_normalised_by_themselves(ops, rng):
-    layer, x = begun(sp.InstanceNormalization(4), rng), sparse(2, 4, 8, None)((9, 0, 1, 7))
+    layer, x = begun(sp.layers.InstanceNormalization(4), rng), sparse(2, 4, 8, None)((9, 0, 1, 7))
     features = x.features.numpy().astype(np.float64)
     starts = x.grid.batch_starts
     expected = np.concatenate([
@@ -114,8 +115,8 @@ def test_samples_are_normalised_by_themselves(ops, rng):
 
 
 @pytest.mark.parametrize("make", [
-    lambda: sp.GroupNormalization(2, 4, over="sample"), lambda: sp.LayerNormalization(4, over="sample"),
-    lambda: sp.GroupNormalization(4, 4, over="sample")])
+    lambda: sp.layers.GroupNormalization(2, 4, over="sample"), lambda: sp.layers.LayerNormalization(4, over="sample"),
+    lambda: sp.layers.GroupNormalization(4, 4, over="sample")])
 def test_groups_of_a_sample_are_normalised_by_themselves(make, ops, rng):
     layer, x = begun(make(), rng), sparse(2, 4, 8, None)((9, 0, 1, 7))
     features, starts = x.features.numpy().astype(np.float64), x.grid.batch_starts
@@ -130,7 +131,7 @@ def test_instance_normalisation_is_exact_where_columns_lie_far_from_zero(ops, rn
     sites = np.stack([np.repeat([0, 1], 300), np.tile(np.arange(300), 2)], 1)
     values = np.float32(rng.normal(1000, 1, (600, 2))).astype(np.float64)
     leaf = sp.Tensor(values, requires_grad=True)
-    y = sp.InstanceNormalization(2)(sp.SparseTensor.from_sites(sites, leaf, 300, ground=None)).features
+    y = sp.layers.InstanceNormalization(2)(sp.SparseTensor.from_sites(sites, leaf, 300, ground=None)).features
     for part in (slice(0, 300), slice(300, 600)):
         expected = np.stack([standard(column, 1e-5) for column in values[part].T], 1)
         assert_allclose(y.data[part], expected, atol=2e-5)
@@ -154,7 +155,8 @@ def test_gradients_within_samples(rng):
 
 def test_no_rows_are_a_case_too(ops):
     empty = sp.SparseTensor.from_sites(np.zeros((0, 3), int), np.zeros((0, 4)), 5, 2, ground=None)
-    for layer in (sp.InstanceNormalization(4), sp.LayerNormalization(4), sp.GroupNormalization(2, 4)):
+    for layer in (sp.layers.InstanceNormalization(4), sp.layers.LayerNormalization(4), sp.layers.GroupNormalization(2,
+                                                                                                                    4)):
         y = layer(empty)
         assert_array_equal(y.features.data, np.zeros((0, 4)))
         y.features.backward(np.zeros((0, 4)))
@@ -164,25 +166,29 @@ def test_no_rows_are_a_case_too(ops):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: sp.InstanceNormalization(4)(sparse(2, 4, 5, "zero")((3,))), "ground=None, or use BatchNormalization"),
-        (lambda: sp.InstanceNormalization(4)(np.zeros((2, 4))), "a ndarray came.*LayerNormalization on plain rows"),
-        (lambda: sp.InstanceNormalization(3)(sparse(2, 4, 5, None)((3,))), "features with 4 channels came; 3 fit"),
-        (lambda: sp.InstanceNormalization(0), "channels"),
+        (lambda: sp.layers.InstanceNormalization(4)(sparse(2, 4, 5, "zero")((3,))),
+         "ground=None, or use BatchNormalization"),
+        (lambda: sp.layers.InstanceNormalization(4)(np.zeros((2, 4))),
+         "a ndarray came.*LayerNormalization on plain rows"),
+        (lambda: sp.layers.InstanceNormalization(3)(sparse(2, 4, 5, None)((3,))),
+         "features with 4 channels came; 3 fit"),
+        (lambda: sp.layers.InstanceNormalization(0), "channels"),
         (lambda: sp.BatchNormalization(4, variance="n"), "variance 'n' came; 'unbiased' or 'biased' fit"),
         (lambda: sp.BatchNormalization(4, momentum="0.1"), "eps 0.0001 and momentum '0.1' came; a number from 0 up"),
         (lambda: sp.BatchNormalization(4, slope=2), "BatchNormalization: slope 2 came; 0 to 1 fit"),
-        (lambda: sp.InstanceNormalization(4, eps=0), "eps 0 came; a number above 0"),
-        (lambda: sp.LayerNormalization(1), "at least two: one alone is its own mean"),
-        (lambda: sp.LayerNormalization(4)(np.zeros((2, 3))), "features with 3 channels came; 4 fit"),
-        (lambda: sp.LayerNormalization(4)(np.zeros(4)), r"shape \(4,\) came"),
-        (lambda: sp.GroupNormalization(3, 4), "4 channels in groups of 1.33 came"),
-        (lambda: sp.GroupNormalization(4, 4), "at least two"),
-        (lambda: sp.GroupNormalization(2, 4, eps=-1), "eps -1 came"),
-        (lambda: sp.GroupNormalization(2, 4, over="batch"), "over 'batch' came; 'site' or 'sample' fit"),
-        (lambda: sp.LayerNormalization(4, over="sample")(sparse(2, 4, 5, "zero")((3,))), "ground=None, or use Batch"),
-        (lambda: sp.GroupNormalization(0, 4), "groups"),
+        (lambda: sp.layers.InstanceNormalization(4, eps=0), "eps 0 came; a number above 0"),
+        (lambda: sp.layers.LayerNormalization(1), "at least two: one alone is its own mean"),
+        (lambda: sp.layers.LayerNormalization(4)(np.zeros((2, 3))), "features with 3 channels came; 4 fit"),
+        (lambda: sp.layers.LayerNormalization(4)(np.zeros(4)), r"shape \(4,\) came"),
+        (lambda: sp.layers.GroupNormalization(3, 4), "4 channels in groups of 1.33 came"),
+        (lambda: sp.layers.GroupNormalization(4, 4), "at least two"),
+        (lambda: sp.layers.GroupNormalization(2, 4, eps=-1), "eps -1 came"),
+        (lambda: sp.layers.GroupNormalization(2, 4, over="batch"), "over 'batch' came; 'site' or 'sample' fit"),
+        (lambda: sp.layers.LayerNormalization(4, over="sample")(sparse(2, 4, 5, "zero")((3,))),
+         "ground=None, or use Batch"),
+        (lambda: sp.layers.GroupNormalization(0, 4), "groups"),
     ],
 )
 def test_what_does_not_fit_is_told(make, message):
-    with pytest.raises(sp.ShapeError, match=message):
+    with pytest.raises(ShapeError, match=message):
         make()

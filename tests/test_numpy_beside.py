@@ -147,7 +147,7 @@ def test_a_tensor_of_sites_owns_its_features_whatever_the_order_and_the_dtype(dt
         "from_points": lambda: sp.SparseTensor.from_points(sites + [0, 0.25], buffer),
         "a tensor": lambda: sp.SparseTensor.from_sites(sites, sp.Tensor(buffer)),
         "from_dense": lambda: sp.SparseTensor.from_dense(buffer.reshape(1, 1, 3), 0),
-        "padded": lambda: sp.from_padded(sites[None, :, 1:], buffer[None]).tensor,
+        "padded": lambda: sp.exchange.from_padded(sites[None, :, 1:], buffer[None]).tensor,
         "Tensor": lambda: sp.Tensor(buffer),
         "parameter": lambda: sp.Tensor(buffer, requires_grad=True),
         "collate": lambda: sp.collate([sp.SparseTensor.from_sites(sites, buffer)]),

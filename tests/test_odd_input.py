@@ -165,7 +165,8 @@ def test_extents_beyond_64_bits_and_the_ends_of_int32_are_exact(d, kind, rng):
     assert grid.rows_of(asked).tolist() == [known.get(tuple(site), -1) for site in asked.tolist()]
 
     keeps = kind == "submanifold"
-    window = sp.Window(d, 3 if d < 8 else (3, 1, 1, 2, 1, 1, 1, 2), 1 if keeps else 2, kind=kind if keeps else "valid")
+    window = sp.sites.Window(d, 3 if d < 8 else (3, 1, 1, 2, 1, 1, 1, 2), 1 if keeps else 2,
+                             kind=kind if keeps else "valid")
     child, book = grid.rules(window)
     outs, pairs = oracles.window_pairs(sites, window.size, window.stride, window.dilation, window.origin,
                                        keeps_sites=keeps)

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 from spconv_cy.train.optim import PIECE, Optimizer, gradient_norm
 
 SHAPES = [(3, 2), (1, 5), (PIECE + 7,)]  # the last one goes over the edge of a piece
@@ -200,8 +201,8 @@ def test_clip_gradients_tells_the_length_and_leaves_frozen_ones_out():
     a.grad, b.grad, frozen.grad = (np.array(g, np.float32) for g in ([3, 0], [0, 4], [100, 100]))
     frozen.requires_grad = False
     shared = a.grad
-    assert sp.clip_gradients([a, b, frozen], 10) == 5 and a.grad is shared
-    assert sp.clip_gradients([a, b, frozen], 1) == 5
+    assert sp.train.clip_gradients([a, b, frozen], 10) == 5 and a.grad is shared
+    assert sp.train.clip_gradients([a, b, frozen], 1) == 5
     assert_allclose([*a.grad, *b.grad, *frozen.grad], [0.6, 0, 0, 0.8, 100, 100], rtol=1e-6)
     assert shared.tolist() == [3, 0], "another tensor may hold the same gradient"
     assert gradient_norm([sp.Tensor([1.0], requires_grad=True)]) == 0
@@ -251,7 +252,7 @@ def test_a_state_of_another_optimiser_is_refused_and_changes_nothing():
     two = [(2,), (3,)]
     for kind, shapes in ((sp.Adam, [(2,)]), (sp.Adam, [(2,), (4,)]), (sp.Nesterov, two), (sp.SGD, two)):
         other = made(kind, shapes)
-        with pytest.raises(sp.ShapeError, match="load_state"):
+        with pytest.raises(ShapeError, match="load_state"):
             mine.load_state(other.state())
         assert all((mine.state()[name] == array).all() for name, array in before.items())
 
@@ -285,7 +286,7 @@ def test_arguments_that_do_not_fit_are_told(make, error, message):
 def test_a_gradient_of_another_shape_is_told():
     w = sp.Tensor(np.zeros((2, 3)), requires_grad=True)
     w.grad = np.zeros((3, 2), np.float32)
-    with pytest.raises(sp.ShapeError, match=r"a gradient \(3, 2\) came for a parameter \(2, 3\)"):
+    with pytest.raises(ShapeError, match=r"a gradient \(3, 2\) came for a parameter \(2, 3\)"):
         sp.SGD([w], 0.1).step()
 
 

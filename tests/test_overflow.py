@@ -88,10 +88,10 @@ def drawn(rng, size, n=40, c=6):
 
 
 @pytest.mark.parametrize("make, axis", [
-    (lambda: sp.LayerNormalization(6), 1),
-    (lambda: sp.GroupNormalization(1, 6), 1),
-    (lambda: sp.InstanceNormalization(6), 0),
-    (lambda: sp.LayerNormalization(6, over="sample"), None),
+    (lambda: sp.layers.LayerNormalization(6), 1),
+    (lambda: sp.layers.GroupNormalization(1, 6), 1),
+    (lambda: sp.layers.InstanceNormalization(6), 0),
+    (lambda: sp.layers.LayerNormalization(6, over="sample"), None),
 ], ids=["layer", "group", "instance", "layer, sample"])
 def test_large_rows_are_normalised_as_small_ones(make, axis, large, rng):
     rows, layer, weights = drawn(rng, large), make(), rng.normal(size=(40, 6))
@@ -110,8 +110,8 @@ def test_large_rows_are_normalised_as_small_ones(make, axis, large, rng):
 
 
 def test_a_sample_of_large_numbers_leaves_the_other_its_bits(rng):
-    for make in (lambda: sp.InstanceNormalization(4), lambda: sp.GroupNormalization(2, 4, over="sample"),
-                 lambda: sp.LayerNormalization(4)):
+    for make in (lambda: sp.layers.InstanceNormalization(4), lambda: sp.layers.GroupNormalization(2, 4, over="sample"),
+                 lambda: sp.layers.LayerNormalization(4)):
         rows = np.float32(rng.normal(size=(20, 4)))
         sites = np.column_stack([np.repeat([0, 1], 10), np.tile(np.arange(10), 2)])
         plain = make()(sp.SparseTensor.from_sites(sites, rows, ground=None)).features.data
@@ -204,11 +204,11 @@ def test_measures_of_large_embeddings_are_those_of_small_ones(rng):
 
 
 def test_what_data_sets_bring_to_float32_is_refused_beyond_it():
-    cloud, events = np.zeros((2, 3)), sp.Events([0, 1], [0, 1], [0, 1], np.ones(2, bool), (4, 4))
+    cloud, events = np.zeros((2, 3)), sp.data.Events([0, 1], [0, 1], [0, 1], np.ones(2, bool), (4, 4))
     crops, huge = [[0, 0, 0]], [[1.0], [1e300]]
-    for call in (lambda: sp.PointBatches([cloud], [huge], [[0, 1]], 1.0),
-                 lambda: sp.surroundings([[0, 0, 1e300], [0, 1, 0.0]], 2),
-                 lambda: sp.EventBatches(events, crops, None, side=2, pixels=1, factors=[1e300]),
-                 lambda: sp.StrokeEncoder("pen", factors=[1e300])):
+    for call in (lambda: sp.data.PointBatches([cloud], [huge], [[0, 1]], 1.0),
+                 lambda: sp.data.neighbourhood_features([[0, 0, 1e300], [0, 1, 0.0]], 2),
+                 lambda: sp.data.EventBatches(events, crops, None, side=2, pixels=1, factors=[1e300]),
+                 lambda: sp.data.StrokeEncoder("pen", factors=[1e300])):
         with pytest.raises(ShapeError, match=r"1e\+300"):
             call()

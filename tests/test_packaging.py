@@ -37,7 +37,7 @@ sp.softmax_cross_entropy(net(x), np.array([0, 2])).backward()
 assert all(np.isfinite(p.grad).all() for p in net.parameters())
 sp.save("net.safetensors", net)
 assert np.array_equal(sp.load("net.safetensors").eval()(x).data, net.eval()(x).data)
-from spconv_cy.data.digits import digits
+from spconv_cy.data.pen_digits import digits
 print(sp.__file__, sp.__version__, sp.available())
 """
 

@@ -14,7 +14,7 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy.cli import main
-from spconv_cy.data.digits import as_digit
+from spconv_cy.data.pen_digits import as_digit
 from spconv_cy.page.reader import Reader
 from spconv_cy.page.server import HERE, MOST_BYTES, serve
 
@@ -50,13 +50,13 @@ def ask(port, method="POST", path="/read", body=None, **headers):
 
 
 def test_the_shipped_model_reads_digits_that_it_was_not_trained_on(reader):
-    (_, _), (characters, labels) = sp.digits_split(0)
+    (_, _), (characters, labels) = sp.data.digits_split(0)
     read = [reader.read(character)["answers"][0][0] for character in characters[:200]]
     assert np.mean([int(answer) == label for answer, label in zip(read, labels, strict=False)]) >= 0.98
 
 
 def test_strokes_are_brought_to_the_form_of_the_digits():
-    characters, _ = sp.digits()
+    characters, _ = sp.data.digits()
     for character in characters[:20]:
         larger = [3.5 * character[0][:3] + 40, 3.5 * character[0][2:] + 40]  # two strokes, elsewhere, larger
         again = as_digit(larger)[0]
@@ -66,7 +66,7 @@ def test_strokes_are_brought_to_the_form_of_the_digits():
 
 
 def test_an_answer_has_ten_labels_and_the_sites_of_each_layer(reader):
-    found = reader.read(sp.digits()[0][0])
+    found = reader.read(sp.data.digits()[0][0])
     shares = [share for _, share in found["answers"]]
     assert len(shares) == 10 and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1, abs=1e-5)
     assert [layer["size"] for layer in found["layers"]] == [48, 46, 23, 22, 11, 10, 5, 4, 2, 1]

@@ -80,7 +80,7 @@ def rows(page):
 
 
 def test_real_test_digits_drawn_with_the_pointer_are_read(page):
-    (_, _), (characters, labels) = sp.digits_split(0)
+    (_, _), (characters, labels) = sp.data.digits_split(0)
     chosen = [int(np.flatnonzero(labels == c)[i]) for c in range(10) for i in range(2)]
     read = []
     for item in chosen:

@@ -10,8 +10,8 @@ from scipy import ndimage
 import spconv_cy as sp
 from spconv_cy.data.augment import Affine, Colour
 from spconv_cy.data.pictures import PictureBatches, drawn
-from spconv_cy.data.readers import mnist as reader
 from spconv_cy.errors import FileError, ShapeError
+from spconv_cy.readers import mnist as reader
 
 
 def dense(batches, training=False, epoch=0, seed=0):
@@ -174,7 +174,7 @@ def test_characters_are_drawn_as_the_distance_from_their_strokes_says():
 
 
 def test_many_characters_are_drawn_as_each_by_itself():
-    characters, _ = sp.digits()
+    characters, _ = sp.data.digits()
     found = drawn(characters[:600])
     for i in (0, 255, 256, 511, 512, 599):
         assert np.array_equal(found[i], drawn(characters[i:i + 1])[0])
@@ -269,7 +269,7 @@ def test_a_network_learns_from_pictures(rng):
     labels = np.arange(60) % 2
     pictures[labels == 0, 3, 1:7] = 255
     pictures[labels == 1, 1:7, 3] = 255
-    net = sp.from_spec("8C3-MP2-8C2-GP-2C1-linear", rng=0)
+    net = sp.models.from_spec("8C3-MP2-8C2-GP-2C1-linear", rng=0)
     data = PictureBatches(pictures, labels, net.input_size(4)[0], batch=20, shift=1)
     sp.fit(net, data, sp.Adam(net.parameters(), 0.01), 15, progress=False, rng=0)
     assert sp.evaluate(net, data).error == 0

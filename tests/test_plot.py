@@ -44,7 +44,7 @@ def test_active_sites_are_shown_at_their_place_and_the_others_left_out(axes):
 
 
 def test_layer_by_layer_gives_what_the_network_computes_after_each_window(rng):
-    net = sp.deepcnet(2, 4, 1, 3, rng=rng).eval()
+    net = sp.models.deepcnet(2, 4, 1, 3, rng=rng).eval()
     x = sp.SparseTensor.from_sites([[0, 4, 5], [0, 7, 7]], [[1.0], [2.0]], size=(12, 12))
     tensors = plot.layer_by_layer(net, x)
     assert [t.grid.size[0] for t in tensors] == [12, 10, 5, 4, 2, 1]

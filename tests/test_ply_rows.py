@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
+from spconv_cy.errors import FileError
 
 TYPES = {"char": "b", "uchar": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I", "float": "f", "double": "d"}
 FORMS = {"<": "binary_little_endian", ">": "binary_big_endian", "": "ascii"}
@@ -39,7 +40,7 @@ def packed(order, tables):
 def read(tmp_path, content):
     path = tmp_path / "a.ply"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return sp.read_mesh(path)
+    return sp.readers.read_mesh(path)
 
 
 def drawn(rng, kind):
@@ -109,7 +110,7 @@ def test_vertices_and_faces_come_back_from_among_any_other_properties_lists_and_
     ("PLY" + HEAD[3:] + "end_header\n" + ROWS, "the first line is 'PLY', 'ply' fits"),
     (HEAD + "end_headers\n" + ROWS, "no PLY header that ends")])
 def test_rows_that_the_header_does_not_declare_are_refused_with_their_line(tmp_path, content, message):
-    with pytest.raises(sp.FileError, match=message):
+    with pytest.raises(FileError, match=message):
         read(tmp_path, content)
 
 
@@ -117,10 +118,10 @@ def test_bytes_after_the_last_row_are_refused_and_fewer_too(tmp_path):
     whole = packed("<", [("vertex", XYZ, [[0, 0, 0], [1, 0, 0]]), ("edge", [("uchar", "a")], [[10]])])
     assert len(read(tmp_path, whole).vertices) == 2
     for more in (b"\n", bytes(12), whole):
-        with pytest.raises(sp.FileError, match=f"after the 3 rows .* got {len(more)} more bytes"):
+        with pytest.raises(FileError, match=f"after the 3 rows .* got {len(more)} more bytes"):
             read(tmp_path, whole + more)
     for n in range(1, 26):
-        with pytest.raises(sp.FileError, match="cut short"):
+        with pytest.raises(FileError, match="cut short"):
             read(tmp_path, whole[:-n])
 
 
@@ -160,7 +161,7 @@ def test_faces_of_mixed_sizes_cost_a_few_calls_each(tmp_path, order):
         faces = [[[0, 1, 2, 3, 0, 1][:n]] for n in sizes]
         content = packed(order, [("vertex", XYZ, points), ("face", [("list uchar int", "vertex_indices")], faces)])
         (tmp_path / "a.ply").write_bytes(content)
-        counts[name] = calls(lambda: sp.read_mesh(tmp_path / "a.ply"))
+        counts[name] = calls(lambda: sp.readers.read_mesh(tmp_path / "a.ply"))
     for name in ("in turn", "3456"):
         assert counts[name] - counts["few"] < 10 * 2000 and counts[name] < counts["equal"] + 10 * 2000
 
@@ -171,7 +172,7 @@ def test_headers_cost_the_same_for_each_property(tmp_path):
         for n in (200, 400, 800):
             head = HEAD + "element a 1\n" + "".join(f"property {kind} a{i}\n" for i in range(n)) + "end_header\n"
             (tmp_path / "a.ply").write_text(head + ROWS + "0 " * n + "\n")
-            counts.append(calls(lambda: sp.read_mesh(tmp_path / "a.ply")))
+            counts.append(calls(lambda: sp.readers.read_mesh(tmp_path / "a.ply")))
         assert counts[2] - counts[1] < 2.2 * (counts[1] - counts[0])
 
 
@@ -186,5 +187,5 @@ def test_lists_of_any_length_are_passed_over_and_refused_where_they_cannot_be(tm
     assert len(found("uint", struct.pack("<I", 10**6) + bytes(10**6 + 4)).vertices) == 3
     for count, rows in (("int", struct.pack("<ii", -4, 0)), ("uint", struct.pack("<I", 2**32 - 1)),
                         ("char", b"\1\1\xff\0"), ("uchar", b"\0\5\1")):
-        with pytest.raises(sp.FileError, match=r"a list of|the file ends in row 1 of 2 of a"):
+        with pytest.raises(FileError, match=r"a list of|the file ends in row 1 of 2 of a"):
             found(count, rows)

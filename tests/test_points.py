@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
+from spconv_cy.errors import FileError, ShapeError
 
-STILL = sp.PointAffine(turn=0, flip=0, stretch=0)
+STILL = sp.data.PointAffine(turn=0, flip=0, stretch=0)
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def tiles(batches, epoch=0, seed=0):
 
 def test_testing_gives_every_cloud_as_a_sample_in_its_own_order(clouds):
     points, features, numbers = clouds
-    batches = sp.PointBatches(points, features, numbers, 2.0, tile=5, batch=2, augment=sp.PointAffine())
+    batches = sp.data.PointBatches(points, features, numbers, 2.0, tile=5, batch=2, augment=sp.data.PointAffine())
     found = list(batches.epoch(0, training=False))
     assert [x.grid.samples for x, _ in found] == [2, 1] and len(batches) == 120
     assert_array_equal(np.concatenate([labels for _, labels in found]), np.arange(120))
@@ -43,7 +44,8 @@ def test_testing_gives_every_cloud_as_a_sample_in_its_own_order(clouds):
 
 def test_training_meets_every_point_once_in_tiles_no_wider_than_asked(clouds):
     points, features, numbers = clouds
-    batches = sp.PointBatches(points, features, numbers, 0.5, tile=8, batch=3, augment=sp.PointAffine(stretch=0))
+    batches = sp.data.PointBatches(points, features, numbers, 0.5, tile=8, batch=3,
+                                   augment=sp.data.PointAffine(stretch=0))
     every = np.concatenate(points)
     cuts = [tiles(batches, epoch) for epoch in (0, 1)]
     for cut in cuts:
@@ -60,7 +62,7 @@ def test_training_meets_every_point_once_in_tiles_no_wider_than_asked(clouds):
 
 def test_a_tile_is_a_square_of_its_side_and_all_of_one_square_are_in_it(rng):
     points = rng.uniform(0, 40, (400, 2))
-    batches = sp.PointBatches(points, None, np.arange(400), 1.0, tile=10, batch=100, augment=STILL)
+    batches = sp.data.PointBatches(points, None, np.arange(400), 1.0, tile=10, batch=100, augment=STILL)
     cut = tiles(batches)
     assert 16 <= len(cut) <= 25
     low = np.array([points[tile].min(0) for tile in cut])
@@ -72,7 +74,7 @@ def test_a_tile_is_a_square_of_its_side_and_all_of_one_square_are_in_it(rng):
 
 
 def test_moves_turn_mirror_stretch_and_keep_the_vertical_axis(rng):
-    matrices, shifts = sp.PointAffine(stretch=0.2, shift=3).draw(4000, 3, seed=1, epoch=2)
+    matrices, shifts = sp.data.PointAffine(stretch=0.2, shift=3).draw(4000, 3, seed=1, epoch=2)
     scales = np.linalg.norm(matrices, axis=2)
     assert_allclose(matrices / scales[..., None] @ (matrices / scales[..., None]).swapaxes(1, 2),
                     np.tile(np.eye(3), (4000, 1, 1)), atol=1e-12)
@@ -82,13 +84,13 @@ def test_moves_turn_mirror_stretch_and_keep_the_vertical_axis(rng):
     angles = np.arctan2(matrices[:, 0, 1], matrices[:, 0, 0])
     assert_allclose(np.histogram(angles, 8, (-np.pi, np.pi))[0] / 4000, 1 / 8, atol=0.02)
     assert 2.99 < abs(shifts).max() <= 3
-    assert_array_equal(sp.PointAffine(stretch=0.2, shift=3).draw(9, 3, 1, 2)[0], matrices[:9])
+    assert_array_equal(sp.data.PointAffine(stretch=0.2, shift=3).draw(9, 3, 1, 2)[0], matrices[:9])
 
 
 def test_a_cloud_is_moved_about_its_middle_by_what_was_drawn(clouds):
     points, features, numbers = clouds
-    augment = sp.PointAffine(shift=4)
-    batches = sp.PointBatches(points, features, numbers, 1e-3, batch=3, augment=augment)
+    augment = sp.data.PointAffine(shift=4)
+    batches = sp.data.PointBatches(points, features, numbers, 1e-3, batch=3, augment=augment)
     (x, labels), = batches.epoch(3, 7, training=True)
     matrices, shifts = augment.draw(3, 3, 7, 3)
     places = (x.sites[x.point_rows, 1:] + 0.5) * 1e-3
@@ -100,11 +102,12 @@ def test_a_cloud_is_moved_about_its_middle_by_what_was_drawn(clouds):
 
 
 def test_each_point_has_a_move_of_its_own(rng):
-    moves = sp.PointAffine(jitter=0.5).draw_points(5000, 3, 0, 0)
+    moves = sp.data.PointAffine(jitter=0.5).draw_points(5000, 3, 0, 0)
     assert_allclose(moves.std(0), 0.5, rtol=0.05)
-    assert sp.PointAffine().draw_points(5, 3, 0, 0) is None
+    assert sp.data.PointAffine().draw_points(5, 3, 0, 0) is None
     points = rng.uniform(0, 9, (50, 3))
-    still, moved = (sp.PointBatches(points, None, np.arange(50), 1e-3, augment=sp.PointAffine(0, 0, 0, jitter=j))
+    still, moved = (sp.data.PointBatches(points, None, np.arange(50), 1e-3, augment=sp.data.PointAffine(0, 0, 0,
+                                                                                                        jitter=j))
                     for j in (0, 0.5))
     (x, _), = still.epoch(0, training=True)
     (y, _), = moved.epoch(0, training=True)
@@ -113,7 +116,7 @@ def test_each_point_has_a_move_of_its_own(rng):
 
 def test_later_passes_of_a_test_see_other_views_and_the_first_the_cloud_as_it_is(clouds):
     points, features, numbers = clouds
-    batches = sp.PointBatches(points, features, numbers, 1.0, views=sp.PointAffine())
+    batches = sp.data.PointBatches(points, features, numbers, 1.0, views=sp.data.PointAffine())
     (first, labels), = batches.epoch(0, training=False)
     (second, again), = batches.epoch(1, training=False)
     assert_array_equal(labels, again)
@@ -124,9 +127,9 @@ def test_a_network_labels_points_and_its_views_are_averaged(rng):
     points = rng.uniform(0, 20, (600, 3))
     labels = (points[:, 2] > 10).astype(int)
     features = (points[:, 2:] - 10) / 10
-    net = sp.ToPoints(sp.SubmanifoldConvolution(3, 1, 8, rng=0), sp.ReLU(), sp.NetworkInNetwork(8, 2, rng=0))
-    data = sp.PointBatches(points, features, labels, 2.0, tile=10, batch=4, augment=sp.PointAffine(shift=2),
-                           views=sp.PointAffine())
+    net = sp.layers.ToPoints(sp.SubmanifoldConvolution(3, 1, 8, rng=0), sp.ReLU(), sp.NetworkInNetwork(8, 2, rng=0))
+    data = sp.data.PointBatches(points, features, labels, 2.0, tile=10, batch=4, augment=sp.data.PointAffine(shift=2),
+                           views=sp.data.PointAffine())
     history = sp.fit(net, data, sp.Adam(net.parameters(), 0.02), 12, rng=0, progress=False)
     assert history.errors[-1] < 0.1
     found = sp.evaluate(net, data, repeats=3)
@@ -143,29 +146,30 @@ def test_a_network_labels_points_and_its_views_are_averaged(rng):
 
 def test_layers_that_move_the_sites_are_refused(rng):
     x = sp.SparseTensor.from_points(np.column_stack([np.zeros(9), rng.uniform(0, 9, (9, 2))]), np.ones((9, 4)))
-    with pytest.raises(sp.ShapeError, match="ToPoints: the layers gave .* layers that keep the sites fit"):
-        sp.ToPoints(sp.MaxPooling(2, 2))(x)
-    with pytest.raises(sp.ShapeError, match="whose points are not known"):
-        sp.ToPoints()(sp.SubmanifoldConvolution(2, 4, 1)(sp.MaxPooling(2, 1)(x)))
+    with pytest.raises(ShapeError, match="ToPoints: the layers gave .* layers that keep the sites fit"):
+        sp.layers.ToPoints(sp.MaxPooling(2, 2))(x)
+    with pytest.raises(ShapeError, match="whose points are not known"):
+        sp.layers.ToPoints()(sp.SubmanifoldConvolution(2, 4, 1)(sp.MaxPooling(2, 1)(x)))
     with pytest.raises(TypeError, match="a Tensor came; a SparseTensor fits"):
-        sp.ToPoints()(sp.Tensor([[1.0]]))
+        sp.layers.ToPoints()(sp.Tensor([[1.0]]))
 
 
-def test_surroundings_are_those_of_the_nearest_in_the_plane(rng):
+def test_neighbourhood_features_are_those_of_the_nearest_in_the_plane(rng):
     points = rng.uniform(0, 9, (60, 3))
-    found = sp.surroundings(points, 7)
+    found = sp.data.neighbourhood_features(points, 7)
     for point, row in zip(points, found, strict=True):
         near = points[np.argsort(np.hypot(*(points - point)[:, :2].T))[:7]]
         reach = np.log(np.hypot(*(near - point)[-1, :2]))
         assert_allclose(row, [point[2] - near[:, 2].min(), near[:, 2].max() - point[2], reach], rtol=1e-4, atol=1e-5)
-    assert sp.surroundings(points[:1]).shape == (1, 3) and sp.surroundings(points[:0]).shape == (0, 3)
-    assert_allclose(sp.surroundings(points[:3], 9)[:, 0], points[:3, 2] - points[:3, 2].min(), rtol=1e-5)
+    assert sp.data.neighbourhood_features(points[:1]).shape == (1, 3)
+    assert sp.data.neighbourhood_features(points[:0]).shape == (0, 3)
+    assert_allclose(sp.data.neighbourhood_features(points[:3], 9)[:, 0], points[:3, 2] - points[:3, 2].min(), rtol=1e-5)
 
 
 def test_no_points_are_an_empty_epoch():
-    batches = sp.PointBatches([], None, [], 1.0, tile=3, augment=sp.PointAffine())
+    batches = sp.data.PointBatches([], None, [], 1.0, tile=3, augment=sp.data.PointAffine())
     assert len(batches) == 0 and list(batches.epoch(0, training=True)) == []
-    empty = sp.PointBatches(np.zeros((0, 3)), None, np.zeros(0, int), 1.0, tile=3, augment=sp.PointAffine())
+    empty = sp.data.PointBatches(np.zeros((0, 3)), None, np.zeros(0, int), 1.0, tile=3, augment=sp.data.PointAffine())
     assert list(empty.epoch(0, training=True)) == [] and next(empty.epoch(0, training=False))[0].grid.n == 0
 
 
@@ -187,24 +191,24 @@ CLOUD = np.zeros((4, 3))
     ({"labels": 7}, "labels")])
 def test_clouds_that_do_not_fit_are_refused(change, message):
     arguments = {"points": CLOUD, "features": None, "labels": None, "cell": 1.0} | change
-    with pytest.raises(sp.ShapeError, match=message):
-        sp.PointBatches(**arguments)
+    with pytest.raises(ShapeError, match=message):
+        sp.data.PointBatches(**arguments)
 
 
 def test_moves_that_do_not_fit_are_refused():
     for wrong in ({"flip": 2}, {"stretch": 1.0}, {"turn": -1}, {"shift": np.inf}, {"jitter": "much"}):
         name, value = next(iter(wrong.items()))
         with pytest.raises(ValueError, match=f"PointAffine: {name} {value!r} came; a number from 0"):
-            sp.PointAffine(**wrong)
+            sp.data.PointAffine(**wrong)
     with pytest.raises(TypeError, match="augment 'affine' came; a PointAffine or None fits"):
-        sp.PointBatches(CLOUD, None, None, 1.0, augment="affine")
+        sp.data.PointBatches(CLOUD, None, None, 1.0, augment="affine")
     with pytest.raises(TypeError, match="views 8 came"):
-        sp.PointBatches(CLOUD, None, None, 1.0, views=8)
+        sp.data.PointBatches(CLOUD, None, None, 1.0, views=8)
     with pytest.raises(ValueError, match="batch 0 came"):
-        sp.PointBatches(CLOUD, None, None, 1.0, batch=0)
+        sp.data.PointBatches(CLOUD, None, None, 1.0, batch=0)
     for wrong in ((np.zeros((4, 2)), 5), (CLOUD, 1), (CLOUD * np.nan, 5), (CLOUD.astype(str), 5)):
-        with pytest.raises(sp.ShapeError, match="surroundings: points"):
-            sp.surroundings(*wrong)
+        with pytest.raises(ShapeError, match="neighbourhood_features: points"):
+            sp.data.neighbourhood_features(*wrong)
 
 
 # A scan in a file
@@ -219,7 +223,7 @@ def scan_arrays(rng, **change):
 def test_a_scan_is_read(tmp_path, rng):
     arrays = scan_arrays(rng)
     np.savez(tmp_path / "scan.npz", **arrays)
-    scan = sp.read_scan(tmp_path / "scan.npz")
+    scan = sp.readers.read_scan(tmp_path / "scan.npz")
     assert len(scan) == 7 and scan.points.dtype == np.float64 and scan.codes.tolist() == [1, 2, 9, 9, 1, 1, 2]
     assert_array_equal(scan.points, arrays["xyz"])
     assert scan.intensity.tolist() == list(range(7)) and scan.return_number.tolist() == [2.0] * 7
@@ -231,16 +235,16 @@ def test_a_scan_is_read(tmp_path, rng):
     ({"return_number": np.array([None] * 7)}, "damaged")])
 def test_a_scan_whose_arrays_do_not_fit_is_refused(tmp_path, rng, change, message):
     np.savez(tmp_path / "scan.npz", **scan_arrays(rng, **change))
-    with pytest.raises(sp.FileError, match=f"scan.npz: .*{message}"):
-        sp.read_scan(tmp_path / "scan.npz")
+    with pytest.raises(FileError, match=f"scan.npz: .*{message}"):
+        sp.readers.read_scan(tmp_path / "scan.npz")
 
 
 def test_a_file_that_is_no_scan_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", xyz=np.zeros((2, 3)))
-    with pytest.raises(sp.FileError, match="no intensity, return_number, classification in it"):
-        sp.read_scan(tmp_path / "other.npz")
+    with pytest.raises(FileError, match="no intensity, return_number, classification in it"):
+        sp.readers.read_scan(tmp_path / "other.npz")
     with pytest.raises(FileNotFoundError):
-        sp.read_scan(tmp_path / "none.npz")
+        sp.readers.read_scan(tmp_path / "none.npz")
 
 
 # A landscape made from a seed

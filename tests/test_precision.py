@@ -12,6 +12,7 @@ import spconv_cy as sp
 from spconv_cy.backend.precision import rounded, summable
 from spconv_cy.backend.switch import ops_named
 from spconv_cy.config import precision_name
+from spconv_cy.errors import BackendError
 
 
 @pytest.fixture(autouse=True)
@@ -54,11 +55,11 @@ def test_the_cpu_computes_in_float32_alone_and_names_the_remedy(name):
     layer, x = sp.NetworkInNetwork(3, 2, rng=0), np.ones((4, 3))
     expected = layer(x).numpy()
     remedy = rf"{name} came; precision\('float32'\) fits, or use\("
-    with sp.precision(name), pytest.raises(sp.BackendError, match=remedy):
+    with sp.precision(name), pytest.raises(BackendError, match=remedy):
         layer(x)
     assert_array_equal(layer(x).numpy(), expected)
     book = random_rulebook(np.random.default_rng(0), 4, 4, 2)
-    with pytest.raises(sp.BackendError, match=name):
+    with pytest.raises(BackendError, match=name):
         ops_named("cpu").conv_dw(np.ones((4, 3), np.float32), np.ones((4, 2), np.float32), book, precision=name)
 
 
@@ -106,7 +107,7 @@ def gradients(layer, x, inside):
     return [x.grad, *(p.grad for p in layer.parameters())]
 
 
-@pytest.mark.parametrize("make", [sp.Sequential, sp.Checkpointed])
+@pytest.mark.parametrize("make", [sp.Sequential, sp.layers.Checkpointed])
 def test_a_backward_pass_has_the_precision_of_its_forward_pass(make, rng):
     with sp.use("reference"):
         layer = make(sp.NetworkInNetwork(5, 4, rng=0), sp.NetworkInNetwork(4, 3, rng=1))
@@ -139,6 +140,6 @@ def test_a_sum_of_float16_is_float32():
 
 def test_losses_of_float16_are_float32():
     rows = np.array([[200, -300], [-60_000, 60_000]], np.float16)
-    for loss, labels in ((sp.softmax_cross_entropy, [1, 0]), (sp.hinge, [1, 0]), (sp.mse, rows * 0)):
+    for loss, labels in ((sp.softmax_cross_entropy, [1, 0]), (sp.functional.hinge, [1, 0]), (sp.mse, rows * 0)):
         found, truth = (loss(sp.Tensor.leaf(a, False), np.array(labels)) for a in (rows, rows.astype(np.float32)))
         assert found.dtype == np.float32 and np.isfinite(found.numpy()) and found.numpy() == truth.numpy()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
-from spconv_cy.data.readers.casia import level1_class, tag_of_class
+from spconv_cy.errors import FileError, ShapeError
+from spconv_cy.readers.casia import level1_class, tag_of_class
 
 TWO = [[(10, 20), (30, -5), (31, 7)], [(4, 4)]]
 ONE = [[(1, 2), (3, 4)]]
@@ -56,7 +57,7 @@ def strokes_of(handwriting, i):
 def test_assamese_files_come_back_with_writers_times_and_split(tmp_path):
     assamese(tmp_path, TWO, "7.30.txt")
     assamese(tmp_path, ONE, "183.1.TXT")
-    found = sp.read_assamese(tmp_path)
+    found = sp.readers.read_assamese(tmp_path)
     assert [found.classes[i] for i in found.labels] == ["183", "7"] and len(found.classes) == 183
     assert found.labels.tolist() == [182, 6] and found.writers.tolist() == [1, 30]
     assert strokes_of(found, 1) == TWO and strokes_of(found, 0) == ONE
@@ -66,7 +67,7 @@ def test_assamese_files_come_back_with_writers_times_and_split(tmp_path):
 def test_assamese_strokes_also_begin_where_their_number_changes_and_repeats_are_left_out(tmp_path):
     path = tmp_path / "1.2.txt"
     path.write_text("अ\n2 strokes: 2\nX Y T S\n\n1 1 0 1\n1 1 5 1\n2 1 9 1\n5 5 12 2\n")
-    found = sp.read_assamese(tmp_path)
+    found = sp.readers.read_assamese(tmp_path)
     assert strokes_of(found, 0) == [[(1, 1), (2, 1)], [(5, 5)]] and found.times.tolist() == [0, 9, 12]
 
 
@@ -82,33 +83,33 @@ def test_assamese_strokes_also_begin_where_their_number_changes_and_repeats_are_
 def test_damaged_assamese_files_are_named_with_the_line(tmp_path, change, message):
     path = assamese(tmp_path)
     path.write_text(change(path.read_text()))
-    with pytest.raises(sp.FileError, match=message):
-        sp.read_assamese(tmp_path)
+    with pytest.raises(FileError, match=message):
+        sp.readers.read_assamese(tmp_path)
 
 
 def test_assamese_folders_and_names_that_cannot_be_are_refused(tmp_path):
-    with pytest.raises(sp.FileError, match="no file named M.N.txt"):
-        sp.read_assamese(tmp_path)
+    with pytest.raises(FileError, match="no file named M.N.txt"):
+        sp.readers.read_assamese(tmp_path)
     with pytest.raises(FileNotFoundError, match="W1 to W45"):
-        sp.read_assamese(tmp_path / "none")
+        sp.readers.read_assamese(tmp_path / "none")
     assamese(tmp_path, ONE, "184.1.txt")
-    with pytest.raises(sp.FileError, match="character 184 came; 1 to 183 fit"):
-        sp.read_assamese(tmp_path)
+    with pytest.raises(FileError, match="character 184 came; 1 to 183 fit"):
+        sp.readers.read_assamese(tmp_path)
 
 
 def test_a_count_that_is_off_is_read_when_asked_to(tmp_path):
     assamese(tmp_path, TWO, told=5)
-    assert strokes_of(sp.read_assamese(tmp_path, strict=False), 0) == TWO
+    assert strokes_of(sp.readers.read_assamese(tmp_path, strict=False), 0) == TWO
 
 
 def test_casia_files_come_back(tmp_path):
     (tmp_path / "1001.pot").write_bytes(pot(0xB0A1, TWO) + pot(0xA1A2, ONE) + pot(0xD7F9, ONE))
     (tmp_path / "extra.pot").write_bytes(pot(0xB0A2, [[(0, -1), (-1, 3)]]))
-    found = sp.read_casia(tmp_path)
+    found = sp.readers.read_casia(tmp_path)
     assert found.labels.tolist() == [0, 3754, 1] and len(set(found.classes)) == 3755 and found.left_out == 1
     assert found.classes[0] == "啊" and found.writers.tolist() == [1001, 1001, -1]
     assert strokes_of(found, 0) == TWO and strokes_of(found, 2) == [[(0, -1), (-1, 3)]]
-    every = sp.read_casia(tmp_path / "1001.pot", which="all")
+    every = sp.readers.read_casia(tmp_path / "1001.pot", which="all")
     assert len(every) == 3 and every.left_out == 0 and len(every.classes) == 3
 
 
@@ -132,17 +133,17 @@ WHOLE = pot(0xB0A1, ONE)
 def test_damaged_casia_files_are_named_with_the_byte(tmp_path, content, message):
     path = tmp_path / "a.pot"
     path.write_bytes(content)
-    with pytest.raises(sp.FileError, match=message):
-        sp.read_casia(path)
+    with pytest.raises(FileError, match=message):
+        sp.readers.read_casia(path)
 
 
 def test_pen_digits_come_back_with_y_down(tmp_path):
     path = tmp_path / "pendigits-orig.tra"
     path.write_text(unipen([(8, TWO), (0, ONE)]))
-    found = sp.read_unipen(path)
+    found = sp.readers.read_unipen(path)
     assert found.labels.tolist() == [8, 0] and found.classes == tuple("0123456789")
     assert strokes_of(found, 0) == [[(x, -y) for x, y in stroke] for stroke in TWO] and found.tested is None
-    assert sp.read_unipen(path, tested=True).tested.all()
+    assert sp.readers.read_unipen(path, tested=True).tested.all()
 
 
 DIGITS = unipen([(8, TWO), (0, ONE)])
@@ -161,14 +162,14 @@ DIGITS = unipen([(8, TWO), (0, ONE)])
 def test_damaged_pen_digits_are_named_with_the_line(tmp_path, text, message):
     path = tmp_path / "digits"
     path.write_text(text)
-    with pytest.raises(sp.FileError, match=message):
-        sp.read_unipen(path)
+    with pytest.raises(FileError, match=message):
+        sp.readers.read_unipen(path)
 
 
 def test_uji_characters_come_back_with_writers_and_split(tmp_path):
     path = tmp_path / "ujipenchars2.txt"
     path.write_text(uji([("b", "trn_UJI_W01-01", TWO), ("ñ", "tst_UJI_W60-02", ONE), ("b", "tst_UJI_W60-01", ONE)]))
-    found = sp.read_uji(path)
+    found = sp.readers.read_uji(path)
     assert found.classes == ("b", "ñ") and found.labels.tolist() == [0, 1, 0] and found.writers.tolist() == [1, 60, 60]
     assert found.tested.tolist() == [False, True, True] and strokes_of(found, 0) == TWO
 
@@ -190,8 +191,8 @@ LETTERS = uji([("a", "UJI_W01", TWO), ("b", "UJI_W02", ONE)])
 def test_damaged_uji_files_are_named_with_the_line(tmp_path, text, message):
     path = tmp_path / "uji"
     path.write_text(text)
-    with pytest.raises(sp.FileError, match=message):
-        sp.read_uji(path)
+    with pytest.raises(FileError, match=message):
+        sp.readers.read_uji(path)
 
 
 def made(tmp_path, **changes):
@@ -205,13 +206,13 @@ def made(tmp_path, **changes):
 
 
 def test_arrays_of_strokes_come_back_and_are_written_again(tmp_path):
-    first = sp.read_npz(made(tmp_path))
-    sp.write_npz(tmp_path / "again.npz", first)
-    for found in (first, sp.read_npz(tmp_path / "again.npz")):
+    first = sp.readers.read_npz(made(tmp_path))
+    sp.readers.write_npz(tmp_path / "again.npz", first)
+    for found in (first, sp.readers.read_npz(tmp_path / "again.npz")):
         assert [strokes_of(found, i) for i in range(2)] == [[[(0, 0), (3, 4)]], [[(5, 5)]]]
         assert found.labels.tolist() == [1, 0] and found.classes == ("a", "b") and found.writers.tolist() == [-1, 4]
         assert found.tested.tolist() == [False, True] and found.times.tolist() == [0, 9, 0]
-    assert sp.read_npz(made(tmp_path, fold=None, t=None)).tested is None
+    assert sp.readers.read_npz(made(tmp_path, fold=None, t=None)).tested is None
 
 
 @pytest.mark.parametrize("changes, message", [
@@ -223,8 +224,8 @@ def test_arrays_of_strokes_come_back_and_are_written_again(tmp_path):
     ({"t": np.array([0, np.inf, 0])}, "t .* came"), ({"classes": None}, "no classes in it"),
     ({"classes": np.array([{}], object)}, "not a whole .npz")])
 def test_arrays_that_do_not_fit_are_named(tmp_path, changes, message):
-    with pytest.raises(sp.FileError, match=message):
-        sp.read_npz(made(tmp_path, **changes))
+    with pytest.raises(FileError, match=message):
+        sp.readers.read_npz(made(tmp_path, **changes))
 
 
 class Trap:
@@ -235,23 +236,24 @@ class Trap:
 
 
 def test_no_pickle_is_run_and_cut_files_are_refused(tmp_path):
-    with pytest.raises(sp.FileError, match="not a whole .npz"):
-        sp.read_npz(made(tmp_path, label=np.array([Trap(), Trap()], object)))
+    with pytest.raises(FileError, match="not a whole .npz"):
+        sp.readers.read_npz(made(tmp_path, label=np.array([Trap(), Trap()], object)))
     whole = made(tmp_path).read_bytes()
     cut = tmp_path / "cut.npz"
     for content in (b"", pickle.dumps(1), *(whole[:n] for n in range(1, len(whole), 97))):
         cut.write_bytes(content)
-        with pytest.raises(sp.FileError, match="cut.npz"):
-            sp.read_npz(cut)
+        with pytest.raises(FileError, match="cut.npz"):
+            sp.readers.read_npz(cut)
 
 
 def samples(tmp_path):
     """{reader: the bytes of a good file for it}, and the path to read."""
-    yield sp.read_casia, tmp_path / "7.pot", pot(0xB0A1, TWO) + pot(0xB0A2, ONE)
-    yield sp.read_unipen, tmp_path / "digits", DIGITS.encode()
-    yield sp.read_uji, tmp_path / "uji", LETTERS.encode()
-    yield sp.read_npz, tmp_path / "strokes.npz", made(tmp_path).read_bytes()
-    yield lambda path: sp.read_assamese(path.parent), tmp_path / "W1" / "1.1.txt", assamese(tmp_path).read_bytes()
+    yield sp.readers.read_casia, tmp_path / "7.pot", pot(0xB0A1, TWO) + pot(0xB0A2, ONE)
+    yield sp.readers.read_unipen, tmp_path / "digits", DIGITS.encode()
+    yield sp.readers.read_uji, tmp_path / "uji", LETTERS.encode()
+    yield sp.readers.read_npz, tmp_path / "strokes.npz", made(tmp_path).read_bytes()
+    good = assamese(tmp_path).read_bytes()
+    yield lambda path: sp.readers.read_assamese(path.parent), tmp_path / "W1" / "1.1.txt", good
 
 
 def test_any_damage_is_refused_or_gives_characters_that_fit(tmp_path, rng):
@@ -264,34 +266,34 @@ def test_any_damage_is_refused_or_gives_characters_that_fit(tmp_path, rng):
             path.write_bytes(content[:rng.integers(len(content)) if rng.random() < 0.3 else None])
             try:
                 found = read(path)
-            except sp.FileError as error:
+            except FileError as error:
                 assert str(path.parent) in str(error)
                 continue
             assert len(found) == len(found.labels) == len(found.writers)
-            sp.StrokeEncoder("pen", size=24, scale=8, spacing=1).sites(found.characters)
+            sp.data.StrokeEncoder("pen", size=24, scale=8, spacing=1).sites(found.characters)
             assert found.labels.max(initial=-1) < len(found.classes)
         path.unlink()
 
 
 def test_a_part_is_taken_with_all_that_is_known_and_a_split_has_no_character_twice(tmp_path):
-    whole = sp.read_npz(made(tmp_path))
+    whole = sp.readers.read_npz(made(tmp_path))
     train, test = whole.split()
     assert strokes_of(train, 0) == [[(0, 0), (3, 4)]] and strokes_of(test, 0) == [[(5, 5)]]
     assert test.times.tolist() == [0] and test.writers.tolist() == [4] and train.labels.tolist() == [1]
     assert [len(part) for part in whole.split(writers=[-1])] == [1, 1] and len(whole.take([])) == 0
     assert repr(whole) == "Handwriting(2 characters, 2 classes, 1 writers, tested, times)"
     assert strokes_of(whole.take([1, 0, 1]), 2) == [[(5, 5)]]
-    with pytest.raises(sp.ShapeError, match=r"a mask \(3,\) came; \(2,\) fits"):
+    with pytest.raises(ShapeError, match=r"a mask \(3,\) came; \(2,\) fits"):
         whole.take(np.ones(3, bool))
     with pytest.raises(ValueError, match="these files name no split"):
-        sp.read_npz(made(tmp_path, fold=None)).split()
+        sp.readers.read_npz(made(tmp_path, fold=None)).split()
 
 
 def test_omniglot_has_the_counts_of_its_description():
     folder = os.environ.get("SPCONV_CY_DATA")
     if not folder:
         pytest.skip("needs omniglot_strokes.npz: SPCONV_CY_DATA=FOLDER")
-    found = sp.read_npz(Path(folder) / "omniglot_strokes.npz")
+    found = sp.readers.read_npz(Path(folder) / "omniglot_strokes.npz")
     train, test = found.split()
     assert (len(found), len(found.classes), len(found.characters.points)) == (2720, 136, 375_709)
     assert (len(train), len(test)) == (2040, 680) and not set(train.writers) & set(test.writers)

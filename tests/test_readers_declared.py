@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
-from spconv_cy.data.readers.svg_path import read_svg_path
+from spconv_cy.errors import FileError, ShapeError
+from spconv_cy.readers.svg_path import read_svg_path
 
 TREE = "\N{CJK UNIFIED IDEOGRAPH-6728}"
 OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
@@ -20,8 +21,9 @@ JS = "exports.positions=[[0,0,0],[1,0,0],[0,1,0]]\nexports.cells=[[0,1,2]]\n"
 UNIPEN = ".VERSION 1.0\n.COORD X Y\n.COMMENT 8 3\n.PEN_DOWN\n1 2\n3 4\n.PEN_UP\n"
 UJI = "WORD a UJI_W01\n NUMSTROKES 1\n POINTS 2 # 1 2 3 4\n"
 ASSAMESE = "NAME: x\nSTROKE_COUNT: 1\n\nX Y T S\nPEN_DOWN\n1 2 3 1\nPEN_UP\nEND\n"
-READERS = {".obj": sp.read_mesh, ".off": sp.read_mesh, ".js": sp.read_mesh, ".dat": sp.read_unipen, ".uji": sp.read_uji,
-           ".txt": lambda path: sp.read_assamese(path.parent), ".pot": sp.read_casia}
+READERS = {".obj": sp.readers.read_mesh, ".off": sp.readers.read_mesh, ".js": sp.readers.read_mesh,
+           ".dat": sp.readers.read_unipen, ".uji": sp.readers.read_uji,
+           ".txt": lambda path: sp.readers.read_assamese(path.parent), ".pot": sp.readers.read_casia}
 
 
 def read(tmp_path, name, content):
@@ -73,7 +75,7 @@ def strokes(found, item=0):
     ("a.pot", struct.pack("<HIH", 12, 0x1B0A1, 0) + struct.pack("<hh", -1, -1), "expected a tag of two bytes"),
     ("a.pot", struct.pack("<HIH", 12, 0xB0A1, 0) + struct.pack("<hh", -1, -1) + b"\n", "record at byte 12: 1 bytes")])
 def test_what_is_declared_and_not_read_is_refused_by_name(tmp_path, name, content, message):
-    with pytest.raises(sp.FileError, match=message):
+    with pytest.raises(FileError, match=message):
         read(tmp_path, name, content)
 
 
@@ -122,15 +124,15 @@ def drawing(inside, head=""):
     ('<!DOCTYPE svg [<!ENTITY a "b">]><svg/>'.encode("utf-16"), "it declares an entity")])
 def test_drawings_that_are_moved_or_not_of_paths_are_refused_by_name(tmp_path, content, message):
     (tmp_path / "06728.svg").write_bytes(content)
-    with pytest.raises(sp.FileError, match=f"06728.svg: .*{message}"):
-        sp.read_kanjivg(tmp_path)
+    with pytest.raises(FileError, match=f"06728.svg: .*{message}"):
+        sp.readers.read_kanjivg(tmp_path)
 
 
 def test_a_drawing_of_paths_in_its_box_is_read_and_its_words_are_not(tmp_path):
     inside = ('<!-- a note --><title>x</title><metadata><rdf xmlns="r"/></metadata><g><g><path d="M0 0h1"/></g>'
               '<path d="M1 1h1"/></g><text transform="scale(2)">1</text>')
     (tmp_path / "06728.svg").write_bytes(drawing(inside, ' viewBox="0 0 109 109" width="109"'))
-    assert strokes(sp.read_kanjivg(tmp_path)) == [[[0, 0], [1, 0]], [[1, 1], [2, 1]]]
+    assert strokes(sp.readers.read_kanjivg(tmp_path)) == [[[0, 0], [1, 0]], [[1, 1], [2, 1]]]
 
 
 def test_spaces_of_any_length_are_read_in_a_time_that_grows_with_them():
@@ -162,9 +164,9 @@ FILES = [(f"package/{TREE}.json", json.dumps({"medians": [[[1, 2], [3, 4]]]}).en
     (FILES, lambda content: content[:2048], "the end of the archive is missing"),
     (FILES, lambda content: content + b"more", "something follows the end of the archive")])
 def test_archives_that_tell_more_or_less_than_they_hold_are_refused(tmp_path, files, spoil, message):
-    assert len(sp.read_hanzi_writer(package(tmp_path / "whole.tgz", FILES))) == 2
-    with pytest.raises(sp.FileError, match=message):
-        sp.read_hanzi_writer(package(tmp_path / "a.tgz", files, spoil))
+    assert len(sp.readers.read_hanzi_writer(package(tmp_path / "whole.tgz", FILES))) == 2
+    with pytest.raises(FileError, match=message):
+        sp.readers.read_hanzi_writer(package(tmp_path / "a.tgz", files, spoil))
 
 
 def test_a_drawing_that_comes_twice_or_under_no_character_is_refused(tmp_path):
@@ -173,14 +175,14 @@ def test_a_drawing_that_comes_twice_or_under_no_character_is_refused(tmp_path):
         with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
             for name in names:
                 wheel.writestr(name, drawing('<path d="M0 0h1"/>'))
-        with pytest.raises(sp.FileError, match=message):
-            sp.read_kanjivg(tmp_path / "a.whl")
+        with pytest.raises(FileError, match=message):
+            sp.readers.read_kanjivg(tmp_path / "a.whl")
 
 
 def test_times_that_only_rise_by_wrapping_around_are_refused():
     wrapped = np.array([2**63 - 1, -(2**63), 5])
     zeros = np.zeros(3, int)
-    with pytest.raises(sp.ShapeError, match="t falls at event 1"):
-        sp.Events(wrapped, zeros, zeros, np.ones(3, bool), (4, 4))
-    with pytest.raises(sp.ShapeError, match=r"expected t below 2\^63"):
-        sp.Events(wrapped.astype(np.uint64), zeros, zeros, np.ones(3, bool), (4, 4))
+    with pytest.raises(ShapeError, match="t falls at event 1"):
+        sp.data.Events(wrapped, zeros, zeros, np.ones(3, bool), (4, 4))
+    with pytest.raises(ShapeError, match=r"expected t below 2\^63"):
+        sp.data.Events(wrapped.astype(np.uint64), zeros, zeros, np.ones(3, bool), (4, 4))

@@ -11,7 +11,8 @@ import pytest
 from scipy.interpolate import BPoly
 
 import spconv_cy as sp
-from spconv_cy.data.readers.svg_path import read_svg_path
+from spconv_cy.errors import FileError
+from spconv_cy.readers.svg_path import read_svg_path
 
 RIVER, TREE = "\N{CJK UNIFIED IDEOGRAPH-5DDD}", "\N{CJK UNIFIED IDEOGRAPH-6728}"
 SVG = """<?xml version="1.0" encoding="UTF-8"?>
@@ -97,7 +98,7 @@ def test_kanjivg_comes_from_a_wheel_or_a_folder_without_its_variants(tmp_path):
         if name.startswith("kanji/"):
             (tmp_path / name).write_bytes(content)
     for path in (wheel(tmp_path / "kanjivg.whl", DRAWINGS), tmp_path / "kanji"):
-        found = sp.read_kanjivg(path, pieces=2)
+        found = sp.readers.read_kanjivg(path, pieces=2)
         assert found.classes == (RIVER, TREE) and found.labels.tolist() == [0, 1] and found.left_out == 1
         assert [stroke.tolist() for stroke in found.characters[0]] == [[[10, 10], [14, 10]]]
         curve, line = (stroke.tolist() for stroke in found.characters[1])
@@ -109,7 +110,7 @@ def test_hanzi_writer_data_comes_from_its_package_or_a_folder_with_y_turned_down
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     for path in (package(tmp_path / "data.tgz", FILES), tmp_path / "package"):
-        found = sp.read_hanzi_writer(path)
+        found = sp.readers.read_hanzi_writer(path)
         assert found.classes == (RIVER, TREE) and found.labels.tolist() == [0, 1]
         assert [stroke.tolist() for stroke in found.characters[1]] == [[[0, 0], [100, 100]], [[5, 924]]]
         assert [stroke.tolist() for stroke in found.characters[0]] == [[[1, 898], [3, 895.5]]]
@@ -126,8 +127,8 @@ LAUGHS = b'<!DOCTYPE svg [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><svg><path d="M0
     (b"\xff\xfe" + 8 * b"\0", "no XML"), (b" " * (2**20 + 1), "more than 1048576 bytes"),
     (b'<?xml version="1.0" encoding="utf-99"?><svg/>', "no XML")])
 def test_damaged_kanjivg_drawings_are_refused_by_name(tmp_path, content, message):
-    with pytest.raises(sp.FileError, match=rf"kanjivg.whl, kanji/05ddd.svg: {message}"):
-        sp.read_kanjivg(wheel(tmp_path / "kanjivg.whl", DRAWINGS | {"kanji/05ddd.svg": content}))
+    with pytest.raises(FileError, match=rf"kanjivg.whl, kanji/05ddd.svg: {message}"):
+        sp.readers.read_kanjivg(wheel(tmp_path / "kanjivg.whl", DRAWINGS | {"kanji/05ddd.svg": content}))
 
 
 @pytest.mark.parametrize("content, message", [
@@ -138,35 +139,35 @@ def test_damaged_kanjivg_drawings_are_refused_by_name(tmp_path, content, message
     (b'{"medians": ' + b"[" * 10**5, "no JSON"), (b'{"medians": [[[1, ' + b"9" * 400 + b"]]]}", "stroke 1"),
     (b" " * (2**20 + 1), "more than 1048576 bytes")])
 def test_damaged_hanzi_writer_files_are_refused_by_name(tmp_path, content, message):
-    with pytest.raises(sp.FileError, match=f"data.tgz, package/{RIVER}.json: {message}"):
-        sp.read_hanzi_writer(package(tmp_path / "data.tgz", FILES | {f"package/{RIVER}.json": content}))
+    with pytest.raises(FileError, match=f"data.tgz, package/{RIVER}.json: {message}"):
+        sp.readers.read_hanzi_writer(package(tmp_path / "data.tgz", FILES | {f"package/{RIVER}.json": content}))
 
 
 def test_files_that_are_neither_are_refused(tmp_path):
     (tmp_path / "text").write_text("no archive")
     (tmp_path / "empty").mkdir()
-    for read in (sp.read_kanjivg, sp.read_hanzi_writer):
+    for read in (sp.readers.read_kanjivg, sp.readers.read_hanzi_writer):
         with pytest.raises(FileNotFoundError):
             read(tmp_path / "none")
-        with pytest.raises(sp.FileError, match="text: cannot be read"):
+        with pytest.raises(FileError, match="text: cannot be read"):
             read(tmp_path / "text")
-        with pytest.raises(sp.FileError, match="empty: no file named"):
+        with pytest.raises(FileError, match="empty: no file named"):
             read(tmp_path / "empty")
     large = tarfile.TarInfo("package/all.json")
     large.size = 2**40                                                  # told, not there
     (tmp_path / "large.tgz").write_bytes(gzip.compress(large.tobuf() + bytes(1024)))
-    with pytest.raises(sp.FileError, match="all.json: 1099511627776 bytes came"):
-        sp.read_hanzi_writer(tmp_path / "large.tgz")
+    with pytest.raises(FileError, match="all.json: 1099511627776 bytes came"):
+        sp.readers.read_hanzi_writer(tmp_path / "large.tgz")
     link = tarfile.TarInfo(f"package/{RIVER}.json")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     with tarfile.open(tmp_path / "link.tgz", "w:gz") as file:
         file.addfile(link)
-    with pytest.raises(sp.FileError, match="no file named"):
-        sp.read_hanzi_writer(tmp_path / "link.tgz")
+    with pytest.raises(FileError, match="no file named"):
+        sp.readers.read_hanzi_writer(tmp_path / "link.tgz")
 
 
 @pytest.mark.parametrize("read, make, files", [
-    (sp.read_kanjivg, wheel, DRAWINGS), (sp.read_hanzi_writer, package, FILES)])
+    (sp.readers.read_kanjivg, wheel, DRAWINGS), (sp.readers.read_hanzi_writer, package, FILES)])
 def test_any_damage_is_refused_or_gives_characters_that_fit(tmp_path, rng, read, make, files):
     path = make(tmp_path / "whole", files)
     whole, damaged = path.read_bytes(), tmp_path / "damaged"
@@ -182,14 +183,14 @@ def test_any_damage_is_refused_or_gives_characters_that_fit(tmp_path, rng, read,
         damaged.write_bytes(content)
         try:
             found = read(damaged)
-        except sp.FileError as error:
+        except FileError as error:
             assert str(damaged) in str(error)
             continue
         assert len(found) == len(found.labels) == len(found.classes) and np.isfinite(found.characters.points).all()
 
 
 def test_the_characters_that_two_sets_share_get_the_same_labels(tmp_path):
-    first = sp.read_kanjivg(wheel(tmp_path / "kanjivg.whl", DRAWINGS))
+    first = sp.readers.read_kanjivg(wheel(tmp_path / "kanjivg.whl", DRAWINGS))
     one = first.among([TREE])
     assert one.classes == (TREE,) and one.labels.tolist() == [0] and len(one.characters[0]) == 2
     assert first.among([TREE, RIVER]).labels.tolist() == [1, 0]

@@ -8,8 +8,9 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy.data.handwriting import read_text
-from spconv_cy.data.readers import mnist as mnist_reader
 from spconv_cy.data.text import lines_of, read_lines
+from spconv_cy.errors import FileError
+from spconv_cy.readers import mnist as mnist_reader
 
 PLY = ("ply\nformat ascii 1.0\ncomment what follows end_header is text\nelement vertex 4\nproperty float x\n"
        "property float y\nproperty float z\nelement face 2\nproperty list uchar int vertex_indices\nend_header\n"
@@ -43,7 +44,7 @@ def read_table(path):
 
 
 def mesh(path):
-    found = sp.read_mesh(path)
+    found = sp.readers.read_mesh(path)
     return found.vertices.tolist(), found.triangles.tolist()
 
 
@@ -57,10 +58,11 @@ def handwriting(read):
 
 READERS = {
     "a.ply": (mesh, PLY), "a.obj": (mesh, OBJ), "a.off": (mesh, OFF), "a.js": (mesh, JS),
-    "digits": (handwriting(sp.read_unipen), UNIPEN), "letters": (handwriting(sp.read_uji), UJI),
-    "7.30.txt": (handwriting(lambda path: sp.read_assamese(path.parent)), ASSAMESE),
-    f"{TREE}.json": (handwriting(lambda path: sp.read_hanzi_writer(path.parent)), HANZI),
-    "06728.svg": (handwriting(lambda path: sp.read_kanjivg(path.parent)), KANJI), "table.csv": (read_table, table())}
+    "digits": (handwriting(sp.readers.read_unipen), UNIPEN), "letters": (handwriting(sp.readers.read_uji), UJI),
+    "7.30.txt": (handwriting(lambda path: sp.readers.read_assamese(path.parent)), ASSAMESE),
+    f"{TREE}.json": (handwriting(lambda path: sp.readers.read_hanzi_writer(path.parent)), HANZI),
+    "06728.svg": (handwriting(lambda path: sp.readers.read_kanjivg(path.parent)), KANJI), "table.csv": (read_table,
+                                                                                                        table())}
 FORMS = {"CRLF": lambda text: text.replace("\n", "\r\n").encode(), "CR": lambda text: text.replace("\n", "\r").encode(),
          "mark": lambda text: text.encode("utf-8-sig"), "UTF-16": lambda text: text.encode("utf-16"),
          "mark and CRLF": lambda text: text.replace("\n", "\r\n").encode("utf-8-sig"),
@@ -119,7 +121,7 @@ def test_no_other_sign_parts_words(tmp_path, sign):
         at = text.index({"a.ply": "0 1 0.5", "a.obj": "0 1 0.5", "a.off": "0 1 0.5"}.get(name, "3 4")) + 1
         path.write_bytes((text[:at] + sign + text[at + 1:]).encode("latin-1" if name.endswith("txt") and sign < "\u0100"
                                                                    else "utf-8"))
-        with pytest.raises(sp.FileError, match=name):
+        with pytest.raises(FileError, match=name):
             read(path)
 
 
@@ -129,28 +131,28 @@ def test_a_zero_byte_and_utf_16_without_its_mark_are_told_as_such(tmp_path, name
     path = tmp_path / name
     at = len(text) - 3
     path.write_bytes(text[:at].encode() + b"\0" + text[at:].encode())
-    with pytest.raises(sp.FileError, match=f"byte {at} is 0; a text file fits"):
+    with pytest.raises(FileError, match=f"byte {at} is 0; a text file fits"):
         read(path)
     path.write_bytes(codecs.BOM_UTF8 + text[:at].encode() + b"\0")
-    with pytest.raises(sp.FileError, match=f"byte {at + 3} is 0"):
+    with pytest.raises(FileError, match=f"byte {at + 3} is 0"):
         read(path)
     path.write_bytes(codecs.BOM_UTF16_LE + b"odd")
-    with pytest.raises(sp.FileError, match="a byte order mark of UTF-16, but is not such a text"):
+    with pytest.raises(FileError, match="a byte order mark of UTF-16, but is not such a text"):
         read(path)
     if name != "a.ply":
         path.write_bytes(text.encode("utf-16-le"))
-        with pytest.raises(sp.FileError, match="byte 1 is 0; .* UTF-16 without a byte order mark"):
+        with pytest.raises(FileError, match="byte 1 is 0; .* UTF-16 without a byte order mark"):
             read(path)
 
 
 def test_lines_are_numbered_as_an_editor_does(tmp_path):
     for end in ("\n", "\r\n", "\r"):
         (tmp_path / "a.obj").write_bytes(end.join(["v 0 0 0", "", "v 1 \\", "0 0", "# c:\\", "f 1 1 x"]).encode())
-        with pytest.raises(sp.FileError, match="line 6: 'x' came"):
-            sp.read_mesh(tmp_path / "a.obj")
+        with pytest.raises(FileError, match="line 6: 'x' came"):
+            sp.readers.read_mesh(tmp_path / "a.obj")
         (tmp_path / "a.ply").write_bytes(PLY.replace("0 1 0.5", "\n0 1 x").replace("\n", end).encode("utf-8-sig"))
-        with pytest.raises(sp.FileError, match="line 14: b'x' came"):
-            sp.read_mesh(tmp_path / "a.ply")
+        with pytest.raises(FileError, match="line 14: b'x' came"):
+            sp.readers.read_mesh(tmp_path / "a.ply")
 
 
 def test_texts_are_read_whole_or_refused_with_the_line(tmp_path):
@@ -161,7 +163,7 @@ def test_texts_are_read_whole_or_refused_with_the_line(tmp_path):
         assert read_lines(path, "utf-8") == lines and read_text(path) == "".join(f"{line}\n" for line in lines)
         assert [line.decode() for line in lines_of(path, content)] == lines
     path.write_bytes(b"a\r\nb\r\n\xff")
-    with pytest.raises(sp.FileError, match="line 3: byte 0xff is not utf-8"):
+    with pytest.raises(FileError, match="line 3: byte 0xff is not utf-8"):
         read_text(path)
     with pytest.raises(FileNotFoundError):
         read_text(tmp_path / "none")
@@ -176,7 +178,7 @@ def test_a_binary_body_that_begins_with_a_line_end_keeps_it(tmp_path, rng):
                     "property int y\nproperty int z\nend_header\n").replace("\n", end)
             (tmp_path / "a.ply").write_bytes(head.encode() + values.tobytes())
             expected = np.frombuffer(values[:, 1:].tobytes(), ">i4").reshape(5, 3)
-            assert np.array_equal(sp.read_mesh(tmp_path / "a.ply").vertices, expected)
+            assert np.array_equal(sp.readers.read_mesh(tmp_path / "a.ply").vertices, expected)
 
 
 def test_a_table_of_digits_is_what_its_rows_say(tmp_path):

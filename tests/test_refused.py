@@ -8,10 +8,11 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy import archive
+from spconv_cy.errors import FileError, ShapeError
 from spconv_cy.train.checkpoint import KIND
 
 TENSORS = [sp.SparseTensor.from_sites([[0, 1], [0, 3]], [[1.0], [2.0]], 8)] * 4
-DATA = sp.TensorBatches(TENSORS, [0, 1, 0, 1])
+DATA = sp.data.TensorBatches(TENSORS, [0, 1, 0, 1])
 NAN, HUGE = float("nan"), 10**400
 
 
@@ -47,7 +48,7 @@ def adam(net):
 
 def together(net):
     first, *rest = net.parameters()
-    return sp.Together(sp.Adam([first], 0.01), sp.SGD(rest, 0.1, momentum=0.9))
+    return sp.train.CombinedOptimizer(sp.Adam([first], 0.01), sp.SGD(rest, 0.1, momentum=0.9))
 
 
 def trained(path, epochs=2, make=adam, kind=np.random.PCG64, net=None, optimizer=None, rng=0, **options):
@@ -82,7 +83,7 @@ def check_refused(path, make=adam, kind=np.random.PCG64, message="start anew wit
         if epochs:
             trained(None, epochs, net=net, optimizer=optimizer)
         before = everything(net, optimizer)
-        with pytest.raises(sp.FileError, match=message):
+        with pytest.raises(FileError, match=message):
             trained(path, 4, net=net, optimizer=optimizer, **options)
         assert everything(net, optimizer) == before
 
@@ -273,7 +274,7 @@ def test_a_seeds_generator_is_left_alone_where_the_checkpoint_is_refused(first):
     net.layers[4].rng = rng                                              # one for the layers and for the order
     optimizer = adam(net)
     before = everything(net, optimizer)
-    with pytest.raises(sp.FileError, match="of the seed 0 came"):
+    with pytest.raises(FileError, match="of the seed 0 came"):
         trained(first, net=net, optimizer=optimizer, rng=rng)
     assert everything(net, optimizer) == before
 
@@ -296,10 +297,10 @@ def test_what_fails_after_all_checks_is_put_back(error, first, monkeypatch):
     optimizer = adam(net)
     trained(None, 1, net=net, optimizer=optimizer)
     before = everything(net, optimizer)
-    real = sp.LossScale.load_state
-    monkeypatch.setattr(sp.LossScale, "load_state", lambda self, state: (
-        monkeypatch.setattr(sp.LossScale, "load_state", real), fails(self, state)))
-    with pytest.raises(sp.FileError if isinstance(error, ValueError) else KeyboardInterrupt):
+    real = sp.train.LossScale.load_state
+    monkeypatch.setattr(sp.train.LossScale, "load_state", lambda self, state: (
+        monkeypatch.setattr(sp.train.LossScale, "load_state", real), fails(self, state)))
+    with pytest.raises(FileError if isinstance(error, ValueError) else KeyboardInterrupt):
         trained(first, 4, net=net, optimizer=optimizer)
     assert everything(net, optimizer) == before
 
@@ -319,11 +320,11 @@ def test_load_state_refuses_what_is_no_array_that_fits_and_changes_nothing(bad):
     before = everything(net, optimizer)
     state = {name: a + 1 if a.dtype.kind == "f" else a for name, a in net.state().items()}
     for name in ("layers.0.weight", "layers.0.statistics", "layers.1.layers.2.count"):
-        with pytest.raises((sp.ShapeError, TypeError), match=f"load_state.*{name}"):
+        with pytest.raises((ShapeError, TypeError), match=f"load_state.*{name}"):
             net.load_state(state | {name: bad})
     for name in ("0.mean", "1.square", "steps"):
         if name != "steps" or bad is not BAD["whole"]:
-            with pytest.raises((sp.ShapeError, TypeError), match="load_state"):
+            with pytest.raises((ShapeError, TypeError), match="load_state"):
                 optimizer.load_state({k: v + 1 for k, v in optimizer.state().items()} | {name: bad})
     assert everything(net, optimizer) == before
 
@@ -331,12 +332,12 @@ def test_load_state_refuses_what_is_no_array_that_fits_and_changes_nothing(bad):
 @pytest.mark.parametrize("bad", [None, 3, [], "state", np.zeros(3), {}, {3: np.zeros(2)}, [("steps", 0)]])
 def test_load_state_refuses_what_is_no_state(bad):
     net = network()
-    both, scale = together(net), sp.LossScale()
+    both, scale = together(net), sp.train.LossScale()
     before = everything(net, both)
     for thing in (net, both, both.optimizers[0], scale):
-        with pytest.raises((sp.ShapeError, TypeError), match="LossScale|load_state"):
+        with pytest.raises((ShapeError, TypeError), match="LossScale|load_state"):
             thing.load_state(bad)
-    assert everything(net, both) == before and scale.state() == sp.LossScale().state()
+    assert everything(net, both) == before and scale.state() == sp.train.LossScale().state()
 
 
 def test_a_layer_with_a_read_only_array_is_told_before_any_is_copied():
@@ -357,7 +358,7 @@ def test_arrays_of_another_width_are_taken_where_their_numbers_fit():
 
 
 def test_a_scale_with_more_good_steps_than_it_waits_for_is_doubled_at_the_next():
-    scale, w = sp.LossScale(), sp.Tensor([1.0], requires_grad=True)
+    scale, w = sp.train.LossScale(), sp.Tensor([1.0], requires_grad=True)
     scale.load_state({"scale": 2, "steps": 10**6})                       # of a scale that stayed
     w.grad = np.ones(1, np.float32)
     scale.step(sp.SGD([w], 0.1))

@@ -6,6 +6,7 @@ from oracles import window_pairs
 from strategies import random_sites
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 
 WINDOWS = {  # dimension, size, stride, dilation, padding, field
     "1-D, touching": (1, (2,), (2,), (1,), (0,), None),
@@ -104,14 +105,14 @@ def test_no_sites(ops):
 
 def test_what_does_not_fit_is_refused_with_the_remedy(rng):
     x, coarse, _ = coarse_and_fine(rng, *WINDOWS["3-D, touching"])
-    with pytest.raises(sp.ShapeError, match="no window made; the output of a strided Convolution"):
+    with pytest.raises(ShapeError, match="no window made; the output of a strided Convolution"):
         sp.Deconvolution(3, 4, 4, 2, 2)(x)
-    with pytest.raises(sp.ShapeError, match=r"size \(3, 3, 3\), .* came .*size \(2, 2, 2\), .* same window"):
+    with pytest.raises(ShapeError, match=r"size \(3, 3, 3\), .* came .*size \(2, 2, 2\), .* same window"):
         sp.Deconvolution(3, 6, 4, 3, 2)(coarse)
-    with pytest.raises(sp.ShapeError, match=r"6 channels came; 5 fit"):
+    with pytest.raises(ShapeError, match=r"6 channels came; 5 fit"):
         sp.Deconvolution(3, 5, 4, 2, 2)(coarse)
     with_ground = sp.MaxPooling(3, 2)(sp.SparseTensor.from_sites(x.sites, x.features.numpy(), 10))
     for layer in (sp.Deconvolution(3, 4, 4, 2, 2), sp.UnPooling(3, 2)):
-        with pytest.raises(sp.ShapeError, match=r"ground=None"):
+        with pytest.raises(ShapeError, match=r"ground=None"):
             layer(with_ground)
         assert layer(with_ground.with_features(with_ground.features, ground=None)).grid.n == x.grid.n

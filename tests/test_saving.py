@@ -19,22 +19,23 @@ from safetensors.numpy import load
 
 import spconv_cy as sp
 from spconv_cy import archive, writing
-from spconv_cy.data.readers.obj import write_obj
-from spconv_cy.data.readers.off import write_off
-from spconv_cy.data.readers.ply import write_ply
+from spconv_cy.errors import FileError
+from spconv_cy.readers.obj import write_obj
+from spconv_cy.readers.off import write_off
+from spconv_cy.readers.ply import write_ply
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and pipes are Unix's")
-NET = sp.from_spec("3C3-BN-MP2-2C2-output", 2, classes=2, rng=0)
-MESH = sp.Mesh(np.eye(3), [[0, 1, 2]])
+NET = sp.models.from_spec("3C3-BN-MP2-2C2-output", 2, classes=2, rng=0)
+MESH = sp.data.Mesh(np.eye(3), [[0, 1, 2]])
 
 
 def handwriting():
-    characters = sp.Characters.pack([[np.eye(2)], [np.ones((3, 2))]])
-    return sp.Handwriting(characters, np.array([0, 1]), ("a", "b"), np.array([-1, -1]))
+    characters = sp.data.Characters.pack([[np.eye(2)], [np.ones((3, 2))]])
+    return sp.data.Handwriting(characters, np.array([0, 1]), ("a", "b"), np.array([-1, -1]))
 
 
 def checkpoint(path):
-    net, x = sp.mlp((2, 2), rng=0), sp.Tensor(np.eye(2))
+    net, x = sp.models.mlp((2, 2), rng=0), sp.Tensor(np.eye(2))
     with suppress(FileNotFoundError):
         os.unlink(path)                                                  # else it would be read
     sp.fit(net, [(x, np.array([0, 1]))], sp.SGD(net.parameters(), 1.0), 1, rng=0, progress=False, checkpoint=path)
@@ -42,7 +43,7 @@ def checkpoint(path):
 
 WRITERS = {
     "save": lambda path: sp.save(path, NET),
-    "write_npz": lambda path: sp.write_npz(path, handwriting()),
+    "write_npz": lambda path: sp.readers.write_npz(path, handwriting()),
     "write_ply": lambda path: write_ply(path, MESH),
     "text write_ply": lambda path: write_ply(path, MESH, text=True),
     "write_off": lambda path: write_off(path, MESH),
@@ -128,7 +129,7 @@ def test_what_goes_through_a_pipe_is_larger_than_the_pipe_and_is_the_network(tmp
     sp.save(tmp_path / "pipe", net)
     reader.join()
     assert_array_equal(load(got[0])["weight"], net.weight.data)
-    with pytest.raises(sp.FileError, match="expected a regular file, got a pipe"):
+    with pytest.raises(FileError, match="expected a regular file, got a pipe"):
         sp.load(tmp_path / "pipe")
 
 
@@ -306,6 +307,6 @@ def test_an_experiments_files_have_the_umasks_mode_and_go_through_links(umask, t
                                      b'{}, "pictures": {}, "logs": []}'])
 def test_a_damaged_record_of_an_experiment_is_refused_and_kept(content, tmp_path):
     (tmp_path / "record.json").write_bytes(content)
-    with pytest.raises(sp.FileError, match="record.json: expected the record of an experiment"):
+    with pytest.raises(FileError, match="record.json: expected the record of an experiment"):
         sp.Experiment("a", "tiny", tmp_path)
     assert (tmp_path / "record.json").read_bytes() == content

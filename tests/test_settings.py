@@ -12,6 +12,7 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy import config
+from spconv_cy.errors import BackendError
 from spconv_cy.experiment import Experiment
 
 SWITCHES = [(sp.use, config.backend_name, "cpu", "reference"), (sp.precision, config.precision_name, "float32", "tf32")]
@@ -133,7 +134,7 @@ def test_a_task_cannot_change_another(switch, now, usual, other):
 
 @by_switch
 def test_a_refused_name_changes_nothing(switch, now, usual, other):
-    with pytest.raises((sp.BackendError, ValueError)):
+    with pytest.raises((BackendError, ValueError)):
         switch("none")
     assert now() == usual
 
@@ -146,7 +147,7 @@ def test_no_grad_may_be_one_object_for_nested_statements_and_threads():
 
 
 def test_batches_are_prepared_with_the_settings_of_the_caller():
-    data = sp.TensorBatches([sp.SparseTensor.from_sites([[0, 1]], [[1.0]], 4)] * 3, [0, 1, 0], batch=1)
+    data = sp.data.TensorBatches([sp.SparseTensor.from_sites([[0, 1]], [[1.0]], 4)] * 3, [0, 1, 0], batch=1)
     data.prepare = lambda *_: lambda items: sp.Tensor([1.0]).data.dtype
     with sp.use("reference"):
         assert {x for x, _ in data.epoch(0, training=False)} == {np.dtype(np.float64)}

@@ -7,6 +7,7 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy.data.strokes import Characters, StrokeEncoder
+from spconv_cy.errors import GridError, ShapeError
 
 ENCODINGS = ("pen", "undirected", "octogram")
 
@@ -221,15 +222,15 @@ LINE = [(0.0, 0.0), (1.0, 2.0)]
     ([[LINE], [LINE, [(0, 0), (1, math.nan), (1, math.nan)]]], ValueError,
      r"character 1, stroke 1: point 1 is \(1.0, nan\); finite numbers fit: drop or mend the 2 such points"),
     ([[[(0, math.inf)]]], ValueError, r"character 0, stroke 0: point 0 is \(0.0, inf\)"),
-    ([[LINE, []]], sp.ShapeError, r"character 0, stroke 1: shape \(0,\) came.*drop strokes without points"),
-    ([[np.zeros((3, 3))]], sp.ShapeError, r"shape \(3, 3\) came; \(n, 2\) with n >= 1 fits"),
-    ([np.zeros((3, 2))], sp.ShapeError, r"one array of shape \(3, 2\) came.*put a single stroke into a list"),
-    ([[[(0, 0), (1,)]]], sp.ShapeError, "character 0, stroke 0: points of unequal length came"),
-    ([[[("a", "b")]]], sp.ShapeError, "dtype <U1 came; integers or floats fit"),
-    ([[[(True, False)]]], sp.ShapeError, "dtype bool came"),
-    ([[[(1j, 0)]]], sp.ShapeError, "dtype complex128 came"),
-    ([5], sp.ShapeError, "character 0: int came; a list of"),
-    (5, sp.ShapeError, "characters: int came; a list of characters fits"),
+    ([[LINE, []]], ShapeError, r"character 0, stroke 1: shape \(0,\) came.*drop strokes without points"),
+    ([[np.zeros((3, 3))]], ShapeError, r"shape \(3, 3\) came; \(n, 2\) with n >= 1 fits"),
+    ([np.zeros((3, 2))], ShapeError, r"one array of shape \(3, 2\) came.*put a single stroke into a list"),
+    ([[[(0, 0), (1,)]]], ShapeError, "character 0, stroke 0: points of unequal length came"),
+    ([[[("a", "b")]]], ShapeError, "dtype <U1 came; integers or floats fit"),
+    ([[[(True, False)]]], ShapeError, "dtype bool came"),
+    ([[[(1j, 0)]]], ShapeError, "dtype complex128 came"),
+    ([5], ShapeError, "character 0: int came; a list of"),
+    (5, ShapeError, "characters: int came; a list of characters fits"),
 ])
 def test_wrong_strokes_are_named_with_their_place(characters, error, message):
     with pytest.raises(error, match=message):
@@ -238,10 +239,10 @@ def test_wrong_strokes_are_named_with_their_place(characters, error, message):
 
 def test_points_outside_the_field_are_counted_and_the_size_that_is_named_holds_them():
     characters = [[[(0, 0), (1, 1)]], [[(0, 0), (30, -2), (40.5, 0)]]]
-    with pytest.raises(sp.GridError, match=r"2 points of character 1 .* 16 x 16 .*a size of 82 would hold all"):
+    with pytest.raises(GridError, match=r"2 points of character 1 .* 16 x 16 .*a size of 82 would hold all"):
         StrokeEncoder("pen", size=16, scale=None).sites(characters)
     assert StrokeEncoder("pen", size=82, scale=None).sites(characters)[0][:, 1].max() == 81
-    with pytest.raises(sp.GridError, match="check scale, matrices and shifts"):
+    with pytest.raises(GridError, match="check scale, matrices and shifts"):
         StrokeEncoder("pen", size=16, scale=None).sites([[[(1e9, 0)]]])
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy.data.synthetic import circle, drawn_backward, flight, helices, helix, leaders, lissajous, rotors, shell
+from spconv_cy.errors import ShapeError
 
 
 def sites_of(places):
@@ -95,7 +96,7 @@ def test_a_small_network_tells_the_turn_with_time_and_cannot_without():
     errors = {}
     for time, d in (("axis", 3), ("none", 2)):
         train, test = (sp.WorldLineBatches(rotors(200, 16, 16, seed), 23, time=time, batch=20) for seed in (0, 1))
-        net = sp.from_spec("6C2-MP2-12C2-MP2-18C2-MP2-24C2-output", 1, d, classes=2, rng=0)
+        net = sp.models.from_spec("6C2-MP2-12C2-MP2-18C2-MP2-24C2-output", 1, d, classes=2, rng=0)
         sp.fit(net, train, sp.Adam(net.parameters(), 0.005), 4, rng=0, progress=False)
         errors[time] = sp.evaluate(net, test).error
     assert errors["axis"] < 0.02 and 0.4 < errors["none"] < 0.6
@@ -107,7 +108,8 @@ def test_strokes_drawn_backward():
     for character, back in zip(characters, turned, strict=True):
         assert [stroke.tolist() for stroke in back] == [[list(p) for p in stroke[::-1]] for stroke in character[::-1]]
     twice = drawn_backward(turned)
-    assert [len(c) for c in twice] == [2, 0, 1] and np.array_equal(twice.points, sp.Characters.pack(characters).points)
+    assert [len(c) for c in twice] == [2, 0, 1] and np.array_equal(twice.points,
+                                                                   sp.data.Characters.pack(characters).points)
 
 
 def test_the_dart_flies_with_its_point_ahead_and_is_dark():
@@ -123,10 +125,10 @@ def test_the_dart_flies_with_its_point_ahead_and_is_dark():
 
 def test_wrong_arguments_say_what_fits():
     lines = rotors(4)
-    for error, arguments in ((ValueError, {"time": "late"}), (sp.ShapeError, {"field": 31}),
-                             (sp.ShapeError, {"kinds": [0]}), (sp.ShapeError, {"shapes": [[[0, 0, 0]]]}),
-                             (sp.ShapeError, {"labels": [0]}),
-                             (sp.ShapeError, {"kinds": [1, 0, 0, 0]})):
+    for error, arguments in ((ValueError, {"time": "late"}), (ShapeError, {"field": 31}),
+                             (ShapeError, {"kinds": [0]}), (ShapeError, {"shapes": [[[0, 0, 0]]]}),
+                             (ShapeError, {"labels": [0]}),
+                             (ShapeError, {"kinds": [1, 0, 0, 0]})):
         with pytest.raises(error, match="fit"):
             sp.WorldLineBatches(lines, **{"field": 32} | arguments)
     with pytest.raises(ValueError, match="'cube' or 'ball'"):

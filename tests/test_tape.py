@@ -5,6 +5,7 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy.autograd import Tensor, multiply, take
+from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import reshape
 
 RNG = np.random.default_rng(0)
@@ -46,9 +47,9 @@ def test_a_step_between_two_ways_back_is_an_error_that_names_the_tensor():
 @pytest.mark.parametrize("name", ["conv", "prelu", "norm", "reshape", "row", "checkpointed", "user"])
 def test_whatever_reads_a_weight_refuses_to_go_back_after_a_step(name):
     rows = Tensor(RNG.normal(size=(4, 3)), requires_grad=True)
-    layer = {"conv": lambda: sp.NetworkInNetwork(3, 2), "prelu": lambda: sp.PReLU(3),
-             "norm": lambda: sp.LayerNormalization(3),
-             "checkpointed": lambda: sp.Checkpointed(sp.NetworkInNetwork(3, 2), sp.Tanh())}.get(name)
+    layer = {"conv": lambda: sp.NetworkInNetwork(3, 2), "prelu": lambda: sp.layers.PReLU(3),
+             "norm": lambda: sp.layers.LayerNormalization(3),
+             "checkpointed": lambda: sp.layers.Checkpointed(sp.NetworkInNetwork(3, 2), sp.layers.Tanh())}.get(name)
     if layer is not None:
         layer = layer()
         y, parameters = layer(rows), layer.parameters()
@@ -140,7 +141,7 @@ def test_one_number_keeps_no_axes():
 @pytest.mark.parametrize("function, error, said", [
     (lambda x: (2 * x, lambda dy: 2 * dy), TypeError, r"an entry for each of its 1 .*got a ndarray.*\(dx,\)"),
     (lambda x: (2 * x, lambda dy: (dy, dy)), TypeError, "got 2 entries"),
-    (lambda x: (2 * x, lambda dy: (dy[:1],)), sp.ShapeError, r"a gradient \(2,\) for argument 'x'.*got \(1,\)"),
+    (lambda x: (2 * x, lambda dy: (dy[:1],)), ShapeError, r"a gradient \(2,\) for argument 'x'.*got \(1,\)"),
     (lambda x: (2 * x, lambda dy: (1.0,)), TypeError, "an array for argument 'x'.*got a float"),
     (lambda x: (2 * x, lambda dy: (Tensor(dy),)), TypeError, "got a Tensor"),
     (lambda x: 2 * x, TypeError, r"return \(y, backward\).*got a ndarray"),

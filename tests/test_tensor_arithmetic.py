@@ -21,7 +21,7 @@ def tensor(rng, ground="drawn", channels=3, grid=None, n=20):
     return sp.SparseTensor(sp.Tensor(rng.uniform(1, 2, (grid.n, channels))), grid, row)
 
 
-def everywhere(x, row):
+def sliding_window(x, row):
     """Bring a row (1, c), or a number, beside a dense array (b, c, h, w)."""
     return np.reshape(np.float64(row), (1, -1, 1, 1)) if np.size(row) > 1 else float(np.float64(row).reshape(()))
 
@@ -32,7 +32,7 @@ def test_numbers_and_rows_act_as_on_the_dense_array(function, other, ops, rng):
     x = tensor(rng)
     shapes = {"()": (), "(1, 1)": (1, 1), "(1, 3)": (1, 3)}
     other = sp.Tensor(rng.uniform(1, 2, shapes[other])) if isinstance(other, str) else other
-    plain = everywhere(x, other.numpy() if isinstance(other, sp.Tensor) else other)
+    plain = sliding_window(x, other.numpy() if isinstance(other, sp.Tensor) else other)
     dense = np.float64(x.to_dense())
     for found, expected in ((function(x, other), function(dense, plain)), (function(other, x), function(plain, dense))):
         assert isinstance(found, sp.SparseTensor) and found.grid is x.grid and found.point_rows is x.point_rows

@@ -17,10 +17,10 @@ from spconv_cy.backend.placed import PlacedRulebook
 from spconv_cy.backend.switch import ops_named
 
 WINDOWS = {
-    "strided": sp.Window(2, 3, stride=2, size_rule="floor"),
-    "submanifold": sp.Window(2, 3, kind="submanifold"),
-    "transposed": sp.Window(2, 3, stride=2, kind="transposed"),
-    "a cross": sp.Window(2, 3, stride=1, shape="cross", min_active=2),
+    "strided": sp.sites.Window(2, 3, stride=2, size_rule="floor"),
+    "submanifold": sp.sites.Window(2, 3, kind="submanifold"),
+    "transposed": sp.sites.Window(2, 3, stride=2, kind="transposed"),
+    "a cross": sp.sites.Window(2, 3, stride=1, shape="cross", min_active=2),
 }
 WINDOW = WINDOWS["strided"]
 RULEBOOKS = {
@@ -75,8 +75,8 @@ def test_every_verb_on_a_new_rulebook_gives_the_bits_of_one_thread(backend, wind
     there, book = grid.rules(WINDOWS[window])
     calls = calls_of(rng, book, 4, 6)
     assert {verb for verb, *_ in calls} == set(VERBS)
-    without = {id(b): sp.Rulebook(b.in_rows, b.out_rows, b.offset_ptr, b.n_in, b.n_out, volume=0)
-               for _, arguments, _ in calls for b in arguments if isinstance(b, sp.Rulebook) and not b.volume}
+    without = {id(b): sp.sites.Rulebook(b.in_rows, b.out_rows, b.offset_ptr, b.n_in, b.n_out, volume=0)
+               for _, arguments, _ in calls for b in arguments if isinstance(b, sp.sites.Rulebook) and not b.volume}
     transposed = book.T
 
     def placed(argument, fresh):
@@ -189,13 +189,13 @@ def test_threads_that_ask_a_grid_for_anything_get_the_same_object(ask):
 @pytest.mark.parametrize("name", ["offsets", "stages"])
 def test_threads_that_ask_a_window_get_the_same_arrays(name):
     for n in (2, 4, 8):
-        window = sp.Window(4, 3, stride=2)
+        window = sp.sites.Window(4, 3, stride=2)
         found = together(n, lambda i, window=window: getattr(window, name))
-        assert all(one is found[0] for one in found) and same(found[0], getattr(sp.Window(4, 3, stride=2), name))
+        assert all(one is found[0] for one in found) and same(found[0], getattr(sp.sites.Window(4, 3, stride=2), name))
 
 
 def test_threads_that_ask_for_different_windows_disturb_nothing():
-    windows = [*WINDOWS.values(), *(sp.Window(2, size) for size in range(1, 5))]
+    windows = [*WINDOWS.values(), *(sp.sites.Window(2, size) for size in range(1, 5))]
     truths = [made_grid().rules(window) for window in windows]
     for _ in range(3):
         grid = made_grid()
@@ -222,7 +222,8 @@ def test_a_rulebook_on_another_device_is_placed_once_and_whole():
 
 def test_rules_are_made_ahead_while_the_grid_before_is_asked_for_more():
     device = SimpleNamespace(name="device", rulebook_copy=PlacedRulebook, uploaded=lambda what, array: array.copy())
-    windows = [sp.Window(2, size, stride=stride, size_rule="floor") for size in range(1, 6) for stride in (1, 2, 3)]
+    windows = [sp.sites.Window(2, size, stride=stride, size_rule="floor") for size in range(1, 6) for stride in (1, 2,
+                                                                                                                 3)]
     now, following = made_grid(), made_grid(seed=2)
     held = []
 
@@ -272,8 +273,8 @@ assert len(found) == 8 and len({id(ops) for ops, _ in found}) == 1 and {y for _,
 
 
 def test_epochs_of_one_set_of_batches_are_read_by_several_threads():
-    characters, labels = (part[:40] for part in sp.digits())
-    data = sp.StrokeBatches(characters, labels, sp.StrokeEncoder("octogram", size=24, scale=8), batch=8,
+    characters, labels = (part[:40] for part in sp.data.digits())
+    data = sp.data.StrokeBatches(characters, labels, sp.data.StrokeEncoder("octogram", size=24, scale=8), batch=8,
                             augment="affine")
 
     def epoch(number):
@@ -287,8 +288,8 @@ def test_epochs_of_one_set_of_batches_are_read_by_several_threads():
 def test_batches_come_from_background_threads_while_networks_compute_on_the_same_tensors():
     make = sparse(2, 4, 32, None)
     samples = [make((60 + i,)) for i in range(12)]
-    data = sp.TensorBatches(samples, np.arange(12), batch=3)
-    net = sp.unet(2, [4, 6], 4, 3, d=2, rng=0).eval()
+    data = sp.data.TensorBatches(samples, np.arange(12), batch=3)
+    net = sp.models.unet(2, [4, 6], 4, 3, d=2, rng=0).eval()
 
     def work(i):
         if i % 2:
@@ -308,8 +309,8 @@ def test_evaluations_of_one_network_in_several_threads_give_what_one_gives(train
     net = sp.Sequential(sp.FractionalMaxPooling(2, 1.4, size_rule="nearest", rng=0), sp.Convolution(2, 4, 4, 2, rng=0),
                         sp.BatchNormalization(4), sp.Dropout(0.5, rng=1), sp.GlobalPooling(),
                         sp.NetworkInNetwork(4, 3, rng=2)).train(training)
-    data = sp.TensorBatches(samples, labels, batch=2)
-    jobs = [lambda: sp.evaluate(net, data, repeats=2).outputs.tobytes(), lambda: sp.outputs(net, data).tobytes(),
+    data = sp.data.TensorBatches(samples, labels, batch=2)
+    jobs = [lambda: sp.evaluate(net, data, repeats=2).outputs.tobytes(), lambda: sp.train.outputs(net, data).tobytes(),
             lambda: str(net.summary(samples[0]).parameters)]
     expected, state = [job() for job in jobs], {name: array.copy() for name, array in net.state().items()}
     found = together(6, lambda i: [jobs[(i + k) % 3]() for k in range(3)])

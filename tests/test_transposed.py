@@ -6,6 +6,7 @@ from oracles import rule_pairs
 from strategies import random_sites
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 
 WINDOWS = {  # lattice, options of the layer, field
     "1-D, touching": (sp.Lattice(1), dict(size=2, stride=2), 9),
@@ -27,7 +28,7 @@ def made(rng, name, groups=1):
     if field is not None:
         sites = sites[lattice.inside(sites[:, 1:], (field,) * lattice.d)]
     x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 4)), field, 2, ground=None, lattice=lattice)
-    layer = sp.TransposedConvolution(lattice, 4, 6, groups=groups, rng=rng, **options)
+    layer = sp.layers.TransposedConvolution(lattice, 4, 6, groups=groups, rng=rng, **options)
     layer.bias.data[...] = rng.normal(size=(1, 6))
     return layer, x
 
@@ -86,7 +87,7 @@ def test_a_full_field_gives_the_dense_transposed_convolution(rng):
     with sp.use("reference"):
         field = rng.normal(size=(2, 3, 4, 5))
         x = sp.SparseTensor.from_dense(field, ground=None)
-        layer = sp.TransposedConvolution(2, 3, 2, 3, 2, padding=1, rng=rng)
+        layer = sp.layers.TransposedConvolution(2, 3, 2, 3, 2, padding=1, rng=rng)
         dense = np.zeros((2, 2, 9, 11))
         for k, (a, b) in enumerate(np.ndindex(3, 3)):
             dense[:, :, a:a + 7:2, b:b + 9:2] += np.einsum("bcxy,co->boxy", field, layer.weight.data[k])
@@ -107,15 +108,15 @@ def test_at_given_sites_it_creates_none(rng):
 
 def test_what_does_not_fit_is_refused_with_the_remedy(rng):
     x = sp.SparseTensor.from_sites([[0, 1, 1]], [[1.0]], 4)
-    layer = sp.TransposedConvolution(2, 1, 1, 2, 2)
-    with pytest.raises(sp.ShapeError, match=r"created would get it through different weights.*ground=None"):
+    layer = sp.layers.TransposedConvolution(2, 1, 1, 2, 2)
+    with pytest.raises(ShapeError, match=r"created would get it through different weights.*ground=None"):
         layer(x)
     bare = x.with_features(x.features)
-    with pytest.raises(sp.ShapeError, match="made; give the Deconvolution"):
+    with pytest.raises(ShapeError, match="made; give the Deconvolution"):
         sp.Deconvolution(2, 1, 1, 2, 2)(layer(bare))
-    with pytest.raises(sp.ShapeError, match="a transposed window of span"):
-        sp.TransposedConvolution(2, 1, 1, 1, padding=3)(bare)
-    with pytest.raises(sp.ShapeError, match="'valid', 'cell' or 'centre' fit"):
+    with pytest.raises(ShapeError, match="a transposed window of span"):
+        sp.layers.TransposedConvolution(2, 1, 1, 1, padding=3)(bare)
+    with pytest.raises(ShapeError, match="'valid', 'cell' or 'centre' fit"):
         sp.Convolution(2, 1, 1, 2, sites="everywhere")
 
 

@@ -6,6 +6,7 @@ from oracles import conv, slope_by_differences, window_pairs
 from strategies import random_sites
 
 import spconv_cy as sp
+from spconv_cy.errors import ShapeError
 from spconv_cy.io.file import load, save
 
 
@@ -29,7 +30,7 @@ def x(rng, ops):
 )
 def test_parameters_of_the_published_networks(levels, base, options, core):
     stem, last, head = 3 ** options["d"] * 3 * base, 2 * base, base * 20 + 20
-    assert sp.unet(levels, base, 3, 20, **options, rng=0).n_parameters() == stem + core + last + head
+    assert sp.models.unet(levels, base, 3, 20, **options, rng=0).n_parameters() == stem + core + last + head
 
 
 def brute_force(net, x, levels, reps):
@@ -69,7 +70,7 @@ def brute_force(net, x, levels, reps):
 
 @pytest.mark.parametrize("levels, reps", [(1, 1), (3, 1), (2, 2)])
 def test_equals_loops_over_pairs(levels, reps, x, rng, ops):
-    net = sp.unet(levels, 4, 3, 5, d=2, reps=reps, rng=rng)
+    net = sp.models.unet(levels, 4, 3, 5, d=2, reps=reps, rng=rng)
     for p in net.parameters():
         p.data += 0.1 * rng.standard_normal(p.shape).astype(p.dtype)
     y = net(x)
@@ -85,7 +86,7 @@ def test_gradients(residual, rng):
         sites = random_sites(rng, 40, 3, 0, 8, samples=2)
         features = sp.Tensor(rng.normal(size=(40, 2)), requires_grad=True)
         x = sp.SparseTensor.from_sites(sites, features, 8, ground=None)
-        net = sp.unet(3, 2, 2, 3, residual=residual, slope=0.1, rng=rng)
+        net = sp.models.unet(3, 2, 2, 3, residual=residual, slope=0.1, rng=rng)
         weights = rng.normal(size=(40, 3))
         net(x).features.backward(weights)
         for leaf in (features, *net.parameters()):
@@ -103,7 +104,7 @@ def test_gradients(residual, rng):
 
 
 def test_a_shift_by_the_coarsest_site_shifts_the_result_and_a_smaller_one_does_not(x, rng):
-    net = sp.unet(3, 4, 3, 2, d=2, rng=rng).eval()
+    net = sp.models.unet(3, 4, 3, 2, d=2, rng=rng).eval()
     y = net(x).features.numpy()
 
     def shifted(by):
@@ -114,7 +115,7 @@ def test_a_shift_by_the_coarsest_site_shifts_the_result_and_a_smaller_one_does_n
 
 
 def test_a_saved_network_gives_the_same_bits(x, rng, tmp_path):
-    net = sp.unet(2, 4, 3, 5, d=2, residual=True, slope=0.1, rng=rng)
+    net = sp.models.unet(2, 4, 3, 5, d=2, residual=True, slope=0.1, rng=rng)
     net(x)
     save(tmp_path / "net.safetensors", net)
     again = load(tmp_path / "net.safetensors")
@@ -130,13 +131,13 @@ def test_unpooling_is_saved(tmp_path):
 def test_the_summary_counts_the_pairs_of_the_way_back(rng):
     sites = np.argwhere(np.ones((1, 4, 4, 4))).astype(np.int32)
     x = sp.SparseTensor.from_sites(sites, np.ones((64, 1)), 4, ground=None)
-    row = next(row for row in sp.unet(2, 4, rng=rng).summary(x) if row.name == "Deconvolution")
+    row = next(row for row in sp.models.unet(2, 4, rng=rng).summary(x) if row.name == "Deconvolution")
     assert row.rows == 64 and {row.multiply_adds, row.pair_multiply_adds, row.dense_multiply_adds} == {64 * 8 * 4}
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(sp.ShapeError, match=r"unet: levels=0, .*whole numbers from 1 up fit"):
-        sp.unet(0, 8)
+    with pytest.raises(ShapeError, match=r"unet: levels=0, .*whole numbers from 1 up fit"):
+        sp.models.unet(0, 8)
     x = sp.SparseTensor.from_sites([[0, 1, 1, 1]], [[1.0]], 8)
-    with pytest.raises(sp.ShapeError, match=r"Deconvolution: .*ground=None"):
-        sp.unet(2, 4, 1)(x)
+    with pytest.raises(ShapeError, match=r"Deconvolution: .*ground=None"):
+        sp.models.unet(2, 4, 1)(x)

@@ -88,21 +88,22 @@ def fractional():
     """Fractional max-pooling, whose regions are drawn by each network's own generator, and walks of random stride."""
     return sp.Sequential(sp.FractionalMaxPooling(2, 1.4, size_rule="nearest", rng=0),
                          sp.SubmanifoldConvolution(2, 4, 4, rng=1),
-                         sp.RandomizedStrideConvolution(2, 4, 4, 3, 2, size_rule="floor", rng=2))
+                         sp.layers.RandomizedStrideConvolution(2, 4, 4, 3, 2, size_rule="floor", rng=2))
 
 
 def attentive():
     """Attention in windows of a partition, beside dropout of channels."""
-    return sp.Sequential(sp.WindowAttention(2, 4, 2, 4, shift=1, rng=0), sp.SubmanifoldConvolution(2, 4, 6, rng=1),
+    return sp.Sequential(sp.layers.WindowAttention(2, 4, 2, 4, shift=1, rng=0), sp.SubmanifoldConvolution(2, 4, 6,
+                                                                                                          rng=1),
                          sp.Dropout(0.5, rng=2), sp.SubmanifoldConvolution(2, 6, 4, rng=3))
 
 
 def spread():
     """A transposed convolution, joins of different sites, recomputation and collapsed axes."""
-    return sp.Sequential(sp.TransposedConvolution(2, 4, 4, 3, 2, rng=0),
+    return sp.Sequential(sp.layers.TransposedConvolution(2, 4, 4, 3, 2, rng=0),
                          sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, rng=1), how="outer"),
-                         sp.Checkpointed(sp.SubmanifoldConvolution(2, 4, 4, rng=2), sp.BatchNormalization(4)),
-                         sp.Collapse(2, 1))
+                         sp.layers.Checkpointed(sp.SubmanifoldConvolution(2, 4, 4, rng=2), sp.BatchNormalization(4)),
+                         sp.layers.Collapse(2, 1))
 
 
 def points():
@@ -121,6 +122,6 @@ NETS = {  # what makes the network; its inputs
     "attentive": (attentive, sparse(2, 4, FIELD, None)),
     "spread": (spread, sparse(2, 4, FIELD, None)),
     "simplex": (points, sparse(2, 4, FIELD, "zero", sp.Lattice.simplex(2))),
-    "U-Net": (lambda: sp.unet(3, [4, 6, 8], 4, 3, d=2, rng=0), sparse(2, 4, FIELD, None)),
-    "MinkUNet": (lambda: sp.minkunet("14A", 4, 3, width=0.125, rng=0), sparse(3, 4, 16, None)),
+    "U-Net": (lambda: sp.models.unet(3, [4, 6, 8], 4, 3, d=2, rng=0), sparse(2, 4, FIELD, None)),
+    "MinkUNet": (lambda: sp.models.minkunet("14A", 4, 3, width=0.125, rng=0), sparse(3, 4, 16, None)),
 }

@@ -1,0 +1,5 @@
+"""Strokes, points, pictures, shapes and events, as batches for training."""
+
+from spconv_cy.lazy import public
+
+__getattr__, __dir__, __all__ = public(__name__, __file__)

@@ -223,7 +223,7 @@ class TensorBatches(Batches):
         return lambda items: collate([self.x[i] for i in items])
 
 
-class Copies(Batches):
+class AugmentedCopies(Batches):
     """Several distorted copies of the items of other batches, for losses that tell items apart: x is a SparseTensor.
 
     A batch of b items is one of copies * b samples: a copy of every item, then another of each in the same order. The
@@ -234,16 +234,16 @@ class Copies(Batches):
         copies: 1 or more.
 
     >>> items = TensorBatches([SparseTensor.from_sites([[0, i]], [[1.0]], size=4) for i in range(3)], None)
-    >>> x, numbers = next(Copies(items).epoch(0, training=False))
+    >>> x, numbers = next(AugmentedCopies(items).epoch(0, training=False))
     >>> x.grid.samples, numbers.tolist()
     (6, [[0], [1], [2]])
     """
 
     def __init__(self, data, copies=2):
         if not isinstance(data, Batches):
-            raise TypeError(f"Copies: a {type(data).__name__} came; batches such as PictureBatches fit")
+            raise TypeError(f"AugmentedCopies: a {type(data).__name__} came; batches such as PictureBatches fit")
         if not is_integer(copies) or copies < 1:
-            raise ValueError(f"Copies: copies {copies!r} came; a whole number from 1 up fits")
+            raise ValueError(f"AugmentedCopies: copies {copies!r} came; a whole number from 1 up fits")
         super().__init__(len(data), np.arange(len(data))[:, None], batch=data.batch)
         self.data, self.copies = data, int(copies)
 

@@ -160,7 +160,7 @@ class PointBatches(Batches):
         return moved if own is None else moved + own
 
 
-def surroundings(points, k=32):
+def neighbourhood_features(points, k=32):
     """Return (n, 3) float32 of each point's k nearest in the plane of the first two axes, itself among them.
 
     The columns: its height above the lowest of them, its depth below the highest, and the logarithm of how far the
@@ -173,14 +173,16 @@ def surroundings(points, k=32):
     Raises:
         ShapeError: points or a k that do not fit.
 
-    >>> surroundings([[0, 0, 5.0], [0, 1, 2.0], [1, 0, 4.0]], k=3)[:, :2].tolist()
+    >>> neighbourhood_features([[0, 0, 5.0], [0, 1, 2.0], [1, 0, 4.0]], k=3)[:, :2].tolist()
     [[3.0, 0.0], [0.0, 3.0], [2.0, 1.0]]
     """
-    points = as_array("surroundings: points", points)
+    points = as_array("neighbourhood_features: points", points)
     numbers = points.dtype.kind in "fiu" and np.isfinite(points).all()
     if points.ndim != 2 or points.shape[1] < 3 or not numbers or not is_whole(k) or k < 2:
-        raise ShapeError(f"surroundings: points {points.shape} and k {k!r} came; finite numbers (n, 3) or more axes, "
-                         "and a whole number from 2 up, fit")
+        raise ShapeError(
+            f"neighbourhood_features: points {points.shape} and k {k!r} came; finite numbers (n, 3) or more axes, "
+            "and a whole number from 2 up, fit"
+        )
     if not len(points):
         return np.zeros((0, 3), np.float32)
     from scipy.spatial import cKDTree
@@ -191,7 +193,7 @@ def surroundings(points, k=32):
     heights, height = points[near, -1], points[:, -1]
     reach = np.log(np.maximum(distances[:, -1], 1e-6))
     found = np.column_stack([height - heights.min(1), heights.max(1) - height, reach])
-    return cast(found, np.dtype(np.float32), "surroundings")
+    return cast(found, np.dtype(np.float32), "neighbourhood_features")
 
 
 def _listed(arrays, axes):

@@ -44,7 +44,8 @@ def contrastive_loss(x, temperature=0.2):
     Rows are told apart by the cosine between them over the temperature.
 
     Args:
-        x: Tensor (2 b, c): one view of every item, then another of each in the same order, as `Copies` makes them.
+        x: Tensor (2 b, c): one view of every item, then another of each in the same order, as
+            `AugmentedCopies` makes them.
         temperature: above 0.
 
     Returns:

@@ -103,7 +103,7 @@ def splat(points, features, *, cell=1.0, kind="linear", centre=0.5, reduce="sum"
     return SparseTensor(weighted_scatter(features, rows, weights, grid.n), grid, ground)
 
 
-def on_sites(net, points, features, *, cell=1.0, size=None, samples=None, kind="linear", ground=None):
+def apply_to_points(net, points, features, *, cell=1.0, size=None, samples=None, kind="linear", ground=None):
     """Run a network that keeps the sites on features of points: to the sites by mean, through it, and back.
 
     Args:
@@ -122,12 +122,14 @@ def on_sites(net, points, features, *, cell=1.0, size=None, samples=None, kind="
 
     Source: Liu et al. 2019, "Point-voxel CNN", arXiv:1907.03739.
     """
-    checked_function("on_sites", net, "net to be a Layer, or a function of a SparseTensor")
+    checked_function("apply_to_points", net, "net to be a Layer, or a function of a SparseTensor")
     x = splat(points, features, cell=cell, kind="nearest", reduce="mean", size=size, samples=samples, ground=ground)
     y = net(x)
     if not isinstance(y, SparseTensor) or y.grid is not x.grid:
-        raise ShapeError(f"on_sites: the network gave {y} for {x}; one that keeps the sites fits, or call splat, the "
-                         "network and interpolate with the cell of its output")
+        raise ShapeError(
+            f"apply_to_points: the network gave {y} for {x}; one that keeps the sites fits, or call splat, the "
+            "network and interpolate with the cell of its output"
+        )
     return interpolate(y, points, cell=cell, kind=kind, missing="skip")
 
 

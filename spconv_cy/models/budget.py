@@ -14,7 +14,7 @@ def widest(build, parameters):
         build: function of a width that gives a Layer, with more parameters for a larger width.
         parameters: at most; build(1) comes back where even that has more.
 
-    >>> from spconv_cy.models.deepcnet import deepcnet
+    >>> from spconv_cy.models.deepcnets import deepcnet
     >>> nets = [widest(lambda k: deepcnet(3, k, d=d, first=2, rng=0), 20_000) for d in (2, 3, 4)]
     >>> [net.n_parameters() for net in nets]
     [18820, 16590, 16152]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from spconv_cy.autograd import no_grad
-from spconv_cy.data.digits import as_digit
+from spconv_cy.data.pen_digits import as_digit
 from spconv_cy.errors import FileError, ShapeError
 from spconv_cy.estimator import SparseConvClassifier
 from spconv_cy.layers.container import Sequential

@@ -1,0 +1,5 @@
+"""Where things are: grids of active sites, lattices, windows and rulebooks."""
+
+from spconv_cy.lazy import public
+
+__getattr__, __dir__, __all__ = public(__name__, __file__)

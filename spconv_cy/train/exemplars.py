@@ -14,8 +14,9 @@ class Exemplars(Layer):
     """The index layer at the end of a network: a column for every item, no bias, zero at the start.
 
     Rows pass through it as they are: they are the embedding. The columns serve `loss` alone. Each is seen once an
-    epoch: train them by plain SGD, and what is below by what suits it, `Together(Nesterov(trunk.parameters(), 0.01),
-    SGD([exemplars.columns], 1.0))`. A checkpoint keeps them; what is saved afterwards is the trunk.
+    epoch: train them by plain SGD, and what is below by what suits it,
+    `CombinedOptimizer(Nesterov(trunk.parameters(), 0.01), SGD([exemplars.columns], 1.0))`.
+    A checkpoint keeps them; what is saved afterwards is the trunk.
 
     Args:
         items: how many there are.

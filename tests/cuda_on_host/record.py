@@ -83,7 +83,7 @@ def scan():
     import spconv_cy as sp
 
     grid = sp.Grid.from_sites(workloads.indoor_scan())
-    rulebook, pool = grid.rules(sp.Window(3, 3, kind="submanifold"))[1], grid.rules(sp.Window(3, 2, 2))
+    rulebook, pool = grid.rules(sp.sites.Window(3, 3, kind="submanifold"))[1], grid.rules(sp.sites.Window(3, 2, 2))
     table = np.zeros((rulebook.n_out, rulebook.n_offsets), bool)
     table[rulebook.out_rows, np.repeat(np.arange(rulebook.n_offsets), np.diff(rulebook.offset_ptr))] = True
     table = table[np.lexsort(table.T)]                                   # as PlacedRulebook sorts: by the mask

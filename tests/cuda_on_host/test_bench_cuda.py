@@ -38,7 +38,7 @@ def test_every_side_is_timed_and_compared_in_one_run(only, cuda, monkeypatch, tm
 
 
 def test_a_side_that_is_wrong_is_told_of(cuda, monkeypatch):
-    case, said = bench_cuda.Convolution(bench_cuda.workloads.surface(50), sp.Window(3, 2, 2), 4, 4), []
+    case, said = bench_cuda.Convolution(bench_cuda.workloads.surface(50), sp.sites.Window(3, 2, 2), 4, 4), []
     monkeypatch.setattr(bench_cuda, "BUSY", 0)
     monkeypatch.setattr(bench_cuda, "SIDES", {"cpu": ("cpu", "", "float32"), "tiles": ("cuda", "tiles", "float32")})
     conv = cuda.conv

@@ -9,6 +9,7 @@ import pytest
 from array_calls import CALLS, DENSE, POINTS, ROWS, SITES, as_they_are, check_call, network, tensor
 
 import spconv_cy as sp
+from spconv_cy.errors import BackendError, ShapeError
 from spconv_cy.train.loss_scale import LossScale
 
 KINDS = {"numpy": as_they_are, "device": cupy_on_host.asarray}
@@ -29,19 +30,19 @@ def test_a_dense_array_of_the_cpu_becomes_sites_before_it_is_uploaded(cuda):
 
 
 def test_sites_and_points_of_the_device_are_refused_with_a_remedy(cuda):
-    began = sp.BatchBuilder(2, 3, 6)
+    began = sp.data.BatchBuilder(2, 3, 6)
     began.add_sample()
     with sp.use("cuda"):
         for call in (lambda: sp.SparseTensor.from_sites(cuda.asarray(SITES), ROWS),
                      lambda: sp.SparseTensor.from_points(cuda.asarray(POINTS), ROWS[:3]),
-                     lambda: sp.interpolate(tensor(), cuda.asarray(POINTS)),
+                     lambda: sp.layers.interpolate(tensor(), cuda.asarray(POINTS)),
                      lambda: began.set_sites(cuda.asarray(SITES[:, 1:]), ROWS)):
-            with pytest.raises(sp.BackendError, match=r"bring it there first, .* cupy's \.get\(\)"):
+            with pytest.raises(BackendError, match=r"bring it there first, .* cupy's \.get\(\)"):
                 call()
 
 
 def test_rows_of_the_device_of_unequal_length_are_refused(cuda):
-    with pytest.raises(sp.ShapeError, match="rows of unequal length"):
+    with pytest.raises(ShapeError, match="rows of unequal length"):
         cuda.asarray([cuda.asarray([1.0]), cuda.asarray([1.0, 2.0])])
 
 
@@ -66,9 +67,9 @@ def test_an_array_of_another_library_on_the_gpu_is_read_where_it_lies(cuda):
         assert sp.SparseTensor.from_dense(Foreign(DENSE), 0.5).grid.n == (DENSE[:, 0] > 0.5).sum()
         x = sp.Tensor(ROWS)
         assert x.__dlpack_device__() == (2, 0) and cuda.asarray(x).data.ptr == x.data.data.ptr
-        with pytest.raises(sp.ShapeError, match="Tensor came that does not come through DLPack .*needs a gradient"):
+        with pytest.raises(ShapeError, match="Tensor came that does not come through DLPack .*needs a gradient"):
             sp.SparseTensor.from_dense(sp.Tensor(DENSE, requires_grad=True))
-    with pytest.raises(sp.BackendError, match="DLPack's kind 2"):
+    with pytest.raises(BackendError, match="DLPack's kind 2"):
         sp.Tensor(Foreign(ROWS))
 
 

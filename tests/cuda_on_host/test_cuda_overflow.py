@@ -36,8 +36,8 @@ def test_what_is_normalised_beyond_its_squares_is_nan_and_not_zero(cuda, rng):
     with sp.use("cuda"):
         rows = np.float32(rng.normal(size=(10, 4)))
         sites = np.column_stack([np.repeat([0, 1], 5), np.tile(np.arange(5), 2)])
-        for layer in (sp.BatchNormalization(4), sp.InstanceNormalization(4), sp.LayerNormalization(4),
-                      sp.GroupNormalization(2, 4, over="sample")):
+        for layer in (sp.BatchNormalization(4), sp.layers.InstanceNormalization(4), sp.layers.LayerNormalization(4),
+                      sp.layers.GroupNormalization(2, 4, over="sample")):
             plain = layer(sp.SparseTensor.from_sites(sites, rows, ground=None)).features.numpy()
             assert np.isfinite(plain).all()
             y = layer(sp.SparseTensor.from_sites(sites, rows * np.float32(1e25), ground=None)).features.numpy()

@@ -9,6 +9,7 @@ from strategies import random_rulebook
 from training import losses
 
 import spconv_cy as sp
+from spconv_cy.errors import BackendError
 
 BOOKS = ((40, 50, 9), (7, 200, 3), (1, 1, 1), (0, 0, 3), (5, 0, 3), (0, 5, 2), (6, 0, 3), (70, 90, 70))
 
@@ -100,7 +101,7 @@ def test_features_are_float16_between_layers_and_sums_are_not(cuda):
 def test_a_gpu_without_such_tensor_cores_is_refused_with_the_remedy(name, has, fits, cuda, monkeypatch):
     monkeypatch.setenv("SHIM_ARCH", has)
     says = rf"this one has 7.\d; .*{fits}\) fits"
-    with sp.use("cuda"), sp.precision(name), pytest.raises(sp.BackendError, match=says):
+    with sp.use("cuda"), sp.precision(name), pytest.raises(BackendError, match=says):
         sp.NetworkInNetwork(3, 2)(np.ones((4, 3)))
 
 

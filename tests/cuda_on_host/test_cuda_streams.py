@@ -16,7 +16,7 @@ def network():
     return sp.Sequential(
         sp.Convolution(2, 3, 8, 3, rng=0), sp.VeryLeakyReLU(), sp.MaxPooling(2, 2),
         sp.SubmanifoldConvolution(2, 8, 8, rng=1), sp.BatchNormalization(8), sp.ReLU(),
-        sp.Residual(sp.SubmanifoldConvolution(2, 8, 8, rng=2), sp.BatchNormalization(8)), sp.GELU(),
+        sp.Residual(sp.SubmanifoldConvolution(2, 8, 8, rng=2), sp.BatchNormalization(8)), sp.layers.GELU(),
         sp.AveragePooling(2, 3, 2), sp.GlobalPooling(), sp.NetworkInNetwork(8, 4, rng=3))
 
 
@@ -54,12 +54,12 @@ def test_a_step_copies_its_labels_its_counts_and_its_loss_alone(ground, optimize
 
 def train(epochs=1, backend="cuda"):
     """Train on batches that are prepared ahead; return the losses, and what was copied on the computing stream."""
-    characters, labels = (part[:30] for part in sp.digits())
+    characters, labels = (part[:30] for part in sp.data.digits())
     found = []
     with sp.use(backend):
-        encoder = sp.StrokeEncoder("octogram", size=12, scale=8).fit(characters)
-        batches = sp.StrokeBatches(characters, labels, encoder, batch=5)
-        net = sp.deepcnet(2, 4, channels_in=encoder.planes, rng=0)
+        encoder = sp.data.StrokeEncoder("octogram", size=12, scale=8).fit(characters)
+        batches = sp.data.StrokeBatches(characters, labels, encoder, batch=5)
+        net = sp.models.deepcnet(2, 4, channels_in=encoder.planes, rng=0)
         optimizer = sp.SGD(net.parameters(), rate=0.01)
         for epoch in range(epochs):
             for x, some in batches.epoch(epoch, training=True):
@@ -101,7 +101,7 @@ def test_memory_given_anew_before_its_readers_are_done_is_noticed(ordered, cuda,
 def test_an_error_of_the_preparing_thread_is_raised_and_the_next_epoch_runs(cuda):
     with sp.use("cuda"):
         xs = [sp.SparseTensor.from_sites([[0, i, i]], [[1.0]], 4) for i in range(4)]
-        batches = sp.TensorBatches(xs, np.arange(4), batch=2)
+        batches = sp.data.TensorBatches(xs, np.arange(4), batch=2)
         wrong, batches.x = batches.x, [*xs[:3], None]
         with pytest.raises(Exception, match="NoneType"):
             list(batches.epoch(0, training=False))

@@ -11,6 +11,7 @@ from training import losses
 
 import spconv_cy as sp
 from spconv_cy.backend import switch
+from spconv_cy.errors import BackendError
 from spconv_cy.sites.rulebook import Rulebook
 
 NO_GPU = types.SimpleNamespace(__version__="14.2.0", cuda=types.SimpleNamespace(
@@ -47,7 +48,7 @@ NO_CUBLAS = types.SimpleNamespace(__version__="14.2.0", cuda=NoCublas())
 def test_what_is_missing_is_named_with_its_remedy(cupy, says, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", cupy)                       # None: an import fails
     monkeypatch.setattr(switch, "_ready", {})
-    with pytest.raises(sp.BackendError) as error:
+    with pytest.raises(BackendError) as error:
         sp.use("cuda")
     assert str(error.value) == says
     assert "cuda" not in sp.available()
@@ -63,13 +64,13 @@ def test_arrays_of_two_backends_are_named_on_both_sides(cuda):
     layer = sp.NetworkInNetwork(3, 2, rng=0)
     x = sp.Tensor(np.ones((4, 3))).to("cuda")
     both = r'\(4, 3\).* is on cuda, .* on cpu; bring them together with .to\("cuda"\)'
-    with pytest.raises(sp.BackendError, match=both):
+    with pytest.raises(BackendError, match=both):
         layer(x)
     assert layer.to("cuda")(x).shape == (4, 2)
 
 
 def test_a_rulebook_is_uploaded_once_and_does_not_travel_in_a_pickle(cuda):
-    _, rulebook = sp.Grid.arrange(np.array([[0, 1, 1], [0, 1, 2]]), 5, 1)[0].rules(sp.Window(2, 3))
+    _, rulebook = sp.Grid.arrange(np.array([[0, 1, 1], [0, 1, 2]]), 5, 1)[0].rules(sp.sites.Window(2, 3))
     placed = rulebook.on(cuda)
     assert rulebook.on(cuda) is placed and placed.table is rulebook.on(cuda).table
     assert pickle.loads(pickle.dumps(rulebook)).on(cuda) is not placed
@@ -82,16 +83,16 @@ def test_memory_that_has_run_out_is_said_with_what_was_asked_for(cuda, monkeypat
 
     x = cuda.asarray(np.ones((2, 3)))
     monkeypatch.setattr(cupy_on_host, "empty", full)
-    with pytest.raises(sp.BackendError, match=r"leaky_relu: the GPU has no 24 bytes left for \(2, 3\) of float32"):
+    with pytest.raises(BackendError, match=r"leaky_relu: the GPU has no 24 bytes left for \(2, 3\) of float32"):
         cuda.leaky_relu(x, 0.5)
     monkeypatch.setenv("SPCONV_CY_CUDA_CONVOLUTION", "gathered")
     monkeypatch.setattr(cupy_on_host.ndarray, "take", full, raising=False)
-    with pytest.raises(sp.BackendError, match=r"conv, gathering: the GPU has no 24 bytes left for \(2, 3\) of float32"):
+    with pytest.raises(BackendError, match=r"conv, gathering: the GPU has no 24 bytes left for \(2, 3\) of float32"):
         cuda.conv(x, cuda.asarray(np.ones((1, 3, 4))), Rulebook([0, 1], [0, 1], [0, 2], 2, 2))
     monkeypatch.setattr(cupy_on_host, "asarray", full)
-    with pytest.raises(sp.BackendError, match="an array from the CPU: the GPU has no 8,000 bytes .* a smaller batch"):
+    with pytest.raises(BackendError, match="an array from the CPU: the GPU has no 8,000 bytes .* a smaller batch"):
         sp.Tensor(np.zeros((40, 50))).to("cuda")
-    with pytest.raises(sp.BackendError, match=r"the table of a rulebook: the GPU has no 8 bytes left for \(2, 1\) of "):
+    with pytest.raises(BackendError, match=r"the table of a rulebook: the GPU has no 8 bytes left for \(2, 1\) of "):
         assert Rulebook.identity(2).on(cuda).table is None
 
 

@@ -6,7 +6,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.train.optim import Optimizer
 
 
-class Together:
+class CombinedOptimizer:
     """Several optimisers that take their steps together, each over parameters of its own.
 
     `rate` is that of the first; setting it, as a schedule does, changes all by the same factor.
@@ -17,7 +17,7 @@ class Together:
     >>> from spconv_cy.autograd import Tensor
     >>> from spconv_cy.train.optim import SGD
     >>> a, b = (Tensor([1.0], requires_grad=True) for _ in range(2))
-    >>> both = Together(SGD([a], rate=0.5), SGD([b], rate=0.1))
+    >>> both = CombinedOptimizer(SGD([a], rate=0.5), SGD([b], rate=0.1))
     >>> both.rate = 0.25
     >>> both.optimizers[1].rate
     0.05
@@ -26,13 +26,13 @@ class Together:
     def __init__(self, *optimizers):
         if not optimizers or not all(isinstance(optimizer, Optimizer) for optimizer in optimizers):
             came = ", ".join(type(optimizer).__name__ for optimizer in optimizers) or "nothing"
-            raise TypeError(f"Together: {came} came; optimisers, such as SGD and Adam, fit")
+            raise TypeError(f"CombinedOptimizer: {came} came; optimisers, such as SGD and Adam, fit")
         self.optimizers = optimizers
         if len({id(p) for p in self.parameters}) < len(self.parameters):
-            raise ValueError("Together: a parameter came to two optimisers; one for each fits")
+            raise ValueError("CombinedOptimizer: a parameter came to two optimisers; one for each fits")
         self._rates = [optimizer.rate for optimizer in optimizers]
         if not self._rates[0]:
-            raise ValueError("Together: the rate 0 came first, by which all are set; one above 0 fits")
+            raise ValueError("CombinedOptimizer: the rate 0 came first, by which all are set; one above 0 fits")
 
     @property
     def parameters(self):
@@ -75,13 +75,17 @@ class Together:
             TypeError: state is no dict, or holds other things than arrays.
         """
         if not isinstance(state, Mapping):
-            raise TypeError(f"Together.load_state: expected a dict of arrays by name, got {type(state).__name__}")
+            raise TypeError(
+                f"CombinedOptimizer.load_state: expected a dict of arrays by name, got {type(state).__name__}"
+            )
         parts = [{} for _ in self.optimizers]
         for name, array in state.items():
             number, _, rest = str(name).partition(".")
             if number not in map(str, range(len(parts))):
-                raise ShapeError(f"Together.load_state: expected the states of {len(parts)} optimisers, got {name!r}, "
-                                 "which is of another")
+                raise ShapeError(
+                    f"CombinedOptimizer.load_state: expected the states of {len(parts)} optimisers, got {name!r}, "
+                    "which is of another"
+                )
             parts[int(number)][rest] = array
         before = [optimizer.state() for optimizer in self.optimizers]
         try:
@@ -93,4 +97,4 @@ class Together:
             raise
 
     def __repr__(self):
-        return f"Together({', '.join(map(repr, self.optimizers))})"
+        return f"CombinedOptimizer({', '.join(map(repr, self.optimizers))})"

@@ -10,7 +10,7 @@ from spconv_cy.layers.convolution import SubmanifoldConvolution
 from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.pyramid import Pyramid
 from spconv_cy.models.blocks import DETECTION, TORCH, Blocks, checked_list, checked_whole
-from spconv_cy.models.second import same
+from spconv_cy.models.voxel_backbones import same
 
 
 def voxelnext(channels_in=5, *, widths=(16, 32, 64, 128, 128), channels_out=128, rng=None):

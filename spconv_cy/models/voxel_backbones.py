@@ -6,7 +6,7 @@ from spconv_cy.layers.edge import SparseToDense
 from spconv_cy.models.blocks import DETECTION, Blocks, checked_whole
 
 
-def second(channels_in=4, *, residual=False, last_padding=0, dense=False, rng=None):
+def voxel_backbone_8x(channels_in=4, *, residual=False, last_padding=0, dense=False, rng=None):
     """Build SECOND's middle encoder, eight times coarser than its voxels, or with `residual` that of CenterPoint.
 
     The axes are z, y, x; the field, which should have a size since no window reaches beyond it, is that of the voxels
@@ -25,11 +25,11 @@ def second(channels_in=4, *, residual=False, last_padding=0, dense=False, rng=No
 
     Source: Yan et al. 2018, Sensors 18(10):3337; Yin et al. 2021, arXiv:2006.11275; the sizes of OpenPCDet.
 
-    >>> second(rng=0).n_parameters(), second(5, residual=True, rng=0).n_parameters()
+    >>> voxel_backbone_8x(rng=0).n_parameters(), voxel_backbone_8x(5, residual=True, rng=0).n_parameters()
     (711872, 2695312)
     """
-    channels_in, = checked_whole("second", channels_in=channels_in)
-    checked_flags("second", residual=residual, dense=dense)
+    channels_in, = checked_whole("voxel_backbone_8x", channels_in=channels_in)
+    checked_flags("voxel_backbone_8x", residual=residual, dense=dense)
     make = Blocks(3, DETECTION, rng)
     last = 128 if residual else 64
     levels = [make.submanifold(channels_in, 16) + same(make, 16, residual, repeats=2 if residual else 1)]

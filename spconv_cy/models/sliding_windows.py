@@ -9,7 +9,7 @@ from spconv_cy.layers.pooling import GlobalPooling
 HEAD = (NetworkInNetwork, LeakyReLU, Dropout)
 
 
-def everywhere(net):
+def sliding_window(net):
     """Return the network without its terminal pooling: the answer of every window, instead of one for each sample.
 
     The layers are the very same, so that what one learns the other knows. Of a head that is one NetworkInNetwork, as
@@ -25,13 +25,13 @@ def everywhere(net):
     Raises:
         TypeError: another network.
 
-    >>> from spconv_cy.models.deepcnet import deepcnet
-    >>> everywhere(deepcnet(1, 4, rng=0)).notation()
+    >>> from spconv_cy.models.deepcnets import deepcnet
+    >>> sliding_window(deepcnet(1, 4, rng=0)).notation()
     '4C3-MP2-8C2-10C1-linear'
     """
     if isinstance(net, Sequential):
         pools = [i for i, layer in enumerate(net.layers) if isinstance(layer, GlobalPooling)]
         if len(pools) == 1 and all(isinstance(layer, HEAD) for layer in net.layers[pools[0] + 1:]):
             return Sequential(*net.layers[:pools[0]], *net.layers[pools[0] + 1:])
-    raise TypeError("everywhere: a Sequential with one GlobalPooling, and after it layers of rows alone "
+    raise TypeError("sliding_window: a Sequential with one GlobalPooling, and after it layers of rows alone "
                     f"(NetworkInNetwork, LeakyReLU, Dropout), fits; {type(net).__name__} came: {net}")

@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 
-from spconv_cy.data.readers.polygons import mesh_of, numbers_of, shown
 from spconv_cy.data.text import read_lines
 from spconv_cy.errors import FileError
+from spconv_cy.readers.polygons import mesh_of, numbers_of, shown
 from spconv_cy.writing import new_file
 
 COUNTS = (3, 4, 6, 7)                               # of numbers after v: x y z; w; red green blue; alpha

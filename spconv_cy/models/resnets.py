@@ -6,7 +6,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.layers.container import Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.models.blocks import checked_list, checked_whole
-from spconv_cy.models.vgg import activated, normalised
+from spconv_cy.models.vggs import activated, normalised
 
 
 def resnet(blocks, channels_in, *, d=2, rng=None):

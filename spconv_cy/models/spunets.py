@@ -4,7 +4,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.models.blocks import DETECTION, Blocks, checked_list, checked_whole
-from spconv_cy.models.minkunet import residual_u
+from spconv_cy.models.minkunets import residual_u
 
 
 def spunet(channels_in, classes, *, base=32, channels=(32, 64, 128, 256, 256, 128, 96, 96),

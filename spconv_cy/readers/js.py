@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from spconv_cy.data.readers.polygons import mesh_of, shown
 from spconv_cy.data.text import read_lines
 from spconv_cy.errors import FileError
+from spconv_cy.readers.polygons import mesh_of, shown
 
 NAMES = {b"exports.positions": "positions", b"exports.cells": "cells"}
 

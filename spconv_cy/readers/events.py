@@ -1,8 +1,8 @@
 """Reads recordings of event cameras from an .npz of arrays, such as events_dvs.npz."""
 
 from spconv_cy.data.events import Events
-from spconv_cy.data.readers.arrays import arrays_of
 from spconv_cy.errors import FileError
+from spconv_cy.readers.arrays import arrays_of
 
 
 def read_events(path):

@@ -5,9 +5,9 @@ from itertools import chain
 
 import numpy as np
 
-from spconv_cy.data.readers.polygons import mesh_of, numbers_of, shown
 from spconv_cy.data.text import read_lines
 from spconv_cy.errors import FileError
+from spconv_cy.readers.polygons import mesh_of, numbers_of, shown
 from spconv_cy.writing import new_file
 
 HEAD = re.compile(rb"(ST)?(C)?(N)?OFF(.*)")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from spconv_cy.checks import checked_path
 from spconv_cy.data.meshes import Mesh
-from spconv_cy.data.readers.js import read_js
-from spconv_cy.data.readers.obj import read_obj, write_obj
-from spconv_cy.data.readers.off import read_off, write_off
-from spconv_cy.data.readers.ply import read_ply, write_ply
 from spconv_cy.errors import FileError
+from spconv_cy.readers.js import read_js
+from spconv_cy.readers.obj import read_obj, write_obj
+from spconv_cy.readers.off import read_off, write_off
+from spconv_cy.readers.ply import read_ply, write_ply
 
 READERS = {".off": read_off, ".ply": read_ply, ".obj": read_obj, ".js": read_js}
 WRITERS = {".off": write_off, ".ply": write_ply, ".obj": write_obj}

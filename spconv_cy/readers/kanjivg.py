@@ -5,8 +5,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from spconv_cy.data.handwriting import Gathering
-from spconv_cy.data.readers.svg_path import read_svg_path
 from spconv_cy.errors import FileError
+from spconv_cy.readers.svg_path import read_svg_path
 
 NAME = re.compile(r"(?:.*/)?([0-9a-f]{5})(-\w+)?\.svg")
 MOST = 2**20                                        # bytes of one file; the largest of KanjiVG has some 20,000
@@ -65,7 +65,7 @@ def _files(path):
         return
     import zipfile  # not with the package: few read wheels
 
-    from spconv_cy.data.readers.archives import entries_of
+    from spconv_cy.readers.archives import entries_of
 
     try:
         with zipfile.ZipFile(path) as wheel:

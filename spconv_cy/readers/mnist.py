@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from spconv_cy.data.digits import digits_split
+from spconv_cy.data.pen_digits import digits_split
 from spconv_cy.data.pictures import drawn
-from spconv_cy.data.readers.archives import entries_of
 from spconv_cy.data.text import lines_of
 from spconv_cy.errors import FileError
+from spconv_cy.readers.archives import entries_of
 
 PARTS = {"train": 60_000, "t10k": 10_000}
 SIDE = 28

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from spconv_cy.data.readers.ply_rows import FACES, Body, Table
-from spconv_cy.data.readers.polygons import mesh_of, shown
 from spconv_cy.data.text import unmarked
 from spconv_cy.errors import FileError
+from spconv_cy.readers.ply_rows import FACES, Body, Table
+from spconv_cy.readers.polygons import mesh_of, shown
 from spconv_cy.writing import new_file
 
 TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",

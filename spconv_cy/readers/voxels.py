@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from spconv_cy.checks import checked_integers
-from spconv_cy.data.readers.arrays import arrays_of, checked_ends, checked_names, checked_numbers
 from spconv_cy.errors import FileError
+from spconv_cy.readers.arrays import arrays_of, checked_ends, checked_names, checked_numbers
 
 PARTS = ("train", "test", "val")                                         # folds 0, 1, 2
 MOST_LABEL = 10_000                                                      # or the number of shapes: classes in a list

@@ -26,7 +26,7 @@ def arrays_of(path, needed, optional):
     """
     from zipfile import ZipFile  # not with the package: it takes long to import
 
-    from spconv_cy.data.readers.archives import entries_of
+    from spconv_cy.readers.archives import entries_of
 
     with open(path, "rb") as file:
         try:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spconv_cy.data.readers.arrays import EXACT, arrays_of, checked_floats, checked_numbers
+from spconv_cy.readers.arrays import EXACT, arrays_of, checked_floats, checked_numbers
 
 MEASURED = ("intensity", "return_number")
 

@@ -14,8 +14,8 @@ def drawn(rng, size=None, samples=3):
 
 @pytest.mark.parametrize("size", [None, 44])
 def test_the_mean_of_the_windows_answers_is_the_networks(size, rng, ops):
-    net, x = sp.deepcnet(2, 3, 2, 5, rng=0).eval(), drawn(rng, size)
-    y = sp.everywhere(net)(x)
+    net, x = sp.models.deepcnet(2, 3, 2, 5, rng=0).eval(), drawn(rng, size)
+    y = sp.models.sliding_window(net)(x)
     assert y.channels == 5 and y.grid.n > 20
     rows = y.features.numpy()
     means = [rows[a:b].mean(0) for a, b in zip(y.grid.batch_starts[:-1], y.grid.batch_starts[1:], strict=True)]
@@ -23,23 +23,23 @@ def test_the_mean_of_the_windows_answers_is_the_networks(size, rng, ops):
 
 
 def test_a_window_answers_as_the_network_does_for_what_is_in_it(rng):
-    net, x = sp.deepcnet(2, 3, 2, 5, rng=0).eval(), drawn(rng, samples=1)
+    net, x = sp.models.deepcnet(2, 3, 2, 5, rng=0).eval(), drawn(rng, samples=1)
     field, step = net.input_size(1)[0], net.input_size(2)[0] - net.input_size(1)[0]
     assert (field, step) == (12, 4)
-    y = sp.everywhere(net)(x)
+    y = sp.models.sliding_window(net)(x)
     for site, row in list(zip(y.sites[:, 1:], y.features.numpy(), strict=True))[::5]:
         inside = x.crop(tuple(step * site), tuple(step * site + field), moved=True)
         assert_allclose(net(inside).numpy()[0], row, rtol=1e-4, atol=1e-5)
 
 
 def test_the_layers_are_the_very_same():
-    net = sp.deepcnin(2, 3, rng=0)
-    assert {id(p) for p in sp.everywhere(net).parameters()} == {id(p) for p in net.parameters()}
+    net = sp.models.deepcnin(2, 3, rng=0)
+    assert {id(p) for p in sp.models.sliding_window(net).parameters()} == {id(p) for p in net.parameters()}
 
 
 @pytest.mark.parametrize("net", [
-    sp.mlp((3, 4, 2), rng=0), sp.GlobalPooling(), sp.Sequential(sp.GlobalPooling(), sp.GlobalPooling()),
+    sp.models.mlp((3, 4, 2), rng=0), sp.GlobalPooling(), sp.Sequential(sp.GlobalPooling(), sp.GlobalPooling()),
     sp.Sequential(sp.GlobalPooling(), sp.BatchNormalization(4)), "net"])
 def test_other_networks_are_refused(net):
-    with pytest.raises(TypeError, match="everywhere: a Sequential with one GlobalPooling.* fits; .* came"):
-        sp.everywhere(net)
+    with pytest.raises(TypeError, match="sliding_window: a Sequential with one GlobalPooling.* fits; .* came"):
+        sp.models.sliding_window(net)

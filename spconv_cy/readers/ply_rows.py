@@ -9,9 +9,9 @@ from struct import error as struct_error
 import numpy as np
 
 from spconv_cy.data.packed import ranges
-from spconv_cy.data.readers.polygons import is_number
 from spconv_cy.data.text import lines_of
 from spconv_cy.errors import FileError
+from spconv_cy.readers.polygons import is_number
 
 FACES = ("vertex_indices", "vertex_index")
 KINDS = ("i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8")

@@ -4,7 +4,7 @@ from spconv_cy.layers.container import Concatenate, Sequential
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.layers.restoring import UnPooling
 from spconv_cy.models.blocks import checked_whole
-from spconv_cy.models.unet import Levels, checked_widths
+from spconv_cy.models.unets import Levels, checked_widths
 
 
 def fully_convolutional(levels, base, channels_in=1, classes=10, *, d=3, reps=1, residual=False, downsample=(2, 2),

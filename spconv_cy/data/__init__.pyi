@@ -1,0 +1,29 @@
+"""Strokes, points, pictures, shapes and events, as batches for training."""
+
+from spconv_cy.assembly import BatchBuilder as BatchBuilder
+from spconv_cy.assembly import collate as collate
+from spconv_cy.data.augment import Affine as Affine
+from spconv_cy.data.augment import Colour as Colour
+from spconv_cy.data.batch import AugmentedCopies as AugmentedCopies
+from spconv_cy.data.batch import Batches as Batches
+from spconv_cy.data.batch import StrokeBatches as StrokeBatches
+from spconv_cy.data.batch import TensorBatches as TensorBatches
+from spconv_cy.data.events import EventBatches as EventBatches
+from spconv_cy.data.events import Events as Events
+from spconv_cy.data.handwriting import Handwriting as Handwriting
+from spconv_cy.data.lifting import LiftedEncoder as LiftedEncoder
+from spconv_cy.data.meshes import Mesh as Mesh
+from spconv_cy.data.motion import Motion as Motion
+from spconv_cy.data.pen_digits import digits as digits
+from spconv_cy.data.pen_digits import digits_split as digits_split
+from spconv_cy.data.pictures import PictureBatches as PictureBatches
+from spconv_cy.data.points import PointAffine as PointAffine
+from spconv_cy.data.points import PointBatches as PointBatches
+from spconv_cy.data.points import neighbourhood_features as neighbourhood_features
+from spconv_cy.data.shapes import ShapeBatches as ShapeBatches
+from spconv_cy.data.shapes import Shapes as Shapes
+from spconv_cy.data.shapes import voxel_points as voxel_points
+from spconv_cy.data.signatures import log_signature as log_signature
+from spconv_cy.data.signatures import signature as signature
+from spconv_cy.data.strokes import Characters as Characters
+from spconv_cy.data.strokes import StrokeEncoder as StrokeEncoder

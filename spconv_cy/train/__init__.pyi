@@ -1,0 +1,27 @@
+"""Training and evaluation: optimisers, schedules, metrics."""
+
+from spconv_cy.train.combined import CombinedOptimizer as CombinedOptimizer
+from spconv_cy.train.history import History as History
+from spconv_cy.train.loop import Evaluation as Evaluation
+from spconv_cy.train.loop import evaluate as evaluate
+from spconv_cy.train.loop import fit as fit
+from spconv_cy.train.loop import outputs as outputs
+from spconv_cy.train.loop import probabilities as probabilities
+from spconv_cy.train.loss_scale import LossScale as LossScale
+from spconv_cy.train.metrics import area_under_curve as area_under_curve
+from spconv_cy.train.metrics import confusion_matrix as confusion_matrix
+from spconv_cy.train.metrics import error as error
+from spconv_cy.train.metrics import intersection_over_union as intersection_over_union
+from spconv_cy.train.metrics import mean_iou as mean_iou
+from spconv_cy.train.metrics import negative_log_likelihood as negative_log_likelihood
+from spconv_cy.train.metrics import top_k_error as top_k_error
+from spconv_cy.train.optim import SGD as SGD
+from spconv_cy.train.optim import Adam as Adam
+from spconv_cy.train.optim import Nesterov as Nesterov
+from spconv_cy.train.optim import Optimizer as Optimizer
+from spconv_cy.train.optim import clip_gradients as clip_gradients
+from spconv_cy.train.schedule import Constant as Constant
+from spconv_cy.train.schedule import Cosine as Cosine
+from spconv_cy.train.schedule import Exponential as Exponential
+from spconv_cy.train.schedule import Steps as Steps
+from spconv_cy.train.schedule import WarmUp as WarmUp
