@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
-    "errors lazy once writing foreign",
+    "errors lazy types once writing foreign",
     "cpu cuda _memory dlpack",
     "_openmp checks",
     "config",

@@ -1,0 +1,18 @@
+"""Types that public signatures share."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+# A numpy array, or on the cuda backend a CuPy array, which has the same methods.
+Array: TypeAlias = npt.NDArray[Any]
+IntegerArray: TypeAlias = npt.NDArray[np.integer[Any]]
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+ArrayLike: TypeAlias = npt.ArrayLike
+PathLike: TypeAlias = str | os.PathLike[str]
+# What np.random.default_rng takes.
+Seed: TypeAlias = (int | Sequence[int] | IntegerArray | np.random.Generator | np.random.BitGenerator
+                   | np.random.SeedSequence | np.random.RandomState | None)
