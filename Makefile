@@ -4,11 +4,11 @@ BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist kanji kanji-data seed test test-all test-compilers test-arm test-threads test-cuda test-page bench bench-peers bench-cuda bench-scaling lint clean
+.PHONY: demo mnist kanji kanji-data seed check test test-all test-build test-compilers test-arm test-threads test-cuda test-page bench bench-peers bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
-demo mnist kanji seed test test-all test-compilers test-threads test-cuda: export OMP_WAIT_POLICY ?= passive
+demo mnist kanji seed test test-all test-build test-compilers test-threads test-cuda: export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
 	$(BIN)/python examples/02_handwriting.py $(DATA)
@@ -34,12 +34,18 @@ seed: .venv/built  ## small versions of every experiment, at most 20 minutes; wr
 	$(BIN)/python docs/run_small.py
 	$(BIN)/python docs/write_numbers.py
 
+check: test lint  ## what CI runs: a change is ready when this passes
+
 test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu" --durations=10
 
 test-all: .venv/built  ## with the tests marked slow, and builds by other compilers
 	$(BIN)/python -m pytest -q -m "not gpu" --durations=20
 	$(MAKE) --no-print-directory test-compilers
+
+# Needs a Python for which the lowest numpy has a wheel: 3.10 or 3.11. Its environments are temporary folders.
+test-build: .venv/built  ## sdist and wheel, installed into empty environments; the suite with the lowest versions of pyproject.toml
+	$(BIN)/python -m pytest -q -rs -m slow tests/test_packaging.py -k "sdist or lowest"
 
 # Builds in build/compilers/, which a second run finds again. clang and libomp come from Debian's packages where no clang with
 # OpenMP is there yet, and apt may be used.
@@ -83,7 +89,7 @@ bench-cuda: .venv/built  ## the cuda backend beside the CPU, gathering with cuBL
 bench-scaling: .venv/built  ## curves over sites, scale, channels, dimension and threads
 	$(BIN)/python benchmarks/bench_scaling.py
 
-lint: .venv/built
+lint: .venv/built  ## ruff and cython-lint; .pre-commit-config.yaml runs it before each commit
 	$(BIN)/ruff check .
 	PATH=$(BIN):$$PATH cython-lint --max-line-length=120 spconv_cy
 

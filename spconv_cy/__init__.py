@@ -2,5 +2,5 @@
 
 from spconv_cy.lazy import public
 
-__version__ = "0.1.0"
+__version__ = "0.1.0.dev0"
 __getattr__, __dir__, __all__ = public(__name__, __file__)
