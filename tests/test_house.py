@@ -27,7 +27,7 @@ FLOORS = [
     "layers",
     "models data archive",
     "readers",
-    "train io inference distributed",
+    "train io",
     "estimator experiment memory plot report",
     "__init__ page",
     "cli",
@@ -36,6 +36,7 @@ FLOORS = [
 FLOOR = {room: n for n, floor in enumerate(FLOORS) for room in floor.split()}
 CODE = {".py", ".pyi", ".pyx", ".pxd", ".cpp", ".hpp", ".inl", ".cu"}
 SOURCES = sorted(path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".pyx", ".pxd"})
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in SOURCES}
 OWN = [
     path
     for folder in ("spconv_cy", "tests", "examples", "benchmarks", "docs", ".ci")
@@ -57,6 +58,12 @@ def room(name):
     return name.split(".")[1] if name.count(".") else "__init__"
 
 
+def whole(module, name):
+    """Return the module that `from module import name` needs: one of that name in a folder, or the module itself."""
+    inner = f"{module}.{name}"
+    return inner if inner in MODULES or module == "spconv_cy" else module
+
+
 def imports_of_source(text):
     """List the modules of ours that Python source imports, wherever it does; a leading dot marks a relative import."""
     found = []
@@ -65,33 +72,57 @@ def imports_of_source(text):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
-            found += [f"spconv_cy.{a.name}" for a in node.names] if module == "spconv_cy" else [module]
+            found += dict.fromkeys(whole(module, alias.name) for alias in node.names)
+    return found
+
+
+def imports_of_cython(text):
+    """List the modules of ours that Cython source imports or cimports."""
+    found = re.findall(r"^\s*c?import\s+([\w.]+)", text, re.M)
+    for module, names in re.findall(r"^\s*from\s+([\w.]+)\s+c?import\s+\(?(.+)$", text, re.M):
+        found += dict.fromkeys(whole(module, name) for name in re.findall(r"(\w+)(?:\s+as\s+\w+)?", names))
     return found
 
 
 def imports(path):
     """List the modules of ours that a file imports or cimports."""
-    text = path.read_text()
-    if path.suffix == ".py":
-        found = imports_of_source(text)
-    else:
-        found = re.findall(r"^\s*c?import\s+([\w.]+)", text, re.M)
-        for module, names in re.findall(r"^\s*from\s+([\w.]+)\s+c?import\s+(.+)$", text, re.M):
-            found += [f"spconv_cy.{n.strip()}" for n in names.split(",")] if module == "spconv_cy" else [module]
+    found = (imports_of_source if path.suffix == ".py" else imports_of_cython)(path.read_text())
     return [name for name in found if name.split(".")[0] in ("spconv_cy", "")]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=dotted)
-def test_arrows_point_down_and_names_are_whole(path):
-    here = room(dotted(path))
-    for name in imports(path):
-        assert not name.startswith("."), f"{name}: write the whole name, spconv_cy.room.file"
-        assert name.count("."), "the package does not import itself: name the room"
-        there = room(name)
-        assert there in FLOOR and here in FLOOR, f"{there} or {here} stands on no floor: add it to FLOORS"
-        assert there == here or FLOOR[there] < FLOOR[here], f"{here} may not import {there}: same floor or above"
-        if there == "cuda":
-            assert dotted(path) == "spconv_cy.backend.cuda", f"{name}: only backend/cuda.py knows the GPU's files"
+def test_the_floors_hold_each_room_that_exists_once_and_no_other():
+    listed = " ".join(FLOORS).split()
+    assert sorted(listed) == sorted({room(name) for name in MODULES})
+
+
+def wrong_import(here, name):
+    """Say what is wrong with one import; None if nothing."""
+    if name.startswith("."):
+        return "write the whole name, spconv_cy.room.file"
+    if "." not in name:
+        return "the package does not import itself: name the room"
+    mine, there = room(here), room(name)
+    if there != mine and FLOOR[there] >= FLOOR[mine]:
+        return f"{mine} may not import {there}: same floor or above"
+    if there == "cuda" and mine != "cuda" and here != "spconv_cy.backend.cuda":
+        return "only backend/cuda.py knows the GPU's files"
+    return None
+
+
+def test_arrows_point_down_and_names_are_whole():
+    wrong = [f"{dotted(path)} imports {name}: {told}" for path in SOURCES for name in imports(path)
+             if (told := wrong_import(dotted(path), name))]
+    assert wrong == []
+
+
+def test_wrong_imports_are_seen():
+    assert "whole name" in wrong_import("spconv_cy.sites.grid", ".window")
+    assert "itself" in wrong_import("spconv_cy.sites.grid", "spconv_cy")
+    assert "may not" in wrong_import("spconv_cy.sites.grid", "spconv_cy.tensor")
+    assert "may not" in wrong_import("spconv_cy.sites.grid", "spconv_cy.backend.ops")
+    assert "GPU" in wrong_import("spconv_cy.backend.ops", "spconv_cy.cuda.loader")
+    assert wrong_import("spconv_cy.backend.cuda", "spconv_cy.cuda.loader") is None
+    assert wrong_import("spconv_cy.tensor", "spconv_cy.sites.grid") is None
 
 
 def test_no_circles():
@@ -101,17 +132,17 @@ def test_no_circles():
     tuple(TopologicalSorter(graph).static_order())  # raises CycleError, naming the circle
 
 
-@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_files_stay_small_and_have_plain_names(path):
-    assert path.read_text().count("\n") <= 400, "over 400 lines: split it by what changes together"
-    assert path.stem not in BANNED_FILES, f"{path.name}: name the file by what it holds"
+def test_files_stay_small_and_have_plain_names():
+    long = [str(path) for path in WRITTEN if path.read_text().count("\n") > 400]
+    assert long == [], "over 400 lines: split it by what changes together"
+    assert [str(path) for path in WRITTEN if path.stem in BANNED_FILES] == [], "name the file by what it holds"
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*/__init__.py")), ids=dotted)
-def test_folders_have_an_empty_init_or_hand_on_the_names_of_their_stub(path):
-    lines = path.read_text().splitlines()
-    handed_on = ["from spconv_cy.lazy import public", "", HANDS_ON]
-    assert not lines or lines[2:] == handed_on, "__init__ holds names, no code"
+def test_folders_have_an_empty_init_or_hand_on_the_names_of_their_stub():
+    for path in PACKAGE.rglob("*/__init__.py"):
+        lines = path.read_text().splitlines()
+        handed_on = ["from spconv_cy.lazy import public", "", HANDS_ON]
+        assert not lines or lines[2:] == handed_on, f"{path}: __init__ holds names, no code"
 
 
 def test_the_package_init_holds_only_names():
@@ -120,16 +151,33 @@ def test_the_package_init_holds_only_names():
         assert isinstance(node, kinds), f"line {node.lineno}: __init__ holds names, no code"
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.suffix == ".py" and p.parent.name != "tests"], ids=dotted)
-def test_python_files_head_with_a_docstring_and_hold_no_star_bare_except_or_print(path):
+def faults(path):
+    """List what a Python file of the package may not hold."""
     text = path.read_text()
     tree = ast.parse(text)
-    assert not text.strip() or ast.get_docstring(tree), "one docstring line says what the file is"
+    if text.strip() and not ast.get_docstring(tree):
+        yield "one docstring line says what the file is"
     for node in ast.walk(tree):
-        assert not (isinstance(node, ast.ImportFrom) and node.names[0].name == "*"), f"line {node.lineno}: import *"
-        assert not (isinstance(node, ast.ExceptHandler) and node.type is None), f"line {node.lineno}: bare except"
-        called = isinstance(node, ast.Call) and getattr(node.func, "id", "")
-        assert called != "print" or room(dotted(path)) in ("cli", "__main__"), f"line {node.lineno}: print"
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            yield f"line {node.lineno}: import *"
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            yield f"line {node.lineno}: bare except"
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
+            if room(dotted(path)) not in ("cli", "__main__"):
+                yield f"line {node.lineno}: print"
+
+
+def test_python_files_head_with_a_docstring_and_hold_no_star_bare_except_or_print():
+    assert [f"{path}: {fault}" for path in SOURCES if path.suffix == ".py" for fault in faults(path)] == []
+
+
+def test_faults_are_seen(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    (tmp_path / "spconv_cy").mkdir()
+    path = tmp_path / "spconv_cy" / "tensor.py"
+    path.write_text("from os import *\ntry:\n    print()\nexcept:\n    pass\n")
+    told = ["one docstring line says what the file is", "line 1: import *", "line 4: bare except", "line 3: print"]
+    assert sorted(faults(path)) == sorted(told)
 
 
 def test_every_test_that_the_table_of_operators_names_is_there():
@@ -141,9 +189,10 @@ def test_every_test_that_the_table_of_operators_names_is_there():
 
 
 def test_only_config_and_dispatch_read_the_environment():
-    readers = [p for p in SOURCES if re.search(r"os\.environ|os\.getenv|\bgetenv\(", p.read_text())]
-    # The variables of OpenMP are read beside its runtime.
-    assert {dotted(p) for p in readers} <= {"spconv_cy.config", "spconv_cy.cpu.threads"}
+    readers = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*")
+               if path.suffix in CODE and re.search(r"os\.environ|import environ|getenv\b", path.read_text())}
+    # The variables of OpenMP are read beside its runtime, the instruction set where the kernels are chosen.
+    assert readers == {"config.py", "cpu/threads.pyx", "cpu/kernels/dispatch.cpp"}
 
 
 def test_no_path_of_one_machine_is_in_the_project():
@@ -161,7 +210,21 @@ def test_no_path_of_one_machine_is_in_the_project():
         ("from spconv_cy import tensor\n", ["spconv_cy.tensor"]),
         ("def f():\n    from spconv_cy.sites.grid import Grid\n", ["spconv_cy.sites.grid"]),
         ("from .grid import Grid\n", [".grid"]),
+        ("from spconv_cy.sites import grid, window\n", ["spconv_cy.sites.grid", "spconv_cy.sites.window"]),
+        ("from spconv_cy.layers import ReLU, Sequential\n", ["spconv_cy.layers"]),
     ],
 )
 def test_the_import_reader_sees_every_way_to_import(text, found):
     assert imports_of_source(text) == found
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("cimport spconv_cy.cpu.order\n", ["spconv_cy.cpu.order"]),
+        ("from spconv_cy.cpu cimport order as _order, rules\n", ["spconv_cy.cpu.order", "spconv_cy.cpu.rules"]),
+        ("from spconv_cy.cpu.order cimport (Box,\n", ["spconv_cy.cpu.order"]),
+    ],
+)
+def test_the_import_reader_sees_every_way_to_cimport(text, found):
+    assert imports_of_cython(text) == found
