@@ -1,7 +1,7 @@
 # Each target is one command on a fresh checkout: it makes its own virtual environment when there is none.
 PYTHON ?= python3
 BIN = .venv/bin
-SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
+SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/compiled/*.pyx spconv_cy/compiled/*.pxd spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
 .PHONY: demo mnist kanji kanji-data seed check test test-all test-build test-compilers test-arm test-threads test-cuda test-page bench bench-peers bench-cuda bench-scaling lint clean

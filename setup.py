@@ -148,7 +148,7 @@ def compiled():
         checked = DEBUG or not part
         module.cython_directives = {"boundscheck": checked, "wraparound": checked, "initializedcheck": checked,
                                     "cdivision": part}
-    # Cython has the word from 3.1 on. Module state: _memory.pyx's, under a lock; the rest is set once, at import.
+    # Cython has the word from 3.1 on. What modules keep is set once, at import; that of compiled/memory.pyx is locked.
     known = {"freethreading_compatible": True} if "freethreading_compatible" in get_directive_defaults() else {}
     return cythonize(modules, build_dir="build", force=is_new_variant(), nthreads=2 if sys.platform == "linux" else 0,
                      compiler_directives={"language_level": 3, "embedsignature": True,

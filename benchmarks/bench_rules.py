@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import workloads
 
-from spconv_cy import _memory, _sites, _windows, config
+from spconv_cy import compiled, config
 from spconv_cy.sites import build
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import Lattice
@@ -123,13 +123,13 @@ class Rules:
     def track_building(self, case):
         """Return the peak of numpy's memory while building, as a multiple of the rulebook and the new sites."""
         grid = self.fresh()
-        _sites.empty = _windows.empty = np.empty                         # tracemalloc sees no memory that is kept
+        compiled.sites.empty = compiled.windows.empty = np.empty   # tracemalloc sees no memory that is kept
         tracemalloc.start()
         child, rulebook = grid.rules(self.window)
         result = all_that_is_read(rulebook) + (0 if child is grid else child.sites.nbytes)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        _sites.empty = _windows.empty = _memory.empty
+        compiled.sites.empty = compiled.windows.empty = compiled.memory.empty
         return peak / result
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spconv_cy._pairs import Pairs
+from spconv_cy.compiled.pairs import Pairs
 
 def isas() -> tuple[str, ...]: ...
 def isa() -> str: ...

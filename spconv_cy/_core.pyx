@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spconv_cy._memory import empty, zeros
+from spconv_cy.compiled.memory import empty, zeros
 from spconv_cy.errors import BackendError, ShapeError
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from spconv_cy.cpu cimport conv as _conv
 from spconv_cy.cpu cimport isa as _isa
 from spconv_cy.cpu cimport pool as _pool
-from spconv_cy._pairs cimport Pairs
+from spconv_cy.compiled.pairs cimport Pairs
 
 # ---- instruction sets ------------------------------------------------------------------------------------------------
 

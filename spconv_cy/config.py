@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from spconv_cy.checks import is_integer
 
 try:
-    from spconv_cy import _openmp as runtime
+    from spconv_cy.compiled import openmp as runtime
 except ImportError:
     runtime = None
 

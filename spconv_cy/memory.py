@@ -13,11 +13,11 @@ def release_memory():
     >>> release_memory()
     """
     try:
-        from spconv_cy import _memory
+        from spconv_cy.compiled import memory
     except ImportError:                                                  # without the compiled core nothing is kept
-        _memory = None
-    if _memory is not None:
-        _memory.release()
+        memory = None
+    if memory is not None:
+        memory.release()
     cuda = switch.loaded("cuda")
     if cuda is not None:
         cuda.xp.get_default_memory_pool().free_all_blocks()

@@ -46,7 +46,7 @@ def _state(name):
 def _compiled():
     try:
         from spconv_cy._core import isa, isas
-        from spconv_cy._openmp import openmp
+        from spconv_cy.compiled.openmp import openmp
     except ImportError:
         return ["compiled     no"]
     return [f"instructions {isa()}, of {', '.join(isas())}", f"OpenMP       {'yes' if openmp() else 'no, one thread'}"]

@@ -11,12 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
     "errors lazy types once writing foreign",
-    "cpu cuda _memory dlpack",
-    "_openmp checks",
-    "config",
-    "_pairs",
-    "_core _rowwise _sites _strokes",
-    "_regions _windows",
+    "cpu cuda dlpack",
+    "compiled checks",
+    "config _core",
     "sites backend",
     "array_protocol tape",
     "autograd state",

@@ -320,19 +320,19 @@ def test_evaluations_of_one_network_in_several_threads_give_what_one_gives(train
 
 
 def test_arrays_of_the_kept_memory_never_overlap():
-    from spconv_cy import _memory
+    from spconv_cy.compiled import memory
 
     def work(i):
         right = True
         for k in range(60):
-            arrays = [_memory.empty((20_000 + 3_000 * (k % 7) + j,)) for j in range(3)]
+            arrays = [memory.empty((20_000 + 3_000 * (k % 7) + j,)) for j in range(3)]
             for j, array in enumerate(arrays):
                 array.fill(100 * i + j)
             right &= all((array == 100 * i + j).all() for j, array in enumerate(arrays))
         return right
 
-    before = _memory.in_use()[0]
-    assert all(together(8, work)) and _memory.in_use()[0] == before
+    before = memory.in_use()[0]
+    assert all(together(8, work)) and memory.in_use()[0] == before
 
 
 def test_tensors_are_differentiated_in_several_threads_without_mixing_their_tapes():

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from spconv_cy import _core, _rowwise
+from spconv_cy import _core
 from spconv_cy.backend.ops import Ops, check_conv, open_windows
+from spconv_cy.compiled import rowwise
 from spconv_cy.config import threads
 from spconv_cy.errors import BackendError, ShapeError
 
@@ -70,28 +71,28 @@ class CpuOps(Ops):
 
     def leaky_relu(self, x, slope):
         """See Ops.leaky_relu."""
-        return _rowwise.leaky_relu(self._rows("leaky_relu", x), slope, n_threads=threads())
+        return rowwise.leaky_relu(self._rows("leaky_relu", x), slope, n_threads=threads())
 
     def leaky_relu_dx(self, y, dy, slope):
         """See Ops.leaky_relu_dx."""
-        return _rowwise.leaky_relu_dx(self._rows("leaky_relu_dx", y), self._rows("leaky_relu_dx", dy), slope,
+        return rowwise.leaky_relu_dx(self._rows("leaky_relu_dx", y), self._rows("leaky_relu_dx", dy), slope,
                                       n_threads=threads())
 
     def moments(self, x):
         """See Ops.moments."""
-        return _rowwise.moments(self._rows("moments", x), n_threads=threads())
+        return rowwise.moments(self._rows("moments", x), n_threads=threads())
 
     def affine(self, x, rows, slope=1.0):
         """See Ops.affine."""
-        return _rowwise.affine(self._rows("affine", x), self._rows("affine", rows), slope, n_threads=threads())
+        return rowwise.affine(self._rows("affine", x), self._rows("affine", rows), slope, n_threads=threads())
 
     def affine_sums(self, x, dy, rows, slope=1.0):
         """See Ops.affine_sums."""
-        return _rowwise.affine_sums(*(self._rows("affine_sums", a) for a in (x, dy, rows)), slope, n_threads=threads())
+        return rowwise.affine_sums(*(self._rows("affine_sums", a) for a in (x, dy, rows)), slope, n_threads=threads())
 
     def affine_dx(self, x, dy, rows, ab, slope=1.0):
         """See Ops.affine_dx."""
-        return _rowwise.affine_dx(*(self._rows("affine_dx", a) for a in (x, dy, rows, ab)), slope, n_threads=threads())
+        return rowwise.affine_dx(*(self._rows("affine_dx", a) for a in (x, dy, rows, ab)), slope, n_threads=threads())
 
     def _rows(self, who, array):
         array = self.asarray(array)

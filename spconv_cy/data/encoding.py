@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spconv_cy._strokes import draw_signatures, rasterise
+from spconv_cy.compiled.strokes import draw_signatures, rasterise
 from spconv_cy.data.signatures import lyndon_words, places_of
 
 

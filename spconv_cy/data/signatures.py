@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from spconv_cy._strokes import sign
 from spconv_cy.checks import as_array, as_list, is_integer
+from spconv_cy.compiled.strokes import sign
 from spconv_cy.config import threads
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError

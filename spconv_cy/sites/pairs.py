@@ -2,7 +2,7 @@
 
 
 class PlainPairs:
-    """What `spconv_cy._pairs.Pairs` is, for an installation without the compiled core; see there."""
+    """What `spconv_cy.compiled.pairs.Pairs` is, for an installation without the compiled core; see there."""
 
     __slots__ = ("in_rows", "out_rows", "offset_ptr", "n_in", "n_out", "tile_ptr")
 
@@ -22,6 +22,6 @@ class PlainPairs:
 
 
 try:
-    from spconv_cy._pairs import Pairs
+    from spconv_cy.compiled.pairs import Pairs
 except ImportError:
     Pairs = PlainPairs

@@ -12,7 +12,7 @@ from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.shapes import MOST_OFFSETS
 
 try:
-    import spconv_cy._regions as compiled
+    import spconv_cy.compiled.regions as compiled
 except ImportError:
     compiled = None
 

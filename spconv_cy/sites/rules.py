@@ -6,8 +6,8 @@ from spconv_cy import config
 from spconv_cy.sites import build, order
 
 try:
-    import spconv_cy._sites as compiled
-    import spconv_cy._windows as windows
+    import spconv_cy.compiled.sites as compiled
+    import spconv_cy.compiled.windows as windows
 except ImportError:
     compiled = windows = None
 

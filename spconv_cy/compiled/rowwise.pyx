@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spconv_cy._memory import empty
+from spconv_cy.compiled.memory import empty
 from spconv_cy.errors import ShapeError
 
 from spconv_cy.cpu cimport rowwise

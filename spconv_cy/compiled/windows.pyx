@@ -4,14 +4,14 @@ from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t
 
 import numpy as np
 
-from spconv_cy._sites cimport box_of, keys_of, team
+from spconv_cy.compiled.sites cimport box_of, keys_of, team
 from spconv_cy.cpu cimport order, reach, rules
 from spconv_cy.cpu.order cimport Box
 from spconv_cy.cpu.reach cimport Axis, Streams
 from spconv_cy.cpu.rules cimport Merge, Runs
 from spconv_cy.cpu.threads cimport startable
 
-from spconv_cy._memory import empty
+from spconv_cy.compiled.memory import empty
 
 
 def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const int32_t[:, ::1] offsets, stride,

@@ -4,12 +4,12 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
-from spconv_cy._sites cimport team
+from spconv_cy.compiled.sites cimport team
 from spconv_cy.cpu cimport order, reach, regions
 from spconv_cy.cpu.order cimport Box
 from spconv_cy.cpu.regions cimport Bounds, Regions
 
-from spconv_cy._memory import empty
+from spconv_cy.compiled.memory import empty
 from spconv_cy.errors import ShapeError
 
 cdef enum:

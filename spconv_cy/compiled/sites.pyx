@@ -7,7 +7,7 @@ import numpy as np
 from spconv_cy.cpu cimport hashgrid, merge, order, rules, turned
 from spconv_cy.cpu.order cimport Box
 
-from spconv_cy._memory import empty
+from spconv_cy.compiled.memory import empty
 from spconv_cy.errors import ShapeError
 
 
