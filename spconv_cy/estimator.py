@@ -76,7 +76,7 @@ class SparseConvClassifier:
             TypeError: labels that are not hashable.
         """
         characters = _packed("fit", X)
-        classes, numbers = classes_of(y, len(characters))
+        classes, numbers = classes_of(y, len(characters), "SparseConvClassifier.fit")
         rng = _generator(self.random_state)
         net, encoder = self._made(len(classes), rng)
         encoder = encoder.fit(characters) if encoder.factors is None else encoder
@@ -188,7 +188,7 @@ class SparseConvClassifier:
         if not isinstance(net, Layer) or not isinstance(encoder, StrokeEncoder):
             raise TypeError(f"SparseConvClassifier.trained: {type(net).__name__} and {type(encoder).__name__} came; a "
                             "Layer and a StrokeEncoder fit")
-        labels, numbers = classes_of(classes, len(classes))
+        labels, numbers = classes_of(classes, len(classes), "SparseConvClassifier.trained")
         if len(labels) != len(numbers):
             raise ValueError(f"SparseConvClassifier.trained: {len(numbers)} classes came, {len(labels)} of them "
                              "different; all different fit")

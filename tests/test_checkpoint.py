@@ -179,13 +179,13 @@ def test_a_checkpoint_is_whole_or_that_of_before(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"make": sp.Nesterov}, "a checkpoint of Adam came, for Nesterov"),
-        ({"rng": 8}, "a checkpoint of the seed 7 came, for 8"),
-        ({"net": sp.models.from_spec("3C3-BN-MP2-4C2-output", 8, classes=2, rng=0)}, "with random states"),
+        ({"make": sp.Nesterov}, "expected a checkpoint of the optimiser Nesterov, got one of Adam"),
+        ({"rng": 8}, "expected a checkpoint of the seed 8, got one of the seed 7"),
+        ({"net": sp.models.from_spec("3C3-BN-MP2-4C2-output", 8, classes=2, rng=0)}, "with the random states"),
         ({"net": sp.models.from_spec("3C3-BN-MP2-D0.4-5C2-D0.3-output", 8, classes=2, rng=0)},
-         "another network or optimiser"),
+         "expected a checkpoint of this network and optimiser, got another one"),
         ({"net": sp.models.from_spec("3C3-MP2-D0.4-4C2-D0.3-output", 8, classes=2, rng=0)},
-         "random states|another network"),
+         "random states|this network"),
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused_and_changes_nothing(options, message, tmp_path):

@@ -65,7 +65,7 @@ def test_a_row_of_zeros_and_an_empty_batch_give_no_nan(ops):
     ],
 )
 def test_what_does_not_fit_is_told(call):
-    with pytest.raises((ShapeError, ValueError, TypeError), match="came.* fit"):
+    with pytest.raises((ShapeError, ValueError, TypeError), match="came.* fit|expected .*, got"):
         call()
 
 

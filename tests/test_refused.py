@@ -274,7 +274,7 @@ def test_a_seeds_generator_is_left_alone_where_the_checkpoint_is_refused(first):
     net.layers[4].rng = rng                                              # one for the layers and for the order
     optimizer = adam(net)
     before = everything(net, optimizer)
-    with pytest.raises(FileError, match="of the seed 0 came"):
+    with pytest.raises(FileError, match="got one of the seed 0"):
         trained(first, net=net, optimizer=optimizer, rng=rng)
     assert everything(net, optimizer) == before
 

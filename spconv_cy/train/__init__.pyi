@@ -1,6 +1,7 @@
 """Training and evaluation: optimisers, schedules, metrics."""
 
 from spconv_cy.train.combined import CombinedOptimizer as CombinedOptimizer
+from spconv_cy.train.gradients import clip_gradients as clip_gradients
 from spconv_cy.train.history import History as History
 from spconv_cy.train.loop import Evaluation as Evaluation
 from spconv_cy.train.loop import evaluate as evaluate
@@ -19,7 +20,6 @@ from spconv_cy.train.optim import SGD as SGD
 from spconv_cy.train.optim import Adam as Adam
 from spconv_cy.train.optim import Nesterov as Nesterov
 from spconv_cy.train.optim import Optimizer as Optimizer
-from spconv_cy.train.optim import clip_gradients as clip_gradients
 from spconv_cy.train.schedule import Constant as Constant
 from spconv_cy.train.schedule import Cosine as Cosine
 from spconv_cy.train.schedule import Exponential as Exponential

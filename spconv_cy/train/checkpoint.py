@@ -1,22 +1,43 @@
-"""Everything that a training run must remember to go on as if it had never stopped: one .safetensors file."""
+"""Checkpoints: all that a training run needs to continue with the same bits, in one .safetensors file."""
+
+from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spconv_cy.archive import BROKEN, read, write
-from spconv_cy.errors import FileError, ShapeError
+from spconv_cy.errors import FileError, ShapeError, expected
 from spconv_cy.state import checked_like, checked_names
 from spconv_cy.train.history import History, check_history, is_count
 from spconv_cy.train.loss_scale import checked_state
 from spconv_cy.train.random_state import check_random_state, plain
 
+if TYPE_CHECKING:
+    from spconv_cy.layers.layer import Layer
+    from spconv_cy.train.loss_scale import LossScale
+    from spconv_cy.train.optim import OptimizerLike
+    from spconv_cy.types import Array
+
 KIND = "spconv_cy checkpoint"
+REMEDY = "start anew with another path, or build what the checkpoint was made with"
 
 
-def write_checkpoint(path, net, optimizer, history, seed, best=None, scale=None):
-    """Write network, optimiser, random states, history, best weights so far and loss scale; at once, or not at all."""
+def write_checkpoint(path: str, net: Layer, optimizer: OptimizerLike, history: History, seed: int,
+                     best: dict[str, Array] | None = None, scale: LossScale | None = None) -> None:
+    """Write a checkpoint: either the whole file is written, or an older one stays unchanged.
+
+    Args:
+        path: of the file.
+        net: Layer, whose parameters, running statistics and random states are written.
+        optimizer: whose state is written.
+        history: History of the epochs so far.
+        seed: of the run.
+        best: state of the network after the best epoch; None without validation.
+        scale: LossScale, whose state is written.
+    """
     arrays = {f"net.{name}": array for name, array in net.state().items()}
     arrays.update({f"optimizer.{name}": array for name, array in optimizer.state().items()})
     arrays.update({f"best.{name}": array for name, array in (best or {}).items()})
@@ -25,57 +46,64 @@ def write_checkpoint(path, net, optimizer, history, seed, best=None, scale=None)
                                "history": asdict(history), "loss_scale": scale and scale.state()})
 
 
-def read_checkpoint(path, net, optimizer, seed=None, scale=None):
-    """Put a checkpoint into a network, an optimiser and a LossScale; return (history, seed, best weights or None).
+def read_checkpoint(path: str, net: Layer, optimizer: OptimizerLike, seed: int | None = None,
+                    scale: LossScale | None = None) -> tuple[History, int, dict[str, Array] | None] | None:
+    """Load a checkpoint into a network, an optimiser and a LossScale; return (history, seed, best weights or None).
 
-    Returns None where there is no such file.
+    Returns None if there is no such file.
 
     Raises:
-        FileError: it is damaged, or of another network or optimiser; what was there is untouched.
+        FileError: it is damaged, or was made with another network, optimiser or seed; nothing has been changed then.
     """
     if not os.path.exists(path):
         return None
     arrays, text = read(path, KIND)
-    remedy = "start anew with another path, or build what the checkpoint was made with"
-    fits = set(text) - {"loss_scale"} == {"optimizer", "generators", "seed", "history"}
-    if not fits or not isinstance(text["generators"], dict):
-        raise FileError(f"{path}: a checkpoint with {sorted(text)} came; {remedy}")
-    if text["optimizer"] != type(optimizer).__name__:
-        raise FileError(f"{path}: a checkpoint of {text['optimizer']} came, for {type(optimizer).__name__}; {remedy}")
-    if not is_count(text["seed"]):
-        raise FileError(f"{path}: expected a seed, a whole number from 0 up, got {text['seed']!r:.60}; {remedy}")
-    if seed is not None and seed != text["seed"]:
-        raise FileError(f"{path}: a checkpoint of the seed {text['seed']} came, for {seed}; {remedy}")
     generators = net.generators()
-    if set(generators) != set(text["generators"]):
-        raise FileError(f"{path}: a checkpoint with random states {sorted(text['generators'])} came, for a network "
-                        f"with {sorted(generators)}; {remedy}")
+    _check_text(path, text, optimizer, seed, generators)
     try:
         check_history(text["history"])
         history, best = History(**text["history"]), _part(arrays, "best.") or None
         _check_arrays(arrays, net, best, history)
         for name, generator in generators.items():
             check_random_state(name, text["generators"][name], generator.bit_generator)
-        if text.get("loss_scale") is not None:                           # those of before it had none
+        if text.get("loss_scale") is not None:                           # older checkpoints have none
             checked_state(text["loss_scale"])
         _take(arrays, text, net, optimizer, scale)
     except BROKEN as error:
-        raise FileError(f"{path}: a checkpoint of another network or optimiser came ({error}); {remedy}") from error
+        raise FileError(expected(path, "a checkpoint of this network and optimiser", f"another one ({error})",
+                                 REMEDY)) from error
     return history, text["seed"], best
+
+
+def _check_text(path, text, optimizer, seed, generators):
+    """Raise FileError if the entries of a checkpoint do not fit the run."""
+    names = {"optimizer", "generators", "seed", "history"}
+    if set(text) - {"loss_scale"} != names or not isinstance(text["generators"], dict):
+        raise FileError(expected(path, f"a checkpoint with the entries {sorted(names)}", sorted(text), REMEDY))
+    kind = type(optimizer).__name__
+    if text["optimizer"] != kind:
+        raise FileError(expected(path, f"a checkpoint of the optimiser {kind}", f"one of {text['optimizer']}", REMEDY))
+    if not is_count(text["seed"]):
+        raise FileError(expected(path, "a seed, a whole number from 0 up", f"{text['seed']!r:.60}", REMEDY))
+    if seed is not None and seed != text["seed"]:
+        raise FileError(expected(path, f"a checkpoint of the seed {seed}", f"one of the seed {text['seed']}", REMEDY))
+    if set(generators) != set(text["generators"]):
+        raise FileError(expected(path, f"a checkpoint with the random states {sorted(generators)}",
+                                 sorted(text["generators"]), REMEDY))
 
 
 def _check_arrays(arrays, net, best, history):
     for name, array in arrays.items():
         part = name.partition(".")[0]
         if part not in ("net", "best", "optimizer"):
-            raise ShapeError(f"the array {name} is of no part of a checkpoint")
-        # A second moment may have become infinite in a run that went on; a NaN would have ended it, as in the network
-        # every other number than a finite one.
+            raise ShapeError(expected("checkpoint", "arrays of net, best and optimizer", f"the array {name}"))
+        # A run ends at a NaN, and at an infinite number in the network; an infinite second moment does not end it.
         if array.dtype.kind == "f" and not (~np.isnan(array) if part == "optimizer" else np.isfinite(array)).all():
-            raise ValueError(f"{name} is NaN or infinite")
+            what = "no NaN" if part == "optimizer" else "finite numbers"
+            raise ValueError(expected("checkpoint", f"{what} in {name}", "NaN" if what == "no NaN" else "others"))
     if (best is None) != (history.best is None):
-        raise ValueError(f"the history tells the best epoch {history.best}, and there are "
-                         f"{'no' if best is None else 'the'} best weights")
+        what = "no best weights" if history.best is None else f"the best weights of epoch {history.best}"
+        raise ValueError(expected("checkpoint", what, "none" if best is None else "some"))
     if best is not None:
         mine = net.state()
         checked_names("the best weights", best, mine)
@@ -84,7 +112,7 @@ def _check_arrays(arrays, net, best, history):
 
 
 def _take(arrays, text, net, optimizer, scale):
-    """Load all that was checked; where something refuses it still, put everything back."""
+    """Load the checked values; if one is refused after all, restore everything."""
     generators, states = net.generators(), text["generators"]
     before = {name: array.copy() for name, array in net.state().items()}
     drawn = {name: generator.bit_generator.state for name, generator in generators.items()}
@@ -94,10 +122,10 @@ def _take(arrays, text, net, optimizer, scale):
         optimizer.load_state(_part(arrays, "optimizer."))
         for name, generator in generators.items():
             generator.bit_generator.state = states[name]
-        for name, generator in generators.items():                       # after all: two names may share one
+        for name, generator in generators.items():                       # in a second loop: two names may share one
             if plain(generator.bit_generator.state) != states[name]:
-                raise ValueError(f"random state {name}: numbers that {type(generator.bit_generator).__name__} does not "
-                                 "hold")
+                kind = type(generator.bit_generator).__name__
+                raise ValueError(expected(f"random state {name}", f"numbers that {kind} can hold", "others"))
         if scale is not None and text.get("loss_scale") is not None:
             scale.load_state(text["loss_scale"])
     except BaseException:

@@ -1,18 +1,29 @@
-"""Several optimisers as one."""
+"""Several optimisers used as one."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.train.optim import Optimizer
+
+if TYPE_CHECKING:
+    from spconv_cy.autograd import Tensor
+    from spconv_cy.types import Array
 
 
 class CombinedOptimizer:
-    """Several optimisers that take their steps together, each over parameters of its own.
+    """Several optimisers that step together, each with its own parameters.
 
-    `rate` is that of the first; setting it, as a schedule does, changes all by the same factor.
+    `rate` is the rate of the first optimiser. Setting it, as a schedule does, multiplies all rates by the same factor.
 
     Args:
-        optimizers: Optimizers, the first of a rate above 0.
+        optimizers: Optimizers without common parameters. The rate of the first must be above 0.
+
+    Raises:
+        TypeError: no optimisers, or an argument that is not an Optimizer.
+        ValueError: two optimisers share a parameter, or the first rate is 0.
 
     >>> from spconv_cy.autograd import Tensor
     >>> from spconv_cy.train.optim import SGD
@@ -23,70 +34,60 @@ class CombinedOptimizer:
     0.05
     """
 
-    def __init__(self, *optimizers):
+    def __init__(self, *optimizers: Optimizer) -> None:
         if not optimizers or not all(isinstance(optimizer, Optimizer) for optimizer in optimizers):
-            came = ", ".join(type(optimizer).__name__ for optimizer in optimizers) or "nothing"
-            raise TypeError(f"CombinedOptimizer: {came} came; optimisers, such as SGD and Adam, fit")
+            got = ", ".join(type(optimizer).__name__ for optimizer in optimizers) or "nothing"
+            raise TypeError(expected("CombinedOptimizer", "optimisers, such as SGD and Adam", got))
         self.optimizers = optimizers
         if len({id(p) for p in self.parameters}) < len(self.parameters):
-            raise ValueError("CombinedOptimizer: a parameter came to two optimisers; one for each fits")
+            raise ValueError(expected("CombinedOptimizer", "different parameters for each optimiser",
+                                      "a parameter that two of them share"))
         self._rates = [optimizer.rate for optimizer in optimizers]
         if not self._rates[0]:
-            raise ValueError("CombinedOptimizer: the rate 0 came first, by which all are set; one above 0 fits")
+            raise ValueError(expected("CombinedOptimizer", "a first optimiser with a rate above 0", "the rate 0",
+                                      "put another optimiser first, since all rates are set relative to the first"))
 
     @property
-    def parameters(self):
+    def parameters(self) -> list[Tensor]:
         """All parameters, in the order of the optimisers."""
         return [parameter for optimizer in self.optimizers for parameter in optimizer.parameters]
 
     @property
-    def rate(self):
-        """That of the first optimiser."""
+    def rate(self) -> float:
+        """The rate of the first optimiser."""
         return self.optimizers[0].rate
 
     @rate.setter
-    def rate(self, rate):
+    def rate(self, rate: float) -> None:
         for optimizer, base in zip(self.optimizers, self._rates, strict=True):
             optimizer.rate = base * (rate / self._rates[0])
 
-    def zero_grad(self):
-        """Forget all gradients."""
+    def zero_grad(self) -> None:
+        """Remove all gradients."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
 
-    def step(self):
-        """Let each optimiser take its step."""
+    def step(self) -> None:
+        """Take one step with every optimiser."""
         for optimizer in self.optimizers:
             optimizer.step()
 
-    def state(self):
-        """Return a dict of arrays by name, such as "0.steps": the states of all."""
+    def state(self) -> dict[str, Array]:
+        """Return the states of all optimisers as one dict of arrays by name, such as "0.steps"."""
         return {f"{i}.{name}": array for i, optimizer in enumerate(self.optimizers)
                 for name, array in optimizer.state().items()}
 
-    def load_state(self, state):
-        """Go on from a state of the same optimisers over parameters of the same shapes.
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        """Continue from a state of the same optimisers with parameters of the same shapes.
 
         Args:
-            state: dict of arrays, as `state` gives it; where one is refused, no optimiser is changed.
+            state: dict of arrays, as `state` returns it. If one array is refused, all optimisers stay unchanged.
 
         Raises:
-            ShapeError: it does not fit.
-            TypeError: state is no dict, or holds other things than arrays.
+            ShapeError: the state does not fit the optimisers.
+            TypeError: the state is not a dict, or a value is not an array.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(
-                f"CombinedOptimizer.load_state: expected a dict of arrays by name, got {type(state).__name__}"
-            )
-        parts = [{} for _ in self.optimizers]
-        for name, array in state.items():
-            number, _, rest = str(name).partition(".")
-            if number not in map(str, range(len(parts))):
-                raise ShapeError(
-                    f"CombinedOptimizer.load_state: expected the states of {len(parts)} optimisers, got {name!r}, "
-                    "which is of another"
-                )
-            parts[int(number)][rest] = array
+        parts = self._parts(state)
         before = [optimizer.state() for optimizer in self.optimizers]
         try:
             for optimizer, part in zip(self.optimizers, parts, strict=True):
@@ -96,5 +97,18 @@ class CombinedOptimizer:
                 optimizer.load_state(part)
             raise
 
-    def __repr__(self):
+    def _parts(self, state: Mapping[str, Array]) -> list[dict[str, Array]]:
+        """Return a state's arrays as one dict for each optimiser."""
+        if not isinstance(state, Mapping):
+            raise TypeError(expected("CombinedOptimizer.load_state", "a dict of arrays by name", type(state).__name__))
+        parts: list[dict[str, Array]] = [{} for _ in self.optimizers]
+        for name, array in state.items():
+            number, _, rest = str(name).partition(".")
+            if number not in map(str, range(len(parts))):
+                raise ShapeError(expected("CombinedOptimizer.load_state",
+                                          f"the states of {len(parts)} optimisers", f"{name!r}, which belongs to none"))
+            parts[int(number)][rest] = array
+        return parts
+
+    def __repr__(self) -> str:
         return f"CombinedOptimizer({', '.join(map(repr, self.optimizers))})"

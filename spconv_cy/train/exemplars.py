@@ -1,28 +1,31 @@
-"""Index learning: every training item is a class of its own, and the rows that tell them apart are what is learnt."""
+"""Index learning: every training item is a class of its own, and the network learns rows that tell the items apart."""
 
+from __future__ import annotations
 
+from spconv_cy.autograd import Tensor
 from spconv_cy.checks import as_array
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.contrast import index_loss, unit_rows
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import zeros
 from spconv_cy.functional.sparse import gather
 from spconv_cy.layers.layer import Layer, checked_counts
+from spconv_cy.types import ArrayLike
 
 
 class Exemplars(Layer):
-    """The index layer at the end of a network: a column for every item, no bias, zero at the start.
+    """The index layer at the end of a network: one column for each item, without bias, zero at the start.
 
-    Rows pass through it as they are: they are the embedding. The columns serve `loss` alone. Each is seen once an
-    epoch: train them by plain SGD, and what is below by what suits it,
+    Rows pass through it unchanged: they are the embedding. Only `loss` uses the columns. Each column gets a gradient
+    once an epoch, so train the columns by plain SGD, and the network below by the optimiser that suits it:
     `CombinedOptimizer(Nesterov(trunk.parameters(), 0.01), SGD([exemplars.columns], 1.0))`.
-    A checkpoint keeps them; what is saved afterwards is the trunk.
+    A checkpoint contains the columns. After training, save the network without this layer.
 
     Args:
-        items: how many there are.
-        channels: of the rows.
-        unit: compare directions, the rows at length 1. Without it (Graham's definition) rows and columns make each
-            other longer, which a small rate must hold back.
+        items: number of items.
+        channels: number of channels of the rows.
+        unit: scale the rows to length 1, so that only directions are compared. Without it (Graham's definition) rows
+            and columns make each other longer, and a small rate must limit that.
 
     Source: Graham's index learning on CIFAR-10, 2015.
 
@@ -33,20 +36,28 @@ class Exemplars(Layer):
     (True, 0.6931)
     """
 
-    def __init__(self, items, channels, *, unit=False):
+    def __init__(self, items: int, channels: int, *, unit: bool = False) -> None:
         items, channels = checked_counts(self, items=items, channels=channels)
         self.unit = unit
         self.columns = zeros((items, channels))
 
-    def __call__(self, x):
-        """Return what came."""
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return x unchanged."""
         return x
 
-    def loss(self, y, items):
-        """Return the index loss () of rows (b, channels) of the items (b,) or (b, 1), whole numbers, none twice."""
-        items, y = as_array("Exemplars", items).reshape(-1), as_tensor(y)
-        if items.dtype.kind not in "iu" or len(items) != len(y) or (
-                len(items) and not 0 <= items.min() <= items.max() < len(self.columns)):
-            raise ShapeError(f"Exemplars: items {items.shape} of {items.dtype} came for {len(y)} rows; as many whole "
-                             f"numbers from 0 to {len(self.columns) - 1} fit")
-        return index_loss(unit_rows(y) if self.unit else y, gather(self.columns, items))
+    def loss(self, y: Tensor | ArrayLike, items: ArrayLike) -> Tensor:
+        """Return the index loss, a Tensor of shape ().
+
+        Args:
+            y: rows (b, channels).
+            items: (b,) or (b, 1) item numbers of the rows, all different.
+
+        Raises:
+            ShapeError: another number of items, or numbers that are not items.
+        """
+        numbers, rows = as_array("Exemplars", items).reshape(-1), as_tensor(y)
+        if numbers.dtype.kind not in "iu" or len(numbers) != len(rows) or (
+                len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self.columns)):
+            raise ShapeError(expected("Exemplars", f"{len(rows)} items, whole numbers from 0 to "
+                                      f"{len(self.columns) - 1}", f"items {numbers.shape} of {numbers.dtype}"))
+        return index_loss(unit_rows(rows) if self.unit else rows, gather(self.columns, numbers))

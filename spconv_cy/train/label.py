@@ -1,52 +1,51 @@
-"""Labels of any hashable kind: to class numbers and back, to JSON and back."""
+"""Labels of any hashable type: to class numbers and back, to JSON and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 
 from spconv_cy.backend.host import hosted
 from spconv_cy.checks import as_list
 from spconv_cy.dlpack import without_mask
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.types import Array
 
 PLAIN = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
          "float64")
 
 
-def classes_of(labels, n):
-    """Return (classes, numbers): the distinct labels as an array (classes,), and each label's class number (n,).
+def classes_of(labels: Iterable[object], n: int, who: str = "labels") -> tuple[Array, Array]:
+    """Return (classes, numbers): the distinct labels (classes,), and the class number of each label (n,).
 
-    Classes are sorted where they can be compared, else in the order in which they come.
+    Classes are sorted where labels can be compared, and otherwise in the order of their first label.
 
     Args:
-        labels: n hashable things, at least two of them different.
+        labels: n hashable values, at least two of them different.
         n: how many there must be.
+        who: the name that errors begin with.
 
     Raises:
         ShapeError: another number of labels.
         TypeError: labels that are not hashable.
-        ValueError: a label that is NaN; fewer than two classes.
+        ValueError: a label is NaN, or there are fewer than two classes.
 
     >>> classes, numbers = classes_of(["b", "a", "b"], 3)
     >>> classes.tolist(), numbers.tolist()
     (['a', 'b'], [1, 0, 1])
     """
     labels = hosted(labels)
-    if not hasattr(labels, "__iter__") or isinstance(labels, np.ndarray) and labels.ndim != 1:
-        came = f"shape {labels.shape}" if isinstance(labels, np.ndarray) else repr(labels)
-        raise ShapeError(f"labels: {came} came; a list or array (n,), one for each character, fits")
-    without_mask(labels, "labels")
-    plain = isinstance(labels, np.ndarray) and labels.dtype.name in PLAIN
-    found = labels.tolist() if plain else as_list("labels", labels, "a list or array (n,)")
-    without_mask(found, "labels")
-    if len(found) != n:
-        raise ShapeError(f"labels: {len(found)} came for {n} characters; one for each fits")
+    found = _listed(who, labels, n)
     try:
         distinct = dict.fromkeys(found)
     except TypeError as error:
-        raise TypeError(f"labels: {error}; hashable labels fit, such as numbers, text and tuples of them") from None
+        raise TypeError(expected(who, "hashable labels, such as numbers, text and tuples of them", error)) from None
     if any(label != label for label in distinct):
-        raise ValueError("labels: NaN came, which equals nothing; give those characters a label, or drop them")
+        raise ValueError(expected(who, "a label for each character", "NaN",
+                                  "give those characters a label, or leave them out"))
     if len(distinct) < 2:
-        raise ValueError(f"labels: {len(distinct)} class came, {list(distinct)!r}; two or more fit")
+        raise ValueError(expected(who, "labels of at least two classes", f"{list(distinct)!r}"))
     try:
         ordered = sorted(distinct)
     except TypeError:
@@ -56,26 +55,41 @@ def classes_of(labels, n):
             np.array([number[label] for label in found], np.int64))
 
 
-def labels_to_json(classes):
-    """Return JSON values for an array of classes.
+def _listed(who, labels, n):
+    """Return labels as a list of n values."""
+    if not hasattr(labels, "__iter__") or isinstance(labels, np.ndarray) and labels.ndim != 1:
+        got = f"shape {labels.shape}" if isinstance(labels, np.ndarray) else f"{labels!r}"
+        raise ShapeError(expected(who, "labels in a list or array (n,), one for each character", got))
+    without_mask(labels, who)
+    plain = isinstance(labels, np.ndarray) and labels.dtype.name in PLAIN
+    found = labels.tolist() if plain else as_list(who, labels, "labels in a list or array (n,)")
+    without_mask(found, who)
+    if len(found) != n:
+        raise ShapeError(expected(who, f"{n} labels, one for each character", len(found)))
+    return found
+
+
+def labels_to_json(classes: Array) -> dict[str, object]:
+    """Return an array of classes as JSON values.
 
     Raises:
-        TypeError: a label that is no number, text, None or tuple of them.
+        TypeError: a label that is not a number, text, None or a tuple of them.
     """
     name = classes.dtype.name if classes.dtype.name in PLAIN else "str" if classes.dtype.kind == "U" else "object"
     return {"dtype": name, "labels": [_to_json(label) for label in classes.tolist()]}
 
 
-def labels_from_json(value):
-    """Return the array of classes that `labels_to_json` was given.
+def labels_from_json(value: dict[str, object]) -> Array:
+    """Return the array of classes that `labels_to_json` was called with.
 
     Raises:
-        ValueError, TypeError, LookupError, OverflowError: not what it wrote.
+        ValueError, TypeError, LookupError, OverflowError: value is not what `labels_to_json` returns.
     """
-    if value["dtype"] not in (*PLAIN, "str", "object"):
-        raise ValueError(f"labels of dtype {value['dtype']!r}")
-    labels = [_from_json(label) for label in value["labels"]]
-    return _filled(labels) if value["dtype"] == "object" else np.array(labels, value["dtype"])
+    name, listed = value["dtype"], value["labels"]
+    if name not in (*PLAIN, "str", "object"):
+        raise ValueError(expected("labels", f"a dtype of {', '.join(PLAIN)}, str or object", f"{name!r}"))
+    labels = [_from_json(label) for label in listed]  # type: ignore[attr-defined]
+    return _filled(labels) if name == "object" else np.array(labels, str(name))
 
 
 def _as_array(labels, dtype):
@@ -87,7 +101,7 @@ def _as_array(labels, dtype):
         array = np.array(labels)
         if array.dtype.kind in kinds and array.tolist() == labels:
             return array
-    return _filled(labels)                                               # 1 and "1", or tuples, stay what they are
+    return _filled(labels)                                               # numpy would change 1 and "1", or tuples
 
 
 def _filled(labels):
@@ -103,11 +117,11 @@ def _to_json(label):
     label = label.item() if isinstance(label, np.generic) else label
     if label is None or isinstance(label, (bool, int, float, str)):
         return label
-    raise TypeError(f"a label of type {type(label).__name__} cannot be saved; numbers, text, None and tuples of "
-                    "them can")
+    raise TypeError(expected("SparseConvClassifier.save", "labels of numbers, text, None and tuples of them",
+                             f"a label of type {type(label).__name__}"))
 
 
 def _from_json(label):
     if isinstance(label, dict):
-        raise TypeError("a label that is an object")
+        raise TypeError(expected("labels", "numbers, text, None and lists of them", "a JSON object"))
     return tuple(_from_json(item) for item in label) if isinstance(label, list) else label

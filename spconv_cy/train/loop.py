@@ -17,9 +17,10 @@ from spconv_cy.functional.loss import hinge, softmax_cross_entropy
 from spconv_cy.layers.evaluating import evaluating
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
-from spconv_cy.train.checkpoint import History, read_checkpoint, write_checkpoint
+from spconv_cy.train.batch_list import as_batches
+from spconv_cy.train.checkpoint import read_checkpoint, write_checkpoint
+from spconv_cy.train.history import History
 from spconv_cy.train.loss_scale import LossScale
-from spconv_cy.train.pairs import as_batches
 from spconv_cy.train.schedule import from_name
 
 

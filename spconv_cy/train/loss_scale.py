@@ -1,11 +1,18 @@
-"""Scaling a loss, so that small gradients do not vanish in float16."""
+"""Scaling of a loss, so that small gradients do not become zero in float16."""
 
-from numbers import Integral
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import is_number, is_one_of
-from spconv_cy.train.optim import scale_gradients
+from spconv_cy.checks import is_integer, is_number, is_one_of
+from spconv_cy.errors import expected
+from spconv_cy.train.gradients import scale_gradients
+
+if TYPE_CHECKING:
+    from spconv_cy.train.optim import OptimizerLike
 
 FIRST, LEAST, MOST = 2.0**16, 2.0**-16, 2.0**24
 PATIENCE = 2000                                                          # good steps after which a scale is doubled
@@ -15,30 +22,36 @@ def _is_scale(scale):
     return is_number(scale) and scale > 0
 
 
-def checked_state(state):
-    """Return (scale, steps) of a LossScale's state, a float and an int; errors as `LossScale.load_state` tells."""
+def checked_state(state: object) -> tuple[float, int]:
+    """Return (scale, steps) of a LossScale's state.
+
+    Raises:
+        TypeError, ValueError: as `LossScale.load_state`.
+    """
     if not isinstance(state, dict) or set(state) != {"scale", "steps"}:
-        raise TypeError(f'LossScale: expected a state {{"scale": ..., "steps": ...}}, got {state!r:.60}')
+        raise TypeError(expected("LossScale", 'a state {"scale": ..., "steps": ...}', f"{state!r:.60}"))
     scale, steps = state["scale"], state["steps"]
     if not _is_scale(scale):
-        raise ValueError(f"LossScale: expected a finite scale above 0, got {scale!r:.60}")
-    if not isinstance(steps, Integral) or isinstance(steps, bool) or steps < 0:
-        raise ValueError(f"LossScale: expected steps, a whole number from 0 up, got {steps!r:.60}")
+        raise ValueError(expected("LossScale", "scale to be a finite number above 0", f"{scale!r:.60}"))
+    if not is_integer(steps) or steps < 0:
+        raise ValueError(expected("LossScale", "steps to be a whole number from 0 up", f"{steps!r:.60}"))
     return float(scale), int(steps)
 
 
 class LossScale:
-    """Multiply the loss before going back, and divide the gradients before the step.
+    """A scale for the loss: it multiplies the loss before the backward pass, and divides the gradients before the step.
 
-    float16 holds nothing below 6e-8: with a loss times 2^16, gradients are times 2^16 on their way through the
-    network. Those of parameters are float32 and are divided by it again, which powers of two do without rounding.
+    float16 has no numbers between 0 and 6e-8. If the loss is multiplied by 2^16, all gradients of the network are too.
+    Gradients of parameters are float32 and are divided by the scale again; a power of two does this without rounding.
 
     Args:
-        scale: "dynamic": begins with 2^16; a step with a gradient that is NaN or infinite is left out and halves it,
-            2000 good steps in a row double it, up to 2^24. Or a number above 0, which stays; such a gradient is then
-            an error.
+        scale: "dynamic" starts at 2^16. A step with a gradient that is NaN or infinite is skipped and halves the scale;
+            2000 good steps in a row double it, up to 2^24. A number above 0 is fixed, and such a gradient is an error.
 
-    Attributes: scale: a float; steps: good ones since it was last changed.
+    Attributes:
+        dynamic: whether the scale changes.
+        scale: the current scale, a float.
+        steps: number of good steps since the scale last changed.
 
     Raises:
         ValueError: another scale.
@@ -53,26 +66,26 @@ class LossScale:
     [2.0]
     """
 
-    def __init__(self, scale="dynamic"):
+    def __init__(self, scale: float | Literal["dynamic"] = "dynamic") -> None:
         number = _is_scale(scale)
         if not number and not is_one_of(scale, ("dynamic",)):
-            raise ValueError(f'loss_scale {scale!r} came; "dynamic", or a number above 0 such as 1024, fits')
+            raise ValueError(expected("LossScale", 'scale to be "dynamic" or a number above 0, such as 1024',
+                                      f"{scale!r}"))
         self.dynamic, self.scale, self.steps = not number, float(scale) if number else FIRST, 0
 
-    def backward(self, loss):
-        """Go back from a loss of shape (), times the scale."""
+    def backward(self, loss: Tensor) -> None:
+        """Compute the gradients of a loss of shape () times the scale."""
         if not isinstance(loss, Tensor):
-            raise TypeError(f"LossScale.backward: a {type(loss).__name__} came; a Tensor of shape () fits")
+            raise TypeError(expected("LossScale.backward", "a Tensor of shape ()", type(loss).__name__))
         (loss * self.scale).backward()
 
-    def step(self, optimizer):
-        """Divide the gradients, and take the optimiser's step; return whether it was taken.
+    def step(self, optimizer: OptimizerLike) -> bool:
+        """Divide the gradients by the scale and take the optimiser's step; return False if the step was skipped.
 
         Raises:
-            FloatingPointError: a gradient is NaN or infinite with a scale that stays, or with one that was halved down
-                to 2^-16.
+            FloatingPointError: a gradient is NaN or infinite, and the scale is fixed or was halved down to 2^-16.
         """
-        fine = True                                                      # it stays on the device: one wait a step
+        fine = True                                    # an array on the device, so that a step waits for it only once
         for gradient in scale_gradients(optimizer.parameters, 1 / self.scale):
             xp = ops_of(gradient).xp
             fine = xp.logical_and(xp.isfinite(gradient).all(), fine)
@@ -82,30 +95,35 @@ class LossScale:
             return True
         self.steps, before = 0, self.scale
         if not self.dynamic or before <= LEAST:
-            remedy = ('a smaller one, or loss_scale="dynamic", fits' if not self.dynamic else "lower the rate, or look "
-                      "for NaN and very large numbers in the features")
-            raise FloatingPointError(f"loss_scale: a gradient is NaN or infinite with the scale {before:g}; {remedy}")
+            remedy = ('give a smaller scale, or loss_scale="dynamic"' if not self.dynamic else
+                      "lower the rate, or look for NaN and very large numbers in the features")
+            raise FloatingPointError(expected("LossScale.step", f"finite gradients with the scale {before:g}",
+                                              "NaN or infinity", remedy))
         self.scale /= 2
         return False
 
-    def state(self):
-        """Return {"scale", "steps"}, two numbers, from which `load_state` goes on."""
+    def state(self) -> dict[str, float]:
+        """Return {"scale": a float, "steps": an int} for `load_state`."""
         return {"scale": self.scale, "steps": self.steps}
 
-    def load_state(self, state):
-        """Go on from a state; a scale that stays is not changed.
+    def load_state(self, state: Mapping[str, float]) -> None:
+        """Continue from a state; a fixed scale stays unchanged.
+
+        Args:
+            state: dict, as `state` returns it.
 
         Raises:
-            TypeError, ValueError: it is not {"scale": a finite number above 0, "steps": a whole number from 0 up}.
+            TypeError: the state is not a dict with the keys "scale" and "steps".
+            ValueError: scale is not a finite number above 0, or steps is not a whole number from 0 up.
         """
         scale, steps = checked_state(state)
         if self.dynamic:
             self.scale, self.steps = scale, steps
 
-    def _count(self):
+    def _count(self) -> None:
         self.steps += 1
-        if self.dynamic and self.steps >= PATIENCE:                      # a state of a scale that stayed has more
+        if self.dynamic and self.steps >= PATIENCE:                      # more after the state of a fixed scale
             self.scale, self.steps = min(self.scale * 2, MOST), 0
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"LossScale({'dynamic' if self.dynamic else 'fixed'}, {self.scale:g})"

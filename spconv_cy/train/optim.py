@@ -1,82 +1,117 @@
-"""Optimisers: what a step does to a parameter, written for flat pieces that stay in the cache."""
+"""Optimisers: how a step changes a parameter, computed on flat pieces that stay in the cache."""
 
-import math
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import as_array, as_list, checked_flags, checked_numbers, is_real
-from spconv_cy.errors import ShapeError
+from spconv_cy.checks import as_array, checked_flags, checked_numbers
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.state import checked_like, checked_names
+from spconv_cy.train.gradients import PIECE, checked_parameters, clipping_factor, gradient_norm
+from spconv_cy.types import Array, FloatArray
 
-# Numbers of a parameter that go through all the arithmetic of a step together: 64 KiB of float32, so that weights,
-# gradient, moments and scratch stay in a second-level cache, and the scratch is all that a step needs besides.
-PIECE = 16384
-MOST_STEPS = 2**62                                                       # more are counted by no run
+MOST_STEPS = 2**62                                                       # more than any run can take
+
+
+class OptimizerLike(Protocol):
+    """What `fit` needs of an optimiser: an Optimizer, a CombinedOptimizer or your own class."""
+
+    rate: float
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters that a step changes."""
+
+    def zero_grad(self) -> None:
+        """Remove all gradients."""
+
+    def step(self) -> None:
+        """Change the parameters by their gradients."""
+
+    def state(self) -> dict[str, Array]:
+        """Return what a checkpoint must contain, a dict of arrays."""
+
+    def load_state(self, state: Mapping[str, Array], /) -> None:
+        """Continue from a state."""
 
 
 class Optimizer:
-    """What all optimisers share. A subclass sets `moments` and changes one flat piece of a parameter in `_change`.
+    """Base of all optimisers. A subclass sets `moments` and overrides `_change`.
 
-    Parameters without a gradient, and frozen ones (`requires_grad` False), stay as they are.
+    Parameters without a gradient, and frozen ones (`requires_grad` False), stay unchanged.
 
-    Attributes: parameters: list of Tensors; rate, weight_decay, clip: may be set at any time.
+    Args:
+        parameters: Tensors, as `net.parameters()` returns them; each counts once.
+        rate: at least 0.
+        weight_decay: at least 0; this factor times the parameter is added to its gradient.
+        clip: if all gradients together are longer than this number, they are scaled to this length; None: never.
+
+    Attributes:
+        moments: names of the arrays that the optimiser keeps for each parameter.
+        parameters: list of Tensors.
+        rate, weight_decay, clip: may be set at any time.
     """
 
-    moments = ()
+    moments: tuple[str, ...] = ()
 
-    def __init__(self, parameters, rate, *, weight_decay=0.0, clip=None):
-        self.parameters = list({id(p): p for p in _checked_parameters(self, parameters)}.values())
-        _check_range(self, "rate", rate, 0)
-        _check_range(self, "weight_decay", weight_decay, 0)
+    def __init__(self, parameters: Tensor | Iterable[Tensor], rate: float, *, weight_decay: float = 0.0,
+                 clip: float | None = None) -> None:
+        who = type(self).__name__
+        listed = checked_parameters(who, parameters)
+        if not listed:
+            raise ValueError(expected(who, "at least one parameter", "none", "give net.parameters() of a network with "
+                                      "weights"))
+        self.parameters = list({id(p): p for p in listed}.values())
+        checked_numbers(who, 0, rate=rate, weight_decay=weight_decay)
         if clip is not None:
-            _check_range(self, "clip", clip, 0)
+            checked_numbers(who, 0, clip=clip)
         self.rate, self.weight_decay, self.clip = rate, weight_decay, clip
-        self._moments = [None] * len(self.parameters)
+        self._moments: list[list[Array] | None] = [None] * len(self.parameters)
         self._steps = [0] * len(self.parameters)
-        self._scratch = {}
+        self._scratch: dict[np.dtype[np.generic], Array] = {}
 
-    def zero_grad(self):
-        """Forget all gradients."""
+    def zero_grad(self) -> None:
+        """Remove all gradients."""
         for parameter in self.parameters:
             parameter.grad = None
 
-    def step(self):
-        """Change every parameter, in place, by its gradient.
+    def step(self) -> None:
+        """Change all parameters by their gradients, in place.
 
         Raises:
-            FloatingPointError: with `clip`, where a gradient is NaN or infinite; nothing is changed.
+            FloatingPointError: with `clip`, a gradient is NaN or infinite; all parameters are unchanged then.
         """
-        factor = 1.0 if self.clip is None else _shrink(gradient_norm(self.parameters), self.clip)
+        factor = 1.0
+        if self.clip is not None:
+            factor = clipping_factor(type(self).__name__, gradient_norm(self.parameters), self.clip)
         for i, parameter in enumerate(self.parameters):
             if parameter.grad is not None and parameter.requires_grad:
                 self._steps[i] += 1
-                self._step(i, parameter, factor)
+                self._step(i, parameter, parameter.grad, factor)
 
-    def _step(self, i, parameter, factor):
-        if parameter.grad.shape != parameter.shape:
-            raise ShapeError(f"step: a gradient {parameter.grad.shape} came for a parameter {parameter.shape}")
-        ops = ops_of(parameter.data, parameter.grad)
+    def _step(self, i: int, parameter: Tensor, gradient: Array, factor: float) -> None:
+        """Change one parameter, piece by piece; its gradient is multiplied by `factor`."""
+        if gradient.shape != parameter.shape:
+            raise ShapeError(expected(f"{type(self).__name__}.step", f"a gradient of shape {parameter.shape}",
+                                      gradient.shape))
+        ops = ops_of(parameter.data, gradient)
         xp = ops.xp
-        if any(not isinstance(array, xp.ndarray) for array in self._scratch.values()):
-            self._scratch = {}                                           # of a backend that the network has left
         if not parameter.data.flags.c_contiguous:
             parameter.data = xp.ascontiguousarray(parameter.data)
-        w, gradient = parameter.data.reshape(-1), parameter.grad.reshape(-1)
-        if self._moments[i] is None:
-            self._moments[i] = [xp.zeros_like(parameter.data) for _ in self.moments]
-        elif self._moments[i] and ops_of(self._moments[i][0]) is not ops:  # the network has moved to another backend
-            self._moments[i] = [ops.asarray(ops_of(moment).to_numpy(moment), w.dtype) for moment in self._moments[i]]
-        moments = [moment.reshape(-1) for moment in self._moments[i]]
+        w, gradient = parameter.data.reshape(-1), gradient.reshape(-1)
+        moments = [moment.reshape(-1) for moment in self._moments_on(ops, i, parameter)]
         parameter.mark_changed()
-        if w.dtype not in self._scratch:
-            self._scratch[w.dtype] = xp.empty((2, PIECE), w.dtype)
+        buffers = self._buffers(xp, w.dtype)
         for low in range(0, w.size, PIECE):
             piece = slice(low, low + PIECE)
             wp, d = w[piece], gradient[piece]
-            scratch, changed = self._scratch[w.dtype][:, :len(wp)]
+            scratch, changed = buffers[:, :len(wp)]
             if factor != 1 or self.weight_decay:
                 xp.multiply(d, factor, out=changed)
                 if self.weight_decay:
@@ -85,50 +120,79 @@ class Optimizer:
                 d = changed
             self._change(xp, wp, d, scratch, self._steps[i], *(moment[piece] for moment in moments))
 
-    def _change(self, xp, w, d, scratch, t, *moments):
-        raise NotImplementedError(f"{type(self).__name__} needs _change")
+    def _moments_on(self, ops, i, parameter):
+        """Return the moments of parameter i on its backend; at its first step they are zero."""
+        moments = self._moments[i]
+        if moments is None:
+            self._moments[i] = [ops.xp.zeros_like(parameter.data) for _ in self.moments]
+        elif moments and ops_of(moments[0]) is not ops:                  # the network has moved to another backend
+            self._moments[i] = [ops.asarray(ops_of(moment).to_numpy(moment), parameter.dtype) for moment in moments]
+        return self._moments[i]
 
-    def state(self):
-        """Return a dict of arrays by name, such as "0.momentum": moments and steps of each parameter, copied."""
-        state = {"steps": np.array(self._steps, np.int64)}
+    def _buffers(self, xp, dtype):
+        """Return two temporary arrays (2, PIECE)."""
+        if any(not isinstance(array, xp.ndarray) for array in self._scratch.values()):
+            self._scratch = {}                                           # of a backend that the network has left
+        if dtype not in self._scratch:
+            self._scratch[dtype] = xp.empty((2, PIECE), dtype)
+        return self._scratch[dtype]
+
+    def _change(self, xp: ModuleType, w: Array, d: Array, scratch: Array, t: int, *moments: Array) -> None:
+        """Change a flat piece of a parameter, in place.
+
+        Args:
+            xp: numpy or CuPy.
+            w: the piece.
+            d: its gradient, which must stay unchanged.
+            scratch: array of the same shape with arbitrary values, for intermediate results.
+            t: number of this parameter's steps, from 1.
+            moments: the piece's part of each moment, to change in place; zero at the first step.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: expected a method _change, got none")
+
+    def state(self) -> dict[str, Array]:
+        """Return a dict of copied arrays by name: the moments of each parameter ("0.momentum") and all "steps"."""
+        state: dict[str, Array] = {"steps": np.array(self._steps, np.int64)}
         for i, moments in enumerate(self._moments):
             for name, moment in zip(self.moments, moments or (), strict=False):
                 state[f"{i}.{name}"] = np.array(ops_of(moment).to_numpy(moment))
         return state
 
-    def load_state(self, state):
-        """Go on from a state of an optimiser of the same class over parameters of the same shapes.
+    def load_state(self, state: Mapping[str, Array]) -> None:
+        """Continue from a state of an optimiser of the same class with parameters of the same shapes.
 
         Args:
-            state: dict of arrays, as `state` gives it; where one is refused, nothing is changed.
+            state: dict of arrays, as `state` returns it. If one array is refused, the optimiser stays unchanged.
 
         Raises:
-            ShapeError: it does not fit.
-            TypeError: state is no dict, or holds other things than arrays.
+            ShapeError: the state does not fit the optimiser.
+            TypeError: the state is not a dict, or a value is not an array.
         """
         who = f"{type(self).__name__}.load_state"
         steps = _checked_steps(who, state, len(self.parameters))
-        checked_names(f"{who}: the state of another optimiser came", state,
-                      ["steps", *(f"{i}.{name}" for i, n in enumerate(steps) if n for name in self.moments)])
+        names = ["steps", *(f"{i}.{name}" for i, n in enumerate(steps) if n for name in self.moments)]
+        checked_names(who, state, names)
         self._moments = [[checked_like(who, f"{i}.{name}", state[f"{i}.{name}"], parameter.data).copy()
                           for name in self.moments] if n else None
                          for i, (n, parameter) in enumerate(zip(steps, self.parameters, strict=True))]
         self._steps = steps
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.parameters)} parameters, rate={self.rate:.6g})"
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent: v = momentum * v + d; w -= rate * v, or with nesterov rate * (d + momentum * v).
+    """Stochastic gradient descent, with or without momentum.
+
+    A step is v = momentum * v + d; w -= rate * v. With `nesterov` it is w -= rate * (d + momentum * v).
 
     Args:
-        parameters: Tensors, as `net.parameters()` gives them.
+        parameters: Tensors, as `net.parameters()` returns them.
         rate: at least 0.
-        momentum: 0 up to but not 1.
-        nesterov: look ahead by one step.
-        weight_decay: this times w is added to each gradient.
-        clip: longest gradient, all parameters taken together, or None.
+        momentum: at least 0, below 1.
+        nesterov: use Nesterov's momentum, which looks one step ahead.
+        weight_decay: at least 0; this factor times w is added to each gradient.
+        clip: if all gradients together are longer than this number, they are scaled to this length; None: never.
 
     >>> w = Tensor([4.0], requires_grad=True)
     >>> (w * w).sum().backward()
@@ -137,19 +201,22 @@ class SGD(Optimizer):
     [2.0]
     """
 
-    def __init__(self, parameters, rate, momentum=0.0, *, nesterov=False, weight_decay=0.0, clip=None):
+    def __init__(self, parameters: Tensor | Iterable[Tensor], rate: float, momentum: float = 0.0, *,
+                 nesterov: bool = False, weight_decay: float = 0.0, clip: float | None = None) -> None:
         super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
-        _check_range(self, "momentum", momentum, 0, 1)
+        checked_numbers(type(self).__name__, 0, 1, momentum=momentum)
         checked_flags("SGD", nesterov=nesterov)
         if nesterov and not momentum:
-            raise ValueError("SGD: nesterov came without momentum, where it changes nothing; such as momentum=0.9 fits")
+            raise ValueError(expected("SGD", "momentum above 0 with nesterov=True", f"{momentum!r}",
+                                      "give momentum=0.9"))
         self.momentum, self.nesterov = momentum, nesterov
         self.moments = ("momentum",) if momentum else ()
 
-    def _change(self, xp, w, d, scratch, t, v=None):
-        if v is None:
+    def _change(self, xp: ModuleType, w: Array, d: Array, scratch: Array, t: int, *moments: Array) -> None:
+        if not moments:
             xp.multiply(d, self.rate, out=scratch)
         else:
+            v = moments[0]
             v *= self.momentum
             v += d
             if self.nesterov:
@@ -162,12 +229,14 @@ class SGD(Optimizer):
 
 
 class Nesterov(Optimizer):
-    """Graham's light momentum: w -= mu m; m = mu m - rate (1 - mu) d; w += (1 + mu) m, with mu = momentum.
+    """Nesterov's momentum as in Graham's networks.
+
+    A step is w -= mu m; m = mu m - rate (1 - mu) d; w += (1 + mu) m, with mu = momentum.
 
     Args:
         parameters: Tensors.
-        rate: at least 0; of mean losses, so a published rate of summed losses times the batch.
-        momentum: 0 up to but not 1.
+        rate: at least 0, for a mean loss: multiply a published rate for a summed loss by the batch size.
+        momentum: at least 0, below 1.
         weight_decay, clip: as for SGD.
 
     Source: Graham's networks of 2013 to 2015.
@@ -175,12 +244,14 @@ class Nesterov(Optimizer):
 
     moments = ("momentum",)
 
-    def __init__(self, parameters, rate, momentum=0.99, *, weight_decay=0.0, clip=None):
+    def __init__(self, parameters: Tensor | Iterable[Tensor], rate: float, momentum: float = 0.99, *,
+                 weight_decay: float = 0.0, clip: float | None = None) -> None:
         super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
-        _check_range(self, "momentum", momentum, 0, 1)
+        checked_numbers(type(self).__name__, 0, 1, momentum=momentum)
         self.momentum = momentum
 
-    def _change(self, xp, w, d, scratch, t, m):
+    def _change(self, xp: ModuleType, w: Array, d: Array, scratch: Array, t: int, *moments: Array) -> None:
+        m = moments[0]
         m *= self.momentum
         w -= m
         xp.multiply(d, self.rate * (1 - self.momentum), out=scratch)
@@ -195,31 +266,35 @@ class Adam(Optimizer):
     Args:
         parameters: Tensors.
         rate: at least 0.
-        betas: of the two means, 0 up to but not 1.
-        eps: added to the root, above 0.
+        betas: decay of the two means, two numbers of at least 0 and below 1.
+        eps: added to the square root, above 0.
         weight_decay, clip: as for SGD.
 
     Raises:
-        FloatingPointError: at a step, of a gradient whose square no float holds; it would make the step zero.
+        FloatingPointError: in `step`, the square of a gradient is too large for its dtype; the step would be zero.
 
     Source: Kingma and Ba 2015, arXiv:1412.6980.
     """
 
     moments = ("mean", "square")
 
-    def __init__(self, parameters, rate=1e-3, betas=(0.9, 0.999), eps=1e-8, *, weight_decay=0.0, clip=None):
+    def __init__(self, parameters: Tensor | Iterable[Tensor], rate: float = 1e-3,
+                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, *, weight_decay: float = 0.0,
+                 clip: float | None = None) -> None:
         super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
-        if as_array("Adam: betas", betas).shape != (2,):
-            raise ValueError(f"Adam: betas {betas!r} came; two numbers from 0 up but below 1 fit")
+        who = type(self).__name__
+        if as_array(f"{who}: betas", betas).shape != (2,):
+            raise ValueError(expected(who, "betas to be two numbers from 0 up but below 1", f"{betas!r}"))
         for beta in betas:
-            _check_range(self, "betas", beta, 0, 1)
-        _check_range(self, "eps", eps, 0)
+            checked_numbers(who, 0, 1, betas=beta)
+        checked_numbers(who, 0, eps=eps)
         if not eps:
-            raise ValueError("Adam: eps 0 came; a number above 0 fits: a gradient that is zero is divided by it")
+            raise ValueError(expected(who, "eps to be a number above 0", f"{eps!r}", "a gradient of zero is divided by "
+                                      "it"))
         self.betas, self.eps = tuple(betas), eps
 
-    def _change(self, xp, w, d, scratch, t, mean, square):
-        first, second = self.betas
+    def _change(self, xp: ModuleType, w: Array, d: Array, scratch: Array, t: int, *moments: Array) -> None:
+        (mean, square), (first, second) = moments, self.betas
         with np.errstate(over="raise"):
             try:
                 xp.multiply(d, d, out=scratch)
@@ -243,94 +318,26 @@ class Adam(Optimizer):
         w -= scratch
 
 
-def _squares(d, square, beta):
-    """Return the running mean of squares where a float does not hold the square itself, but perhaps their mean."""
+def _squares(d: FloatArray, square: FloatArray, beta: float) -> FloatArray:
+    """Return the running mean of squares in extended precision: the mean may fit the dtype where a square does not."""
     mean = beta * square.astype(np.longdouble) + (1 - beta) * d.astype(np.longdouble) ** 2
     if (mean > np.finfo(square.dtype).max).any():
-        raise FloatingPointError(f"Adam: expected gradients whose squares {square.dtype} holds, got "
-                                 f"{np.abs(d).max()!s}; clip them, lower the rate, or scale the loss")
+        raise FloatingPointError(expected("Adam", f"gradients whose squares fit {square.dtype}", np.abs(d).max(),
+                                          "clip them, lower the rate, or scale the loss"))
     return mean
 
 
-def gradient_norm(parameters):
-    """Return the length of all gradients taken together, a float; those that are not there count as zero."""
-    total = 0.0
-    for parameter in parameters:
-        if parameter.grad is not None and parameter.requires_grad:
-            xp, gradient = ops_of(parameter.grad).xp, parameter.grad.reshape(-1)
-            for low in range(0, gradient.size, PIECE):
-                total += float(xp.square(gradient[low:low + PIECE], dtype=np.float64).sum())
-    return math.sqrt(total)
-
-
-def clip_gradients(parameters, longest):
-    """Shorten all gradients by one factor where together they are longer than `longest`; return what they were.
-
-    The option `clip=` of an optimiser does the same without new arrays.
-
-    Raises:
-        FloatingPointError: a gradient is NaN or infinite; none is changed.
-    """
-    checked_numbers("clip_gradients", 0, longest=longest)
-    parameters = _listed("clip_gradients", parameters)
-    norm = gradient_norm(parameters)
-    factor = _shrink(norm, longest)
-    if factor != 1:
-        scale_gradients(parameters, factor)
-    return norm
-
-
-def scale_gradients(parameters, factor):
-    """Multiply all gradients by one number; return them, a list of arrays, without those that are not there."""
-    moved = [parameter for parameter in parameters if parameter.grad is not None and parameter.requires_grad]
-    for parameter in moved:
-        # Not in place: two tensors may hold the same gradient.
-        parameter.grad = parameter.grad * parameter.dtype.type(factor)
-    return [parameter.grad for parameter in moved]
-
-
-def _shrink(norm, longest):
-    if not math.isfinite(norm):
-        raise FloatingPointError(f"clip: the gradients together are {norm} long; lower the rate, or look for NaN and "
-                                 "very large numbers in the features")
-    return longest / norm if norm > longest else 1.0
-
-
-def _checked_parameters(optimizer, parameters):
-    who = type(optimizer).__name__
-    parameters = _listed(who, parameters)
-    if not parameters:
-        raise ValueError(f"{who}: no parameters came; net.parameters() of a network with weights fits")
-    return parameters
-
-
-def _listed(who, parameters):
-    if not isinstance(parameters, Tensor):
-        parameters = as_list(who, parameters, "parameters, a list of Tensors as net.parameters() gives it")
-    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
-    for parameter in parameters:
-        if not isinstance(parameter, Tensor):
-            raise TypeError(f"{who}: a {type(parameter).__name__} came among the parameters; Tensors fit, as "
-                            "net.parameters() gives them")
-    return parameters
-
-
-def _checked_steps(who, state, n):
-    """Return the steps in a state of n parameters, a list of ints."""
+def _checked_steps(who: str, state: Mapping[str, Array], n: int) -> list[int]:
+    """Return the steps in a state of n parameters."""
     if not isinstance(state, Mapping):
-        raise TypeError(f"{who}: expected a dict of arrays by name, got a {type(state).__name__}")
+        raise TypeError(expected(who, "a dict of arrays by name", type(state).__name__))
     steps = state.get("steps", np.zeros(0, np.int64))
     if not hasattr(steps, "dtype") or not hasattr(steps, "shape"):
-        raise TypeError(f"{who}: expected an array for steps, got a {type(steps).__name__}")
+        raise TypeError(expected(who, "an array for steps", type(steps).__name__))
     if steps.shape != (n,):
-        raise ShapeError(f"{who}: the state of another optimiser came, for {steps.shape} parameters; this one has {n}")
-    if np.dtype(steps.dtype).kind not in "iu" or not all(0 <= number < MOST_STEPS for number in steps.tolist()):
-        raise ShapeError(f"{who}: expected steps of whole numbers from 0 to {MOST_STEPS - 1}, got "
-                         f"{steps.tolist()!s:.60} of {steps.dtype}")
-    return steps.tolist()
-
-
-def _check_range(optimizer, name, value, low, high=math.inf):
-    if not is_real(value) or not low <= value < high:
-        fits = f"a number from {low} up" + ("" if high == math.inf else f" but below {high}")
-        raise ValueError(f"{type(optimizer).__name__}: {name} {value!r} came; {fits} fits")
+        raise ShapeError(expected(who, f"steps of {n} parameters ({n},)", steps.shape))
+    found: list[int] = steps.tolist()
+    if np.dtype(steps.dtype).kind not in "iu" or not all(0 <= number < MOST_STEPS for number in found):
+        raise ShapeError(expected(who, f"steps of whole numbers from 0 to {MOST_STEPS - 1}",
+                                  f"{found!s:.60} of {steps.dtype}"))
+    return found

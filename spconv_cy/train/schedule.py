@@ -1,22 +1,32 @@
-"""Schedules: what the rate is multiplied by at an epoch, which may be a fraction. Any such function is one."""
+"""Schedules: functions of the epoch (a fraction inside an epoch) that return a factor for the rate."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from spconv_cy.checks import checked_numbers, is_number
+from spconv_cy.errors import expected
+
+Schedule: TypeAlias = Callable[[float], float]
 
 
 @dataclass(frozen=True)
 class Constant:
-    """Always 1."""
+    """The factor 1 at every epoch."""
 
-    def __call__(self, epoch):
+    def __call__(self, epoch: float) -> float:
         return 1.0
 
 
 @dataclass(frozen=True)
 class Exponential:
-    """exp(-decay * epoch), as Graham's networks have it.
+    """The factor exp(-decay * epoch), as in Graham's networks.
+
+    Args:
+        decay: per epoch, a finite number.
 
     >>> round(Exponential(0.2)(5), 4)
     0.3679
@@ -24,17 +34,21 @@ class Exponential:
 
     decay: float
 
-    def __post_init__(self):
-        _check("Exponential", "decay", self.decay, -math.inf)
+    def __post_init__(self) -> None:
+        checked_numbers("Exponential", decay=self.decay)
 
-    def __call__(self, epoch):
+    def __call__(self, epoch: float) -> float:
         checked_numbers("Exponential", epoch=epoch)
         return math.exp(-self.decay * epoch)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Multiply by `factor` after every `every` epochs.
+    """The factor 1 at first, multiplied by `factor` after every `every` epochs.
+
+    Args:
+        every: number of epochs, above 0; may be a fraction.
+        factor: a number from 0 up.
 
     >>> Steps(10, 0.5)(25)
     0.25
@@ -43,19 +57,23 @@ class Steps:
     every: float
     factor: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not is_number(self.every) or self.every <= 0:
-            raise ValueError(f"Steps: every {self.every!r} came; a number above 0 fits")
-        _check("Steps", "factor", self.factor, 0)
+            raise ValueError(expected("Steps", "every to be a number above 0", f"{self.every!r}"))
+        checked_numbers("Steps", 0, factor=self.factor)
 
-    def __call__(self, epoch):
+    def __call__(self, epoch: float) -> float:
         checked_numbers("Steps", epoch=epoch)
         return self.factor ** math.floor(epoch / self.every)
 
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from 1 at the start to `lowest` after `epochs` epochs, and that from then on.
+    """Half a cosine, from the factor 1 at the start to `lowest` after `epochs` epochs, and `lowest` from then on.
+
+    Args:
+        epochs: a number from 0 up.
+        lowest: a number from 0 up.
 
     >>> round(Cosine(10)(5), 12)
     0.5
@@ -66,11 +84,10 @@ class Cosine:
     epochs: float
     lowest: float = 0.0
 
-    def __post_init__(self):
-        _check("Cosine", "epochs", self.epochs, 0)
-        _check("Cosine", "lowest", self.lowest, 0)
+    def __post_init__(self) -> None:
+        checked_numbers("Cosine", 0, epochs=self.epochs, lowest=self.lowest)
 
-    def __call__(self, epoch):
+    def __call__(self, epoch: float) -> float:
         checked_numbers("Cosine", epoch=epoch)
         share = min(epoch / self.epochs, 1) if self.epochs else 1
         return self.lowest + (1 - self.lowest) * (1 + math.cos(math.pi * share)) / 2
@@ -78,41 +95,47 @@ class Cosine:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Rise in a straight line over the first `epochs` epochs to `then`, which counts its epochs from the start.
+    """The schedule `then`, multiplied by a factor that rises from 0 to 1 over the first `epochs` epochs.
+
+    `then` is called with the same epochs: its first epochs are those of the rise.
+
+    Args:
+        epochs: a number from 0 up.
+        then: function of the epoch that returns a factor.
 
     >>> WarmUp(2, Constant())(0.5)
     0.25
     """
 
     epochs: float
-    then: object = Constant()
+    then: Schedule = Constant()
 
-    def __post_init__(self):
-        _check("WarmUp", "epochs", self.epochs, 0)
+    def __post_init__(self) -> None:
+        checked_numbers("WarmUp", 0, epochs=self.epochs)
         if not callable(self.then):
-            raise ValueError(f"WarmUp: then {self.then!r} came; a function of the epoch fits, such as Cosine(20)")
+            raise ValueError(expected("WarmUp", "then to be a function of the epoch, such as Cosine(20)",
+                                      f"{self.then!r}"))
 
-    def __call__(self, epoch):
+    def __call__(self, epoch: float) -> float:
         checked_numbers("WarmUp", epoch=epoch)
         return self.then(epoch) * (min(epoch / self.epochs, 1) if self.epochs else 1)
 
 
-def from_name(schedule, epochs):
-    """Return the schedule called "constant", "cosine" or "exponential" (to e^-4 at the end), or a function as it is.
+def from_name(schedule: Schedule | str | None, epochs: int) -> Schedule:
+    """Return the schedule of a name; a function is returned unchanged.
+
+    Args:
+        schedule: "constant" or None, "cosine", "exponential" (down to e^-4 at the end), or a function of the epoch.
+        epochs: of the training.
 
     Raises:
-        ValueError: neither a name nor a function.
+        ValueError: another name or object.
     """
     if callable(schedule) and not isinstance(schedule, type):
         return schedule
-    named = {None: Constant(), "constant": Constant(), "cosine": Cosine(epochs),
-             "exponential": Exponential(4 / max(1, epochs))}
+    named: dict[object, Schedule] = {None: Constant(), "constant": Constant(), "cosine": Cosine(epochs),
+                                     "exponential": Exponential(4 / max(1, epochs))}
     if not (schedule is None or isinstance(schedule, str)) or schedule not in named:
-        raise ValueError(f"schedule: {schedule!r} came; 'constant', 'cosine', 'exponential', or a function of the "
-                         "epoch that gives a factor, fits")
+        raise ValueError(expected("fit", "schedule to be 'constant', 'cosine', 'exponential' or a function of the "
+                                  "epoch that returns a factor", f"{schedule!r}"))
     return named[schedule]
-
-
-def _check(who, name, value, lowest):
-    if not is_number(value, lowest):
-        raise ValueError(f"{who}: {name} {value!r} came; a number{'' if lowest == -math.inf else ' from 0 up'} fits")

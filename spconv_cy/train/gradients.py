@@ -1,0 +1,92 @@
+"""The length of gradients, and scaling them all by one number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spconv_cy.autograd import Tensor
+from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import as_list, checked_numbers
+from spconv_cy.errors import expected
+
+if TYPE_CHECKING:
+    from spconv_cy.types import Array
+
+# Numbers of a parameter that go through all the arithmetic of a step together: 64 KiB of float32, so that weights,
+# gradient, moments and temporary arrays stay in the second-level cache, and a step needs little additional memory.
+PIECE = 16384
+
+
+def gradient_norm(parameters: Iterable[Tensor]) -> float:
+    """Return the length of all gradients together; parameters that are frozen or without a gradient do not count."""
+    total = 0.0
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.requires_grad:
+            xp, gradient = ops_of(parameter.grad).xp, parameter.grad.reshape(-1)
+            for low in range(0, gradient.size, PIECE):
+                total += float(xp.square(gradient[low:low + PIECE], dtype=np.float64).sum())
+    return math.sqrt(total)
+
+
+def clip_gradients(parameters: Tensor | Iterable[Tensor], longest: float) -> float:
+    """Scale all gradients to the length `longest` if together they are longer, and return their former length.
+
+    The option `clip=` of an optimiser does the same without new arrays.
+
+    Args:
+        parameters: Tensors. Those that are frozen or without a gradient do not count, and stay unchanged.
+        longest: a number from 0 up.
+
+    Raises:
+        FloatingPointError: a gradient is NaN or infinite; all gradients are unchanged then.
+    """
+    checked_numbers("clip_gradients", 0, longest=longest)
+    parameters = checked_parameters("clip_gradients", parameters)
+    norm = gradient_norm(parameters)
+    factor = clipping_factor("clip_gradients", norm, longest)
+    if factor != 1:
+        scale_gradients(parameters, factor)
+    return norm
+
+
+def scale_gradients(parameters: Iterable[Tensor], factor: float) -> list[Array]:
+    """Multiply all gradients by a number, and return them without those of frozen parameters."""
+    scaled = []
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.requires_grad:
+            # Not in place: two tensors may share a gradient.
+            parameter.grad = parameter.grad * parameter.dtype.type(factor)
+            scaled.append(parameter.grad)
+    return scaled
+
+
+def clipping_factor(who: str, norm: float, longest: float) -> float:
+    """Return the factor that shortens gradients of length `norm` to `longest`, or 1 if they are not longer.
+
+    Raises:
+        FloatingPointError: norm is NaN or infinite.
+    """
+    if not math.isfinite(norm):
+        raise FloatingPointError(expected(who, "finite gradients", f"gradients of length {norm}", "lower the rate, or "
+                                          "look for NaN and very large numbers in the features"))
+    return longest / norm if norm > longest else 1.0
+
+
+def checked_parameters(who: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    """Return one Tensor or several as a list.
+
+    Raises:
+        TypeError: something that is not a Tensor.
+    """
+    if isinstance(parameters, Tensor):
+        return [parameters]
+    listed = as_list(who, parameters, "parameters, a list of Tensors as net.parameters() returns it")
+    for parameter in listed:
+        if not isinstance(parameter, Tensor):
+            raise TypeError(expected(who, "parameters, Tensors as net.parameters() returns them",
+                                     type(parameter).__name__))
+    return listed
