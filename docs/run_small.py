@@ -1,22 +1,22 @@
-"""Run the --small version of every experiment under examples, in turn, for the tables of docs/numbers.md."""
+"""Run the --small version of every experiment in turn, for the tables of docs/numbers.md."""
 
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 
 
 def main():
     """Run them all; the exit status is 1 where one failed. What was run before is not run again: its record is kept."""
     failed = []
-    for script in sorted(EXAMPLES.glob("*.py")):
+    for script in sorted(EXPERIMENTS.glob("*.py")):
         if "Experiment.parser" not in script.read_text():
             continue
         began = time.perf_counter()
         print(f"== {script.name} --small", flush=True)
-        if subprocess.run([sys.executable, script, "--small"], check=False, cwd=EXAMPLES.parent).returncode:
+        if subprocess.run([sys.executable, script, "--small"], check=False, cwd=EXPERIMENTS.parent).returncode:
             failed.append(script.name)
         print(f"== {script.name}: {time.perf_counter() - began:.0f} s", flush=True)
     if failed:

@@ -1,5 +1,10 @@
-"""Write what experiments and benchmarks found into docs/numbers.md: between its markers nothing is typed by hand."""
+"""Write what experiments and benchmarks found into docs/numbers.md: between its markers nothing is typed by hand.
 
+The records of experiments that were run here, under build/experiments, are merged first into the one that is kept,
+docs/experiments/record.json, with the pictures that the page shows beside it.
+"""
+
+import csv
 import json
 import re
 import shutil
@@ -16,28 +21,49 @@ BLOCK = re.compile(r"(<!-- (experiment|benchmark) (\w+) -->\n).*?(<!-- end -->)"
 
 
 def main():
-    """Keep the runs under build/ and write the page anew."""
-    for record in sorted(RUNS.glob("*/record.json")):
-        keep(record.parent)
+    """Merge the runs under build/ into the record and write the page again."""
+    records = kept_records()
+    for path in sorted(RUNS.glob("*/record.json")):
+        keep(records, path.parent)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (KEPT / "record.json").write_text(json.dumps(dict(sorted(records.items())), indent=1, ensure_ascii=False) + "\n")
     text = PAGE.read_text()
     places = set(re.findall(r"<!-- (\w+ \w+) -->", text))
-    kept = {f"experiment {json.loads(path.read_text())['name']}" for path in KEPT.glob("*/record.json")}
-    kept |= {f"benchmark {path.stem}" for path in BENCHMARKS.glob("*.txt")}
-    if kept - places:
-        raise SystemExit(f"numbers.md lacks <!-- {' -->, <!-- '.join(sorted(kept - places))} --> and <!-- end -->")
+    found = {f"experiment {record['name']}" for record in records.values()}
+    found |= {f"benchmark {path.stem}" for path in BENCHMARKS.glob("*.txt")}
+    if found - places:
+        raise SystemExit(f"numbers.md lacks <!-- {' -->, <!-- '.join(sorted(found - places))} --> and <!-- end -->")
     PAGE.write_text(page(text))
 
 
-def keep(run):
-    """Copy a run's record, logs and pictures beside the page; a tiny one is only a test, and checkpoints are large."""
+def kept_records():
+    """Return the kept record: a dict of each run's, by its name, or name-small."""
+    path = KEPT / "record.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def keep(records, run):
+    """Put a run's record in place of the kept one and copy its pictures; a tiny run is only a test and is skipped."""
     record = json.loads((run / "record.json").read_text())
     if record["size"] == "tiny" or not record["tables"]:
         return
-    folder = KEPT / (record["name"] if record["size"] == "full" else f"{record['name']}-{record['size']}")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in ("record.json", *record["logs"], *record["pictures"]):
-        shutil.copyfile(run / name, folder / name)
+    key = record["name"] if record["size"] == "full" else f"{record['name']}-{record['size']}"
+    for picture in records.get(key, {"pictures": ()})["pictures"]:
+        (KEPT / f"{key}-{picture}").unlink(missing_ok=True)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    for picture in record["pictures"]:
+        shutil.copyfile(run / picture, KEPT / f"{key}-{picture}")
+    record["trainings"] = {Path(log).stem: last_epoch(run / log) for log in record.pop("logs")}
+    records[key] = record
+
+
+def last_epoch(log):
+    """Return what the last line of a training's log says, and the seconds of all its epochs."""
+    with open(log, newline="") as file:
+        rows = list(csv.DictReader(file))
+    last = {name: float(value) for name, value in rows[-1].items()
+            if value and name not in ("epoch", "rate")} if rows else {}
+    return {"epochs": len(rows)} | last | {"seconds": round(sum(float(row["seconds"]) for row in rows), 1)}
 
 
 def page(text):
@@ -64,27 +90,32 @@ def benchmark(name):
 
 def experiment(name):
     """Return what an experiment found: the full run, then the small one."""
-    folders = [KEPT / name, KEPT / f"{name}-small"]
-    parts = [shown(folder) for folder in folders if (folder / "record.json").exists()]
+    records = kept_records()
+    parts = [shown(key, records[key]) for key in (name, f"{name}-small") if key in records]
     return "\n".join(parts) or "Not run yet.\n"
 
 
-def shown(folder):
-    """Return one run's command, time, logs, tables and pictures in Markdown."""
-    record = json.loads((folder / "record.json").read_text())
+def shown(key, record):
+    """Return one run's command, time, tables and pictures in Markdown."""
     seconds = record["seconds"]
     took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
-    logs = ", ".join(f"[{Path(log).stem}](experiments/{folder.name}/{log})" for log in record["logs"])
-    if len(record["logs"]) > 12:
-        logs = f"[{len(record['logs'])} logs](experiments/{folder.name})"
-    lines = [f"`{record['command']}`: {took} on {record['threads']} threads" + (f"; epochs: {logs}" * bool(logs)), ""]
+    lines = [f"`{record['command']}`: {took} on {record['threads']} threads{where(record)}", ""]
     for title, table in record["tables"].items():
         lines += [f"*{title}*", "", table, ""]
     for picture, caption in record["pictures"].items():
-        lines += [f"![{caption}](experiments/{folder.name}/{picture})", "", caption, ""]
+        lines += [f"![{caption}](experiments/{key}-{picture})", "", caption, ""]
     if record["size"] == "small":                        # what `make seed` makes; the full run, if any, stands above
         lines = ["<details><summary>Small, by <code>make seed</code></summary>", "", *lines, "</details>", ""]
     return "\n".join(lines)
+
+
+def where(record):
+    """Return the processor, the versions, the commit and the date of a record that has them."""
+    processor, versions = record["processor"] or {}, record["versions"] or {}
+    known = [", ".join(filter(None, processor.values())), ", ".join(f"{name} {found}" for name, found in
+                                                                     versions.items() if found),
+             f"commit {record['commit']}" * bool(record["commit"]), record["date"] or ""]
+    return "".join(f"; {part}" for part in known if part)
 
 
 if __name__ == "__main__":

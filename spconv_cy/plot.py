@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from spconv_cy.backend.host import hosted
 from spconv_cy.checks import as_array
 
 
@@ -82,12 +81,6 @@ def in_space(axes, x, sample=0, view=None, cmap="viridis"):
     axes.set_axis_off()
 
 
-def headed(part, title, n, **options):
-    """Return n axes in a row of a figure or subfigure, under a headline at its left."""
-    part.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
-    return part.subplots(1, n, squeeze=False, **options)[0]
-
-
 def layer_by_layer(net, x):
     """Return the SparseTensors that a Sequential makes of x: x itself, then after every layer that moves the sites."""
     tensors = [x]
@@ -100,17 +93,6 @@ def layer_by_layer(net, x):
         else:
             tensors[-1] = x
     return tensors
-
-
-def site_counts(axes, names, tensors):
-    """Draw, for SparseTensors of one sample with their names, the sites of the field and the active ones as bars."""
-    places = range(len(names))
-    axes.bar(places, [x.grid.field for x in tensors], color="0.88", label="sites of the field (dense)")
-    axes.bar(places, [x.grid.n for x in tensors], color="#31688e", label="active sites of that sample")
-    axes.set_yscale("log")
-    axes.set_xticks(places, names, fontsize=9)
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def training_curve(axes, history, validation="validation error", floor=1e-4):
@@ -131,27 +113,6 @@ def training_curve(axes, history, validation="validation error", floor=1e-4):
     axes.legend(frameon=False)
 
 
-def powers(axes, x, curves, *, beside=None, slopes=True):
-    """Draw curves {label: values (n,)} over x (n,), both axes logarithmic, each with its slope in the legend.
-
-    The slope is that of the least squares of logarithms: y goes as x to that power; all are above 0. `beside`: as many
-    curves, dashed in the same colours. `slopes`: whether the legend names them.
-    """
-    colours = ("#21918c", "#440154", "#d95f02", "0.5", "#3b8ede", "#c8a800")
-    for i, (label, values) in enumerate(curves.items()):
-        colour = colours[i % len(colours)]
-        if slopes and len(x) > 1:
-            label += f", slope {np.polyfit(np.log(x), np.log(values), 1)[0]:.2f}"
-        axes.loglog(x, values, "o-", color=colour, label=label)
-        if beside is not None:
-            axes.loglog(x, list(beside.values())[i], "--", color=colour)
-    axes.set_xticks(x, x)
-    axes.minorticks_off()
-    axes.grid(color="0.9")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-
-
 def confusion(axes, matrix, classes):
     """Draw a confusion matrix, rows the truth, columns the answer; the diagonal is left out."""
     off = np.array(as_array("plot", matrix), float)
@@ -165,54 +126,6 @@ def confusion(axes, matrix, classes):
     axes.spines[:].set_color("0.8")
     axes.set_xlabel("answer")
     axes.set_ylabel("truth")
-
-
-def from_above(axes, points, values, cell=1.0, show="lowest", **options):
-    """Draw points as a map, x to the right and y up: each square shows its lowest point's value, or their mean.
-
-    Args:
-        axes: of matplotlib.
-        points: (n, 3) numbers: x, y, height.
-        values: (n,) numbers.
-        cell: side of a square, in the points' unit.
-        show: "lowest" or "mean".
-        options: of imshow.
-
-    Returns:
-        matplotlib's image, whose array has NaN where there is no point.
-    """
-    points, values = (as_array("plot", part, float) for part in (points, values))
-    cells = np.floor((points[:, :2] - points[:, :2].min(0)) / cell).astype(int)
-    shape = cells.max(0) + 1
-    number, picture = np.ravel_multi_index(cells.T, shape), np.full(shape.prod(), np.nan)
-    if show == "lowest":
-        falling = np.argsort(-points[:, 2], kind="stable")
-        picture[number[falling]] = values[falling]                       # the last that is written stays
-    else:
-        there = np.unique(number)
-        picture[there] = (np.bincount(number, values) / np.maximum(1, np.bincount(number)))[there]
-    axes.set(xlabel="m", ylabel="m")
-    return axes.imshow(picture.reshape(shape).T, origin="lower", interpolation="nearest",
-                       extent=(0, cell * shape[0], 0, cell * shape[1]), **options)
-
-
-def answers(axes, sites, middles, probabilities):
-    """Draw sites of the plane in grey, and at the middle of each window the class that it answers.
-
-    Args:
-        axes: of matplotlib; x to the right, y down.
-        sites: (n, 2), x and y.
-        middles: (m, 2).
-        probabilities: (m, classes); the number of the largest is written, the fainter the smaller it is.
-    """
-    axes.plot(*np.transpose(sites), "s", color="0.75", markersize=0.8)
-    probabilities = hosted(probabilities)
-    said, sure = probabilities.argmax(1), probabilities.max(1)
-    for answer in np.unique(said):
-        axes.scatter(*middles[said == answer].T, s=30, alpha=sure[said == answer]**2, marker=f"${answer}$",
-                     color=f"C{answer % 10}")
-    axes.set(aspect="equal", xlabel="sites", ylabel="sites")
-    axes.invert_yaxis()
 
 
 def figure(*size):

@@ -2,15 +2,17 @@
 
 from functools import cache
 
+import clustering
 import numpy as np
 import scipy.sparse
+from figures import answers, from_above
 
 import spconv_cy as sp
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.loss import hinge, mse
 from spconv_cy.models.autoencoder import reconstruction_loss
-from spconv_cy.plot import active_sites, answers, confusion, figure, from_above
-from spconv_cy.train import clustering, metrics
+from spconv_cy.plot import active_sites, confusion, figure
+from spconv_cy.train import metrics
 from spconv_cy.train.exemplars import Exemplars
 from spconv_cy.train.label import classes_of
 from spconv_cy.train.loop import outputs, probabilities

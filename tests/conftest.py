@@ -1,5 +1,8 @@
 """Fixtures: a seeded generator, each available backend, each instruction set; settings are put back after a test."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,9 @@ try:
     from spconv_cy import _core
 except ImportError:
     _core = None
+
+# The modules that the experiments share are not installed: tests import them from their folder.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "experiments"))
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
-
-from spconv_cy.errors import ShapeError
-from spconv_cy.train.clustering import (
+from clustering import (
     adjusted_rand_index,
     cluster_accuracy,
     embedding_measures,
@@ -15,6 +12,9 @@ from spconv_cy.train.clustering import (
     normalized_mutual_information,
     principal_components,
 )
+from numpy.testing import assert_allclose
+
+from spconv_cy.errors import ShapeError
 
 MEASURES = (cluster_accuracy, normalized_mutual_information, adjusted_rand_index)
 TEN = np.repeat(np.arange(10), 30)

@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 import pytest
+from world_lines import dart_events
 
 import spconv_cy as sp
-from spconv_cy.data.synthetic import flight
 from spconv_cy.errors import FileError, ShapeError
 
 
@@ -59,7 +59,7 @@ def test_sites_and_counts_are_those_of_the_events(events, polarity, time):
 
 
 def test_only_a_flipped_polarity_shows_without_time_which_way_a_recording_runs():
-    events = flight(200)
+    events = dart_events(200)
     crops = events.crops(np.arange(0, 180_000, 20_000), 20_000, 64, 2)
     for polarity, same in (("none", True), ("kept", True), ("flipped", False)):
         a, b = (whole(sp.data.EventBatches(events, crops, None, backward=np.full(len(crops), back), time="none",

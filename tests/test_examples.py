@@ -1,19 +1,14 @@
 """The examples run, and so does every Python block of the README and of the page on handwriting."""
 
-import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-import spconv_cy as sp
-
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPT = ROOT / "examples" / "02_handwriting.py"
 README = (ROOT / "README.md").read_text()
 HANDWRITING = (ROOT / "docs" / "handwriting.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README + HANDWRITING, re.M | re.S)
@@ -25,72 +20,6 @@ def run(folder, *arguments):
     environment = {"OMP_WAIT_POLICY": "passive"} | os.environ | {"COLUMNS": "200"}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """The outcome of a small run of the handwriting example, and the folder in which it ran."""
-    folder = tmp_path_factory.mktemp("demo")
-    return run(folder, SCRIPT, "--small", "--seed", 3), folder
-
-
-def test_the_last_line_is_the_test_error_and_how_long_training_took(small):
-    assert small[0].returncode == 0, small[0].stderr
-    assert re.fullmatch(r"test error: \d+\.\d\d % \(trained in \d+ s\)", small[0].stdout.splitlines()[-1])
-
-
-def test_the_bar_is_on_stderr_and_shows_loss_error_speed_and_time_left(small):
-    assert re.search(r"epoch 2/2: +\d+%.*<\d\d:\d\d, .*samples/s, loss \d+\.\d+, error \d+\.\d\d %", small[0].stderr)
-    assert "%|" not in small[0].stdout
-
-
-def test_it_prints_the_neighbour_the_sites_the_worst_classes_and_the_speed(small):
-    text = small[0].stdout
-    assert re.search(r"^1-nearest neighbour on the 16 raw coordinates: \d+\.\d\d % test error$", text, re.M)
-    assert re.search(r"^20C3 +46x46 +[\d,]+ +211,600 ", text, re.M)         # 100 digits x 46 x 46
-    assert len(re.findall(r"^  \d: \d+ of \d+ misread \(.*\)$", text, re.M)) == 4
-    assert re.search(r"^[\d,]+ samples/s in training$", text, re.M)
-
-
-def test_it_draws_a_picture(small):
-    image = pytest.importorskip("matplotlib.image").imread(small[1] / "demo.png")
-    assert image.shape[0] > 800 and image.shape[1] > 1200
-    colours = np.unique((image[::4, ::4, :3].reshape(-1, 3) * 255).astype(int), axis=0)
-    assert len(colours) > 100                                               # strokes, sites, bars: no empty sheet
-
-
-def test_it_keeps_a_row_for_every_seed_and_begins_anew_when_it_has_ended(small):
-    errors = {}
-    for seed in (4, 3):
-        done = run(small[1], SCRIPT, "--small", "--seed", seed, "--epochs", 1)
-        assert done.returncode == 0 and "epoch 1/1: " in done.stderr        # not kept, though seed 3 had ended
-        errors[seed] = float(re.search(r"^test error: (.*) % ", done.stdout, re.M)[1])
-    record = json.loads((small[1] / "build" / "experiments" / "demo-small" / "record.json").read_text())
-    (table,) = record["tables"].values()
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
-    assert [(row[0], float(row[1])) for row in rows[:2]] == [("random-3", errors[3]), ("random-4", errors[4])]
-    assert rows[2][0] == "mean" and float(rows[2][1]) == pytest.approx(sum(errors.values()) / 2, abs=0.011)
-
-
-def test_writers_without_their_file_are_refused_in_plain_words(tmp_path):
-    refused = run(tmp_path, SCRIPT, "--small", "--writers", "--data", tmp_path)
-    assert refused.returncode == 2 and "--writers needs --data FOLDER with pendigits.npz" in refused.stderr
-
-
-def test_the_writers_split_runs(tmp_path):
-    folder = os.environ.get("SPCONV_CY_DATA")
-    if not folder:
-        pytest.skip("needs pendigits.npz: SPCONV_CY_DATA=FOLDER")
-    done = run(tmp_path, SCRIPT, "--small", "--writers", "--data", folder)
-    assert done.returncode == 0, done.stderr
-    assert "writers never seen" in done.stdout and "test error: " in done.stdout.splitlines()[-1]
-
-
-def test_the_digits_model_is_trained_and_saved(tmp_path):
-    done = run(tmp_path, ROOT / "examples" / "06_digit_model.py", "--small")
-    assert done.returncode == 0, done.stderr
-    assert float(re.search(r"^test error: (\d+\.\d\d) %$", done.stdout, re.M)[1]) < 20
-    assert sp.SparseConvClassifier.load(tmp_path / "digits_model.safetensors").classes_.tolist() == list(range(10))
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiment import Experiment
+from world_lines import WorldLineBatches, circling_points
 
 import spconv_cy as sp
-from spconv_cy.data.synthetic import rotors
 from spconv_cy.errors import FileError
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -32,15 +33,15 @@ def training(rng):
 def test_what_was_found_is_not_computed_again(tmp_path):
     calls = []
     for _ in range(2):
-        assert sp.Experiment("a", "tiny", tmp_path).once("x", lambda: calls.append(1) or [1, 2.5]) == [1, 2.5]
+        assert Experiment("a", "tiny", tmp_path).once("x", lambda: calls.append(1) or [1, 2.5]) == [1, 2.5]
     assert calls == [1]
 
 
 def test_a_stopped_training_goes_on_and_the_log_has_every_epoch_once(tmp_path, rng):
     net, data, optimizer = training(rng)
-    sp.Experiment("a", "tiny", tmp_path).fit("net", net, data, optimizer, 2, progress=False)
+    Experiment("a", "tiny", tmp_path).fit("net", net, data, optimizer, 2, progress=False)
     other, _, optimizer = training(rng)
-    run = sp.Experiment("a", "tiny", tmp_path)
+    run = Experiment("a", "tiny", tmp_path)
     history = run.fit("net", other, data, optimizer, 3, progress=False)
     rows = list(csv.DictReader(open(tmp_path / "net.csv")))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3] and run.record["logs"] == ["net.csv"]
@@ -48,26 +49,26 @@ def test_a_stopped_training_goes_on_and_the_log_has_every_epoch_once(tmp_path, r
     assert rows[0]["validation loss"] == ""
     (tmp_path / "net.csv").unlink()                                      # a checkpoint alone makes the log again
     again, _, optimizer = training(rng)
-    sp.Experiment("a", "tiny", tmp_path).fit("net", again, data, optimizer, 3, progress=False)
+    Experiment("a", "tiny", tmp_path).fit("net", again, data, optimizer, 3, progress=False)
     assert list(csv.DictReader(open(tmp_path / "net.csv"))) == rows
 
 
 def test_a_training_has_its_own_seed_where_one_is_given(tmp_path, rng):
     net, data, optimizer = training(rng)
-    run = sp.Experiment("a", "tiny", tmp_path, seed=3)
+    run = Experiment("a", "tiny", tmp_path, seed=3)
     run.fit("net", net, data, optimizer, 1, rng=4, progress=False)
     with pytest.raises(FileError, match="the seed 4 came, for 3"):
         run.fit("net", net, data, optimizer, 2, progress=False)
 
 
 def test_a_classifier_is_trained_and_tested_once(tmp_path):
-    data, built = sp.WorldLineBatches(rotors(40, 8, 8), 23, batch=10), []
+    data, built = WorldLineBatches(circling_points(40, 8, 8), 23, batch=10), []
 
     def build():
         built.append(sp.models.deepcnet(3, 2, d=3, first=2, classes=2, rng=0))
         return built[-1]
 
-    found = [sp.Experiment("a", "tiny", tmp_path).classifier("x y", build, data, data, 2, rate=0.01) for _ in range(2)]
+    found = [Experiment("a", "tiny", tmp_path).classifier("x y", build, data, data, 2, rate=0.01) for _ in range(2)]
     assert found[0] == found[1] and len(built) == 1 and found[0]["parameters"] == built[0].n_parameters()
     assert found[0]["error"] == sp.evaluate(built[0], data).error and found[0]["sites"] == 8
     x = next(data.epoch(0, training=False))[0]
@@ -77,35 +78,35 @@ def test_a_classifier_is_trained_and_tested_once(tmp_path):
 
 @pytest.mark.parametrize("other", [("b", "tiny", 0), ("a", "small", 0), ("a", "tiny", 1)])
 def test_a_folder_holds_one_experiment(tmp_path, other):
-    sp.Experiment("a", "tiny", tmp_path).once("x", int)
+    Experiment("a", "tiny", tmp_path).once("x", int)
     with pytest.raises(ValueError, match="another folder"):
-        sp.Experiment(other[0], other[1], tmp_path, other[2])
+        Experiment(other[0], other[1], tmp_path, other[2])
 
 
 def test_the_cost_of_a_sample_is_its_share_of_the_summary(rng):
     net = sp.models.deepcnet(2, 3, 1, 5, rng=0)
     sites = np.unique(rng.integers(0, 9, (60, 3)) % (4, 9, 9), axis=0)
     x = sp.SparseTensor.from_sites(sites, np.ones((len(sites), 1)), 12, 4)
-    found = sp.Experiment.cost(net, x)
+    found = Experiment.cost(net, x)
     assert found["sites"] == len(sites) / 4 and found["adds"] == net.summary(x).pair_multiply_adds / 4
     assert 0 < found["ms"] < 1000 and net.training
 
 
 def test_an_unknown_size_is_refused(tmp_path):
     with pytest.raises(ValueError, match="'large' came; full, small, tiny fit"):
-        sp.Experiment("a", "large", tmp_path)
+        Experiment("a", "large", tmp_path)
 
 
 def test_arguments_make_the_experiment_and_the_command_names_no_folder(tmp_path, monkeypatch):
     folder = str(tmp_path)
-    monkeypatch.setattr("sys.argv", ["x/09_it.py", "--tiny", "--data", folder, "--log", folder, "--l", "3", "--model",
+    monkeypatch.setattr("sys.argv", ["x/it.py", "--tiny", "--data", folder, "--log", folder, "--l", "3", "--model",
                                      str(tmp_path / "net.file")])
-    parser = sp.Experiment.parser("it", data="some set (someone, MIT)")
+    parser = Experiment.parser("it", data="some set (someone, MIT)")
     parser.add_argument("--l", type=int)
     parser.add_argument("--model")
-    run = sp.Experiment.of("it", parser.parse_args())
+    run = Experiment.of("it", parser.parse_args())
     assert (run.size, run.data, run.pick(1, 2, 3)) == ("tiny", tmp_path, 3)
-    assert run.record["command"] == "python examples/09_it.py --tiny --data FOLDER --l 3 --model net.file"
+    assert run.record["command"] == "python experiments/it.py --tiny --data FOLDER --l 3 --model net.file"
 
 
 def test_the_page_is_made_of_the_records(tmp_path, monkeypatch):
@@ -117,7 +118,7 @@ def test_the_page_is_made_of_the_records(tmp_path, monkeypatch):
     (tmp_path / "b.txt").write_text("$ python benchmarks/b.py\n7 ms\n")
     places = [f"<!-- {name} -->\nold\n<!-- end -->\n" for name in ("experiment a", "benchmark b")]
     (tmp_path / "page.md").write_text(f"Before.\n{places[0]}Between.\n{places[1]}After.\n")
-    run = sp.Experiment("a", "small", tmp_path / "runs" / "a-small")
+    run = Experiment("a", "small", tmp_path / "runs" / "a-small")
     run.table("errors", ["l", "error"], [[3, "1.5 %"]])
     writing.main()
     text = (tmp_path / "page.md").read_text()
@@ -125,7 +126,7 @@ def test_the_page_is_made_of_the_records(tmp_path, monkeypatch):
     assert "old" not in text
     writing.main()
     assert (tmp_path / "page.md").read_text() == text
-    assert json.loads((tmp_path / "kept" / "a-small" / "record.json").read_text())["tables"]
+    assert json.loads((tmp_path / "kept" / "record.json").read_text())["a-small"]["tables"]
 
 
 def test_the_page_of_numbers_is_what_its_records_say():
@@ -137,9 +138,9 @@ def test_the_page_of_numbers_is_what_its_records_say():
 def test_the_environment_names_the_folder_of_data(monkeypatch, tmp_path, value, found):
     monkeypatch.setenv("SPCONV_CY_DATA", value)
     monkeypatch.setattr("sys.argv", ["it"])
-    options = sp.Experiment.parser("it", data="some set").parse_args()
+    options = Experiment.parser("it", data="some set").parse_args()
     assert options.data == found
     options.log = tmp_path
-    command = sp.Experiment.of("it", options).record["command"]
-    assert command == "python examples/it" + " --data FOLDER" * (found is not None)
-    assert sp.Experiment.parser("it").parse_args().data is None
+    command = Experiment.of("it", options).record["command"]
+    assert command == "python experiments/it" + " --data FOLDER" * (found is not None)
+    assert Experiment.parser("it").parse_args().data is None

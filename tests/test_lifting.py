@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from world_lines import reversed_strokes
 
 import spconv_cy as sp
 from spconv_cy.data.lifting import AXES
-from spconv_cy.data.synthetic import drawn_backward
 from spconv_cy.errors import GridError, ShapeError
 
 
@@ -95,10 +95,10 @@ def test_a_turn_by_one_bin_turns_the_direction_axis_round_and_the_copies_stand_b
 def test_the_same_ink_drawn_backward_differs_in_time_alone():
     characters = sp.data.digits()[0][:200]
     plane = sp.data.LiftedEncoder(("x", "y"))
-    for a, b in zip(plane.sites(characters), plane.sites(drawn_backward(characters)), strict=True):
+    for a, b in zip(plane.sites(characters), plane.sites(reversed_strokes(characters)), strict=True):
         np.testing.assert_array_equal(a, b)
     timed = sp.data.LiftedEncoder(("x", "y", "time"))
-    assert not np.array_equal(timed.sites(characters)[0], timed.sites(drawn_backward(characters))[0])
+    assert not np.array_equal(timed.sites(characters)[0], timed.sites(reversed_strokes(characters))[0])
 
 
 def test_items_moves_and_empty_characters():

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from solids import KINDS, revolved, solid
 
 import spconv_cy as sp
 from spconv_cy.data.meshes import fan
-from spconv_cy.data.solids import KINDS, revolved
 from spconv_cy.errors import ShapeError
 
 SLIVERS = [[0, 0, 0], [20, 0, 0], [20, 0.01, 0.3], [9, 9, 9], [9, 9, 9], [0, 5, 0], [12, 5, 0], [3, 5, 0]]
@@ -63,7 +63,7 @@ def test_there_are_about_as_many_points_as_the_area_has_squares_of_the_spacing()
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_sites_of_a_closed_surface_keep_inside_and_outside_apart(kind, rng):
     """Centres of empty sites that touch by their faces lie all inside or all outside, as solid angles tell."""
-    mesh = sp.solid(kind, rng).normalised(11)
+    mesh = solid(kind, rng).normalised(11)
     for _ in range(2):
         turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
         moved = sp.data.Mesh(mesh.vertices @ turn + rng.uniform(0, 1, 3) + 13, mesh.triangles)
@@ -147,7 +147,7 @@ def test_polygons_are_cut_into_fans(rng):
 
 def test_solids_are_closed_fill_their_ball_and_differ_by_seed():
     for kind in KINDS:
-        mesh = sp.solid(kind, 0)
+        mesh = solid(kind, 0)
         places, at = np.unique(mesh.vertices.round(9), axis=0, return_inverse=True)
         faces = at[mesh.triangles]
         faces = faces[(faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 0] != faces[:, 2])]
@@ -155,7 +155,7 @@ def test_solids_are_closed_fill_their_ball_and_differ_by_seed():
         forth, back = (set(map(tuple, part.tolist())) for part in (edges, edges[:, ::-1]))
         assert forth == back and len(forth) == len(edges)                   # each edge once in each direction
         assert np.linalg.norm(places, axis=1).max() == pytest.approx(1)
-        assert not np.array_equal(mesh.vertices, sp.solid(kind, 1).vertices)
+        assert not np.array_equal(mesh.vertices, solid(kind, 1).vertices)
     with pytest.raises(ValueError, match="'ball' came; one of ellipsoid"):
-        sp.solid("ball")
+        solid("ball")
     assert revolved([(1, 0), (1, 2)], 400).area == pytest.approx(4 * np.pi, rel=1e-3)

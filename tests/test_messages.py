@@ -9,9 +9,13 @@ import traceback
 import zipfile
 from functools import cache, partial
 
+import budget
 import numpy as np
 import pytest
-from public import NAMES
+import solids
+import terrain
+import world_lines
+from public import NAMES as PUBLIC
 from safetensors.numpy import save_file
 
 import spconv_cy as sp
@@ -19,6 +23,11 @@ from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError,
 from spconv_cy.train import metrics
 
 PACKAGE = os.path.dirname(sp.__file__)
+OWN = (PACKAGE, os.path.dirname(budget.__file__))     # the package and the experiments
+NAMES = PUBLIC | {name: getattr(module, name) for module, names in (
+    (budget, "widest"), (terrain, "terrain"), (solids, "solid"),
+    (world_lines, "circling_points dart_events helices leader_pairs lissajous surface_sites"))
+    for name in names.split()}
 OURS = (ShapeError, GridError, BackendError, FileError, NotFittedError)
 SITES = np.array([[0, 0, 1], [0, 2, 2], [1, 3, 0], [1, 1, 1]])
 POINTS = np.array([[0, 1.5, 1.5], [1, 2.2, 0.3]])
@@ -91,7 +100,8 @@ CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in
     ("SGD", (weights(), 0.1), "momentum nesterov weight_decay clip"), ("Adam", (weights(),), "betas eps"),
     ("clip_gradients", (weights(), 1.0), ""), ("Cosine", (5,), "lowest"), ("Steps", (1,), "factor"),
     ("interpolate", (sparse(), POINTS), "cell kind centre missing"), ("terrain", (10, 20.0, 0), ""),
-    ("splat", (POINTS, np.ones((2, 2))), "cell kind centre reduce size samples ground"), ("shell", ("cube", 2), ""),
+    ("splat", (POINTS, np.ones((2, 2))), "cell kind centre reduce size samples ground"),
+    ("surface_sites", ("cube", 2), ""),
     ("apply_to_points", (sp.ReLU(), POINTS, np.ones((2, 2))), "cell size kind"), ("solid", ("box", 0), ""),
     ("to_padded", (sparse(), [[0, 1], [2, 3]]), "kept"), ("from_padded", ([[[1], [2]]], np.ones((1, 2, 1))), "lengths"),
     ("Affine", (0.1, 0.1, 0.1, 0.1), "warp"), ("Colour", (0.1, 0.1, 0.1), ""), ("PointAffine", (0.1, 0.1), "jitter"),
@@ -99,8 +109,8 @@ CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in
                                                                                                        (1,), ""),
     ("StrokeEncoder", ("octogram", 16, 4, 0.1), "factors window pace"), ("signature", (np.ones((1, 3, 2)), 2), ""),
     ("LiftedEncoder", (("x", "y"), 16, 4), "spacing window directions overlap bends span"), ("use", ("cpu",), ""),
-    ("rotors", (2, 16, 8, 0), ""), ("helices", (2, 16, 8, 0), ""), ("leaders", (2, 16, 8, 0, 2), ""),
-    ("flight", (20, (32, 24), 0), ""), ("lissajous", (np.ones((2, 2)), np.ones((2, 2)), 16, 16), ""),
+    ("circling_points", (2, 16, 8, 0), ""), ("helices", (2, 16, 8, 0), ""), ("leader_pairs", (2, 16, 8, 0, 2), ""),
+    ("dart_events", (20, (32, 24), 0), ""), ("lissajous", (np.ones((2, 2)), np.ones((2, 2)), 16, 16), ""),
     ("check_gradient", (lambda x: x * x, np.ones(2)), "step tolerance"), ("precision", ("float32",), ""),
 ]} | {
     "from_sites": (sp.SparseTensor.from_sites, (SITES, np.ones((4, 2))), "size samples ground reduce lattice"),
@@ -153,7 +163,7 @@ def is_ours(error):
     frame = traceback.extract_tb(error.__traceback__)[-1]
     path = os.path.join(os.path.dirname(PACKAGE), frame.filename)
     return (isinstance(error, (ValueError, TypeError, IndexError, RuntimeError, FloatingPointError, AssertionError))
-            and path.startswith(PACKAGE) and frame.lineno in raising(path))
+            and path.startswith(OWN) and frame.lineno in raising(path))
 
 
 @pytest.mark.filterwarnings("ignore")

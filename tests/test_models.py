@@ -3,6 +3,7 @@
 import numpy as np
 import oracles
 import pytest
+from budget import widest
 from public import NAMES
 
 import spconv_cy as sp
@@ -309,9 +310,9 @@ def test_the_widest_network_of_a_budget_is_just_not_above_it():
     def build(k):
         return sp.models.deepcnet(3, k, d=3, rng=0)
 
-    net = sp.widest(build, 30_000)
+    net = widest(build, 30_000)
     k = net[0].channels_out
     assert net.n_parameters() == build(k).n_parameters() <= 30_000 < build(k + 1).n_parameters()
-    assert sp.widest(build, 1).n_parameters() == build(1).n_parameters()
+    assert widest(build, 1).n_parameters() == build(1).n_parameters()
     with pytest.raises(ShapeError, match="parameters=0 came"):
-        sp.widest(build, 0)
+        widest(build, 0)

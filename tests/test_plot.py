@@ -4,6 +4,7 @@ import builtins
 
 import numpy as np
 import pytest
+from figures import answers, from_above, headed, powers, site_counts
 
 import spconv_cy as sp
 from spconv_cy import plot
@@ -74,7 +75,7 @@ def test_a_curve_without_errors_draws_the_loss_alone(axes):
 def test_a_map_shows_the_lowest_point_or_the_mean_of_each_square(axes):
     points = [[0.0, 0, 5], [0.5, 0.9, 1], [0.2, 0.2, 3], [3.5, 2.5, 0]]
     for show, value in (("lowest", 20), ("mean", 20.5)):
-        image = plot.from_above(axes, points, [10, 20, 31.5, 7], 1.0, show)
+        image = from_above(axes, points, [10, 20, 31.5, 7], 1.0, show)
         picture = np.ma.filled(image.get_array().astype(float), np.nan)
         assert picture.shape == (3, 4) and picture[0, 0] == value and picture[2, 3] == 7
         assert np.isnan(picture).sum() == 10 and image.origin == "lower"
@@ -82,7 +83,7 @@ def test_a_map_shows_the_lowest_point_or_the_mean_of_each_square(axes):
 
 def test_the_answers_of_windows_stand_at_their_middles_fainter_where_less_sure(axes):
     shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
-    plot.answers(axes, [[0, 0], [5, 9]], np.array([[1.0, 2], [3, 4], [5, 6]]), shares)
+    answers(axes, [[0, 0], [5, 9]], np.array([[1.0, 2], [3, 4], [5, 6]]), shares)
     drawn = [(spot.get_offsets().tolist(), spot.get_alpha().round(2).tolist()) for spot in axes.collections]
     assert drawn == [([[1, 2], [5, 6]], [0.81, 0.25]), ([[3, 4]], [0.64])]
     assert axes.get_ylim()[0] > axes.get_ylim()[1] and axes.lines[0].get_xydata().tolist() == [[0, 0], [5, 9]]
@@ -90,8 +91,8 @@ def test_the_answers_of_windows_stand_at_their_middles_fainter_where_less_sure(a
 
 def test_a_headline_stands_over_its_row():
     part = plot.figure(4, 2).subfigures()
-    assert len(plot.headed(part, "Three", 3)) == 3 and part.get_suptitle() == "Three"
-    assert len(plot.headed(plot.figure(4, 2), "One", 1)) == 1
+    assert len(headed(part, "Three", 3)) == 3 and part.get_suptitle() == "Three"
+    assert len(headed(plot.figure(4, 2), "One", 1)) == 1
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
@@ -109,16 +110,16 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
 
 def test_powers_name_their_slopes(axes):
     x = [8, 16, 32]
-    plot.powers(axes, x, {"line": [3, 6, 12], "square": [1, 4, 16]})
+    powers(axes, x, {"line": [3, 6, 12], "square": [1, 4, 16]})
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["line, slope 1.00", "square, slope 2.00"]
     assert axes.get_xscale() == axes.get_yscale() == "log"
     np.testing.assert_array_equal(axes.lines[1].get_xydata(), [(8, 1), (16, 4), (32, 16)])
-    plot.powers(axes, [8], {"point": [3]})                      # no slope to tell
+    powers(axes, [8], {"point": [3]})                      # no slope to tell
     assert axes.get_legend().get_texts()[-1].get_text() == "point"
 
 
 def test_what_stands_beside_powers_is_dashed_in_the_same_colour(axes):
-    plot.powers(axes, [8, 16], {"a": [3, 6], "b": [1, 4]}, beside={"a": [2, 1], "b": [5, 6]}, slopes=False)
+    powers(axes, [8, 16], {"a": [3, 6], "b": [1, 4]}, beside={"a": [2, 1], "b": [5, 6]}, slopes=False)
     a, dashed, b, other = axes.lines
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
     assert [line.get_linestyle() for line in axes.lines] == ["-", "--", "-", "--"]
@@ -129,7 +130,7 @@ def test_what_stands_beside_powers_is_dashed_in_the_same_colour(axes):
 def test_site_counts_are_bars_of_the_field_and_of_what_is_active(axes):
     x = sp.SparseTensor.from_sites([[0, 1, 2], [0, 3, 0]], [[1.0], [2]], size=(4, 5))
     pooled = sp.MaxPooling(2, 2, 2, size_rule="floor")(x)
-    plot.site_counts(axes, ["input", "MP2"], [x, pooled])
+    site_counts(axes, ["input", "MP2"], [x, pooled])
     assert [bar.get_height() for bar in axes.patches] == [20, 4, 2, 2]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["input", "MP2"]
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from terrain import terrain
 
 import spconv_cy as sp
 from spconv_cy.errors import FileError, ShapeError
@@ -251,7 +252,7 @@ def test_a_file_that_is_no_scan_is_refused(tmp_path):
 
 
 def test_a_terrain_has_flat_water_at_one_height_below_all_ground():
-    points, labels = sp.terrain(8000, seed=3)
+    points, labels = terrain(8000, seed=3)
     assert len(points) == 8000 and points[:, :2].min() >= 0 and points[:, :2].max() <= 200
     water, ground = points[labels == 2, 2], points[labels == 1, 2]
     assert 300 < len(water) < 1500 and water.std() < 0.1 and ground.min() > water.mean() - 0.5
@@ -259,7 +260,7 @@ def test_a_terrain_has_flat_water_at_one_height_below_all_ground():
 
 
 def test_what_stands_on_a_terrain_is_above_the_ground_beside_it():
-    points, labels = sp.terrain(20_000, seed=1)
+    points, labels = terrain(20_000, seed=1)
     above = points[labels == 0]
     ground = points[labels == 1]
     near = np.linalg.norm(above[::50, None, :2] - ground[:, :2], axis=2).argmin(1)
@@ -267,9 +268,9 @@ def test_what_stands_on_a_terrain_is_above_the_ground_beside_it():
 
 
 def test_a_terrain_depends_on_its_seed_alone_and_may_be_empty():
-    assert_array_equal(sp.terrain(500, seed=2)[0], sp.terrain(500, seed=2)[0])
-    assert not np.array_equal(sp.terrain(500, seed=2)[0], sp.terrain(500, seed=3)[0])
-    assert sp.terrain(0)[0].shape == (0, 3) and sp.terrain(50, side=3.0)[0].shape == (50, 3)
+    assert_array_equal(terrain(500, seed=2)[0], terrain(500, seed=2)[0])
+    assert not np.array_equal(terrain(500, seed=2)[0], terrain(500, seed=3)[0])
+    assert terrain(0)[0].shape == (0, 3) and terrain(50, side=3.0)[0].shape == (50, 3)
     for wrong in ({"n": -1}, {"n": 2.5}, {"side": 0}, {"seed": -1}):
         with pytest.raises(ValueError, match="terrain: .* fit"):
-            sp.terrain(**wrong)
+            terrain(**wrong)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiment import Experiment
 from numpy.testing import assert_array_equal
 from safetensors import safe_open
 from safetensors.numpy import load
@@ -296,9 +297,9 @@ def test_a_network_with_a_parameter_of_no_axes_comes_back(tmp_path):
 def test_an_experiments_files_have_the_umasks_mode_and_go_through_links(umask, tmp_path):
     umask(0o027)
     os.symlink("kept", tmp_path / "record.json")
-    sp.Experiment("a", "tiny", tmp_path).once("x", lambda: 1)
+    Experiment("a", "tiny", tmp_path).once("x", lambda: 1)
     assert (tmp_path / "record.json").is_symlink() and mode(tmp_path / "kept") == 0o640
-    assert sp.Experiment("a", "tiny", tmp_path).figures == {"x": 1}
+    assert Experiment("a", "tiny", tmp_path).figures == {"x": 1}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff", b"[" * 100_000,
@@ -308,5 +309,5 @@ def test_an_experiments_files_have_the_umasks_mode_and_go_through_links(umask, t
 def test_a_damaged_record_of_an_experiment_is_refused_and_kept(content, tmp_path):
     (tmp_path / "record.json").write_bytes(content)
     with pytest.raises(FileError, match="record.json: expected the record of an experiment"):
-        sp.Experiment("a", "tiny", tmp_path)
+        Experiment("a", "tiny", tmp_path)
     assert (tmp_path / "record.json").read_bytes() == content

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiment import Experiment
 
 import spconv_cy as sp
 from spconv_cy import config
 from spconv_cy.errors import BackendError
-from spconv_cy.experiment import Experiment
 
 SWITCHES = [(sp.use, config.backend_name, "cpu", "reference"), (sp.precision, config.precision_name, "float32", "tf32")]
 by_switch = pytest.mark.parametrize("switch, now, usual, other", SWITCHES, ids=["use", "precision"])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from solids import solid
 
 import spconv_cy as sp
 from spconv_cy.errors import FileError, GridError, ShapeError
@@ -117,7 +118,7 @@ def test_tests_have_views_that_only_turn_and_evaluate_averages_over_them(rng):
 
 
 def test_a_network_learns_large_from_small_shapes():
-    shapes = [sp.solid("torus", i).normalised(1 - i % 2 / 2).surface(0.3) for i in range(20)]
+    shapes = [solid("torus", i).normalised(1 - i % 2 / 2).surface(0.3) for i in range(20)]
     net = sp.models.deepc2(1, 6, classes=2, d=TETRAHEDRAL, rng=0)
     data = sp.data.ShapeBatches(shapes, np.arange(20) % 2, 6, cell=1 / TETRAHEDRAL.inradius((6,)), lattice=TETRAHEDRAL,
                            batch=10, outside="drop", augment=sp.data.Motion(linear=0.1, shift=0))

@@ -1,0 +1,257 @@
+"""An experiment that can be interrupted: its figures, tables, pictures and logs, in one folder."""
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import provenance
+
+from spconv_cy import config
+from spconv_cy.checks import checked_path, checked_seed, is_one_of
+from spconv_cy.errors import FileError
+from spconv_cy.sites.grid import Grid
+from spconv_cy.tensor import SparseTensor
+from spconv_cy.train.loop import evaluate, fit
+from spconv_cy.train.optim import Adam
+from spconv_cy.writing import new_file
+
+SIZES = ("full", "small", "tiny")
+
+
+class Experiment:
+    """One run of an experiment. All that it finds is kept in a folder, and what is kept is not computed again.
+
+    The folder holds `record.json` (figures, tables, captions, command, seconds), a .csv of the epochs and a checkpoint
+    for each training, and the pictures.
+
+    Args:
+        name: of the record, a word.
+        size: "full"; "small": minutes, whose figures show the shape; "tiny": seconds, a test that it runs.
+        folder: where all is kept.
+        seed: of whatever is drawn.
+        data: path of data that do not come with the package, or None.
+
+    Raises:
+        ValueError: the size is unknown, or the folder holds a record of another experiment, size or seed.
+        FileError: the record in the folder is damaged.
+
+    >>> import tempfile
+    >>> run = Experiment("sums", "tiny", tempfile.mkdtemp())
+    >>> run.once("sum", lambda: sum(range(run.pick(100, 10, 5))))
+    10
+    >>> print(run.table("sums", ["n", "sum"], [[run.pick(100, 10, 5), run.figures["sum"]]]))
+    | n | sum |
+    | --- | --- |
+    | 5 | 10 |
+    """
+
+    def __init__(self, name, size="full", folder=None, seed=0, data=None):
+        if not is_one_of(size, SIZES):
+            raise ValueError(f"Experiment: size {size!r} came; {', '.join(SIZES)} fit")
+        if not isinstance(name, str):
+            raise TypeError(f"Experiment: {name!r} came as the name; a text fits")
+        checked_seed("Experiment", seed=seed)
+        data = None if data is None else checked_path("Experiment: data", data)
+        folder = None if folder is None else checked_path("Experiment: folder", folder)
+        self.name, self.size, self.seed = name, size, seed
+        self.data = None if data is None else Path(data)
+        self.folder = Path(folder or Path("build", "experiments", name if size == "full" else f"{name}-{size}"))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._path, self._counted = self.folder / "record.json", time.perf_counter()
+        self.record = {"name": name, "size": size, "seed": seed, "command": _command(), "threads": config.threads(),
+                       "seconds": 0} | provenance.provenance()
+        self.record |= {"figures": {}, "tables": {}, "pictures": {}, "logs": []}
+        if self._path.exists():
+            found = _record_of(self._path)
+            theirs = [found.get(key) for key in ("name", "size", "seed")]
+            if theirs != [name, size, seed]:
+                raise ValueError(f"{self._path} is a record of {theirs}, not of {[name, size, seed]}; give another "
+                                 "folder (--log), or delete it")
+            self.record |= dict.fromkeys(provenance.NAMES) | found       # of the run that began it
+
+    @classmethod
+    def parser(cls, description, data=None):
+        """Return an argparse parser with --small, --tiny, --seed and --log, to which more can be added.
+
+        `data`: which data set it wants, who publishes it and under which licence; with it there is a --data too, whose
+        default is what SPCONV_CY_DATA says.
+        """
+        import argparse  # here, since it is a tenth of what the import of this library may cost
+
+        parser = argparse.ArgumentParser(description=description)
+        size = parser.add_mutually_exclusive_group()
+        size.add_argument("--small", action="store_const", const="small", dest="size", help="minutes instead of all")
+        size.add_argument("--tiny", action="store_const", const="tiny", dest="size", help="seconds: see that it runs")
+        parser.set_defaults(size="full", data=None)
+        if data is not None:
+            parser.add_argument("--data", type=Path, default=config.data_folder(), help=data)
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--log", type=Path, help="folder of figures, logs, pictures and checkpoints, with "
+                            "which a run that was stopped goes on (build/experiments/...)")
+        return parser
+
+    @classmethod
+    def of(cls, name, options):
+        """Return the experiment that parsed arguments ask for."""
+        try:
+            run = cls(name, options.size, options.log, options.seed, options.data)
+        except ValueError as error:
+            raise SystemExit(str(error)) from error
+        if run.data is not None and "--data" not in run.record["command"]:
+            run.record["command"] += " --data FOLDER"   # which SPCONV_CY_DATA named
+        return run
+
+    def pick(self, full, small, tiny):
+        """Return the one of three values that fits this run's size."""
+        return dict(zip(SIZES, (full, small, tiny), strict=True))[self.size]
+
+    @property
+    def figures(self):
+        """What `once` found: key -> value."""
+        return self.record["figures"]
+
+    def once(self, key, compute):
+        """Return compute(), something that JSON can hold, or what it gave when an earlier run got as far as this."""
+        if key not in self.figures:
+            self.figures[key] = compute()
+            self._write()
+        return self.figures[key]
+
+    def fit(self, name, net, data, optimizer, epochs, *, rng=None, **options):
+        """Train as `fit` does, with this run's seed, a checkpoint and a .csv of the epochs; return the History.
+
+        `rng`: another seed than this run's.
+        """
+        def log(history):
+            columns = {"loss": history.losses, "error": history.errors, "validation loss": history.validation_losses,
+                       "validation error": history.validation_errors, "rate": history.rates, "seconds": history.seconds}
+            lines = [",".join(["epoch", *columns])]
+            for epoch in range(len(history)):
+                found = [column[epoch] if epoch < len(column) else None for column in columns.values()]
+                lines.append(",".join([str(epoch + 1), *("" if x is None else f"{x:.6g}" for x in found)]))
+            with new_file(self.folder / f"{name}.csv") as file:
+                file.write("\n".join([*lines, ""]).encode())
+            if f"{name}.csv" not in self.record["logs"]:
+                self.record["logs"].append(f"{name}.csv")
+            self._write()
+
+        history = fit(net, data, optimizer, epochs, rng=self.seed if rng is None else rng, on_epoch=log,
+                      checkpoint=self.folder / f"{name}.safetensors", **options)
+        log(history)                                                     # where a checkpoint left nothing to train
+        return history
+
+    @staticmethod
+    def cost(net, x, repeats=5):
+        """Return {"sites", "adds", "ms"} a sample of x: active sites, multiply-adds, milliseconds on one thread.
+
+        The time is the processor's for one forward pass of the network, not training, with its rules; the least of
+        `repeats`.
+        """
+        def once():
+            began = time.process_time()
+            net(SparseTensor(x.features, Grid(x.grid.sites, x.grid.size, x.grid.samples, x.grid.lattice), x.ground))
+            return time.process_time() - began
+
+        was_training, samples = net.training, x.grid.samples
+        net.eval()
+        with config.thread_limit(1):
+            seconds = min(once() for _ in range(repeats))
+        adds = net.summary(x).pair_multiply_adds
+        net.train(was_training)
+        return {"sites": x.grid.n / samples, "adds": adds / samples, "ms": 1e3 * seconds / samples}
+
+    def classifier(self, key, build, train, test, epochs, *, rate=0.004, seed=None):
+        """Train a network by Adam on a cosine and test it, once; return what it came to.
+
+        Args:
+            key: of the figure; the log and the checkpoint have its name.
+            build: function without arguments that gives the network.
+            train, test: Batches with class numbers.
+            epochs, rate: of the training.
+            seed: of its order and distortions; None: this run's.
+
+        Returns:
+            {"error": share of the test's samples, "parameters", "seconds" of training}, and what `cost` says of the
+            test's first batch.
+        """
+        def compute():
+            net, name = build(), key.replace(" ", "-")
+            history = self.fit(name, net, train, Adam(net.parameters(), rate), epochs, schedule="cosine", rng=seed)
+            x, _ = next(test.epoch(0, training=False))
+            return {"error": evaluate(net, test).error, "parameters": net.n_parameters(),
+                    "seconds": round(sum(history.seconds), 1)} | self.cost(net, x)
+
+        return self.once(key, compute)
+
+    def digit_pictures(self, folder="build/mnist"):
+        """Return (name, said, train, test), as many as this size of run takes: MNIST, else pen digits as pictures.
+
+        Args:
+            folder: path where MNIST is looked for besides `data`.
+
+        Returns:
+            name: "MNIST" or "pen digits"; said: what to print, a text, "" where MNIST is there; train, test:
+            (pictures, labels) each, or None of a full run that lacks MNIST.
+
+        Raises:
+            FileError: MNIST is there and damaged.
+        """
+        from spconv_cy.readers.mnist import WHERE, digit_pictures  # here, for what the import of this costs
+
+        name, *parts = digit_pictures(self.data, folder)
+        said = "" if name == "MNIST" else WHERE.format(folder=folder)
+        if said and self.size == "full":
+            return name, said, None, None
+        counts = self.pick((None,) * 2, (7494, 2000), (400, 100))
+        train, test = ((pictures[:n], labels[:n]) for (pictures, labels), n in zip(parts, counts, strict=True))
+        return name, said and f"{said}\nInstead: pen digits, as pictures", train, test
+
+    def table(self, title, head, rows):
+        """Keep a table, rows of numbers and texts under a head, and return it in Markdown."""
+        lines = [head, ["---"] * len(head), *rows]
+        text = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+        self.record["tables"][title] = text
+        self._write()
+        return text
+
+    def picture(self, name, figure, caption):
+        """Keep a matplotlib figure as NAME.png, with a caption that says what is seen."""
+        with new_file(self.folder / f"{name}.png") as file:
+            figure.savefig(file, format="png", dpi=100)
+        self.record["pictures"][f"{name}.png"] = caption
+        self._write()
+
+    def _write(self):
+        now = time.perf_counter()                       # runs that were stopped count too, up to what they kept
+        self.record["seconds"], self._counted = round(self.record["seconds"] + now - self._counted, 1), now
+        text = json.dumps(self.record, indent=1) + "\n"
+        with new_file(self._path) as file:
+            file.write(text.encode())
+
+
+def _record_of(path):
+    kinds = {"seconds": (int, float), "figures": dict, "tables": dict, "pictures": dict, "logs": list}
+    try:
+        found = json.loads(path.read_text())
+        fits = isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
+    except (ValueError, RecursionError):
+        fits = False
+    if not fits:
+        raise FileError(f"{path}: expected the record of an experiment, got another or a damaged file; delete it, or "
+                        "give another folder (--log)")
+    return found
+
+
+def _command():
+    """The command as one would type it at the root of a checkout, without what names this machine."""
+    words, skip = [], False
+    for word in sys.argv[1:]:
+        if not skip and not word.startswith(("--data=", "--log=")):
+            skip = word in ("--data", "--log")
+            name = Path(word).name if Path(word).is_absolute() else word
+            words += [] if word == "--log" else [word, "FOLDER"] if skip else [name]
+        else:
+            skip = False
+    return " ".join(["python", f"experiments/{Path(sys.argv[0]).name}", *map(shlex.quote, words)])

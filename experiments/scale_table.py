@@ -1,0 +1,122 @@
+"""The talk's table, DeepCNet(l, 30) at scale 2^l by distortions, on 36 pen digits a class and the sets of --data."""
+
+from functools import partial
+from itertools import product
+
+import numpy as np
+from experiment import Experiment
+from figures import powers
+
+import spconv_cy as sp
+from spconv_cy import plot
+
+AUGMENTS = ("none", "translation", "affine")
+PUBLISHED = {3: (51.4, 38.3, 35.2), 4: (26.8, 9.29, 7.47), 5: (18.2, 5.28, 2.73), 6: (14.1, 4.61, 1.76),
+             7: (13.8, 4.07, 1.70)}                     # Graham's talk of 2016: Assamese, 183 classes
+EPOCHS = {"digits": (100, 100, 200), "omniglot": (80, 80, 80), "assamese": (60, 60, 60)}
+GROUPS = 4                                              # of Omniglot's writers: each is tested once, by the others
+
+
+def main():
+    parser = Experiment.parser(
+        __doc__, data="folder with omniglot_strokes.npz (B. Lake, MIT), or W1 to W45 of UCI's Online Handwritten "
+                      "Assamese Characters (CC BY 4.0), for the talk's own table")
+    parser.add_argument("--levels", type=int, nargs="+", choices=PUBLISHED, help="l (all)")
+    parser.add_argument("--groups", type=int, nargs="+", choices=range(GROUPS), help="of Omniglot's writers, tested "
+                        "in turn; 0 is the set's own split (all)")
+    run = Experiment.of("scale_table", options := parser.parse_args())
+    levels = options.levels or run.pick([3, 4, 5, 6, 7], [3, 4], [3, 4])
+    groups = options.groups or run.pick(range(GROUPS), [0], [0])
+    for name, splits in sets_of(run).items():
+        train, test, classes = splits[0]
+        print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes")
+        costs = {l: run.once(f"{name} {l} cost", partial(cost, run, l, train[0], classes)) for l in PUBLISHED}
+        for group, l, augment in product([g for g in groups if g < len(splits)] or [0], levels, AUGMENTS):
+            cell = f"{name}-{l}-{augment}-{group}"
+            found = run.once(cell, partial(trained, run, cell, *splits[group]))
+            print(f"group {group}, l = {l}, {augment}: {100 * found['error']:.2f} %", flush=True)
+        show(run, name, levels, len(train[1]) // classes, costs)
+        run.picture(name, picture(run, name, levels, costs), "Error, published dashed; cost of a glyph.")
+
+
+def sets_of(run):
+    """Return {name: [((characters, labels) to train on, those to test on, number of classes) of each group]}."""
+    (characters, labels), test = sp.data.digits_split(run.seed)
+    items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])        # as many as the talk had
+    sets, found = {"digits": [(([characters[i] for i in items], labels[items]), test, 10)]}, {}
+    if run.data and (run.data / "omniglot_strokes.npz").exists():
+        found["omniglot"] = sp.readers.read_npz(run.data / "omniglot_strokes.npz")
+    if run.data and (run.data / "W1").exists():
+        found["assamese"] = sp.readers.read_assamese(run.data)
+    for name, every in found.items():
+        rest = np.array_split(np.unique(every.writers[~every.tested]), GROUPS - 1) if name == "omniglot" else []
+        splits = [every.split(writers) for writers in (None, *rest)]
+        sets[name] = [(*((part.characters, part.labels) for part in split), len(every.classes)) for split in splits]
+    if not found:
+        print("no folder of --data with Omniglot's strokes or the Assamese files: the pen digits alone")
+    return sets
+
+
+def epochs(run, name, augment):
+    return max(1, EPOCHS[name][AUGMENTS.index(augment)] // run.pick(1, 4, 100))
+
+
+def network(l, characters, classes, seed=0):
+    encoder = sp.data.StrokeEncoder("pen", size=3 * 2**l, scale=2**l).fit(characters)
+    return encoder, sp.models.deepcnet(l, 30, encoder.planes, classes, dropout=0.1, rng=seed)
+
+
+def trained(run, cell, train, test, classes):
+    name, l, augment, _ = cell.split("-")
+    encoder, net = network(int(l), train[0], classes, run.seed)
+    data = sp.data.StrokeBatches(*train, encoder, batch=50, augment=augment)
+    rate = 0.001 if l == "7" else 0.003                  # at 0.003 one of l = 7 diverged
+    run.fit(cell, net, data, sp.Adam(net.parameters(), rate), epochs(run, name, augment), schedule="cosine")
+    return {"error": sp.evaluate(net, sp.data.StrokeBatches(*test, encoder)).error}
+
+
+def cost(run, l, characters, classes):
+    """Return multiply-adds and seconds of one thread a glyph, forward: by active sites, and with all sites active."""
+    (encoder, net), n = network(l, characters, classes), min(10, len(characters))
+    size = (encoder.size,) * 2
+    sparse = run.cost(net, sp.SparseTensor.from_sites(*encoder.sites(characters, np.arange(n)), size, n))
+    dense = run.cost(net, sp.SparseTensor.from_dense(np.ones((1, encoder.planes, *size), np.float32)))
+    return {"sites": sparse["sites"], "sparse": sparse["adds"], "dense": dense["adds"],
+            "sparse seconds": sparse["ms"] / 1e3, "dense seconds": dense["ms"] / 1e3}
+
+
+def errors(run, name, l, augment):
+    return [100 * run.figures[cell]["error"] for group in range(GROUPS)
+            if (cell := f"{name}-{l}-{augment}-{group}") in run.figures]
+
+
+def show(run, name, levels, a_class, costs):
+    """Keep and print the table of errors and that of costs."""
+    found = {l: [errors(run, name, l, augment) for augment in AUGMENTS] for l in levels}
+    rows = [[l, 2**l, len(found[l][0]), *(f"{np.mean(each):.2f} ({each[0]:.2f})" for each in found[l]), *PUBLISHED[l]]
+            for l in levels]
+    print(run.table(f"{name}: test error in %, mean of groups (the first), DeepCNet(l, 30), pen map, "
+                    f"{a_class} of a class to train on; published: Assamese, 36 of each of 183 classes (Graham, 2016)",
+                    ["l", "scale", "groups", *(f"{augment}, {epochs(run, name, augment)} epochs" for augment in
+                                               AUGMENTS), *(f"{augment}, published" for augment in AUGMENTS)], rows))
+    rows = [[l, f"{c['sites']:.0f}", f"{9 * 4**l:,}", f"{c['sparse']:,.0f}", f"{c['dense']:,.0f}",
+             f"{1e3 * c['sparse seconds']:.2f}", f"{1e3 * c['dense seconds']:.1f}"] for l, c in costs.items()]
+    print(run.table(f"{name}: cost of a glyph, forward, on one thread; dense: with every site of the field active",
+                    ["l", "active sites", "of the field's", "multiply-adds", "dense", "ms", "dense ms"], rows))
+
+
+def picture(run, name, levels, costs):
+    axes = (figure := plot.figure(12, 3.8)).subplots(1, 3)
+    means = {augment: [np.mean(errors(run, name, l, augment)) for l in levels] for augment in AUGMENTS}
+    published = {augment: [PUBLISHED[l][place] for l in levels] for place, augment in enumerate(AUGMENTS)}
+    powers(axes[0], [2**l for l in levels], means, beside=published, slopes=False)
+    for place, what in enumerate(("", " seconds"), 1):
+        powers(axes[place], [2**l for l in costs], {side: [cell[side + what] for cell in costs.values()]
+                                                    for side in ("sparse", "dense")})
+    for place, label in enumerate((f"test error in %, {name}", "multiply-adds a glyph", "seconds a glyph")):
+        axes[place].set(xlabel="scale", ylabel=label)
+    return figure
+
+
+if __name__ == "__main__":
+    main()

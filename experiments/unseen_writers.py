@@ -1,0 +1,109 @@
+"""Pen digits of writers who were never seen: settings chosen on held-out styles of the training part, then the test."""
+
+import re
+from functools import partial
+
+import numpy as np
+from experiment import Experiment
+from scipy.cluster.vq import kmeans2
+
+import spconv_cy as sp
+from spconv_cy import plot
+from spconv_cy.data.pen_digits import with_aspect
+
+MILD = {"stretch": 0.15, "turn": 0.15, "shift": 0.1}
+CHOSEN = {"aspect": True, "encoding": "octogram", "k": 30, "dropout": 0.2, "augment": {**MILD, "ends": 0.1}}
+TRIED = {"as chosen": {}, "stretched to squares, as the file has them": {"aspect": False},
+         "strokes not bent": {"augment": MILD}, "twice the distortions": {"augment": {"ends": 0.1}},
+         "k = 20, no dropout": {"k": 20, "dropout": 0.0}, "directions not told apart": {"encoding": "undirected"},
+         "log-signatures": {"encoding": "log-signature3"}}
+VIEWS = 8
+
+
+def main():
+    parser = Experiment.parser(__doc__, data="folder with pendigits.npz (E. Alpaydin and F. Alimoglu, UCI, CC BY "
+                               "4.0), which tells the digits of 14 writers from those of 30 others")
+    run = Experiment.of("unseen_writers", parser.parse_args())
+    train, test, split = digits_of(run)
+    print(f"{len(train[1])} digits to train on, {len(test[1])} to test on: {split}")
+    tried = list(TRIED.items())[:run.pick(None, 3, 2)]
+    for name, change in tried:
+        found = run.once(name, partial(held_out, run, name, train, {**CHOSEN, **change}))
+        print(f"{name}: {100 * found['error']:.2f} % of {found['n']} held-out digits", flush=True)
+    print(run.table("Held-out styles of the training part: error in %, cross-entropy", ["", "error", "cross-entropy"], [
+        [name, f"{100 * run.figures[name]['error']:.2f}", f"{run.figures[name]['loss']:.4f}"] for name, _ in tried]))
+
+    seeds = range(run.seed, run.seed + run.pick(3, 1, 1))
+    for seed in seeds:
+        found = run.once(f"seed {seed}", partial(tested, run, train, test, seed))
+        print(f"seed {seed}: {found['one']:.2f} % with one view, {found['views']:.2f} % with {VIEWS}", flush=True)
+    cells = [[run.figures[f"seed {seed}"][key] for key in ("one", "views", "seconds")] for seed in seeds]
+    rows = zip([*(f"seed {seed}" for seed in seeds), "mean"], [*cells, np.mean(cells, 0)], strict=True)
+    print(run.table(f"{split}: test error in %", ["", "one view", f"mean of {VIEWS} mild views", "seconds of training"],
+                    [[name, *(f"{number:.2f}" for number in numbers)] for name, numbers in rows]))
+    wrong = run.figures[f"seed {run.seed}"]["wrong"]
+    run.picture("misread", picture(test[0], wrong), f"What seed {run.seed} misread: the truth, and its answer.")
+
+
+def digits_of(run):
+    """Return (characters, labels) to train and to test on, and what split that is."""
+    if run.data and (run.data / "pendigits.npz").exists():
+        parts = sp.readers.read_npz(run.data / "pendigits.npz").split()
+        parts, split = [(list(part.characters), part.labels) for part in parts], "14 writers never seen"
+    else:
+        print("no pendigits.npz in a folder of --data, which tells the writers: a random split of the digits that ship")
+        parts, split = sp.data.digits_split(run.seed), "A random split"
+    most = run.pick((None, None), (None, None), (400, 200))
+    return *((characters[:n], labels[:n]) for (characters, labels), n in zip(parts, most, strict=True)), split
+
+
+def trained(run, name, train, setting, epochs, seed):
+    """Return a network, the function that makes batches for it of (characters, labels), and the seconds it took."""
+    def shaped(characters):
+        return [with_aspect(character) for character in characters] if setting["aspect"] else characters
+
+    encoder = sp.data.StrokeEncoder(setting["encoding"], size=48, scale=16).fit(shaped(train[0]))
+    net = sp.models.deepcnet(4, setting["k"], encoder.planes, 10, dropout=setting["dropout"], rng=seed)
+    data = sp.data.StrokeBatches(shaped(train[0]), train[1], encoder, augment=sp.data.Affine(**setting["augment"]))
+    history = run.fit(re.sub(r"\W+", "-", name), net, data, sp.Adam(net.parameters(), 0.005), epochs,
+                      schedule="cosine", rng=seed)
+    views = lambda part: sp.data.StrokeBatches(shaped(part[0]), part[1], encoder, views="mild")  # noqa: E731
+    return net, views, sum(history.seconds)
+
+
+def held_out(run, name, train, setting):
+    """Return error and cross-entropy on styles that were held out: a fifth of 30 clusters of like digits a class."""
+    held, rng = np.zeros(len(train[1]), bool), np.random.default_rng(run.seed)
+    for c in range(10):
+        items = np.flatnonzero(train[1] == c)
+        points = np.array([train[0][i][0].ravel() for i in items])
+        styles = kmeans2(points, run.pick(30, 30, 5), minit="++", rng=rng)[1]
+        held[items] = np.isin(styles, rng.permutation(styles.max() + 1)[:run.pick(6, 6, 1)])
+    kept, out = (([train[0][i] for i in np.flatnonzero(mask)], train[1][mask]) for mask in (~held, held))
+    net, batches, _ = trained(run, name, kept, setting, run.pick(12, 3, 1), run.seed)
+    result = sp.evaluate(net, batches(out))
+    return {"error": result.error, "loss": result.loss, "n": len(result.labels)}
+
+
+def tested(run, train, test, seed):
+    """Return the test errors in % of one view and of several, the seconds of training, and what one view misread."""
+    net, batches, seconds = trained(run, f"seed {seed}", train, CHOSEN, run.pick(30, 6, 1), seed)
+    one, views = (sp.evaluate(net, batches(test), repeats) for repeats in (1, VIEWS))
+    answers = one.outputs.argmax(1)
+    wrong = [[int(i), int(one.labels[i]), int(answers[i])] for i in np.flatnonzero(answers != one.labels)]
+    return {"one": 100 * one.error, "views": 100 * views.error, "seconds": seconds, "wrong": wrong}
+
+
+def picture(characters, wrong):
+    figure = plot.figure(12, 2.8)
+    rows = figure.subplots(2, 14).ravel()
+    for axes in rows:
+        axes.set_axis_off()
+    for axes, (item, truth, answer) in zip(rows, wrong, strict=False):
+        plot.strokes(axes, with_aspect(characters[item]), "magma", linewidth=2)
+        axes.set_title(f"{truth}: {answer}", fontsize=9)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
