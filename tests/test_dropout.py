@@ -183,7 +183,7 @@ def test_plain_rows_go_through_sub_matrices_too(ops):
 
 def test_draws_before_a_dropout_stay_before_it(ops):
     class Noisy(sp.Layer):
-        channelwise = True
+        role = sp.layers.Role.CHANNELWISE
 
         def __init__(self, rng):
             self.rng = rng
@@ -192,7 +192,7 @@ def test_draws_before_a_dropout_stay_before_it(ops):
             return x.with_features(x.features * float(self.rng.random()), x.ground)
 
     class Shaken(sp.NetworkInNetwork):
-        channels_mix = True
+        role = sp.NetworkInNetwork.role
 
         def activated(self, x, slope=None):
             return super().activated(x, slope).with_features(super().activated(x, slope).features * self.rng.random())

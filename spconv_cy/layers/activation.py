@@ -8,6 +8,7 @@ from spconv_cy.functional.activation import elu, gelu, prelu, sigmoid, silu, tan
 from spconv_cy.functional.dense import as_tensor, leaky_relu, softmax
 from spconv_cy.functional.initial import filled
 from spconv_cy.layers.layer import Layer, checked_counts, checked_rows
+from spconv_cy.layers.role import Role
 from spconv_cy.tensor import SparseTensor
 
 
@@ -21,7 +22,7 @@ def on_rows(function, x):
 class LeakyReLU(Layer):
     """Keep what is positive, multiply the rest by `slope`, 0 to 1."""
 
-    channelwise = True
+    role = Role.CHANNELWISE | Role.LEAKY
 
     def __init__(self, slope=0.01):
         self.slope = checked_slope(self, slope)
@@ -93,7 +94,7 @@ class ELU(Layer):
     Source: Clevert et al. 2016, arXiv:1511.07289.
     """
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __init__(self, alpha=1.0):
         if _finite(self, alpha=alpha) < 0:
@@ -110,7 +111,7 @@ class SELU(Layer):
     Source: Klambauer et al. 2017, arXiv:1706.02515.
     """
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __call__(self, x):
         return on_rows(lambda rows: elu(rows, 1.6732632423543772, 1.0507009873554805), x)
@@ -122,7 +123,7 @@ class SiLU(Layer):
     Source: Elfwing et al. 2018, arXiv:1702.03118.
     """
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __call__(self, x):
         return on_rows(silu, x)
@@ -134,7 +135,7 @@ class GELU(Layer):
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __call__(self, x):
         return on_rows(gelu, x)
@@ -143,7 +144,7 @@ class GELU(Layer):
 class Tanh(Layer):
     """Take the hyperbolic tangent."""
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __call__(self, x):
         return on_rows(tanh, x)

@@ -1,17 +1,18 @@
 """Layers made of layers."""
 
+import operator
 import re
-from itertools import zip_longest
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.checks import is_integer, is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, concatenate
-from spconv_cy.layers.activation import LeakyReLU
-from spconv_cy.layers.columns import Columns, drop_channels
-from spconv_cy.layers.layer import Activated, Layer
+from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.place import locate
-from spconv_cy.layers.summary import listens, step
+from spconv_cy.layers.plan import Plan, Step, steps
+from spconv_cy.layers.submatrix import run, whole
+from spconv_cy.layers.summary import listens
+from spconv_cy.layers.summary import step as call
 from spconv_cy.sites.algebra import HOW
 from spconv_cy.tensor import SparseTensor
 
@@ -27,25 +28,43 @@ class Sequential(Layer):
     `net[i]` is the i-th layer, `len(net)` their number.
     """
 
+    _planned: tuple = ()                                                 # ((what steps depend on, steps), ...)
+
     def __init__(self, *layers):
         self.layers = checked_layers(self, layers)
 
     def __call__(self, x):
-        given, i, fused, columns = x, 0, False, Columns(self.layers) if drop_channels(self.layers) else None
-        try:
-            for i, (layer, follows) in enumerate(zip_longest(self.layers, self.layers[1:])):
-                if fused:
-                    fused = False                                        # this activation was done by the layer before
-                    continue
-                fused = _are_fused(layer, follows)
-                if columns is not None:
-                    layer, x = columns.meet(i, x)
-                if layer is not None:
-                    x = layer.activated(x, follows.slope) if fused else step(layer, x)
-        except Exception as error:
-            locate(error, self, f"layers[{i}]", self.layers[i], given)
-            raise
-        return x if columns is None else columns.whole(x)
+        given, selection = x, None
+        for step in self._steps(fuse=not listens()):
+            try:
+                x, selection = run(step, x, selection)
+            except Exception as error:
+                locate(error, self, step.name, step.layer, given)
+                raise
+        return whole(x, selection)
+
+    def plan(self) -> Plan:
+        """Return the steps that a call runs now, in order; print it to see which layers are computed together.
+
+        >>> from spconv_cy.layers.activation import ReLU
+        >>> from spconv_cy.layers.convolution import NetworkInNetwork
+        >>> print(Sequential(NetworkInNetwork(3, 4), ReLU(), NetworkInNetwork(4, 2)).plan())
+        layers[0]: NetworkInNetwork(3, 4) + ReLU()
+        layers[2]: NetworkInNetwork(4, 2)
+        """
+        return Plan(self._steps())
+
+    def _steps(self, fuse=True):
+        # Computed once for each mode, and again where layers were exchanged or their roles are others.
+        now = [fuse, *self.layers]
+        for layer in self.layers:
+            now += layer.role, layer.training, vars(layer).get("rng")
+        for then, planned in self._planned:
+            if len(then) == len(now) and all(map(operator.is_, then, now)):
+                return planned
+        planned = steps(self.layers, fuse=fuse)
+        self._planned = ((now, planned), *self._planned[:2])
+        return planned
 
     def arguments(self):
         """Return the layers as they are now (of a class with a constructor of its own: what that was given)."""
@@ -107,6 +126,11 @@ class Residual(Sequential):
         start = x if self.shortcut is None else branch(self, "shortcut", self.shortcut, x, x)
         return start.add(y, how=self.how) if self.how and isinstance(start, SparseTensor) else start + y
 
+    def plan(self) -> Plan:
+        """Return the steps that a call runs now: those of the layers, and of the shortcut from the input."""
+        shortcut = () if self.shortcut is None else (Step("shortcut", self.shortcut),)
+        return Plan((*self._steps(), *shortcut), "add")
+
     def arguments(self):
         """Return the layers, the shortcut and `how` as they are now."""
         if type(self).__init__ is not Residual.__init__:
@@ -150,6 +174,10 @@ class Concatenate(Layer):
         ground = None if first.ground is None else concatenate(*(part.ground for part in parts))
         return first.with_features(concatenate(*(part.features for part in parts)), ground)
 
+    def plan(self) -> Plan:
+        """Return the branches, each of which takes the input."""
+        return Plan(tuple(Step(f"branches[{i}]", layer) for i, layer in enumerate(self.branches)), "concatenate")
+
     def arguments(self):
         """Return the branches and `how` as they are now."""
         if type(self).__init__ is not Concatenate.__init__:
@@ -164,7 +192,7 @@ class Concatenate(Layer):
 def branch(container, path, layer, x, given):
     """Apply one of a container's layers; its errors say where it is in the container, which was called with `given`."""
     try:
-        return step(layer, x)
+        return call(layer, x)
     except Exception as error:
         locate(error, container, path, layer, given)
         raise
@@ -191,9 +219,3 @@ def checked_how(layer, how):
     if not is_one_of(how, (None, *HOW)):
         raise ShapeError(f"{type(layer).__name__}: how {how!r} came; None, {', '.join(map(repr, HOW))} fit")
     return how
-
-
-def _are_fused(layer, follows):
-    # A class of the user's that computes in another way than its base is called as it is; so is what a summary counts.
-    return (isinstance(follows, LeakyReLU) and isinstance(layer, Activated) and layer.fuses and not listens()
-            and type(follows).__call__ is LeakyReLU.__call__)

@@ -6,9 +6,12 @@ from spconv_cy.functional.dense import as_tensor, leaky_relu, less_row
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.layer import Activated, checked_channels, checked_counts, checked_rows, checked_sparse
+from spconv_cy.layers.role import Role
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
+
+MIXING = Role.ACTIVATES | Role.MIXES
 
 
 class Convolution(Activated):
@@ -45,7 +48,10 @@ class Convolution(Activated):
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
 
-    channels_mix = True
+    @property
+    def role(self) -> Role:
+        """Return what the plan of a network may assume."""
+        return MIXING if self.weight.data.ndim == 3 else Role.ACTIVATES
 
     def __init__(self, lattice, channels_in, channels_out, size=None, stride=1, *, dilation=1, padding=0, bias=True,
                  groups=1, size_rule="exact", shape="full", taps=None, sites="valid", min_active=1, rng=None):
@@ -156,7 +162,7 @@ class NetworkInNetwork(Activated):
     Source: Lin et al. 2013, arXiv:1312.4400.
     """
 
-    channels_mix = True
+    role = MIXING
 
     def __init__(self, channels_in, channels_out, *, bias=True, rng=None):
         channels_in, channels_out = checked_counts(self, channels_in=channels_in, channels_out=channels_out)

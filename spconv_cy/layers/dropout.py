@@ -9,6 +9,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, dropout
 from spconv_cy.layers.activation import on_rows
 from spconv_cy.layers.layer import Layer
+from spconv_cy.layers.role import Role
 from spconv_cy.tensor import SparseTensor
 
 
@@ -61,9 +62,9 @@ class Dropout(Layer):
         return on_rows(lambda part: dropout(part, mask), x)
 
     @property
-    def drops_channels(self):
-        """Whether a call now would drop whole channels."""
-        return self.training and self.p > 0 and self.kind != "elements"
+    def role(self) -> Role:
+        """Return what the plan of a network may assume: whether whole channels are dropped in training."""
+        return Role.DROPS if self.p > 0 and self.kind != "elements" else Role.NONE
 
     @property
     def factor(self):

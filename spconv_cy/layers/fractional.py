@@ -5,6 +5,7 @@ from spconv_cy.checks import generator, is_one_of, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.layer import Layer, checked_sparse
 from spconv_cy.layers.pooling import checked_background, max_pooled
+from spconv_cy.layers.role import Role
 from spconv_cy.sites import fractional
 from spconv_cy.sites.lattice import as_lattice, per_axis
 
@@ -39,7 +40,7 @@ class FractionalMaxPooling(Layer):
     ((35, 35), (25, 17))
     """
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __init__(self, lattice, ratio, *, sequence="pseudorandom", overlap="fixed", background="ground",
                  size_rule="exact", rng=None):

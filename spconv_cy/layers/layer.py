@@ -11,6 +11,8 @@ from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_named, ops_of
 from spconv_cy.checks import checked_flags
 from spconv_cy.errors import ShapeError
+from spconv_cy.layers.plan import Plan, Step
+from spconv_cy.layers.role import Role
 from spconv_cy.layers.summary import summary
 from spconv_cy.sites.lattice import Lattice, is_whole
 from spconv_cy.state import checked_like, checked_names
@@ -19,7 +21,7 @@ from spconv_cy.tensor import SparseTensor
 MOST_CHANNELS = 2**20
 SIMPLE = frozenset((bool, int, float, str, type(None), Tensor))         # the most usual attributes: they hold nothing
 HOLDERS = (dict, list, tuple, set, frozenset, deque, np.ndarray)         # that may hold layers and tensors
-OWN = ("_call", "_kept")                                                 # attributes of Layer itself
+OWN = ("_call", "_kept", "_planned")                                                 # attributes of Layer itself
 
 
 class Layer:
@@ -42,13 +44,13 @@ class Layer:
 
     training = True
     frozen = False
-    channelwise = False                                                  # maps each channel by itself, zero to zero
+    role = Role.NONE
     _kept = frozenset()
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
-        if "__call__" in vars(cls) and "channelwise" not in vars(cls):
-            cls.channelwise = False                                      # its base's word is of its base's way
+        if vars(cls).keys() & {"__call__", "activated"} and "role" not in vars(cls):
+            cls.role = Role.NONE                                         # its own code may do anything
 
     def __new__(cls, *arguments, **options):
         self = super().__new__(cls)
@@ -171,6 +173,12 @@ class Layer:
         """Run on x and return a Summary: rows, sizes, parameters and multiply-adds layer by layer, dense beside."""
         return summary(self, x)
 
+    def plan(self) -> Plan:
+        """Return the steps that a call runs now, in order; print it to see which layers are computed together."""
+        children = self.children()
+        return Plan(tuple(Step(path, child) for path, child in _items(self) if isinstance(child, Layer))
+                    if children else (Step("", self),))
+
     def describe(self):
         """Return {"class": name, "arguments": [...], "options": {...}} of JSON values, from which `load` makes it anew.
 
@@ -199,19 +207,10 @@ class Layer:
 class Activated(Layer):
     """Base of layers that can apply a leaky ReLU to what they give, in the same pass over memory.
 
-    `Sequential` asks for it where a LeakyReLU comes next; not of a class that has a `__call__` of its own and none of
-    `activated`. A class may say `channels_mix = True`: its channels meet in `weight` (k, c, o) and `bias` (1, o) or
-    None alone, so that a copy with some of their rows and columns, channels_in and channels_out is a layer too.
+    A container uses it where a LeakyReLU comes next and the class has `Role.ACTIVATES` in its role.
     """
 
-    channels_mix = False
-    fuses = True
-
-    def __init_subclass__(cls, **options):
-        super().__init_subclass__(**options)
-        if "activated" in vars(cls) or "__call__" in vars(cls):
-            cls.fuses = "activated" in vars(cls)
-            cls.channels_mix = vars(cls).get("channels_mix", False)
+    role = Role.ACTIVATES
 
     def __call__(self, x):
         return self.activated(x)

@@ -14,6 +14,7 @@ from spconv_cy.functional.normalization import batch_norm, group_norm, sample_no
 from spconv_cy.functional.powers import without_infinity
 from spconv_cy.layers.activation import checked_slope, on_rows
 from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_counts, checked_rows
+from spconv_cy.layers.role import Role
 from spconv_cy.tensor import SparseTensor
 
 STEPS = 2**20
@@ -47,6 +48,8 @@ class BatchNormalization(Activated):
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167; defaults of SparseConvNet. The mean only: Salimans and Kingma
     2016, arXiv:1602.07868.
     """
+
+    role = Role.ACTIVATES
 
     def __init__(self, channels, *, eps=1e-4, momentum=0.99, variance="unbiased", slope=None, affine=True,
                  mean_only=False, debias=False):

@@ -11,6 +11,7 @@ from spconv_cy.layers.edge import SparseToDense
 from spconv_cy.layers.fractional import FractionalMaxPooling
 from spconv_cy.layers.pooling import GlobalPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
+from spconv_cy.layers.role import Role
 
 SHOWN = 100
 SEARCHED = 512                                                           # sites each way from the size that came
@@ -126,7 +127,7 @@ def _walk(layer, field):
 
 def _after_rows(layer, field):
     if not isinstance(layer, NetworkInNetwork):
-        return field if layer.channelwise else None
+        return field if Role.CHANNELWISE in layer.role else None
     if layer.channels_in != field.channels:
         raise ShapeError(f"{layer}: rows of {field.channels} numbers came")
     return replace(field, channels=layer.channels_out)

@@ -10,6 +10,7 @@ from spconv_cy.functional.dense import leaky_relu
 from spconv_cy.functional.sparse import average_pool, global_pool, max_pool, sum_pool
 from spconv_cy.layers.convolution import rules_of
 from spconv_cy.layers.layer import Layer, checked_sparse
+from spconv_cy.layers.role import Role
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
 
@@ -58,7 +59,7 @@ class MaxPooling(_Pooling):
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __init__(self, lattice, size=None, stride=None, *, padding=0, background="ground", size_rule="exact",
                  shape="full", taps=None, min_active=1):
@@ -83,7 +84,7 @@ class AveragePooling(_Pooling):
     Other arguments as for MaxPooling, without `background`.
     """
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __init__(self, lattice, size=None, stride=None, *, over="volume", padding=0, size_rule="exact", shape="full",
                  taps=None, min_active=1):
@@ -114,7 +115,7 @@ class SumPooling(_Pooling):
     Arguments as for MaxPooling, without `background`.
     """
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __init__(self, lattice, size=None, stride=None, *, padding=0, size_rule="exact", shape="full", taps=None,
                  min_active=1):
@@ -145,7 +146,7 @@ class GlobalPooling(Layer):
     A sample without active sites gives the ground state (zeros where there is none).
     """
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __init__(self, kind="average", *, over="active"):
         if not is_one_of(kind, ("average", "sum", "max")) or not is_one_of(over, ("active", "field")):

@@ -4,6 +4,7 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.sparse import conv, sum_pool
 from spconv_cy.layers.convolution import Convolution
 from spconv_cy.layers.layer import Layer, checked_channels, checked_sparse
+from spconv_cy.layers.role import Role
 from spconv_cy.sites.regions import Regions
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
@@ -35,7 +36,7 @@ class Deconvolution(Convolution):
     [[0, 3], [0, 4]]
     """
 
-    channels_mix = True
+    role = Convolution.role
 
     def __init__(self, lattice, channels_in, channels_out, size=None, stride=1, *, dilation=1, padding=0, bias=True,
                  groups=1, shape="full", taps=None, rng=None):
@@ -83,7 +84,7 @@ class UnPooling(Layer):
     Source: SparseConvNet.
     """
 
-    channelwise = True
+    role = Role.CHANNELWISE
 
     def __init__(self, lattice, size=None, stride=None, *, padding=0, shape="full", taps=None):
         self.window = None

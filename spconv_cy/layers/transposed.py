@@ -37,7 +37,7 @@ class TransposedConvolution(Convolution):
     ((6, 6), [[0, 2], [0, 3], [1, 2], [1, 3]])
     """
 
-    channels_mix = True
+    role = Convolution.role
 
     def __init__(self, lattice, channels_in, channels_out, size=None, stride=1, *, dilation=1, padding=0, bias=True,
                  groups=1, shape="full", taps=None, rng=None):
