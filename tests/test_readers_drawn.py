@@ -82,11 +82,14 @@ def test_relative_and_absolute_commands_draw_the_same_and_signs_and_points_separ
 
 
 @pytest.mark.parametrize("text, message", [
-    ("", "begins with ''"), ("L1 1", "M fits first"), ("M1", r"M came with \[1.0\]; 2 numbers"),
+    ("", "expected a path that begins with M, got ''"), ("L1 1", "expected a path that begins.*got 'L1 1'"),
+    ("M1", r"expected 2 numbers after M, got \[1.0\]"),
     ("M1 1 C1 2 3", "6 numbers"),
-    ("M1 1 A1 1 0 0 0 2 2", "'A' came; one of M L"), ("M1 1 L 2 x", "L came with"), ("M1 1 # 2", "'# 2' came at 4"),
-    ("M1 1e400", "1e400 came"), ("M1 1Z3", "3.0 came; one of"), ("M1 nan", "M came with"),
-    ("M1 1 L1 1 1", "L came with")])
+    ("M1 1 A1 1 0 0 0 2 2", "expected one of M L H V C S Q T Z, got 'A'"),
+    ("M1 1 L 2 x", r"expected 2 numbers after L, got \[2.0, 'x'\]"), ("M1 1 # 2", "got '# 2' at 4"),
+    ("M1 1e400", r"expected numbers up to 1e\+09, got 1e400"), ("M1 1Z3", "expected one of M L H V C S Q T Z, got 3.0"),
+    ("M1 nan", r"expected 2 numbers after M, got \[1.0, 'n'\]"),
+    ("M1 1 L1 1 1", r"expected 2 numbers after L, got \[1.0\]")])
 def test_what_is_no_path_is_refused_with_its_place(text, message):
     with pytest.raises(ValueError, match=message):
         read_svg_path(text)
@@ -120,24 +123,28 @@ LAUGHS = b'<!DOCTYPE svg [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><svg><path d="M0
 
 
 @pytest.mark.parametrize("content, message", [
-    (b"", "no XML"), (svg("M1 1h1")[:-9], "no XML"), (svg(), "no path came"),
-    (svg("M1 1h1", "M1,1c2"), "stroke 2: c came"),
-    (svg("M1 1h1M2 2h1"), "stroke 1 has 2 parts"), (svg(""), "stroke 1: a path that begins with ''"),
-    (LAUGHS, "it declares an entity"),
-    (b"\xff\xfe" + 8 * b"\0", "no XML"), (b" " * (2**20 + 1), "more than 1048576 bytes"),
-    (b'<?xml version="1.0" encoding="utf-99"?><svg/>', "no XML")])
+    (b"", "expected XML"), (svg("M1 1h1")[:-9], "expected XML"), (svg(), ".*got no path"),
+    (svg("M1 1h1", "M1,1c2"), r"stroke 2: .*6 numbers after c, got \[2.0\]"),
+    (svg("M1 1h1M2 2h1"), "stroke 1: expected one connected line, got 2 parts"),
+    (svg(""), "stroke 1: .*begins with M, got ''"),
+    (LAUGHS, ".*got a declared entity"),
+    (b"\xff\xfe" + 8 * b"\0", "expected XML"), (b" " * (2**20 + 1), "expected at most 1048576.*got more"),
+    (b'<?xml version="1.0" encoding="utf-99"?><svg/>', "expected XML")])
 def test_damaged_kanjivg_drawings_are_refused_by_name(tmp_path, content, message):
     with pytest.raises(FileError, match=rf"kanjivg.whl, kanji/05ddd.svg: {message}"):
         sp.readers.read_kanjivg(wheel(tmp_path / "kanjivg.whl", DRAWINGS | {"kanji/05ddd.svg": content}))
 
 
 @pytest.mark.parametrize("content, message", [
-    (b"", "no JSON"), (b"\xff", "no JSON"), (b"[]", "no JSON with medians"), (b'{"medians": []}', "medians"),
-    (b'{"medians": {"a": 1}}', "medians"), (medians([]), "stroke 1"), (medians([[1, 2]], [[1, 2], [3]]), "stroke 2"),
+    (b"", "expected JSON"), (b"\xff", "expected JSON"), (b"[]", "expected JSON with medians"),
+    (b'{"medians": []}', "expected medians"),
+    (b'{"medians": {"a": 1}}', "expected medians"), (medians([]), "stroke 1"),
+    (medians([[1, 2]], [[1, 2], [3]]), "stroke 2"),
     (medians([["a", "b"]]), "stroke 1"), (medians([[1, None]]), "stroke 1"), (medians([[1, 2, 3]]), "stroke 1"),
-    (b'{"medians": [[[1, NaN]]]}', "stroke 1: numbers up to nan"), (medians([[1, 1e7]]), "stroke 1: numbers up to 1"),
-    (b'{"medians": ' + b"[" * 10**5, "no JSON"), (b'{"medians": [[[1, ' + b"9" * 400 + b"]]]}", "stroke 1"),
-    (b" " * (2**20 + 1), "more than 1048576 bytes")])
+    (b'{"medians": [[[1, NaN]]]}', r"stroke 1: expected numbers up to 1e\+06, got nan"),
+    (medians([[1, 1e7]]), r"stroke 1: expected numbers up to 1e\+06, got 10000000.0"),
+    (b'{"medians": ' + b"[" * 10**5, "expected JSON"), (b'{"medians": [[[1, ' + b"9" * 400 + b"]]]}", "stroke 1"),
+    (b" " * (2**20 + 1), "expected at most 1048576.*got more")])
 def test_damaged_hanzi_writer_files_are_refused_by_name(tmp_path, content, message):
     with pytest.raises(FileError, match=f"data.tgz, package/{RIVER}.json: {message}"):
         sp.readers.read_hanzi_writer(package(tmp_path / "data.tgz", FILES | {f"package/{RIVER}.json": content}))
@@ -149,20 +156,20 @@ def test_files_that_are_neither_are_refused(tmp_path):
     for read in (sp.readers.read_kanjivg, sp.readers.read_hanzi_writer):
         with pytest.raises(FileNotFoundError):
             read(tmp_path / "none")
-        with pytest.raises(FileError, match="text: cannot be read"):
+        with pytest.raises(FileError, match="text: .*cannot be read"):
             read(tmp_path / "text")
-        with pytest.raises(FileError, match="empty: no file named"):
+        with pytest.raises(FileError, match="empty: expected .*, got none"):
             read(tmp_path / "empty")
     large = tarfile.TarInfo("package/all.json")
     large.size = 2**40                                                  # told, not there
     (tmp_path / "large.tgz").write_bytes(gzip.compress(large.tobuf() + bytes(1024)))
-    with pytest.raises(FileError, match="all.json: 1099511627776 bytes came"):
+    with pytest.raises(FileError, match="all.json: expected at most .* bytes, got 1099511627776"):
         sp.readers.read_hanzi_writer(tmp_path / "large.tgz")
     link = tarfile.TarInfo(f"package/{RIVER}.json")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     with tarfile.open(tmp_path / "link.tgz", "w:gz") as file:
         file.addfile(link)
-    with pytest.raises(FileError, match="no file named"):
+    with pytest.raises(FileError, match="expected files named after.*got none"):
         sp.readers.read_hanzi_writer(tmp_path / "link.tgz")
 
 
@@ -194,5 +201,5 @@ def test_the_characters_that_two_sets_share_get_the_same_labels(tmp_path):
     one = first.among([TREE])
     assert one.classes == (TREE,) and one.labels.tolist() == [0] and len(one.characters[0]) == 2
     assert first.among([TREE, RIVER]).labels.tolist() == [1, 0]
-    with pytest.raises(ValueError, match="1 classes such as 'q' came"):
+    with pytest.raises(ValueError, match="classes.*got 1 others, such as 'q'"):
         first.among([TREE, "q"])

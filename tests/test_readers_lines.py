@@ -131,13 +131,13 @@ def test_a_zero_byte_and_utf_16_without_its_mark_are_told_as_such(tmp_path, name
     path = tmp_path / name
     at = len(text) - 3
     path.write_bytes(text[:at].encode() + b"\0" + text[at:].encode())
-    with pytest.raises(FileError, match=f"byte {at} is 0; a text file fits"):
+    with pytest.raises(FileError, match=f"expected a text file, got a zero at byte {at}"):
         read(path)
     path.write_bytes(codecs.BOM_UTF8 + text[:at].encode() + b"\0")
-    with pytest.raises(FileError, match=f"byte {at + 3} is 0"):
+    with pytest.raises(FileError, match=f"a zero at byte {at + 3}"):
         read(path)
     path.write_bytes(codecs.BOM_UTF16_LE + b"odd")
-    with pytest.raises(FileError, match="a byte order mark of UTF-16, but is not such a text"):
+    with pytest.raises(FileError, match=r"order.*got other bytes \('utf-16-le' codec can't decode byte 0x64 in"):
         read(path)
     if name != "a.ply":
         path.write_bytes(text.encode("utf-16-le"))
@@ -148,10 +148,10 @@ def test_a_zero_byte_and_utf_16_without_its_mark_are_told_as_such(tmp_path, name
 def test_lines_are_numbered_as_an_editor_does(tmp_path):
     for end in ("\n", "\r\n", "\r"):
         (tmp_path / "a.obj").write_bytes(end.join(["v 0 0 0", "", "v 1 \\", "0 0", "# c:\\", "f 1 1 x"]).encode())
-        with pytest.raises(FileError, match="line 6: 'x' came"):
+        with pytest.raises(FileError, match="line 6: expected a vertex,.*got 'x'"):
             sp.readers.read_mesh(tmp_path / "a.obj")
         (tmp_path / "a.ply").write_bytes(PLY.replace("0 1 0.5", "\n0 1 x").replace("\n", end).encode("utf-8-sig"))
-        with pytest.raises(FileError, match="line 14: b'x' came"):
+        with pytest.raises(FileError, match="line 14: expected numbers in the rows, got 'x'"):
             sp.readers.read_mesh(tmp_path / "a.ply")
 
 
@@ -163,7 +163,7 @@ def test_texts_are_read_whole_or_refused_with_the_line(tmp_path):
         assert read_lines(path, "utf-8") == lines and read_text(path) == "".join(f"{line}\n" for line in lines)
         assert [line.decode() for line in lines_of(path, content)] == lines
     path.write_bytes(b"a\r\nb\r\n\xff")
-    with pytest.raises(FileError, match="line 3: byte 0xff is not utf-8"):
+    with pytest.raises(FileError, match="line 3: expected text in utf-8, got the byte 0xff"):
         read_text(path)
     with pytest.raises(FileNotFoundError):
         read_text(tmp_path / "none")

@@ -201,11 +201,16 @@ def test_voxel_files_come_back_and_the_cubes_of_their_publisher_are_the_same(tmp
 
 
 @pytest.mark.parametrize("changes, message", [
-    ({"voxel": None}, "no voxel in it"), ({"voxel": np.full((11, 3), 9)}, "voxel 0 is .9, 9, 9.; it fits inside"),
-    ({"voxel": np.full((11, 3), -1)}, "voxel 0"), ({"voxel": np.zeros((11, 3))}, "whole numbers"),
-    ({"shape_end": np.array([4, 3, 11])}, "shape_end falls at 1"), ({"shape_end": np.array([4, 4, 12])}, "ends at 12"),
-    ({"label": np.array([0, 1, 2])}, "label 2 is 2; 0 to 1 fit"), ({"fold": np.array([0, 1, 3])}, "fold 2 is 3"),
-    ({"grid": np.array([9, 9])}, "grid"), ({"classes": np.array([object()])}, "not a whole .npz file")])
+    ({"voxel": None}, "expected arrays voxel,.*got no voxel"),
+    ({"voxel": np.full((11, 3), 9)}, r"inside.*got \[9, 9, 9\] at index 0"),
+    ({"voxel": np.full((11, 3), -1)}, r"got \[-1, -1, -1\] at index 0"),
+    ({"voxel": np.zeros((11, 3))}, "whole numbers"),
+    ({"shape_end": np.array([4, 3, 11])}, "shape_end.*got 3 after 4 at index 1"),
+    ({"shape_end": np.array([4, 4, 12])}, "got 12 as the last"),
+    ({"label": np.array([0, 1, 2])}, "expected label from 0 to 1, got 2 at index 2"),
+    ({"fold": np.array([0, 1, 3])}, "expected fold from 0 to 2, got 3 at index 2"),
+    ({"grid": np.array([9, 9])}, "grid"),
+    ({"classes": np.array([object()])}, "expected a complete .npz file")])
 def test_damaged_voxel_files_are_refused(tmp_path, rng, changes, message):
     own(tmp_path / "a.npz", rng, **changes)
     with pytest.raises(FileError, match=message):

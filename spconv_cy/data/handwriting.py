@@ -1,7 +1,10 @@
-"""What the readers of handwriting give: labelled characters, with writers, times and split where known."""
+"""Handwriting, the result of the readers: labelled characters, with writers, times and a split where known."""
+
+from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,7 +12,12 @@ from spconv_cy.checks import as_array, as_list
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
 from spconv_cy.data.text import read_text as read_text
-from spconv_cy.errors import FileError, ShapeError
+from spconv_cy.errors import FileError, ShapeError, expected
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
+    from spconv_cy.types import Array, ArrayLike
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 
@@ -20,107 +28,119 @@ class Handwriting:
 
     Attributes:
         characters: Characters, n of them.
-        labels: (n,) int64, each a place in classes.
+        labels: (n,) int64, indices into classes.
         classes: tuple of the names of the classes.
         writers: (n,) int64, -1 where unknown.
-        tested: (n,) bool, whether the set's own split tests on it, or None: the set has no split.
-        times: (points,) float64, of every pen point, in the file's unit, or None.
-        left_out: characters in the files that are none of the classes asked for.
+        tested: (n,) bool, True for the test part of the set's own split; None if the set has no split.
+        times: (points,) float64, the time of every pen point in the file's unit, or None.
+        left_out: the number of characters in the files that belong to none of the requested classes.
     """
 
     characters: Characters
-    labels: np.ndarray
-    classes: tuple
-    writers: np.ndarray
-    tested: np.ndarray | None = None
-    times: np.ndarray | None = None
+    labels: Array
+    classes: tuple[Any, ...]
+    writers: Array
+    tested: Array | None = None
+    times: Array | None = None
     left_out: int = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.characters)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         known = [name for name in ("tested", "times") if getattr(self, name) is not None]
         return (f"Handwriting({len(self)} characters, {len(self.classes)} classes, "
                 f"{len(np.unique(self.writers[self.writers >= 0]))} writers{''.join(f', {name}' for name in known)})")
 
-    def take(self, items):
-        """Return the characters `items`, an array of numbers or a mask (n,), with all that is known of them.
+    def take(self, items: ArrayLike) -> Handwriting:
+        """Return a subset of the characters, with their labels, writers, times and split.
+
+        Args:
+            items: indices (b,), or a mask (n,).
 
         Raises:
-            ShapeError: a mask of another length.
-            IndexError: numbers out of range.
+            ShapeError: items are neither whole numbers nor a mask of length n.
+            IndexError: an index is out of range.
         """
         items = as_array("Handwriting.take: items", items)
-        if items.ndim != 1 or items.size and items.dtype.kind not in "iub":
-            raise ShapeError(f"Handwriting.take: items {items.shape} of {items.dtype} came; (b,) whole numbers or a "
-                             f"mask ({len(self)},) fit")
-        items = items if items.dtype == bool else items.astype(np.int64)
-        if items.dtype != bool and items.size and not -len(self) <= items.min() <= items.max() < len(self):
-            raise IndexError(f"Handwriting.take: items {items.min()} to {items.max()} came; 0 to {len(self) - 1} fit")
-        if items.dtype == bool and items.shape != (len(self),):
-            raise ShapeError(f"Handwriting.take: a mask {items.shape} came; ({len(self)},) fits")
-        items = np.arange(len(self))[items]
+        n = len(self)
+        if items.ndim != 1 or items.size and items.dtype.kind not in "iub" or \
+                items.dtype == bool and items.shape != (n,):
+            raise ShapeError(expected("Handwriting.take", f"items (b,) of whole numbers, or a mask ({n},)",
+                                      f"shape {items.shape} of {items.dtype}"))
+        if items.dtype != bool:
+            items = items.astype(np.int64)
+            if items.size and not -n <= items.min() <= items.max() < n:
+                raise IndexError(expected("Handwriting.take", f"items from 0 to {n - 1}",
+                                          f"{items.min()} to {items.max()}"))
+        items = np.arange(n)[items]
         characters, strokes = self.characters.take(items)
         starts, ends = self.characters.stroke_starts[strokes], self.characters.stroke_starts[1:][strokes]
         return Handwriting(characters, self.labels[items], self.classes, self.writers[items],
                            None if self.tested is None else self.tested[items],
                            None if self.times is None else self.times[ranges(starts, ends)])
 
-    def among(self, classes):
-        """Return the characters of these classes, their labels now places in `classes`, in that order.
+    def among(self, classes: Iterable[Hashable]) -> Handwriting:
+        """Return the characters of some classes; their labels become indices into `classes`.
 
         Raises:
-            ValueError: a class that is not among this set's.
+            ValueError: a class that this set does not have.
         """
         classes = as_list("Handwriting.among", classes, "a list of classes")
         if any(isinstance(name, (list, dict, set, np.ndarray)) for name in classes):
-            raise TypeError("Handwriting.among: a list or array came among the classes; names or numbers fit")
+            raise TypeError(expected("Handwriting.among", "classes that are names or numbers", "a list or array"))
         places = {name: i for i, name in enumerate(classes)}
         missing = set(places) - set(self.classes)
         if missing:
-            raise ValueError(f"Handwriting.among: {len(missing)} classes such as {min(missing, key=str)!r} came that "
-                             f"are none of the {len(self.classes)} here")
+            raise ValueError(expected("Handwriting.among", f"some of the {len(self.classes)} classes of this set",
+                                      f"{len(missing)} others, such as {min(missing, key=str)!r}"))
         new = np.array([places.get(name, -1) for name in self.classes], np.int64)[self.labels]
         part = self.take(new >= 0)
         return replace(part, labels=new[new >= 0], classes=tuple(classes))
 
-    def split(self, writers=None):
-        """Return (train, test): by the set's own split, or with the characters of these writers to test on.
+    def split(self, writers: ArrayLike | None = None) -> tuple[Handwriting, Handwriting]:
+        """Return (train, test).
+
+        Args:
+            writers: the writers to test on; None: use the set's own split.
 
         Raises:
-            ValueError: the set has no split of its own and no writers came.
+            ValueError: the set has no split of its own, and no writers are given.
         """
-        if writers is None and self.tested is None:
-            raise ValueError("Handwriting.split: these files name no split; split(writers=[...]) tests on the writers "
-                             f"that it is given, of {np.unique(self.writers).tolist()[:20]}")
-        writers = None if writers is None else as_array("Handwriting.split: writers", writers)
-        if writers is not None and writers.size and writers.dtype.kind not in "iu":
-            raise ShapeError(f"Handwriting.split: writers {writers.shape} of {writers.dtype} came; whole numbers fit")
-        tested = self.tested if writers is None else np.isin(self.writers, writers)
+        if writers is None:
+            if self.tested is None:
+                raise ValueError(expected("Handwriting.split", "writers to test on, as this set has no split of its "
+                                          "own", None, "call split(writers=[...]) with some of "
+                                          f"{np.unique(self.writers).tolist()[:20]}"))
+            return self.take(~self.tested), self.take(self.tested)
+        writers = as_array("Handwriting.split: writers", writers)
+        if writers.size and writers.dtype.kind not in "iu":
+            raise ShapeError(expected("Handwriting.split", "writers as whole numbers",
+                                      f"shape {writers.shape} of {writers.dtype}"))
+        tested = np.isin(self.writers, writers)
         return self.take(~tested), self.take(tested)
 
 
 @dataclass
 class Gathering:
-    """Characters as a reader meets them; `handwriting` makes arrays of them."""
+    """Collects characters while a reader reads; `handwriting` packs them into arrays."""
 
-    strokes: list = field(default_factory=list)                         # (n, 2) or, with times, (n, 3) arrays
-    counts: list = field(default_factory=list)
-    labels: list = field(default_factory=list)
-    writers: list = field(default_factory=list)
-    tested: list = field(default_factory=list)
+    strokes: list[Array] = field(default_factory=list)                  # (n, 2) or, with times, (n, 3)
+    counts: list[int] = field(default_factory=list)
+    labels: list[Hashable] = field(default_factory=list)
+    writers: list[int] = field(default_factory=list)
+    tested: list[bool | None] = field(default_factory=list)
 
-    def add(self, strokes, label, writer=-1, tested=None):
-        """Append a character, a list of strokes, each a list of points."""
+    def add(self, strokes: Sequence[ArrayLike], label: Hashable, writer: int = -1, tested: bool | None = None) -> None:
+        """Append a character: a list of strokes, each a list of points."""
         self.strokes += [np.asarray(stroke, np.float64) for stroke in strokes]
         self.counts.append(len(strokes))
         self.labels.append(label)
         self.writers.append(writer)
         self.tested.append(tested)
 
-    def handwriting(self, classes, left_out=0):
-        """Return Handwriting; labels that came as names become places in classes."""
+    def handwriting(self, classes: Sequence[Hashable], left_out: int = 0) -> Handwriting:
+        """Return Handwriting; the labels, names among `classes`, become indices."""
         places = {name: i for i, name in enumerate(classes)}
         points = np.concatenate(self.strokes) if self.strokes else np.empty((0, 2))
         characters = Characters(np.ascontiguousarray(points[:, :2]), starts_of([len(s) for s in self.strokes]),
@@ -131,14 +151,19 @@ class Gathering:
             np.ascontiguousarray(points[:, 2]) if points.shape[1] > 2 else None, left_out)
 
 
-def whole_numbers(words, place, what):
+def whole_numbers(words: Iterable[str], place: str, what: str) -> list[int]:
     """Return words as integers of up to 9 digits.
 
+    Args:
+        words: the words.
+        place: the file and line, for the error.
+        what: what is expected, for the error.
+
     Raises:
-        FileError: one is none; `place` says where.
+        FileError: a word is not such an integer.
     """
+    words = list(words)
     for word in words:
         if not WHOLE.fullmatch(word):
-            raise FileError(f"{place}: {word[:30]!r} came; {what}")
+            raise FileError(expected(place, what, f"{word[:30]!r}"))
     return [int(word) for word in words]
-

@@ -1,4 +1,4 @@
-"""Readers of files, one module a format."""
+"""Readers of files, one module for each format."""
 
 from spconv_cy.lazy import public
 

@@ -1,4 +1,4 @@
-"""Readers of files, one module a format."""
+"""Readers of files, one module for each format."""
 
 from spconv_cy.readers.assamese import read_assamese as read_assamese
 from spconv_cy.readers.casia import read_casia as read_casia

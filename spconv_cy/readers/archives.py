@@ -1,26 +1,32 @@
-"""What readers of zip archives (.npz, wheels) share: entries that are what the archive's directory tells."""
+"""Zip archives (.npz files, wheels), with checks that zipfile does not make."""
+
+from __future__ import annotations
 
 import struct
 import zipfile
+from typing import IO, cast
 
 END = struct.Struct("<4s4H2LH")                     # the last record: mark, disks, entries, directory, comment
-MORE_THAN_FIT = 0xFFFF                              # of entries: told elsewhere
+UNKNOWN = 0xFFFF                                    # the number of entries stands elsewhere: it needs more than 16 bits
 
 
-def entries_of(archive):
-    """Return the entries of an open ZipFile, none lost: zipfile skips what a damaged directory hides.
+def entries_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return all entries of an open ZipFile.
+
+    zipfile silently skips entries that a damaged directory hides, so the directory is compared with the entries.
 
     Raises:
-        zipfile.BadZipFile: the directory tells of more or fewer entries, of another name than stands before the
-            entry's bytes, or of more bytes than the file has.
-        RuntimeError, NotImplementedError: zipfile's, of entries that it cannot read.
+        zipfile.BadZipFile: the directory declares more or fewer entries than there are, another name than the one
+            before the entry's bytes, or more bytes than the file has.
+        RuntimeError, NotImplementedError: from zipfile, for entries that it cannot read.
     """
     entries = archive.infolist()
-    size = archive.fp.seek(0, 2)
-    archive.fp.seek(size - END.size - len(archive.comment))
-    told = END.unpack(archive.fp.read(END.size))[4]
-    if told not in (len(entries), MORE_THAN_FIT):
-        raise zipfile.BadZipFile(f"{told} entries are told and {len(entries)} are there")
+    file = cast(IO[bytes], archive.fp)
+    size = file.seek(0, 2)
+    file.seek(size - END.size - len(archive.comment))
+    declared = END.unpack(file.read(END.size))[4]
+    if declared not in (len(entries), UNKNOWN):
+        raise zipfile.BadZipFile(f"{declared} entries declared, {len(entries)} found")
     if sum(entry.compress_size for entry in entries) > size:
         raise zipfile.BadZipFile("its entries overlap")
     for entry in entries:

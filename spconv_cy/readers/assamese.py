@@ -1,83 +1,110 @@
-"""Reads UCI's Online Handwritten Assamese Characters: a text file for each character, folders W1 to W45 for writers."""
+"""Reads UCI's Online Handwritten Assamese Characters: one text file a character, folders W1 to W45 for the writers."""
+
+from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from spconv_cy.data.handwriting import Gathering, whole_numbers
+from spconv_cy.data.handwriting import Gathering, Handwriting, whole_numbers
 from spconv_cy.data.text import read_lines, words_of
-from spconv_cy.errors import FileError
+from spconv_cy.errors import FileError, expected
+
+if TYPE_CHECKING:
+    from spconv_cy.types import PathLike
 
 CLASSES = 183
-TESTED = (30, 28, 29, 19, 15, 26, 6, 16, 43)        # the writers of SparseConvNet's split
+TESTED = (30, 28, 29, 19, 15, 26, 6, 16, 43)        # the test writers of SparseConvNet's split
 NAME = re.compile(r"([0-9]+)\.([0-9]+)\.txt", re.I)
 CHANNELS = ["X", "Y", "T", "S"]
+MOST_WRITER = 10**9
 
 
-def read_assamese(folder, *, strict=True):
+def read_assamese(folder: PathLike, *, strict: bool = True) -> Handwriting:
     """Read all files M.N.txt (character M from 1 to 183, writer N) below a folder.
 
-    Labels are M - 1, classes the numbers M as text; the split tests on the 9 writers of SparseConvNet's example. Times
-    are the column T. Points that repeat the one before them are left out, and strokes without points. A header that
-    names the columns must name X Y T S; its other lines, and lines of words while the pen is up, are passed over.
+    Labels are M - 1, classes the numbers M as text. The split tests on the 9 writers of SparseConvNet's example. Times
+    are the column T. Points that repeat the previous point are dropped, and so are strokes without points. A header
+    that names the columns must name X Y T S. Other header lines are skipped, and so are lines of words while the pen
+    is up.
 
     Args:
         folder: a path.
-        strict: refuse files whose header tells another number of strokes than they hold, or that end in a stroke.
+        strict: refuse files that end inside a stroke, or whose header declares another number of strokes than they
+            hold.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        FileError: it holds no such file, or one is damaged; says which, and the line.
+        FileError: the folder holds no such file, or one is damaged; the message names the file and the line.
 
     Source: UCI Machine Learning Repository, doi:10.24432/C5S317.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: there is no such folder; the one that holds W1 to W45 fits")
+        raise FileNotFoundError(expected(f"{folder}", "the folder that holds W1 to W45", "no folder"))
     found = Gathering()
-    paths = [path for path in folder.rglob("*") if NAME.fullmatch(path.name)]
-    for path in sorted(paths, key=lambda path: [int(n) for n in NAME.fullmatch(path.name).groups()[::-1]]):
-        character, writer = (int(n) for n in NAME.fullmatch(path.name).groups())
+    paths = [(writer, character, path) for path in folder.rglob("*") for character, writer in _numbers(path)]
+    for writer, character, path in sorted(paths, key=lambda item: item[:2]):
         if not 1 <= character <= CLASSES:
-            raise FileError(f"{path}: character {character} came; 1 to {CLASSES} fit")
-        if writer > 10**9:
-            raise FileError(f"{path}: expected the number of a writer after the character's, got {writer}; at most "
-                            "10^9 fits")
-        found.add(_read_strokes(path, strict), str(character), writer, writer in TESTED)
+            raise FileError(expected(f"{path}", f"a character from 1 to {CLASSES}", character))
+        if writer > MOST_WRITER:
+            raise FileError(expected(f"{path}", "the number of a writer, at most 10^9, after the character's", writer))
+        found.add(_Strokes(path, strict).strokes, str(character), writer, writer in TESTED)
     if not paths:
-        raise FileError(f"{folder}: no file named M.N.txt came; the folder that holds W1 to W45 fits")
+        raise FileError(expected(f"{folder}", "files named M.N.txt", "none", "give the folder that holds W1 to W45"))
     return found.handwriting([str(n) for n in range(1, CLASSES + 1)])
 
 
-def _read_strokes(path, strict):
-    strokes, stroke, number, told, down, began = [], None, None, None, False, False
-    for n, line in enumerate(read_lines(path, "latin-1"), 1):
-        words, place = words_of(line), f"{path}, line {n}"
-        if words and words[0] == "PEN_DOWN":
-            down = began = True
-            stroke, number = None, None
-        elif words and words[0] == "PEN_UP":
-            down = False
-        elif words and (words[0][0] in "+-0123456789" and (began or len(words) == 4) or down):
-            began = True
-            if len(words) != 4:
-                raise FileError(f"{place}: {line.strip()[:60]!r} came; X Y T S, four whole numbers, fits")
-            x, y, t, s = whole_numbers(words, place, "a point X Y T S of whole numbers fits")
-            if stroke is None or s != number:
-                stroke, number = [], s
-                strokes.append(stroke)
-            if not stroke or stroke[-1][:2] != (x, y):
-                stroke.append((x, y, t))
-        elif not began and {"X", "Y"} <= set(words) and words != CHANNELS and all(len(word) == 1 for word in words):
-            raise FileError(f"{place}: expected the columns {' '.join(CHANNELS)}, got {line.strip()[:60]!r}; write the "
-                            "points in that order")
-        elif not began and told is None and n == 2:
-            told = next((int(word) for word in reversed(words) if word.isascii() and word.isdigit()), None)
-    if strict and down:
-        raise FileError(f"{path}: the file ends inside a stroke; it is cut short: fetch it again, or read with "
-                        "strict=False")
-    if not strokes:
-        raise FileError(f"{path}: no stroke came; PEN_DOWN and lines X Y T S fit: it is damaged or another format")
-    if strict and told is not None and told != len(strokes):
-        raise FileError(f"{path}: line 2 tells {told} strokes, {len(strokes)} came; the file is damaged: fetch it "
-                        "again, or read with strict=False")
-    return strokes
+def _numbers(path: Path) -> list[tuple[int, int]]:
+    """Return [(character, writer)] of a file's name, [] if it is not M.N.txt."""
+    match = NAME.fullmatch(path.name)
+    return [(int(match[1]), int(match[2]))] if match else []
+
+
+class _Strokes:
+    """The strokes of one file, lists of points (x, y, t)."""
+
+    def __init__(self, path: Path, strict: bool) -> None:
+        self.strokes: list[list[tuple[int, int, int]]] = []
+        self.number: int | None = None                                   # the stroke's, in column S; None: a new stroke
+        self.declared: int | None = None                                 # the number of strokes in the header
+        self.down = self.began = False
+        for n, line in enumerate(read_lines(path, "latin-1"), 1):
+            self._read(line, n, f"{path}, line {n}")
+        if strict and self.down:
+            raise FileError(expected(f"{path}", "PEN_UP after the last stroke", "the end of the file",
+                                     "it is cut short: fetch it again, or read with strict=False"))
+        if not self.strokes:
+            raise FileError(expected(f"{path}", "PEN_DOWN and lines X Y T S", "no stroke",
+                                     "the file is damaged or in another format"))
+        if strict and self.declared is not None and self.declared != len(self.strokes):
+            raise FileError(expected(f"{path}", f"{self.declared} strokes, as line 2 declares", len(self.strokes),
+                                     "the file is damaged: fetch it again, or read with strict=False"))
+
+    def _read(self, line: str, n: int, place: str) -> None:
+        words = words_of(line)
+        first = words[0] if words else ""
+        if first == "PEN_DOWN":
+            self.down = self.began = True
+            self.number = None
+        elif first == "PEN_UP":
+            self.down = False
+        elif words and (first[0] in "+-0123456789" and (self.began or len(words) == 4) or self.down):
+            self.began = True
+            self._add_point(words, line, place)
+        elif not self.began and {"X", "Y"} <= set(words) and words != CHANNELS and all(len(w) == 1 for w in words):
+            raise FileError(expected(place, f"the columns {' '.join(CHANNELS)}", f"{line.strip()[:60]!r}",
+                                     "write the points in that order"))
+        elif not self.began and self.declared is None and n == 2:
+            self.declared = next((int(word) for word in reversed(words) if word.isascii() and word.isdigit()), None)
+
+    def _add_point(self, words: list[str], line: str, place: str) -> None:
+        if len(words) != 4:
+            raise FileError(expected(place, "X Y T S, four whole numbers", f"{line.strip()[:60]!r}"))
+        x, y, t, s = whole_numbers(words, place, "a point X Y T S of whole numbers")
+        if s != self.number:
+            self.number = s
+            self.strokes.append([])
+        stroke = self.strokes[-1]
+        if not stroke or stroke[-1][:2] != (x, y):
+            stroke.append((x, y, t))

@@ -1,60 +1,68 @@
 """Reads CASIA-OLHWDB's .pot files: Chinese characters as pen strokes, one file a writer."""
 
+from __future__ import annotations
+
 import re
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spconv_cy.data.handwriting import Gathering
-from spconv_cy.errors import FileError
+from spconv_cy.data.handwriting import Gathering, Handwriting
+from spconv_cy.errors import FileError, expected
 
-LEVEL1 = 3755                                       # GB2312's rows 0xB0 to 0xD7, 94 cells each, less the last 5
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from spconv_cy.types import Array, PathLike
+
+LEVEL1 = 3755                                       # GB2312's rows 0xB0 to 0xD7, 94 cells each, without the last 5
 HEAD = struct.Struct("<HIH")                        # bytes of the record, tag, strokes
 NUMBER = re.compile("[0-9]{1,18}")                  # of a writer
 
 
-def read_casia(paths, *, which="level1"):
+def read_casia(paths: PathLike | Iterable[PathLike], *, which: str = "level1") -> Handwriting:
     """Read .pot files.
 
     Args:
-        paths: a file, a folder of *.pot, or a list of files.
-        which: "level1": the 3755 common characters, others (symbols, rare characters) counted in `left_out`; "all":
-            every character, classes are those that came.
+        paths: a file, a folder of *.pot files, or a list of files.
+        which: "level1": only the 3755 common characters; others (symbols, rare characters) are skipped and counted in
+            `left_out`. "all": every character; the classes are those that occur.
 
     Returns:
-        Handwriting; writers are the numbers in the files' names (1001.pot: 1001), of up to 18 digits, -1 where there
-        is none.
+        Handwriting; writers are the numbers in the files' names (1001.pot: 1001) of up to 18 digits, -1 for other
+        names.
 
     Raises:
-        FileNotFoundError: there is no such file or folder, or no .pot in it.
-        FileError: a record does not add up; says the file and the byte at which it begins.
+        FileNotFoundError: there is no such file or folder, or the folder holds no .pot file.
+        FileError: a record is damaged; the message names the file and the byte at which the record begins.
 
     Source: CASIA, Institute of Automation of the Chinese Academy of Sciences, OLHWDB1.0 to 1.2.
     """
     if which not in ("level1", "all"):
-        raise ValueError(f"read_casia: which {which!r} came; 'level1' or 'all' fits")
+        raise ValueError(expected("read_casia", "which to be 'level1' or 'all'", f"{which!r}"))
     found, left_out = Gathering(), 0
+    tags: list[int] = []
     for path in _files(paths):
         content = path.read_bytes()
         writer = int(path.stem) if NUMBER.fullmatch(path.stem) else -1
-        at = 0
         if not content:
-            raise FileError(f"{path}: the file is empty; one record at least fits: fetch it again")
+            raise FileError(expected(f"{path}", "one or more records", "an empty file", "fetch it again"))
+        at = 0
         while at < len(content):
             tag, strokes, at = _read_record(path, content, at)
             if which == "all" or level1_class(tag) is not None:
-                found.add(strokes, tag, writer)
+                found.add(strokes, _name(tag), writer)
+                tags.append(tag)
             else:
                 left_out += 1
-    tags = [tag_of_class(i) for i in range(LEVEL1)] if which == "level1" else sorted(set(found.labels))
-    names = [_name(tag) for tag in tags]
-    found.labels = [_name(tag) for tag in found.labels]
-    return found.handwriting(names, left_out)
+    classes = [tag_of_class(i) for i in range(LEVEL1)] if which == "level1" else sorted(set(tags))
+    return found.handwriting([_name(tag) for tag in classes], left_out)
 
 
-def level1_class(tag):
-    """Return the class 0 to 3754 of a GB code such as 0xB0A1, or None where it is none of the level-1 characters.
+def level1_class(tag: int) -> int | None:
+    """Return the class, 0 to 3754, of a GB code such as 0xB0A1, or None if it is not a level-1 character.
 
     >>> level1_class(0xB0A1), level1_class(0xD7F9), level1_class(0xD7FA), level1_class(0xA1A1)
     (0, 3754, None, None)
@@ -64,7 +72,7 @@ def level1_class(tag):
     return row * 94 + cell if inside else None
 
 
-def tag_of_class(i):
+def tag_of_class(i: int) -> int:
     """Return the GB code of a class.
 
     >>> hex(tag_of_class(0)), hex(tag_of_class(3754))
@@ -73,44 +81,51 @@ def tag_of_class(i):
     return (0xB0 + i // 94) << 8 | 0xA1 + i % 94
 
 
-def _name(tag):
+def _name(tag: int) -> str:
     try:
         return tag.to_bytes(2, "big").lstrip(b"\0").decode("gb2312") or f"tag {tag:#06x}"
     except UnicodeDecodeError:
         return f"tag {tag:#06x}"
 
 
-def _files(paths):
+def _files(paths: PathLike | Iterable[PathLike]) -> list[Path]:
     if isinstance(paths, (str, Path)):
         folder = Path(paths)
         paths = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".pot") if folder.is_dir() else [folder]
         if not paths:
-            raise FileNotFoundError(f"{folder}: no .pot file is in it")
-    return [Path(path) for path in paths]
+            raise FileNotFoundError(expected(f"{folder}", "a folder with .pot files", "none in it"))
+    return [Path(path) for path in paths]  # type: ignore[union-attr]
 
 
-def _read_record(path, content, at):
-    place = f"{path}, record at byte {at}"
-    if len(content) - at < HEAD.size:
-        raise FileError(f"{place}: {len(content) - at} bytes are left; a record has 12 at least: the file is cut short")
+def _read_record(path: Path, content: bytes, at: int) -> tuple[int, list[Array], int]:
+    """Return the tag and the strokes of the record at byte `at`, and the byte after it."""
+    place, left = f"{path}, record at byte {at}", len(content) - at
+    if left < HEAD.size:
+        raise FileError(expected(place, "12 bytes or more", f"{left} at the end", "the file is cut short"))
     size, tag, n_strokes = HEAD.unpack_from(content, at)
     end = at + size
     if size < 12 or size % 4 or end > len(content):
-        raise FileError(f"{place}: its size is {size} and {len(content) - at} bytes are left; a multiple of 4 from 12 "
-                        "up that is there fits: the file is cut short, damaged or another format")
+        raise FileError(expected(place, f"a size that is a multiple of 4, from 12 to the {left} bytes left", size,
+                                 "the file is cut short, damaged or in another format"))
     if tag > 0xFFFF:
-        raise FileError(f"{place}: expected a tag of two bytes, such as 0x0000b0a1, got {tag:#010x}; the file is "
-                        "damaged or another format")
+        raise FileError(expected(place, "a tag of two bytes, such as 0x0000b0a1", f"{tag:#010x}",
+                                 "the file is damaged or in another format"))
     points = np.frombuffer(content, "<i2", (size - HEAD.size) // 2, at + HEAD.size).reshape(-1, 2)
+    return tag, _strokes_of(points, n_strokes, place), end
+
+
+def _strokes_of(points: Array, n_strokes: int, place: str) -> list[Array]:
+    """Return the strokes of a record's points: each ends with (-1, 0), and the last is followed by (-1, -1)."""
     ends = np.flatnonzero((points == (-1, 0)).all(1))
     closing = (points == (-1, -1)).all(1)
     if not closing[-1] or closing[:-1].any():
-        raise FileError(f"{place}: the end of the character, (-1, -1), stands in {closing.sum()} places; at its end "
-                        "alone fits: the file is damaged")
+        raise FileError(expected(place, "the end of the character, (-1, -1), once, as the last point",
+                                 f"it {closing.sum()} times", "the file is damaged"))
     if len(ends) != n_strokes or (ends[-1] if len(ends) else -1) != len(points) - 2:
-        raise FileError(f"{place}: its head tells {n_strokes} strokes, {len(ends)} ends of strokes came, or points "
-                        "after the last; the file is damaged")
+        raise FileError(expected(place, f"{n_strokes} strokes and no points after the last, as declared",
+                                 f"{len(ends)} ends of strokes in {len(points) - 1} points", "the file is damaged"))
     starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
     if np.any(starts == ends):
-        raise FileError(f"{place}: stroke {np.flatnonzero(starts == ends)[0]} has no points; one or more fit")
-    return tag, [points[start:stop] for start, stop in zip(starts, ends, strict=True)], end
+        raise FileError(expected(place, "one or more points in each stroke",
+                                 f"none in stroke {np.flatnonzero(starts == ends)[0]}"))
+    return [points[start:stop] for start, stop in zip(starts, ends, strict=True)]

@@ -1,24 +1,31 @@
-"""Reads handwriting from an .npz of arrays: omniglot_strokes.npz, pendigits.npz, and what `write_npz` writes."""
+"""Reads handwriting from an .npz of arrays, such as omniglot_strokes.npz or pendigits.npz, and writes it."""
+
+from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spconv_cy.checks import checked_path
 from spconv_cy.data.handwriting import Handwriting
 from spconv_cy.data.strokes import Characters
+from spconv_cy.errors import expected
 from spconv_cy.readers.arrays import arrays_of, checked_ends, checked_floats, checked_names, checked_numbers
 from spconv_cy.writing import new_file
 
+if TYPE_CHECKING:
+    from spconv_cy.types import PathLike
 
-def read_npz(path):
-    """Read xy (points, 2), stroke_end, char_end (cumulative), label, writer, classes, and fold and t where there.
 
-    Arrays of other names are not looked at.
+def read_npz(path: PathLike) -> Handwriting:
+    """Read xy (points, 2), stroke_end and char_end (cumulative), label, writer, classes, and, if present, fold and t.
+
+    Arrays of other names are not read.
 
     Raises:
         FileNotFoundError: there is no such file.
-        FileError: an array is missing, damaged or does not fit the others. No pickle in it is run.
+        FileError: an array is missing, damaged or does not match the others. Pickles are never run.
     """
     arrays = arrays_of(path, ("xy", "stroke_end", "char_end", "label", "writer", "classes"), ("fold", "t"))
     points = checked_floats(path, "xy", arrays["xy"], (None, 2), "(points, 2)")
@@ -34,18 +41,20 @@ def read_npz(path):
     return Handwriting(Characters(points, strokes, characters), labels, classes, writers, tested, times)
 
 
-def write_npz(path, handwriting):
-    """Write Handwriting for `read_npz`, at just this path; points and times are kept as float64."""
+def write_npz(path: PathLike, handwriting: Handwriting) -> None:
+    """Write Handwriting for `read_npz`; the path is used unchanged, points and times are stored as float64."""
     path = checked_path("write_npz", path)
     if not isinstance(handwriting, Handwriting):
-        raise TypeError(f"write_npz: a {type(handwriting).__name__} came; Handwriting fits")
+        raise TypeError(expected("write_npz", "Handwriting", f"a {type(handwriting).__name__}"))
     packed = handwriting.characters
-    more = {} if handwriting.tested is None else {"fold": handwriting.tested.astype(np.int8)}
+    arrays = {"xy": packed.points, "stroke_end": packed.stroke_starts[1:], "char_end": packed.character_starts[1:],
+              "label": handwriting.labels, "writer": handwriting.writers,
+              "classes": np.array(handwriting.classes, None if handwriting.classes else "U1")}
+    if handwriting.tested is not None:
+        arrays["fold"] = handwriting.tested.astype(np.int8)
     if handwriting.times is not None:
-        more["t"] = handwriting.times
-    packing = io.BytesIO()                                               # numpy seeks in what it packs into
-    np.savez_compressed(packing, xy=packed.points, stroke_end=packed.stroke_starts[1:],
-                        char_end=packed.character_starts[1:], label=handwriting.labels, writer=handwriting.writers,
-                        classes=np.array(handwriting.classes, None if handwriting.classes else "U1"), **more)
+        arrays["t"] = handwriting.times
+    packing = io.BytesIO()                                               # numpy seeks in the file that it writes
+    np.savez_compressed(packing, **arrays)  # type: ignore[arg-type]
     with new_file(path) as file:
         file.write(packing.getbuffer())

@@ -1,15 +1,22 @@
 """PLY, Stanford's polygon format: a header that declares tables, then their rows, as text or binary."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spconv_cy.data.text import unmarked
-from spconv_cy.errors import FileError
+from spconv_cy.errors import FileError, expected
 from spconv_cy.readers.ply_rows import FACES, Body, Table
 from spconv_cy.readers.polygons import mesh_of, shown
 from spconv_cy.writing import new_file
+
+if TYPE_CHECKING:
+    from spconv_cy.data.meshes import Mesh
+    from spconv_cy.types import PathLike
 
 TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
          "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
@@ -18,18 +25,18 @@ ORDERS = {"ascii": None, "binary_little_endian": "<", "binary_big_endian": ">"}
 MOST_HEADER = 2**20
 
 
-def read_ply(path):
-    """Read a Mesh from PLY, as text or binary of either byte order, with a byte order mark or not.
+def read_ply(path: PathLike) -> Mesh:
+    """Read a Mesh from PLY, as text or binary of either byte order, with or without a byte order mark.
 
-    The file must hold the rows that its header declares and nothing else; in a text each row is a line (or one line
-    holds all), and its numbers are of their properties' types. Header lines end in CR, LF or CRLF. The mesh is made of
-    x, y and z of `vertex` and the list vertex_indices (or vertex_index) of `face`. Other properties, and other tables
-    without such a list, are passed over.
+    The file must hold exactly the rows that its header declares. In a text each row is a line (or one line holds all
+    rows), and its numbers have the types of their properties. Header lines end with CR, LF or CRLF. The mesh consists
+    of x, y and z of `vertex` and the list vertex_indices (or vertex_index) of `face`. Other properties are skipped,
+    and so are other tables without such a list.
 
     Raises:
         FileNotFoundError: there is no such file.
-        FileError: a header that does not fit, rows that are fewer, more or other than it declares, or a table other
-            than face that holds polygons, such as tristrips.
+        FileError: a malformed header; fewer, more or other rows than it declares; a table other than face that holds
+            polygons, such as tristrips.
     """
     data = Path(path).read_bytes()
     header, content = _parts(path, data)
@@ -46,15 +53,15 @@ def read_ply(path):
     return mesh_of(path, vertices, sizes, corners)
 
 
-def write_ply(path, mesh, *, text=False):
-    """Write a Mesh as PLY, little-endian binary or text; its numbers come back bit for bit.
+def write_ply(path: PathLike, mesh: Mesh, *, text: bool = False) -> None:
+    """Write a Mesh as PLY, little-endian binary or text; reading the file returns the same numbers, bit for bit.
 
     Raises:
-        FileError: more vertices than int32 counts.
+        FileError: more than 2^31 vertices, which int32 cannot count.
     """
     n, m = len(mesh.vertices), len(mesh.triangles)
     if n > 2**31:
-        raise FileError(f"{path}: {n} vertices came; PLY counts them by int32")
+        raise FileError(expected(f"{path}", f"at most {2**31} vertices, as PLY counts them by int32", n))
     head = (f"ply\nformat {'ascii' if text else 'binary_little_endian'} 1.0\nelement vertex {n}\nproperty double x\n"
             f"property double y\nproperty double z\nelement face {m}\nproperty list uchar int vertex_indices\n"
             "end_header\n")
@@ -69,73 +76,76 @@ def write_ply(path, mesh, *, text=False):
         file.write(head.encode() + body)
 
 
-def _parts(path, data):
-    """Return the lines of the header but its last, and what follows it."""
-    data = unmarked(path, data)
-    first = re.match(rb"[^\r\n]*", data[:MOST_HEADER])[0]
+def _parts(path: PathLike, data: bytes) -> tuple[list[bytes], bytes]:
+    """Return the lines of the header, without its last, and what follows the header."""
+    data = unmarked(f"{path}", data)
+    first = re.split(rb"[\r\n]", data[:MOST_HEADER], maxsplit=1)[0]
     if first.strip() != b"ply":
-        raise FileError(f"{path}: no PLY header came; the first line is {shown(first)}, 'ply' fits")
-    # A binary body may begin with the byte of LF: after a header whose lines end in CR alone it is the body's.
+        raise FileError(expected(f"{path}", "a PLY header, with 'ply' as the first line", shown(first)))
+    # A binary body may begin with the byte of LF: after a header whose lines end with CR alone, it belongs to the body.
     end = b"\r" if re.match(rb"\r(?!\n)", data[len(first):len(first) + 2]) else b"\n"
-    lines, begin = [], 0
+    lines: list[bytes] = []
+    begin = 0
     while 0 <= begin < min(len(data), MOST_HEADER):
         stop = data.find(end, begin, MOST_HEADER)
         line, begin = (data[begin:stop], stop + 1) if stop >= 0 else (data[begin:MOST_HEADER], len(data))
         if line.strip() == b"end_header":
             return lines, data[begin:]
         lines.append(line)
-    raise FileError(f"{path}: no PLY header that ends came; a line 'end_header' fits in the first {MOST_HEADER} bytes: "
-                    "the file is cut short, its header is longer, or its lines end in different ways")
+    raise FileError(expected(f"{path}", f"a PLY header with a line 'end_header' in the first {MOST_HEADER} bytes",
+                             "none", "the file is cut short, its header is longer, or its lines end in different ways"))
 
 
-def _declared(path, header):
+def _declared(path: PathLike, header: list[bytes]) -> tuple[str | None, list[Table]]:
     """Return the byte order, None for text, and the tables."""
-    order, tables = "", []
+    order: str | None = ""
+    tables: list[Table] = []
     for number, line in enumerate(header[1:], 2):
-        words = line.decode("latin-1").split()
-        match words:
+        place = f"{path}, line {number}"
+        match line.decode("latin-1").split():
             case ["format", form, "1.0"] if form in ORDERS and order == "":
                 order = ORDERS[form]
             case ["element", name, n] if n.isascii() and n.isdigit() and len(n) < 18:
                 tables.append(Table(name, int(n)))
             case ["property", "list", count, kind, name] if tables and {count, kind} <= set(TYPES):
-                _add(path, number, tables[-1], name, TYPES[count], TYPES[kind])
+                _add(place, tables[-1], name, TYPES[count], TYPES[kind])
             case ["property", kind, name] if tables and kind in TYPES:
-                _add(path, number, tables[-1], name, None, TYPES[kind])
+                _add(place, tables[-1], name, None, TYPES[kind])
             case [] | ["comment" | "obj_info", *_]:
                 pass
             case _:
-                raise FileError(f"{path}, line {number}: {shown(line)} came; 'format ascii 1.0' (or "
-                                "binary_little_endian, binary_big_endian) once, then 'element NAME COUNT', each with "
-                                "its 'property TYPE NAME' or 'property list TYPE TYPE NAME', fit")
+                raise FileError(expected(
+                    place, "'format ascii 1.0' (or binary_little_endian, binary_big_endian) once, then 'element NAME "
+                    "COUNT', each with its 'property TYPE NAME' or 'property list TYPE TYPE NAME'", shown(line)))
     if order == "":
-        raise FileError(f"{path}: no line 'format' came; ascii, binary_little_endian or binary_big_endian fits")
-    _check_tables(path, tables)
+        raise FileError(expected(f"{path}", "a line 'format' with ascii, binary_little_endian or binary_big_endian",
+                                 "none"))
+    _check_tables(f"{path}", tables)
     return order, tables
 
 
-def _add(path, number, table, name, count, kind):
+def _add(place: str, table: Table, name: str, count: str | None, kind: str) -> None:
     if name in table.properties:
-        raise FileError(f"{path}, line {number}: a second property {name!r} of {table.name} came; one of a name fits")
+        raise FileError(expected(place, f"one property {name!r} of {table.name}", "a second"))
     if count is not None and count[0] == "f":
-        raise FileError(f"{path}, line {number}: a list counted by a float came; a whole type fits")
+        raise FileError(expected(place, "a list with a count of a whole type", "a count of a float type"))
     table.properties[name] = count, kind
 
 
-def _check_tables(path, tables):
+def _check_tables(path: str, tables: list[Table]) -> None:
     by_name = {table.name: table for table in tables}
     if len(by_name) < len(tables):
-        raise FileError(f"{path}: two elements of one name came; one of each fits")
+        raise FileError(expected(path, "one element of each name", "two"))
     lists = {table.name: {name for name, (count, _) in table.properties.items() if count} for table in tables}
     vertex = by_name.get("vertex", Table("", 0)).properties
     if any(axis not in vertex or axis in lists["vertex"] for axis in "xyz"):
-        raise FileError(f"{path}: no element 'vertex' with numbers x, y and z came; a mesh has them")
+        raise FileError(expected(path, "an element 'vertex' with numbers x, y and z", "none"))
     for table in tables:
         found = [name for name in FACES if name in lists[table.name]]
         if table.name == "face" and table.n and not found:
-            raise FileError(f"{path}: the element 'face' has no list vertex_indices; a mesh has it")
+            raise FileError(expected(path, "a list vertex_indices in the element 'face'", "none"))
         if table.name == "face" and len(found) > 1:
-            raise FileError(f"{path}: the element 'face' has both lists, {' and '.join(found)}; one of them fits")
+            raise FileError(expected(path, "one list of vertices in the element 'face'", f"{' and '.join(found)}"))
         if table.name != "face" and table.n and found:
-            raise FileError(f"{path}: the element {table.name!r} holds polygons or strips in its list {found[0]}; "
-                            "those of 'face' are read: write them there")
+            raise FileError(expected(path, "polygons in the element 'face' only",
+                                     f"the list {found[0]} in {table.name!r}", "write them as faces"))

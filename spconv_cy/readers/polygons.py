@@ -1,51 +1,71 @@
-"""What readers of meshes share: the numbers of a text, and a Mesh of polygons; errors name the file."""
+"""Numbers in text and polygons, for the readers of meshes; errors name the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spconv_cy.data.meshes import Mesh, fan
-from spconv_cy.errors import FileError, ShapeError
+from spconv_cy.errors import FileError, ShapeError, expected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spconv_cy.types import Array, ArrayLike, PathLike
 
 
-def mesh_of(path, vertices, sizes, corners):
-    """Return the Mesh of polygons: their sizes (f,), the vertices of their corners in turn; vertices n * 3 numbers.
+def mesh_of(path: PathLike, vertices: Array, sizes: ArrayLike, corners: Array) -> Mesh:
+    """Return the Mesh of polygons.
+
+    Args:
+        path: the file, for errors.
+        vertices: n * 3 numbers.
+        sizes: (f,), the number of corners of each polygon.
+        corners: (sum of sizes,), the vertices of all polygons, one polygon after another.
 
     Raises:
-        FileError: a polygon of fewer than 3 corners, a vertex that is not there or not finite.
+        FileError: a polygon has fewer than 3 corners, or a vertex does not exist or is not finite.
     """
     vertices = np.asarray(vertices).reshape(-1, 3)
     sizes, corners = np.asarray(sizes, np.int64), np.asarray(corners)
     bad = np.flatnonzero(sizes < 3)
     if len(bad):
-        raise FileError(f"{path}: face {bad[0]} has {sizes[bad[0]]} corners; 3 or more fit")
+        raise FileError(expected(f"{path}", "3 or more corners in each face", f"{sizes[bad[0]]} in face {bad[0]}"))
     bad = np.flatnonzero(~((corners >= 0) & (corners < len(vertices)) & (corners == np.floor(corners))))
     if len(bad):
         face = np.searchsorted(np.cumsum(sizes), bad[0], "right")
-        raise FileError(f"{path}: face {face} has the vertex {corners[bad[0]]}; of {len(vertices)} vertices, 0 to "
-                        f"{len(vertices) - 1} fit")
+        raise FileError(expected(f"{path}", f"vertices from 0 to {len(vertices) - 1} in faces",
+                                 f"{corners[bad[0]]} in face {face}"))
     try:
         return Mesh(vertices, fan(sizes, corners))
     except ShapeError as error:
         raise FileError(f"{path}: {error}") from None
 
 
-def numbers_of(path, words, what):
-    """Return words (bytes) as float64; `what` names them in the error.
+def numbers_of(place: str, words: Sequence[bytes], what: str) -> Array:
+    """Return words as float64.
+
+    Args:
+        place: the file, or the file and line, for the error.
+        words: bytes.
+        what: what the words are, for the error.
 
     Raises:
-        FileError: a word is no decimal number, nan or inf.
+        FileError: a word is not a decimal number, nan or inf.
     """
     joined = b"".join(words)
     try:
-        if b"_" not in joined and joined.isascii():                     # float takes 1_000 and all scripts' digits
+        if b"_" not in joined and joined.isascii():                     # float accepts 1_000 and digits of all scripts
             return np.array(words, np.float64)
     except ValueError:
         pass
     wrong = next(word for word in words if not is_number(word))
-    raise FileError(f"{path}: {shown(wrong)} came among {what}; numbers fit") from None
+    raise FileError(expected(place, f"numbers in {what}", shown(wrong))) from None
 
 
-def is_number(word):
-    """Whether a word (bytes) is a decimal number, nan or inf."""
+def is_number(word: bytes) -> bool:
+    """Return True if a word is a decimal number, nan or inf."""
     try:
         float(word)
     except ValueError:
@@ -53,6 +73,6 @@ def is_number(word):
     return b"_" not in word and word.isascii()
 
 
-def shown(line):
-    """Return the beginning of a line or word (bytes) for an error, in quotes."""
+def shown(line: bytes) -> str:
+    """Return the beginning of a line or word in quotes, for an error."""
     return repr(line.strip()[:40].decode("utf-8", "replace"))

@@ -1,10 +1,19 @@
-"""Reads UCI's pen digits as they were recorded: pendigits-orig.tra and .tes, in UNIPEN's form."""
+"""Reads UCI's pen digits as they were recorded: pendigits-orig.tra and .tes, in UNIPEN's format."""
 
-from spconv_cy.data.handwriting import Gathering, whole_numbers
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spconv_cy.data.handwriting import Gathering, Handwriting, whole_numbers
 from spconv_cy.data.text import read_lines, words_of
-from spconv_cy.errors import FileError
+from spconv_cy.errors import FileError, expected
 
-PASSED_OVER = frozenset(f".{word}" for word in """
+if TYPE_CHECKING:
+    from spconv_cy.types import PathLike
+
+    Stroke = list[tuple[int, int]]
+
+SKIPPED = frozenset(f".{word}" for word in """
     VERSION DATA_SOURCE DATA_ID DATA_CONTACT DATA_INFO SETUP PAD HIERARCHY RESERVED
     ALPHABET ALPHABET_FREQ LEXICON LEXICON_SOURCE LEXICON_ID LEXICON_CONTACT LEXICON_INFO LEXICON_FREQ
     X_DIM Y_DIM H_LINE V_LINE Z_POINTS_PER_INCH Z_POINTS_PER_MM POINTS_PER_GRAM POINTS_PER_SECOND
@@ -14,29 +23,34 @@ PASSED_OVER = frozenset(f".{word}" for word in """
 SCALES = (".X_POINTS_PER_INCH", ".Y_POINTS_PER_INCH", ".X_POINTS_PER_MM", ".Y_POINTS_PER_MM")
 
 
-def read_unipen(path, *, tested=None):
+def read_unipen(path: PathLike, *, tested: bool | None = None) -> Handwriting:
     """Read a file of pen digits: `.COMMENT digit` begins one, points stand between `.PEN_DOWN` and `.PEN_UP`.
 
-    A point is x and y, or the channels that `.COORD` names, of which X and Y are taken. y points up in the file and
-    down in what is returned. While the pen is up, UNIPEN's words about the data, those that `.KEYWORD` declares, and
-    lines that begin with no such word are passed over; a comment that is no number ends the digit before it.
+    A point is x and y, or the channels that `.COORD` names, of which X and Y are used. y points up in the file and
+    down in the result. While the pen is up, UNIPEN's keywords about the data are skipped, and so are keywords that
+    `.KEYWORD` declares, and lines that begin with no keyword. A comment that is not a number ends the digit before it.
 
     Args:
-        path: of the file.
-        tested: whether all of it is to test on; None: no split.
+        path: the file.
+        tested: True if all digits are for testing, False if all are for training, None if there is no split.
 
     Raises:
         FileNotFoundError: there is no such file.
-        FileError: it is damaged, or declares what is not read: a word that is not UNIPEN's, an `.INCLUDE` of another
-            file, channels without X or Y, other scales along x than along y; says the line.
+        FileError: the file is damaged, or declares something that this reader cannot read: a keyword that is not
+            UNIPEN's, an `.INCLUDE` of another file, channels without X or Y, or different scales along x and y. The
+            message names the line.
 
     Source: E. Alpaydin, F. Alimoglu 1996, doi:10.24432/C5MG6K; I. Guyon et al., UNIPEN, 1994.
     """
-    found, digit, strokes, stroke, line, header = Gathering(), None, [], None, 0, _Header()
+    found, header = Gathering(), _Header()
+    digit: str | None = None
+    strokes: list[Stroke] = []
+    stroke: Stroke | None = None                                         # None: the pen is up
+    place = f"{path}, line 0"
 
-    def end():
+    def end() -> None:
         if digit is not None and not strokes:
-            raise FileError(f"{path}, line {line}: a digit without strokes ends here; one stroke at least fits")
+            raise FileError(expected(place, "one or more strokes in a digit", "none"))
         if digit is not None:
             found.add(strokes, digit, -1, tested)
 
@@ -54,72 +68,72 @@ def read_unipen(path, *, tested=None):
             digit, strokes = _digit_of(words[1:2], place), []
         elif words[0] == ".PEN_DOWN":
             if digit is None:
-                raise FileError(f"{place}: .PEN_DOWN came before a .COMMENT that tells the digit; the file is damaged")
+                raise FileError(expected(place, "a .COMMENT with the digit before the points", ".PEN_DOWN",
+                                         "the file is damaged"))
             stroke = []
             strokes.append(stroke)
             _add_points(stroke, words[1:], header, place)
         elif words[0].startswith("."):
-            header.obey(words, place)
+            header.read(words, place)
     if stroke is not None:
-        raise FileError(f"{path}, line {line}: the file ends with the pen down; it is cut short: fetch it again")
+        raise FileError(expected(place, ".PEN_UP", "the end of the file", "it is cut short: fetch it again"))
     end()
     if not found.counts:
-        raise FileError(f"{path}: no .COMMENT tells a digit; a UNIPEN file such as pendigits-orig.tra fits")
+        raise FileError(expected(f"{path}", "a UNIPEN file such as pendigits-orig.tra", "no .COMMENT with a digit"))
     return found.handwriting([str(n) for n in range(10)])
 
 
 class _Header:
-    """What the file declares of its points."""
+    """The declarations about the points."""
 
-    def __init__(self):
-        self.channels, self.scales, self.known = ["X", "Y"], {}, set()
+    def __init__(self) -> None:
+        self.channels, self.known = ["X", "Y"], set[str]()
+        self.scales: dict[str, list[str]] = {}
 
-    def obey(self, words, place):
-        """Take a line that declares something, or refuse it."""
+    def read(self, words: list[str], place: str) -> None:
+        """Store a declaration, skip it, or raise FileError."""
         word, *rest = words
         if word == ".COORD":
             if not (len(rest) == len(set(rest)) and {"X", "Y"} <= set(rest)):
-                raise FileError(f"{place}: expected channels with X and Y, each once, got {' '.join(words)[:60]!r}; "
-                                "points are x and y")
+                raise FileError(expected(place, "channels with X and Y, each once", f"{' '.join(words)[:60]!r}"))
             self.channels = rest
         elif word in SCALES:
             self.scales[word] = rest
             other = self.scales.get(word.replace(".X", ".Y") if word.startswith(".X") else word.replace(".Y", ".X"))
-            if other not in (None, rest):
-                raise FileError(f"{place}: expected the same scale along x and y, got {' '.join(rest)[:30]!r} and "
-                                f"{' '.join(other)[:30]!r}; bring the points to one scale")
+            if other is not None and other != rest:
+                raise FileError(expected(place, "the same scale along x and y", f"{' '.join(rest)[:30]!r} and "
+                                         f"{' '.join(other)[:30]!r}", "convert the points to one scale"))
         elif word == ".INCLUDE":
-            raise FileError(f"{place}: expected all in one file, got {' '.join(words)[:60]!r}; put what that file "
-                            "holds in its place")
+            raise FileError(expected(place, "all data in one file", f"{' '.join(words)[:60]!r}",
+                                     "replace the line by the content of that file"))
         elif word == ".KEYWORD":
             self.known.update((word if word.startswith(".") else f".{word}") for word in rest[:1])
-        elif word not in PASSED_OVER and word not in self.known:
-            raise FileError(f"{place}: expected a word of UNIPEN that tells of the data, got {word[:30]!r}; declare it "
-                            "by .KEYWORD, or take it out")
+        elif word not in SKIPPED and word not in self.known:
+            raise FileError(expected(place, "a keyword of UNIPEN about the data", f"{word[:30]!r}",
+                                     "declare it by .KEYWORD, or remove it"))
 
 
-def _digit_of(words, place):
+def _digit_of(words: list[str], place: str) -> str | None:
     if not words or not (words[0].isascii() and words[0].lstrip("+-").isdigit()):
         return None
     if len(words[0]) != 1:
-        raise FileError(f"{place}: the digit {words[0][:30]!r} came; 0 to 9 fit")
+        raise FileError(expected(place, "a digit from 0 to 9", f"{words[0][:30]!r}"))
     return words[0]
 
 
-def _add_points(stroke, words, header, place):
+def _add_points(stroke: Stroke, words: list[str], header: _Header, place: str) -> None:
     if words and words[0].startswith("."):
-        raise FileError(f"{place}: {words[0][:30]!r} came while the pen is down; .PEN_UP fits before it")
+        raise FileError(expected(place, "points, or .PEN_UP after the last", f"{words[0][:30]!r}"))
     channels = header.channels
     if len(words) % len(channels):
-        kind = "pairs of x and y fit" if len(channels) == 2 else f"{' '.join(channels)} of each point fit"
-        raise FileError(f"{place}: {len(words)} numbers came; {kind}")
-    numbers = whole_numbers(words, place, "whole numbers fit while the pen is down")
+        raise FileError(expected(place, f"{' '.join(channels)} of each point", f"{len(words)} numbers"))
+    numbers = whole_numbers(words, place, "whole numbers while the pen is down")
     columns = (numbers[channels.index(axis)::len(channels)] for axis in "XY")
     stroke += [(x, -y) for x, y in zip(*columns, strict=True)]
 
 
-def _close(stroke, place):
+def _close(stroke: Stroke | None, place: str) -> None:
     if stroke is None:
-        raise FileError(f"{place}: .PEN_UP came while the pen is up; .PEN_DOWN fits before it")
+        raise FileError(expected(place, ".PEN_DOWN before .PEN_UP", ".PEN_UP while the pen is up"))
     if not stroke:
-        raise FileError(f"{place}: a stroke without points ends here; one point at least fits")
+        raise FileError(expected(place, "one or more points in a stroke", "none"))
