@@ -267,10 +267,10 @@ def test_what_leaves_out_sites_needs_a_tensor_without_a_ground_state_and_says_ho
     with pytest.raises(ShapeError, match="give moved=True"):
         x.crop(0, 3)
     for wrong in (np.ones(8), np.ones((9, 2)), np.array(["a"] * 9)):
-        with pytest.raises(ShapeError, match=r"\(9,\) numbers fit"):
+        with pytest.raises(ShapeError, match=r"\(9,\) numbers, one for each site, got"):
             plain.keep_top(wrong, 2)
     for wrong in (-1, 1.5, [1, 2], None):
-        with pytest.raises(ShapeError, match="a whole number from 0 up, or 3, one for each sample"):
+        with pytest.raises(ShapeError, match="a whole number from 0 up, or 3 of them, one for each sample"):
             plain.keep_top(np.ones(9), wrong)
 
 

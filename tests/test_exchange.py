@@ -51,7 +51,7 @@ def test_an_output_of_other_sites_takes_the_points_of_the_input(rng):
     for wrong in ([20], [-1], [[0]], [0.5]):
         with pytest.raises(ShapeError, match="rows 0 to 19 fit"):
             y.to_points(wrong)
-    with pytest.raises(ShapeError, match="kept 'mean' came"):
+    with pytest.raises(ShapeError, match="kept to be 'all', 'first' or 'last', got 'mean'"):
         x.to_points(kept="mean")
 
 

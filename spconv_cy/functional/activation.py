@@ -1,48 +1,57 @@
-"""Smooth activations and learnt slopes, each with its gradient under it; leaky_relu stands in dense.py."""
+"""Smooth activations and PReLU, each with its gradient; `leaky_relu` is in dense.py."""
 
 import math
+from collections.abc import Callable
+from types import ModuleType
+from typing import cast
 
-from spconv_cy.autograd import differentiable
+from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.sparse import column_sums
+from spconv_cy.functional.types import Gradient, Recorded
+from spconv_cy.types import Array
 
 
 @differentiable(reads={})
-def tanh(x):
-    """Return the hyperbolic tangent."""
+def tanh(x: Tensor | Array) -> Recorded:
+    """Return the hyperbolic tangent of each element."""
+    x = cast(Array, x)
     y = ops_of(x).xp.tanh(x)
     return y, lambda dy: (lambda: dy * (1 - y * y),)
 
 
 @differentiable(reads={})
-def sigmoid(x):
-    """Return 1 / (1 + exp(-x)), to full precision on both sides."""
+def sigmoid(x: Tensor | Array) -> Recorded:
+    """Return 1 / (1 + exp(-x)), to full precision for large positive and negative x."""
+    x = cast(Array, x)
     y = _logistic(ops_of(x).xp, x)
     return y, lambda dy: (lambda: dy * (y * (1 - y)),)
 
 
 @differentiable(reads={})
-def silu(x):
+def silu(x: Tensor | Array) -> Recorded:
     """Return x * sigmoid(x).
 
     Source: Elfwing et al. 2018, arXiv:1702.03118.
     """
+    x = cast(Array, x)
     share = _logistic(ops_of(x).xp, x)
     y = x * share
     return y, lambda dy: (lambda: dy * (share + y * (1 - share)),)
 
 
 @differentiable(reads={0: (0,)})
-def gelu(x):
-    """Return x times the normal distribution's share below x: x * (1 + erf(x / sqrt(2))) / 2.
+def gelu(x: Tensor | Array) -> Recorded:
+    """Return x times the cumulative normal distribution at x: x * (1 + erf(x / sqrt(2))) / 2.
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415; the exact form.
     """
+    x = cast(Array, x)
     xp, real = ops_of(x).xp, x.dtype.type
     share = (1 + _erf(xp)(x * real(math.sqrt(0.5)))) * real(0.5)
 
-    def backward(dy):
-        near = xp.clip(x, -40, 40)                                       # beyond, the density is zero to all digits
+    def backward(dy: Array) -> tuple[Gradient, ...]:
+        near = xp.clip(x, -40, 40)                                       # beyond, the density rounds to zero
         density = xp.exp(near * near * real(-0.5)) * real(1 / math.sqrt(2 * math.pi))
         return (lambda: dy * (share + x * density),)
 
@@ -50,11 +59,12 @@ def gelu(x):
 
 
 @differentiable(reads={0: (0,)})
-def elu(x, alpha, scale):
+def elu(x: Tensor | Array, alpha: float, scale: float) -> Recorded:
     """Return scale * x where x is positive, scale * alpha * (exp(x) - 1) elsewhere.
 
     Source: Clevert et al. 2016, arXiv:1511.07289; with a scale: Klambauer et al. 2017, arXiv:1706.02515.
     """
+    x = cast(Array, x)
     xp, real = ops_of(x).xp, x.dtype.type
     below = xp.expm1(xp.minimum(x, 0)) * real(alpha)
     y = xp.where(x > 0, x, below) * real(scale)
@@ -62,26 +72,27 @@ def elu(x, alpha, scale):
 
 
 @differentiable(reads={0: (0, 1), 1: (0,)})
-def prelu(x, slopes):
-    """Return x where it is positive, x times its column's slope (1, c) elsewhere.
+def prelu(x: Tensor | Array, slopes: Tensor | Array) -> Recorded:
+    """Return x (n, c) where it is positive, x times its column's slope (1, c) elsewhere.
 
     Source: He et al. 2015, arXiv:1502.01852.
     """
+    x, slopes = cast(Array, x), cast(Array, slopes)
     xp = ops_of(x, slopes).xp
     below = xp.minimum(x, 0)
     return (xp.where(x > 0, x, slopes * x),
             lambda dy: (lambda: xp.where(x > 0, dy, slopes * dy), lambda: column_sums(dy * below)))
 
 
-def _logistic(xp, x):
-    small = xp.exp(-xp.abs(x))                                           # at most 1: nothing overflows
+def _logistic(xp: ModuleType, x: Array) -> Array:
+    small = xp.exp(-xp.abs(x))                                           # at most 1, so that nothing overflows
     return xp.where(x >= 0, 1, small) / (1 + small)
 
 
-def _erf(xp):
-    # Imported at first use, since scipy's subpackages cost more than all the rest of the library.
+def _erf(xp: ModuleType) -> Callable[[Array], Array]:
+    # Imported at first use: scipy's subpackages take longer to import than the rest of the library.
     if xp.__name__ == "numpy":
         from scipy.special import erf
     else:
-        from cupyx.scipy.special import erf
+        from cupyx.scipy.special import erf  # type: ignore[import-not-found]
     return erf

@@ -1,31 +1,37 @@
-"""Attention among the rows of a window, with its gradient under it."""
+"""Attention among the rows of a window, with its gradient."""
 
 import math
+from types import ModuleType
+from typing import cast
 
-from spconv_cy.autograd import differentiable
+from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.functional.types import Gradient, Recorded
+from spconv_cy.types import Array, IntegerArray
 
 
 @differentiable(reads={0: (0, 1)})
-def attend(rows, positions, heads, windows, places):
-    """Give each row the mean of its window's values, weighted by the softmax of its query's products with their keys.
+def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, windows: list[IntegerArray],
+           places: list[IntegerArray] | None) -> Recorded:
+    """Return, for each row, the mean of its window's values, weighted by a softmax over query-key products.
 
     Args:
-        rows: (n, 3c), the queries, the keys and the values, c channels each; the heads are parts of c.
-        positions: (v, heads), what is added to a product by the place of the two sites to each other; or None.
+        rows: (n, 3c), the queries, the keys and the values, c channels each; the heads are equal parts of c.
+        positions: (v, heads), a bias for each product, chosen by the relative position of the two sites; or None.
         heads: number of heads, which must divide c.
-        windows: list of (w, m) integer arrays, w windows of m rows each; no row stands in two of them.
-        places: list of (w, m, m) integer arrays, for the pairs of the windows' rows, places in `positions`; or None.
+        windows: list of (w, m) integer arrays, w windows of m rows each; no row is in two windows.
+        places: list of (w, m, m) integer arrays: for each pair of rows of a window, its row in `positions`; or None.
 
     Returns:
-        (n, c); a row of no window is zero.
+        (n, c); a row that is in no window is zero.
 
-    Cost: 2 * pairs * c multiply-adds forward, twice as many back. Windows of equal numbers of rows are one step, and
-    there are at most sqrt(2 n) different numbers.
+    Cost: 2 * pairs * c multiply-adds forward, twice as many backward. Windows with the same number of rows are computed
+    together, and there are at most sqrt(2 n) different numbers.
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2; windows and positions: Liu et al. 2021,
     arXiv:2103.14030.
     """
+    rows, positions = cast(Array, rows), cast("Array | None", positions)
     ops = ops_of(rows) if positions is None else ops_of(rows, positions)
     xp, rows, c = ops.xp, summable(rows), rows.shape[1] // 3
     scale = rows.dtype.type(1 / math.sqrt(c // heads))
@@ -34,15 +40,13 @@ def attend(rows, positions, heads, windows, places):
     for i, window in enumerate(windows):
         query, key, value = _heads(rows[window], 3, heads)
         scores = _outer(xp, query * scale, key)
-        if table is not None:
+        if table is not None and places is not None:
             scores += xp.take(table, xp.asarray(places[i]), axis=1).swapaxes(0, 1)
-        scores -= scores.max(3, keepdims=True)                           # at most 0: nothing overflows
-        share = xp.exp(scores, out=scores)
-        share /= share.sum(3, keepdims=True)
+        share = _softmax(xp, scores)
         y[window] = _joined(_mixed(xp, "whij", share, value))
         shares.append(share)
 
-    def backward(dy):
+    def backward(dy: Array) -> tuple[Gradient, ...]:
         drows = xp.zeros_like(rows)
         dpositions = None if positions is None else xp.zeros_like(positions)
         for i, (window, share) in enumerate(zip(windows, shares, strict=True)):
@@ -53,7 +57,7 @@ def attend(rows, positions, heads, windows, places):
             drows[window] = xp.concatenate([_joined(part) for part in (
                 _mixed(xp, "whij", dscores, key) * scale, _mixed(xp, "whji", dscores, query) * scale,
                 _mixed(xp, "whji", share, dmixed))], axis=2)
-            if positions is not None:
+            if positions is not None and places is not None:
                 pairs = xp.ascontiguousarray(dscores.transpose(0, 2, 3, 1)).reshape(-1, heads)
                 dpositions += ops.scatter_add(pairs, places[i].reshape(-1), len(positions))
         return drows, dpositions, None, None, None
@@ -61,29 +65,37 @@ def attend(rows, positions, heads, windows, places):
     return y, backward
 
 
-def _heads(rows, parts, heads):
-    """Split (w, m, parts * c) into arrays (w, heads, m, c / heads)."""
+def _softmax(xp: ModuleType, scores: Array) -> Array:
+    """Return the softmax along the last axis, in the memory of the scores."""
+    scores -= scores.max(3, keepdims=True)                               # at most 0, so that nothing overflows
+    share = xp.exp(scores, out=scores)
+    share /= share.sum(3, keepdims=True)
+    return share
+
+
+def _heads(rows: Array, parts: int, heads: int) -> Array:
+    """Split (w, m, parts * c) into `parts` arrays (w, heads, m, c / heads)."""
     w, m = rows.shape[:2]
     return rows.reshape(w, m, parts, heads, -1).transpose(2, 0, 3, 1, 4)
 
 
-def _joined(mixed):
+def _joined(mixed: Array) -> Array:
     w, _, m, _ = mixed.shape
     return mixed.transpose(0, 2, 1, 3).reshape(w, m, -1)
 
 
-# einsum, not matmul: a BLAS's bits depend on its threads. The right side is turned so that the longest axis is the last
-# in memory, 2 to 4 times faster at 49 rows of 8 channels.
+# einsum instead of matmul, since the bits of a BLAS depend on its threads. The right operand is transposed so that the
+# longest axis is last in memory: 2 to 4 times faster for 49 rows of 8 channels.
 
 
-def _outer(xp, a, b):
-    return xp.einsum("whid,whdj->whij", a, _turned(xp, b))
+def _outer(xp: ModuleType, a: Array, b: Array) -> Array:
+    return xp.einsum("whid,whdj->whij", a, _transposed(xp, b))
 
 
-def _mixed(xp, axes, share, values):
-    """Sum over j values (w, heads, m, d), weighted by share, whose axes are "whij", or "whji"."""
-    return xp.einsum(f"{axes},whdj->whid", share, _turned(xp, values))
+def _mixed(xp: ModuleType, axes: str, share: Array, values: Array) -> Array:
+    """Return the sum over j of values (w, heads, m, d), weighted by share, whose axes are "whij" or "whji"."""
+    return xp.einsum(f"{axes},whdj->whid", share, _transposed(xp, values))
 
 
-def _turned(xp, values):
+def _transposed(xp: ModuleType, values: Array) -> Array:
     return xp.ascontiguousarray(values.swapaxes(2, 3))

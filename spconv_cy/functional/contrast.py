@@ -1,50 +1,56 @@
-"""Losses without classes: which item of the batch a row came from."""
+"""Losses without classes: which item of the batch a row belongs to."""
+
+from typing import cast
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable, matmul
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, is_number
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.labels import refuse_sparse
 from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.functional.powers import powers
+from spconv_cy.functional.types import Recorded
+from spconv_cy.types import Array, ArrayLike
 
 
-def index_loss(x, columns):
-    """Return the negative log-likelihood that row i of a batch is item i, among the items of the batch.
+def index_loss(x: Tensor | ArrayLike, columns: Tensor | ArrayLike) -> Tensor:
+    """Return the mean negative log-likelihood that row i of a batch is item i, among the items of the batch.
 
-    Every item is a class of its own, and its column of the index layer is what the row is multiplied with; the softmax
-    is over the batch's own items alone, so that its cost does not depend on how many there are.
+    Every item is a class of its own, and `columns` are the weights of these classes in an index layer. The softmax is
+    over the items of the batch only, so that the cost does not depend on the number of all items.
 
     Args:
         x: Tensor (b, c), a row for each item.
-        columns: Tensor (b, c), the items' own columns of the index layer, a row each.
+        columns: Tensor (b, c), the column of each item in the index layer, as rows.
 
     Returns:
         One number, shape (): the mean over the batch.
 
     Raises:
-        ShapeError: shapes that differ or have no two axes.
+        ShapeError: shapes that differ or do not have two axes.
+        TypeError: an argument is a SparseTensor.
 
     Source: Graham's index learning on CIFAR-10, 2015.
 
     >>> float(index_loss(Tensor([[1.0, 0.0], [0.0, 1.0]]), Tensor([[50.0, 0.0], [0.0, 50.0]])).data)
     0.0
     """
-    x, columns = _rows("index_loss", x=x), _rows("index_loss", columns=columns)
+    x, columns = _rows("index_loss", "x", x), _rows("index_loss", "columns", columns)
     if len(x.shape) != 2 or x.shape != columns.shape:
-        raise ShapeError(f"index_loss: rows {x.shape} and columns {columns.shape} came; equal shapes (b, c) fit")
+        raise ShapeError(expected("index_loss", "x and columns of equal shapes (b, c)", f"{x.shape} and "
+                                  f"{columns.shape}"))
     return softmax_cross_entropy(matmul(x, transpose(columns)), np.arange(len(x)))
 
 
-def contrastive_loss(x, temperature=0.2):
-    """Return the negative log-likelihood of each row's other view, among all other rows of the batch.
+def contrastive_loss(x: Tensor | ArrayLike, temperature: float = 0.2) -> Tensor:
+    """Return the mean negative log-likelihood of each row's other view, among all other rows of the batch.
 
-    Rows are told apart by the cosine between them over the temperature.
+    The score of two rows is the cosine between them, divided by the temperature.
 
     Args:
-        x: Tensor (2 b, c): one view of every item, then another of each in the same order, as
+        x: Tensor (2 b, c): one view of every item, then a second view of every item in the same order, as
             `AugmentedCopies` makes them.
         temperature: above 0.
 
@@ -52,7 +58,8 @@ def contrastive_loss(x, temperature=0.2):
         One number, shape (): the mean over the rows.
 
     Raises:
-        ShapeError: rows of another number of axes, or an odd number of them.
+        ShapeError: x does not have two axes, or has an odd number of rows.
+        TypeError: x is a SparseTensor.
         ValueError: a temperature that is not above 0.
 
     Source: Chen, Kornblith, Norouzi, Hinton 2020, arXiv:2002.05709 (NT-Xent).
@@ -60,11 +67,11 @@ def contrastive_loss(x, temperature=0.2):
     >>> round(float(contrastive_loss(Tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]), 1.0).data), 4)
     0.5514
     """
-    x = _rows("contrastive_loss", x=x)
+    x = _rows("contrastive_loss", "x", x)
     if len(x.shape) != 2 or len(x) % 2:
-        raise ShapeError(f"contrastive_loss: {x.shape} came; two views of each item, (2 b, c), fit")
+        raise ShapeError(expected("contrastive_loss", "x to be rows (2 b, c), two views of each item", x.shape))
     if not is_number(temperature) or temperature <= 0:
-        raise ValueError(f"contrastive_loss: temperature {temperature!r} came; a number above 0 fits")
+        raise ValueError(expected("contrastive_loss", "temperature to be a number above 0", repr(temperature)))
     n, xp = len(x), ops_of(x.data).xp
     rows = unit_rows(x)
     itself = xp.zeros((n, n), x.dtype)
@@ -73,17 +80,17 @@ def contrastive_loss(x, temperature=0.2):
     return softmax_cross_entropy(cosines + Tensor.of(itself), (np.arange(n) + n // 2) % max(n, 1))
 
 
-def _rows(who, **argument):
-    refuse_sparse(who, **argument)
-    (name, x), = argument.items()
+def _rows(who: str, name: str, x: Tensor | ArrayLike) -> Tensor:
+    refuse_sparse(who, **{name: x})
     return x if isinstance(x, Tensor) else Tensor(as_array(f"{who}: {name}", x))
 
 
 @differentiable(reads={})
-def unit_rows(x):
-    """Return the rows of x (n, c) at length 1; a row of zeros stays one, with gradient zero."""
+def unit_rows(x: Tensor | Array) -> Recorded:
+    """Return the rows of x (n, c) scaled to length 1; a row of zeros stays zero, with gradient zero."""
+    x = cast(Array, x)
     xp = ops_of(x).xp
-    # Rows whose squares a float does not hold have a length all the same; a power of two rounds nothing.
+    # The squares of large or small rows do not fit a float. Multiplying by a power of two first does not round.
     power = powers(xp, abs(x).max(1, keepdims=True)) if x.shape[1] else xp.ones((len(x), 1), x.dtype)
     near = x * power
     length = xp.sqrt((near * near).sum(1, keepdims=True))
@@ -93,7 +100,8 @@ def unit_rows(x):
 
 
 @differentiable(reads={})
-def transpose(x):
+def transpose(x: Tensor | Array) -> Recorded:
     """Return the transpose of a matrix (n, c)."""
+    x = cast(Array, x)
     xp = ops_of(x).xp
     return xp.ascontiguousarray(x.T), lambda dy: (lambda: xp.ascontiguousarray(dy.T),)

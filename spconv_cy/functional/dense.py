@@ -1,68 +1,85 @@
-"""Differentiable functions of rows: leaky ReLU, dropout, joins, dense arrays."""
+"""Differentiable functions of rows and dense arrays: leaky ReLU, dropout, selecting and joining columns, softmax."""
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import cast
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable, fold_to
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_of
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import column_sums
+from spconv_cy.functional.types import Gradient, Recorded
+from spconv_cy.types import Array, ArrayLike, IntegerArray
 
 
 @differentiable(reads={})
-def leaky_relu(x, slope):
-    """Return x where it is positive, slope * x elsewhere; 0 <= slope <= 1, slope 0 is the ReLU.
+def leaky_relu(x: Tensor | Array, slope: float) -> Recorded:
+    """Return x where it is positive, slope * x elsewhere; 0 <= slope <= 1, and slope 0 is the ReLU.
 
     Source: VeryLeakyReLU, slope 1/3: Graham 2014, arXiv:1409.6070, section 4.
     """
+    x = cast(Array, x)
     ops, flat = ops_of(x), x if x.ndim == 2 else x.reshape(1, -1)
     y = ops.leaky_relu(flat, slope)
 
-    def backward(dy):
+    def backward(dy: Array) -> tuple[Gradient, ...]:
         return ops.leaky_relu_dx(y, dy.reshape(y.shape), slope).reshape(x.shape), None
 
     return y.reshape(x.shape), backward
 
 
 @differentiable(reads={})
-def less_row(x, row):
-    """Return x - row, for x (n, c) and a row (1, c), as the features less their ground state."""
+def less_row(x: Tensor | Array, row: Tensor | Array) -> Recorded:
+    """Return x - row, for x (n, c) and a row (1, c), such as features minus their ground state."""
+    x, row = cast(Array, x), cast(Array, row)
     ops, zero = ops_of(x, row), ops_of(row).xp.zeros_like(row)
     rows = ops.xp.concatenate([row, zero, zero + 1, zero])
     return ops.affine(x, rows), lambda dy: (dy, lambda: -column_sums(dy))
 
 
 @differentiable(reads={1: (0,)})
-def dropout(x, mask):
-    """Multiply by a mask, (1, c) for whole columns or (n, c), or by one number, that needs no gradient."""
+def dropout(x: Tensor | Array, mask: Array | float) -> Recorded:
+    """Return x * mask.
+
+    Args:
+        x: (n, c).
+        mask: (1, c) for whole columns, (n, c), or one number; it gets no gradient.
+    """
+    x = cast(Array, x)
     return x * mask, lambda dy: (lambda: dy * mask, None)
 
 
 @differentiable(reads={})
-def take_columns(x, columns):
-    """Take columns (k,), none twice, of x (n, c), giving (n, k)."""
+def take_columns(x: Tensor | Array, columns: IntegerArray) -> Recorded:
+    """Return the columns (k,) of x (n, c), giving (n, k); no column may be named twice."""
+    x = cast(Array, x)
     xp = ops_of(x).xp
     columns = xp.asarray(columns)
     return xp.take(x, columns, axis=1), lambda dy: (lambda: _with_zeros(xp, dy, columns, x.shape[1]), None)
 
 
 @differentiable(reads={})
-def put_columns(x, columns, c):
-    """Make (n, c) of x (n, k): its columns at the places `columns`, none twice, zeros elsewhere."""
+def put_columns(x: Tensor | Array, columns: IntegerArray, c: int) -> Recorded:
+    """Return (n, c) with column i of x (n, k) as column columns[i], zeros elsewhere; no column may be named twice."""
+    x = cast(Array, x)
     xp = ops_of(x).xp
     columns = xp.asarray(columns)
     return _with_zeros(xp, x, columns, c), lambda dy: (lambda: xp.take(dy, columns, axis=1), None, None)
 
 
 @differentiable(reads={})
-def submatrix(w, rows, columns):
-    """Take rows and columns, none twice, of each matrix of w (k, c, o); None: all of them."""
+def submatrix(w: Tensor | Array, rows: IntegerArray | None, columns: IntegerArray | None) -> Recorded:
+    """Return the chosen rows and columns of each matrix of w (k, c, o); None: all; none may be named twice."""
+    w = cast(Array, w)
     xp = ops_of(w).xp
     rows, columns = (None if places is None else xp.asarray(places) for places in (rows, columns))
     places = (slice(None), slice(None) if rows is None else rows[:, None] if columns is not None else rows,
               slice(None) if columns is None else columns)
 
-    def backward(dy):
+    def backward(dy: Array) -> tuple[Gradient, ...]:
         dw = xp.zeros_like(w)
         dw[places] = dy
         return dw, None, None
@@ -71,29 +88,37 @@ def submatrix(w, rows, columns):
 
 
 @differentiable(reads={})
-def concatenate(*parts):
-    """Join columns: (n, c1), (n, c2), ... -> (n, c1 + c2 + ...)."""
-    ops = ops_of(*parts)
-    if any(part.ndim != 2 for part in parts) or len({len(part) for part in parts}) > 1:
-        raise ShapeError(f"concatenate: {[part.shape for part in parts]} came; equal numbers of rows fit")
-    ends = np.cumsum([0] + [part.shape[1] for part in parts])
+def concatenate(*parts: Tensor | Array) -> Recorded:
+    """Return the columns of all parts joined: (n, c1), (n, c2), ... -> (n, c1 + c2 + ...).
 
-    def backward(dy):
+    Raises:
+        ShapeError: parts with different numbers of rows, or without two axes.
+    """
+    arrays = cast("tuple[Array, ...]", parts)
+    ops = ops_of(*arrays)
+    if any(part.ndim != 2 for part in arrays) or len({len(part) for part in arrays}) > 1:
+        raise ShapeError(expected("concatenate", "arrays (n, c) with equal numbers of rows",
+                                  ", ".join(str(part.shape) for part in arrays)))
+    ends = np.cumsum([0] + [part.shape[1] for part in arrays])
+
+    def backward(dy: Array) -> tuple[Gradient, ...]:
         return tuple(ops.xp.ascontiguousarray(dy[:, low:high]) for low, high in zip(ends[:-1], ends[1:], strict=True))
 
-    return ops.xp.concatenate(parts, axis=1), backward
+    return ops.xp.concatenate(arrays, axis=1), backward
 
 
 @differentiable(reads={})
-def softmax(x):
-    """Return probabilities along each row."""
+def softmax(x: Tensor | Array) -> Recorded:
+    """Return the softmax of each row of x (n, c): probabilities that sum to 1."""
+    x = cast(Array, x)
     y = _softmax(ops_of(x).xp, summable(x))
     return y, lambda dy: (lambda: y * (dy - (dy * y).sum(1, keepdims=True)),)
 
 
 @differentiable(reads={})
-def paint(x, ground, index, shape):
-    """Put rows into a dense array (b, c, *size): row i at (index[0][i], :, index[1][i], ...), elsewhere the ground.
+def paint(x: Tensor | Array, ground: Tensor | Array | None, index: tuple[IntegerArray, ...],
+          shape: tuple[int, ...]) -> Recorded:
+    """Return a dense array (b, c, *size) with row i of x at (index[0][i], :, index[1][i], ...), elsewhere the ground.
 
     Args:
         x: (n, c).
@@ -101,67 +126,70 @@ def paint(x, ground, index, shape):
         index: 1+d integer arrays (n,): sample, then coordinates.
         shape: (b, *size).
     """
+    x, ground = cast(Array, x), cast("Array | None", ground)
     ops = ops_of(x) if ground is None else ops_of(x, ground)
     xp, c = ops.xp, x.shape[1]
     dense = xp.zeros((*shape, c), x.dtype)
     if ground is not None:
         dense += ground
     dense[index] = x
-    turned = (0, len(shape), *range(1, len(shape)))
-    back = (0, *range(2, len(shape) + 1), 1)
+    channels_first = (0, len(shape), *range(1, len(shape)))
+    channels_last = (0, *range(2, len(shape) + 1), 1)
 
-    def backward(dy):
-        dy = dy.transpose(back)
+    def backward(dy: Array) -> tuple[Gradient, ...]:
+        dy = dy.transpose(channels_last)
         at = xp.ascontiguousarray(dy[index])
         rest = None if ground is None else lambda: fold_to(dy, (1,) * len(shape) + (c,)).reshape(1, c) - column_sums(at)
         return at, rest, None, None
 
-    return xp.ascontiguousarray(dense.transpose(turned)), backward
+    return xp.ascontiguousarray(dense.transpose(channels_first)), backward
 
 
 @differentiable(reads={})
-def pick(dense, index):
-    """Take the rows (n, c) at index = (sample, coordinates...) from a dense array (b, c, *size)."""
+def pick(dense: Tensor | Array, index: tuple[IntegerArray, ...]) -> Recorded:
+    """Return the rows (n, c) at index = (sample, coordinates...) of a dense array (b, c, *size)."""
+    dense = cast(Array, dense)
     xp = ops_of(dense).xp
-    turned = (0, *range(2, dense.ndim), 1)
-    back = (0, dense.ndim - 1, *range(1, dense.ndim - 1))
+    channels_last = (0, *range(2, dense.ndim), 1)
+    channels_first = (0, dense.ndim - 1, *range(1, dense.ndim - 1))
 
-    def backward(dy):
-        dx = xp.zeros(tuple(dense.shape[axis] for axis in turned), dense.dtype)
+    def backward(dy: Array) -> tuple[Gradient, ...]:
+        dx = xp.zeros(tuple(dense.shape[axis] for axis in channels_last), dense.dtype)
         dx[index] = dy
-        return xp.ascontiguousarray(dx.transpose(back)), None
+        return xp.ascontiguousarray(dx.transpose(channels_first)), None
 
-    return xp.ascontiguousarray(dense.transpose(turned)[index]), backward
+    return xp.ascontiguousarray(dense.transpose(channels_last)[index]), backward
 
 
-def flatten(x):
-    """Give each sample of a dense Tensor (b, ...) one row, (b, -1)."""
+def flatten(x: Tensor | Array) -> Tensor:
+    """Return a dense array (b, ...) with one row for each sample, (b, -1)."""
     return reshape(x, (len(x), int(np.prod(x.shape[1:]))))
 
 
 @differentiable(reads={})
-def reshape(x, shape):
-    """Give the numbers of x another shape."""
+def reshape(x: Tensor | Array, shape: int | Sequence[int]) -> Recorded:
+    """Return x in another shape with the same number of elements."""
+    x = cast(Array, x)
     return x.reshape(shape), lambda dy: (lambda: dy.reshape(x.shape), None)
 
 
 @differentiable
-def copied(x):
-    """Return the same numbers in memory of their own."""
-    return x.copy(), lambda dy: (dy,)
+def copied(x: Tensor | Array) -> Recorded:
+    """Return a copy of x in memory of its own."""
+    return cast(Array, x).copy(), lambda dy: (dy,)
 
 
-def as_tensor(x):
-    """Return x, or a Tensor over an array x, which is copied only where the current backend needs it otherwise."""
+def as_tensor(x: Tensor | ArrayLike) -> Tensor:
+    """Return x if it is a Tensor, else a Tensor over an array x; it is copied only if the backend needs a copy."""
     return x if isinstance(x, Tensor) else Tensor.of(current().asarray(x))
 
 
-def _with_zeros(xp, x, columns, c):
+def _with_zeros(xp: ModuleType, x: Array, columns: IntegerArray, c: int) -> Array:
     y = xp.zeros((len(x), c), x.dtype)
     y[:, columns] = x
     return y
 
 
-def _softmax(xp, x):
+def _softmax(xp: ModuleType, x: Array) -> Array:
     y = xp.exp(x - x.max(1, keepdims=True)) if x.size else x.copy()
     return y / y.sum(1, keepdims=True)

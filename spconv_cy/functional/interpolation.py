@@ -1,19 +1,28 @@
 """Weighted sums between rows of sites and rows of points: multilinear interpolation, and its adjoint."""
 
-import numpy as np
+from collections.abc import Iterator
+from typing import cast
 
-from spconv_cy.autograd import differentiable
+import numpy as np
+import numpy.typing as npt
+
+from spconv_cy.autograd import Tensor, differentiable
+from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.sparse import column_sums
+from spconv_cy.functional.types import Gradient, Recorded
+from spconv_cy.types import Array, FloatArray, IntegerArray
 
 
-def corners(places, kind="linear"):
-    """Return (low (n, d) int64, ups (k, d), weights (k, n) float64): sites low + up around places, and their shares.
+def corners(places: FloatArray, kind: str = "linear") -> tuple[IntegerArray, IntegerArray, FloatArray]:
+    """Return the sites around each place and their weights: low (n, d) int64, ups (k, d), weights (k, n) float64.
+
+    Site low[i] + ups[k] has the weight weights[k, i] in place i.
 
     Args:
-        places: (n, d) real numbers; site i lies at the place i.
-        kind: "linear": the 2^d sites of the cube around each place; "nearest": one, a half going up.
+        places: (n, d) real numbers; site i is at the place i.
+        kind: "linear": the 2^d sites of the cube around each place; "nearest": one site, halves rounded up.
 
     >>> low, ups, weights = corners(np.array([[2.25]]))
     >>> (low + ups).ravel().tolist(), weights.ravel().tolist()
@@ -24,7 +33,7 @@ def corners(places, kind="linear"):
         return np.floor(places + 0.5).astype(np.int64), np.zeros((1, d), np.int64), np.ones((1, n))
     low = np.floor(places)
     above = places - low
-    ups = np.indices((2,) * d).reshape(d, -1).T                          # the last axis fastest, as offsets are
+    ups = np.indices((2,) * d).reshape(d, -1).T                          # the last axis fastest, as for offsets
     weights = np.ones((len(ups), n))
     for axis in range(d):
         weights *= np.stack([1 - above[:, axis], above[:, axis]])[ups[:, axis]]
@@ -32,19 +41,21 @@ def corners(places, kind="linear"):
 
 
 @differentiable(reads={})
-def weighted_gather(x, ground, rows, weights, rest):
-    """Sum rows of x by weights: y[i] = rest[i] * ground + sum over k of weights[k, i] * x[rows[k, i]].
+def weighted_gather(x: Tensor | Array, ground: Tensor | Array | None, rows: IntegerArray, weights: FloatArray,
+                    rest: FloatArray) -> Recorded:
+    """Return weighted sums of rows: y[i] = rest[i] * ground + sum over k of weights[k, i] * x[rows[k, i]].
 
     Args:
         x: (n, c).
         ground: (1, c), or None: zero.
-        rows: (k, m) ints; -1: this term is left out.
+        rows: (k, m) ints; a term with -1 is left out.
         weights: (k, m).
         rest: (m,), the weight of the ground state.
 
     Returns:
         (m, c).
     """
+    x, ground = cast(Array, x), cast("Array | None", ground)
     ops, x = ops_of(x) if ground is None else ops_of(x, ground), summable(x)
     rest = ops.asarray(rest, x.dtype)[:, None]
     y = ops.xp.zeros((rows.shape[1], x.shape[1]), x.dtype)
@@ -53,34 +64,35 @@ def weighted_gather(x, ground, rows, weights, rest):
     for there, row, weight in _terms(ops, rows, weights, x.dtype):
         y[there] += weight * x[row]
 
-    def dx(dy):
+    def dx(dy: Array) -> Array:
         total = ops.xp.zeros_like(x)
         for there, row, weight in _terms(ops, rows, weights, x.dtype):
             total += ops.scatter_add(weight * dy[there], row, len(x))
         return total
 
-    return y, lambda dy: (lambda: dx(dy), None if ground is None else lambda: column_sums(dy * rest), None, None, None)
+    def backward(dy: Array) -> tuple[Gradient, ...]:
+        return lambda: dx(dy), None if ground is None else lambda: column_sums(dy * rest), None, None, None
+
+    return y, backward
 
 
 @differentiable(reads={})
-def weighted_scatter(x, rows, weights, m):
-    """Add rows of x to those of the result: y[rows[k, i]] += weights[k, i] * x[i], for k and i in turn.
+def weighted_scatter(x: Tensor | Array, rows: IntegerArray, weights: FloatArray, m: int) -> Recorded:
+    """Return (m, c), to which weighted rows are added: y[rows[k, i]] += weights[k, i] * x[i], for k and i in turn.
 
     Args:
         x: (n, c).
-        rows: (k, n) ints, 0 to m - 1; -1: this term is left out.
+        rows: (k, n) ints, 0 to m - 1; a term with -1 is left out.
         weights: (k, n).
         m: rows of the result.
-
-    Returns:
-        (m, c).
     """
+    x = cast(Array, x)
     ops, x = ops_of(x), summable(x)
     y = ops.xp.zeros((m, x.shape[1]), x.dtype)
     for there, row, weight in _terms(ops, rows, weights, x.dtype):
         y += ops.scatter_add(weight * x[there], row, m)
 
-    def dx(dy):
+    def dx(dy: Array) -> Array:
         total = ops.xp.zeros_like(x)
         for there, row, weight in _terms(ops, rows, weights, x.dtype):
             total[there] += weight * dy[row]
@@ -89,7 +101,8 @@ def weighted_scatter(x, rows, weights, m):
     return y, lambda dy: (lambda: dx(dy), None, None, None)
 
 
-def _terms(ops, rows, weights, dtype):
+def _terms(ops: Ops, rows: IntegerArray, weights: FloatArray,
+           dtype: npt.DTypeLike) -> Iterator[tuple[IntegerArray, IntegerArray, Array]]:
     for row, weight in zip(rows, weights, strict=True):
         there = np.flatnonzero((row >= 0) & (weight != 0))
         if len(there):

@@ -1,112 +1,129 @@
-"""Losses: means over the batch, by default; of float16 outputs in float32."""
+"""Losses: means over the batch by default; float16 outputs are computed in float32."""
+
+from typing import cast
 
 import numpy as np
 
-from spconv_cy.autograd import differentiable
+from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, is_one_of
-from spconv_cy.errors import ShapeError
-from spconv_cy.functional.labels import checked_labels, refuse_sparse, remedy_of
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.functional.labels import IgnoredLabels, checked_labels, refuse_sparse, remedy_of
+from spconv_cy.functional.types import Gradient, Recorded
+from spconv_cy.types import Array, ArrayLike, FloatArray, IntegerArray
 
 
 @differentiable(reads={})
-def softmax_cross_entropy(x, labels, *, weights=None, reduction="mean", ignore_label=None):
+def softmax_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, weights: ArrayLike | None = None,
+                          reduction: str = "mean", ignore_label: IgnoredLabels = None) -> Recorded:
     """Return the negative log-likelihood of the labels under the softmax of x.
 
     Args:
         x: (b, classes).
-        labels: (b,) whole numbers from 0 to classes - 1, and ignore_label.
-        weights: (classes,) numbers from 0 up, how much a sample of each class counts; None: all the same. The mean is
-            that of the weighted samples: the sum over the sum of their weights.
-        reduction: "mean" over the samples that count (0 where there are none), or "sum".
-        ignore_label: a whole number that says that a sample has no label, such as -1 or 255, or several; those samples
-            do not count, and their gradient is zero. None: all count.
+        labels: (b,) whole numbers from 0 to classes - 1, or ignore_label.
+        weights: (classes,) numbers from 0 up, the weight of a sample of each class; None: all 1. With weights the mean
+            is the weighted sum divided by the sum of the samples' weights.
+        reduction: "mean" over the samples that count (0 if there are none), or "sum".
+        ignore_label: a whole number that marks samples without a label, such as -1 or 255, or several of them. These
+            samples do not count, and their gradient is zero. None: all samples count.
 
     Returns:
         One number, shape ().
 
     Raises:
-        ShapeError: labels of another shape or kind, or outside the classes; weights that do not fit.
+        ShapeError: labels of another shape or kind, or outside the classes; weights of another shape or below 0; an
+            unknown reduction.
         TypeError: x is a SparseTensor.
         ValueError: an ignore_label that is no whole number.
     """
     refuse_sparse("softmax_cross_entropy", x=x)
+    x = cast(Array, x)
     xp = ops_of(x).xp
-    labels, kept = checked_labels(x, labels, ignore_label)
-    given, x = x, summable(x if kept is None else x[kept])
-    counts = None if weights is None else _checked_weights(x, weights)[labels]
-    share = x.dtype.type(_share(reduction, len(x) if counts is None else counts.sum()))
-    counts = None if counts is None else ops_of(x).asarray(counts, x.dtype)
-    rows, labels = xp.arange(len(x)), xp.asarray(labels)
-    # Of short rows numpy finds the maximum several times as fast column by column, and the sum by einsum.
-    shifted = x - xp.ascontiguousarray(x.T).max(0)[:, None] if x.size else x.copy()
-    at_labels = shifted[rows, labels]
+    numbers, kept = checked_labels(x, labels, ignore_label, "softmax_cross_entropy")
+    outputs = summable(x if kept is None else x[kept])
+    counts = None if weights is None else _checked_weights(outputs, weights)[numbers]
+    n = len(outputs) if counts is None else counts.sum()
+    share = outputs.dtype.type(_share("softmax_cross_entropy", reduction, n))
+    counts = None if counts is None else ops_of(outputs).asarray(counts, outputs.dtype)
+    rows, at = xp.arange(len(outputs)), xp.asarray(numbers)
+    # For short rows numpy computes the maximum several times faster column by column, and the sum by einsum.
+    shifted = outputs - xp.ascontiguousarray(outputs.T).max(0)[:, None] if outputs.size else outputs.copy()
+    at_labels = shifted[rows, at]
     exponentials = xp.exp(shifted, out=shifted)
     totals = xp.einsum("ij->i", exponentials)[:, None]
     losses = xp.log(totals[:, 0]) - at_labels
     losses = losses if counts is None else losses * counts
 
-    def backward(dy):
+    def backward(dy: Array) -> tuple[Gradient, ...]:
         dx = exponentials / totals
-        dx[rows, labels] -= 1
+        dx[rows, at] -= 1
         dx *= dy * share
-        return _at_rows(xp, dx if counts is None else dx * counts[:, None], kept, given), None
+        return _at_rows(dx if counts is None else dx * counts[:, None], kept, x), None
 
     return xp.asarray(losses.sum() * share), backward
 
 
 @differentiable(reads={})
-def mse(x, target, *, reduction="mean"):
-    """Return the squared error to a target of x's shape: the mean over all elements, or the "sum"."""
+def mse(x: Tensor | Array, target: Tensor | ArrayLike, *, reduction: str = "mean") -> Recorded:
+    """Return the squared error to a target of x's shape: the "mean" over all elements, or the "sum".
+
+    Raises:
+        ShapeError: a target of another shape, or an unknown reduction.
+        TypeError: an argument is a SparseTensor.
+    """
     refuse_sparse("mse", x=x, target=target)
-    ops, x = ops_of(x), summable(x)
-    target = ops.asarray(target, x.dtype)
-    if target.shape != x.shape:
-        raise ShapeError(f"mse: x {x.shape} and target {target.shape} came; equal shapes fit"
-                         f"{remedy_of(x.shape, target.shape)}")
-    share = x.dtype.type(_share(reduction, x.size))
-    difference = x - target
+    x = cast(Array, x)
+    ops, outputs = ops_of(x), summable(x)
+    wanted = ops.asarray(target, outputs.dtype)
+    if wanted.shape != outputs.shape:
+        raise ShapeError(expected("mse", "x and target of equal shapes", f"x {outputs.shape} and target {wanted.shape}",
+                                  remedy_of(outputs.shape, wanted.shape)))
+    share = outputs.dtype.type(_share("mse", reduction, outputs.size))
+    difference = outputs - wanted
     return (ops.xp.asarray((difference * difference).sum() * share),
             lambda dy: (lambda: difference * (2 * share * dy), lambda: difference * (-2 * share * dy)))
 
 
 @differentiable(reads={})
-def hinge(x, labels, *, reduction="mean", ignore_label=None):
+def hinge(x: Tensor | Array, labels: ArrayLike, *, reduction: str = "mean",
+          ignore_label: IgnoredLabels = None) -> Recorded:
     """Return the squared hinge loss, one class against all: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1.
 
-    Arguments as for softmax_cross_entropy.
+    Arguments, result and errors as for softmax_cross_entropy.
     """
     refuse_sparse("hinge", x=x)
+    x = cast(Array, x)
     xp = ops_of(x).xp
-    labels, kept = checked_labels(x, labels, ignore_label)
-    given, x = x, summable(x if kept is None else x[kept])
-    share = x.dtype.type(_share(reduction, len(x)))
-    sign = xp.full_like(x, -1)
-    sign[xp.arange(len(x)), xp.asarray(labels)] = 1
-    gap = xp.maximum(1 - sign * x, 0)
+    numbers, kept = checked_labels(x, labels, ignore_label, "hinge")
+    outputs = summable(x if kept is None else x[kept])
+    share = outputs.dtype.type(_share("hinge", reduction, len(outputs)))
+    sign = xp.full_like(outputs, -1)
+    sign[xp.arange(len(outputs)), xp.asarray(numbers)] = 1
+    gap = xp.maximum(1 - sign * outputs, 0)
     return (xp.asarray((gap * gap).sum() * share),
-            lambda dy: (lambda: _at_rows(xp, sign * gap * (-2 * share * dy), kept, given), None))
+            lambda dy: (lambda: _at_rows(sign * gap * (-2 * share * dy), kept, x), None))
 
 
-def _at_rows(xp, dx, rows, x):
-    """Return the gradient of x where dx is that of its rows, zero at the others; rows None: dx is that of all."""
+def _at_rows(dx: Array, rows: IntegerArray | None, x: Array) -> Array:
+    """Return the gradient of x from that of its rows, zero for all other rows; rows None: dx is the gradient of x."""
     if rows is None:
         return dx
-    whole = xp.zeros(x.shape, dx.dtype)
+    whole = ops_of(dx).xp.zeros(x.shape, dx.dtype)
     whole[rows] = dx
     return whole
 
 
-def _checked_weights(x, weights):
+def _checked_weights(x: Array, weights: ArrayLike) -> FloatArray:
     found = as_array("softmax_cross_entropy: weights", weights)
     if found.shape != x.shape[1:] or found.dtype.kind not in "iuf" or not ((found >= 0) & np.isfinite(found)).all():
-        raise ShapeError(f"softmax_cross_entropy: weights {found.tolist()!r} came; {x.shape[1]} numbers from 0 up "
-                         "fit, one for each class")
+        raise ShapeError(expected("softmax_cross_entropy",
+                                  f"weights to be {x.shape[1]} numbers from 0 up, one for each class",
+                                  repr(found.tolist())))
     return found.astype(np.float64)
 
 
-def _share(reduction, n):
+def _share(who: str, reduction: str, n: float) -> float:
     if not is_one_of(reduction, ("mean", "sum")):
-        raise ShapeError(f"loss: reduction {reduction!r} came; 'mean' or 'sum' fit")
+        raise ShapeError(expected(who, "reduction to be 'mean' or 'sum'", repr(reduction)))
     return 1 / n if reduction == "mean" and n else 1.0

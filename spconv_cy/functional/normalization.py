@@ -1,120 +1,143 @@
-"""Normalisation over the batch, its leaky ReLU in the same pass; within rows; within samples. Gradients under each."""
+"""Normalisation over the batch (with an optional leaky ReLU), within rows and within samples, with gradients."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import cast
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable
+from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.powers import are_finite, powers, without_infinity
 from spconv_cy.functional.sparse import column_sums
+from spconv_cy.functional.types import Gradient, Recorded
+from spconv_cy.types import Array, IntegerArray
 
 
-def batch_norm(x, ground, gamma, beta, running=None, *, eps, slope=1.0, mean_only=False):
-    """Normalise columns: (x - mean) / sqrt(variance + eps) * gamma + beta; the ground row by the same map.
+def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, running: Array | None = None, *,
+               eps: float, slope: float = 1.0, mean_only: bool = False) -> tuple[Tensor, Tensor | None, Array]:
+    """Return (x - mean) / sqrt(variance + eps) * gamma + beta for each column, and the ground state by the same map.
 
     Args:
         x: Tensor (n, c).
         ground: Tensor (1, c) or None.
         gamma, beta: Tensors (1, c).
-        running: array (2, c), the mean and the variance to use; None: those of x, which gradients then flow through.
+        running: array (2, c), the mean and the variance to use; None: those of x, through which gradients then flow.
         eps: a number, added to the variance.
-        slope: of a leaky ReLU that follows; 1: none.
-        mean_only: leave the division out: (x - mean) * gamma + beta.
+        slope: of a leaky ReLU that is applied to the result; 1: none.
+        mean_only: do not divide: (x - mean) * gamma + beta.
 
     Returns:
         (Tensor (n, c), Tensor (1, c) or None, array (2, c): the mean and the biased variance that were used). The array
-        is of a longer float where x's does not hold a variance.
+        has a longer float dtype than x if x's dtype does not hold a variance.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1; the mean alone: Salimans and Kingma 2016,
     arXiv:1602.07868, section 4.
     """
     ops = ops_of(x.data, gamma.data, beta.data)
-    used = scale = None
+    used, added = None, None if mean_only else cast("float | Array", eps)
     if running is None:
         statistics = _moments(ops, x.data)
         scale = None if mean_only else _column_powers(ops.xp, x.data, statistics)
         if scale is not None:
-            # In numbers whose squares a float holds: exactly the same, and the tape scales the gradients.
-            x, ground = (None if t is None else t * Tensor.of(scale) for t in (x, ground))
-            eps, statistics = _scaled(eps, scale), ops.moments(x.data)
+            # Computed on scaled columns, whose squares fit a float. The result is exactly the same, and the tape scales
+            # the gradients.
+            factor = Tensor.of(scale)
+            x, ground = x * factor, None if ground is None else ground * factor
+            added, statistics = _scaled(eps, scale), ops.moments(x.data)
             used = statistics[::2].astype(np.longdouble) / np.concatenate([scale, scale]).astype(np.longdouble)
             used[1:] /= scale
         elif ops.xp is not np:
             statistics[2] = without_infinity(ops.xp, statistics[2])
     else:
         statistics = ops.xp.concatenate([running[:1], ops.xp.zeros_like(running[:1]), running[1:]])
-    how = _Map(ops, statistics, gamma.data, beta.data, None if mean_only else eps, slope,
-               len(x) if running is None else 0)
+    how = _Map(ops, statistics, gamma.data, beta.data, added, slope, len(x) if running is None else 0)
     rows = _normalize(x, gamma, beta, how)
     grounds = None if ground is None else _normalize_ground(ground, Tensor.of(x.data) if running is not None else x,
                                                             gamma, beta, how)
     return rows, grounds, statistics[::2] if used is None else used
 
 
-def _moments(ops, x):
-    if ops.float_dtypes[0] is not np.float64:                            # compiled, and a GPU's: no warnings
+def _moments(ops: Ops, x: Array) -> Array:
+    if ops.float_dtypes[0] is not np.float64:                            # compiled or on a GPU: no warnings
         return ops.moments(x)
-    with np.errstate(over="ignore", invalid="ignore"):                   # what overflows is computed again
+    with np.errstate(over="ignore", invalid="ignore"):                   # columns that overflow are computed again
         return ops.moments(x)
 
 
-def _column_powers(xp, x, statistics):
-    """Return (1, c) factors for the columns whose variance a float does not hold, 1 for others; None: there are none.
-    """
+def _column_powers(xp: ModuleType, x: Array, statistics: Array) -> Array | None:
+    """Return (1, c) factors for the columns whose variance overflows, 1 for the others; None: no column overflows."""
     if are_finite(xp, statistics[2]):
         return None
     beyond = ~np.isfinite(statistics).all(0) & np.isfinite(x).all(0)
     return np.where(beyond, powers(xp, abs(x).max(0)), x.dtype.type(1))[None] if beyond.any() else None
 
 
-def _scaled(eps, scale):
+def _scaled(eps: float, scale: Array) -> Array:
     return (eps * scale.astype(np.float64) ** 2).astype(scale.dtype)
 
 
-def _standard(xp, x, centre, means, spread, largest, eps):
+_Function = Callable[[Array], Array]
+
+
+def _standard(xp: ModuleType, x: Array, centre: _Function, means: _Function, spread: _Function, largest: _Function,
+              eps: float) -> tuple[Array, Array]:
     """Return (x - mean) / sqrt(variance + eps), and 1 / sqrt(variance + eps).
+
+    Mean and variance are those of each group, the elements of x that are normalised together.
 
     Args:
         xp: numpy or cupy.
         x: (n, ...).
-        centre: function of x, less its means.
-        means: function that averages over what belongs together.
-        spread: function that brings such averages back to the shape of x, or to one that fits it.
-        largest: function of abs(x) that takes the maximum of what belongs together.
+        centre: function that subtracts the means of the groups.
+        means: function that returns the means of the groups.
+        spread: function that brings values of the groups to the shape of x, or to one that broadcasts to it.
+        largest: function that returns the maxima of the groups.
         eps: number.
     """
-    with np.errstate(over="ignore", invalid="ignore"):                   # what overflows is computed again
+    with np.errstate(over="ignore", invalid="ignore"):                   # groups that overflow are computed again
         centred = centre(x)
         variance = means(centred * centred)
-    eps, power = x.dtype.type(eps), None
+    added, power = x.dtype.type(eps), None
     if xp is not np:
         variance = without_infinity(xp, variance)
     elif not are_finite(xp, variance):
         with np.errstate(over="ignore", invalid="ignore"):
             power = np.where(np.isfinite(variance), x.dtype.type(1), powers(xp, largest(abs(x))))
             centred = centre(x * spread(power))
-            variance, eps = means(centred * centred), _scaled(eps, power)
-    factor = 1 / xp.sqrt(variance + eps)
+            variance, added = means(centred * centred), _scaled(eps, power)
+    factor = 1 / xp.sqrt(variance + added)
     normal = centred * spread(factor)
     return normal, spread(factor if power is None else factor * power)
 
 
 class _Map:
-    """What both functions below share: the map, and the gradients that come of two sums over rows.
+    """The map that both functions below apply to columns, and its gradients from two sums over rows.
 
-    rows (4, c): centre, its rest, scale, shift.
+    Args:
+        ops: Ops.
+        statistics: (3, c): the mean, the digits of it that its float does not hold, and the biased variance.
+        gamma, beta: (1, c).
+        eps: a number or (1, c), added to the variance; None: do not divide.
+        slope: of the leaky ReLU.
+        n: number of rows over which the statistics were taken; 0: they are constants.
+
+    Attributes:
+        rows: (4, c): centre, its remaining digits, scale, shift.
     """
 
-    def __init__(self, ops, statistics, gamma, beta, eps, slope, n):
+    def __init__(self, ops: Ops, statistics: Array, gamma: Array, beta: Array, eps: float | Array | None, slope: float,
+                 n: int) -> None:
         self.ops, self.slope, self.n = ops, slope, n
         self.scales, real = eps is not None, statistics.dtype.type
-        eps = eps if not self.scales or isinstance(eps, np.ndarray) else real(eps)
-        self.inverse = (1 / (statistics[2:] + eps) ** real(0.5) if self.scales
-                        else ops.xp.ones_like(statistics[2:]))
+        self.inverse = (ops.xp.ones_like(statistics[2:]) if eps is None else
+                        1 / (statistics[2:] + (eps if isinstance(eps, np.ndarray) else real(eps))) ** real(0.5))
         self.rows = ops.xp.concatenate([statistics[:2], gamma * self.inverse, beta])
 
-    def through_statistics(self, sums):
-        """Return a and b (2, c): dx by way of mean and variance is (x - mean) * a + b; 0 where they are given."""
+    def through_statistics(self, sums: Array) -> Array:
+        """Return a and b (2, c): the part of dx through mean and variance is (x - mean) * a + b; 0 for constants."""
         if not self.n:
             return self.ops.xp.zeros_like(sums)
         scale = self.rows[2:3]
@@ -123,10 +146,11 @@ class _Map:
 
 
 @differentiable(reads={0: (0, 1, 2)})
-def _normalize(x, gamma, beta, how):
+def _normalize(x: Tensor | Array, gamma: Tensor | Array, beta: Tensor | Array, how: _Map) -> Recorded:
+    x = cast(Array, x)
     ops, rows = how.ops, how.rows
 
-    def backward(dy):
+    def backward(dy: Array) -> tuple[Gradient, ...]:
         sums = ops.affine_sums(x, dy, rows, how.slope)
         return (lambda: ops.affine_dx(x, dy, rows, how.through_statistics(sums), how.slope),
                 lambda: sums[1:] * how.inverse, sums[:1], None)
@@ -135,13 +159,15 @@ def _normalize(x, gamma, beta, how):
 
 
 @differentiable(reads={0: (0, 1, 2, 3), 1: (1,)})
-def _normalize_ground(ground, x, gamma, beta, how):
+def _normalize_ground(ground: Tensor | Array, x: Tensor | Array, gamma: Tensor | Array, beta: Tensor | Array,
+                      how: _Map) -> Recorded:
+    ground, x = cast(Array, ground), cast(Array, x)
     ops, rows = ops_of(ground, x), how.rows
 
-    def backward(dy):
+    def backward(dy: Array) -> tuple[Gradient, ...]:
         sums = ops.affine_sums(ground, dy, rows, how.slope)
 
-        def dx():
+        def dx() -> Array:
             return ops.affine(x, ops.xp.concatenate([rows[:2], how.through_statistics(sums)]))
 
         return (lambda: ops.affine_dx(ground, dy, rows, ops.xp.zeros_like(sums), how.slope), dx,
@@ -151,60 +177,83 @@ def _normalize_ground(ground, x, gamma, beta, how):
 
 
 @differentiable(reads={1: (0,)})
-def group_norm(x, gamma, beta, groups, eps):
-    """Normalise each row's channels in groups of neighbours to mean 0 and variance 1; then gamma and beta (1, c).
+def group_norm(x: Tensor | Array, gamma: Tensor | Array, beta: Tensor | Array, groups: int, eps: float) -> Recorded:
+    """Return x with each row's groups of channels normalised to mean 0 and variance 1, times gamma, plus beta.
+
+    Args:
+        x: (n, c).
+        gamma, beta: (1, c).
+        groups: number of groups of neighbouring channels, which must divide c.
+        eps: a number, added to the variance.
+
+    Returns:
+        (n, c).
 
     Source: Ba et al. 2016, arXiv:1607.06450 (one group); Wu and He 2018, arXiv:1803.08494 (groups).
     """
-    xp, x = ops_of(x, gamma, beta).xp, summable(x)
-    shape, each = (len(x), groups, x.shape[1] // groups), x.dtype.type(x.shape[1] // groups)
+    x, gamma, beta = cast(Array, x), cast(Array, gamma), cast(Array, beta)
+    xp, wide = ops_of(x, gamma, beta).xp, summable(x)
+    n, c = wide.shape
+    shape, each = (n, groups, c // groups), wide.dtype.type(c // groups)
 
-    def mean(rows):
+    def mean(rows: Array) -> Array:
         return rows.sum(2, keepdims=True) / each
 
-    normal, factor = _standard(xp, x.reshape(shape), lambda rows: rows - mean(rows), mean, lambda means: means,
+    normal, factor = _standard(xp, wide.reshape(shape), lambda rows: rows - mean(rows), mean, lambda means: means,
                                lambda sizes: sizes.max(2, keepdims=True), eps)
-    normal = normal.reshape(x.shape)
+    normal = normal.reshape(n, c)
 
-    def dx(dy):
-        dn, n = (dy * gamma).reshape(shape), normal.reshape(shape)
-        return ((dn - mean(dn) - n * mean(dn * n)) * factor).reshape(x.shape)
+    def dx(dy: Array) -> Array:
+        dn, grouped = (dy * gamma).reshape(shape), normal.reshape(shape)
+        return ((dn - mean(dn) - grouped * mean(dn * grouped)) * factor).reshape(n, c)
 
     return (normal * gamma + beta,
             lambda dy: (lambda: dx(dy), lambda: column_sums(dy * normal), lambda: column_sums(dy), None, None))
 
 
 @differentiable(reads={1: (0,)})
-def sample_norm(x, gamma, beta, starts, groups, eps):
-    """Normalise groups of neighbouring channels over the rows of each sample; then gamma and beta (1, c).
+def sample_norm(x: Tensor | Array, gamma: Tensor | Array, beta: Tensor | Array, starts: IntegerArray, groups: int,
+                eps: float) -> Recorded:
+    """Return x with groups of channels normalised over the rows of each sample, times gamma, plus beta.
 
-    Samples begin at starts (b+1,). A group of each channel is instance normalisation.
+    With one group per channel this is instance normalisation.
+
+    Args:
+        x: (n, c), rows in batch order.
+        gamma, beta: (1, c).
+        starts: (b+1,) integers; sample i has the rows starts[i] to starts[i+1].
+        groups: number of groups of neighbouring channels, which must divide c.
+        eps: a number, added to the variance.
+
+    Returns:
+        (n, c).
 
     Source: Ulyanov et al. 2016, arXiv:1607.08022; groups: Wu and He 2018, arXiv:1803.08494.
     """
-    ops, x = ops_of(x, gamma, beta), summable(x)
-    counts, each = np.diff(starts), x.shape[1] // groups
+    x, gamma, beta = cast(Array, x), cast(Array, gamma), cast(Array, beta)
+    ops, wide = ops_of(x, gamma, beta), summable(x)
+    counts, each = np.diff(starts), wide.shape[1] // groups
     samples = np.repeat(np.arange(len(counts)), counts)
-    n = ops.asarray(np.maximum(counts, 1)[:, None] * each, x.dtype)
+    n = ops.asarray(np.maximum(counts, 1)[:, None] * each, wide.dtype)
 
-    def together(rows, reduce):
+    def together(rows: Array, reduce: Callable[..., Array]) -> Array:
         return ops.xp.repeat(reduce(rows.reshape(-1, groups, each), 2), each, axis=1) if each > 1 else rows
 
-    def means(rows):
+    def means(rows: Array) -> Array:
         return together(ops.segment_sum(rows, starts), ops.xp.sum) / n
 
-    def mean(rows):
+    def mean(rows: Array) -> Array:
         return means(rows)[samples]
 
-    def centre(rows):
+    def centre(rows: Array) -> Array:
         rows = rows - mean(rows)
-        rows -= mean(rows)                                               # what rounding left, where x lies far from 0
+        rows -= mean(rows)                                               # rounding leaves a rest if x is far from 0
         return rows
 
-    normal, factor = _standard(ops.xp, x, centre, means, lambda rows: rows[samples],
+    normal, factor = _standard(ops.xp, wide, centre, means, lambda rows: rows[samples],
                                lambda sizes: together(ops.segment_max(sizes, starts)[0], np.max), eps)
 
-    def dx(dy):
+    def dx(dy: Array) -> Array:
         dn = dy * gamma
         return (dn - mean(dn) - normal * mean(dn * normal)) * factor
 

@@ -1,10 +1,14 @@
-"""Powers of two that bring large numbers to about 1, so that their squares stay inside a float; they round nothing."""
+"""Powers of two that scale large numbers to about 1, without rounding, so that their squares fit a float."""
+
+from types import ModuleType
 
 import numpy as np
 
+from spconv_cy.types import Array
 
-def powers(xp, largest):
-    """Return the factor, a power of two, that brings each of `largest` to 1/2 up to 1; 1 for 0, infinity and NaN.
+
+def powers(xp: ModuleType, largest: Array) -> Array:
+    """Return the power of two that scales each of `largest` to between 1/2 and 1; 1 for 0, infinity and NaN.
 
     Args:
         xp: numpy or cupy.
@@ -19,12 +23,14 @@ def powers(xp, largest):
     return xp.where(xp.isfinite(largest) & (largest > 0), found, xp.ones_like(largest))
 
 
-def are_finite(xp, squares):
-    """Tell whether sums of squares are finite, on the CPU; a GPU is not asked, it would first do all that it was told.
+def are_finite(xp: ModuleType, squares: Array) -> bool:
+    """Return True if sums of squares are finite.
+
+    On a GPU the result is always True, since reading a value would wait for all queued work.
     """
     return xp is not np or not squares.size or bool(squares.max() < np.inf)
 
 
-def without_infinity(xp, squares):
-    """Return sums of squares with NaN for infinity, so that what is divided by them is no silent zero."""
+def without_infinity(xp: ModuleType, squares: Array) -> Array:
+    """Return sums of squares with NaN for infinity, so that dividing by them gives NaN instead of a silent zero."""
     return xp.where(squares < np.inf, squares, squares.dtype.type(np.nan))

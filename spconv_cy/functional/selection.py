@@ -1,34 +1,42 @@
-"""Rows that are looked up, chosen and merged: what joins, pruning and duplicates of sites do to features."""
+"""Looking up, choosing and merging rows: the features after joins, pruning and merged duplicates of sites."""
+
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, is_one_of, is_real
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import column_sums, gather, scatter_add, segment_maximum
+from spconv_cy.functional.types import Gradient, Recorded
+from spconv_cy.types import Array, ArrayLike, IntegerArray
 
 REDUCTIONS = ("error", "sum", "mean", "max", "first", "last")
 
 
-def active_of(dense, threshold):
-    """Return (sites (n, 1+d) int32, features (n, c)) of a numpy array (b, c, *size), as SparseTensor.from_dense.
+def active_of(dense: Array, threshold: float) -> tuple[npt.NDArray[np.int32], Array]:
+    """Return (sites (n, 1+d) int32, features (n, c)) of the active sites of a numpy array (b, c, *size).
+
+    A site is active if any channel is above `threshold` in absolute value, or NaN, as for SparseTensor.from_dense.
 
     Raises:
-        ShapeError: as from_dense.
+        ShapeError: a threshold below 0 or an array without an axis of sites.
     """
     if not is_real(threshold) or not threshold >= 0:
-        raise ShapeError(f"from_dense: threshold {threshold!r} came; a number from 0 up fits")
+        raise ShapeError(expected("from_dense", "threshold to be a number from 0 up", repr(threshold)))
     if dense.ndim < 3:
-        raise ShapeError(f"from_dense: shape {dense.shape} came; (b, c, *size) with one axis of sites or more fits")
-    turned = np.moveaxis(dense, 1, -1)
-    active = ~(np.abs(turned) <= threshold).all(-1)                      # a NaN is active
-    return np.argwhere(active).astype(np.int32), turned[active]
+        raise ShapeError(expected("from_dense", "an array (b, c, *size) with at least one axis of sites",
+                                  f"shape {dense.shape}"))
+    channels_last = np.moveaxis(dense, 1, -1)
+    active = ~(np.abs(channels_last) <= threshold).all(-1)                      # a NaN is active
+    return np.argwhere(active).astype(np.int32), channels_last[active]
 
 
 @differentiable(reads={})
-def look_up(x, ground, rows):
-    """Take rows (m,) of x (n, c), the ground state where a row is -1; the gradient of a row taken twice is the sum.
+def look_up(x: Tensor | Array, ground: Tensor | Array | None, rows: IntegerArray) -> Recorded:
+    """Return rows of x, and the ground state where a row is -1; the gradients of a row that is taken twice are added.
 
     Args:
         x: (n, c).
@@ -38,6 +46,7 @@ def look_up(x, ground, rows):
     Returns:
         (m, c).
     """
+    x, ground = cast(Array, x), cast("Array | None", ground)
     ops = ops_of(x) if ground is None else ops_of(x, ground)
     xp, missing = ops.xp, rows < 0
     if not missing.any():
@@ -48,7 +57,7 @@ def look_up(x, ground, rows):
         y += ground
     y[there] = x[rows[there]]
 
-    def backward(dy):
+    def backward(dy: Array) -> tuple[Gradient, ...]:
         return (lambda: ops.scatter_add(dy[there], rows[there], len(x)),
                 None if ground is None else lambda: column_sums(dy[missing]),
                 None)
@@ -56,26 +65,26 @@ def look_up(x, ground, rows):
     return y, backward
 
 
-def best_of_segments(scores, starts, k):
-    """Return (n,) bool: the k rows of each segment with the largest scores; of equals the first, a NaN last.
+def best_of_segments(scores: Array, starts: IntegerArray, k: ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return (n,) booleans: True for the k rows of each segment with the largest scores.
+
+    Of equal scores the first wins, and NaN is below every number. The cost is that of sorting the rows.
 
     Args:
         scores: (n,) or (n, 1) numbers.
-        starts: (b+1,) int64, segment i is the rows starts[i] to starts[i+1].
+        starts: (b+1,) int64; segment i has the rows starts[i] to starts[i+1].
         k: a whole number, or (b,) of them.
 
     Raises:
-        ShapeError: scores or k that do not fit.
-
-    Cost: of sorting the rows.
+        ShapeError: scores or k of another shape or kind.
     """
     counts, n, ks = np.diff(starts), int(starts[-1]), as_array("keep_top: k", k)
     if scores.shape not in ((n,), (n, 1)) or scores.dtype.kind not in "fiu":
-        raise ShapeError(f"keep_top: scores {scores.shape} of {scores.dtype} came; ({n},) numbers fit, one for each "
-                         "site")
+        raise ShapeError(expected("keep_top", f"scores to be ({n},) numbers, one for each site",
+                                  f"{scores.shape} of {scores.dtype}"))
     if ks.dtype.kind not in "iu" or ks.shape not in ((), counts.shape) or (ks.size and ks.min() < 0):
-        raise ShapeError(f"keep_top: k {k!r} came; a whole number from 0 up, or {len(counts)}, one for each sample, "
-                         "fits")
+        raise ShapeError(expected("keep_top", f"k to be a whole number from 0 up, or {len(counts)} of them, one for "
+                                  "each sample", repr(k)))
     scores = scores.reshape(-1).astype(np.float64)
     segments = np.repeat(np.arange(len(counts)), counts)
     order = np.lexsort((-scores, segments))                              # stable, and NaN sorts last
@@ -85,50 +94,54 @@ def best_of_segments(scores, starts, k):
     return keep
 
 
-def merge(features, rows, n, reduce):
-    """Merge the features (p, c) of points into those of their sites (n, c); rows (p,) are the points' sites.
+def merge(features: Tensor, rows: IntegerArray, n: int, reduce: str) -> Tensor:
+    """Return the features (n, c) of sites, merged from the features (p, c) of points; rows (p,) are the points' sites.
 
-    The gradient of a site goes to each of its points ("mean": divided by their number; "first" and "last": to that one
-    alone; "max": to the one that won).
+    The gradient of a site goes to each of its points, divided by their number for "mean". For "first" and "last" it
+    goes to that point only, for "max" to the point that won.
 
     Source: SparseConvNet's input layers, modes 1 (last), 2 (first), 3 (sum) and 4 (mean) as they are documented.
     """
     if reduce == "error" and (rows[1:] > rows[:-1]).all():
         return features
-    order = np.argsort(rows, kind="stable") if reduce in ("max", "first", "last", "error") else None
+    if reduce in ("error", "max", "first", "last"):
+        return _merged_in_order(features, rows, n, reduce)
+    total = scatter_add(features, rows, n)
+    if reduce == "sum":
+        return total
+    counts = np.bincount(rows, minlength=n)
+    return total * Tensor.of(ops_of(total.data).asarray(1 / counts[:, None]))
+
+
+def _merged_in_order(features: Tensor, rows: IntegerArray, n: int, reduce: str) -> Tensor:
+    order = np.argsort(rows, kind="stable")
     if reduce == "error":
         return gather(features, order)
-    counts = np.bincount(rows, minlength=n)
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
     if reduce == "first":
         return gather(features, order[starts[:-1]])
     if reduce == "last":
         return gather(features, order[starts[1:] - 1])
-    if reduce == "max":
-        return segment_maximum(gather(features, order), None, starts, None)
-    total = scatter_add(features, rows, n)
-    if reduce == "sum":
-        return total
-    return total * Tensor.of(ops_of(total.data).asarray(1 / counts[:, None]))
+    return segment_maximum(gather(features, order), None, starts, None)
 
 
-def kept_rows(rows, n, kept):
-    """Return, of the rows (p,) of points among n sites, those that an output layer hands features to; -1: none.
+def kept_rows(rows: IntegerArray, n: int, kept: str) -> IntegerArray:
+    """Return the rows (p,) of points among n sites, with -1 for points that do not get their site's features.
 
     Args:
         rows: (p,) ints, 0 to n - 1.
         n: number of sites.
-        kept: "all"; "first" or "last": of the points of a site, the one that this reduction keeps.
+        kept: "all", or "first" or "last": only the point of each site that this reduction keeps.
 
     Raises:
         ShapeError: another `kept`.
     """
     if not is_one_of(kept, ("all", "first", "last")):
-        raise ShapeError(f"to_points: kept {kept!r} came; 'all', 'first' or 'last' fits")
+        raise ShapeError(expected("to_points", "kept to be 'all', 'first' or 'last'", repr(kept)))
     if kept == "all":
         return rows
     points = np.arange(len(rows))
     order = points if kept == "last" else points[::-1]
     keeper = np.zeros(n, np.int64)
-    keeper[rows[order]] = order                                          # of equal rows the last one stays
+    keeper[rows[order]] = order                                          # the last of equal rows is kept
     return np.where(keeper[rows] == points, rows, -1)
