@@ -92,7 +92,7 @@ REFUSED = {
     # dense
     "dense without sites": (lambda: D(np.zeros((2, 3))), ShapeError, "(b, c, *size)", "got shape (2, 3)"),
     "dense text": (lambda: D(np.full((1, 1, 3), "a")), ShapeError, "dtype <U1 came; floats, integers or booleans"),
-    "NaN threshold": (lambda: D(np.ones((1, 1, 3)), threshold=NAN), ShapeError, "threshold to be a number from 0 up, got nan"),
+    "NaN threshold": (lambda: D(np.ones((1, 1, 3)), threshold=NAN), ShapeError, "a number from 0 up, got nan"),
     "to_dense unbounded": (lambda: x(size=None).to_dense(), ShapeError, "unbounded; give origin= and size="),
     "to_dense too small": (lambda: x().to_dense(1, 3), GridError,
                            "2 of 4 sites lie outside origin (1, 1) and size (3, 3); give a larger box"),
@@ -142,7 +142,7 @@ REFUSED = {
                       "came; equal lattice, size, channels and ground state fit"),
     "collate families": (lambda: sp.collate([x(), x(ground=None)]), ShapeError, "no ground", "equal lattice, size"),
     "collate the tape": (lambda: sp.collate([conv()(x())]), ShapeError, "on the tape came", "inside no_grad()"),
-    "labels": (lambda: sp.softmax_cross_entropy(x().features, [0, 1, 2, 0]), ShapeError, "labels from 0 to 1, got 0 to 2"),
+    "labels": (lambda: sp.softmax_cross_entropy(x().features, [0, 1, 2, 0]), ShapeError, "from 0 to 1, got 0 to 2"),
     "float labels": (lambda: sp.softmax_cross_entropy(x().features, [0.0] * 4), ShapeError, "of whole numbers, got"),
     "NaN strokes": (lambda: sp.SparseConvClassifier().fit([[[(0, 0), (NAN, 1)]]], [0]), ValueError,
                     "character 0, stroke 0: point 1 is (nan, 1.0); finite numbers fit: drop or mend the 1 such points"),

@@ -129,5 +129,5 @@ def test_labels_that_do_not_fit_are_told(loss, labels, message):
 def test_other_wrong_arguments_are_told():
     with pytest.raises(ShapeError, match="reduction to be 'mean' or 'sum', got 'none'"):
         sp.softmax_cross_entropy(sp.Tensor(np.zeros((5, 4))), LABELS, reduction="none")
-    with pytest.raises(ShapeError, match=r"mse: expected x and target of equal shapes, got x \(5, 4\) and target \(5,\)"):
+    with pytest.raises(ShapeError, match=r"mse: expected .* equal shapes, got x \(5, 4\) and target \(5,\)"):
         sp.mse(sp.Tensor(np.zeros((5, 4))), np.zeros(5))
