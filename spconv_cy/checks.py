@@ -89,9 +89,9 @@ def as_array(who, value, dtype=None):
     try:
         return np.asarray(value, dtype)
     except ValueError:
-        raise ShapeError(f"{who}: expected one array, got {_described(value)}") from None
+        raise ShapeError(f"{who}: expected one array, got {described(value)}") from None
     except TypeError as error:                                           # a device's, as its library says
-        raise ShapeError(f"{who}: expected one array, got {_described(value)} ({error})") from None
+        raise ShapeError(f"{who}: expected one array, got {described(value)} ({error})") from None
 
 
 def as_list(who, value, what):
@@ -99,20 +99,20 @@ def as_list(who, value, what):
     try:
         return list(value)
     except TypeError:
-        raise TypeError(f"{who}: expected {what}, got {_described(value)}") from None
+        raise TypeError(f"{who}: expected {what}, got {described(value)}") from None
 
 
 def checked_path(who, path):
     """Return a path as text; raise TypeError where it is none."""
     if not isinstance(path, (str, bytes, os.PathLike)):
-        raise TypeError(f"{who}: expected the path of a file, got {_described(path)}")
+        raise TypeError(f"{who}: expected the path of a file, got {described(path)}")
     return os.fsdecode(path)
 
 
 def checked_function(who, function, what):
     """Raise TypeError where what is to be called cannot be; `what` says what fits."""
     if not callable(function) or isinstance(function, type):
-        raise TypeError(f"{who}: expected {what}, got {_described(function)}")
+        raise TypeError(f"{who}: expected {what}, got {described(function)}")
 
 
 def is_one_of(value, choices):
@@ -137,7 +137,14 @@ def is_number(value, lowest=-math.inf, below=math.inf):
     return is_real(value) and lowest <= value < below and abs(value) <= LARGEST
 
 
-def _described(value):
+def kind_of(value):
+    """Return the type of a value with its article, for an error message: "a list", "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def described(value):
+    """Return what a value is, for an error message: a number or text itself, otherwise its type or shape."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, np.ndarray):

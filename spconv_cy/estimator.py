@@ -6,7 +6,6 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from spconv_cy.archive import BROKEN
 from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.backend.host import hosted
 from spconv_cy.checks import as_array, as_list, is_integer, is_one_of
@@ -16,6 +15,7 @@ from spconv_cy.data.batch import StrokeBatches
 from spconv_cy.data.strokes import Characters, StrokeEncoder
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import FileError, NotFittedError, ShapeError
+from spconv_cy.io.archive import BROKEN
 from spconv_cy.io.file import load_with_extra, save
 from spconv_cy.layers.layer import Layer
 from spconv_cy.models.deepcnets import deepcnet, deepcnin

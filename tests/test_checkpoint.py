@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import spconv_cy as sp
-from spconv_cy import archive
 from spconv_cy.errors import FileError
+from spconv_cy.io import archive
 from spconv_cy.train.checkpoint import KIND
 
 CHARACTERS = [[[(0, 0), (9, i % 4)]] if i % 2 else [[(0, 0), (i % 3, 9)]] for i in range(20)]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
-from spconv_cy import archive
 from spconv_cy.errors import FileError, ShapeError
+from spconv_cy.io import archive
 from spconv_cy.train.checkpoint import KIND
 
 TENSORS = [sp.SparseTensor.from_sites([[0, 1], [0, 3]], [[1.0], [2.0]], 8)] * 4

@@ -19,8 +19,9 @@ from safetensors import safe_open
 from safetensors.numpy import load
 
 import spconv_cy as sp
-from spconv_cy import archive, writing
+from spconv_cy import writing
 from spconv_cy.errors import FileError
+from spconv_cy.io import archive
 from spconv_cy.readers.obj import write_obj
 from spconv_cy.readers.off import write_off
 from spconv_cy.readers.ply import write_ply

@@ -6,10 +6,11 @@ from contextvars import ContextVar
 import numpy as np
 
 from spconv_cy.autograd import Tensor
+from spconv_cy.backend.switch import current
 from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 
-_budget = ContextVar("budget", default=None)
+_instead: ContextVar["undrawn | None"] = ContextVar("instead", default=None)
 
 
 def glorot(shape, rng=None, *, gain=1.0):
@@ -59,30 +60,43 @@ def parameter(array):
 
 
 class undrawn:
-    """Begin all weights as zeros inside a `with` statement, since others will be copied over them.
+    """Start all weights at zero inside a `with` statement, because others will be copied over them.
 
     Args:
-        most: numbers that all weights together may have; a description that asks for more is refused before memory is.
+        most: numbers that all weights together may have; more are refused before their memory is allocated.
     """
 
-    def __init__(self, most):
+    def __init__(self, most: int) -> None:
         self._left = most
 
-    def __enter__(self):
-        self._token = _budget.set(self)
+    def __enter__(self) -> "undrawn":
+        self._token = _instead.set(self)
         return self
 
-    def __exit__(self, *_):
-        _budget.reset(self._token)
+    def __exit__(self, *_: object) -> None:
+        _instead.reset(self._token)
 
-    def take(self, shape):
-        """Return zeros; raise ShapeError where the budget does not allow them."""
+    def weight(self, shape: tuple[int, ...]) -> Tensor:
+        """Return a parameter of zeros; raise ShapeError if all have more numbers than allowed."""
         self._left -= math.prod(shape)
         if self._left < 0:
-            raise ShapeError(f"weights {tuple(shape)} are asked for, more than there are numbers for")
-        return np.zeros(shape)
+            raise ShapeError(f"weights: expected no more numbers than the file has, got weights of shape {shape}")
+        return parameter(np.zeros(shape))
+
+
+class shapes_only(undrawn):
+    """Give weights nothing but their shape inside a `with` statement: all numbers of one share one place in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def weight(self, shape: tuple[int, ...]) -> Tensor:
+        """Return a parameter of that shape that takes no memory."""
+        ops = current()
+        one = ops.asarray(np.zeros(1))
+        return Tensor.leaf(ops.xp.lib.stride_tricks.as_strided(one, shape, (0,) * len(shape)), True)
 
 
 def _begun(shape, draw):
-    budget = _budget.get()
-    return parameter(draw() if budget is None else budget.take(shape))
+    instead = _instead.get()
+    return parameter(draw()) if instead is None else instead.weight(tuple(shape))

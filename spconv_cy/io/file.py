@@ -1,176 +1,168 @@
-"""Networks to files and back: one .safetensors, the layers as JSON in its metadata, nothing in it ever executed."""
+"""Saves networks to .safetensors files and loads them: layers as JSON in the metadata, and no code in a file."""
 
 import inspect
 import json
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from spconv_cy.archive import BROKEN, read, write
-from spconv_cy.checks import as_list, checked_path
-from spconv_cy.errors import FileError, ShapeError
-from spconv_cy.functional.initial import undrawn
-from spconv_cy.layers.activation import (
-    ELU,
-    GELU,
-    SELU,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Tanh,
-    VeryLeakyReLU,
-)
-from spconv_cy.layers.attention import WindowAttention
-from spconv_cy.layers.checkpointed import Checkpointed
-from spconv_cy.layers.collapse import Collapse
-from spconv_cy.layers.container import Concatenate, Residual, Sequential
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
-from spconv_cy.layers.coordinates import AddCoordinates
-from spconv_cy.layers.dropout import Dropout
-from spconv_cy.layers.edge import DenseToSparse, SparseToDense
-from spconv_cy.layers.fractional import FractionalMaxPooling
+from spconv_cy import layers as library
+from spconv_cy import models
+from spconv_cy.checks import as_list, checked_path, kind_of
+from spconv_cy.errors import FileError, ShapeError, expected
+from spconv_cy.functional.initial import shapes_only, undrawn
+from spconv_cy.io.archive import BROKEN, read, write
 from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.normalization import (
-    BatchNormalization,
-    GroupNormalization,
-    InstanceNormalization,
-    LayerNormalization,
-)
-from spconv_cy.layers.points import ToPoints
-from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, SumPooling
-from spconv_cy.layers.pruning import KeepTop, Sparsify
-from spconv_cy.layers.pyramid import Pyramid
-from spconv_cy.layers.randomized import RandomizedStrideConvolution, RandomizedStrideMaxPooling
-from spconv_cy.layers.restoring import Deconvolution, UnPooling
-from spconv_cy.layers.transposed import TransposedConvolution
-from spconv_cy.models.autoencoder import Autoencoder
 from spconv_cy.sites.lattice import Lattice
+from spconv_cy.types import Array, PathLike
 
 KIND = "spconv_cy"
-LAYERS = (AddCoordinates, Autoencoder, AveragePooling, BatchNormalization, Checkpointed, Collapse, Concatenate,
-          Convolution, Deconvolution, DenseToSparse, Dropout, ELU, FractionalMaxPooling, GELU, GlobalPooling,
-          GroupNormalization, InstanceNormalization, KeepTop, LayerNormalization, LeakyReLU, MaxPooling,
-          NetworkInNetwork, PReLU, Pyramid, RandomizedStrideConvolution, RandomizedStrideMaxPooling, ReLU, Residual,
-          SELU, Sequential, SiLU, Sigmoid, Softmax, SparseToDense, Sparsify, SubmanifoldConvolution, SumPooling, Tanh,
-          ToPoints, TransposedConvolution, UnPooling, VeryLeakyReLU, WindowAttention)
 
 
-def save(path, net, extra=None):
+def save(path: PathLike, net: Layer, extra: object = None) -> None:
     """Write a network to one .safetensors file: its layers, parameters and running statistics.
 
     Args:
-        path: of the file; one that is there is replaced at once, or not at all, by one with the mode that the umask
-            gives. A symbolic link stays, and its target is replaced; a pipe or a device is written into.
+        path: of the file. An existing file is replaced completely or not at all; the new one has the mode that the
+            umask gives. A symbolic link stays, and its target is replaced; a pipe or a device is written into.
         net: Layer whose constructor arguments are numbers, text, None, lists, lattices and layers.
-        extra: JSON values to keep beside it; `load_with_extra` gives them back.
+        extra: JSON values to keep in the file; `load_with_extra` returns them.
 
     Raises:
-        TypeError: net is no Layer, holds an argument that cannot be saved, or a layer that its arguments do not make
-            anew, since an attribute was changed later.
+        TypeError: net is no Layer, has a constructor argument that cannot be saved, or would come back from the file as
+            another network, because an attribute was changed after construction. Nothing is written.
         OSError: the file cannot be written, or nobody reads the pipe within 10 seconds.
     """
     if not isinstance(net, Layer):
-        raise TypeError(f"save: a {type(net).__name__} came; a Layer fits")
+        raise TypeError(expected("save", "a Layer", kind_of(net)))
     path = checked_path("save", path)
     _check_extra(extra)
     state, description = net.state(), net.describe()
-    _check_made_anew(net, state, description)
+    _check_comes_back(net, state, description)
     write(path, KIND, state, {"network": description, "extra": extra})
 
 
-def load(path, layers=()):
-    """Read a network that `save` wrote; its arrays are born on the current backend.
+def load(path: PathLike, layers: Iterable[type[Layer]] | type[Layer] = ()) -> Layer:
+    """Return the network of a file that `save` wrote, its arrays on the current backend.
 
     Args:
         path: of the file.
-        layers: your own layer classes that the network holds; the library's are known.
+        layers: your own layer classes that the network contains; the library's are known.
 
     Returns:
         Layer, in training mode as every new one; call `eval()` to use it.
 
     Raises:
         FileNotFoundError: there is no such file.
-        FileError: it is damaged, foreign, of a newer version, or names a layer that is not known.
+        FileError: the file is damaged, of another format or a newer version, or names a layer that is not known.
     """
     return load_with_extra(path, layers)[0]
 
 
-def load_with_extra(path, layers=()):
-    """Return (network, extra), the JSON values that `save` was given."""
-    layers = as_list("load", [layers] if isinstance(layers, type) else layers, "layers, a list of classes")
-    arrays, text = read(checked_path("load", path), KIND)
-    for layer in layers:
-        if not (isinstance(layer, type) and issubclass(layer, Layer)):
-            raise TypeError(f"load: {layer!r} came among the layers; classes with Layer as their base fit")
-    known = {layer.__name__: layer for layer in (*LAYERS, *layers)}
+def load_with_extra(path: PathLike, layers: Iterable[type[Layer]] | type[Layer] = ()) -> tuple[Layer, object]:
+    """Return (network, extra): what `load` returns, and the JSON values that `save` was given."""
+    own = {layer.__name__: layer for layer in _checked_classes(layers)}
+    file = checked_path("load", path)
+    arrays, text = read(file, KIND)
     try:
-        net, extra = _drawn(text["network"], known, arrays, path), text["extra"]
-        if not isinstance(net, Layer):
-            raise TypeError(f"a {type(net).__name__} is described")
-        _check_dtypes(net, arrays)
-        net.load_state(arrays)
+        with undrawn(sum(array.size for array in arrays.values())):
+            net = _built(text["network"], lambda name: own.get(name) or library_layer(name), file)
+        extra = text["extra"]
+        _load_arrays(net, arrays)
     except FileError:
         raise
     except BROKEN as error:
-        raise FileError(f"{path}: the network in it cannot be made ({error}); the file is damaged, or its layers have "
-                        "changed since: fetch or make it again") from error
+        raise FileError(expected(file, "the description of a network", f"one that cannot be built ({error})",
+                                 "the file is damaged, or its layers have changed since: fetch it or save it "
+                                 "again")) from error
     return net, extra
 
 
-def _check_extra(extra):
+def library_layer(name: str) -> type[Layer] | None:
+    """Return the library's layer class of that name, or None if there is none."""
+    for module in (library, models):
+        found = getattr(module, name, None)
+        if isinstance(found, type) and issubclass(found, Layer) and found is not Layer:
+            return found
+    return None
+
+
+def _checked_classes(layers: Iterable[type[Layer]] | type[Layer]) -> list[type[Layer]]:
+    found = as_list("load", [layers] if isinstance(layers, type) else layers, "layers, a list of classes")
+    for layer in found:
+        if not (isinstance(layer, type) and issubclass(layer, Layer)):
+            raise TypeError(expected("load", "layers with Layer as their base", repr(layer)))
+    return found
+
+
+def _check_extra(extra: object) -> None:
     try:
         json.dumps(extra)
     except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError(f"save: extra cannot be kept ({error}); numbers, text, None, True, False, lists and dicts of "
-                        "them fit: array.tolist() of an array") from None
+        raise TypeError(expected("save", "extra of numbers, text, None, True, False, lists and dicts",
+                                 f"something else ({error})", "use array.tolist() for arrays")) from None
 
 
-def _check_made_anew(net, state, description):
+def _check_comes_back(net: Layer, state: dict[str, Array], description: object) -> None:
+    """Raise TypeError if `load` would not rebuild this network.
+
+    A copy is built from the description. Its weights have shapes only, so that it takes neither memory nor time.
+    """
     layers = _within(net)
+    classes: dict[str, type[Layer]] = {type(layer).__name__: type(layer) for layer in layers}
     try:
-        made = _drawn(description, {type(layer).__name__: type(layer) for layer in layers}, state, "save")
-        made_layers, made_state = _within(made), made.state()
+        with shapes_only():
+            copy = _built(description, classes.get, "save")
+        copies, copied = _within(copy), copy.state()
     except BROKEN as error:
-        raise TypeError(f"save: {net!r} cannot be made anew from its arguments ({error}); its constructor must take "
-                        "what it was given, and its attributes keep their shapes") from error
-    for layer, other in zip(layers, made_layers, strict=False):
-        for name in inspect.signature(type(layer).__init__).parameters:
-            mine, theirs = getattr(layer, name, None), getattr(other, name, None)
-            if isinstance(mine, (bool, int, float, str)) and mine != theirs:
-                raise TypeError(f"save: {layer!r} has {name}={mine!r} since that was changed, and is made anew with "
-                                f"{theirs!r}; put a new {type(layer).__name__} in its place")
-    shapes, made_shapes = ({name: array.shape for name, array in s.items()} for s in (state, made_state))
-    if shapes != made_shapes:
-        names = sorted(name for name in shapes.keys() | made_shapes if shapes.get(name) != made_shapes.get(name))
-        raise TypeError(f"save: {', '.join(names)} would not come back from the file: parameters, layers or state were "
-                        "put in after a layer was made; write a Layer that makes them in its constructor")
+        raise TypeError(expected("save", "layers that can be built from their constructor arguments",
+                                 f"{net!r}, where this fails ({error})", "a constructor must accept the arguments that "
+                                 "it was given, also as lists and Python numbers")) from error
+    kinds = set(map(type, layers))
+    arguments = {kind: inspect.signature(kind.__init__).parameters for kind in kinds}  # type: ignore[misc]
+    for layer, other in zip(layers, copies, strict=False):
+        _check_attributes(layer, other, arguments[type(layer)])
+    shapes, others = ({name: array.shape for name, array in s.items()} for s in (state, copied))
+    if shapes != others:
+        names = ", ".join(sorted(n for n in shapes.keys() | others if shapes.get(n) != others.get(n)))
+        raise TypeError(expected("save", "the parameters, layers and state that the constructors make",
+                                 f"others: {names} would not come back from the file",
+                                 "write a Layer that makes them in its constructor"))
 
 
-def _within(net):
+def _check_attributes(layer: Layer, copy: Layer, names: Iterable[str]) -> None:
+    for name in names:
+        mine, theirs = getattr(layer, name, None), getattr(copy, name, None)
+        if isinstance(mine, (bool, int, float, str)) and mine != theirs:
+            raise TypeError(expected("save", f"{layer!r} with {name}={theirs!r}, as it was constructed",
+                                     f"{name}={mine!r}", f"put a new {type(layer).__name__} in its place"))
+
+
+def _within(net: Layer) -> list[Layer]:
     return [*(layer for child in net.children() for layer in _within(child)), net]
 
 
-def _drawn(description, known, arrays, path):
-    with undrawn(sum(array.size for array in arrays.values())):
-        return _made(description, known, path)
-
-
-def _made(value, known, path):
+def _built(value: Any, class_of: Callable[[Any], type[Layer] | None], path: str) -> Any:
+    """Return what a description, a value of JSON, stands for: a layer, a lattice, a tuple or the value itself."""
     if isinstance(value, list):
-        return tuple(_made(item, known, path) for item in value)
+        return tuple(_built(item, class_of, path) for item in value)
     if not isinstance(value, dict):
         return value
     if "lattice" in value:
         return Lattice(value["d"], value["lattice"])
     name = value["class"]
-    if name not in known:
-        raise FileError(f"{path}: a layer {name!r} came that is not known; give its class: load(path, layers=[{name}])")
-    options = {key: _made(item, known, path) for key, item in value["options"].items()}
-    return known[name](*_made(value["arguments"], known, path), **options)
+    found = class_of(name)
+    if found is None:
+        raise FileError(expected(path, "layers that are known", repr(name),
+                                 f"give its class: load(path, layers=[{name}])"))
+    options = {key: _built(item, class_of, path) for key, item in value["options"].items()}
+    return found(*_built(value["arguments"], class_of, path), **options)
 
 
-def _check_dtypes(net, arrays):
+def _load_arrays(net: Any, arrays: dict[str, Array]) -> None:
+    if not isinstance(net, Layer):
+        raise TypeError(expected("load", "the description of a Layer", kind_of(net)))
     for name, array in net.state().items():
         found = arrays.get(name)
         if found is not None and found.dtype.kind != array.dtype.kind:
-            raise ShapeError(f"{name} is of {found.dtype} where {array.dtype} fits")
+            raise ShapeError(expected(name, f"{array.dtype}", found.dtype))
+    net.load_state(arrays)

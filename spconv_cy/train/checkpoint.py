@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spconv_cy.archive import BROKEN, read, write
 from spconv_cy.errors import FileError, ShapeError, expected
+from spconv_cy.io.archive import BROKEN, read, write
 from spconv_cy.state import checked_like, checked_names
 from spconv_cy.train.history import History, check_history, is_count
 from spconv_cy.train.loss_scale import checked_state

@@ -8,7 +8,7 @@ import numpy as np
 
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import FileError
-from spconv_cy.foreign import described, of_format, refuse_folder
+from spconv_cy.io.foreign import described, of_format, refuse_folder
 from spconv_cy.writing import new_file
 
 VERSION = 1
