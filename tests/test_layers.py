@@ -64,7 +64,7 @@ ON_SITES = {  # what makes the layer; inputs
     "random stride": (lambda: sp.layers.RandomizedStrideConvolution(2, 4, 3, 2, (2, 1), size_rule="floor", rng=0),
                       PLANE),
     "random stride, in groups": (
-        lambda: sp.layers.RandomizedStrideConvolution(2, 4, 6, 3, 2, groups=2, size_rule="floor", rng=0),
+        lambda: sp.layers.RandomizedStrideConvolution(2, 4, 2, 3, 2, groups=2, size_rule="floor", rng=0),
         PLANE,
     ),
     "max-pooling, random stride": (lambda: sp.layers.RandomizedStrideMaxPooling(2, 2, rng=0), PLANE),
@@ -90,7 +90,7 @@ ON_SITES = {  # what makes the layer; inputs
     "dropout of elements": (lambda: sp.Dropout(0.4, kind="elements", rng=0), {None: PLANE[None]}),
     "dropout by sub-matrices": (
         lambda: sp.Sequential(sp.Convolution(2, 4, 5, 2, rng=0), sp.LeakyReLU(0.2), sp.Dropout(0.5, rng=1),
-                              sp.AveragePooling(2, 2), sp.SubmanifoldConvolution(2, 5, 3, rng=2),
+                              sp.AveragePooling(2, 2), sp.SubmanifoldConvolution(2, 5, 3, (1, 3), rng=2),
                               sp.Dropout(0.3, rng=3)),
         {family: sparse(2, 4, 5, family) for family in FAMILIES},
     ),
@@ -111,20 +111,20 @@ ON_SITES = {  # what makes the layer; inputs
     "coordinates, triangles": (lambda: sp.layers.AddCoordinates(sp.Lattice.simplex(2)), {None: TRIANGLE[None]}),
     "normalisations and dropout, triangles": (
         lambda: sp.layers.Checkpointed(
-            sp.Convolution(sp.Lattice.simplex(2), 4, 6, 2, rng=0), sp.Dropout(0.5, rng=1), sp.layers.Tanh(),
-            sp.SubmanifoldConvolution(sp.Lattice.simplex(2), 6, 4, 2, rng=2), sp.BatchNormalization(4, slope=0.3),
+            sp.Convolution(sp.Lattice.simplex(2), 4, 4, 2, rng=0), sp.Dropout(0.5, rng=1), sp.layers.Tanh(),
+            sp.SubmanifoldConvolution(sp.Lattice.simplex(2), 4, 4, 2, rng=2), sp.BatchNormalization(4, slope=0.3),
             sp.layers.GroupNormalization(2, 4, eps=0.1), sp.layers.Softmax()), TRIANGLE),
     "instance normalisation, triangles": (lambda: sp.layers.InstanceNormalization(4), {None: TRIANGLE[None]}),
     "attention, bare": (
         lambda: sp.layers.WindowAttention(3, 2, 1, (3, 2, 5), positions=False, bias=False, rng=0), {None: SPACE[None]}),
     "to dense": (lambda: sp.SparseToDense(2), PLANE),
     "to dense rows": (lambda: sp.SparseToDense(2, flat=True), PLANE),
-    "sequential": (lambda: sp.Sequential(sp.Convolution(2, 4, 3, 3, rng=0), sp.ReLU(), sp.MaxPooling(2, 2)), PLANE),
+    "sequential": (lambda: sp.Sequential(sp.Convolution(2, 4, 2, 3, rng=0), sp.ReLU(), sp.MaxPooling(2, 2)), PLANE),
     "nothing": (sp.Sequential, PLANE),
     "checkpointed": (
         lambda: sp.layers.Checkpointed(sp.Convolution(2, 4, 3, 2, rng=0), sp.BatchNormalization(3), sp.LeakyReLU(0.3),
                                 sp.Dropout(0.4, rng=1), sp.AveragePooling(2, 2, 1)), PLANE),
-    "residual": (lambda: sp.Residual(sp.SubmanifoldConvolution(2, 4, 4, rng=0), sp.LeakyReLU(0.2)), PLANE),
+    "residual": (lambda: sp.Residual(sp.SubmanifoldConvolution(2, 4, 4, groups=2, rng=0), sp.LeakyReLU(0.2)), PLANE),
     "residual with a shortcut": (
         lambda: sp.Residual(sp.SubmanifoldConvolution(2, 4, 3, rng=0), shortcut=sp.NetworkInNetwork(4, 3, rng=1)),
         PLANE,
@@ -134,12 +134,15 @@ ON_SITES = {  # what makes the layer; inputs
         PLANE,
     ),
     "concatenate, other sites": (
-        lambda: sp.Concatenate(sp.Sequential(), sp.Convolution(2, 4, 3, 3, padding=1, rng=0), how="outer"),
+        lambda: sp.Concatenate(sp.Sequential(), sp.Convolution(2, 4, 1, 3, padding=1, rng=0), how="outer"),
         PLANE,
     ),
-    "residual, other sites": (lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, rng=0), how="outer"), PLANE),
+    "residual, other sites": (
+        lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, groups=4, rng=0), how="outer"),
+        PLANE,
+    ),
     "residual, at the input's sites": (
-        lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, rng=0), how="left"),
+        lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, groups=4, rng=0), how="left"),
         {None: PLANE[None]},
     ),
     "sparsify": (lambda: sp.layers.Sparsify(4, rng=0), {None: PLANE[None]}),
@@ -147,8 +150,8 @@ ON_SITES = {  # what makes the layer; inputs
     "collapse": (lambda: sp.layers.Collapse(2, 1), PLANE),
     "collapse, 3-D": (lambda: sp.layers.Collapse(3, 0), SPACE),
     "pyramid": (
-        lambda: sp.layers.Pyramid(sp.Convolution(2, 4, 4, 3, 2, padding=1, size_rule="floor", rng=0), sp.MaxPooling(2,
-                                                                                                                    2)),
+        lambda: sp.layers.Pyramid(
+            sp.Convolution(2, 4, 4, 3, 2, padding=1, groups=4, size_rule="floor", rng=0), sp.MaxPooling(2, 2)),
         {None: PLANE[None]},
     ),
     "keep the top": (lambda: sp.layers.KeepTop(4, 3, rng=0), {None: PLANE[None]}),
