@@ -1,6 +1,8 @@
-"""Truths by brute force in numpy alone: windows by sets, verbs pair by pair, gradients by differences."""
+"""Truths by brute force in numpy alone: windows by sets, verbs pair by pair, gradients by differences, checksums."""
 
 import itertools
+import json
+import zlib
 from fractions import Fraction
 
 import numpy as np
@@ -172,3 +174,12 @@ def segment_max(x, starts):
 def slope_by_differences(function, array, direction, step=1e-6):
     """Differentiate a scalar function of one array along a direction by central differences."""
     return (function(array + step * direction) - function(array - step * direction)) / (2 * step)
+
+
+def checksum_of(entries, arrays):
+    """The checksum of a network's file: CRC-32 of names, text, shapes, dtypes and numbers."""
+    shapes = [(name, arrays[name].dtype.name, arrays[name].shape) for name in sorted(arrays)]
+    crc = zlib.crc32(json.dumps([sorted(entries.items()), shapes]).encode())
+    for name in sorted(arrays):
+        crc = zlib.crc32(arrays[name].tobytes(), crc)
+    return format(crc, "08x")

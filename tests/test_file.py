@@ -6,11 +6,11 @@ import pickle
 import struct
 import tracemalloc
 import warnings
-import zlib
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from oracles import checksum_of
 from safetensors.numpy import save_file
 from strategies import random_sites
 
@@ -379,15 +379,6 @@ HOSTILE = {name: json.dumps(network) for name, network in HOSTILE.items()} | {
     "an endless number": "9" * 100_000,
     "no JSON": "{'class': 'ReLU'}",
 }
-
-
-def checksum_of(entries, arrays):
-    """The format's checksum, written down a second time: CRC-32 of names, text, shapes, dtypes and numbers."""
-    shapes = [(name, arrays[name].dtype.name, arrays[name].shape) for name in sorted(arrays)]
-    crc = zlib.crc32(json.dumps([sorted(entries.items()), shapes]).encode())
-    for name in sorted(arrays):
-        crc = zlib.crc32(arrays[name].tobytes(), crc)
-    return format(crc, "08x")
 
 
 @pytest.mark.parametrize("network", HOSTILE.values(), ids=HOSTILE)

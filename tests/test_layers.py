@@ -134,13 +134,9 @@ ON_SITES = {  # what makes the layer; inputs
         PLANE,
     ),
     "concatenate, other sites": (
-        lambda: sp.Concatenate(sp.Sequential(), sp.Convolution(2, 4, 1, 3, padding=1, rng=0), how="outer"),
-        PLANE,
-    ),
+        lambda: sp.Concatenate(sp.Sequential(), sp.Convolution(2, 4, 1, 3, padding=1, rng=0), how="outer"), PLANE),
     "residual, other sites": (
-        lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, groups=4, rng=0), how="outer"),
-        PLANE,
-    ),
+        lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, groups=4, rng=0), how="outer"), PLANE),
     "residual, at the input's sites": (
         lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, groups=4, rng=0), how="left"),
         {None: PLANE[None]},
