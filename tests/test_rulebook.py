@@ -282,19 +282,6 @@ def test_building_holds_little_more_than_its_result(rng, monkeypatch):
             tracemalloc.stop()
 
 
-def test_rules_that_a_grid_was_asked_for_are_made_ahead_for_another(ops, rng):
-    first, second = (Grid.from_sites(random_sites(rng, 40, 2, high=12), 12, 1) for _ in range(2))
-    windows = [Window(2, 3, kind="submanifold"), Window(2, 2, 2), Window(2, 3)]
-    first.rules(windows[0])
-    first.rules(windows[1])[0].rules(windows[2])
-    held = second.make_ahead(first.asked, sp.backend.switch.ops_named(ops))
-    child, rulebook = second.rules(windows[1])
-    assert child is held[0] and child.rules(windows[2])[0] is held[1] and len(held) == 2
-    assert rulebook == Grid.from_sites(second.sites, 12, 1).rules(windows[1])[1]
-    small = Grid.from_sites([[0, 1, 1]], 3, 1)
-    assert [grid.size for grid in small.make_ahead({Window(2, 5): ({}, []), Window(2, 3): ({}, [])}, None)] == [(1, 1)]
-
-
 def test_shifting_the_sites_shifts_the_outputs_and_keeps_the_pairs(rng):
     sites = random_sites(rng, 60, 3, -6, 6)
     window = Window(3, 3, stride=2)

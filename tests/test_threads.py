@@ -13,7 +13,8 @@ from threaded import NETS, check_steps, step, together
 
 import spconv_cy as sp
 from spconv_cy.backend.ops import open_windows
-from spconv_cy.backend.placed import PlacedRulebook
+from spconv_cy.backend.placed import placed
+from spconv_cy.backend.prefetch import Requests, make_ahead
 from spconv_cy.backend.switch import ops_named
 
 WINDOWS = {
@@ -208,32 +209,33 @@ def test_threads_that_ask_for_different_windows_disturb_nothing():
 def test_a_rulebook_on_another_device_is_placed_once_and_whole():
     truth = made_grid().rules(WINDOW)[1]
     names = ("masks", "order", "table", "open", "in_rows", "out_rows", "offset_ptr")
-    device = SimpleNamespace(name="device", rulebook_copy=PlacedRulebook, uploaded=lambda what, array: array.copy())
-    expected = {name: np.array(getattr(truth.on(device), name)) for name in names}
+    device = SimpleNamespace(name="device", uploaded=lambda what, array: array.copy())
+    expected = {name: np.array(getattr(placed(truth, device), name)) for name in names}
     assert np.array_equal(expected["open"], open_windows(truth))
     for _ in range(5):
         book = made_grid().rules(WINDOW)[1]
-        found = together(8, lambda i, book=book: (book.on(device), [getattr(book.on(device), name) for name in names]))
-        for placed, arrays in found:
-            assert placed is found[0][0]
+        found = together(8, lambda i, book=book: (got := placed(book, device), [getattr(got, name) for name in names]))
+        for copy, arrays in found:
+            assert copy is found[0][0]
             for name, array, first in zip(names, arrays, found[0][1], strict=True):
                 assert array is first and np.array_equal(array, expected[name]), name
 
 
 def test_rules_are_made_ahead_while_the_grid_before_is_asked_for_more():
-    device = SimpleNamespace(name="device", rulebook_copy=PlacedRulebook, uploaded=lambda what, array: array.copy())
+    device = SimpleNamespace(name="device", uploaded=lambda what, array: array.copy())
     windows = [sp.sites.Window(2, size, stride=stride, size_rule="floor") for size in range(1, 6) for stride in (1, 2,
                                                                                                                  3)]
-    now, following = made_grid(), made_grid(seed=2)
+    now, following, requests = made_grid(), made_grid(seed=2), Requests()
+    requests.follow(now)
     held = []
 
     def work(i):
         for k in range(len(windows)):
             if i % 2:
-                held.append(following.make_ahead(now.asked, device))
+                held.append(make_ahead(following, requests, device))
             else:
                 child, book = now.rules(windows[(k + i) % len(windows)])
-                held.append((child, book.T.on(device).masks, book.on(device).table))
+                held.append((child, placed(book.T, device).masks, placed(book, device).table))
 
     together(4, work)
     for window in windows:

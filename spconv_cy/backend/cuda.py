@@ -8,7 +8,7 @@ from spconv_cy.backend import gathered
 from spconv_cy.backend import ops as checks
 from spconv_cy.backend.copying import CopyStream
 from spconv_cy.backend.ops import Ops
-from spconv_cy.backend.placed import PlacedRulebook
+from spconv_cy.backend.placed import placed
 from spconv_cy.backend.tensor_cores import TensorCores
 from spconv_cy.dlpack import unreadable
 from spconv_cy.errors import BackendError, ShapeError
@@ -36,7 +36,6 @@ class CudaOps(Ops):
 
     name = "cuda"
     float_dtypes = (np.float32, np.float16)
-    rulebook_copy = PlacedRulebook
 
     def __init__(self):
         # Here, so that an installation without the folder says so when it is asked, and not before.
@@ -89,7 +88,7 @@ class CudaOps(Ops):
             return y
         turned = not w.flags.c_contiguous and w.swapaxes(2, 3).flags.c_contiguous
         w = w if turned else self.xp.ascontiguousarray(w)
-        rules = rulebook.on(self)
+        rules = placed(rulebook, self)
         # A slice of a larger array may begin anywhere: vectors are read where all of their addresses allow it.
         wide = c % 4 == 0 and (turned or o % 4 == 0) and x.data.ptr % 16 == 0 and w.data.ptr % 16 == 0
         rows, columns = (128, 32) if o <= NARROW else (64, 64)
@@ -118,7 +117,7 @@ class CudaOps(Ops):
         else:
             part = self._empty("conv_dw", (splits, k, groups, c, o))
             if part.size:
-                rules = rulebook.on(self)
+                rules = placed(rulebook, self)
                 self._kernels.launch("conv_dw_part", (k, -(-c // 32) * -(-o // 32) * groups, splits), 256, x, dy,
                                      rules.in_rows, rules.out_rows, rules.offset_ptr, part, i32(k), i32(c), i32(o),
                                      i32(groups), i64(chunk))
@@ -131,7 +130,7 @@ class CudaOps(Ops):
         ground = None if ground is None else self._rows("max_pool", ground, x.dtype)
         checks.check_max_pool(x, rulebook, ground)
         y = self._empty("max_pool", (rulebook.n_out, x.shape[1]), x.dtype)
-        winner, rules = self._empty("max_pool", y.shape, i32), rulebook.on(self)
+        winner, rules = self._empty("max_pool", y.shape, i32), placed(rulebook, self)
         self._kernels.stride("max_pool", y.size, x, x if ground is None else ground, rules.table, rules.open, y, winner,
                              i32(len(y)), i32(rulebook.n_offsets), i32(x.shape[1]), i32(ground is not None))
         return y, winner
@@ -150,7 +149,7 @@ class CudaOps(Ops):
             places = (rows * c + self.xp.arange(c, dtype=i64)).reshape(-1)
             dx = self._scatter(dy.reshape(-1, 1), places, (n + 1) * c).reshape(n + 1, c)
             return dx[:n].astype(dy.dtype, copy=False), dx[n:].copy()
-        dx, rules = self._empty("max_pool_dx", (n, c), dy.dtype), rulebook.T.on(self)
+        dx, rules = self._empty("max_pool_dx", (n, c), dy.dtype), placed(rulebook.T, self)
         self._kernels.stride("max_pool_dx", dx.size, dy, winner, rules.table, dx, i32(n), i32(rulebook.n_offsets),
                              i32(c))
         return dx, self._column_sums(self.xp.where(winner < 0, dy, dy.dtype.type(0)))
@@ -160,8 +159,8 @@ class CudaOps(Ops):
         x = self._rows("sum_pool", x)
         checks.check_rows("sum_pool", x, rulebook)
         y = self._empty("sum_pool", (rulebook.n_out, x.shape[1]), x.dtype)
-        self._kernels.stride("sum_pool", y.size, x, rulebook.on(self).table, y, i32(len(y)), i32(rulebook.n_offsets),
-                             i32(x.shape[1]))
+        self._kernels.stride("sum_pool", y.size, x, placed(rulebook, self).table, y, i32(len(y)),
+                             i32(rulebook.n_offsets), i32(x.shape[1]))
         return y
 
     def scatter_add(self, x, rows, m):

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from spconv_cy.backend.placed import placed
 from spconv_cy.config import cuda_convolution
 
 # Where gathering replaces the kernels of tiles: any row that fits. Tiles move fewer bytes a pair, but multiply more
@@ -66,7 +67,7 @@ def _rows(ops, who, x, rows):
 
 
 def _offsets(ops, rulebook):
-    rules, pointers = rulebook.on(ops), rulebook.offset_ptr.tolist()
+    rules, pointers = placed(rulebook, ops), rulebook.offset_ptr.tolist()
     for k in range(rulebook.n_offsets):
         pairs = slice(pointers[k], pointers[k + 1])
         if pairs.stop > pairs.start:

@@ -18,7 +18,6 @@ class Ops:
     name = "reference"
     xp = np
     float_dtypes = (np.float64,)
-    rulebook_copy = None                                                 # what `Rulebook.on` keeps for a GPU
     copies = None                                                        # a GPU's stream for what batches will need
 
     def asarray(self, array, dtype=None):

@@ -7,9 +7,9 @@ from spconv_cy.once import once
 
 
 class part:
-    """An attribute that is made of the rulebook and uploaded at first use, and kept.
+    """An attribute that is made from the rulebook and uploaded at first use, and kept.
 
-    Each use is noted in the rulebook's `uses`, so that the next batch's is there before it is asked for.
+    The rulebook's listener, if there is one, notes each use, so that the array of the next batch is made in advance.
     """
 
     def __init__(self, make):
@@ -21,8 +21,8 @@ class part:
     def __get__(self, placed, _=None):
         if placed is None:
             return self
-        if placed.rulebook.uses:
-            placed.rulebook.uses[0].add(self._name)
+        if placed.rulebook.listener is not None:
+            placed.rulebook.listener.names.add(self._name)
         return once(placed.parts, self._name, self._placed, placed)
 
     def _placed(self, placed):
@@ -96,3 +96,8 @@ class PlacedRulebook:
         bits = np.uint32(1) << (offsets % 32).astype(np.uint32)
         np.bitwise_or.at(masks, (book.out_rows, offsets // 32), bits)
         return masks
+
+
+def placed(rulebook, ops):
+    """Return the PlacedRulebook of a rulebook on the device of `ops`, made once."""
+    return once(rulebook.kept, ("copy", ops.name), PlacedRulebook, rulebook, ops)

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from spconv_cy.backend import ops as checks
+from spconv_cy.backend.placed import placed
 from spconv_cy.errors import BackendError
 
 i32, i64, f16, f32 = np.int32, np.int64, np.float16, np.float32
@@ -47,7 +48,7 @@ class TensorCores:
         y = self._empty("conv", (rulebook.n_out, channels_out), self._dtype)
         if not y.size:
             return y
-        x, w, rules = self._padded(x, groups), self._packed(w), rulebook.on(self._ops)
+        x, w, rules = self._padded(x, groups), self._packed(w), placed(rulebook, self._ops)
         rows, columns = (128, 32) if o <= NARROW else (64, 64)
         self._kernels.launch(
             f"mma_{rows}x{columns}", (-(-rulebook.n_out // rows), -(-o // columns), groups), rows * columns // 32,
@@ -61,7 +62,7 @@ class TensorCores:
         k, c, o = rulebook.n_offsets, x.shape[1] // groups, dy.shape[1] // groups
         part = self._empty("conv_dw", (splits, k, groups, c, o), f32)
         if part.size:
-            x, dy, rules = self._padded(x, groups), self._padded(dy, groups), rulebook.on(self._ops)
+            x, dy, rules = self._padded(x, groups), self._padded(dy, groups), placed(rulebook, self._ops)
             self._kernels.launch(
                 "mma_dw_part", (k, -(-c // SIDE) * -(-o // SIDE) * groups, splits), 128, x, dy, rules.in_rows,
                 rules.out_rows, rules.offset_ptr, part, i32(k), i32(c), i32(o), i32(groups),

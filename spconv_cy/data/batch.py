@@ -11,6 +11,7 @@ from itertools import islice
 import numpy as np
 
 from spconv_cy.assembly import collate
+from spconv_cy.backend.prefetch import Requests, make_ahead
 from spconv_cy.backend.switch import current
 from spconv_cy.checks import as_array, as_list, checked_flags, is_integer
 from spconv_cy.data.augment import from_name, stream
@@ -34,7 +35,7 @@ class Batches:
     def __init__(self, n, labels, *, batch=100):
         if not is_integer(batch) or batch < 1:
             raise ValueError(f"{type(self).__name__}: batch {batch!r} came; a whole number from 1 up fits")
-        self.n, self.batch, self._asked = n, int(batch), {}
+        self.n, self.batch, self._requests = n, int(batch), Requests()
         self.labels = None if labels is None else as_array(f"{type(self).__name__}: labels", labels)
         if labels is not None and (not self.labels.ndim or len(self.labels) != n):
             raise ShapeError(f"{type(self).__name__}: labels {self.labels.shape} came for {n} samples; ({n},) fits")
@@ -74,13 +75,16 @@ class Batches:
 
         def prepared(job):
             x, labels = make(job)
-            return x, labels, x.grid.make_ahead(self._asked, ops) if isinstance(x, SparseTensor) else ()
+            return x, labels, make_ahead(x.grid, self._requests, ops) if isinstance(x, SparseTensor) else ()
 
         for made, event in ahead(partial(ops.copies.run, ops.copies.here(), prepared), jobs):
             ops.copies.wait(event)
+            requests = Requests()
+            if isinstance(made[0], SparseTensor):
+                requests.follow(made[0].grid)
             yield made[:2]
             if isinstance(made[0], SparseTensor):
-                self._asked = made[0].grid.asked
+                self._requests = requests
 
 
 def ahead(make, jobs, depth=2):

@@ -1,7 +1,6 @@
 """The active sites of a batch, in canonical order, with the rules that were made from them."""
 
 from collections import namedtuple
-from contextlib import suppress
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
@@ -31,6 +30,7 @@ class Grid:
         batch_starts: (samples+1,) int64, the rows of sample i are batch_starts[i] to batch_starts[i+1].
         lattice: Lattice.
         source: (parent, window, rulebook) of a grid that a window made, else None.
+        listener: None, or a function of (window, output grid, rulebook) that `rules` calls with what it returns.
 
     >>> grid = Grid.from_sites(np.array([[0, 5, 1], [0, 2, 7]]), size=8)
     >>> grid.sites.tolist(), grid.rows_of([[0, 5, 1], [0, 0, 0]]).tolist()
@@ -51,8 +51,7 @@ class Grid:
         self._kept = {}
         self._made = WeakValueDictionary()
         self._given = WeakKeyDictionary()                                # by the target, which need not be a child
-        # {window: (what the grid it gave was asked for, the `uses` of its rulebook)}: windows alone, no sites.
-        self.asked = {}
+        self.listener = None
 
     sites = property(lambda self: self._is[0])
     batch_starts = property(lambda self: self._is[1])
@@ -145,30 +144,9 @@ class Grid:
         if not isinstance(window, Window):
             raise TypeError(f"rules: a {type(window).__name__} came; a Window fits")
         child, rulebook = self._rules(window)
-        asked, uses = self.asked.setdefault(window, ({}, rulebook.uses))
-        if rulebook.uses is not uses:
-            rulebook.keep_uses(uses)
-        if child is not self:
-            child.asked = asked
+        if self.listener is not None:
+            self.listener(window, child, rulebook)
         return child, rulebook
-
-    def make_ahead(self, asked, ops):
-        """Make the rules that another grid was asked for, and what `ops` read of them, for a batch that is to come.
-
-        Args:
-            asked: attribute of the other grid.
-            ops: backend.
-
-        Returns:
-            The grids that windows made, which last as long as somebody holds them.
-        """
-        held = []
-        for window, (below, uses) in list(asked.items()):                # the other may be asked for more meanwhile
-            with suppress(ShapeError):                                   # here it does not fit: the network will say so
-                child, rulebook = self._rules(window)
-                rulebook.place(ops, uses)
-                held += [] if child is self else [child, *child.make_ahead(below, ops)]
-        return held
 
     def _rules(self, window):
         # An equal window gives the same objects, also to threads that ask at the same time.

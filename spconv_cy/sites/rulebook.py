@@ -25,13 +25,14 @@ class Rulebook:
         n_in, n_out: number of input and output rows.
         volume: sites in a window, an int or (n_out,) ints; by default the number of offsets.
 
-    Immutable: attributes cannot be assigned, and the arrays are read-only.
+    Immutable: the arrays are read-only, and no attribute but `listener` can be assigned. `listener` is None, or an
+    object whose `.T` becomes the listener of the transposed rulebook; a backend notes there what it reads.
 
     Raises:
         ShapeError: rows out of range, not ascending, pointers that do not fit, a volume that is no count.
     """
 
-    __slots__ = ("_pairs", "_volume", "_kept", "__weakref__")
+    __slots__ = ("_pairs", "_volume", "_kept", "listener", "__weakref__")
 
     def __init__(self, in_rows, out_rows, offset_ptr, n_in, n_out, volume=None):
         for name, n in (("n_in", n_in), ("n_out", n_out)):
@@ -73,8 +74,7 @@ class Rulebook:
         if isinstance(volume, np.ndarray):
             volume.flags.writeable = False
         self._pairs, self._volume = Pairs(in_rows, out_rows, offset_ptr, n_in, n_out, tile_ptr), volume
-        # What is made at first use, by `once`: complete before another thread sees it.
-        self._kept = {"uses": [set(), set(), set()]}                     # of this one, its transpose, and that one's
+        self._kept, self.listener = {}, None
 
     @property
     def pairs(self):
@@ -151,37 +151,16 @@ class Rulebook:
         if not rules.ascend(out_rows, offset_ptr):
             in_rows, out_rows = rules.transpose(self.in_rows, self.out_rows, offset_ptr, self.n_in)
         transposed = Rulebook.trusted(in_rows, out_rows, offset_ptr, self.n_out, self.n_in)
-        transposed._kept["uses"] = self.uses[1:]
+        transposed.listener = None if self.listener is None else self.listener.T
         return transposed
 
-    def on(self, ops):
-        """Return what `ops` needs to apply this rulebook: on the CPU itself, on a GPU a copy, made once."""
-        if ops.rulebook_copy is None:
-            return self
-        return once(self._kept, ("copy", ops.name), ops.rulebook_copy, self, ops)
-
     @property
-    def uses(self):
-        """Sets of names: what a GPU has read of this rulebook, of its transpose, and of that one's."""
-        return self._kept["uses"]
-
-    def keep_uses(self, uses):
-        """Note what is used of this rulebook and its transpose in these sets from now on."""
-        self._kept["uses"] = uses
-        transposed = self._kept.get("T")
-        if transposed is not None:
-            transposed.keep_uses(uses[1:])
-
-    def place(self, ops, uses):
-        """Give `ops` what another rulebook's `uses` name, of this one and of its transpose."""
-        names = list(uses[0]) if uses else []
-        for name in names:
-            getattr(self.on(ops), name)
-        if any(uses[1:]):
-            self.T.place(ops, uses[1:])
+    def kept(self):
+        """A dict of what is made from this rulebook at first use, by `once`; backends keep their own forms here."""
+        return self._kept
 
     def __reduce__(self):
-        # What was made at first use, on a GPU too, is made anew.
+        # What is kept is made again at first use.
         return Rulebook.trusted, (self.in_rows, self.out_rows, self.offset_ptr, self.n_in, self.n_out, self._volume)
 
     def __eq__(self, other):

@@ -9,6 +9,7 @@ import streams
 
 import spconv_cy as sp
 from spconv_cy.backend.copying import CopyStream
+from spconv_cy.backend.prefetch import Requests, make_ahead
 
 
 def network():
@@ -36,8 +37,10 @@ def test_a_step_copies_its_labels_its_counts_and_its_loss_alone(ground, optimize
         x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 3)), 16, 3, ground=ground)
         net, labels = network(), np.array([0, 1, 2])
         optimizer = optimizer(net.parameters(), rate=0.01)
+        requests = Requests()
+        requests.follow(x.grid)
         step(net, x, labels, optimizer)
-        held = x.grid.make_ahead(x.grid.asked, cuda)                     # no rules are made or copied then
+        held = make_ahead(x.grid, requests, cuda)                        # no rules are made or copied then
         cupy_on_host.copies.clear()
         step(net, x, labels, optimizer)
         found = sorted(copy[:2] for copy in cupy_on_host.copies)

@@ -11,6 +11,7 @@ from training import losses
 
 import spconv_cy as sp
 from spconv_cy.backend import switch
+from spconv_cy.backend.placed import placed
 from spconv_cy.errors import BackendError
 from spconv_cy.sites.rulebook import Rulebook
 
@@ -71,10 +72,9 @@ def test_arrays_of_two_backends_are_named_on_both_sides(cuda):
 
 def test_a_rulebook_is_uploaded_once_and_does_not_travel_in_a_pickle(cuda):
     _, rulebook = sp.Grid.arrange(np.array([[0, 1, 1], [0, 1, 2]]), 5, 1)[0].rules(sp.sites.Window(2, 3))
-    placed = rulebook.on(cuda)
-    assert rulebook.on(cuda) is placed and placed.table is rulebook.on(cuda).table
-    assert pickle.loads(pickle.dumps(rulebook)).on(cuda) is not placed
-    assert rulebook.on(switch.ops_named("cpu")) is rulebook
+    first = placed(rulebook, cuda)
+    assert placed(rulebook, cuda) is first and first.table is placed(rulebook, cuda).table
+    assert placed(pickle.loads(pickle.dumps(rulebook)), cuda) is not first
 
 
 def test_memory_that_has_run_out_is_said_with_what_was_asked_for(cuda, monkeypatch):
@@ -93,7 +93,7 @@ def test_memory_that_has_run_out_is_said_with_what_was_asked_for(cuda, monkeypat
     with pytest.raises(BackendError, match="an array from the CPU: the GPU has no 8,000 bytes .* a smaller batch"):
         sp.Tensor(np.zeros((40, 50))).to("cuda")
     with pytest.raises(BackendError, match=r"the table of a rulebook: the GPU has no 8 bytes left for \(2, 1\) of "):
-        assert Rulebook.identity(2).on(cuda).table is None
+        assert placed(Rulebook.identity(2), cuda).table is None
 
 
 def test_a_network_saved_on_one_backend_loads_on_the_other(cuda, tmp_path):
