@@ -81,19 +81,19 @@ def test_negative_log_likelihood_clips_at_1e_15():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: metrics.error(SCORES, [1, 2]), r"outputs \(4, 3\) and labels \(2,\)"),
-        (lambda: metrics.error(SCORES[0], [1, 2, 0]), r"outputs \(3,\)"),
+        (lambda: metrics.error(SCORES, [1, 2]), r"error: expected outputs .*, got \(4, 3\) of float64 and \(2,\)"),
+        (lambda: metrics.error(SCORES[0], [1, 2, 0]), r"got \(3,\) of float64"),
         (lambda: metrics.error(SCORES, [0.0, 1, 2, 0]), "float64"),
         (lambda: metrics.error(SCORES, [0, 1, 2, 3]), "labels from 0 to 2, got 0 to 3"),
         (lambda: metrics.error(SCORES, [0, 1, 2, -1]), "labels from 0 to 2, got -1 to 2"),
         (lambda: metrics.error(np.zeros((0, 3)), np.zeros(0, int)), "at least 1"),
-        (lambda: metrics.confusion_matrix([0, 1], [0]), r"predicted \(2,\)"),
+        (lambda: metrics.confusion_matrix([0, 1], [0]), r"confusion_matrix: expected predicted .*got \(2,\)"),
         (lambda: metrics.confusion_matrix([0.5], [0]), "float64"),
-        (lambda: metrics.confusion_matrix([3], [0], 3), "class numbers 0 to 3 came; 0 to 2 fit"),
+        (lambda: metrics.confusion_matrix([3], [0], 3), "class numbers from 0 to 2, got 0 to 3"),
         (lambda: metrics.intersection_over_union([[1, 2]]), r"\(1, 2\) of int64"),
         (lambda: metrics.intersection_over_union([[1, -2], [0, 1]]), "counts"),
         (lambda: metrics.intersection_over_union([1, 2]), r"\(2,\)"),
-        (lambda: metrics.confusion_matrix([-1], [0], 3), "class numbers -1 to 0 came"),
+        (lambda: metrics.confusion_matrix([-1], [0], 3), "class numbers from 0 to 2, got -1 to 0"),
     ],
 )
 def test_arrays_that_do_not_fit_are_told(call, message):
@@ -102,5 +102,5 @@ def test_arrays_that_do_not_fit_are_told(call, message):
 
 
 def test_a_k_below_one_is_told():
-    with pytest.raises(ValueError, match="k 0 came"):
+    with pytest.raises(ValueError, match="top_k_error: expected k to be a whole number from 1 up, got 0"):
         metrics.top_k_error(SCORES, [0, 0, 0, 0], 0)
