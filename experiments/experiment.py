@@ -13,7 +13,8 @@ from spconv_cy.checks import checked_path, checked_seed, is_one_of
 from spconv_cy.errors import FileError
 from spconv_cy.sites.grid import Grid
 from spconv_cy.tensor import SparseTensor
-from spconv_cy.train.loop import evaluate, fit
+from spconv_cy.train.evaluation import evaluate
+from spconv_cy.train.loop import fit
 from spconv_cy.train.optim import Adam
 from spconv_cy.writing import new_file
 

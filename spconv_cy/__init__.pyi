@@ -49,7 +49,7 @@ from spconv_cy.report import show_config as show_config
 from spconv_cy.sites.grid import Grid as Grid
 from spconv_cy.sites.lattice import Lattice as Lattice
 from spconv_cy.tensor import SparseTensor as SparseTensor
-from spconv_cy.train.loop import evaluate as evaluate
+from spconv_cy.train.evaluation import evaluate as evaluate
 from spconv_cy.train.loop import fit as fit
 from spconv_cy.train.optim import SGD as SGD
 from spconv_cy.train.optim import Adam as Adam

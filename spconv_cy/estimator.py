@@ -20,8 +20,9 @@ from spconv_cy.io.file import load_with_extra, save
 from spconv_cy.layers.layer import Layer
 from spconv_cy.models.deepcnets import deepcnet, deepcnin
 from spconv_cy.models.spec import from_spec
+from spconv_cy.train.evaluation import probabilities
 from spconv_cy.train.label import classes_of, labels_from_json, labels_to_json
-from spconv_cy.train.loop import fit, probabilities
+from spconv_cy.train.loop import fit
 from spconv_cy.train.optim import Adam
 from spconv_cy.train.schedule import Constant, Cosine, Exponential, Steps, WarmUp
 

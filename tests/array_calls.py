@@ -13,9 +13,9 @@ from spconv_cy.functional.loss import hinge, mse
 from spconv_cy.models.autoencoder import reconstruction_loss
 from spconv_cy.plot import active_sites, confusion, figure
 from spconv_cy.train import metrics
+from spconv_cy.train.evaluation import outputs, probabilities
 from spconv_cy.train.exemplars import Exemplars
 from spconv_cy.train.label import classes_of
-from spconv_cy.train.loop import outputs, probabilities
 
 SITES = np.array([[0, 0, 3], [0, 2, 1], [0, 2, 2], [1, 0, 0], [1, 4, 5]])
 TWICE = SITES[[0, 1, 0, 3, 1]]

@@ -287,7 +287,7 @@ def test_a_classifier_can_be_copied(fitted, how):
         (lambda c: c.set_params(l=0).fit(X, Y), ShapeError, "l=0"),
         (lambda c: c.set_params(encoding="eight").fit(X, Y), ValueError, "encoding 'eight' came"),
         (lambda c: c.set_params(augment="wild").fit(X, Y), ValueError, "augment: 'wild' came"),
-        (lambda c: c.set_params(epochs=-1).fit(X, Y), ValueError, "epochs -1 came"),
+        (lambda c: c.set_params(epochs=-1).fit(X, Y), ValueError, "expected epochs to be .*, got -1"),
         (lambda c: c.set_params(batch=0).fit(X, Y), ValueError, "batch 0 came"),
         (lambda c: c.set_params(rate=-1).fit(X, Y), ValueError, "expected rate to be .*, got -1"),
         (lambda c: c.set_params(schedule="fast").fit(X, Y), ValueError, "expected schedule to be .*, got 'fast'"),

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import softmax
-from spconv_cy.train.loop import probabilities
+from spconv_cy.train.evaluation import probabilities
 
 CHARACTERS = [[[(0, 0), (9, i % 4)]] if i % 2 else [[(0, 0), (i % 3, 9)]] for i in range(24)]
 LABELS = np.arange(24) % 2
@@ -267,7 +267,7 @@ def test_a_copied_network_trains_on_as_its_original(how):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_divergence_is_told_where_it_happens():
-    with pytest.raises(FloatingPointError, match=r"loss became (nan|inf) in epoch \d, batch \d; lower the .*clip="):
+    with pytest.raises(FloatingPointError, match=r"loss of (nan|inf) in epoch \d, batch \d; lower the .*clip="):
         net = network(0)
         sp.fit(net, batches(), sp.SGD(net.parameters(), 1e18), 5, rng=0, progress=False)
     assert net.training
@@ -276,7 +276,7 @@ def test_divergence_is_told_where_it_happens():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_divergence_in_the_last_step_of_an_epoch_is_told_and_not_written(tmp_path):
     net = sp.models.mlp((2, 2), rng=0)
-    with pytest.raises(FloatingPointError, match=r"layers.0.weight became NaN or infinite in epoch 2"):
+    with pytest.raises(FloatingPointError, match=r"got NaN or infinity in layers.0.weight in epoch 2"):
         sp.fit(net, [(sp.Tensor([[1.0, 2.0]]), [0])], sp.SGD(net.parameters(), 1.0), 5, progress=False, rng=0,
                schedule=lambda epoch: 1e300 if epoch else 1, checkpoint=tmp_path / "run")
     fresh = sp.models.mlp((2, 2), rng=0)
@@ -329,24 +329,24 @@ ADAM = sp.Adam(NET.parameters())
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        ({"net": lambda x: x}, TypeError, "fit: a function came as the network; a Layer fits"),
-        ({"net": network()}, ValueError, "holds no parameter of this network"),
-        ({"data": []}, ValueError, "fit: data: no samples came"),
-        ({"data": None}, TypeError, "fit: data: a NoneType came; StrokeBatches"),
-        ({"data": [(1, 2, 3)]}, TypeError, r"\(x, labels\) pairs fit"),
-        ({"data": {"x": 1}}, TypeError, "a dict came"),
+        ({"net": lambda x: x}, TypeError, "fit: expected net to be a Layer, got function"),
+        ({"net": network()}, ValueError, "an optimiser of this network's parameters, got one without any"),
+        ({"data": []}, ValueError, "fit: expected at least one sample in data, got none"),
+        ({"data": None}, TypeError, "fit: expected data to be StrokeBatches.*, got NoneType"),
+        ({"data": [(1, 2, 3)]}, TypeError, r"\(x, labels\) pairs, got list"),
+        ({"data": {"x": 1}}, TypeError, "pairs, got dict"),
         ({"data": batches(labels=None)}, ShapeError, "of whole numbers, got"),
         ({"data": batches(labels=LABELS + 1)}, ShapeError, "labels from 0 to 1, got . to 2"),
-        ({"validation": []}, ValueError, "fit: validation: no samples"),
-        ({"epochs": -1}, ValueError, "epochs -1 came; a whole number from 0 up"),
-        ({"epochs": 1.5}, ValueError, "epochs 1.5 came"),
-        ({"stop_after": 2}, ValueError, "stop_after came without validation="),
-        ({"stop_after": 0, "validation": batches()}, ValueError, "stop_after 0 came"),
-        ({"schedule": "fast"}, ValueError, "schedule: 'fast' came"),
-        ({"rng": -1}, ValueError, "rng -1 came"),
-        ({"rng": "seed"}, ValueError, "rng 'seed' came"),
-        ({"loss": lambda y, labels: y}, TypeError, r"the loss gave Tensor\(.*shape \(\) fits"),
-        ({"net": sp.Sequential(*NET.layers[:3])}, TypeError, "the network gave a SparseTensor.*GlobalPooling"),
+        ({"validation": []}, ValueError, "fit: expected at least one sample in validation"),
+        ({"epochs": -1}, ValueError, "epochs to be a whole number from 0 up, got -1"),
+        ({"epochs": 1.5}, ValueError, "epochs to be a whole number from 0 up, got 1.5"),
+        ({"stop_after": 2}, ValueError, "fit: expected validation data with stop_after, got none"),
+        ({"stop_after": 0, "validation": batches()}, ValueError, "stop_after to be a whole number from 1 up, got 0"),
+        ({"schedule": "fast"}, ValueError, "expected schedule to be .*, got 'fast'"),
+        ({"rng": -1}, ValueError, "expected rng to be .*, got -1"),
+        ({"rng": "seed"}, ValueError, "expected rng to be .*, got 'seed'"),
+        ({"loss": lambda y, labels: y}, TypeError, r"expected loss to return a Tensor of shape \(\), got Tensor\("),
+        ({"net": sp.Sequential(*NET.layers[:3])}, TypeError, "fit: expected a network .*got SparseTensor.*GlobalPool"),
     ],
 )
 def test_arguments_that_do_not_fit_are_told(options, error, message):
@@ -355,7 +355,7 @@ def test_arguments_that_do_not_fit_are_told(options, error, message):
 
 
 def test_evaluate_tells_what_does_not_fit():
-    with pytest.raises(ValueError, match="repeats 0 came"):
+    with pytest.raises(ValueError, match="repeats to be a whole number from 1 up, got 0"):
         sp.evaluate(NET, batches(), repeats=0)
-    with pytest.raises(TypeError, match="evaluate: data: a NoneType came"):
+    with pytest.raises(TypeError, match="evaluate: expected data to be StrokeBatches.*, got NoneType"):
         sp.evaluate(NET, None)

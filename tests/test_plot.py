@@ -8,7 +8,7 @@ from figures import answers, from_above, headed, powers, site_counts
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.train.loop import History
+from spconv_cy.train.history import History
 
 pytest.importorskip("matplotlib")
 

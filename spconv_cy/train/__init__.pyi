@@ -1,13 +1,13 @@
 """Training and evaluation: optimisers, schedules, metrics."""
 
 from spconv_cy.train.combined import CombinedOptimizer as CombinedOptimizer
+from spconv_cy.train.evaluation import Evaluation as Evaluation
+from spconv_cy.train.evaluation import evaluate as evaluate
+from spconv_cy.train.evaluation import outputs as outputs
+from spconv_cy.train.evaluation import probabilities as probabilities
 from spconv_cy.train.gradients import clip_gradients as clip_gradients
 from spconv_cy.train.history import History as History
-from spconv_cy.train.loop import Evaluation as Evaluation
-from spconv_cy.train.loop import evaluate as evaluate
 from spconv_cy.train.loop import fit as fit
-from spconv_cy.train.loop import outputs as outputs
-from spconv_cy.train.loop import probabilities as probabilities
 from spconv_cy.train.loss_scale import LossScale as LossScale
 from spconv_cy.train.metrics import area_under_curve as area_under_curve
 from spconv_cy.train.metrics import confusion_matrix as confusion_matrix

@@ -35,7 +35,7 @@ class BatchList:
         TypeError: the labels of a batch are a single number.
     """
 
-    def __init__(self, pairs: list[tuple[object, object]], who: str = "data") -> None:
+    def __init__(self, pairs: list[tuple[object, object]], who: str = "fit") -> None:
         self.pairs = pairs
         for _, labels in pairs:
             if labels is not None and not as_array(f"{who}: labels", labels).ndim:
@@ -53,12 +53,13 @@ class BatchList:
             yield self.pairs[i]
 
 
-def as_batches(data: Data, who: str) -> Batches:
+def as_batches(data: Data, who: str, name: str = "data") -> Batches:
     """Return data as an object with `len` (its samples) and `epoch(epoch, seed, training=)`.
 
     Args:
         data: such an object, returned unchanged, or a list of (x, labels) pairs.
         who: the name that errors begin with.
+        name: of the argument, for errors.
 
     Raises:
         TypeError: other data.
@@ -67,11 +68,11 @@ def as_batches(data: Data, who: str) -> Batches:
     if not hasattr(data, "epoch"):
         if not isinstance(data, (list, tuple)) or not all(isinstance(pair, (list, tuple)) and len(pair) == 2
                                                           for pair in data):
-            raise TypeError(expected(who, "StrokeBatches, TensorBatches or a list of (x, labels) pairs",
+            raise TypeError(expected(who, f"{name} to be StrokeBatches, TensorBatches or a list of (x, labels) pairs",
                                      type(data).__name__, "for one batch give [(x, labels)]"))
         data = BatchList(list(data), who)
     if not len(data):
-        raise ValueError(expected(who, "at least one sample", "no samples"))
+        raise ValueError(expected(who, f"at least one sample in {name}", "none"))
     return data
 
 

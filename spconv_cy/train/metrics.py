@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TypeAlias
-
 import numpy as np
 
 from spconv_cy.checks import as_array, is_integer
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.labels import as_labels, check_range, counted
+from spconv_cy.functional.labels import IgnoredLabels, as_labels, check_range, counted
 from spconv_cy.types import Array, ArrayLike, FloatArray, IntegerArray
-
-IgnoredLabels: TypeAlias = int | Collection[int] | IntegerArray | None
 
 
 def error(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels = None) -> float:

@@ -1,0 +1,166 @@
+"""Evaluation of a network: losses, errors and probabilities of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spconv_cy.autograd import no_grad
+from spconv_cy.checks import as_array, is_integer
+from spconv_cy.errors import expected
+from spconv_cy.functional.dense import softmax
+from spconv_cy.functional.labels import IgnoredLabels
+from spconv_cy.functional.loss import softmax_cross_entropy
+from spconv_cy.layers.evaluating import evaluating
+from spconv_cy.layers.layer import Layer
+from spconv_cy.train import metrics
+from spconv_cy.train.batch_list import Batches, Data, as_batches
+from spconv_cy.train.counted_loss import CountedLoss, Loss, are_classes, checked_seed_of, on_host, outputs_of, rows_of
+from spconv_cy.train.progress import checked_progress, progress_bar, show_evaluation
+from spconv_cy.types import Array, FloatArray, IntegerArray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outputs of a network for labelled samples, their loss and their errors.
+
+    Errors are fractions from 0 to 1, and None where the labels are not class numbers or none of them counts.
+
+    Attributes:
+        loss: mean loss.
+        error: fraction of wrong classes.
+        outputs: (n, o), probabilities where labels are class numbers.
+        labels: (n,).
+        errors: the error of the first pass, of the mean of the first two passes, and so on; the last is `error`.
+        ignore_label: labels that do not count; outputs and labels contain their samples.
+    """
+
+    loss: float
+    error: float | None
+    outputs: Array
+    labels: Array
+    errors: tuple[float | None, ...] = ()
+    ignore_label: IgnoredLabels = None
+
+    @property
+    def confusion(self) -> IntegerArray:
+        """Counts (classes, classes): how often a sample of the row's class was predicted as the column's class."""
+        return metrics.confusion_matrix(self.outputs.argmax(1), self.labels, self.outputs.shape[1],
+                                        ignore_label=self.ignore_label)
+
+    @property
+    def iou(self) -> FloatArray:
+        """Intersection over union (classes,), NaN where a class has no samples and was never predicted."""
+        return metrics.intersection_over_union(self.confusion)
+
+
+def evaluate(net: Layer, data: Data, repeats: int = 1, *, loss: Loss = softmax_cross_entropy,
+             progress: bool | int = False, rng: int | np.random.Generator | None = 0,
+             ignore_label: IgnoredLabels = None) -> Evaluation:
+    """Return the loss, the error and the outputs of a network in evaluation mode; data are not augmented.
+
+    Args:
+        net: Layer.
+        data: as for fit.
+        repeats: number of passes whose probabilities are averaged, for networks that draw random numbers in evaluation
+            mode, such as those with fractional max-pooling, and for data that change from pass to pass, such as
+            `StrokeBatches(views=)`.
+        loss: as for fit; the Evaluation's loss is the mean over the passes.
+        progress: show a bar.
+        rng: seed or numpy Generator for the numbers that the network draws; None: other numbers each time. The random
+            states of the layers stay unchanged.
+        ignore_label: as for fit; the Evaluation's loss, error, confusion and iou are of the other samples.
+
+    Returns:
+        Evaluation. Its `errors` show how the error depends on the number of passes.
+
+    Raises:
+        ValueError, TypeError: arguments that do not fit, or data without samples.
+
+    Source: Graham 2014, arXiv:1412.6071, section 4.
+    """
+    count = CountedLoss("evaluate", loss, ignore_label)
+    batches = as_batches(data, "evaluate")
+    outputs, labels, value, errors = _run("evaluate", net, batches, repeats, count, progress, rng)
+    return Evaluation(value, errors[-1], outputs, labels, errors, ignore_label)
+
+
+def probabilities(net: Layer, data: Data, repeats: int = 1, *, progress: bool | int = False,
+                  rng: int | np.random.Generator | None = 0) -> FloatArray:
+    """Return the class probabilities (n, classes) of samples.
+
+    Args:
+        net, data, repeats, progress, rng: as for evaluate; labels may be None.
+    """
+    return _run("probabilities", net, as_batches(data, "probabilities"), repeats, None, progress, rng)[0]
+
+
+def outputs(net: Layer, data: Data, *, progress: bool | int = False,
+            rng: int | np.random.Generator | None = 0) -> FloatArray:
+    """Return the outputs (n, o) of a network for samples, without a softmax, such as an embedding.
+
+    Args:
+        net, data, progress, rng: as for evaluate; labels may be None.
+    """
+    return _run("outputs", net, as_batches(data, "outputs"), 1, None, progress, rng, as_shares=False)[0]
+
+
+def _run(who: str, net: Layer, data: Batches, repeats: int, count: CountedLoss | None, progress: bool | int,
+         rng: int | np.random.Generator | None, as_shares: bool = True) -> tuple[Array, Any, float, tuple[Any, ...]]:
+    """Return (outputs, labels, loss, errors); with `as_shares`, outputs of classes are probabilities."""
+    if not isinstance(net, Layer):
+        raise TypeError(expected(who, "net to be a Layer", type(net).__name__))
+    shown = checked_progress(who, progress)
+    if not is_integer(repeats) or repeats < 1:
+        raise ValueError(expected(who, "repeats to be a whole number from 1 up", f"{repeats!r}"))
+    seed = checked_seed_of(who, rng)
+    with evaluating(net):
+        before = {generator: generator.bit_generator.state for generator in net.generators().values()}
+        try:
+            with no_grad(), progress_bar(shown, repeats * len(data)) as bar:
+                return _passes(who, net, data, repeats, seed, list(before), count, bar, as_shares)
+        finally:
+            for generator, state in before.items():
+                generator.bit_generator.state = state
+
+
+def _passes(who, net, data, repeats, seed, generators, count, bar, as_shares):
+    """Run all passes and return the means over them."""
+    mean, total, errors, samples = 0.0, 0.0, [], 0
+    for repeat in range(repeats):
+        _reseed(generators, None if seed is None else (seed, repeat))
+        parts = []
+        for x, labels in data.epoch(repeat, 0, training=False):
+            rows, value, n = _batch(who, net, x, labels, count)
+            as_class = as_shares and (labels is None or are_classes(rows, labels))
+            parts.append((on_host(softmax(rows) if as_class else rows), labels, value * n))
+            samples += 0 if repeat else n
+            show_evaluation(bar, len(rows))
+        outputs, labels, values = zip(*parts, strict=True)
+        mean = mean + np.concatenate(outputs) / repeats
+        total += sum(values) / repeats
+        known: Any = None if labels[0] is None else np.concatenate([as_array("labels", part) for part in labels])
+        # A partial sum has its largest value where the mean has it.
+        classes = count is not None and are_classes(mean, known) and count.samples(mean, known)
+        errors.append(metrics.error(mean, known, ignore_label=count.ignore_label) if classes else None)
+    return mean, known, total / max(1, samples), tuple(errors)
+
+
+def _batch(who, net, x, labels, count):
+    """Return (rows, loss, number of samples that count) of a batch; without a loss, the last two are 0."""
+    y = outputs_of(who, net, x, count)
+    rows = rows_of(y)
+    if count is None:
+        return rows, 0.0, 0
+    n = count.samples(rows, labels)
+    return rows, float(count.loss(y, labels).data), n
+
+
+def _reseed(generators: Iterable[np.random.Generator], seed: tuple[int, int] | None) -> None:
+    """Give every generator a random state of its own; None: another one each time."""
+    for number, generator in enumerate(generators):
+        sequence = np.random.SeedSequence(seed if seed is None else (*seed, number))
+        generator.bit_generator.state = type(generator.bit_generator)(sequence).state
