@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,17 @@ def test_every_phony_target_is_a_rule_with_a_description():
 
 def test_the_page_for_contributors_is_one_page():
     assert (ROOT / "CONTRIBUTING.md").read_text().count("\n") <= 120
+
+
+def test_the_manifest_takes_every_tracked_file_into_the_sdist():
+    lines = [line.split() for line in (ROOT / "MANIFEST.in").read_text().splitlines()]
+    patterns = [name for word, *names in lines if word == "include" for name in names]
+    below = [line[1:] for line in lines if line[0] == "recursive-include"]
+    patterns += [f"{folder}/*{name}" for folder, *names in below for name in names]
+    always = {"pyproject.toml", "setup.py", "MANIFEST.in"}
+    tracked = {name for name in git("ls-files").splitlines() if not name.startswith(".") and (ROOT / name).is_file()}
+    missing = {name for name in tracked - always if not any(fnmatch(name, pattern) for pattern in patterns)}
+    assert {name for name in missing if not re.fullmatch(r"spconv_cy/.*\.py", name)} == set()
 
 
 @pytest.mark.parametrize("path", [*TEXTS, ROOT / "SECURITY.md"], ids=lambda path: path.relative_to(ROOT).as_posix())
