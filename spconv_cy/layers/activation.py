@@ -7,7 +7,8 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.activation import elu, gelu, prelu, sigmoid, silu, tanh
 from spconv_cy.functional.dense import as_tensor, leaky_relu, softmax
 from spconv_cy.functional.initial import filled
-from spconv_cy.layers.layer import Layer, checked_counts, checked_rows
+from spconv_cy.layers.inputs import checked_counts, checked_rows
+from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.role import Role
 from spconv_cy.tensor import SparseTensor
 

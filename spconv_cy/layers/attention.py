@@ -7,7 +7,8 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.attention import attend
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
-from spconv_cy.layers.layer import Layer, checked_channels, checked_counts, checked_lattice
+from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_lattice
+from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.lattice import as_lattice, per_axis
 from spconv_cy.sites.partition import differences
 from spconv_cy.sites.rulebook import Rulebook

@@ -3,8 +3,8 @@
 from spconv_cy.autograd import Tensor, leaf_gradients, with_grad
 from spconv_cy.config import precision, precision_name
 from spconv_cy.functional.dense import as_tensor
+from spconv_cy.layers.attributes import running
 from spconv_cy.layers.container import Sequential
-from spconv_cy.layers.layer import running
 from spconv_cy.tensor import SparseTensor
 
 

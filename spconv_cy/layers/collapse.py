@@ -3,7 +3,8 @@
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import less_row
 from spconv_cy.functional.sparse import scatter_add
-from spconv_cy.layers.layer import Layer, checked_lattice
+from spconv_cy.layers.inputs import checked_lattice
+from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.lattice import as_lattice, is_whole
 from spconv_cy.tensor import SparseTensor
 

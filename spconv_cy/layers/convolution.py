@@ -5,7 +5,8 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, leaky_relu, less_row
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
-from spconv_cy.layers.layer import Activated, checked_channels, checked_counts, checked_rows, checked_sparse
+from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows, checked_sparse
+from spconv_cy.layers.layer import Activated
 from spconv_cy.layers.role import Role
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window

@@ -8,7 +8,8 @@ from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import concatenate
-from spconv_cy.layers.layer import Layer, checked_lattice
+from spconv_cy.layers.inputs import checked_lattice
+from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.lattice import as_lattice
 
 

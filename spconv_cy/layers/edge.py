@@ -6,7 +6,8 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import checked_flags, is_real
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import as_tensor, flatten, pick
-from spconv_cy.layers.layer import Layer, checked_lattice
+from spconv_cy.layers.inputs import checked_lattice
+from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import as_lattice
 from spconv_cy.tensor import SparseTensor

@@ -3,7 +3,8 @@
 
 from spconv_cy.checks import generator, is_one_of, is_real
 from spconv_cy.errors import ShapeError
-from spconv_cy.layers.layer import Layer, checked_sparse
+from spconv_cy.layers.inputs import checked_sparse
+from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.pooling import checked_background, max_pooled
 from spconv_cy.layers.role import Role
 from spconv_cy.sites import fractional

@@ -1,37 +1,40 @@
 """What every layer is: a callable with parameters that can be walked, saved, copied and described."""
 
-import inspect
-import operator
-from collections import deque
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_named, ops_of
 from spconv_cy.checks import checked_flags
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import expected
+from spconv_cy.layers.attributes import OWN, Node, arrays, items, moved, walk
+from spconv_cy.layers.description import described, shown
 from spconv_cy.layers.plan import Plan, Step
 from spconv_cy.layers.role import Role
-from spconv_cy.layers.summary import summary
-from spconv_cy.sites.lattice import Lattice, is_whole
+from spconv_cy.layers.summary import Summary, summary
 from spconv_cy.state import checked_like, checked_names
 from spconv_cy.tensor import SparseTensor
 
-MOST_CHANNELS = 2**20
-SIMPLE = frozenset((bool, int, float, str, type(None), Tensor))         # the most usual attributes: they hold nothing
-HOLDERS = (dict, list, tuple, set, frozenset, deque, np.ndarray)         # that may hold layers and tensors
-OWN = ("_call", "_kept", "_planned")                                                 # attributes of Layer itself
+Self = TypeVar("Self", bound="Layer")
 
 
-class Layer:
+class Layer(Node):
     """Base of all layers. A subclass sets attributes in `__init__` and computes in `__call__`; nothing is registered.
 
     Attributes that are Tensors are parameters, numpy arrays are state that training changes by other means (running
-    statistics), numpy Generators are random state, layers are children; also inside lists, tuples and dicts, which may
-    be nested. Sets and deques of them are an error, since their order is not kept in a file. Constructor arguments
-    are remembered (but for `rng`), so that a network can be printed, saved and made anew: give a layer numbers, text,
-    lists, lattices and layers.
+    statistics), numpy Generators are random state, and layers are children. They may be inside lists, tuples and dicts,
+    also nested. Sets and deques of them are an error, since a file does not keep their order. Constructor arguments are
+    remembered, except `rng`, so that a network can be printed, saved and made again: give a layer numbers, text, lists,
+    lattices and layers.
+
+    Attributes:
+        training: True in training mode, in which a new layer is; see `train`.
+        frozen: True if training leaves the parameters unchanged; see `freeze`.
+        role: Role, what the plan of a network may assume about the layer.
 
     >>> class Scale(Layer):
     ...     def __init__(self, channels):
@@ -42,76 +45,86 @@ class Layer:
     Scale(3)
     """
 
-    training = True
-    frozen = False
-    role = Role.NONE
-    _kept = frozenset()
+    training: bool = True
+    frozen: bool = False
+    role: Role = Role.NONE  # type: ignore[assignment]
+    _kept: frozenset[str] = frozenset()
+    _call: tuple[tuple[Any, ...], dict[str, Any]]
 
-    def __init_subclass__(cls, **options):
+    def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if vars(cls).keys() & {"__call__", "activated"} and "role" not in vars(cls):
             cls.role = Role.NONE                                         # its own code may do anything
 
-    def __new__(cls, *arguments, **options):
+    def __new__(cls: type[Self], *arguments: Any, **options: Any) -> Self:
         self = super().__new__(cls)
         self._call = (arguments, {name: value for name, value in options.items() if name != "rng"})
         return self
 
-    def __call__(self, x):
-        raise NotImplementedError(f"{type(self).__name__}: a layer computes in __call__(self, x)")
+    if TYPE_CHECKING:
+        __call__: Callable[..., SparseTensor | Tensor]
+    else:
+        def __call__(self, x: SparseTensor | Tensor) -> SparseTensor | Tensor:
+            raise NotImplementedError(f"{type(self).__name__}: a layer computes in __call__(self, x)")
 
-    def children(self):
-        """Return the children, a list."""
-        return [value for _, value in _items(self) if isinstance(value, Layer)]
+    def children(self) -> list[Layer]:
+        """Return the layers that this layer holds."""
+        return [value for _, value in items(self) if isinstance(value, Layer)]
 
-    def parameters(self):
-        """Return the parameters of this layer and its children, each once, a list of Tensors."""
-        found = {id(value): value for _, value in _walk(self) if isinstance(value, Tensor)}
+    def parameters(self) -> list[Tensor]:
+        """Return the parameters of this layer and its children, each once."""
+        found = {id(value): value for _, value in walk(self) if isinstance(value, Tensor)}
         return list(found.values())
 
-    def n_parameters(self):
-        """Count the numbers that training changes."""
+    def n_parameters(self) -> int:
+        """Return how many numbers the parameters hold."""
         return sum(p.data.size for p in self.parameters())
 
-    def state(self):
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return a dict of numpy arrays by attribute path ("layers.0.weight"): parameters and running statistics."""
-        return {path: ops_of(array).to_numpy(array) for path, array in _arrays(self)}
+        return {path: ops_of(array).to_numpy(array) for path, array in arrays(self)}
 
-    def load_state(self, state):
-        """Copy arrays into this layer, in place; where one is refused, none is copied.
+    def load_state(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Copy arrays into this layer, in place; if one is refused, none is copied.
 
         Args:
             state: dict of arrays of the names and shapes that `state` gives, and of the same kinds: floats for floats,
                 integers for integers.
 
         Raises:
-            ShapeError: a name is missing or too many, a shape or a kind differs; the names are given.
+            ShapeError: a name is missing or unknown, a shape or a kind differs; the names are given.
             TypeError: state is no dict, or holds other things than arrays.
             ValueError: an array of this layer is read-only.
         """
-        mine = dict(_arrays(self))
-        # Files of before there was a count hold statistics that have long left their beginning.
+        mine = dict(arrays(self))
+        # Files without a count hold statistics of long training.
         counts = {path: np.full(1, 2.0**20, np.float32) for path in mine if path.split(".")[-1] == "running_steps"}
         state = {**counts, **state} if isinstance(state, Mapping) else state
         checked_names("load_state", state, mine)
         found = {path: checked_like("load_state", path, state[path], array) for path, array in mine.items()}
         for path, array in mine.items():
             if not getattr(array.flags, "writeable", True):
-                raise ValueError(f"load_state: expected arrays that can be written, got {path}, which is read-only; "
-                                 "put a copy in its place")
+                raise ValueError(expected("load_state", "arrays that can be written", f"{path}, which is read-only",
+                                          "replace it by a copy"))
         for path, array in mine.items():
             array[...] = found[path]
         for parameter in self.parameters():
             parameter.mark_changed()
 
-    def generators(self):
+    def generators(self) -> dict[str, np.random.Generator]:
         """Return a dict of the numpy Generators by attribute path."""
-        return {path: value for path, value in _walk(self) if isinstance(value, np.random.Generator)}
+        return {path: value for path, value in walk(self) if isinstance(value, np.random.Generator)}
 
-    def train(self, mode=True):
-        """Go into training mode (or leave it): parameters that are not frozen need gradients, dropout drops.
+    def train(self: Self, mode: bool = True) -> Self:
+        """Switch to training mode: parameters that are not frozen need gradients, dropout drops channels.
 
-        A parameter whose `requires_grad` was switched off by hand in training mode is kept as it is, here too.
+        A parameter whose `requires_grad` was set to False by hand in training mode keeps it.
+
+        Args:
+            mode: True for training, False for evaluation.
+
+        Returns:
+            The layer itself.
         """
         checked_flags("train", mode=mode)
         layers = list(_layers(self))
@@ -119,17 +132,17 @@ class Layer:
             layer._kept = _kept(layer)
         for layer in layers:
             layer.training = mode
-            for path, value in _items(layer):
+            for path, value in items(layer):
                 if isinstance(value, Tensor):
                     value.requires_grad = mode and not layer.frozen and path not in layer._kept
         return self
 
-    def eval(self):
-        """Leave training mode: no tape is recorded, running statistics are used."""
+    def eval(self: Self) -> Self:
+        """Switch to evaluation mode: no tape is recorded, running statistics are used. Return the layer itself."""
         return self.train(False)
 
-    def freeze(self, frozen=True):
-        """Keep this layer's parameters (and running statistics) as they are while the rest trains."""
+    def freeze(self: Self, frozen: bool = True) -> Self:
+        """Keep this layer's parameters and running statistics unchanged while the rest trains; return the layer."""
         checked_flags("freeze", frozen=frozen)
         mode = self.training
         self.train(False)
@@ -137,66 +150,65 @@ class Layer:
             layer.frozen = frozen
         return self.train(mode)
 
-    def to(self, name):
+    def to(self: Self, name: str) -> Self:
         """Move parameters and state to the backend of that name, in place, and return the layer.
 
-        State of whole numbers and booleans keeps its dtype; floats get the backend's.
+        State of integers and booleans keeps its dtype; floats get the backend's.
         """
         ops = ops_named(name)
-        list(_items(self))                                               # which refuses what cannot be walked
+        list(items(self))                                                # raises before anything is moved
         for attribute, value in list(vars(self).items()):
             if attribute not in OWN:
-                setattr(self, attribute, _moved(value, ops, name))
+                setattr(self, attribute, moved(value, ops, name))
         return self
 
-    def in_size(self, out_size):
-        """Return the field size that gives `out_size`; rows alone do not change it."""
+    def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        """Return the field size that gives `out_size`."""
         return out_size
 
-    def input_size(self, out_size=1):
-        """Return the smallest field, d ints (an int where no layer has a window), that gives `out_size`."""
+    def input_size(self, out_size: int | tuple[int, ...] = 1) -> int | tuple[int, ...]:
+        """Return the smallest field, d ints (an int if no layer has a window), that gives `out_size`."""
         return self.in_size(out_size)
 
-    def multiply_adds(self, x, y):
-        """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense)."""
+    def multiply_adds(self, x: Any, y: Any) -> tuple[int, int, int | None]:
+        """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense or None if unbounded)."""
         return 0, 0, 0
 
-    def notation(self):
-        """Return this layer in the notation of the papers, such as "32C3"; "" where there is none."""
+    def notation(self) -> str:
+        """Return this layer in the notation of the papers, such as "32C3"; "" if there is none."""
         return ""
 
-    def spec(self):
-        """Return the network in the notation of the papers; `from_spec` reads it."""
+    def spec(self) -> str:
+        """Return the network in the notation of the papers, which `from_spec` reads."""
         return self.notation() or repr(self)
 
-    def summary(self, x):
+    def summary(self, x: SparseTensor | Tensor) -> Summary:
         """Run on x and return a Summary: rows, sizes, parameters and multiply-adds layer by layer, dense beside."""
         return summary(self, x)
 
     def plan(self) -> Plan:
         """Return the steps that a call runs now, in order; print it to see which layers are computed together."""
-        children = self.children()
-        return Plan(tuple(Step(path, child) for path, child in _items(self) if isinstance(child, Layer))
-                    if children else (Step("", self),))
+        children = [Step(path, value) for path, value in items(self) if isinstance(value, Layer)]
+        return Plan(tuple(children) or (Step("", self),))
 
-    def describe(self):
-        """Return {"class": name, "arguments": [...], "options": {...}} of JSON values, from which `load` makes it anew.
+    def describe(self) -> dict[str, Any]:
+        """Return {"class": name, "arguments": [...], "options": {...}} of JSON values, from which `load` makes a copy.
 
         Raises:
             TypeError: a constructor argument that JSON cannot hold.
         """
         arguments, options = self.arguments()
         return {"class": type(self).__name__,
-                "arguments": [_described(self, value) for value in arguments],
-                "options": {name: _described(self, value) for name, value in options.items()}}
+                "arguments": [described(self, value) for value in arguments],
+                "options": {name: described(self, value) for name, value in options.items()}}
 
-    def arguments(self):
-        """Return (positional, by name): the constructor's arguments, but for `rng`, that make this layer anew."""
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return (positional, by name): the constructor's arguments, except `rng`, that make this layer again."""
         return self._call
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         arguments, options = self.arguments()
-        parts = [_shown(value) for value in arguments] + [f"{name}={_shown(value)}" for name, value in options.items()]
+        parts = [shown(value) for value in arguments] + [f"{name}={shown(value)}" for name, value in options.items()]
         flat = ", ".join(parts)
         if self.children() and (len(flat) > 100 or "\n" in flat):
             flat = "\n    " + ",\n".join(parts).replace("\n", "\n    ") + ")"
@@ -205,172 +217,33 @@ class Layer:
 
 
 class Activated(Layer):
-    """Base of layers that can apply a leaky ReLU to what they give, in the same pass over memory.
+    """Base of layers that can apply a leaky ReLU to their result in the same pass over memory.
 
-    A container uses it where a LeakyReLU comes next and the class has `Role.ACTIVATES` in its role.
+    A container uses that where a LeakyReLU comes next and `Role.ACTIVATES` is part of the role.
     """
 
-    role = Role.ACTIVATES
+    role = Role.ACTIVATES  # type: ignore[assignment]
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor | Tensor) -> SparseTensor | Tensor:
         return self.activated(x)
 
-    def activated(self, x, slope=None):
-        """Return the layer's result, through a leaky ReLU of that slope unless it is None."""
-        raise NotImplementedError(f"{type(self).__name__}: an activated layer computes in activated(self, x, slope)")
+    if TYPE_CHECKING:
+        activated: Callable[..., SparseTensor | Tensor]
+    else:
+        def activated(self, x: SparseTensor | Tensor, slope: float | None = None) -> SparseTensor | Tensor:
+            """Return the layer's result, through a leaky ReLU of that slope unless it is None."""
+            raise NotImplementedError(f"{type(self).__name__}: it computes in activated(self, x, slope)")
 
 
-def checked_sparse(layer, x):
-    """Raise TypeError where a layer that looks through windows gets something that has no sites."""
-    if not isinstance(x, SparseTensor):
-        raise TypeError(f"{layer}: {'an' if type(x).__name__[0] in 'aeiou' else 'a'} {type(x).__name__} came; a "
-                        "SparseTensor fits: SparseTensor.from_sites(sites, features) makes one of arrays")
-
-
-def checked_lattice(layer, x, lattice):
-    """Raise TypeError where x has no sites, ShapeError where they lie on another lattice than the layer's."""
-    checked_sparse(layer, x)
-    if x.grid.lattice != lattice:
-        raise ShapeError(f"{layer}: {x} on {x.grid.lattice} came; {lattice} fits")
-
-
-def checked_counts(layer, **counts):
-    """Return numbers of channels (or groups) as ints; raise ShapeError where they are not whole, or out of range."""
-    for name, n in counts.items():
-        if not is_whole(n) or not 1 <= n <= MOST_CHANNELS:
-            raise ShapeError(f"{type(layer).__name__}: {name} {n!r} came; a whole number from 1 to {MOST_CHANNELS} "
-                             "fits")
-    return tuple(map(int, counts.values()))
-
-
-def checked_rows(layer, x, channels):
-    """Raise ShapeError where a tensor is not rows of that many channels."""
-    if x.data.ndim != 2:
-        raise ShapeError(f"{layer}: shape {x.shape} came; rows (n, {channels}) fit")
-    checked_channels(layer, x.shape[1], channels)
-
-
-def checked_channels(layer, found, expected):
-    """Raise ShapeError where features have another number of channels than a layer was made for."""
-    if found != expected:
-        raise ShapeError(f"{layer}: features with {found} channels came; {expected} fit")
-
-
-def running(layer):
-    """List the arrays of a layer and all below it that training changes by other means than gradients."""
-    return [value for _, value in _walk(layer) if _is_array(value)]
-
-
-def _layers(layer):
+def _layers(layer: Layer) -> Iterator[Layer]:
     for child in layer.children():
         yield from _layers(child)
     yield layer
 
 
-def _kept(layer):
-    """Return the attribute paths of the parameters that training leaves alone."""
-    needing = {path: value.requires_grad for path, value in _items(layer) if isinstance(value, Tensor)}
+def _kept(layer: Layer) -> frozenset[str]:
+    """Return the attribute paths of the parameters that training leaves unchanged."""
+    needing = {path: value.requires_grad for path, value in items(layer) if isinstance(value, Tensor)}
     if layer.training and not layer.frozen:
         return frozenset(path for path, needs in needing.items() if not needs)
     return frozenset(path for path in layer._kept if not needing.get(path))
-
-
-def _items(layer):
-    for name, value in vars(layer).items():
-        if name in OWN:
-            continue
-        if type(value) not in SIMPLE and isinstance(value, HOLDERS):
-            yield from _flattened(layer, name, value)
-        else:
-            yield name, value
-
-
-def _flattened(layer, path, value):
-    """Yield (path, value) of an attribute, of containers all that they hold."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            for below, found in _flattened(layer, f"{path}.{key}", item):
-                if "." in str(key) and _is_state(found):
-                    raise TypeError(f"{type(layer).__name__}: expected keys without a dot in the attribute {path!r}, "
-                                    f"got {key!r}; dots divide the paths of parameters")
-                yield below, found
-    elif isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            if isinstance(item, HOLDERS):
-                yield from _flattened(layer, f"{path}.{i}", item)
-            else:
-                yield f"{path}.{i}", item
-    elif isinstance(value, (set, frozenset, deque)) and any(map(_is_state, value)):
-        raise TypeError(f"{type(layer).__name__}: expected the attribute {path!r} to hold its layers or tensors in a "
-                        f"list, tuple or dict, got a {type(value).__name__}; make it a list")
-    elif _is_array(value) and value.dtype == object and any(map(_is_state, value.flat)):
-        raise TypeError(f"{type(layer).__name__}: expected the attribute {path!r} to hold its layers or tensors in a "
-                        "list, tuple or dict, got an array of objects; make it a list")
-    else:
-        yield path, value
-
-
-def _is_state(value):
-    return isinstance(value, (Layer, Tensor, np.random.Generator)) or _is_array(value)
-
-
-def _moved(value, ops, name):
-    """Move what an attribute holds to a backend, in place where it can be; return what it becomes."""
-    if isinstance(value, Layer):
-        return value.to(name)
-    if isinstance(value, Tensor):
-        value.data, value.grad = ops.asarray(value.numpy()), None
-        return value
-    if isinstance(value, (list, dict)):
-        for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
-            value[key] = _moved(item, ops, name)
-        return value
-    if isinstance(value, tuple):
-        items = [_moved(item, ops, name) for item in value]
-        return value if all(map(operator.is_, items, value)) else getattr(type(value), "_make", type(value))(items)
-    if _is_array(value) and value.dtype.kind in "fiub":
-        dtype = None if value.dtype.kind == "f" else value.dtype
-        return ops.asarray(ops_of(value).to_numpy(value), dtype)
-    return value
-
-
-def _walk(layer):
-    for name, value in _items(layer):
-        if isinstance(value, Layer):
-            yield from ((f"{name}.{path}", inner) for path, inner in _walk(value))
-        else:
-            yield name, value
-
-
-def _arrays(layer):
-    for path, value in _walk(layer):
-        if isinstance(value, Tensor):
-            yield path, value.data
-        elif _is_array(value):
-            yield path, value
-
-
-def _is_array(value):
-    return hasattr(value, "dtype") and hasattr(value, "shape") and bool(getattr(value, "ndim", 0))
-
-
-def _described(layer, value):
-    if isinstance(value, Layer):
-        return value.describe()
-    if isinstance(value, Lattice):
-        return {"lattice": value.kind, "d": value.d}
-    if isinstance(value, (list, tuple)):
-        return [_described(layer, item) for item in value]
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, np.floating):
-        return float(value)
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise TypeError(f"{type(layer).__name__}: a constructor argument of type {type(value).__name__} cannot be saved; "
-                    "numbers, text, None, lists, lattices and layers can")
-
-
-def _shown(value):
-    value = tuple(value) if isinstance(value, list) else value           # as `load` gives it
-    return inspect.cleandoc(repr(value)) if not isinstance(value, Layer) else repr(value)

@@ -13,7 +13,8 @@ from spconv_cy.functional.initial import ones, zeros
 from spconv_cy.functional.normalization import batch_norm, group_norm, sample_norm
 from spconv_cy.functional.powers import without_infinity
 from spconv_cy.layers.activation import checked_slope, on_rows
-from spconv_cy.layers.layer import Activated, Layer, checked_channels, checked_counts, checked_rows
+from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows
+from spconv_cy.layers.layer import Activated, Layer
 from spconv_cy.layers.role import Role
 from spconv_cy.tensor import SparseTensor
 

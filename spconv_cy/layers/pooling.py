@@ -9,7 +9,8 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import leaky_relu
 from spconv_cy.functional.sparse import average_pool, global_pool, max_pool, sum_pool
 from spconv_cy.layers.convolution import rules_of
-from spconv_cy.layers.layer import Layer, checked_sparse
+from spconv_cy.layers.inputs import checked_sparse
+from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.role import Role
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor

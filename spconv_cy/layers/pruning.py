@@ -7,7 +7,8 @@ from spconv_cy.errors import ShapeError
 from spconv_cy.functional.activation import sigmoid
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
-from spconv_cy.layers.layer import Layer, checked_channels, checked_counts, checked_sparse
+from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sparse
+from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.rulebook import Rulebook
 
 

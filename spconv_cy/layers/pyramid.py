@@ -4,7 +4,8 @@ import numpy as np
 
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.layers.container import branch, checked_layers
-from spconv_cy.layers.layer import Layer, checked_sparse
+from spconv_cy.layers.inputs import checked_sparse
+from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.lattice import INT32_MAX, is_whole
 from spconv_cy.tensor import SparseTensor

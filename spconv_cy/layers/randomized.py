@@ -5,7 +5,7 @@ import numpy as np
 from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.convolution import Convolution
-from spconv_cy.layers.layer import checked_sparse
+from spconv_cy.layers.inputs import checked_sparse
 from spconv_cy.layers.pooling import MaxPooling
 from spconv_cy.sites import fractional
 

@@ -3,7 +3,8 @@
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.sparse import conv, sum_pool
 from spconv_cy.layers.convolution import Convolution
-from spconv_cy.layers.layer import Layer, checked_channels, checked_sparse
+from spconv_cy.layers.inputs import checked_channels, checked_sparse
+from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.role import Role
 from spconv_cy.sites.regions import Regions
 from spconv_cy.sites.window import Window

@@ -1,7 +1,7 @@
 """Transposed convolution: it creates sites, those that windows laid over the finer grid would see."""
 
 from spconv_cy.layers.convolution import Convolution
-from spconv_cy.layers.layer import checked_sparse
+from spconv_cy.layers.inputs import checked_sparse
 from spconv_cy.layers.restoring import refuse_ground
 from spconv_cy.sites.window import Window
 

@@ -12,7 +12,8 @@ from spconv_cy.functional.loss import mse, softmax_cross_entropy
 from spconv_cy.functional.sparse import gather
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
-from spconv_cy.layers.layer import Layer, checked_sparse
+from spconv_cy.layers.inputs import checked_sparse
+from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.pooling import GlobalPooling
 from spconv_cy.layers.transposed import TransposedConvolution
 from spconv_cy.models.blocks import Blocks, checked_whole

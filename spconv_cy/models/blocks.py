@@ -7,7 +7,7 @@ from spconv_cy.layers.activation import ReLU
 from spconv_cy.layers.container import Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
 from spconv_cy.layers.dropout import Dropout
-from spconv_cy.layers.layer import MOST_CHANNELS
+from spconv_cy.layers.inputs import MOST_CHANNELS
 from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.restoring import Deconvolution
 from spconv_cy.sites.lattice import MAX_DIMENSION, is_whole

@@ -3,7 +3,7 @@
 from spconv_cy.errors import ShapeError
 from spconv_cy.layers.container import Concatenate, Sequential
 from spconv_cy.layers.convolution import NetworkInNetwork
-from spconv_cy.layers.layer import MOST_CHANNELS
+from spconv_cy.layers.inputs import MOST_CHANNELS
 from spconv_cy.models.blocks import TORCH, Blocks, checked_whole
 
 STEM = 32

@@ -9,7 +9,8 @@ from spconv_cy.functional.contrast import index_loss, unit_rows
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import zeros
 from spconv_cy.functional.sparse import gather
-from spconv_cy.layers.layer import Layer, checked_counts
+from spconv_cy.layers.inputs import checked_counts
+from spconv_cy.layers.layer import Layer
 from spconv_cy.types import ArrayLike
 
 
