@@ -143,8 +143,8 @@ def test_gradients_of_learnt_slopes(rng):
     [
         (lambda: sp.layers.PReLU(0), "channels"),
         (lambda: sp.layers.PReLU(3, slope=float("nan")), "PReLU: slope nan came; a finite number fits"),
-        (lambda: sp.layers.PReLU(3)(np.zeros((2, 4))), "features with 4 channels came; 3 fit"),
-        (lambda: sp.layers.PReLU(3)(np.zeros(3)), r"shape \(3,\) came; rows \(n, 3\) fit"),
+        (lambda: sp.layers.PReLU(3)(np.zeros((2, 4))), "expected features with 3 channels, got 4"),
+        (lambda: sp.layers.PReLU(3)(np.zeros(3)), r"expected rows of shape \(n, 3\), got shape \(3,\)"),
         (lambda: sp.layers.ELU(-1), "ELU: alpha -1 came; a number from 0 up"),
         (lambda: sp.layers.ELU("1"), "ELU: alpha '1' came"),
     ],

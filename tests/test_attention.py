@@ -164,14 +164,14 @@ def test_the_cost_is_counted_by_the_pairs_that_meet():
 
 @pytest.mark.parametrize("make, message", [
     (lambda x: sp.layers.WindowAttention(2, 4, 3, 4), "4 channels and 3 heads came; the heads must divide"),
-    (lambda x: sp.layers.WindowAttention(2, 4, 0, 4), "heads 0 came"),
+    (lambda x: sp.layers.WindowAttention(2, 4, 0, 4), "expected heads to be a whole number from 1 to 1048576, got 0"),
     (lambda x: sp.layers.WindowAttention(2, 4, 2, (4,)), "WindowAttention size: .* 2 ints"),
     (lambda x: sp.layers.WindowAttention(2, 4, 2, 0), "at least 1"),
     (lambda x: sp.layers.WindowAttention(2, 4, 2, 4, shift=0.5), "shift: 0.5 came"),
     (lambda x: sp.layers.WindowAttention(3, 4, 2, 200), "use a smaller window, or positions=False"),
     (lambda x: sp.layers.WindowAttention(2, 4, 2, 4)(x.with_features(x.features, sp.Tensor(np.zeros((1, 4))))),
      "ground=None"),
-    (lambda x: sp.layers.WindowAttention(2, 6, 2, 4)(x), "features with 4 channels came; 6 fit"),
+    (lambda x: sp.layers.WindowAttention(2, 6, 2, 4)(x), "expected features with 6 channels, got 4"),
     (lambda x: sp.layers.WindowAttention(3, 4, 2, 4)(x), "cubic"),
 ])
 def test_what_does_not_fit_is_told(make, message):

@@ -173,9 +173,9 @@ def test_plain_rows_go_through_sub_matrices_too(ops):
     assert_allclose(sp.Sequential(*layers)(x).data, expected.data, atol=1e-6)
     listed = sp.Sequential(drop(0.5, 1), sp.NetworkInNetwork(2, 2, rng=0))([[1.0, 2.0]])
     assert listed.shape == (1, 2)
-    with pytest.raises(ShapeError, match="features with 4 channels came; 5 fit"):
+    with pytest.raises(ShapeError, match="expected features with 5 channels, got 4"):
         sp.Sequential(drop(0.5, 1), sp.NetworkInNetwork(5, 2))(x)
-    with pytest.raises(ShapeError, match="features with 6 channels came; 5 fit"):
+    with pytest.raises(ShapeError, match="expected features with 5 channels, got 6"):
         sp.Sequential(sp.NetworkInNetwork(4, 6), drop(0.5, 1), sp.NetworkInNetwork(5, 2))(x)
     with pytest.raises(ShapeError, match=r"shape \(2, 2, 2\) came; rows"):
         sp.Sequential(drop(0.5, 1), sp.NetworkInNetwork(5, 2))(np.zeros((2, 2, 2)))

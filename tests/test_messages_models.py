@@ -71,11 +71,11 @@ def test_axes_of_different_lengths_have_sizes_of_their_own():
 
 def test_other_errors_name_the_place_and_keep_their_text_at_the_end():
     net = sp.models.unet(3, 4, 1, 2, d=2, rng=0)
-    with pytest.raises(ShapeError, match=r"^Sequential: in layers\[0\].*: features with 2 channels came; 1 fit$"):
+    with pytest.raises(ShapeError, match=r"^Sequential: in layers\[0\].*: expected features with 1 channel, got 2$"):
         net(tensor(8, channels=2))
     with pytest.raises(ShapeError) as caught:
         sp.Sequential(sp.ReLU(), sp.Residual(sp.NetworkInNetwork(3, 3)))(tensor(8))
-    assert "in layers[1].layers[0]: NetworkInNetwork(3, 3): features" in str(caught.value)
+    assert "in layers[1].layers[0]: NetworkInNetwork(3, 3): expected features" in str(caught.value)
 
 
 class Trouble(ValueError):

@@ -14,8 +14,7 @@ MOST_CHANNELS = 2**20
 def checked_sparse(layer: object, x: object) -> None:
     """Raise TypeError if a layer that looks through windows was given something without sites."""
     if not isinstance(x, SparseTensor):
-        article = "an" if type(x).__name__[0] in "aeiou" else "a"
-        raise TypeError(expected(f"{layer}", "a SparseTensor", f"{article} {type(x).__name__}",
+        raise TypeError(expected(f"{layer}", "a SparseTensor", type(x).__name__,
                                  "make one of arrays by SparseTensor.from_sites(sites, features)"))
 
 
@@ -49,4 +48,4 @@ def checked_rows(layer: object, x: Tensor, channels: int) -> None:
 def checked_channels(layer: object, found: int, wanted: int) -> None:
     """Raise ShapeError if features have another number of channels than a layer was made for."""
     if found != wanted:
-        raise ShapeError(expected(f"{layer}", f"features with {wanted} channels", f"{found}"))
+        raise ShapeError(expected(f"{layer}", f"features with {wanted} channel{'s' * (wanted != 1)}", f"{found}"))
