@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "build" / "typed_project"
 INSTALL = "from setuptools import setup; setup(script_args=['-q', 'build_py', '--build-lib', {!r}])"
-# A parameter or a result that may be anything: `x: Any`, `-> Any`, `*args: Any =`. Any inside brackets is another thing.
+# A parameter or a result that may be anything, `x: Any` or `-> Any`. Any inside brackets is another thing.
 LOOSE = re.compile(r"(?:: |-> )Any(?=[,)=\s]|$)")
 
 
