@@ -1,5 +1,6 @@
 """The files around the package agree with it and with each other: workflows, versions, commands, the citation."""
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -142,6 +143,28 @@ def test_the_manifest_takes_every_tracked_file_into_the_sdist():
     tracked = {name for name in git("ls-files").splitlines() if not name.startswith(".") and (ROOT / name).is_file()}
     missing = {name for name in tracked - always if not any(fnmatch(name, pattern) for pattern in patterns)}
     assert {name for name in missing if not re.fullmatch(r"spconv_cy/.*\.py", name)} == set()
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_name_of_the_package_that_a_page_names_exists(path):
+    text = path.read_text()
+    names = set(re.findall(r"\b(?:sp|spconv_cy)((?:\.[A-Za-z]\w*)+)(?![\w./]*/|\.pyi?x?\b)", text))
+    if path.stem == "operators":
+        groups = "data exchange functional layers models readers sites train"
+        names |= {f".{name}" for name in re.findall(rf"`((?:{groups.replace(' ', '|')})\.\w+)", text)}
+    assert [name for name in sorted(names) if not _exists(name)] == []
+
+
+def _exists(dotted):
+    """Return True if `.a.b.c` can be reached from the package, by attributes and imports."""
+    found, place = spconv_cy, "spconv_cy"
+    for word in dotted.split(".")[1:]:
+        place = f"{place}.{word}"
+        try:
+            found = getattr(found, word) if hasattr(found, word) else importlib.import_module(place)
+        except ImportError:
+            return False
+    return True
 
 
 @pytest.mark.parametrize("path", [*TEXTS, ROOT / "SECURITY.md"], ids=lambda path: path.relative_to(ROOT).as_posix())
