@@ -1,6 +1,6 @@
-"""Run benchmarks and keep what they say for docs/numbers.md: python docs/run_benchmarks.py [NAME ...].
+"""Run benchmarks and keep their output for docs/numbers.md: python docs/run_benchmarks.py [NAME ...].
 
-The machine should be idle: other work takes its cores. Then `python docs/write_numbers.py` fills the page.
+The machine should be idle. Afterwards `python docs/write_numbers.py` writes the page.
 """
 
 import argparse
@@ -28,24 +28,24 @@ COMMANDS = {
     "checkpointing": "bench_checkpointing.py",
     "paper": "on_paper.py",
 }
-RECORDED = ("net", "peers", "scaling")                  # they write a .json of every figure and a picture, too
+RECORDED = ("net", "peers", "scaling")                  # these also write a .json of all figures and a picture
 
 
 def main():
-    """Run the named ones, or all but the peers, which `make bench-peers` installs."""
+    """Run the named benchmarks, by default all but the peers, which `make bench-peers` installs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(COMMANDS)}; by default all but peers")
     options = parser.parse_args()
     wrong = set(options.names) - set(COMMANDS)
     if wrong:
-        parser.error(f"{', '.join(sorted(wrong))} came; {', '.join(COMMANDS)} fit")
+        parser.error(f"expected names of {', '.join(COMMANDS)}, got {', '.join(sorted(wrong))}")
     KEPT.mkdir(exist_ok=True)
     for name in options.names or [name for name in COMMANDS if name != "peers"]:
         keep(name)
 
 
 def keep(name):
-    """Run one from the root, show what it says, and keep it when it has ended well."""
+    """Run a benchmark from the root, print its output, and keep it if the benchmark succeeded."""
     script, *arguments = COMMANDS[name].split()
     record = ["--record", str(KEPT / f"{name}.json")] if name in RECORDED else []
     command = [sys.executable, f"benchmarks/{script}", *arguments, *record]

@@ -9,7 +9,7 @@ EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 
 
 def main():
-    """Run them all; the exit status is 1 where one failed. What was run before is not run again: its record is kept."""
+    """Run all experiments; the exit status is 1 if one failed. Results that are kept are not computed again."""
     failed = []
     for script in sorted(EXPERIMENTS.glob("*.py")):
         if "Experiment.parser" not in script.read_text():

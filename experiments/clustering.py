@@ -1,24 +1,24 @@
-"""How much an embedding tells of classes that it never saw: k-means, neighbours, linear probes, and their measures."""
+"""Measures of what an embedding tells about classes that were not used to make it: k-means, neighbours, probes."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment, minimize
 
 from spconv_cy.checks import as_array, generator
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.train.metrics import confusion_matrix
 
-LARGEST = {np.float16: 0, np.float32: 1e15, np.float64: 1e150}           # numbers, for sums of squares to be finite
-BLOCK = 250                                             # queries whose distances to all the bank are held at a time
+LARGEST = {np.float16: 0, np.float32: 1e15, np.float64: 1e150}           # of rows, so that sums of squares are finite
+BLOCK = 250                                             # rows whose distances to the whole bank are held at a time
 
 
 def k_means(x, k, *, restarts=10, rounds=300, rng=None):
-    """Cluster rows by k-means with k-means++ starts; keep the restart with the least sum of squared distances.
+    """Cluster rows by k-means with k-means++ starts, and return the best of several restarts.
 
     Args:
         x: (n, c), finite numbers.
-        k: clusters, 1 to n.
-        restarts: 1 or more.
-        rounds: of assignments at most; it ends where none changes.
+        k: number of clusters, 1 to n.
+        restarts: 1 or more; the one with the smallest sum of squared distances is returned.
+        rounds: largest number of assignments; it stops earlier when none changes.
         rng: seed or numpy Generator.
 
     Returns:
@@ -32,10 +32,10 @@ def k_means(x, k, *, restarts=10, rounds=300, rng=None):
     """
     x = _rows("k_means", x)
     if not 1 <= k <= len(x) or restarts < 1:
-        raise ValueError(f"k_means: k {k!r} and restarts {restarts!r} came for {len(x)} rows; 1 to {len(x)} clusters "
-                         "and one restart or more fit")
+        raise ValueError(expected("k_means", f"k from 1 to {len(x)}, the number of rows, and one restart or more",
+                                  f"k {k!r} and restarts {restarts!r}"))
     rng, mean = generator("k_means", rng), x.mean(0)
-    x = x - mean                                        # of large numbers a squared distance would be a rounding error
+    x = x - mean                                        # else squared distances of large numbers are lost in rounding
     squares = np.einsum("ij,ij->i", x, x)
     found = [_clustered(x, squares, _starts(x, squares, k, rng), rounds) for _ in range(restarts)]
     clusters, centres, within = min(found, key=lambda one: one[2])
@@ -43,7 +43,7 @@ def k_means(x, k, *, restarts=10, rounds=300, rng=None):
 
 
 def cluster_accuracy(clusters, labels):
-    """Return the share of rows that are right under the best map of clusters to classes, one to one.
+    """Return the accuracy under the best one-to-one map of clusters to classes.
 
     >>> cluster_accuracy([2, 2, 0, 1], [0, 0, 1, 2])
     1.0
@@ -54,7 +54,7 @@ def cluster_accuracy(clusters, labels):
 
 
 def normalized_mutual_information(clusters, labels):
-    """Return 2 I(C; Y) / (H(C) + H(Y)); 1 where both are one cluster.
+    """Return 2 I(C; Y) / (H(C) + H(Y)), or 1 if both have one cluster only.
 
     >>> normalized_mutual_information([0, 0, 0, 0], [0, 1, 2, 3])
     0.0
@@ -65,7 +65,7 @@ def normalized_mutual_information(clusters, labels):
 
 
 def adjusted_rand_index(clusters, labels):
-    """Return the share of pairs on which both agree, adjusted so that chance gives 0 and the same clusters 1.
+    """Return the adjusted Rand index: 0 is expected by chance, 1 means the same clusters.
 
     Source: Hubert and Arabie 1985.
     """
@@ -77,23 +77,27 @@ def adjusted_rand_index(clusters, labels):
 
 
 def neighbour_accuracy(bank, bank_labels, x, labels, neighbours=(1, 5), *, cosine=False):
-    """Return the share of rows whose nearest neighbours in the bank vote for their label, for each number of them.
+    """Return the accuracy of a vote of the nearest neighbours in a bank, for each number of neighbours.
 
-    Of equal votes the class with the nearest member wins.
+    If votes are equal, the class with the nearest member wins.
 
     Args:
         bank: (m, c), with bank_labels (m,) class numbers.
         x: (n, c), with labels (n,).
         neighbours: numbers of neighbours, each 1 to m.
-        cosine: compare directions; otherwise by Euclidean distance.
+        cosine: compare by the angle between rows; by default by Euclidean distance.
+
+    Returns:
+        list of shares from 0 to 1.
     """
     bank, x, bank_labels, labels = _rows("bank", bank), _rows("x", x), _labels(bank_labels), _labels(labels)
     if len(bank_labels) != len(bank) or len(labels) != len(x) or bank.shape[1] != x.shape[1]:
-        raise ShapeError(f"neighbour_accuracy: a bank {bank.shape} with {len(bank_labels)} labels and rows {x.shape} "
-                         f"with {len(labels)} came; as many labels as rows, of equal width, fit")
+        raise ShapeError(expected("neighbour_accuracy", "a bank and rows of equal width, with a label for each row",
+                                  f"a bank {bank.shape} with {len(bank_labels)} labels and rows {x.shape} with "
+                                  f"{len(labels)}"))
     most, classes = max(neighbours), int(max(bank_labels.max(), labels.max())) + 1
     if not 1 <= min(neighbours) <= most <= len(bank):
-        raise ValueError(f"neighbour_accuracy: {neighbours} neighbours came; 1 to {len(bank)} fit")
+        raise ValueError(expected("neighbour_accuracy", f"numbers of neighbours from 1 to {len(bank)}", neighbours))
     if cosine:
         bank, x = (part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (bank, x))
     halves, right = np.einsum("ij,ij->i", bank, bank) / 2, np.zeros(len(neighbours))
@@ -108,13 +112,15 @@ def neighbour_accuracy(bank, bank_labels, x, labels, neighbours=(1, 5), *, cosin
 
 
 def linear_probe(x, labels, *, penalty=1.0, rounds=200):
-    """Fit a logistic regression to rows, columns scaled to variance 1; return a function of rows that gives classes.
+    """Fit a logistic regression to rows and return a function that predicts the classes of rows.
+
+    Columns are scaled to mean 0 and variance 1.
 
     Args:
         x: (n, c).
         labels: (n,) class numbers.
-        penalty: of half the squared weights, against the sum of the losses.
-        rounds: of L-BFGS at most.
+        penalty: factor of half the sum of squared weights; the losses are summed.
+        rounds: largest number of L-BFGS iterations.
 
     >>> probe = linear_probe([[0.0], [1.0], [4.0], [5.0]], [0, 0, 1, 1])
     >>> probe([[-1.0], [7.0]]).tolist()
@@ -122,8 +128,8 @@ def linear_probe(x, labels, *, penalty=1.0, rounds=200):
     """
     x, labels = _rows("linear_probe", x), _labels(labels)
     if labels.shape != x.shape[:1] or labels.dtype.kind not in "iu":
-        raise ShapeError(f"linear_probe: rows {x.shape} and labels {labels.shape} of {labels.dtype} came; (n, c) and "
-                         "(n,) class numbers fit")
+        raise ShapeError(expected("linear_probe", "rows (n, c) and class numbers (n,)",
+                                  f"rows {x.shape} and labels {labels.shape} of {labels.dtype}"))
     mean, spread, classes = x.mean(0), x.std(0), int(labels.max()) + 1
     spread[spread == 0] = 1
     scaled = np.column_stack([(x - mean) / spread, np.ones(len(x), x.dtype)])
@@ -145,7 +151,9 @@ def linear_probe(x, labels, *, penalty=1.0, rounds=200):
 
 
 def principal_components(x, k):
-    """Return (mean (c,), directions (c, k)) of the k largest variances of rows x (n, c): `(x - mean) @ directions`.
+    """Return the mean (c,) and the k principal directions (c, k) of rows x (n, c).
+
+    The components are `(x - mean) @ directions`, with the largest variance first.
 
     >>> mean, directions = principal_components([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]], 1)
     >>> mean.tolist(), abs(directions).tolist()
@@ -153,20 +161,20 @@ def principal_components(x, k):
     """
     x = _rows("principal_components", x)
     if not 1 <= k <= x.shape[1]:
-        raise ValueError(f"principal_components: k {k!r} came; 1 to {x.shape[1]} fits")
+        raise ValueError(expected("principal_components", f"k from 1 to {x.shape[1]}", f"{k!r}"))
     mean = x.mean(0)
     _, directions = np.linalg.eigh(((x - mean).T @ (x - mean)).astype(np.float64))
     return mean, np.ascontiguousarray(directions[:, ::-1][:, :k]).astype(x.dtype)
 
 
 def embedding_measures(bank, labels, x, test_labels, *, few=1000, restarts=10, rng=None):
-    """Measure what two sets of rows tell of classes that were not used to make them.
+    """Return measures of what two sets of rows tell about classes that were not used to make them.
 
     Args:
-        bank, labels: (m, c) and (m,) class numbers; among these neighbours are looked for and probes are fitted.
-        x, test_labels: (n, c) and (n,), for which both are asked.
-        few: labels of a small probe, the first ones of the bank.
-        restarts, rng: of k-means, with as many clusters as classes, on all rows together.
+        bank, labels: (m, c) and (m,) class numbers. Neighbours are searched in these, and probes are fitted to them.
+        x, test_labels: (n, c) and (n,), on which both are tested.
+        few: number of labels of the small probe, the first ones of the bank.
+        restarts, rng: for k-means on all rows together, with as many clusters as classes.
 
     Returns:
         dict of shares from 0 to 1 (NMI and ARI up to 1): "ACC", "NMI", "ARI", "1-NN", "5-NN", "1-NN cosine", "5-NN
@@ -187,7 +195,7 @@ def embedding_measures(bank, labels, x, test_labels, *, few=1000, restarts=10, r
 
 
 def _starts(x, squares, k, rng):
-    """Draw k rows, each with a probability that grows with the squared distance to those before."""
+    """Draw k rows, each with a probability in proportion to its squared distance from those already drawn."""
     chosen, nearest = [int(rng.integers(len(x)))], np.inf
     for _ in range(k - 1):
         row = x[chosen[-1]]
@@ -208,14 +216,14 @@ def _clustered(x, squares, centres, rounds):
         member = np.zeros((len(x), k), x.dtype)
         member[rows, clusters] = 1
         counts = np.bincount(clusters, minlength=k)[:, None]
-        # A centre that lost all its rows stays where it is.
+        # A centre without rows stays where it is.
         centres = np.where(counts, member.T @ x / np.maximum(counts, 1), centres).astype(x.dtype)
     difference = x - centres[clusters]
     return clusters, centres, float(np.einsum("ij,ij->", difference, difference, dtype=np.float64))
 
 
 def _largest(scores, k):
-    """Return the places (n, k) of the k largest of each row, the largest first; scores is spoilt."""
+    """Return the columns (n, k) of the k largest scores of each row, largest first. Overwrites scores."""
     found, rows = np.empty((len(scores), k), np.int64), np.arange(len(scores))
     for i in range(k):
         found[:, i] = scores.argmax(1)
@@ -225,7 +233,7 @@ def _largest(scores, k):
 
 def _table(clusters, labels):
     if not np.size(labels):
-        raise ShapeError("no labels came; at least one fits")
+        raise ShapeError(expected("labels", "at least one", "none"))
     return confusion_matrix(clusters, labels)
 
 
@@ -241,10 +249,10 @@ def _labels(labels):
 def _rows(who, x):
     x = as_array(who, x)
     if x.ndim != 2 or not len(x) or x.dtype.kind not in "fiu":
-        raise ShapeError(f"{who}: {x.shape} of {x.dtype} came; rows of numbers (n, c), at least one, fit")
+        raise ShapeError(expected(who, "rows of numbers (n, c), at least one", f"{x.shape} of {x.dtype}"))
     if x.dtype.kind != "f":
         return x.astype(np.float64)
-    # Sums of squares of these rows must be finite: beyond, all distances would be alike.
+    # Sums of squares must be finite, since infinite distances cannot be compared.
     largest = np.abs(x).max(initial=0)
     if largest < np.inf and not float(largest) < LARGEST[np.float64]:
         raise ShapeError(f"{who}: expected numbers up to {LARGEST[np.float64]:.0e}, whose squares float64 holds, got "

@@ -1,4 +1,4 @@
-"""An experiment that can be interrupted: its figures, tables, pictures and logs, in one folder."""
+"""An experiment that can be stopped and continued: its figures, tables, pictures and logs, in one folder."""
 
 import json
 import shlex
@@ -10,7 +10,7 @@ import provenance
 
 from spconv_cy import config
 from spconv_cy.checks import checked_path, checked_seed, is_one_of
-from spconv_cy.errors import FileError
+from spconv_cy.errors import FileError, expected
 from spconv_cy.sites.grid import Grid
 from spconv_cy.tensor import SparseTensor
 from spconv_cy.train.evaluation import evaluate
@@ -22,16 +22,16 @@ SIZES = ("full", "small", "tiny")
 
 
 class Experiment:
-    """One run of an experiment. All that it finds is kept in a folder, and what is kept is not computed again.
+    """One run of an experiment. All results are kept in a folder, and what is kept is not computed again.
 
-    The folder holds `record.json` (figures, tables, captions, command, seconds), a .csv of the epochs and a checkpoint
-    for each training, and the pictures.
+    The folder holds `record.json` (figures, tables, captions, command, seconds, and the commit, date, processor and
+    versions of the run that began it), a .csv of the epochs and a checkpoint for each training, and the pictures.
 
     Args:
-        name: of the record, a word.
-        size: "full"; "small": minutes, whose figures show the shape; "tiny": seconds, a test that it runs.
-        folder: where all is kept.
-        seed: of whatever is drawn.
+        name: name of the record, one word.
+        size: "full"; "small": minutes, with a similar outcome; "tiny": seconds, a test that it runs.
+        folder: where the results are kept.
+        seed: for everything that is drawn at random.
         data: path of data that do not come with the package, or None.
 
     Raises:
@@ -50,9 +50,9 @@ class Experiment:
 
     def __init__(self, name, size="full", folder=None, seed=0, data=None):
         if not is_one_of(size, SIZES):
-            raise ValueError(f"Experiment: size {size!r} came; {', '.join(SIZES)} fit")
+            raise ValueError(expected("Experiment", f"size to be one of {', '.join(SIZES)}", f"{size!r}"))
         if not isinstance(name, str):
-            raise TypeError(f"Experiment: {name!r} came as the name; a text fits")
+            raise TypeError(expected("Experiment", "a name, a text", f"{name!r}"))
         checked_seed("Experiment", seed=seed)
         data = None if data is None else checked_path("Experiment: data", data)
         folder = None if folder is None else checked_path("Experiment: folder", folder)
@@ -68,62 +68,62 @@ class Experiment:
             found = _record_of(self._path)
             theirs = [found.get(key) for key in ("name", "size", "seed")]
             if theirs != [name, size, seed]:
-                raise ValueError(f"{self._path} is a record of {theirs}, not of {[name, size, seed]}; give another "
-                                 "folder (--log), or delete it")
+                raise ValueError(expected(str(self._path), f"a record of {[name, size, seed]}", theirs,
+                                          "give another folder (--log), or delete it"))
             self.record |= dict.fromkeys(provenance.NAMES) | found       # of the run that began it
 
     @classmethod
     def parser(cls, description, data=None):
-        """Return an argparse parser with --small, --tiny, --seed and --log, to which more can be added.
+        """Return an argparse parser with --small, --tiny, --seed and --log, to which other arguments can be added.
 
-        `data`: which data set it wants, who publishes it and under which licence; with it there is a --data too, whose
-        default is what SPCONV_CY_DATA says.
+        `data` says which data set is needed, who publishes it and under which licence. If given, there is a --data
+        argument too, with SPCONV_CY_DATA as its default.
         """
-        import argparse  # here, since it is a tenth of what the import of this library may cost
+        import argparse  # here, since few programs that import this module parse arguments
 
         parser = argparse.ArgumentParser(description=description)
         size = parser.add_mutually_exclusive_group()
         size.add_argument("--small", action="store_const", const="small", dest="size", help="minutes instead of all")
-        size.add_argument("--tiny", action="store_const", const="tiny", dest="size", help="seconds: see that it runs")
+        size.add_argument("--tiny", action="store_const", const="tiny", dest="size", help="seconds, to see it run")
         parser.set_defaults(size="full", data=None)
         if data is not None:
             parser.add_argument("--data", type=Path, default=config.data_folder(), help=data)
         parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--log", type=Path, help="folder of figures, logs, pictures and checkpoints, with "
-                            "which a run that was stopped goes on (build/experiments/...)")
+        parser.add_argument("--log", type=Path, help="folder of figures, logs, pictures and checkpoints; a run "
+                            "that was stopped continues from them (build/experiments/...)")
         return parser
 
     @classmethod
     def of(cls, name, options):
-        """Return the experiment that parsed arguments ask for."""
+        """Return the experiment for parsed arguments."""
         try:
             run = cls(name, options.size, options.log, options.seed, options.data)
         except ValueError as error:
             raise SystemExit(str(error)) from error
         if run.data is not None and "--data" not in run.record["command"]:
-            run.record["command"] += " --data FOLDER"   # which SPCONV_CY_DATA named
+            run.record["command"] += " --data FOLDER"   # from SPCONV_CY_DATA
         return run
 
     def pick(self, full, small, tiny):
-        """Return the one of three values that fits this run's size."""
+        """Return the first, second or third value for a full, small or tiny run."""
         return dict(zip(SIZES, (full, small, tiny), strict=True))[self.size]
 
     @property
     def figures(self):
-        """What `once` found: key -> value."""
+        """The values that `once` computed, by their keys."""
         return self.record["figures"]
 
     def once(self, key, compute):
-        """Return compute(), something that JSON can hold, or what it gave when an earlier run got as far as this."""
+        """Return compute(), a value that JSON can hold; if an earlier run has computed it, return the kept value."""
         if key not in self.figures:
             self.figures[key] = compute()
             self._write()
         return self.figures[key]
 
     def fit(self, name, net, data, optimizer, epochs, *, rng=None, **options):
-        """Train as `fit` does, with this run's seed, a checkpoint and a .csv of the epochs; return the History.
+        """Train as `fit` does, with a checkpoint and a .csv of the epochs, and return the History.
 
-        `rng`: another seed than this run's.
+        `rng` is the seed, by default that of this run.
         """
         def log(history):
             columns = {"loss": history.losses, "error": history.errors, "validation loss": history.validation_losses,
@@ -140,15 +140,15 @@ class Experiment:
 
         history = fit(net, data, optimizer, epochs, rng=self.seed if rng is None else rng, on_epoch=log,
                       checkpoint=self.folder / f"{name}.safetensors", **options)
-        log(history)                                                     # where a checkpoint left nothing to train
+        log(history)                                                     # a complete checkpoint logs no epoch
         return history
 
     @staticmethod
     def cost(net, x, repeats=5):
-        """Return {"sites", "adds", "ms"} a sample of x: active sites, multiply-adds, milliseconds on one thread.
+        """Return {"sites", "adds", "ms"} per sample of x: active sites, multiply-adds, milliseconds on one thread.
 
-        The time is the processor's for one forward pass of the network, not training, with its rules; the least of
-        `repeats`.
+        The time is the processor time of one forward pass in evaluation mode, rulebooks included; the smallest of
+        `repeats` passes.
         """
         def once():
             began = time.process_time()
@@ -164,18 +164,18 @@ class Experiment:
         return {"sites": x.grid.n / samples, "adds": adds / samples, "ms": 1e3 * seconds / samples}
 
     def classifier(self, key, build, train, test, epochs, *, rate=0.004, seed=None):
-        """Train a network by Adam on a cosine and test it, once; return what it came to.
+        """Train a network by Adam with a cosine schedule, test it, and return the outcome; computed once.
 
         Args:
-            key: of the figure; the log and the checkpoint have its name.
-            build: function without arguments that gives the network.
+            key: name of the figure, the log and the checkpoint.
+            build: function without arguments that returns the network.
             train, test: Batches with class numbers.
             epochs, rate: of the training.
-            seed: of its order and distortions; None: this run's.
+            seed: for order and distortions; None: that of this run.
 
         Returns:
-            {"error": share of the test's samples, "parameters", "seconds" of training}, and what `cost` says of the
-            test's first batch.
+            {"error": share of the test samples, "parameters", "seconds" of training}, and the `cost` of the first
+            test batch.
         """
         def compute():
             net, name = build(), key.replace(" ", "-")
@@ -187,19 +187,19 @@ class Experiment:
         return self.once(key, compute)
 
     def digit_pictures(self, folder="build/mnist"):
-        """Return (name, said, train, test), as many as this size of run takes: MNIST, else pen digits as pictures.
+        """Return (name, said, train, test) for this size of run: MNIST if it is there, else pen digits as pictures.
 
         Args:
-            folder: path where MNIST is looked for besides `data`.
+            folder: path where MNIST is searched besides `data`.
 
         Returns:
-            name: "MNIST" or "pen digits"; said: what to print, a text, "" where MNIST is there; train, test:
-            (pictures, labels) each, or None of a full run that lacks MNIST.
+            name: "MNIST" or "pen digits"; said: a text to print, "" if MNIST is there; train, test: (pictures, labels)
+            each, or None for a full run without MNIST.
 
         Raises:
             FileError: MNIST is there and damaged.
         """
-        from spconv_cy.readers.mnist import WHERE, digit_pictures  # here, for what the import of this costs
+        from spconv_cy.readers.mnist import WHERE, digit_pictures  # here, since few experiments read pictures
 
         name, *parts = digit_pictures(self.data, folder)
         said = "" if name == "MNIST" else WHERE.format(folder=folder)
@@ -210,7 +210,7 @@ class Experiment:
         return name, said and f"{said}\nInstead: pen digits, as pictures", train, test
 
     def table(self, title, head, rows):
-        """Keep a table, rows of numbers and texts under a head, and return it in Markdown."""
+        """Keep a table of rows under a head, and return it in Markdown."""
         lines = [head, ["---"] * len(head), *rows]
         text = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
         self.record["tables"][title] = text
@@ -218,14 +218,14 @@ class Experiment:
         return text
 
     def picture(self, name, figure, caption):
-        """Keep a matplotlib figure as NAME.png, with a caption that says what is seen."""
+        """Keep a matplotlib figure as NAME.png, with a caption."""
         with new_file(self.folder / f"{name}.png") as file:
             figure.savefig(file, format="png", dpi=100)
         self.record["pictures"][f"{name}.png"] = caption
         self._write()
 
     def _write(self):
-        now = time.perf_counter()                       # runs that were stopped count too, up to what they kept
+        now = time.perf_counter()                       # the time of stopped runs counts up to their last result
         self.record["seconds"], self._counted = round(self.record["seconds"] + now - self._counted, 1), now
         text = json.dumps(self.record, indent=1) + "\n"
         with new_file(self._path) as file:
@@ -246,7 +246,7 @@ def _record_of(path):
 
 
 def _command():
-    """The command as one would type it at the root of a checkout, without what names this machine."""
+    """Return the command to type at the root of a checkout, without folders of this machine."""
     words, skip = [], False
     for word in sys.argv[1:]:
         if not skip and not word.startswith(("--data=", "--log=")):

@@ -7,13 +7,13 @@ from spconv_cy.checks import as_array
 
 
 def headed(part, title, n, **options):
-    """Return n axes in a row of a figure or subfigure, under a headline at its left."""
+    """Return n axes in one row of a figure or subfigure, with a headline at the left."""
     part.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
     return part.subplots(1, n, squeeze=False, **options)[0]
 
 
 def site_counts(axes, names, tensors):
-    """Draw, for SparseTensors of one sample with their names, the sites of the field and the active ones as bars."""
+    """Draw the sites of the field and the active sites of named SparseTensors of one sample as bars."""
     places = range(len(names))
     axes.bar(places, [x.grid.field for x in tensors], color="0.88", label="sites of the field (dense)")
     axes.bar(places, [x.grid.n for x in tensors], color="#31688e", label="active sites of that sample")
@@ -24,10 +24,10 @@ def site_counts(axes, names, tensors):
 
 
 def powers(axes, x, curves, *, beside=None, slopes=True):
-    """Draw curves {label: values (n,)} over x (n,), both axes logarithmic, each with its slope in the legend.
+    """Draw curves {label: values (n,)} over x (n,) on logarithmic axes, with their slopes in the legend.
 
-    The slope is that of the least squares of logarithms: y goes as x to that power; all are above 0. `beside`: as many
-    curves, dashed in the same colours. `slopes`: whether the legend names them.
+    The slope is the exponent of a power law, fitted by least squares to the logarithms; all values must be above 0.
+    `beside`: as many other curves, dashed in the same colours. `slopes=False` leaves the slopes out.
     """
     colours = ("#21918c", "#440154", "#d95f02", "0.5", "#3b8ede", "#c8a800")
     for i, (label, values) in enumerate(curves.items()):
@@ -45,7 +45,7 @@ def powers(axes, x, curves, *, beside=None, slopes=True):
 
 
 def from_above(axes, points, values, cell=1.0, show="lowest", **options):
-    """Draw points as a map, x to the right and y up: each square shows its lowest point's value, or their mean.
+    """Draw points as a map, x to the right and y up; a square shows the value of its lowest point, or the mean.
 
     Args:
         axes: of matplotlib.
@@ -56,7 +56,7 @@ def from_above(axes, points, values, cell=1.0, show="lowest", **options):
         options: of imshow.
 
     Returns:
-        matplotlib's image, whose array has NaN where there is no point.
+        The image of matplotlib; its array is NaN where there is no point.
     """
     points, values = (as_array("plot", part, float) for part in (points, values))
     cells = np.floor((points[:, :2] - points[:, :2].min(0)) / cell).astype(int)
@@ -64,7 +64,7 @@ def from_above(axes, points, values, cell=1.0, show="lowest", **options):
     number, picture = np.ravel_multi_index(cells.T, shape), np.full(shape.prod(), np.nan)
     if show == "lowest":
         falling = np.argsort(-points[:, 2], kind="stable")
-        picture[number[falling]] = values[falling]                       # the last that is written stays
+        picture[number[falling]] = values[falling]                       # the last one written stays
     else:
         there = np.unique(number)
         picture[there] = (np.bincount(number, values) / np.maximum(1, np.bincount(number)))[there]
@@ -74,13 +74,13 @@ def from_above(axes, points, values, cell=1.0, show="lowest", **options):
 
 
 def answers(axes, sites, middles, probabilities):
-    """Draw sites of the plane in grey, and at the middle of each window the class that it answers.
+    """Draw sites of the plane in grey, and in the middle of each window the class that was predicted there.
 
     Args:
         axes: of matplotlib; x to the right, y down.
         sites: (n, 2), x and y.
         middles: (m, 2).
-        probabilities: (m, classes); the number of the largest is written, the fainter the smaller it is.
+        probabilities: (m, classes); the most probable class is written, fainter if its probability is smaller.
     """
     axes.plot(*np.transpose(sites), "s", color="0.75", markersize=0.8)
     probabilities = hosted(probabilities)

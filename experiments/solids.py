@@ -1,19 +1,20 @@
-"""Solids made from a seed: meshes of six kinds, for experiments whose data are not there."""
+"""Random solids of six kinds, as meshes, for experiments whose data set is not at hand."""
 
 import numpy as np
 
 from spconv_cy.checks import as_array, generator, is_one_of
 from spconv_cy.data.meshes import Mesh
+from spconv_cy.errors import expected
 
 KINDS = ("ellipsoid", "cylinder", "cone", "torus", "box", "pyramid")
 
 
 def solid(kind, rng=None):
-    """Return a Mesh of one of KINDS, its axes stretched at random, in a ball of radius 1 around the origin.
+    """Return a Mesh of a solid, stretched at random along each axis, in a ball of radius 1 around the origin.
 
     Args:
         kind: "ellipsoid", "cylinder", "cone", "torus", "box", or "pyramid" (on four sides).
-        rng: seed or numpy Generator, for the stretch of each axis by 0.7 to 1.4 and the torus's thickness.
+        rng: seed or numpy Generator. It draws the stretch of each axis, 0.7 to 1.4, and the thickness of a torus.
 
     >>> solid("box", 0)
     Mesh(16 vertices, 24 triangles)
@@ -26,17 +27,17 @@ def solid(kind, rng=None):
                 "cylinder": [(0, 1, 1, 0), (-1, -1, 1, 1)], "cone": [(0, 1, 0), (-1, -1, 1)]}
     profiles |= {"box": profiles["cylinder"], "pyramid": profiles["cone"]}
     if not is_one_of(kind, profiles):
-        raise ValueError(f"solid: {kind!r} came; one of {', '.join(KINDS)} fits")
+        raise ValueError(expected("solid", f"one of {', '.join(KINDS)}", f"{kind!r}"))
     mesh = revolved(np.stack(profiles[kind], 1), 4 if kind in ("box", "pyramid") else 32)
     return Mesh(mesh.vertices * rng.uniform(0.7, 1.4, 3), mesh.triangles).normalised(1.0)
 
 
 def revolved(profile, n):
-    """Return the Mesh of a line turned about the z axis in n steps.
+    """Return the Mesh of a line that is turned about the z axis in n steps.
 
     Args:
         profile: (k, 2), distances from the axis and heights.
-        n: int, 3 or more; 4 gives a square prism of two upright edges' distance.
+        n: int, 3 or more; 4 turns an upright line into a prism with a square base.
     """
     profile, k = as_array("revolved", profile, np.float64), len(profile)
     angle = 2 * np.pi * np.arange(n)[:, None] / n

@@ -1,8 +1,9 @@
-"""A landscape made from a seed, scanned from above: hills, a lake, trees and houses, with a class for every point."""
+"""A random landscape, scanned from above: hills, a lake, trees and houses, with a class for every point."""
 
 import numpy as np
 
 from spconv_cy.checks import generator, is_number
+from spconv_cy.errors import expected
 from spconv_cy.sites.lattice import is_whole
 
 MOST, MOST_SIDE = 10**8, 10**5
@@ -10,11 +11,11 @@ TERRAIN_CLASSES = ("other", "ground", "water")
 
 
 def terrain(n=20_000, side=200.0, seed=0):
-    """Return a scan as (points (n, 3) float64, labels (n,) int64): x, y, height in metres, and the class.
+    """Return a scan as (points (n, 3) float64, labels (n,) int64): x, y and height in metres, and the class.
 
-    The ground is a sum of waves; what lies below a level is a lake, which gives back a third of what falls on it. Trees
-    (their leaves at any height, through which some see the ground) and houses (flat roofs, all seen) are class 0,
-    "other"; ground is 1, water 2. Heights are measured to 5 cm.
+    The ground is a sum of waves. What lies below a level is a lake, which reflects a third of the beams. Trees (hit at
+    any height; some beams pass to the ground) and houses (flat roofs) are class 0, "other"; ground is 1, water 2.
+    Heights have an error of 5 cm (standard deviation).
 
     Args:
         n: number of points, from 0 up.
@@ -22,7 +23,7 @@ def terrain(n=20_000, side=200.0, seed=0):
         seed: int >= 0.
 
     Raises:
-        ValueError: arguments that do not fit.
+        ValueError: an argument is out of range.
 
     >>> points, labels = terrain(1000)
     >>> points.shape, sorted(set(labels.tolist()))
@@ -30,13 +31,13 @@ def terrain(n=20_000, side=200.0, seed=0):
     """
     fits = is_whole(n) and 0 <= n <= MOST and is_number(side) and 0 < side <= MOST_SIDE
     if not fits or not is_whole(seed) or seed < 0:
-        raise ValueError(f"terrain: n {n!r}, side {side!r} and seed {seed!r} came; whole numbers from 0 up, and a side "
-                         "above 0, fit")
+        raise ValueError(expected("terrain", f"integers n from 0 to {MOST} and seed from 0 up, and a side above 0 and "
+                                  f"at most {MOST_SIDE}", f"n {n!r}, side {side!r} and seed {seed!r}"))
     rng = generator("terrain", seed, "seed")
     waves = rng.normal(0, 2 * np.pi / 80, (12, 2))
     phases, heights = rng.uniform(0, 2 * np.pi, 12), rng.uniform(0.5, 2, 12)
     level = np.quantile(_ground(rng.uniform(0, side, (2000, 2)), waves, phases, heights), 0.2)
-    places = rng.uniform(0, side, (2 * n + 100, 2))                      # more than are kept: of the lake's, a third is
+    places = rng.uniform(0, side, (2 * n + 100, 2))                      # two thirds of the lake's are dropped
     ground = _ground(places, waves, phases, heights)
     kept = np.flatnonzero((ground > level) | (rng.random(len(places)) < 1 / 3))[:n]
     places, ground = places[kept], ground[kept]
@@ -64,7 +65,7 @@ def _ground(places, waves, phases, heights):
 
 
 def _nearest(places, centres):
-    """Return each place's vector (n, 2) from its nearest centre, and that centre's number (n,)."""
+    """Return for each place the vector (n, 2) from its nearest centre, and the index (n,) of that centre."""
     from scipy.spatial import cKDTree
 
     at = cKDTree(centres).query(places)[1]

@@ -1,4 +1,4 @@
-"""World-lines from a seed: points and shapes that move, labelled by what no single moment shows."""
+"""World-lines: random points and shapes that move, with classes that no single moment shows."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from spconv_cy.data.batch import Batches
 from spconv_cy.data.events import Events
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.lattice import INT32_MAX, is_whole, per_axis
 from spconv_cy.tensor import SparseTensor
 
@@ -20,11 +20,11 @@ TIMES = ("axis", "none", "permuted")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WorldLines:
-    """Points that move, as `circling_points`, `helices` and `leader_pairs` draw them.
+    """Points that move, as returned by `circling_points`, `helices` and `leader_pairs`.
 
     Attributes:
-        places: (n, steps, d) float64, in sites, each from 0 up to but not size.
-        labels: (n,) int64, each a place in classes.
+        places: (n, steps, d) float64, in sites; at least 0 and below size.
+        labels: (n,) int64, indices into classes.
         classes: tuple of the names of the classes.
         size: sites along each axis of space.
     """
@@ -43,7 +43,7 @@ class WorldLines:
 
 
 def circle(phases, size=32, steps=32, turns=1):
-    """Return points (n, steps, 2) that turn round the middle of the field, size / 3 away, from x towards y.
+    """Return points (n, steps, 2) on a circle of radius size / 3 about the middle of the field, from x towards y.
 
     >>> circle([0.0], 30, 4).round(9).tolist()
     [[[25.0, 15.0], [15.0, 25.0], [5.0, 15.0], [15.0, 5.0]]]
@@ -53,14 +53,14 @@ def circle(phases, size=32, steps=32, turns=1):
 
 
 def helix(phases, size=32, steps=32, turns=2):
-    """Return points (n, steps, 3) on a helix: two turns of `circle` while z passes through the field."""
+    """Return points (n, steps, 3) on a helix: two turns of `circle` while z goes through the field."""
     round_about = circle(phases, size, steps, turns)
     heights = np.broadcast_to(size * np.arange(steps) / steps, round_about.shape[:2])
     return np.concatenate([round_about, heights[..., None]], -1)
 
 
 def lissajous(phases, frequencies, size=16, steps=16):
-    """Return points (n, steps, d) on Lissajous curves: axis i swings frequencies[i] times, size / 3 to either side.
+    """Return points (n, steps, d) on Lissajous curves: axis i oscillates frequencies[i] times, by size / 3.
 
     Args:
         phases: (n, d), radians.
@@ -71,15 +71,15 @@ def lissajous(phases, frequencies, size=16, steps=16):
     d = phases.shape[-1] if phases.ndim == 2 else 0
     kinds = {phases.dtype.kind, frequencies.dtype.kind}
     if not d or frequencies.shape not in ((d,), phases.shape) or kinds - set("iuf"):
-        raise ShapeError(f"lissajous: phases {phases.shape} and frequencies {frequencies.shape} came; numbers (n, d), "
-                         "and d or (n, d), fit")
+        raise ShapeError(expected("lissajous", "phases (n, d) and frequencies (d,) or (n, d), numbers",
+                                  f"phases {phases.shape} and frequencies {frequencies.shape}"))
     times = 2 * np.pi * np.arange(steps)[:, None] / steps
     angles = phases.astype(float)[:, None] + times * np.atleast_2d(frequencies)[:, None]
     return size / 2 + size / 3 * np.sin(angles)
 
 
 def circling_points(n, size=32, steps=32, seed=0):
-    """Draw n dots that turn once round a point near the middle; class 1 runs backward in time over the same places.
+    """Return n points that circle once about a point near the middle; class 1 runs backward in time.
 
     >>> circling_points(100)
     WorldLines(100 points in 2 dimensions, 32 steps, size 32; forward, backward)
@@ -93,27 +93,27 @@ def circling_points(n, size=32, steps=32, seed=0):
 
 
 def helices(n, size=32, steps=32, seed=0):
-    """Draw n dots on helices: right- and left-handed, each run forward and backward in time: 4 classes.
+    """Return n points on right- and left-handed helices, run through forward or backward in time: 4 classes.
 
-    The places show the hand, and not which way they are run through.
+    The places alone show the hand, but not the direction in time.
     """
     _check_drawn("helices", n, size, steps)
     rng = generator("helices", seed, "seed")
     places = helix(rng.uniform(0, 2 * np.pi, n), size, steps)
     labels = rng.permutation(np.arange(n) % 4)
     left = labels >= 2
-    places[left, :, 1] = np.nextafter(size, 0) - places[left, :, 1]     # a mirror image
+    places[left, :, 1] = np.nextafter(size, 0) - places[left, :, 1]     # the mirror image
     places[..., :2] += rng.uniform(-size / 8, size / 8, (n, 1, 2))
     classes = ("right forward", "right backward", "left forward", "left backward")
     return WorldLines(_turned(places, labels % 2 == 1), labels, classes, size)
 
 
 def leader_pairs(n, size=16, steps=16, seed=0, lag=2):
-    """Draw n pairs of points in the plane, one place in 4 dimensions: (x, y) of either; which of them leads?
+    """Return n pairs of points in the plane, as one point (x, y, x', y') in 4 dimensions: which of the two leads?
 
-    Both run through one closed curve of two random harmonics, the second `lag` steps behind the first (class 0) or
-    ahead of it. Run backward a pair of one class is a pair of the other: without the order of its moments it tells
-    nothing.
+    Both run along one closed curve of two random harmonics, the second `lag` steps behind the first (class 0) or ahead
+    of it (class 1). A pair of one class that runs backward is a pair of the other, so only the order in time tells the
+    classes apart.
     """
     _check_drawn("leader_pairs", n, size, steps)
     checked_integers("leader_pairs", -MOST_STEPS, MOST_STEPS, lag=lag)
@@ -137,9 +137,9 @@ def _check_drawn(who, n, size, steps):
 
 
 def surface_sites(kind, radius=3):
-    """Return the sites (s, 3) of a hollow "cube" or "ball" around the origin, those that touch no site inside."""
+    """Return the sites (s, 3) of the surface of a "cube" or a "ball" around the origin."""
     if not is_one_of(kind, ("cube", "ball")):
-        raise ValueError(f"surface_sites: kind {kind!r} came; 'cube' or 'ball' fits")
+        raise ValueError(expected("surface_sites", "kind 'cube' or 'ball'", f"{kind!r}"))
     checked_integers("surface_sites", 0, 256, radius=radius)
     sites = np.indices((2 * radius + 1,) * 3).reshape(3, -1).T - radius
     reach = abs(sites).max(1) if kind == "cube" else np.rint(np.sqrt((sites**2).sum(1)))
@@ -147,12 +147,10 @@ def surface_sites(kind, radius=3):
 
 
 def dart_events(milliseconds=1000, size=(320, 240), seed=0):
-    """Record a dark dart that flies point first round the middle of an event camera's sensor, once a second.
+    """Return the Events of a dark dart that circles the middle of an event camera's sensor once a second, point first.
 
-    Its outline is seen where it moves across itself: brighter behind, darker ahead; a few pixels tell nonsense.
-
-    Returns:
-        Events. Played backward the dart flies with its point behind.
+    Its outline makes events where it moves across itself: brighter behind, darker ahead. A few events are noise. Played
+    backward, the dart flies with its point behind.
     """
     checked_integers("dart_events", 2, 10**6, milliseconds=milliseconds)
     size = per_axis(size, 2, "dart_events size", 1)
@@ -178,7 +176,7 @@ def dart_events(milliseconds=1000, size=(320, 240), seed=0):
 
 
 def reversed_strokes(characters):
-    """Return characters drawn from their last point to the first: the ink is the same, and time runs the other way.
+    """Return characters drawn from their last point to the first: the same ink, with time reversed.
 
     >>> reversed_strokes([[[(0, 0), (3, 4)], [(5, 5)]]])[0][1].tolist()
     [[3.0, 4.0], [0.0, 0.0]]
@@ -190,20 +188,20 @@ def reversed_strokes(characters):
 
 
 class WorldLineBatches(Batches):
-    """World-lines as sites (x_1, ..., x_d, t) of one plane, the number of points, in the middle of a field.
+    """World-lines as batches of sites (x_1, ..., x_d, t) in the middle of a field; the feature is the number of points.
 
     Args:
         lines: WorldLines.
         field: sites along each axis of the network's field.
         batch: samples in a batch.
-        time: "axis"; "none": the sites are (x_1, ..., x_d), the control that sees no time; "permuted": each sample's
-            moments come in an order of their own, the control that sees time and no order.
-        shapes: None: points; or a list of arrays (s, d) of sites around the origin, such as `surface_sites` gives.
-        kinds: (n,), which of the shapes moves.
-        labels: (n,), instead of those of the lines.
+        time: "axis"; "none": sites (x_1, ..., x_d), a control without time; "permuted": the moments of each sample in
+            a random order, a control without the order of time.
+        shapes: list of arrays (s, d) of sites around the origin, as from `surface_sites`; None: points.
+        kinds: (n,), index of the shape that moves.
+        labels: (n,); by default those of the lines.
 
     Raises:
-        ShapeError: a field that does not hold them, kinds that do not fit.
+        ShapeError: the field is too small, or shapes or kinds do not fit the lines.
 
     >>> x, labels = next(WorldLineBatches(circling_points(100), 32).epoch(0, training=False))
     >>> x.grid.size, x.grid.n
@@ -212,33 +210,33 @@ class WorldLineBatches(Batches):
 
     def __init__(self, lines, field, *, batch=50, time="axis", shapes=None, kinds=None, labels=None):
         if not isinstance(lines, WorldLines):
-            raise TypeError(f"WorldLineBatches: a {type(lines).__name__} came as the lines; WorldLines fit")
+            raise TypeError(expected("WorldLineBatches", "WorldLines", f"a {type(lines).__name__}"))
         super().__init__(len(lines), lines.labels if labels is None else labels, batch=batch)
         n, steps, d = lines.places.shape
         if not is_one_of(time, TIMES):
-            raise ValueError(f"WorldLineBatches: time {time!r} came; {', '.join(TIMES)} fit")
+            raise ValueError(expected("WorldLineBatches", f"time to be one of {', '.join(TIMES)}", f"{time!r}"))
         shapes = [np.zeros((1, d), int)] if shapes is None else [
             as_array("WorldLineBatches: shapes", shape)
             for shape in as_list("WorldLineBatches", shapes, "a list of shapes, each an array (s, d)")]
         if any(shape.ndim != 2 or shape.shape[1] != d or shape.dtype.kind not in "iu" for shape in shapes):
-            raise ShapeError(f"WorldLineBatches: shapes {[shape.shape for shape in shapes]} came; whole numbers "
-                             f"(s, {d}) fit")
+            raise ShapeError(expected("WorldLineBatches", f"shapes of integers (s, {d})",
+                                      [shape.shape for shape in shapes]))
         kinds = np.zeros(n, int) if kinds is None else as_array("WorldLineBatches: kinds", kinds)
         if kinds.shape != (n,) or kinds.dtype.kind not in "iu" or not set(kinds.tolist()) <= set(range(len(shapes))):
-            raise ShapeError(f"WorldLineBatches: kinds {kinds.shape} came; ({n},) numbers of {len(shapes)} shapes fit")
+            raise ShapeError(expected("WorldLineBatches", f"kinds ({n},), below {len(shapes)}", kinds.shape))
         reach = max((int(abs(shape).max(initial=0)) for shape in shapes), default=0)
         least = max(lines.size + 2 * reach, steps * (time != "none"))
         if not is_whole(field) or not least <= field <= INT32_MAX:
-            raise ShapeError(f"WorldLineBatches: field {field!r} came; {least} or more fits: it holds {lines}, and "
-                             f"{reach} sites around")
+            raise ShapeError(expected("WorldLineBatches", f"a field of {least} or more sites for {lines} with {reach} "
+                                      "sites around", f"{field!r}"))
         self.time, self.kinds, self.size = time, kinds, (int(field),) * (d + (time != "none"))
         self.places = np.floor(lines.places).astype(np.int32) + (field - lines.size) // 2
         self.first = (field - steps) // 2
-        # All shapes end to end, so that those of a batch are taken at once.
+        # All shapes in one array, so that those of a batch are taken in one step.
         self.shapes, self.counts = np.concatenate(shapes), np.array([len(shape) for shape in shapes])
 
     def prepare(self, epoch, seed, training):
-        """Draw the orders of moments; return the function of item numbers (b,) that gives a SparseTensor."""
+        """Draw the orders of moments and return a function from item numbers (b,) to a SparseTensor."""
         n, steps, d = self.places.shape
         moments = np.broadcast_to(np.arange(steps), (n, steps))
         if self.time == "permuted":
@@ -266,6 +264,6 @@ def _turned(places, backward):
 
 
 def _mirrored(starts):
-    # The numbers of all ranges, each from its end to its start.
+    # The indices of all ranges, each range in reverse.
     counts = np.diff(starts)
     return np.repeat(starts[:-1] + starts[1:] - 1, counts) - np.arange(starts[0], starts[-1])

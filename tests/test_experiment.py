@@ -37,6 +37,20 @@ def test_what_was_found_is_not_computed_again(tmp_path):
     assert calls == [1]
 
 
+def test_a_record_says_where_it_was_made_and_a_run_that_goes_on_keeps_that(tmp_path):
+    run = Experiment("a", "tiny", tmp_path)
+    run.once("x", int)
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["versions"]["numpy"] == np.__version__ and re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
+    assert record["processor"].keys() == {"model", "instruction set"}
+    assert record["commit"] is None or re.fullmatch("[0-9a-f]{12,}", record["commit"])
+    (tmp_path / "record.json").write_text(json.dumps({**record, "date": "2001-02-03"}))
+    assert Experiment("a", "tiny", tmp_path).record["date"] == "2001-02-03"
+    before = {key: value for key, value in record.items() if key not in ("commit", "date", "processor", "versions")}
+    (tmp_path / "record.json").write_text(json.dumps(before))           # a record of an older version
+    assert Experiment("a", "tiny", tmp_path).record["commit"] is None
+
+
 def test_a_stopped_training_goes_on_and_the_log_has_every_epoch_once(tmp_path, rng):
     net, data, optimizer = training(rng)
     Experiment("a", "tiny", tmp_path).fit("net", net, data, optimizer, 2, progress=False)
@@ -93,7 +107,7 @@ def test_the_cost_of_a_sample_is_its_share_of_the_summary(rng):
 
 
 def test_an_unknown_size_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="'large' came; full, small, tiny fit"):
+    with pytest.raises(ValueError, match="expected size to be one of full, small, tiny, got 'large'"):
         Experiment("a", "large", tmp_path)
 
 

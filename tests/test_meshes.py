@@ -156,6 +156,6 @@ def test_solids_are_closed_fill_their_ball_and_differ_by_seed():
         assert forth == back and len(forth) == len(edges)                   # each edge once in each direction
         assert np.linalg.norm(places, axis=1).max() == pytest.approx(1)
         assert not np.array_equal(mesh.vertices, solid(kind, 1).vertices)
-    with pytest.raises(ValueError, match="'ball' came; one of ellipsoid"):
+    with pytest.raises(ValueError, match="solid: expected one of ellipsoid.*, got 'ball'"):
         solid("ball")
     assert revolved([(1, 0), (1, 2)], 400).area == pytest.approx(4 * np.pi, rel=1e-3)
