@@ -71,7 +71,7 @@ def test_a_training_has_its_own_seed_where_one_is_given(tmp_path, rng):
     net, data, optimizer = training(rng)
     run = Experiment("a", "tiny", tmp_path, seed=3)
     run.fit("net", net, data, optimizer, 1, rng=4, progress=False)
-    with pytest.raises(FileError, match="the seed 4 came, for 3"):
+    with pytest.raises(FileError, match="expected a checkpoint of the seed 3, got one of the seed 4"):
         run.fit("net", net, data, optimizer, 2, progress=False)
 
 

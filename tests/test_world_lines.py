@@ -142,7 +142,7 @@ def test_wrong_arguments_say_what_fits():
                              (ShapeError, {"kinds": [0]}), (ShapeError, {"shapes": [[[0, 0, 0]]]}),
                              (ShapeError, {"labels": [0]}),
                              (ShapeError, {"kinds": [1, 0, 0, 0]})):
-        with pytest.raises(error, match="expected .*, got|came; "):
+        with pytest.raises(error, match="expected .*, got|came for"):
             WorldLineBatches(lines, **{"field": 32} | arguments)
     with pytest.raises(ValueError, match="'cube' or 'ball'"):
         surface_sites("cone")
