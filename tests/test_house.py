@@ -12,7 +12,7 @@ PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
     "errors lazy types once writing",
     "cpu cuda dlpack",
-    "compiled checks",
+    "arguments compiled checks",
     "config _core",
     "sites backend",
     "array_protocol tape",

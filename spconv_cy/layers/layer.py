@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from spconv_cy.arguments import check_arguments
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_named, ops_of
 from spconv_cy.checks import checked_flags
@@ -57,6 +58,8 @@ class Layer(Node):
             cls.role = Role.NONE                                         # its own code may do anything
 
     def __new__(cls: type[Self], *arguments: Any, **options: Any) -> Self:
+        if options:
+            check_arguments(cls.__init__, options, cls.__name__)
         self = super().__new__(cls)
         self._call = (arguments, {name: value for name, value in options.items() if name != "rng"})
         return self
