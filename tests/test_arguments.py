@@ -12,7 +12,7 @@ from spconv_cy.arguments import OURS, known_arguments
 
 WRONG = [
     (lambda: sp.Convolution(2, 1, 4, kernel_size=3),
-     "Convolution: expected the argument 'size', got 'kernel_size'; its arguments are lattice, channels_in, channels_out, "),
+     "Convolution: expected the argument 'size', got 'kernel_size'; its arguments are lattice, channels_in, "),
     (lambda: sp.Convolution(2, 1, 4, 3, strides=2), "expected the argument 'stride', got 'strides'"),
     (lambda: sp.Convolution(2, 1, 4, 3, dilations=2), "expected the argument 'dilation', got 'dilations'"),
     (lambda: sp.Convolution(2, 1, 4, 3, use_bias=False), "expected the argument 'bias', got 'use_bias'"),
