@@ -42,6 +42,6 @@ def test_a_layer_in_its_file_and_in_the_public_list_can_be_used_saved_and_loaded
     text = listed.read_text()
     listed.unlink()                                                      # a link so far
     listed.write_text(text + "from spconv_cy.layers.doubling import Doubling as Doubling\n")
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
-                          capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert (done.stdout, done.stderr) == ("[8.0, 16.0] True True\n", "")
