@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -12,10 +12,13 @@ from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, checked_function, is_integer
 from spconv_cy.errors import expected
-from spconv_cy.functional.labels import IgnoredLabels, counted
+from spconv_cy.functional.labels import counted
 from spconv_cy.functional.loss import hinge, softmax_cross_entropy
-from spconv_cy.layers.layer import Layer
-from spconv_cy.types import Array
+
+if TYPE_CHECKING:
+    from spconv_cy.functional.labels import IgnoredLabels
+    from spconv_cy.layers.layer import Layer
+    from spconv_cy.types import Array
 
 Loss: TypeAlias = Callable[..., Tensor]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,15 +12,19 @@ from spconv_cy.autograd import no_grad
 from spconv_cy.checks import as_array, is_integer
 from spconv_cy.errors import expected
 from spconv_cy.functional.dense import softmax
-from spconv_cy.functional.labels import IgnoredLabels
 from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.layers.evaluating import evaluating
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
-from spconv_cy.train.batch_list import Batches, Data, as_batches
-from spconv_cy.train.counted_loss import CountedLoss, Loss, are_classes, checked_seed_of, on_host, outputs_of, rows_of
+from spconv_cy.train.batch_list import as_batches
+from spconv_cy.train.counted_loss import CountedLoss, are_classes, checked_seed_of, on_host, outputs_of, rows_of
 from spconv_cy.train.progress import checked_progress, progress_bar, show_evaluation
-from spconv_cy.types import Array, FloatArray, IntegerArray
+
+if TYPE_CHECKING:
+    from spconv_cy.functional.labels import IgnoredLabels
+    from spconv_cy.train.batch_list import Batches, Data
+    from spconv_cy.train.counted_loss import Loss
+    from spconv_cy.types import Array, FloatArray, IntegerArray
 
 
 @dataclass(frozen=True)

@@ -7,26 +7,31 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from spconv_cy.checks import checked_function, checked_path, is_integer, is_real
 from spconv_cy.errors import expected
-from spconv_cy.functional.labels import IgnoredLabels
 from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
-from spconv_cy.train.batch_list import Batches, Data, as_batches
+from spconv_cy.train.batch_list import as_batches
 from spconv_cy.train.checkpoint import read_checkpoint, write_checkpoint
-from spconv_cy.train.counted_loss import CountedLoss, Loss, are_classes, checked_seed_of, on_host, outputs_of, rows_of
+from spconv_cy.train.counted_loss import CountedLoss, are_classes, checked_seed_of, on_host, outputs_of, rows_of
 from spconv_cy.train.evaluation import evaluate
 from spconv_cy.train.history import History
 from spconv_cy.train.loss_scale import LossScale
-from spconv_cy.train.optim import OptimizerLike
 from spconv_cy.train.progress import checked_progress, progress_bar, show_training
-from spconv_cy.train.schedule import Schedule, from_name
-from spconv_cy.types import Array, PathLike
+from spconv_cy.train.schedule import from_name
+
+if TYPE_CHECKING:
+    from spconv_cy.functional.labels import IgnoredLabels
+    from spconv_cy.train.batch_list import Batches, Data
+    from spconv_cy.train.counted_loss import Loss
+    from spconv_cy.train.optim import OptimizerLike
+    from spconv_cy.train.schedule import Schedule
+    from spconv_cy.types import Array, PathLike
 
 
 def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, validation: Data | None = None,
