@@ -1,4 +1,4 @@
-"""A sparse autoencoder for MNIST: each digit becomes 32 numbers, from which the decoder creates its sites anew."""
+"""A sparse autoencoder for MNIST: a code of 32 numbers a digit, from which the decoder creates the sites again."""
 
 import numpy as np
 from clustering import embedding_measures
@@ -8,7 +8,7 @@ import spconv_cy as sp
 from spconv_cy import plot
 
 CODE, FIELD = 32, 32
-PLAIN = ("NMI", "ARI")                                  # no percentages
+PLAIN = ("NMI", "ARI")                                  # not shown in %
 
 
 def main():
@@ -38,14 +38,14 @@ def main():
 
 
 def learn(run, net, train):
-    """Without labels: a batch's digits against what is created for them."""
+    """Train without labels, by the difference between digits and their reconstructions."""
     data = sp.data.AugmentedCopies(sp.data.PictureBatches(*train, FIELD, batch=100), 1)
     run.fit("autoencoder", net, data, sp.Adam(net.parameters(), 0.003), run.pick(6, 6, 1),
             loss=sp.models.reconstruction_loss, schedule="cosine")
 
 
 def tested(run, net, train, test):
-    """Overlap of the created sites with the digit's, mean squared error of all pixels, and measures of the codes."""
+    """Return the overlap of created and true sites, the mean squared error of all pixels, and measures of the codes."""
     net.eval()
     both = either = squares = 0
     with sp.no_grad():

@@ -1,4 +1,4 @@
-"""Train the digits' model that comes with the package, the one that `spconv-cy page` reads with."""
+"""Train the model of digits that comes with the package and that `spconv-cy page` uses."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ import spconv_cy as sp
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="a run of seconds: 1000 digits, 2 epochs")
+    parser.add_argument("--small", action="store_true", help="1000 digits and 2 epochs: seconds")
     parser.add_argument("--model", type=Path, default=Path("digits_model.safetensors"), help="where to save it")
     options = parser.parse_args()
     (train, labels), (test, test_labels) = sp.data.digits_split(0)

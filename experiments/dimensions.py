@@ -1,4 +1,4 @@
-"""World-lines in 2 to 6 dimensions: which of two points leads in 4 + 1, and what a dimension costs on two lattices."""
+"""World-lines in 2 to 6 dimensions: which of two points leads (4 + 1), and the cost of a dimension on two lattices."""
 
 from functools import partial
 
@@ -48,7 +48,7 @@ def main():
 
 
 def told(run, name, seed, n):
-    """Train and test a network on pairs of points, in their order of moments or without it."""
+    """Train and test a network on pairs of points, with or without the order of moments."""
     parts = [WorldLineBatches(leader_pairs(count, seed=2 * seed + i), 23, time=name, batch=25)
              for i, count in enumerate(n)]
     build = partial(widest, lambda k: sp.models.deepcnet(3, k, 1, 2, d=4 + (name != "none"), first=2, rng=seed),
@@ -57,7 +57,7 @@ def told(run, name, seed, n):
 
 
 def cost(run, name, d, size, items=10):
-    """Return the cost of an item in d dimensions, one of them time, and its active sites "after" C2."""
+    """Return the cost of an item in d dimensions, one of which is time, and its active sites "after" C2."""
     rng, lattice = np.random.default_rng(0), getattr(sp.Lattice, name)(d)
     net = sp.models.from_spec(SPECS[name], 1, lattice, classes=2, rng=0)
     places = lissajous(rng.uniform(0, 2 * np.pi, (items, d - 1)), 1 + np.arange(d - 1) % 3, size, size)
@@ -68,7 +68,7 @@ def cost(run, name, d, size, items=10):
 
 
 def exponent(sizes, found, key):
-    """Return the slope of a straight line through the logarithms."""
+    """Return the exponent of a power law, fitted to the logarithms."""
     return np.polyfit(np.log(sizes), np.log([figures[key] for figures in found]), 1)[0]
 
 

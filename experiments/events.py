@@ -1,4 +1,4 @@
-"""Windows of 20 ms of an event camera's recording, played forward or backward: does a network see which?"""
+"""Does a network see whether 20 ms of an event camera's recording are played forward or backward?"""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from world_lines import dart_events
 import spconv_cy as sp
 from spconv_cy import plot
 
-SIDE, LENGTH, PIXELS, CELL = 138, 20_000, 3, 2000       # crop in pixels, window in microseconds, and the cells of both
+SIDE, LENGTH, PIXELS, CELL = 138, 20_000, 3, 2000       # crop in pixels, window in microseconds, cells of both
 EPOCHS, RATE = {"late": (24, 6, 1), "amid": (24, 13, 1)}, 0.004
 ALL = ("axis", "none"), ("none", "none"), ("none", "kept"), ("axis", "kept"), ("none", "flipped")
 CASES = {"late": (ALL, (ALL[0], ALL[1], ALL[4]), ALL), "amid": (ALL[:2], ALL[:1], ())}
@@ -24,8 +24,8 @@ def main():
     run = Experiment.of("events", parser.parse_args())
     events, name = recording(run)
     last, step = int(events.t[-1]) + 1 - LENGTH, run.pick(5000, 5000, 50_000)
-    # The first millisecond is the camera waking up. First 70 % to train on; and, to tell what is hard about the rest,
-    # the middle 20 ms of every 100, whose views those to train on surround.
+    # The first millisecond is left out, since the camera starts. "late" trains on the first 70 % and tests on the rest.
+    # "amid" tests on the middle 20 ms of every 100, between windows to train on: it shows what is hard about "late".
     border, starts = int(0.7 * last), np.arange(1000, last, step)
     amid = (starts // 10_000 % 10 >= 4) & (starts // 10_000 % 10 < 6)
     near = (starts // 10_000 % 10 >= 2) & (starts // 10_000 % 10 < 8)
@@ -63,7 +63,7 @@ def recording(run):
 def parts_of(run, events, split, train, test, time, polarity, seed):
     """Return batches to train and to test on: crops of windows, each forward (class 0) and backward (class 1)."""
     parts, moves = [], {"mirror": True, "shift": 8, "turn": run.pick(0.3, 0.2, 0.2), "boost": run.pick(0.05, 0, 0),
-                        "stretch": run.pick(0.15, 0.1, 0.1)}            # a long training bears more of them
+                        "stretch": run.pick(0.15, 0.1, 0.1)}            # a long training can use more distortion
     most = 4 if split == "amid" else 2                  # crops of a window in the small run
     for starts, options in ((train, moves), (test, {})):
         crops = events.crops(starts, LENGTH, SIDE, run.pick(4, most, 1), least=1000, seed=seed)
@@ -88,7 +88,7 @@ def network(run, data, seed):
 
 
 def in_time(run, events, split, train, test):
-    """Return [millisecond, share of right answers] of the first network, which its checkpoint holds, by 50 ms."""
+    """Return [millisecond, accuracy] for every 50 ms, of the first network, which is read from its checkpoint."""
     data, tests = parts_of(run, events, split, train, test, "axis", "none", 0)
     net = network(run, data, 0)
     run.fit(f"{split}-axis-none-0", net, data, sp.Adam(net.parameters(), RATE), run.pick(*EPOCHS[split]), rng=0)

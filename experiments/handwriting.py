@@ -1,4 +1,4 @@
-"""Train a DeepCNet on 10,992 pen-written digits; print what it gets wrong and what it cost, and draw demo.png."""
+"""Train a DeepCNet on 10,992 pen-written digits, print its errors and its cost, and draw demo.png."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def main():
     name = f"{'writers' if options.writers else 'random'}-{options.seed}"
     history = run.fit(name, net, batches, sp.Adam(net.parameters(), rate=0.005), options.epochs or run.pick(24, 2, 2),
                       validation=tests, schedule="cosine", rng=options.seed)
-    (run.folder / f"{name}.safetensors").unlink()       # a run that was stopped goes on; one that ended begins anew
+    (run.folder / f"{name}.safetensors").unlink()       # a stopped run continues, a finished one starts again
     result, seconds = sp.evaluate(net, tests), sum(history.seconds)
 
     x, labels = next(tests.epoch(0, training=False))
@@ -53,7 +53,7 @@ def arguments():
     options = parser.parse_args()
     if options.writers and not (options.data and (options.data / "pendigits.npz").exists()):
         parser.error("--writers needs --data FOLDER with pendigits.npz: the package's digits do not tell the writers")
-    return options, Experiment("demo", options.size, options.log, data=options.data)     # one record, all seeds
+    return options, Experiment("demo", options.size, options.log, data=options.data)     # one record for all seeds
 
 
 def digits_of(options, run):

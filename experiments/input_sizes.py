@@ -1,4 +1,4 @@
-"""Differences in input size: one network for characters of all sizes, through terminal pooling; cost against size."""
+"""Inputs of different sizes: one network for characters of all sizes, by global pooling; cost against size."""
 
 from functools import partial
 
@@ -17,7 +17,7 @@ SETS = {  # l, k, sizes to train on, sizes to test on, epochs (full, --small, --
     "omniglot": (5, 30, (24, 32, 48, 64), (16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96), (25, 3, 1))}
 ALL, MOST = "all sizes", "all sizes, pooled by maximum"
 COSTS = (("active sites", "sites", ".0f"), ("multiply-adds", "adds", ",.0f"), ("ms, forward, one thread", "ms", ".2f"))
-CELL, ACROSS, DOWN = 96, 5, 3                           # a window of 48 sites meets one digit of the field, or none
+CELL, ACROSS, DOWN = 96, 5, 3                           # a window of 48 sites sees one digit or none
 
 
 def main():
@@ -96,7 +96,7 @@ def curves(sizes, mixed, errors, costs):
 
 
 def field(run):
-    """Read digits of all sizes in one large field: the head answers at every window."""
+    """Classify every window of one large field with digits of all sizes."""
     train, (tests, labels), classes = characters_of(run, "digits")
     net, encoder = network(run, "digits", ALL, train, classes)
     n = ACROSS * DOWN

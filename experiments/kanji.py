@@ -1,4 +1,4 @@
-"""5,087 Chinese characters learnt from one drawing each (KanjiVG) and read in another hand (hanzi-writer-data)."""
+"""5,087 Chinese characters, learnt from one drawing each (KanjiVG), tested on another set (hanzi-writer-data)."""
 
 import time
 import timeit
@@ -11,7 +11,7 @@ import spconv_cy as sp
 from spconv_cy import plot
 from spconv_cy.train.metrics import error, top_k_error
 
-# Both sets are print-like drawings, not recordings of a pen.
+# Both sets are drawings in a printed style, not recordings of a pen.
 WANTED = {"kanjivg-*.whl": "KanjiVG (U. Apel, CC BY-SA 3.0; PyPI kanjivg)",
           "hanzi-writer-data-*.tgz": "Make Me a Hanzi (Arphic Public License; npm hanzi-writer-data)"}
 RUNS = {                     # encoding, levels l of DeepCNet(l, 32), sites along a character in a field of 3 * 2^l
@@ -19,7 +19,7 @@ RUNS = {                     # encoding, levels l of DeepCNet(l, 32), sites alon
 SEES = {"undirected": "neither order nor direction of strokes", "octogram": "the direction of strokes"}
 BENDS = sp.data.Affine(stretch=0.2, turn=0.15, shift=0.05, warp=0.13, ends=0.05)
 VIEWS = sp.data.Affine(stretch=0.1, turn=0.1, shift=0.05)
-CHOSEN_ON = 1087            # characters of the other hand on which distortions and network were chosen
+CHOSEN_ON = 1087            # characters of the test set that were used to choose distortions and network
 
 
 def main():
@@ -34,7 +34,7 @@ def main():
     groups = {"all": np.ones(len(test), bool), "not chosen on": ~chosen,
               "equally many strokes": strokes[0] == strokes[1], "strokes differ in number": strokes[0] != strokes[1]}
     if run.size != "full":
-        del groups["not chosen on"]                     # the others are drawn from all
+        del groups["not chosen on"]                     # smaller runs draw from all characters
     rows, names = [], list(RUNS)[:2 + options.fine]
     for name in names:
         found = run.once(name, lambda name=name: trained(run, name, train, test, groups))
@@ -58,7 +58,7 @@ def main():
 
 
 def hands(run):
-    """Return (train, test), Handwriting of the same characters by the two hands."""
+    """Return (train, test), Handwriting of the same characters from the two sets."""
     for folder in (run.data, Path("build/kanji")):
         paths = [max(folder.glob(name), default=None) for name in WANTED] if folder else [None]
         if None not in paths:
@@ -75,7 +75,7 @@ def hands(run):
 
 
 def trained(run, name, train, test, groups):
-    """Train on one hand, test on the other; return what was found."""
+    """Train on one set, test on the other, and return the figures."""
     encoding, l, scale = RUNS[name]
     encoder = sp.data.StrokeEncoder(encoding, size=3 * 2**l, scale=scale, spacing=0.3).fit(train.characters)
     notation = "-MP2-".join(f"{32 * n}C{3 if n == 1 else 2}-BN-VLReLU" for n in range(1, l + 2))
@@ -106,7 +106,7 @@ def model_path(run, name):
 
 
 def confusions(worst, train, test):
-    """Draw the surest misreadings: the drawing, and the learnt drawings of what it is and of what it was taken for."""
+    """Draw the most confident errors: the drawing, and the training drawings of its class and of the answer."""
     figure = plot.figure(0.68 * max(4, len(worst)) + 1.1, 2.2)
     parts = (("to be read", test, 0), ("learnt as it", train, 0), ("taken for", train, 1))
     for row, (name, hand, k) in zip(figure.subplots(3, max(1, len(worst)), squeeze=False), parts, strict=True):

@@ -1,4 +1,4 @@
-"""Every point of an aerial scan labelled other, ground or water by a U-Net, beside nearest neighbours on height."""
+"""A U-Net labels every point of an aerial scan as other, ground or water; compared with nearest neighbours."""
 
 from functools import partial
 
@@ -76,7 +76,7 @@ def trained(run, name, part, cell, seed, epochs):
 
 
 def choose(run, parts):
-    """Return the mean IoU in the validation strip, and the sites a point, for each cell."""
+    """Return the mean IoU in the validation strip and the sites per point, for each size of cell."""
     found = []
     for cell in run.pick(CELLS, CELLS[1:3], CELLS[1:2]):
         net = trained(run, f"cell-{'-'.join(map(str, cell))}", parts["training"], cell, 0, run.pick(40, 15, 2))
@@ -87,7 +87,7 @@ def choose(run, parts):
 
 
 def neighbours(parts, of):
-    """Return the confusion in the east of the most frequent class among the k nearest; k by the validation strip."""
+    """Return the confusion in the east of a vote of k nearest neighbours; k is chosen on the validation strip."""
     def confusion(train, test, k):
         near = cKDTree(of(*train[:2])).query(of(*test[:2]), range(1, k + 1))[1]
         votes = np.stack([(train[2][near] == c).sum(1) for c in range(3)], 1)
@@ -98,7 +98,7 @@ def neighbours(parts, of):
 
 
 def tested(run, parts, cell, seed, epochs, views):
-    """Train in the west; return the confusion in the east with one view and with more, and the work a point."""
+    """Train in the west and return the confusion in the east, with one view and with several, and the work a point."""
     net = trained(run, f"net-{seed}", parts["west"], cell, seed, epochs)
     data = sp.data.PointBatches(*parts["east"], cell, views=MOVES)
     summary = net.eval().summary(next(data.epoch(0, training=False))[0])

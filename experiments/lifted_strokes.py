@@ -1,4 +1,4 @@
-"""Pen digits lifted to five dimensions, a site for each (x, y, direction, curvature, time), beside the plane."""
+"""Pen digits in up to five dimensions (x, y, direction, curvature, time), compared with the plane."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ import spconv_cy as sp
 from spconv_cy import plot
 from spconv_cy.data.lifting import AXES
 
-OCTOGRAM = ("x", "y", "8 planes of direction")           # of StrokeEncoder: features instead of sites
+OCTOGRAM = ("x", "y", "8 planes of direction")           # StrokeEncoder: directions as features, not as an axis
 LIFTS = (("x", "y"), OCTOGRAM, ("x", "y", "direction"), ("x", "y", "time"), ("x", "y", "direction", "curvature"), AXES)
 SIZE, SCALE, LEVELS = 23, 10, 3
 
@@ -38,7 +38,7 @@ def main():
 
 
 def digits_of(run):
-    """Return (characters, labels) to train and to test on, and the name of the split."""
+    """Return (characters, labels) for training and for testing, and the name of the split."""
     path = None if run.data is None or run.size == "tiny" else run.data / "pendigits.npz"
     if path is not None and path.exists():
         parts = [(part.characters, part.labels) for part in sp.readers.read_npz(path).split()]
@@ -48,7 +48,7 @@ def digits_of(run):
               "sides")
         parts, split = sp.data.digits_split(run.seed), "random split"
     most = run.pick((None, None), (1000, 1000), (200, 200))
-    if run.size != "full":                              # not the first ones: they are of few writers
+    if run.size != "full":                              # at random, since the first ones are of few writers
         chosen = [np.random.default_rng(0).permutation(len(y))[:n] for (_, y), n in zip(parts, most, strict=True)]
         parts = [(sp.data.Characters.pack(c).take(items)[0], y[items]) for (c, y), items in zip(parts, chosen,
                                                                                                 strict=True)]
@@ -56,7 +56,7 @@ def digits_of(run):
 
 
 def classified(run, axes, seed, train, test):
-    """Train and test a network of about one number of parameters on digits lifted to these axes."""
+    """Train and test a network on digits over these axes; all networks have about as many parameters."""
     if axes == OCTOGRAM:
         encoder = sp.data.StrokeEncoder("octogram", size=SIZE, scale=SCALE).fit(train[0])
     else:

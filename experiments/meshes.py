@@ -1,4 +1,4 @@
-"""A mesh on the cubic and the tetrahedral lattice: what its surface costs as it grows, beside the volume around it."""
+"""A mesh on the cubic and the tetrahedral lattice: the cost of its surface against the volume around it."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ def main():
     parser.add_argument("mesh", nargs="?", type=Path, help="an .off, .ply or .obj file; by default the Stanford bunny, "
                         "npm's bunny 1.0.1 (public domain), fetched into build/bunny where npm is")
     options = parser.parse_args()
-    if options.mesh and not options.log:                # not among what docs/numbers.md shows
+    if options.mesh and not options.log:                # docs/numbers.md does not show these
         options.log = Path("build/meshes", options.mesh.stem)
     run = Experiment.of("meshes", options)
     name, mesh = mesh_of(options.mesh)
@@ -43,7 +43,7 @@ def main():
 
 
 def mesh_of(path):
-    """The mesh of a file; else the bunny, from its package; else, where there is none, a torus."""
+    """Return the name and the mesh of a file; without one, of the bunny from its package; without npm, of a torus."""
     package = BUNNY.parents[1] / "bunny-1.0.1.tgz"
     if path is None and not BUNNY.exists() and shutil.which("npm"):
         BUNNY.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def tensor(mesh, lattice, size, radius):
 
 
 def cost(mesh, key, radius):
-    """What a pass costs at a radius in sites, in the smallest field that holds the ball of that radius."""
+    """Return the cost of a pass for a radius in sites, in the smallest field that holds a ball of this radius."""
     lattice, layers = LATTICES[key], sp.models.deepc2(2, 16, d=LATTICES[key], rng=0).eval()
     size = next(s for n in range(1, 10_000) for s in [layers.input_size(n)[0]] if lattice.inradius((s,) * 3) > radius)
     x, points = tensor(mesh, lattice, size, radius)

@@ -1,4 +1,4 @@
-"""All 70,000 MNIST digits: template matching, a perceptron, LeNet-5, DeepCNet, fractional pooling; sparse and dense."""
+"""70,000 MNIST digits: template matching, a perceptron, LeNet-5, DeepCNet, fractional pooling; sparse and dense."""
 
 from itertools import islice
 
@@ -35,7 +35,7 @@ def main():
         rows.insert(0, row(run, key, (pictures, labels), tests))
         print(f"{rows[0][0]}: {rows[0][1]} %", flush=True)
     rows.insert(0, templates(run, name, masks, *tests))
-    rows = [[*cells[:2], cells[2] * (name == "MNIST"), *cells[3:]] for cells in rows]    # published of MNIST alone
+    rows = [[*cells[:2], cells[2] * (name == "MNIST"), *cells[3:]] for cells in rows]    # published for MNIST only
     head = ["network", "test error, %", "published, %", "parameters", "multiply-adds a digit", "dense", "ratio",
             "µs a digit, one thread", "dense", "ratio", "outputs differ by", "training, minutes"]
     print(run.table(f"{name}: {len(labels):,} digits to train on, {len(tests[1]):,} to test on", head, rows))
@@ -61,7 +61,7 @@ def averaged(run, name, tests):
 
 
 def templates(run, name, masks, tests, truth):
-    """Handel's machine of 1931: light through the mean digit's mask; the mask that lets most through wins."""
+    """Classify like Handel's machine of 1931: the mask of a mean digit that lets most light through wins."""
     figure = plot.figure(9, 1.4)
     for axes, mask in zip(figure.subplots(1, 10), masks, strict=True):
         axes.imshow(mask, cmap="viridis", interpolation="nearest")
@@ -77,7 +77,7 @@ def templates(run, name, masks, tests, truth):
 def row(run, key, train, tests):
     (title, published, epochs, build), draws = NETS[key], key == "fmp"
     net = build()
-    size = 28 if key == "mlp" else max(np.atleast_1d(net.input_size()))  # its window is as large as the picture
+    size = 28 if key == "mlp" else max(np.atleast_1d(net.input_size()))  # its first window covers the picture
     data = sp.data.PictureBatches(*train, size, shift=min(2, (size - 28) // 2))
     history = run.fit(key, net, data, sp.Adam(net.parameters(), 0.002), run.pick(epochs, 3 if draws else 6, 1),
                       schedule="cosine")
@@ -91,7 +91,7 @@ def row(run, key, train, tests):
 
 
 def tested(run, net, data, draws):
-    """Errors by number of views; costs and answers by active sites and with every site of the field active."""
+    """Return errors by number of views, and costs and answers with the active sites and with all sites active."""
     found = sp.evaluate(net, data, repeats=run.pick(12, 6, 2) if draws else 1)
     batches = [(x, sliding_window(x), labels) for x, labels in islice(data.epoch(0, training=False), 10)]
     outputs = [sp.evaluate(net, [(batch[i], batch[2]) for batch in batches]).outputs for i in (0, 1)]
@@ -102,7 +102,7 @@ def tested(run, net, data, draws):
 
 
 def sliding_window(x):
-    """The same tensor with every site of its field active: what a dense network computes."""
+    """Return the same tensor with every site of its field active, as a dense network sees it."""
     dense = np.moveaxis(x.to_dense(), 1, -1)
     sites = np.indices(dense.shape[:3]).reshape(3, -1).T
     return sp.SparseTensor.from_sites(sites, dense.reshape(len(sites), -1), x.grid.size, x.grid.samples)

@@ -1,4 +1,4 @@
-"""Points and hollow shapes that move along helices: which hand, and forward or backward in time? 3 + 1 dimensions."""
+"""Points and hollow shapes that move along helices: which hand, and which direction in time? 3 + 1 dimensions."""
 
 from functools import partial
 
@@ -24,7 +24,7 @@ def main():
             rows.append([name, {"axis": "3 + 1", "none": "3", "permuted": "3 + 1, moments permuted"}[time], classes,
                          f"{found[0]['sites']:,.0f}", f"{found[0]['parameters']:,}", f"{found[0]['adds']:,.0f}",
                          f"{found[0]['seconds']:.0f}", f"{np.mean(rates):.1f}", ", ".join(f"{r:.1f}" for r in rates),
-                         "" if time == "axis" else "50.0"])           # all but the direction shows in the places
+                         "" if time == "axis" else "50.0"])           # without time only the direction is hidden
     print(run.table("Hand and direction in time of a point, and with them its shape, of "
                     f"{n[0]} helices to train on and {n[1]} to test on",
                     ["what moves", "axes", "classes", "sites an item", "parameters", "multiply-adds",
@@ -35,7 +35,7 @@ def main():
 
 
 def told(run, name, time, seed, n):
-    """Train and test a network on moving points, or on shells with their shape as part of the class."""
+    """Train and test a network on moving points, or on hollow shapes, where the shape is part of the class."""
     parts, steps = [], run.pick(32, 32, 16) if name == "point" else run.pick(16, 16, 8)
     field = 23 if steps == 8 else 47
     size = 16 if field == 23 else 32

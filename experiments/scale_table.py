@@ -1,4 +1,4 @@
-"""The talk's table, DeepCNet(l, 30) at scale 2^l by distortions, on 36 pen digits a class and the sets of --data."""
+"""The table of Graham's talk: DeepCNet(l, 30) at scale 2^l by distortions, on 36 pen digits a class and other sets."""
 
 from functools import partial
 from itertools import product
@@ -14,7 +14,7 @@ AUGMENTS = ("none", "translation", "affine")
 PUBLISHED = {3: (51.4, 38.3, 35.2), 4: (26.8, 9.29, 7.47), 5: (18.2, 5.28, 2.73), 6: (14.1, 4.61, 1.76),
              7: (13.8, 4.07, 1.70)}                     # Graham's talk of 2016: Assamese, 183 classes
 EPOCHS = {"digits": (100, 100, 200), "omniglot": (80, 80, 80), "assamese": (60, 60, 60)}
-GROUPS = 4                                              # of Omniglot's writers: each is tested once, by the others
+GROUPS = 4                                              # of Omniglot's writers; each is tested once
 
 
 def main():
@@ -42,7 +42,7 @@ def main():
 def sets_of(run):
     """Return {name: [((characters, labels) to train on, those to test on, number of classes) of each group]}."""
     (characters, labels), test = sp.data.digits_split(run.seed)
-    items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])        # as many as the talk had
+    items = np.concatenate([np.flatnonzero(labels == c)[:36] for c in range(10)])        # as many as in the talk
     sets, found = {"digits": [(([characters[i] for i in items], labels[items]), test, 10)]}, {}
     if run.data and (run.data / "omniglot_strokes.npz").exists():
         found["omniglot"] = sp.readers.read_npz(run.data / "omniglot_strokes.npz")
@@ -70,13 +70,13 @@ def trained(run, cell, train, test, classes):
     name, l, augment, _ = cell.split("-")
     encoder, net = network(int(l), train[0], classes, run.seed)
     data = sp.data.StrokeBatches(*train, encoder, batch=50, augment=augment)
-    rate = 0.001 if l == "7" else 0.003                  # at 0.003 one of l = 7 diverged
+    rate = 0.001 if l == "7" else 0.003                  # at 0.003 a run with l = 7 diverged
     run.fit(cell, net, data, sp.Adam(net.parameters(), rate), epochs(run, name, augment), schedule="cosine")
     return {"error": sp.evaluate(net, sp.data.StrokeBatches(*test, encoder)).error}
 
 
 def cost(run, l, characters, classes):
-    """Return multiply-adds and seconds of one thread a glyph, forward: by active sites, and with all sites active."""
+    """Return multiply-adds and seconds (one thread, forward) per character, sparse and with all sites active."""
     (encoder, net), n = network(l, characters, classes), min(10, len(characters))
     size = (encoder.size,) * 2
     sparse = run.cost(net, sp.SparseTensor.from_sites(*encoder.sites(characters, np.arange(n)), size, n))
@@ -91,7 +91,7 @@ def errors(run, name, l, augment):
 
 
 def show(run, name, levels, a_class, costs):
-    """Keep and print the table of errors and that of costs."""
+    """Keep and print the tables of errors and of costs."""
     found = {l: [errors(run, name, l, augment) for augment in AUGMENTS] for l in levels}
     rows = [[l, 2**l, len(found[l][0]), *(f"{np.mean(each):.2f} ({each[0]:.2f})" for each in found[l]), *PUBLISHED[l]]
             for l in levels]

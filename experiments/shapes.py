@@ -1,4 +1,4 @@
-"""Shapes in space on the cubic and the tetrahedral lattice, by the same family of networks: errors beside costs."""
+"""Shapes in space on the cubic and the tetrahedral lattice: errors and costs of the same family of networks."""
 
 from importlib.util import find_spec
 
@@ -13,7 +13,7 @@ from spconv_cy.train.metrics import area_under_curve
 LATTICES = {"cubic": sp.Lattice.cubic(3), "tetrahedral": sp.Lattice.simplex(3)}
 CHANNELS, VIEWS = 16, 12
 PUBLISHED = {"ResNet-18 + 3D": (0.827, 0.721), "ResNet-18 + ACS": (0.839, 0.754), "auto-sklearn": (0.828, 0.802)}
-SOURCE = "Yang et al. 2023, Scientific Data 10:41"       # area under the curve, and share of right answers
+SOURCE = "Yang et al. 2023, Scientific Data 10:41"       # area under the curve, accuracy
 
 
 def main():
@@ -40,7 +40,7 @@ def main():
 
 
 class Adrenal:
-    """Voxels of adrenal glands; settings were chosen on fold 2 alone."""
+    """Voxels of adrenal glands; settings were chosen on fold 2 only."""
 
     levels, batch, rate = {"cubic": 4, "tetrahedral": 5}, 25, 0.001
     cell, volume, motion = 1.0, 1 / 8, sp.data.Motion(turn=0.3, linear=0.1, shift=2)
@@ -54,7 +54,7 @@ class Adrenal:
         return [sp.data.voxel_points(v) - np.array(self.all.size) / 2 for v in voxels], labels
 
     def references(self):
-        """What needs no network: the larger class, support vectors on counts; and what was published."""
+        """Return rows without a network: the larger class, support vectors on counts, and published results."""
         (voxels, labels), (tests, answers) = self.all.part(0), self.all.part(1)
         rows = [("always the larger class", np.mean(answers != np.bincount(labels).argmax()), 0.5)]
         if find_spec("sklearn"):
@@ -69,7 +69,7 @@ class Adrenal:
 
 
 class Solids:
-    """Surfaces of six kinds of solids, stretched at random, seen from everywhere."""
+    """Surfaces of six kinds of solids, stretched and rotated at random."""
 
     levels, batch, rate = {"cubic": 3, "tetrahedral": 4}, 20, 0.002
     cell, volume, motion = 1 / 9, None, sp.data.Motion(linear=0.1, shift=0.1)

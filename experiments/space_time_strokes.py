@@ -1,4 +1,4 @@
-"""Pen strokes as (x, y, t) beside (x, y): which class, and were they drawn forward or backward?"""
+"""Pen strokes as (x, y, t) and as (x, y): which class, and were they drawn forward or backward?"""
 
 from functools import partial
 
@@ -49,7 +49,7 @@ def shown(found):
 
 
 def classified(run, key, axes, train, test, epochs, l, parameters, seed=0):
-    """Train and test a DeepCNet(l, .) of that many parameters on parts (characters, labels, times)."""
+    """Train and test a DeepCNet(l, .) with this many parameters on parts (characters, labels, times)."""
     encoder = sp.data.LiftedEncoder(axes, size=3 * 2**l - 1, scale=2**l, span=2**l)
     parts = [sp.data.StrokeBatches(characters, labels, encoder, batch=50, augment="mild",
                               times=times if axes == TIMED else None) for characters, labels, times in (train, test)]
@@ -60,7 +60,7 @@ def classified(run, key, axes, train, test, epochs, l, parameters, seed=0):
 
 
 def omniglot(run):
-    """Return rows of Omniglot's characters by plane, by the pen's way and by true times; none without its file."""
+    """Return rows for Omniglot: the plane, time by the pen's way, true time; [] without its file."""
     path = None if run.data is None or run.size == "tiny" else run.data / "omniglot_strokes.npz"
     if path is None or not path.exists():
         print("no omniglot_strokes.npz (B. Lake, MIT) in a folder of --data: pen digits alone, without true times")
@@ -78,7 +78,7 @@ def omniglot(run):
 
 
 def directed(run, axes, seed, train, test):
-    """Train and test which way characters were drawn: half of them, by chance, are turned round."""
+    """Train and test in which direction characters were drawn; half of them, at random, are reversed."""
     most, parts = run.pick((3000, 1500), (800, 800), (200, 200)), []
     for characters, n in zip((train, test), most, strict=True):
         turned = np.random.default_rng(seed).permutation(np.arange(n) % 2)

@@ -1,4 +1,4 @@
-"""Pen digits of writers who were never seen: settings chosen on held-out styles of the training part, then the test."""
+"""Pen digits of unseen writers: settings are chosen on held-out styles of the training part, then tested."""
 
 import re
 from functools import partial
@@ -46,7 +46,7 @@ def main():
 
 
 def digits_of(run):
-    """Return (characters, labels) to train and to test on, and what split that is."""
+    """Return (characters, labels) for training and for testing, and a text that names the split."""
     if run.data and (run.data / "pendigits.npz").exists():
         parts = sp.readers.read_npz(run.data / "pendigits.npz").split()
         parts, split = [(list(part.characters), part.labels) for part in parts], "14 writers never seen"
@@ -58,7 +58,7 @@ def digits_of(run):
 
 
 def trained(run, name, train, setting, epochs, seed):
-    """Return a network, the function that makes batches for it of (characters, labels), and the seconds it took."""
+    """Return a trained network, the function that makes its batches of (characters, labels), and the seconds taken."""
     def shaped(characters):
         return [with_aspect(character) for character in characters] if setting["aspect"] else characters
 
@@ -72,7 +72,7 @@ def trained(run, name, train, setting, epochs, seed):
 
 
 def held_out(run, name, train, setting):
-    """Return error and cross-entropy on styles that were held out: a fifth of 30 clusters of like digits a class."""
+    """Return error and cross-entropy on held-out styles: a fifth of 30 clusters of similar digits in each class."""
     held, rng = np.zeros(len(train[1]), bool), np.random.default_rng(run.seed)
     for c in range(10):
         items = np.flatnonzero(train[1] == c)
@@ -86,7 +86,7 @@ def held_out(run, name, train, setting):
 
 
 def tested(run, train, test, seed):
-    """Return the test errors in % of one view and of several, the seconds of training, and what one view misread."""
+    """Return test errors in % with one view and with several, seconds of training, and the errors with one view."""
     net, batches, seconds = trained(run, f"seed {seed}", train, CHOSEN, run.pick(30, 6, 1), seed)
     one, views = (sp.evaluate(net, batches(test), repeats) for repeats in (1, VIEWS))
     answers = one.outputs.argmax(1)

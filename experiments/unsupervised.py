@@ -1,4 +1,4 @@
-"""Unsupervised learning for MNIST: every digit is a class of its own, or has two views; what it tells of digits."""
+"""Unsupervised learning on MNIST: every picture as its own class, or two views of each; measured on the digits."""
 
 import numpy as np
 from clustering import embedding_measures, principal_components
@@ -9,14 +9,14 @@ from spconv_cy import plot
 from spconv_cy.train.exemplars import Exemplars
 
 TRUNK = "24C3-MP2-48C2-MP2-96C2-MP2-128C2-MP2-192C2-GP-64C1-linear"
-SAME = sp.data.Affine(stretch=0.4, turn=0.5, shift=0.12)      # what a digit may go through and be the same
-METHODS = {                                              # title; epochs: full, small, tiny; all seeds, or one
+SAME = sp.data.Affine(stretch=0.4, turn=0.5, shift=0.12)      # distortions under which a digit stays the same
+METHODS = {                                              # title; epochs: full, small, tiny; whether all seeds run
     "untrained": ("untrained trunk", (0, 0, 0), True),
     "index": ("index learning, as defined", (3, 4, 1), False),
     "index-unit": ("index learning, rows of length 1", (10, 8, 1), True),
     "contrast": ("two views, cosine over 0.2", (4, 5, 1), False),
     "labels": ("trunk trained with labels", (2, 4, 1), False)}
-DIRECTIONS = ("index-unit", "contrast")                  # their losses do not see how long rows are
+DIRECTIONS = ("index-unit", "contrast")                  # their losses ignore the length of rows
 PUBLISHED = [("k-means, raw pixels", "about 53.5", "about 0.50", "recalled, DEC paper"),
              ("autoencoder + k-means", "about 81.8", "", "recalled, DEC paper"),
              ("DEC", "about 84.3; 87.5", "", "recalled; a re-implementation's read-me"),
@@ -47,7 +47,7 @@ def main():
                 one = run.once(f"{method}-{seed}", lambda m=method, s=seed: measured(
                     run, embedded(run, m, s, train, (train[0], test[0])), train, test))
                 print(f"{title}, seed {seed}: k-means ACC {shown('ACC', [one['ACC']])} %", flush=True)
-    for method, (title, *_) in METHODS.items():          # those of an earlier run with more seeds, too
+    for method, (title, *_) in METHODS.items():          # also those of an earlier run with more seeds
         found[title] = [one for key, one in run.figures.items() if key.rpartition("-")[0] == method]
     head = ["embedding", "seeds", "k-means ACC, %", "NMI", "ARI",
             *(f"{key}, %" for key in list(found["raw pixels"][0])[3:])]
@@ -72,7 +72,7 @@ def measured(run, rows, train, test):
 
 
 def embedded(run, method, seed, train, pictures):
-    """Rows of pictures by a trunk, after the method's training (or what is left of it, where that was stopped)."""
+    """Return the rows of pictures by a trunk, after the method's training, which continues if it was stopped."""
     trunk, epochs = sp.models.from_spec(TRUNK, rng=seed), run.pick(*METHODS[method][1])
     size = max(trunk.input_size())
     net, loss = trunk, sp.softmax_cross_entropy
