@@ -1,34 +1,34 @@
-"""Exceptions, one class a kind of error, and the form of their messages."""
+"""Exceptions, one class for each kind of error, and the form of their messages."""
 
 
 class ShapeError(ValueError):
-    """Arrays, channels or sizes that do not fit each other."""
+    """Arrays, channels or sizes do not fit each other."""
 
 
 class GridError(ValueError):
-    """Sites that no grid can hold: duplicates, outside the size, a negative batch index."""
+    """Sites do not fit a grid: duplicates, sites outside the size, a negative batch index."""
 
 
 class BackendError(RuntimeError):
-    """A backend that is not there, or arrays of two backends in one operation."""
+    """A backend is not available, or one operation was given arrays of two backends."""
 
 
 class FileError(ValueError):
-    """A file that is damaged, foreign, or made by a newer version."""
+    """A file is damaged, of another format, or written by a newer version."""
 
 
 class NotFittedError(ValueError, AttributeError):
-    """A classifier that is asked before it has learnt; the bases are those of scikit-learn's class of this name."""
+    """A classifier was used before `fit`; the bases are those of scikit-learn's class of this name."""
 
 
 def expected(who: str, what: str, got: object, remedy: str = "") -> str:
-    """Return the message of an error: "who: expected what, got what; remedy".
+    """Return the message of an error, "who: expected what, got what; remedy".
 
     Args:
-        who: the function, method or layer that was called, or the file that is read.
-        what: what fits, as a noun phrase.
-        got: what was given; str(got) is shown, so write f"{value!r}" where quotes help.
-        remedy: what to do about it, as an imperative; "" where it is plain.
+        who: the function, method or class that was called, or the file that is read.
+        what: the valid values, as a noun phrase.
+        got: the value that was given, shown by str().
+        remedy: what the user can do, as an imperative; "" if it is obvious.
 
     >>> expected("SubmanifoldConvolution", "features with 16 channels", 8)
     'SubmanifoldConvolution: expected features with 16 channels, got 8'

@@ -1,4 +1,4 @@
-"""Public names of a package, imported when they are first asked for."""
+"""Public names of a package, imported when they are first used."""
 
 import ast
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """Return `__getattr__`, `__dir__` and `__all__` of a package whose `__init__.pyi` imports its public names.
 
-    The stub is the one list of them: type checkers and editors read it as it stands.
+    The stub is the only list of them; type checkers and editors read it as it is.
 
     Args:
         package: `__name__` of the package.
@@ -18,7 +18,7 @@ def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[
     """
     places = {}
     for node in ast.parse(Path(file).with_suffix(".pyi").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom) and node.module:
             places.update({alias.name: node.module for alias in node.names})
 
     def get(name: str) -> object:

@@ -1,57 +1,54 @@
-"""What is asked of a state, a dict of arrays by name, before any of it is taken."""
+"""Checks of a state, a dict of arrays by name, before any array of it is used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.checks import kind_of
 from spconv_cy.dlpack import as_numpy, without_mask
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.types import Array
 
 
-def checked_names(who, state, names):
-    """Raise TypeError where a state is no dict, ShapeError where it has other names than these."""
+def checked_names(who: str, state: object, names: Iterable[str]) -> None:
+    """Raise TypeError if a state is no dict, ShapeError if its names are not these."""
     if not isinstance(state, Mapping):
-        raise TypeError(f"{who}: expected a dict of arrays by name, got {_named(state)}")
+        raise TypeError(expected(who, "a dict of arrays by name", kind_of(state)))
     if set(state) != set(names):
         missing, unknown = (sorted(map(str, s)) for s in (set(names) - set(state), set(state) - set(names)))
-        raise ShapeError(f"{who}: missing {missing}, unknown {unknown}")
+        raise ShapeError(expected(who, "the names of the state", f"others: missing {missing}, unknown {unknown}"))
 
 
-def checked_like(who, name, value, like):
-    """Return a state's value as an array on the backend of another one, of its dtype; it may be the value itself.
+def checked_like(who: str, name: str, value: object, like: Array) -> Array:
+    """Return an array of a state with the backend and dtype of another one; it may be the given array itself.
 
     Args:
-        who: for the error, such as "load_state".
-        name: of the value in the state.
-        value: array of the shape of `like`, whose dtype is of the same kind: floats for floats, integers for integers.
+        who: the function, for the error.
+        name: of the array in the state.
+        value: array with the shape of `like`, and a dtype of the same kind: floats for floats, integers for integers.
         like: array.
 
     Raises:
         TypeError: the value is no array.
-        ShapeError: another shape or kind, or numbers that the dtype does not hold.
+        ShapeError: its shape or kind differs, or the dtype of `like` cannot hold its numbers.
     """
     if not hasattr(value, "dtype") or not hasattr(value, "shape"):
-        raise TypeError(f"{who}: expected an array for {name}, got {_named(value)}")
-    value = without_mask(value, f"{who}: {name}")
-    value = value if hasattr(value.dtype, "kind") else as_numpy(value)   # other libraries' dtypes are no numpy dtypes
-    if value.shape != like.shape:
-        raise ShapeError(f"{who}: {name} is {like.shape}, {value.shape} came")
-    if value.dtype.kind != like.dtype.kind:
-        raise ShapeError(f"{who}: {name} is an array of {like.dtype}, one of {value.dtype} came")
+        raise TypeError(expected(who, f"an array for {name}", kind_of(value)))
+    given = without_mask(value, f"{who}: {name}")
+    given = given if hasattr(given.dtype, "kind") else as_numpy(given)   # other libraries' dtypes are no numpy dtypes
+    if given.shape != like.shape:
+        raise ShapeError(expected(f"{who}: {name}", f"an array of shape {like.shape}", given.shape))
+    if given.dtype.kind != like.dtype.kind:
+        raise ShapeError(expected(f"{who}: {name}", f"an array of {like.dtype}", given.dtype))
     try:
-        found = ops_of(like).asarray(value, like.dtype)
+        found = ops_of(like).asarray(given, like.dtype)
     except ShapeError as error:
         raise ShapeError(f"{who}: {name}: {error}") from None
-    if value.dtype.itemsize > like.dtype.itemsize:
-        came, took = hosted(value), hosted(found)
-        kept = np.isfinite(came) == np.isfinite(took) if like.dtype.kind == "f" else came == took
+    if given.dtype.itemsize > like.dtype.itemsize:
+        before, after = hosted(given), hosted(found)
+        kept = np.isfinite(before) == np.isfinite(after) if like.dtype.kind == "f" else before == after
         if not kept.all():
-            raise ShapeError(f"{who}: {name} is an array of {like.dtype}, numbers came that it does not hold")
+            raise ShapeError(expected(f"{who}: {name}", f"numbers that {like.dtype} can hold", "larger ones"))
     return found
-
-
-def _named(value):
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

@@ -1,41 +1,45 @@
-"""The one way in which this library writes a file: whole under its name or not at all, and into pipes and devices."""
+"""Writes files: a regular file completely or not at all, a pipe or a device as it is."""
 
 import errno
 import os
 import stat
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
-SECONDS_FOR_A_READER = 10.0                                              # of a pipe that nobody reads yet
+from spconv_cy.errors import expected
+
+SECONDS_FOR_A_READER = 10.0                                              # how long a pipe waits to be read
 
 
 @contextmanager
-def new_file(path):
-    """Open a file for bytes in a `with` block; at the block's end it is there, at an error in it nothing has changed.
+def new_file(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Iterator[BinaryIO]:
+    """Open a file for writing bytes in a `with` block; an error in the block leaves the old file unchanged.
 
-    A regular file is written beside its place, with the mode that the umask gives, and replaces what was there once
-    all of it is on the disk; a symbolic link is followed, and stays. What is no regular file, such as a pipe, a
-    terminal or /dev/null, is written into as it is.
+    A regular file is first written under another name in the same folder, with the mode that the umask gives. It
+    replaces the old file once all of it is on the disk. A symbolic link stays, and its target is replaced. Anything
+    else, such as a pipe, a terminal or /dev/null, is opened and written.
 
     Args:
-        path: str, bytes or PathLike.
+        path: of the file.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        IsADirectoryError: the path names a folder.
-        TimeoutError: the path names a pipe, and nobody began to read it.
-        OSError: it cannot be written: no room, no permission.
+        IsADirectoryError: the path is that of a folder.
+        TimeoutError: the path is that of a pipe which nobody reads.
+        OSError: the file cannot be written: the disk is full, or there is no permission.
     """
     path = os.fsdecode(path)
     try:
-        there = os.stat(path)                                            # of a link's target
+        there: os.stat_result | None = os.stat(path)                     # of a link's target
     except FileNotFoundError:
         there = None
-    target = os.path.realpath(path)                                      # need not be there, if nothing is
+    target = os.path.realpath(path)                                      # may not exist
     if there is not None and stat.S_ISDIR(there.st_mode) or not os.path.basename(path):
         _check_folder(path, os.path.dirname(path))
         raise IsADirectoryError(errno.EISDIR, "expected the name of a file, got a folder", path)
-    # A file that is there may have no name: one that was deleted, or lies in memory alone, behind /dev/fd/3.
+    # An open file behind /dev/fd/3 may have no name: it was deleted, or exists in memory only.
     if there is None or stat.S_ISREG(there.st_mode) and os.path.exists(target):
         _check_folder(path, os.path.dirname(target))
         with _replaced(path, target) as file:
@@ -45,21 +49,21 @@ def new_file(path):
             yield file
 
 
-def _check_folder(path, folder):
+def _check_folder(path: str, folder: str) -> None:
     if not os.path.isdir(folder or "."):
-        raise FileNotFoundError(f"{path}: there is no folder {folder!r}; make it first")
+        raise FileNotFoundError(expected(path, "a folder that exists", repr(folder), "create the folder first"))
 
 
 @contextmanager
-def _replaced(path, target):
-    # A name of its own length: target's may be as long as a name can be. The kernel applies the umask at the creation;
-    # to read the umask would be to change it for all threads.
+def _replaced(path: str, target: str) -> Iterator[BinaryIO]:
+    # A short name, because the target's may be as long as names can be. The kernel applies the umask when the file is
+    # created; the umask cannot be read without changing it for all threads.
     unfinished = os.path.join(os.path.dirname(target), f".{os.urandom(12).hex()}.part")
     try:
         opened = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except PermissionError as error:
-        raise PermissionError(error.errno, "expected a folder in which a new file can be made, which then replaces the "
-                              f"old one; got no permission to write in {os.path.dirname(target)!r}", path) from error
+        raise PermissionError(error.errno, "expected a folder in which a new file can be created, which replaces the "
+                              f"old one, got no permission to write in {os.path.dirname(target)!r}", path) from error
     try:
         with os.fdopen(opened, "wb") as file:
             yield file
@@ -74,8 +78,8 @@ def _replaced(path, target):
         raise
 
 
-def _opened(path, there):
-    """Open what is there for writing, and return the descriptor."""
+def _opened(path: str, there: os.stat_result) -> int:
+    """Open an existing file, pipe or device for writing; return the descriptor."""
     if not stat.S_ISFIFO(there.st_mode):
         return os.open(path, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_BINARY", 0))
     last = time.monotonic() + SECONDS_FOR_A_READER

@@ -213,7 +213,7 @@ def test_saving_leaves_what_was_there_or_replaces_it_whole(saved, monkeypatch):
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no folder .*make it first"):
+    with pytest.raises(FileNotFoundError, match="a folder that exists, got .*nowhere'; create"):
         sp.save(tmp_path / "nowhere" / "net.safetensors", sp.ReLU())
     with pytest.raises(FileNotFoundError):
         sp.load(tmp_path / "nothing.safetensors")

@@ -32,7 +32,7 @@ def test_threads_get_one_object_and_the_next_one_makes_it_where_one_raised(failu
 
     got = together(8, ask)
     assert got.count(None) == failures and set(got) - {None} == {made[-1]} and len(made) == failures + 1
-    assert not module._turns
+    assert not module._locks
 
 
 def test_a_key_is_made_while_another_one_waits_for_it():
@@ -46,4 +46,4 @@ def test_a_key_is_made_while_another_one_waits_for_it():
     thread.start()
     assert begun.wait(10) and once(kept, "outer", slow) == 2 and kept == {"inner": 1, "outer": 2}
     thread.join()
-    assert not module._turns
+    assert not module._locks
