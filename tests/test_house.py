@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
-    "errors lazy types once writing",
+    "errors lazy types once",
     "cpu cuda dlpack",
-    "arguments compiled checks",
+    "arguments compiled checks writing",
     "config _core",
     "sites backend",
     "array_protocol tape",
