@@ -141,7 +141,7 @@ def test_a_zero_byte_and_utf_16_without_its_mark_are_told_as_such(tmp_path, name
         read(path)
     if name != "a.ply":
         path.write_bytes(text.encode("utf-16-le"))
-        with pytest.raises(FileError, match="byte 1 is 0; .* UTF-16 without a byte order mark"):
+        with pytest.raises(FileError, match="expected a text file, got a zero at byte 1"):
             read(path)
 
 
