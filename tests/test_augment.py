@@ -121,11 +121,11 @@ def test_names_give_distributions_that_describe_themselves():
 
 @pytest.mark.parametrize("name", ["elastic", 3, None, ["affine"]])
 def test_unknown_names_are_refused_with_those_that_fit(name):
-    with pytest.raises(ValueError, match="came; one of none, translation, mild, affine, .*, or an Affine, fits"):
+    with pytest.raises(ValueError, match="expected one of none, translation, mild, affine, .*, or an Affine, got"):
         from_name(name)
 
 
 @pytest.mark.parametrize("options", [{"stretch": 1}, {"turn": -0.1}, {"shift": np.nan}, {"jitter": np.inf}])
 def test_distributions_that_cannot_be_are_refused(options):
-    with pytest.raises(ValueError, match=f"Affine: {next(iter(options))} .* came; .*0 up"):
+    with pytest.raises(ValueError, match=f"Affine: expected {next(iter(options))} to be a number from 0 up"):
         Affine(**options)

@@ -203,12 +203,12 @@ def test_a_shift_out_of_the_field_names_the_character_and_the_remedy():
 
 
 @pytest.mark.parametrize("options, error, message", [
-    ({"batch": 0}, ValueError, "batch 0 came; a whole number from 1 up fits"),
-    ({"batch": 2.0}, ValueError, "batch 2.0 came"),
-    ({"labels": [1]}, ShapeError, r"labels \(1,\) came for 2 samples; \(2,\) fits"),
-    ({"labels": 3}, ShapeError, r"labels \(\) came for 2 samples"),
-    ({"augment": "wild"}, ValueError, "augment: 'wild' came; one of none"),
-    ({"views": "wild"}, ValueError, "'wild' came; one of none"),
+    ({"batch": 0}, ValueError, "expected batch to be a whole number from 1 up, got 0"),
+    ({"batch": 2.0}, ValueError, "expected batch to be a whole.*got 2.0"),
+    ({"labels": [1]}, ShapeError, r"expected labels \(2,\), one for each sample, got shape \(1,\)"),
+    ({"labels": 3}, ShapeError, r"expected labels \(2,\), one.*got shape \(\)"),
+    ({"augment": "wild"}, ValueError, "expected one of none,.*got 'wild'"),
+    ({"views": "wild"}, ValueError, "expected one of none,.*got 'wild'"),
     ({"characters": [[[(0, np.nan)]]]}, ValueError, r"character 0, stroke 0: point 0 is \(0.0, nan\)")])
 def test_batches_that_cannot_be_are_refused(options, error, message):
     arguments = {"characters": [[], []], "labels": None, "encoder": ENCODER} | options
@@ -272,7 +272,8 @@ def test_a_network_on_many_sizes_gives_each_character_what_it_gives_it_alone(som
 
 @pytest.mark.parametrize("scales, encoder, message", [
     ((), ENCODER, "numbers above 0"), ((8, 0), ENCODER, "numbers above 0"), ((8, np.nan), ENCODER, "numbers above 0"),
-    ("large", ENCODER, "scales 'large' came"), ([[8]], ENCODER, "numbers above 0"), (1e6, ENCODER, "up to 8192"),
+    ("large", ENCODER, "expected scales as numbers.*got 'large'"), ([[8]], ENCODER, "numbers above 0"),
+    (1e6, ENCODER, "up to 8192"),
     (8, StrokeEncoder("octogram", size=24, scale=None), "an encoder with a scale"),
     (8, StrokeEncoder("space-time", size=24, scale=8), "without a time axis")])
 def test_scales_that_cannot_be_are_refused(scales, encoder, message):

@@ -137,7 +137,7 @@ def test_a_zero_byte_and_utf_16_without_its_mark_are_told_as_such(tmp_path, name
     with pytest.raises(FileError, match=f"a zero at byte {at + 3}"):
         read(path)
     path.write_bytes(codecs.BOM_UTF16_LE + b"odd")
-    with pytest.raises(FileError, match=r"order.*got other bytes \('utf-16-le' codec can't decode byte 0x64 in"):
+    with pytest.raises(FileError, match="expected UTF-16, as its byte order mark declares, got other bytes"):
         read(path)
     if name != "a.ply":
         path.write_bytes(text.encode("utf-16-le"))

@@ -1,23 +1,30 @@
-"""Bent characters: a smooth deformation of the plane about each, and strokes whose ends and middles move."""
+"""Bent characters: a smooth deformation of the plane around each, and strokes whose ends and middles move."""
+
+from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from spconv_cy.data.strokes import Characters
+    from spconv_cy.types import Array
 
 KNOTS = 4                                           # control points along each side of a character's box
 
 
-def bent(characters, controls=None, ends=None):
-    """Return Characters whose points are moved, all at once.
+def bent(characters: Characters, controls: Array | None = None, ends: Array | None = None) -> Characters:
+    """Return Characters with moved points.
 
-    The box of a character is taken to the unit square, its aspect kept. Its point at (u, v) moves by the sum of
-    B_i(u) B_j(v) controls[c, i, j], Bernstein polynomials of degree 3; the point of a stroke at the share s of its way
-    moves by (1 - s) ends[k, 0] + s ends[k, 1] + 4 s (1 - s) ends[k, 2] besides.
+    The box of a character is mapped to the unit square, its aspect kept. A point at (u, v) moves by the sum of
+    B_i(u) B_j(v) controls[c, i, j], with Bernstein polynomials of degree 3. A point at the fraction s of its stroke's
+    length also moves by (1 - s) ends[k, 0] + s ends[k, 1] + 4 s (1 - s) ends[k, 2].
 
     Args:
         characters: Characters.
-        controls: (characters, 4, 4, 2), moves along x and y, in units of the longer side of the box; None: not.
-        ends: (strokes, 3, 2), of begin, end and middle, in the same unit; None: not.
+        controls: (characters, 4, 4, 2), moves along x and y, in units of the longer side of the box; None: no moves.
+        ends: (strokes, 3, 2), moves of beginning, end and middle, in the same unit; None: no moves.
 
     Source: T. W. Sederberg, S. R. Parry, Free-form deformation of solid geometric models, 1986.
 
@@ -46,25 +53,27 @@ def bent(characters, controls=None, ends=None):
     return replace(characters, points=points + side[of_character, None] * moves)
 
 
-def _boxes(characters, per_character):
-    # The lower corner of a square about the middle of each box, and its side; reduceat wants no empty parts.
+def _boxes(characters: Characters, per_character: Array) -> tuple[Array, Array]:
+    """Return the lower corner (n, 2) of a square around the centre of each character's box, and its side (n,)."""
     low, high = np.zeros((len(characters), 2)), np.ones((len(characters), 2))
     there = per_character > 0
-    starts = characters.stroke_starts[characters.character_starts[:-1]][there]
+    starts = characters.stroke_starts[characters.character_starts[:-1]][there]              # reduceat: no empty parts
     low[there], high[there] = (least.reduceat(characters.points, starts) for least in (np.minimum, np.maximum))
     side = np.maximum((high - low).max(1), 1e-4)
-    return (low + high - side[:, None]) / 2, side
+    corner: Array = (low + high - side[:, None]) / 2
+    return corner, side
 
 
-def _bernstein(u):
+def _bernstein(u: Array) -> tuple[Array, Array, Array, Array]:
     return (1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u * u * (1 - u), u**3
 
 
-def _shares(points, stroke_starts, of_stroke):
-    # How far along its stroke each point lies, 0 to 1.
+def _shares(points: Array, stroke_starts: Array, of_stroke: Array) -> Array:
+    """Return the position of each point along its stroke, from 0 to 1."""
     way = np.zeros(len(points))
-    np.hypot(*np.diff(points, axis=0).T, out=way[1:])
-    way[stroke_starts[:-1]] = 0                                         # the pen is up on the way to a stroke
+    steps = np.diff(points, axis=0)
+    np.hypot(steps[:, 0], steps[:, 1], out=way[1:])
+    way[stroke_starts[:-1]] = 0                                         # the pen is up between strokes
     way = np.cumsum(way)
     first, last = way[stroke_starts[:-1]], way[stroke_starts[1:] - 1]
     return (way - first[of_stroke]) / np.maximum(last - first, 1e-12)[of_stroke]

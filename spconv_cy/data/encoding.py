@@ -1,11 +1,22 @@
 """The encodings of handwriting by name: how many planes each has, and how it is drawn on the grid."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spconv_cy.compiled.strokes import draw_signatures, rasterise
 from spconv_cy.data.signatures import lyndon_words, places_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spconv_cy.data.strokes import Characters
+    from spconv_cy.types import Array
+
+    Moves = tuple[Array | None, Array | None, Array | None]             # matrices, shifts, stroke_shifts
 
 
 @dataclass(frozen=True)
@@ -13,10 +24,10 @@ class Encoding:
     """How characters become features: by the directions of steps, or by the signature of a window along the stroke.
 
     Attributes:
-        planes: features of a site.
-        dimension: 2, or 3 where time is an axis.
-        drawn: planes that the rasteriser knows (1 points, 3 vectors, 4 undirected, 8 octogram); 0: signatures.
-        level, timed, logarithm: of a signature.
+        planes: the number of features of a site.
+        dimension: 2, or 3 if time is an axis.
+        drawn: planes that the rasteriser draws (1 points, 3 vectors, 4 undirected, 8 octogram); 0: signatures.
+        level, timed, logarithm: options of a signature.
     """
 
     planes: int
@@ -27,13 +38,14 @@ class Encoding:
     logarithm: bool = False
 
     @property
-    def picked(self):
-        """The places of the planes in the signature's logarithm, or None: all of the signature."""
+    def picked(self) -> Array | None:
+        """The indices of the planes in the signature's logarithm; None: the whole signature."""
         letters = 2 + self.timed
         return places_of(lyndon_words(letters, self.level), letters) if self.logarithm else None
 
-    def draw(self, packed, items, moves, time_shifts, *, size, scale, spacing, window, pace, n_threads):
-        """Return sites and features of the items of packed characters, moved by (matrices, shifts, stroke_shifts)."""
+    def draw(self, packed: Characters, items: Array, moves: Moves, time_shifts: Array | None, *, size: int,
+             scale: float, spacing: float, window: float, pace: float, n_threads: int) -> tuple[Array, Array]:
+        """Return sites and features of some items of packed characters, moved by (matrices, shifts, stroke_shifts)."""
         arrays = packed.points, packed.stroke_starts, packed.character_starts, items, *moves
         if not self.drawn:
             return draw_signatures(*arrays, self.picked, level=self.level, timed=self.timed, size=size, scale=scale,
@@ -46,7 +58,7 @@ class Encoding:
         return sites, features
 
 
-def _signatures():
+def _signatures() -> Iterator[tuple[str, Encoding]]:
     for timed in (False, True):
         letters, prefix = 2 + timed, "time-" * timed
         for level in range(5):
@@ -66,5 +78,5 @@ ENCODINGS = {
     "vector-space-time": Encoding(3, 3, drawn=3),
     **dict(_signatures()),
 }
-del ENCODINGS["time-signature0"]                                        # it is signature0
-MOST_SLICED = 1024                                                      # sites an axis where time is one
+del ENCODINGS["time-signature0"]                                        # equals signature0
+MOST_SLICED = 1024                                                      # sites along each axis if one is time

@@ -62,22 +62,20 @@ class Handwriting:
             ShapeError: items are neither whole numbers nor a mask of length n.
             IndexError: an index is out of range.
         """
-        items = as_array("Handwriting.take: items", items)
+        at: Array = as_array("Handwriting.take: items", items)
         n = len(self)
-        if items.ndim != 1 or items.size and items.dtype.kind not in "iub" or \
-                items.dtype == bool and items.shape != (n,):
+        if at.ndim != 1 or at.size and at.dtype.kind not in "iub" or at.dtype == bool and at.shape != (n,):
             raise ShapeError(expected("Handwriting.take", f"items (b,) of whole numbers, or a mask ({n},)",
-                                      f"shape {items.shape} of {items.dtype}"))
-        if items.dtype != bool:
-            items = items.astype(np.int64)
-            if items.size and not -n <= items.min() <= items.max() < n:
-                raise IndexError(expected("Handwriting.take", f"items from 0 to {n - 1}",
-                                          f"{items.min()} to {items.max()}"))
-        items = np.arange(n)[items]
-        characters, strokes = self.characters.take(items)
+                                      f"shape {at.shape} of {at.dtype}"))
+        if at.dtype != bool:
+            at = at.astype(np.int64)
+            if at.size and not -n <= at.min() <= at.max() < n:
+                raise IndexError(expected("Handwriting.take", f"items from 0 to {n - 1}", f"{at.min()} to {at.max()}"))
+        at = np.arange(n)[at]
+        characters, strokes = self.characters.take(at)
         starts, ends = self.characters.stroke_starts[strokes], self.characters.stroke_starts[1:][strokes]
-        return Handwriting(characters, self.labels[items], self.classes, self.writers[items],
-                           None if self.tested is None else self.tested[items],
+        return Handwriting(characters, self.labels[at], self.classes, self.writers[at],
+                           None if self.tested is None else self.tested[at],
                            None if self.times is None else self.times[ranges(starts, ends)])
 
     def among(self, classes: Iterable[Hashable]) -> Handwriting:
@@ -113,11 +111,11 @@ class Handwriting:
                                           "own", None, "call split(writers=[...]) with some of "
                                           f"{np.unique(self.writers).tolist()[:20]}"))
             return self.take(~self.tested), self.take(self.tested)
-        writers = as_array("Handwriting.split: writers", writers)
-        if writers.size and writers.dtype.kind not in "iu":
+        chosen: Array = as_array("Handwriting.split: writers", writers)
+        if chosen.size and chosen.dtype.kind not in "iu":
             raise ShapeError(expected("Handwriting.split", "writers as whole numbers",
-                                      f"shape {writers.shape} of {writers.dtype}"))
-        tested = np.isin(self.writers, writers)
+                                      f"shape {chosen.shape} of {chosen.dtype}"))
+        tested = np.isin(self.writers, chosen)
         return self.take(~tested), self.take(tested)
 
 

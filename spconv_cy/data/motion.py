@@ -1,30 +1,39 @@
-"""Random motions of shapes in any dimension: a turn, a stretch and a shift for each, drawn anew each epoch."""
+"""Random motions of shapes in any dimension: a rotation, a stretch and a shift for each, drawn anew each epoch."""
+
+from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spconv_cy.checks import checked_flags, checked_integers, is_real
+from spconv_cy.checks import checked_flags, checked_integers, checked_numbers, is_number, is_one_of
 from spconv_cy.data.augment import stream
+from spconv_cy.errors import expected
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from spconv_cy.types import Array
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Turn each shape about the origin, stretch it, shift it: p becomes p @ A + t.
+    """Random motions: turn each shape about the origin, stretch it, shift it; p becomes p @ A + t.
 
-    A is a rotation times I + U, the entries of U uniform on ±linear; t is uniform on ±shift along each axis, in the
-    points' unit. Every draw depends on (seed, epoch, item) alone. In testing shapes are only turned: each pass of
-    `evaluate(net, data, repeats=12)` has another view of them.
+    A is a rotation times I + U, with the entries of U uniform on ±linear; t is uniform on ±shift along each axis, in
+    the points' unit. Every draw depends only on (seed, epoch, item). In testing, shapes are only turned, so that each
+    pass of `evaluate(net, data, repeats=12)` sees another view of them.
 
     Args:
-        turn: "any": a rotation drawn uniformly from all; or a number from 0 up: one by at most so many radians, uniform
-            on ±turn, in a plane drawn uniformly (in space: about an axis drawn uniformly).
-        mirror: whether half of the shapes are mirrored.
-        linear: from 0 up to but not 1.
-        shift: from 0 up.
-        views: whether shapes are turned (and mirrored) in testing too.
+        turn: "any": a rotation drawn uniformly from all rotations; a number >= 0: a rotation by an angle uniform on
+            ±turn radians, in a plane drawn uniformly (in space: about an axis drawn uniformly).
+        mirror: whether to mirror half of the shapes.
+        linear: 0 <= linear < 1.
+        shift: >= 0.
+        views: whether to turn (and mirror) shapes in testing too.
 
-    Source: the SHREC2015 runs of Graham 2015, arXiv:1505.02890, whose turns mirror and are drawn in testing too.
+    Source: the SHREC2015 runs of Graham 2015, arXiv:1505.02890, which mirror, and turn in testing too.
 
     >>> matrices, shifts = Motion().draw(5, 3, seed=0, epoch=2)
     >>> matrices.shape, shifts.shape, bool(abs(shifts).max() <= 0.2)
@@ -37,16 +46,14 @@ class Motion:
     shift: float = 0.2
     views: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checked_flags("Motion", mirror=self.mirror, views=self.views)
-        fits = {"turn": "'any' or a number from 0 up", "linear": "0 up to but not 1", "shift": "a number from 0 up"}
-        for name, text in fits.items():
-            value = getattr(self, name)
-            number = is_real(value) and 0 <= value < (1 if name == "linear" else np.inf)
-            if not number and not (name == "turn" and isinstance(value, str) and value == "any"):
-                raise ValueError(f"Motion: {name} {value!r} came; {text} fits")
+        if not is_one_of(self.turn, ("any",)) and not is_number(self.turn, 0):
+            raise ValueError(expected("Motion", "turn to be 'any' or a number from 0 up", f"{self.turn!r}"))
+        checked_numbers("Motion", 0, 1, linear=self.linear)
+        checked_numbers("Motion", 0, shift=self.shift)
 
-    def draw(self, n, d, seed, epoch, *, training=True):
+    def draw(self, n: int, d: int, seed: int, epoch: int, *, training: bool = True) -> tuple[Array, Array]:
         """Return matrices (n, d, d) and shifts (n, d) for the items 0 to n - 1 of one epoch.
 
         Item i's draw is the same for every n > i.
@@ -65,21 +72,22 @@ class Motion:
         stretched = np.eye(d) + self.linear * uniform[:, 2 + d:].reshape(n, d, d)
         return matrices @ stretched, self.shift * uniform[:, 2:2 + d]
 
-    def describe(self):
-        """Return {"class", "arguments"} of JSON values: Motion(**arguments) is this distribution again."""
+    def describe(self) -> dict[str, Any]:
+        """Return {"class", "arguments"} as JSON values: Motion(**arguments) is an equal distribution."""
         return {"class": "Motion", "arguments": asdict(self)}
 
-    def _turns(self, share, normal):
-        """Rotations (n, d, d) made of shares (n,), uniform on ±1, and standard normal matrices (n, d, d)."""
+    def _turns(self, share: Array, normal: Array) -> Array:
+        """Return rotations (n, d, d) made of shares (n,), uniform on ±1, and standard normal matrices (n, d, d)."""
         d = normal.shape[1]
         if d == 1:
             return np.ones_like(normal)
         q, r = np.linalg.qr(normal)
-        q = q * np.where(np.diagonal(r, axis1=1, axis2=2) < 0, -1, 1)[:, None]   # without it q is not uniform
-        if self.turn == "any":
+        q = q * np.where(np.diagonal(r, axis1=1, axis2=2) < 0, -1, 1)[:, None]   # otherwise q is not uniform
+        if isinstance(self.turn, str):
             q[np.linalg.det(q) < 0, 0] *= -1
             return q
         angle = self.turn * share[:, None, None]
         u, v = q[:, :, :1], q[:, :, 1:2]                                 # the plane
         ut, vt = u.swapaxes(1, 2), v.swapaxes(1, 2)
-        return np.eye(d) + np.sin(angle) * (v @ ut - u @ vt) + (np.cos(angle) - 1) * (u @ ut + v @ vt)
+        turned: Array = np.eye(d) + np.sin(angle) * (v @ ut - u @ vt) + (np.cos(angle) - 1) * (u @ ut + v @ vt)
+        return turned
