@@ -149,7 +149,7 @@ REFUSED = {
     "labels": (lambda: sp.softmax_cross_entropy(x().features, [0, 1, 2, 0]), ShapeError, "from 0 to 1, got 0 to 2"),
     "float labels": (lambda: sp.softmax_cross_entropy(x().features, [0.0] * 4), ShapeError, "of whole numbers, got"),
     "NaN strokes": (lambda: sp.SparseConvClassifier().fit([[[(0, 0), (NAN, 1)]]], [0]), ValueError,
-                    "character 0, stroke 0: point 1 is (nan, 1.0); finite numbers fit: drop or mend the 1 such points"),
+                    "character 0, stroke 0: expected finite numbers, got (nan, 1.0) at point 1; drop or correct"),
     # backends and settings
     "layer on reference": (lambda: on_reference()[0](x()), BackendError, "float32 is on cpu",
                            "float64 on reference;", 'bring them together with .to("cpu")'),

@@ -207,9 +207,9 @@ def test_a_shift_out_of_the_field_names_the_character_and_the_remedy():
     ({"batch": 2.0}, ValueError, "expected batch to be a whole.*got 2.0"),
     ({"labels": [1]}, ShapeError, r"expected labels \(2,\), one for each sample, got shape \(1,\)"),
     ({"labels": 3}, ShapeError, r"expected labels \(2,\), one.*got shape \(\)"),
-    ({"augment": "wild"}, ValueError, "expected one of none,.*got 'wild'"),
-    ({"views": "wild"}, ValueError, "expected one of none,.*got 'wild'"),
-    ({"characters": [[[(0, np.nan)]]]}, ValueError, r"character 0, stroke 0: point 0 is \(0.0, nan\)")])
+    ({"augment": "wild"}, ValueError, "augment: expected one of none,.*got 'wild'"),
+    ({"views": "wild"}, ValueError, "augment: expected one of none,.*got 'wild'"),
+    ({"characters": [[[(0, np.nan)]]]}, ValueError, r"stroke 0: expected finite numbers, got \(0.0, nan\) at point 0")])
 def test_batches_that_cannot_be_are_refused(options, error, message):
     arguments = {"characters": [[], []], "labels": None, "encoder": ENCODER} | options
     with pytest.raises(error, match=message):

@@ -176,9 +176,11 @@ def test_moves_come_before_signatures(rng):
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"encoding": "signature2", "scale": None}, "neither a scale nor a window came"),
-    ({"encoding": "signature2", "window": 0}, "window 0 came"), ({"pace": -1}, "pace -1 came"),
-    ({"encoding": "space-time", "size": 1025}, "1 to 1024 fits"), ({"encoding": "signature5"}, "'signature5' came")])
+    ({"encoding": "signature2", "scale": None}, "expected a scale or a window.*got neither"),
+    ({"encoding": "signature2", "window": 0}, "expected window to be a.*got 0"),
+    ({"pace": -1}, "expected pace to be a number.*got -1"),
+    ({"encoding": "space-time", "size": 1025}, "expected size to be a whole.*got 1025"),
+    ({"encoding": "signature5"}, "signature.*got 'signature5'")])
 def test_encoders_that_cannot_be_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         sp.data.StrokeEncoder(**options)
@@ -191,7 +193,7 @@ def test_time_that_the_field_does_not_hold_is_refused_with_the_character():
         encoder.sites([[[(0, 0)]], line])
     with pytest.raises(GridError, match="along the time axis"):
         encoder.sites([line], time_shifts=[math.nan])
-    with pytest.raises(ShapeError, match=r"time_shifts \(2,\) came; \(1,\) fits"):
+    with pytest.raises(ShapeError, match=r"expected time_shifts \(1,\), got shape \(2,\)"):
         encoder.sites([line], time_shifts=[0, 0])
 
 

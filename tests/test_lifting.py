@@ -120,13 +120,13 @@ def test_items_moves_and_empty_characters():
 def test_wrong_arguments_say_what_fits():
     for arguments in ({"axes": ("x", "z")}, {"axes": ()}, {"axes": ("x", "x")}, {"size": 0}, {"scale": 0}, {"bends": 4},
                       {"directions": 1}, {"overlap": 9}, {"size": 8}, {"span": 32}, {"spacing": 0}):
-        with pytest.raises(ValueError, match="fit"):
+        with pytest.raises(ValueError, match="LiftedEncoder: expected .*, got "):
             sp.data.LiftedEncoder(**arguments)
     encoder, one = sp.data.LiftedEncoder(), [[[(0, 0), (9, 3)]]]
     with pytest.raises(GridError, match="along x"):
         encoder.sites(one, shifts=[(1, 0)])
     for arguments in ({"times": [1.0]}, {"times": [0, np.nan]}, {"shifts": [(1,)]}, {"items": [[0]]}):
-        with pytest.raises(ShapeError, match="fit"):
+        with pytest.raises(ShapeError, match="LiftedEncoder.sites: expected .*, got "):
             encoder.sites(one, **arguments)
     with pytest.raises(IndexError):
         encoder.sites(one, [1])

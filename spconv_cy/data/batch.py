@@ -132,7 +132,7 @@ def ahead(make: Callable[[Job], Made], jobs: Iterable[Job], depth: int = 2) -> I
     worker: ThreadPoolExecutor | None = None
     try:
         while True:
-            if worker is None or process != os.getpid():                                   # at the start, and after a fork
+            if worker is None or process != os.getpid():               # at the start, and after a fork
                 process, worker, run = os.getpid(), ThreadPoolExecutor(1, "spconv_cy-batches"), copy_context().run
                 waiting = deque((job, worker.submit(run, make, job)) for job, _ in waiting)
             for job in islice(jobs, depth + 1 - len(waiting)):

@@ -109,7 +109,7 @@ def _listed(who: str, paths: ArrayLike | Sequence[ArrayLike]) -> tuple[list[Arra
         pass
     what = "an (n, d) array or a list of them"
     if not hasattr(paths, "__iter__"):
-        raise ShapeError(expected(who, what, f"a {type(paths).__name__}"))
+        raise ShapeError(expected(who, what, type(paths).__name__))
     return as_list(who, paths, what), False
 
 
