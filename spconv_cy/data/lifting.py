@@ -209,7 +209,7 @@ class _Ink:
         self.length = self.way[self.last] - self.way[self.starts]
 
     def steps(self, spacing: float) -> tuple[Array, Array]:
-        """Return (stroke, distance along it) of evenly spaced points; one for a stroke shorter than half the spacing."""
+        """Return (stroke, distance along it) of evenly spaced points; one on a stroke shorter than half of it."""
         n = np.floor(self.length / spacing + 0.5).astype(np.int64) + 1
         stroke = np.repeat(np.arange(len(n)), n)
         return stroke, ranges(0 * n, n) * (self.length / np.maximum(n - 1, 1))[stroke]
