@@ -9,6 +9,7 @@ from figures import headed, site_counts
 import spconv_cy as sp
 from spconv_cy import plot
 from spconv_cy.data.pen_digits import with_aspect
+from spconv_cy.layers.intermediate import tensors_by_grid
 
 NAMES = "0123456789"
 
@@ -94,7 +95,7 @@ def picture(net, encoder, characters, result, history):
 
     net.eval()
     x = sp.SparseTensor.from_sites(*encoder.sites(characters, [shown[5]]), size=(encoder.size,) * 2)
-    tensors = plot.layer_by_layer(net, x)
+    tensors = tensors_by_grid(net, x)
     names = ["input", *(layer.notation() for layer in net if hasattr(layer, "window"))]
     title = "What the network computes: one digit's active sites, layer by layer; on the grey all is the ground state"
     for axes, x, name in zip(headed(sites, title, len(tensors)), tensors, names, strict=True):

@@ -1,4 +1,4 @@
-"""`python -m spconv_cy`, the same as `spconv-cy`."""
+"""Run `spconv-cy` as `python -m spconv_cy`."""
 
 import sys
 

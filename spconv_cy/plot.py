@@ -1,28 +1,48 @@
-"""Pictures of strokes, active sites, filters and training, by matplotlib, which is imported when used."""
+"""Pictures of strokes, active sites and training with matplotlib, which is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spconv_cy.checks import as_array
+from spconv_cy.errors import expected
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from spconv_cy.tensor import SparseTensor
+    from spconv_cy.train.history import History
+    from spconv_cy.types import ArrayLike
 
 
-def strokes(axes, character, cmap="viridis", linewidth=3):
-    """Draw one character, a list of (n, 2) arrays (x right, y down), into matplotlib axes.
+def strokes(axes: Axes, character: Sequence[ArrayLike], cmap: str = "viridis", linewidth: float = 3) -> None:
+    """Draw one character.
 
-    Colours run with time through the first four fifths of the map; each stroke begins with a dot.
+    Colours run with time through the first four fifths of the colour map. A dot marks the start of each stroke.
+
+    Args:
+        axes: of matplotlib.
+        character: a list of (n, 2) arrays, x to the right, y down.
+        cmap: name of a colour map of matplotlib.
+        linewidth: in points.
     """
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection
 
-    character = [as_array("plot", stroke, float) for stroke in character]
-    points, first = np.concatenate([np.empty((0, 2)), *character]), 0
+    lines = [as_array("plot.strokes", stroke, float) for stroke in character]
+    points, first = np.concatenate([np.empty((0, 2)), *lines]), 0
     shade = colormaps[cmap]
-    for stroke in character:
-        # Eight pieces to a segment, so that no step of colour is seen.
+    for stroke in lines:
+        # Eight pieces for each segment, so that the colour changes smoothly.
         at = np.linspace(0, len(stroke) - 1, 8 * (len(stroke) - 1) + 1)
         line = np.stack([np.interp(at, np.arange(len(stroke)), stroke[:, axis]) for axis in (0, 1)], 1)
         colours = shade(0.8 * (first + at) / max(1, len(points) - 1))
-        axes.add_collection(LineCollection(np.stack([line[:-1], line[1:]], 1), colors=colours[1:], linewidths=linewidth,
-                                           capstyle="round"))
+        axes.add_collection(LineCollection(list(np.stack([line[:-1], line[1:]], 1)), colors=colours[1:],
+                                           linewidths=linewidth, capstyle="round"))
         axes.plot(*stroke[0], "o", color=colours[0], markersize=2 * linewidth)
         first += len(stroke)
     if len(points):
@@ -33,10 +53,16 @@ def strokes(axes, character, cmap="viridis", linewidth=3):
     axes.set_axis_off()
 
 
-def active_sites(axes, x, sample=0, cmap="viridis"):
-    """Draw the active sites of one sample of a 2-D SparseTensor, its first axis to the right, its second down.
+def active_sites(axes: Axes, x: SparseTensor, sample: int = 0, cmap: str = "viridis") -> None:
+    """Draw the active sites of one sample of a 2-D SparseTensor, with its first axis to the right, its second down.
 
-    Shades show the size of the feature vector less the ground state; inactive sites are grey.
+    Colours show the length of the features minus the ground state. Inactive sites are grey.
+
+    Args:
+        axes: of matplotlib.
+        x: SparseTensor with a size.
+        sample: number of the sample.
+        cmap: name of a colour map of matplotlib.
     """
     low, high = x.grid.batch_starts[sample:sample + 2]
     features, ground = x.features.numpy()[low:high], 0 if x.ground is None else x.ground.numpy()
@@ -49,26 +75,29 @@ def active_sites(axes, x, sample=0, cmap="viridis"):
     axes.spines[:].set_visible(False)
 
 
-def in_space(axes, x, sample=0, view=None, cmap="viridis"):
-    """Draw the active sites of one sample of a 3-D SparseTensor, on either lattice, as balls where they lie in space.
+def in_space(axes: Axes, x: SparseTensor, sample: int = 0, view: ArrayLike | None = None,
+             cmap: str = "viridis") -> None:
+    """Draw the active sites of one sample of a 3-D SparseTensor as balls at their places, on either lattice.
 
-    Balls are a quarter wider than neighbours are apart, so that few gaps show; the brighter, the nearer.
+    Balls are a quarter wider than the distance of neighbours, so that few gaps show. Nearer balls are brighter.
 
     Args:
-        view: (3, 3), row vectors: places @ view are right, up and towards the eye; None: from the front, a little
-            from above, with the second axis upwards.
+        axes: of matplotlib.
+        x: SparseTensor.
+        sample: number of the sample.
+        view: (3, 3), for row vectors: places @ view are right, up and towards the viewer. None: from the front and a
+            little above, with the second axis upwards.
+        cmap: name of a colour map of matplotlib.
     """
     from matplotlib import colormaps
     from matplotlib.collections import EllipseCollection
 
     low, high = x.grid.batch_starts[sample:sample + 2]
-    if view is None:
-        (c, s), (u, v) = (np.cos(0.5), np.sin(0.5)), (np.cos(0.3), np.sin(0.3))
-        view = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]) @ np.array([[1, 0, 0], [0, u, v], [0, -v, u]])
-    places = (x.sites[low:high, 1:] + 0.5) @ x.grid.lattice.basis @ view
+    turned = _front_view() if view is None else view
+    places = (x.sites[low:high, 1:] + 0.5) @ x.grid.lattice.basis @ turned
     places = places[np.argsort(places[:, 2], kind="stable")]
     depth = places[:, 2] - places[:1, 2]
-    # Few shades without blended edges: as a PNG a third of the size.
+    # Few shades and no blended edges make a PNG a third as large.
     shades = colormaps[cmap](0.1 + 0.9 * np.round(19 * depth / max(1e-9, depth.max(initial=0))) / 19)
     axes.add_collection(EllipseCollection(1.25, 1.25, 0.0, units="xy", offsets=places[:, :2], facecolors=shades,
                                           offset_transform=axes.transData, edgecolors="0.3", linewidths=0.3,
@@ -81,45 +110,47 @@ def in_space(axes, x, sample=0, view=None, cmap="viridis"):
     axes.set_axis_off()
 
 
-def layer_by_layer(net, x):
-    """Return the SparseTensors that a Sequential makes of x: x itself, then after every layer that moves the sites."""
-    tensors = [x]
-    for layer in net.layers:
-        x = layer(x)
-        if not hasattr(x, "grid"):
-            break
-        if x.grid is not tensors[-1].grid:
-            tensors.append(x)
-        else:
-            tensors[-1] = x
-    return tensors
+def _front_view():
+    (c, s), (u, v) = (np.cos(0.5), np.sin(0.5)), (np.cos(0.3), np.sin(0.3))
+    return np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]) @ np.array([[1, 0, 0], [0, u, v], [0, -v, u]])
 
 
-def training_curve(axes, history, validation="validation error", floor=1e-4):
-    """Draw training loss, and training and validation error, over the epochs of a History.
+def training_curve(axes: Axes, history: History, validation: str = "validation error", floor: float = 1e-4) -> None:
+    """Draw the training loss, the training error and the validation error of each epoch.
 
-    `validation` names the last; what is below `floor` is drawn there: the axis is logarithmic.
+    Args:
+        axes: of matplotlib; the vertical axis becomes logarithmic.
+        history: History.
+        validation: label of the validation error.
+        floor: smaller values, such as 0, are drawn at this value.
     """
     epochs = np.arange(1, len(history) + 1)
-    curves = [("training loss", history.losses, "0.7"), ("training error", history.errors, "#3b528b"),
-              (validation, history.validation_errors, "#5ec962")]
+    curves: list[tuple[str, Sequence[float | None], str]] = [
+        ("training loss", history.losses, "0.7"), ("training error", history.errors, "#3b528b"),
+        (validation, history.validation_errors, "#5ec962")]
     for label, values, colour in curves:
-        values = [np.nan if value is None else max(value, floor) for value in values]
-        if np.isfinite(values).any():
-            axes.semilogy(epochs[len(epochs) - len(values):], values, color=colour, label=label, linewidth=2)
+        shown = [np.nan if value is None else max(value, floor) for value in values]
+        if np.isfinite(shown).any():
+            axes.semilogy(epochs[len(epochs) - len(shown):], shown, color=colour, label=label, linewidth=2)
     axes.set_xlabel("epoch")
     axes.grid(axis="y", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
 
 
-def confusion(axes, matrix, classes):
-    """Draw a confusion matrix, rows the truth, columns the answer; the diagonal is left out."""
-    off = np.array(as_array("plot", matrix), float)
+def confusion(axes: Axes, matrix: ArrayLike, classes: Sequence[str]) -> None:
+    """Draw a confusion matrix without its diagonal.
+
+    Args:
+        axes: of matplotlib.
+        matrix: (classes, classes) counts, a row for each label, a column for each answer.
+        classes: names of the classes.
+    """
+    off = np.array(as_array("plot.confusion", matrix), float)
     np.fill_diagonal(off, 0)
     axes.imshow(off, cmap="Reds", vmin=0, vmax=max(1.0, 1.4 * off.max(initial=0)))
     for row, column in np.argwhere(off > 0):
-        axes.text(column, row, int(off[row, column]), ha="center", va="center")
+        axes.text(column, row, str(int(off[row, column])), ha="center", va="center")
     axes.set_xticks(range(len(classes)), classes)
     axes.set_yticks(range(len(classes)), classes)
     axes.tick_params(length=0)
@@ -128,17 +159,18 @@ def confusion(axes, matrix, classes):
     axes.set_ylabel("truth")
 
 
-def figure(*size):
-    """Return a matplotlib figure of that size in inches that needs no screen.
+def figure(*size: float) -> Figure:
+    """Return a matplotlib figure of width and height in inches; it needs no screen.
 
     Raises:
-        ImportError: matplotlib is not installed; the message names the extra that brings it.
+        ImportError: matplotlib is not installed; the message names the extra that installs it.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'spconv_cy[plot]'") from error
-    drawn = Figure(figsize=size, layout="constrained")
+        raise ImportError(expected("plot.figure", "matplotlib to be installed", "no such package",
+                                   "install it by pip install 'spconv_cy[plot]'")) from error
+    drawn = Figure(figsize=size, layout="constrained")  # type: ignore[arg-type]
     FigureCanvasAgg(drawn)
     return drawn

@@ -1,4 +1,6 @@
-"""What this installation is and can do: show_config."""
+"""A report on the installation: show_config."""
+
+from __future__ import annotations
 
 import platform
 
@@ -9,8 +11,8 @@ from spconv_cy.errors import BackendError
 PACKAGES = ("spconv_cy", "numpy", "scipy", "safetensors", "tqdm", "matplotlib", "cupy")
 
 
-def show_config():
-    """Return a text with versions, backends, instruction sets and threads, for a bug report.
+def show_config() -> str:
+    """Return versions, backends, instruction sets and threads as text, for bug reports.
 
     >>> "threads" in show_config()
     True
@@ -25,8 +27,8 @@ def show_config():
     return "\n".join(lines)
 
 
-def _version(name):
-    # Here, since it costs a third of the time that importing this library may take.
+def _version(name: str) -> str:
+    # Imported here: it takes a third of the time that the import of this library may take.
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -35,7 +37,7 @@ def _version(name):
         return "not installed"
 
 
-def _state(name):
+def _state(name: str) -> str:
     try:
         ops_named(name)
     except BackendError as error:
@@ -43,7 +45,7 @@ def _state(name):
     return "yes"
 
 
-def _compiled():
+def _compiled() -> list[str]:
     try:
         from spconv_cy._core import isa, isas
         from spconv_cy.compiled.openmp import openmp

@@ -1,11 +1,12 @@
 """Masked arrays are refused at every door, by name: numpy would drop the mask, and what was masked count as data."""
 
+import clustering
 import numpy as np
 import pytest
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
-from spconv_cy.train import clustering, metrics
+from spconv_cy.train import metrics
 
 SITES = np.array([[0, 0], [0, 1], [0, 2]])
 ROWS = np.array([[1.0], [2.0], [3.0]])

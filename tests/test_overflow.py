@@ -2,6 +2,7 @@
 
 import copy
 
+import clustering
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -9,7 +10,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.contrast import unit_rows
-from spconv_cy.train import clustering
 
 LARGE = {"cpu": (3e19, 1e25, 3e38), "reference": (3e19, 1e160, 1e308)}
 
@@ -186,7 +186,7 @@ def test_adam_steps_by_its_rate_where_squares_are_beyond_float32_and_says_where_
         assert_allclose(weight.data, [0.97, 2.03], rtol=1e-6)
     weight = sp.Tensor([1.0], requires_grad=True)
     weight.grad = np.array([1e30], np.float32)
-    with pytest.raises(FloatingPointError, match=r"Adam: .* squares float32 holds, got 1e\+30"):
+    with pytest.raises(FloatingPointError, match=r"Adam: expected gradients whose squares fit float32, got 1e\+30"):
         sp.Adam([weight], 0.01).step()
     assert weight.data == 1
 

@@ -8,6 +8,7 @@ from figures import answers, from_above, headed, powers, site_counts
 
 import spconv_cy as sp
 from spconv_cy import plot
+from spconv_cy.layers.intermediate import tensors_by_grid
 from spconv_cy.train.history import History
 
 pytest.importorskip("matplotlib")
@@ -44,10 +45,10 @@ def test_active_sites_are_shown_at_their_place_and_the_others_left_out(axes):
     assert np.isnan(picture).sum() == 14
 
 
-def test_layer_by_layer_gives_what_the_network_computes_after_each_window(rng):
+def test_the_tensors_by_grid_are_what_the_network_computes_on_each(rng):
     net = sp.models.deepcnet(2, 4, 1, 3, rng=rng).eval()
     x = sp.SparseTensor.from_sites([[0, 4, 5], [0, 7, 7]], [[1.0], [2.0]], size=(12, 12))
-    tensors = plot.layer_by_layer(net, x)
+    tensors = tensors_by_grid(net, x)
     assert [t.grid.size[0] for t in tensors] == [12, 10, 5, 4, 2, 1]
     last = sp.Sequential(*net.layers[-2:])
     np.testing.assert_array_equal(last(tensors[-1]).data, net(x).data)

@@ -100,7 +100,7 @@ async function ask() {
       method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify({strokes})});
     answer = await response.json();
   } catch (error) {
-    answer = {error: "no answer came: does the server still run?"};
+    answer = {error: "The server did not answer. Is it still running?"};
   }
   if (mine === asked) show(answer, performance.now() - began);
 }
@@ -112,7 +112,7 @@ function show(answer, milliseconds) {
   document.getElementById("best").textContent =
     best ? `${best[0]}, ${(100 * best[1]).toFixed(0)} %` : "Nothing drawn yet.";
   document.getElementById("time").textContent = best
-    ? `${answer.milliseconds.toFixed(1)} ms to read, ${milliseconds.toFixed(0)} ms with the way there and back` : "";
+    ? `${answer.milliseconds.toFixed(1)} ms to read, ${milliseconds.toFixed(0)} ms with transfer` : "";
   document.getElementById("answers").replaceChildren(...answer.answers.map(([label, share]) => {
     const row = document.createElement("tr"), name = document.createElement("th"), bar = document.createElement("td");
     const meter = document.createElement("meter");

@@ -1,18 +1,25 @@
-"""What the page asks: strokes to the ten best answers, and to the active sites that the network saw on its way."""
+"""Answers for the handwriting page: strokes to the ten best answers, and the active sites of the network's layers."""
+
+from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spconv_cy.autograd import no_grad
 from spconv_cy.data.pen_digits import as_digit
-from spconv_cy.errors import FileError, ShapeError
+from spconv_cy.errors import FileError, ShapeError, expected
 from spconv_cy.estimator import SparseConvClassifier
 from spconv_cy.layers.container import Sequential
-from spconv_cy.plot import layer_by_layer
+from spconv_cy.layers.intermediate import tensors_by_grid
 from spconv_cy.tensor import SparseTensor
+
+if TYPE_CHECKING:
+    from spconv_cy.types import ArrayLike, PathLike
 
 SHIPPED = Path(__file__).parents[1] / "data" / "digits_model.safetensors"
 BEST = 10
@@ -22,37 +29,41 @@ class Reader:
     """Reads characters with a trained classifier; calls from several threads take turns.
 
     Args:
-        classifier: SparseConvClassifier that was trained.
-        prepare: function of a character, brings it to the form of the data that the classifier was trained on.
+        classifier: trained SparseConvClassifier.
+        prepare: function that brings a character to the form of the classifier's training data; None: no change.
     """
 
-    def __init__(self, classifier, prepare=None):
+    def __init__(self, classifier: SparseConvClassifier,
+                 prepare: Callable[[Sequence[ArrayLike]], Sequence[ArrayLike]] | None = None) -> None:
         self.classifier, self.prepare = classifier, prepare or (lambda character: character)
         self._turn = threading.Lock()
-        self.read([[(0.0, 0.0), (1.0, 1.0)]])                            # the first pass is slower: not the user's
+        self.read([[(0.0, 0.0), (1.0, 1.0)]])                            # the first pass is slower: before the user's
 
     @classmethod
-    def of_file(cls, path=None):
-        """Read with a model file that `SparseConvClassifier.save` wrote; None: the digits' model of the package.
+    def of_file(cls, path: PathLike | None = None) -> Reader:
+        """Return a Reader with a model that `SparseConvClassifier.save` wrote; None: the package's model of digits.
 
         Raises:
             FileNotFoundError: there is no such file.
-            FileError: it is damaged, or holds no classifier of characters.
+            FileError: it is damaged, or contains no classifier of characters.
         """
         classifier = SparseConvClassifier.load(SHIPPED if path is None else path)
         try:
             return cls(classifier, as_digit if path is None else None)
         except (ShapeError, ValueError) as error:
-            raise FileError(f"{path}: its classifier does not read characters ({error})") from error
+            raise FileError(expected(f"{path}", "a classifier that reads characters", f"another one ({error})")
+                            ) from error
 
-    def read(self, strokes):
-        """Return {"answers": [[label, probability], ...], "layers": [...], "milliseconds": ...} of JSON values.
-
-        The answers are the ten most probable, best first; a layer is {"name", "size", "planes", "sites"}, the sites as
-        x, y, x, y, ... in a field of size x size; only layers that move the sites are listed, the input first.
+    def read(self, strokes: Sequence[ArrayLike]) -> dict[str, object]:
+        """Return the answers, the layers and the time for a character, as JSON values.
 
         Args:
-            strokes: a list of (n, 2) arrays or lists, x right, y down; none: no answers.
+            strokes: a list of (n, 2) arrays or lists, x to the right, y down; without strokes there are no answers.
+
+        Returns:
+            {"answers": [[label, probability], ...], "layers": [...], "milliseconds": a number}. The answers are the ten
+            most probable, best first. A layer is {"name", "size", "planes", "sites"}, with the sites as x, y, x, y, ...
+            in a field of size x size. The layers are the input and those that move the sites.
 
         Raises:
             ShapeError, ValueError: as Characters.pack.
@@ -68,10 +79,11 @@ class Reader:
             layers = self._layers(character)
         return {"answers": answers, "layers": layers, "milliseconds": 1000 * (time.perf_counter() - began)}
 
-    def _layers(self, character):
+    def _layers(self, character: Sequence[ArrayLike]) -> list[dict[str, object]]:
         net, encoder = self.classifier.net_.eval(), self.classifier.encoder_
-        x = SparseTensor.from_sites(*encoder.sites([character]), size=(encoder.size,) * 2, samples=1)
-        tensors = layer_by_layer(net, x) if isinstance(net, Sequential) else [x]
+        sites, features = encoder.sites([character])
+        x = SparseTensor.from_sites(sites, features, size=(encoder.size,) * 2, samples=1)
+        tensors = tensors_by_grid(net, x) if isinstance(net, Sequential) else [x]
         names = [layer.notation() for layer in getattr(net, "layers", []) if hasattr(layer, "window")]
         names = ["input", *names, *[""] * len(tensors)]
         return [{"name": name, "size": int(x.grid.size[0]), "planes": x.channels,

@@ -322,7 +322,7 @@ def _squares(d: FloatArray, square: FloatArray, beta: float) -> FloatArray:
     """Return the running mean of squares in extended precision: the mean may fit the dtype where a square does not."""
     mean = beta * square.astype(np.longdouble) + (1 - beta) * d.astype(np.longdouble) ** 2
     if (mean > np.finfo(square.dtype).max).any():
-        raise FloatingPointError(expected("Adam", f"gradients whose squares fit {square.dtype}", np.abs(d).max(),
+        raise FloatingPointError(expected("Adam", f"gradients whose squares fit {square.dtype}", f"{np.abs(d).max()!s}",
                                           "clip them, lower the rate, or scale the loss"))
     return mean
 
