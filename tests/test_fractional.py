@@ -124,7 +124,7 @@ def test_dropout_rises_by_level_to_p_after_the_last_convolution_or_is_what_is_gi
 
     assert shares(0.5) == [0.125, 0.25, 0.375, 0.5] and shares(0) == []
     assert shares([0, 0, 0.1, 0, 0.2]) == [0.1, 0.2]
-    with pytest.raises(ShapeError, match="5 of them"):
+    with pytest.raises(ShapeError, match="a list of 5 numbers"):
         shares([0.1])
 
 

@@ -178,7 +178,7 @@ def test_rows_of_ones_and_zeros_as_labels_name_their_argmax():
 
 
 def test_more_outputs_than_labels_name_the_pooling():
-    with pytest.raises(ShapeError, match=r"a label a sample.*GlobalPooling\(\)"):
+    with pytest.raises(ShapeError, match=r"one label per sample.*GlobalPooling\(\)"):
         sp.softmax_cross_entropy(sp.Tensor(np.ones((5, 2))), [0, 1])
 
 

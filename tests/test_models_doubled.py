@@ -49,5 +49,5 @@ def test_centred_windows_do_not_spread_the_sites():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ShapeError, match=r"deepc2c2: l=0, k=1, .*whole numbers from 1 up fit"):
+    with pytest.raises(ShapeError, match=r"deepc2c2: expected l to be a whole number from 1 to 30, got 0"):
         sp.models.deepc2c2(0, 1)

@@ -317,17 +317,17 @@ def test_a_batch_gives_each_scene_what_it_gets_alone_and_an_empty_one_nothing(na
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ShapeError, match=r"minkunet: variant 34 came; one of 14A, .*42 fits"):
+    with pytest.raises(ShapeError, match=r"minkunet: expected variant to be one of 14A, .*42, got 34"):
         sp.models.minkunet(34, 3, 20)
-    with pytest.raises(ShapeError, match=r"minkunet: width 0.01 came"):
+    with pytest.raises(ShapeError, match=r"minkunet: expected width to be a factor from 1/32 to .*, got 0.01"):
         sp.models.minkunet(42, 3, 20, width=0.01)
-    with pytest.raises(ShapeError, match=r"spunet: 8 channels and 2 repeats came"):
+    with pytest.raises(ShapeError, match=r"spunet: expected as many .*, got 8 channels and 2 repeats"):
         sp.models.spunet(3, 20, repeats=(1, 1))
-    with pytest.raises(ShapeError, match=r"spunet: .*repeats\[0\]=0"):
+    with pytest.raises(ShapeError, match=r"spunet: .*repeats\[0\] to be a whole number from 1"):
         sp.models.spunet(3, 20, channels=(4, 4), repeats=(0, 1))
-    with pytest.raises(ShapeError, match=r"voxelnext: widths \(16, 32\) came; five numbers fit"):
+    with pytest.raises(ShapeError, match=r"voxelnext: expected widths to be five numbers.*, got \(16, 32\)"):
         sp.models.voxelnext(widths=(16, 32))
-    with pytest.raises(ShapeError, match=r"voxel_backbone_8x: channels_in=0"):
+    with pytest.raises(ShapeError, match=r"voxel_backbone_8x: expected channels_in to be a whole number from 1"):
         sp.models.voxel_backbone_8x(0)
     x = sp.SparseTensor.from_sites([[0, 1, 1, 1]], [[1.0]])
     with pytest.raises(ShapeError, match=r"Deconvolution: .*ground=None"):

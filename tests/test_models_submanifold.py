@@ -136,18 +136,18 @@ def test_pooling_takes_the_maximum_over_zero_too():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ShapeError, match=r"vgg: layers=8 came; a list fits"):
+    with pytest.raises(ShapeError, match=r"vgg: expected layers to be a list, got 8"):
         sp.models.vgg(8)
-    with pytest.raises(ShapeError, match=r"downsample=2 came; \(size, stride\) fits"):
+    with pytest.raises(ShapeError, match=r"unet: expected downsample to be \(size, stride\), got 2"):
         sp.models.unet(2, 8, downsample=2)
     for entry in ("SP", ("MP", 3), (1, 2, 3, 4, 5), ("C3/2", 1, 2), 2.5):
-        with pytest.raises(ShapeError, match=r"vgg: entry .* came; such as"):
+        with pytest.raises(ShapeError, match=r"vgg: expected each entry to be such as .*, got"):
             sp.models.vgg([8, entry])
-    with pytest.raises(ShapeError, match=r"resnet: block 8 came; \(channels, repeats, stride\) fits"):
+    with pytest.raises(ShapeError, match=r"resnet: expected each block to be \(channels, repeats, stride\), got 8"):
         sp.models.resnet([8], 1)
-    with pytest.raises(ShapeError, match=r"resnet: channels=8, repeats=0"):
+    with pytest.raises(ShapeError, match=r"resnet: expected repeats to be a whole number from 1"):
         sp.models.resnet([(8, 0, 1)], 1)
-    with pytest.raises(ShapeError, match=r"unet: levels=3 and 2 channels came"):
+    with pytest.raises(ShapeError, match=r"unet: expected base to be .*, got levels=3 and 2 channels"):
         sp.models.unet(3, [8, 16])
-    with pytest.raises(ShapeError, match=r"fully_convolutional: .*reps=0"):
+    with pytest.raises(ShapeError, match=r"fully_convolutional: expected reps to be a whole number from 1"):
         sp.models.fully_convolutional(2, 8, reps=0)

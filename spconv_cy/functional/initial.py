@@ -1,6 +1,9 @@
-"""How weights begin."""
+"""Initial values of weights."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 
 import numpy as np
@@ -8,18 +11,19 @@ import numpy as np
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current
 from spconv_cy.checks import generator
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.types import Array, ArrayLike, Seed
 
-_instead: ContextVar["undrawn | None"] = ContextVar("instead", default=None)
+_instead: ContextVar[undrawn | None] = ContextVar("instead", default=None)
 
 
-def glorot(shape, rng=None, *, gain=1.0):
-    """Draw a weight (k, c, o) or (k, g, c/g, o/g) from U(-s, s), s = gain * sqrt(6 / (k * c_in + c_out)) of one group.
+def glorot(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0) -> Tensor:
+    """Return a weight drawn from U(-s, s), s = gain * sqrt(6 / (k * c_in + c_out)), with the channels of one group.
 
-    The fan-out counts one offset only, since with the pooling that follows each input meets about one window.
+    The fan-out counts one offset only: with the pooling that follows, each input contributes to about one window.
 
     Args:
-        shape: of the weight.
+        shape: of the weight, (k, c, o) or (k, g, c/g, o/g).
         rng: seed or numpy Generator.
         gain: factor.
 
@@ -27,49 +31,54 @@ def glorot(shape, rng=None, *, gain=1.0):
     """
     shape = tuple(map(int, shape))
     bound = gain * np.sqrt(6 / (shape[0] * shape[-2] + shape[-1]))
-    return _begun(shape, lambda: generator("weights", rng).uniform(-bound, bound, shape))
+    return _initial(shape, lambda: generator("weights", rng).uniform(-bound, bound, shape))
 
 
-def normal(shape, rng=None):
-    """Draw a weight from N(0, 2 / (k * c_in)) of one group, for ReLU networks.
+def normal(shape: Sequence[int], rng: Seed = None) -> Tensor:
+    """Return a weight drawn from N(0, 2 / (k * c_in)), with the channels of one group, for ReLU networks.
+
+    Args:
+        shape: of the weight, (k, c, o) or (k, g, c/g, o/g).
+        rng: seed or numpy Generator.
 
     Source: He et al. 2015, arXiv:1502.01852; SparseConvNet's default.
     """
     shape = tuple(map(int, shape))
-    return _begun(shape, lambda: generator("weights", rng).normal(0, np.sqrt(2 / (shape[0] * shape[-2])), shape))
+    return _initial(shape, lambda: generator("weights", rng).normal(0, np.sqrt(2 / (shape[0] * shape[-2])), shape))
 
 
-def zeros(shape):
+def zeros(shape: Sequence[int]) -> Tensor:
     """Return a parameter of zeros."""
-    return _begun(shape, lambda: np.zeros(shape))
+    return _initial(shape, lambda: np.zeros(shape))
 
 
-def ones(shape):
+def ones(shape: Sequence[int]) -> Tensor:
     """Return a parameter of ones."""
-    return _begun(shape, lambda: np.ones(shape))
+    return _initial(shape, lambda: np.ones(shape))
 
 
-def filled(shape, value):
-    """Return a parameter that begins with one value."""
-    return _begun(shape, lambda: np.full(shape, float(value)))
+def filled(shape: Sequence[int], value: float) -> Tensor:
+    """Return a parameter whose elements all have one value."""
+    return _initial(shape, lambda: np.full(shape, float(value)))
 
 
-def parameter(array):
+def parameter(array: ArrayLike) -> Tensor:
     """Return a Tensor that training changes, on the current backend."""
     return Tensor(array, requires_grad=True)
 
 
 class undrawn:
-    """Start all weights at zero inside a `with` statement, because others will be copied over them.
+    """Make all weights zero inside a `with` statement, for a network whose weights are copied from elsewhere.
 
     Args:
-        most: numbers that all weights together may have; more are refused before their memory is allocated.
+        most: the largest number of elements that all weights together may have. A network that needs more is refused
+            before its memory is allocated.
     """
 
     def __init__(self, most: int) -> None:
         self._left = most
 
-    def __enter__(self) -> "undrawn":
+    def __enter__(self) -> undrawn:
         self._token = _instead.set(self)
         return self
 
@@ -77,15 +86,16 @@ class undrawn:
         _instead.reset(self._token)
 
     def weight(self, shape: tuple[int, ...]) -> Tensor:
-        """Return a parameter of zeros; raise ShapeError if all have more numbers than allowed."""
-        self._left -= math.prod(shape)
+        """Return a parameter of zeros; raise ShapeError if all weights together have more elements than allowed."""
+        left, self._left = self._left, self._left - math.prod(shape)
         if self._left < 0:
-            raise ShapeError(f"weights: expected no more numbers than the file has, got weights of shape {shape}")
+            raise ShapeError(expected("weights", f"at most {left} more elements, as many as the file has",
+                                      f"a weight of shape {shape}"))
         return parameter(np.zeros(shape))
 
 
 class shapes_only(undrawn):
-    """Give weights nothing but their shape inside a `with` statement: all numbers of one share one place in memory."""
+    """Make weights that have only a shape inside a `with` statement: all elements of one share one place in memory."""
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -97,6 +107,6 @@ class shapes_only(undrawn):
         return Tensor.leaf(ops.xp.lib.stride_tricks.as_strided(one, shape, (0,) * len(shape)), True)
 
 
-def _begun(shape, draw):
+def _initial(shape: Sequence[int], draw: Callable[[], Array]) -> Tensor:
     instead = _instead.get()
     return parameter(draw()) if instead is None else instead.weight(tuple(shape))

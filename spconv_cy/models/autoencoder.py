@@ -1,4 +1,4 @@
-"""The sparse autoencoder: each sample becomes one short code, from which a decoder creates the sites anew."""
+"""A sparse autoencoder: each sample becomes one short code, from which a decoder creates the sites again."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.checks import as_array
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.loss import mse, softmax_cross_entropy
 from spconv_cy.functional.sparse import gather
@@ -17,44 +17,49 @@ from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.pooling import GlobalPooling
 from spconv_cy.layers.transposed import TransposedConvolution
 from spconv_cy.models.blocks import Blocks, checked_whole
+from spconv_cy.sites.grid import Grid
 from spconv_cy.tensor import SparseTensor
+from spconv_cy.types import ArrayLike, IntegerArray, Seed
 
 
 class Reconstruction(NamedTuple):
-    """What an Autoencoder made of its input.
+    """The result of an Autoencoder.
 
-    Attributes: code: Tensor (b, code); y: the SparseTensor that came back, of the input's field and channels; scores:
-        of each level, coarse to fine, Tensor (n, 2): no site, site; truths: of each level (n,) whole numbers, 1 where
-        the input has a site; source: the input.
+    Attributes:
+        code: Tensor (b, code).
+        y: the reconstructed SparseTensor, with the field and the channels of the input.
+        scores: for each level, coarse to fine, Tensor (n, 2): the scores of "no site" and "site".
+        truths: for each level, (n,) whole numbers, 1 where the input has a site.
+        source: the input.
     """
 
     code: Tensor
     y: SparseTensor
-    scores: list
-    truths: list
+    scores: list[Tensor]
+    truths: list[IntegerArray]
     source: SparseTensor
 
 
 class Autoencoder(Layer):
-    """Encode samples as rows of `code` numbers, and decode rows into sites and their features.
+    """Encode each sample as a row of `code` numbers, and decode rows into sites and their features.
 
-    The encoder goes down by submanifold convolutions and strided ones to one site a sample. The decoder is never told
-    the sites: its transposed convolutions create all that windows touch, at each level two planes say which of them
-    there are, and the rest is pruned. In training what the input has stays too, else a site that was missed at a coarse
-    level could not be learnt at the finer ones.
+    The encoder goes down to one site per sample by submanifold and strided convolutions. The decoder does not know the
+    sites of the input. Its transposed convolutions create every site that a window touches, two scores at each level
+    say which of them exist, and the others are pruned. In training the sites of the input are kept too: a site that was
+    missed at a coarse level could otherwise not be learnt at the finer levels.
 
     Args:
-        levels: of stride 2, 1 or more.
-        base: channels of the first level; level i has (i + 1) * base.
-        code: numbers in a code.
-        channels_in: of the input.
+        levels: number of levels of stride 2, 1 or more.
+        base: channels of the first level; level i, counted from 0, has (i + 1) * base.
+        code: length of a code.
+        channels_in: channels of the input.
         d: dimension.
-        size: sites an axis of the deepest level; the field is size * 2^levels.
+        size: sites along each axis at the coarsest level; the field has size * 2^levels.
         rng: seed or numpy Generator.
 
     Raises:
-        ShapeError: arguments that are not whole numbers from 1 up; at the calls, a tensor of another field or of
-            other channels, codes of another length.
+        ShapeError: arguments that are not whole numbers from 1 up; in calls, a tensor with another field or other
+            channels, or codes of another length.
 
     Source: the decoder of Tatarchenko et al. 2017, arXiv:1703.09438, with MinkowskiEngine's pruning; the union with the
     true sites in training as there.
@@ -66,7 +71,8 @@ class Autoencoder(Layer):
     ((2, 8), (16, 16), True)
     """
 
-    def __init__(self, levels, base, code, channels_in=1, *, d=2, size=4, rng=None):
+    def __init__(self, levels: int, base: int, code: int, channels_in: int = 1, *, d: int = 2, size: int = 4,
+                 rng: Seed = None) -> None:
         levels, base, code, channels_in, d, size = checked_whole(
             "Autoencoder", levels=levels, base=base, code=code, channels_in=channels_in, d=d, size=size)
         make, widths = Blocks(d, {"debias": False}, rng), [base * (i + 1) for i in range(levels + 1)]
@@ -76,35 +82,36 @@ class Autoencoder(Layer):
         self.down = [Sequential(*make.halved(fine, coarse), *make.submanifold(coarse, coarse))
                      for fine, coarse in steps]
         self.to_code = Sequential(Convolution(d, widths[-1], code, size, rng=make.rng), GlobalPooling())
-        # A size of its own for the first, since a code is one site; then twice as many sites an axis each time.
+        # The first creates the coarsest level from the one site of a code; the others double the sites along each axis.
         shapes = [(code, widths[-1], size, 1), *((coarse, fine, 2, 2) for fine, coarse in reversed(steps))]
-        self.up = [Sequential(*make.activated(TransposedConvolution(d, came, width, side, stride, bias=False,
+        self.up = [Sequential(*make.activated(TransposedConvolution(d, below, width, side, stride, bias=False,
                                                                     rng=make.rng)),
-                              *make.submanifold(width, width)) for came, width, side, stride in shapes]
+                              *make.submanifold(width, width)) for below, width, side, stride in shapes]
         self.occupied = [NetworkInNetwork(width, 2, rng=make.rng) for _, width, _, _ in shapes]
         self.features = NetworkInNetwork(base, channels_in, rng=make.rng)
 
-    def __call__(self, x):
-        """Return the Reconstruction of a SparseTensor of the field; its ground state is taken as zero."""
+    def __call__(self, x: SparseTensor) -> Reconstruction:
+        """Return the Reconstruction of a SparseTensor with this field; its ground state is taken as zero."""
         code, grids = self._encoded(x)
-        return Reconstruction(code, *self._decoded(code, grids), x)
+        y, scores, truths = self._decoded(code, grids)
+        return Reconstruction(code, y, scores, truths, x)
 
-    def encode(self, x):
-        """Return the codes (b, code) of a SparseTensor of the field; of a sample without sites zeros."""
+    def encode(self, x: SparseTensor) -> Tensor:
+        """Return the codes (b, code) of a SparseTensor with this field; the code of an empty sample is zero."""
         return self._encoded(x)[0]
 
-    def decode(self, code):
-        """Return the SparseTensor that codes (b, code), a Tensor or array, stand for."""
+    def decode(self, code: Tensor | ArrayLike) -> SparseTensor:
+        """Return the SparseTensor that is decoded from codes (b, code)."""
         code = code if isinstance(code, Tensor) else as_tensor(as_array("Autoencoder", code))
         numbers = self.up[0][0].channels_in
         if len(code.shape) != 2 or code.shape[1] != numbers:
-            raise ShapeError(f"Autoencoder: codes {code.shape} came; (b, {numbers}) fit")
+            raise ShapeError(expected("Autoencoder", f"codes (b, {numbers})", code.shape))
         return self._decoded(code, None)[0]
 
-    def _encoded(self, x):
+    def _encoded(self, x: SparseTensor) -> tuple[Tensor, list[Grid]]:
         checked_sparse(self, x)
         if x.grid.size != self.field:
-            raise ShapeError(f"Autoencoder: {x} came; a field of {self.field} fits")
+            raise ShapeError(expected("Autoencoder", f"a field of size {self.field}", x))
         x = self.stem(SparseTensor(x.features, x.grid))
         grids = [x.grid]
         for layer in self.down:
@@ -112,12 +119,15 @@ class Autoencoder(Layer):
             grids.append(x.grid)
         return self.to_code(x), grids[::-1]
 
-    def _decoded(self, code, grids):
-        """Return (y, scores, truths); the grids of the input, coarse to fine, or None: they are not known."""
+    def _decoded(self, code: Tensor,
+                 grids: list[Grid] | None) -> tuple[SparseTensor, list[Tensor], list[IntegerArray]]:
+        """Return (y, scores, truths); grids: those of the input, coarse to fine, or None if they are not known."""
         samples, d = len(code), len(self.field)
         sites = np.zeros((samples, d + 1), np.int32)
         sites[:, 0] = np.arange(samples)
-        y, scores, truths = SparseTensor.from_sites(sites, code, 1, samples, ground=None), [], []
+        y = SparseTensor.from_sites(sites, code, 1, samples, ground=None)
+        scores: list[Tensor] = []
+        truths: list[IntegerArray] = []
         for level, (layer, occupied) in enumerate(zip(self.up, self.occupied, strict=True)):
             y = layer(y)
             score = occupied(y).features
@@ -132,15 +142,22 @@ class Autoencoder(Layer):
         return self.features(y), scores, truths
 
 
-def reconstruction_loss(found, labels=None):
-    """Return the loss of a Reconstruction, shape (): the cross-entropy of each level's sites, plus a squared error.
+def reconstruction_loss(found: Reconstruction, labels: object = None) -> Tensor:
+    """Return the loss of a Reconstruction, shape (): cross-entropies of the sites plus the squared error of features.
 
-    The squared error is that of the features at the input's own sites, as far as they were created (in training all).
-    As a loss for `fit` it takes labels and does not look at them.
+    The cross-entropy is that of each level's scores. The squared error is the mean at those sites of the input that
+    were created, in training all of them.
+
+    Args:
+        found: Reconstruction.
+        labels: ignored; `fit` passes them to every loss.
+
+    Raises:
+        TypeError: `found` is no Reconstruction.
     """
     if not isinstance(found, Reconstruction):
-        raise TypeError(f"reconstruction_loss: a {type(found).__name__} came; the Reconstruction that an Autoencoder "
-                        "gives fits")
+        raise TypeError(expected("reconstruction_loss", "the Reconstruction that an Autoencoder returns",
+                                 f"a {type(found).__name__}"))
     rows = found.y.grid.rows_of(found.source.sites)
     there = np.flatnonzero(rows >= 0)
     loss = mse(gather(found.y.features, rows[there]), gather(found.source.features, there))

@@ -1,18 +1,36 @@
-"""The fully-convolutional network: down by strides, the features of all scales side by side at every site."""
+"""A fully convolutional network that labels sites by the features of all scales."""
 
 from spconv_cy.layers.container import Concatenate, Sequential
 from spconv_cy.layers.convolution import NetworkInNetwork
+from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.restoring import UnPooling
 from spconv_cy.models.blocks import checked_whole
 from spconv_cy.models.unets import Levels, checked_widths
+from spconv_cy.types import Seed
 
 
-def fully_convolutional(levels, base, channels_in=1, classes=10, *, d=3, reps=1, residual=False, downsample=(2, 2),
-                        rng=None):
-    """Build the network that labels every active site by what all scales say of it: the channels of all levels joined.
+def fully_convolutional(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int = 1, classes: int = 10,
+                        *, d: int = 3, reps: int = 1, residual: bool = False, downsample: tuple[int, int] = (2, 2),
+                        rng: Seed = None) -> Sequential:
+    """Build a network that labels every active site from the joined channels of all levels.
 
-    A level is `reps` blocks, then beside the identity a strided convolution, the next level, and an un-pooling back;
-    nothing is learnt on the way up. Arguments and result are those of unet.
+    A level is `reps` blocks. Their output is joined with that of a branch: a strided convolution, the next level and an
+    UnPooling back to the sites. The way up has no parameters.
+
+    Args:
+        levels: number of levels, 1 or more; the field of a grid with a size must be divisible by 2^(levels - 1).
+        base: channels of the first level, level i, counted from 0, has (i + 1) * base; or a list with the channels of
+            each level.
+        channels_in: channels of the input.
+        classes: number of classes, the outputs of the last layer, which is linear.
+        d: dimension.
+        reps: blocks of each level.
+        residual: use blocks of two convolutions with a shortcut around them.
+        downsample: (size, stride) of the strided convolutions.
+        rng: seed or numpy Generator.
+
+    Returns:
+        Sequential: SparseTensor with `ground=None` -> SparseTensor (n, classes) on the same grid.
 
     Source: after Long et al. 2015, arXiv:1411.4038; the builder of SparseConvNet.
 
@@ -22,7 +40,7 @@ def fully_convolutional(levels, base, channels_in=1, classes=10, *, d=3, reps=1,
     widths = checked_widths("fully_convolutional", levels, base)
     channels_in, classes, reps = checked_whole("fully_convolutional", channels_in=channels_in, classes=classes,
                                                reps=reps)
-    make = Levels(d, reps, residual, 0, downsample, rng)
+    make = Levels("fully_convolutional", d, reps, residual, 0, downsample, rng)
     return Sequential(
         make.submanifold(channels_in, widths[0]),
         *_level(make, widths),
@@ -30,7 +48,7 @@ def fully_convolutional(levels, base, channels_in=1, classes=10, *, d=3, reps=1,
         NetworkInNetwork(sum(widths), classes, rng=make.rng))
 
 
-def _level(make, widths):
+def _level(make: Levels, widths: list[int]) -> list[Layer]:
     layers = make.blocks(widths[0], widths[0])
     if len(widths) == 1:
         return layers

@@ -1,13 +1,17 @@
-"""MinkUNet: a U of residual blocks that labels every active site, in the variants that have a name."""
+"""MinkUNet: a residual U-Net that labels every active site, in the published variants."""
 
-from spconv_cy.errors import ShapeError
+from collections.abc import Sequence
+
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.container import Concatenate, Sequential
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.layers.inputs import MOST_CHANNELS
+from spconv_cy.layers.layer import Layer
 from spconv_cy.models.blocks import TORCH, Blocks, checked_whole
+from spconv_cy.types import Seed
 
 STEM = 32
-VARIANTS = {  # blocks down and up; channels down and up
+VARIANTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {         # blocks down and up; channels down and up
     "14A": ((1, 1, 1, 1, 1, 1, 1, 1), (32, 64, 128, 256, 128, 128, 96, 96)),
     "14B": ((1, 1, 1, 1, 1, 1, 1, 1), (32, 64, 128, 256, 128, 128, 128, 128)),
     "14C": ((1, 1, 1, 1, 1, 1, 1, 1), (32, 64, 128, 256, 192, 192, 128, 128)),
@@ -22,16 +26,18 @@ VARIANTS = {  # blocks down and up; channels down and up
 }
 
 
-def minkunet(variant, channels_in, classes, *, d=3, width=1.0, rng=None):
-    """Build a MinkUNet: a stem, four levels down by convolutions of size 2, four back up, a label for each site.
+def minkunet(variant: str | int, channels_in: int, classes: int, *, d: int = 3, width: float = 1.0,
+             rng: Seed = None) -> Sequential:
+    """Build a MinkUNet, which labels every active site: a stem, four levels down and four levels up.
 
-    The stem is one convolution of size 5, in variant 42 two of size 3. A level is a convolution of size and stride 2
-    and basic blocks; on the way up a deconvolution back to the remembered sites, joined with what was there, and
-    blocks. Batch normalisation is torch's.
+    The stem is one convolution of size 5, in variant 42 two of size 3. A level on the way down is a convolution of size
+    and stride 2 and basic blocks. A level on the way up is a Deconvolution back to the finer sites, the join with the
+    features that were there, and basic blocks. Batch normalisation has torch's default options.
 
     Args:
         variant: "14A" to "14D", "18A", "18B", "18D", "34A" to "34C" (MinkowskiEngine) or 42 (torchsparse).
-        channels_in, classes: channels of the input and of the output.
+        channels_in: channels of the input.
+        classes: number of classes, the outputs of the last layer, which is linear.
         d: dimension.
         width: factor of all channels.
         rng: seed or numpy Generator.
@@ -45,12 +51,13 @@ def minkunet(variant, channels_in, classes, *, d=3, width=1.0, rng=None):
     21723315
     """
     if str(variant) not in VARIANTS:
-        raise ShapeError(f"minkunet: variant {variant!r} came; one of {', '.join(VARIANTS)} fits")
+        raise ShapeError(expected("minkunet", f"variant to be one of {', '.join(VARIANTS)}", repr(variant)))
     if not isinstance(width, (int, float)) or not 1 <= width * STEM <= MOST_CHANNELS:
-        raise ShapeError(f"minkunet: width {width!r} came; a factor from 1/{STEM} to {MOST_CHANNELS // STEM} fits")
+        raise ShapeError(expected("minkunet", f"width to be a factor from 1/{STEM} to {MOST_CHANNELS // STEM}",
+                                  repr(width)))
     channels_in, classes = checked_whole("minkunet", channels_in=channels_in, classes=classes)
     repeats, planes = VARIANTS[str(variant)]
-    stem, planes = int(width * STEM), [int(width * n) for n in planes]
+    stem, planes = int(width * STEM), tuple(int(width * n) for n in planes)
     make = Blocks(d, TORCH, rng)
     layers = (make.submanifold(channels_in, stem) + make.submanifold(stem, stem) if str(variant) == "42"
               else make.submanifold(channels_in, stem, 5))
@@ -58,14 +65,15 @@ def minkunet(variant, channels_in, classes, *, d=3, width=1.0, rng=None):
                       NetworkInNetwork(planes[-1], classes, rng=make.rng))
 
 
-def residual_u(make, stem, repeats, planes, *, widens_first=False):
-    """List the layers of a U of basic blocks; `stem` channels go in, planes[-1] come out at the same sites.
+def residual_u(make: Blocks, stem: int, repeats: Sequence[int], planes: Sequence[int], *,
+               widens_first: bool = False) -> list[Layer]:
+    """Return the layers of a U of basic blocks, from `stem` channels to planes[-1] channels on the same sites.
 
     Args:
         make: Blocks.
-        stem: channels that go in.
-        repeats, planes: blocks and channels of each level, first down, then up.
-        widens_first: the strided convolution changes the channels, not the first block after it.
+        stem: channels of the input.
+        repeats, planes: blocks and channels of each level, first those down, then those up.
+        widens_first: change the channels in the strided convolution instead of the first block after it.
     """
     if not planes:
         return []

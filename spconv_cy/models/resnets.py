@@ -1,28 +1,36 @@
 """The pre-activation ResNet of submanifold convolutions."""
 
+from collections.abc import Sequence
+
+import numpy as np
 
 from spconv_cy.checks import generator
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.container import Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
+from spconv_cy.layers.layer import Layer
 from spconv_cy.models.blocks import checked_list, checked_whole
 from spconv_cy.models.vggs import activated, normalised
+from spconv_cy.types import Seed
 
 
-def resnet(blocks, channels_in, *, d=2, rng=None):
-    """Build the trunk of a ResNet; `Sequential(*stem, *resnet(...), *head)` is a network.
+def resnet(blocks: Sequence[tuple[int, int, int]], channels_in: int, *, d: int = 2, rng: Seed = None) -> Sequential:
+    """Build a ResNet without a head; `Sequential(*stem, *resnet(...), *head)` is a whole network.
 
     Args:
-        blocks: (n, repeats, stride) each. Batch normalisation and ReLU on the trunk, then two convolutions of size 3
-            to n channels, the first strided, around which leads a shortcut: a strided convolution of size 3, or a
-            matrix where channels change, or nothing. Then `repeats - 1` times the same, the normalisation inside and
-            the shortcut bare.
-        channels_in: of the input.
+        blocks: a list of (n, repeats, stride). Each entry is batch normalisation and ReLU, then two convolutions of
+            size 3 to n channels with a shortcut around them, the first with the stride. The shortcut is a strided
+            convolution of size 3, or a matrix if only the channels change, or the identity. Then follow `repeats - 1`
+            blocks whose normalisation is inside the block and whose shortcut is the identity.
+        channels_in: channels of the input.
         d: dimension.
         rng: seed or numpy Generator.
 
     Returns:
-        Sequential: SparseTensor with `ground=None` -> SparseTensor, normalised and through a ReLU.
+        Sequential: SparseTensor with `ground=None` -> SparseTensor, after batch normalisation and ReLU.
+
+    Raises:
+        ShapeError: an entry that is not (channels, repeats, stride), or a number that is not whole or below 1.
 
     Source: He et al. 2016, arXiv:1603.05027; the builder of SparseConvNet.
 
@@ -31,22 +39,24 @@ def resnet(blocks, channels_in, *, d=2, rng=None):
     ((47, 47), 76112)
     """
     checked_list("resnet", "blocks", blocks)
-    channels_in, = checked_whole("resnet", channels_in=channels_in)
-    rng, layers, channels = generator("resnet", rng), [], channels_in
+    channels, = checked_whole("resnet", channels_in=channels_in)
+    random = generator("resnet", rng)
+    layers: list[Layer] = []
     for block in blocks:
         if not isinstance(block, (tuple, list)) or len(block) != 3:
-            raise ShapeError(f"resnet: block {block!r} came; (channels, repeats, stride) fits")
+            raise ShapeError(expected("resnet", "each block to be (channels, repeats, stride)", repr(block)))
         n, repeats, stride = block
         checked_whole("resnet", channels=n, repeats=repeats, stride=stride)
-        layers += [*activated(channels), _first(d, channels, n, stride, rng)]
+        layers += [*activated(channels), _first(d, channels, n, stride, random)]
         for _ in range(repeats - 1):
-            layers.append(Residual(*activated(n), *_two(_same(d, n, n, rng), d, n, rng)))
+            layers.append(Residual(*activated(n), *_two(_same(d, n, n, random), d, n, random)))
         channels = n
     return Sequential(*layers, *activated(channels))
 
 
-def _first(d, channels, n, stride, rng):
-    shortcut = None
+def _first(d: int, channels: int, n: int, stride: int, rng: np.random.Generator) -> Residual:
+    first: Convolution
+    shortcut: Convolution | NetworkInNetwork | None = None
     if stride > 1:
         first, shortcut = (Convolution(d, channels, n, 3, stride, bias=False, rng=rng) for _ in range(2))
     else:
@@ -56,9 +66,9 @@ def _first(d, channels, n, stride, rng):
     return Residual(*_two(first, d, n, rng), shortcut=shortcut)
 
 
-def _two(first, d, n, rng):
+def _two(first: Convolution, d: int, n: int, rng: np.random.Generator) -> list[Layer]:
     return [*normalised(first), _same(d, n, n, rng)]
 
 
-def _same(d, channels, n, rng):
+def _same(d: int, channels: int, n: int, rng: np.random.Generator) -> SubmanifoldConvolution:
     return SubmanifoldConvolution(d, channels, n, 3, bias=False, rng=rng)

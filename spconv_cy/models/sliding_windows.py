@@ -1,29 +1,32 @@
-"""A classifier as a network that answers at every window: its fully convolutional form."""
+"""A classifier that answers at every window of a larger field: its fully convolutional form."""
 
+from spconv_cy.errors import expected
 from spconv_cy.layers.activation import LeakyReLU
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.layers.dropout import Dropout
+from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.pooling import GlobalPooling
 
 HEAD = (NetworkInNetwork, LeakyReLU, Dropout)
 
 
-def sliding_window(net):
-    """Return the network without its terminal pooling: the answer of every window, instead of one for each sample.
+def sliding_window(net: Layer) -> Sequential:
+    """Return a classifier without its last pooling: it gives an answer for every window instead of every sample.
 
-    The layers are the very same, so that what one learns the other knows. Of a head that is one NetworkInNetwork, as
-    DeepCNet has it, the mean of the answers over a sample's sites is the network's own. Site u of the result looks at
-    the input from `step * u` on, `net.input_size(1)` sites an axis, where step is `net.input_size(2)` less that.
+    The layers are those of `net`, not copies: training one network changes the other. If the head is a single
+    NetworkInNetwork, as in DeepCNet, the mean of the answers over a sample's sites is the answer of `net`. Site u of
+    the result covers the input from `step * u` on, `net.input_size(1)` sites along each axis, where
+    step = `net.input_size(2) - net.input_size(1)`.
 
     Args:
-        net: Sequential with one GlobalPooling, after which only NetworkInNetwork, LeakyReLU and Dropout stand.
+        net: Sequential with one GlobalPooling that is followed by NetworkInNetwork, LeakyReLU and Dropout only.
 
     Returns:
         Sequential: SparseTensor -> SparseTensor (n, classes).
 
     Raises:
-        TypeError: another network.
+        TypeError: a network of another form.
 
     >>> from spconv_cy.models.deepcnets import deepcnet
     >>> sliding_window(deepcnet(1, 4, rng=0)).notation()
@@ -33,5 +36,5 @@ def sliding_window(net):
         pools = [i for i, layer in enumerate(net.layers) if isinstance(layer, GlobalPooling)]
         if len(pools) == 1 and all(isinstance(layer, HEAD) for layer in net.layers[pools[0] + 1:]):
             return Sequential(*net.layers[:pools[0]], *net.layers[pools[0] + 1:])
-    raise TypeError("sliding_window: a Sequential with one GlobalPooling, and after it layers of rows alone "
-                    f"(NetworkInNetwork, LeakyReLU, Dropout), fits; {type(net).__name__} came: {net}")
+    raise TypeError(expected("sliding_window", "a Sequential with one GlobalPooling, followed by NetworkInNetwork, "
+                             "LeakyReLU and Dropout only", f"a {type(net).__name__}: {net}"))

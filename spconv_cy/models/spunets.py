@@ -1,29 +1,37 @@
-"""SpUNet: the residual U of Pointcept, in spconv's conventions."""
+"""SpUNet: Pointcept's residual U-Net, in spconv's conventions."""
 
-from spconv_cy.errors import ShapeError
+from collections.abc import Sequence
+
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.models.blocks import DETECTION, Blocks, checked_list, checked_whole
 from spconv_cy.models.minkunets import residual_u
+from spconv_cy.types import Seed
 
 
-def spunet(channels_in, classes, *, base=32, channels=(32, 64, 128, 256, 256, 128, 96, 96),
-           repeats=(2, 3, 4, 6, 2, 2, 2, 2), d=3, rng=None):
-    """Build SpUNet (v1m1), which labels every active site.
+def spunet(channels_in: int, classes: int, *, base: int = 32,
+           channels: Sequence[int] = (32, 64, 128, 256, 256, 128, 96, 96),
+           repeats: Sequence[int] = (2, 3, 4, 6, 2, 2, 2, 2), d: int = 3, rng: Seed = None) -> Sequential:
+    """Build SpUNet (v1m1), which labels every active site: a stem, levels down and as many levels up.
 
-    A stem of size 5; levels down, each a convolution of size and stride 2 to its channels and basic blocks; levels up,
-    each a deconvolution back to the remembered sites, joined with what was there, and blocks. Batch normalisation has
-    eps 1e-3 and torch's momentum 0.01.
+    The stem is a convolution of size 5. A level on the way down is a convolution of size and stride 2, to the level's
+    channels, and basic blocks. A level on the way up is a Deconvolution back to the finer sites, the join with the
+    features that were there, and basic blocks. Batch normalisation has eps 1e-3 and torch's momentum 0.01.
 
     Args:
-        channels_in, classes: channels of the input and of the output.
+        channels_in: channels of the input.
+        classes: number of classes, the outputs of the last layer, which is linear.
         base: channels of the stem.
-        channels, repeats: channels and blocks of each level, those down, then those up.
+        channels, repeats: channels and blocks of each level, first those down, then those up.
         d: dimension.
         rng: seed or numpy Generator.
 
     Returns:
         Sequential: SparseTensor with `ground=None` -> SparseTensor (n, classes) on the same grid.
+
+    Raises:
+        ShapeError: `channels` and `repeats` of different or odd lengths, or numbers that are not whole or below 1.
 
     Source: Contributors of Pointcept 2023, after Choy et al. 2019, arXiv:1904.08755.
 
@@ -33,8 +41,8 @@ def spunet(channels_in, classes, *, base=32, channels=(32, 64, 128, 256, 256, 12
     checked_list("spunet", "channels", channels)
     checked_list("spunet", "repeats", repeats)
     if len(channels) != len(repeats) or len(channels) % 2 or not channels:
-        raise ShapeError(f"spunet: {len(channels)} channels and {len(repeats)} repeats came; as many of both, for the "
-                         "levels down and the same number up, fit")
+        raise ShapeError(expected("spunet", "as many channels as repeats, for the levels down and the same number up",
+                                  f"{len(channels)} channels and {len(repeats)} repeats"))
     checked_whole("spunet", channels_in=channels_in, classes=classes, base=base,
                   **{f"channels[{i}]": n for i, n in enumerate(channels)},
                   **{f"repeats[{i}]": n for i, n in enumerate(repeats)})

@@ -1,38 +1,43 @@
-"""The U-Net of submanifold convolutions: down by strides, back up to the very sites, with skip connections."""
-
+"""The U-Net of submanifold convolutions: strided convolutions down, deconvolutions back to the same sites."""
 
 from spconv_cy.checks import checked_flags, checked_numbers, generator
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.activation import LeakyReLU, ReLU
 from spconv_cy.layers.container import Concatenate, Residual, Sequential
 from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
+from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.restoring import Deconvolution
 from spconv_cy.models.blocks import checked_whole
+from spconv_cy.types import Seed
 
 
-def unet(levels, base, channels_in=1, classes=10, *, d=3, reps=1, residual=False, slope=0.0, downsample=(2, 2),
-         rng=None):
-    """Build the U-Net that labels every active site: level i has (i + 1) * base channels.
+def unet(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int = 1, classes: int = 10, *, d: int = 3,
+         reps: int = 1, residual: bool = False, slope: float = 0.0, downsample: tuple[int, int] = (2, 2),
+         rng: Seed = None) -> Sequential:
+    """Build a U-Net, which labels every active site; level i, counted from 0, has (i + 1) * base channels.
 
-    A block is batch normalisation, ReLU, submanifold convolution of size 3. A level is `reps` blocks, then beside the
-    identity a strided convolution, the next level, and a Deconvolution back; both are concatenated, and `reps` blocks
-    bring the channels back. Convolutions have no bias.
+    A block is batch normalisation, ReLU and a submanifold convolution of size 3. A level is `reps` blocks. Their output
+    is joined with that of a branch (a strided convolution, the next level, and a Deconvolution back to the same sites),
+    and `reps` more blocks bring the channels back. Convolutions have no bias.
 
     Args:
-        levels: 1 or more; the field of a sized grid must divide by 2^(levels - 1).
+        levels: number of levels, 1 or more; the field of a grid with a size must be divisible by 2^(levels - 1).
         base: channels of the first level; or a list with the channels of each level.
-        channels_in: of the input.
-        classes: outputs of the linear layer at each site.
+        channels_in: channels of the input.
+        classes: number of classes, the outputs of the last layer, which is linear.
         d: dimension.
-        reps: blocks a level, on either side.
-        residual: two convolutions a block, with a shortcut around them.
+        reps: blocks of each level, both before and after the branch.
+        residual: use blocks of two convolutions with a shortcut around them.
         slope: of the leaky ReLU; 0 is the ReLU.
-        downsample: size and stride of the convolutions that go down and up.
+        downsample: (size, stride) of the convolutions that lead to the next level and back.
         rng: seed or numpy Generator.
 
     Returns:
         Sequential: SparseTensor with `ground=None` -> SparseTensor (n, classes) on the same grid.
+
+    Raises:
+        ShapeError: numbers that are not whole or below 1; a list of channels that has not one for each level.
 
     Source: Graham et al. 2018, arXiv:1711.10275; the builder of SparseConvNet.
 
@@ -41,7 +46,7 @@ def unet(levels, base, channels_in=1, classes=10, *, d=3, reps=1, residual=False
     """
     widths = checked_widths("unet", levels, base)
     channels_in, classes, reps = checked_whole("unet", channels_in=channels_in, classes=classes, reps=reps)
-    make = Levels(d, reps, residual, slope, downsample, rng)
+    make = Levels("unet", d, reps, residual, slope, downsample, rng)
     return Sequential(
         make.submanifold(channels_in, widths[0]),
         *make.level(widths),
@@ -49,17 +54,19 @@ def unet(levels, base, channels_in=1, classes=10, *, d=3, reps=1, residual=False
         NetworkInNetwork(widths[0], classes, rng=make.rng))
 
 
-def uresnet(channels_in=1, classes=5, *, filters=16, levels=5, d=3, rng=None):
-    """Build the U-ResNet that labels the tracks and showers of liquid-argon detectors: a residual U-Net, two blocks.
+def uresnet(channels_in: int = 1, classes: int = 5, *, filters: int = 16, levels: int = 5, d: int = 3,
+            rng: Seed = None) -> Sequential:
+    """Build the U-ResNet that labels tracks and showers in liquid-argon detectors: a residual U-Net with two blocks.
 
     Args:
-        channels_in, classes: channels of the input and of the output.
-        filters: channels of the first level; level i has (i + 1) times as many.
-        levels: scales; the field of a sized grid must divide by 2^(levels - 1).
-        d: dimension, 3 or that of a wire plane.
+        channels_in: channels of the input.
+        classes: number of classes, the outputs of the last layer, which is linear.
+        filters: channels of the first level; level i, counted from 0, has (i + 1) * filters.
+        levels: number of levels; the field of a grid with a size must be divisible by 2^(levels - 1).
+        d: dimension: 3, or 2 for a wire plane.
         rng: seed or numpy Generator.
 
-    Returns and rules: as for unet.
+    Result and errors as for unet.
 
     Source: Domine and Terao 2020, arXiv:1903.05663.
 
@@ -69,11 +76,12 @@ def uresnet(channels_in=1, classes=5, *, filters=16, levels=5, d=3, rng=None):
     return unet(levels, filters, channels_in, classes, d=d, reps=2, residual=True, rng=rng)
 
 
-def checked_widths(who, levels, base):
-    """Return the channels of each level, of a list or in steps of `base`."""
+def checked_widths(who: str, levels: int, base: int | list[int] | tuple[int, ...]) -> list[int]:
+    """Return the channels of each level: those of a list, or multiples of `base`."""
     if isinstance(base, (tuple, list)):
         if len(base) != levels or not base:
-            raise ShapeError(f"{who}: levels={levels!r} and {len(base)} channels came; channels for each level fit")
+            raise ShapeError(expected(who, "base to be a number or a list of channels, one for each level",
+                                      f"levels={levels!r} and {len(base)} channels"))
         checked_whole(who, **{f"base[{i}]": width for i, width in enumerate(base)})
         return list(base)
     levels, base = checked_whole(who, levels=levels, base=base)
@@ -81,18 +89,24 @@ def checked_widths(who, levels, base):
 
 
 class Levels:
-    """The levels of SparseConvNet's networks that go down and come back, as lists of layers."""
+    """The levels of SparseConvNet's networks that go down and come back up, as lists of layers.
 
-    def __init__(self, d, reps, residual, slope, downsample, rng):
+    Args:
+        who: named in errors.
+        d, reps, residual, slope, downsample, rng: as for unet.
+    """
+
+    def __init__(self, who: str, d: int, reps: int, residual: bool, slope: float, downsample: tuple[int, int],
+                 rng: Seed) -> None:
         if not isinstance(downsample, (list, tuple)) or len(downsample) != 2:
-            raise ShapeError(f"downsample={downsample!r} came; (size, stride) fits")
-        checked_flags("unet", residual=residual)
-        checked_numbers("unet", 0, slope=slope)
+            raise ShapeError(expected(who, "downsample to be (size, stride)", repr(downsample)))
+        checked_flags(who, residual=residual)
+        checked_numbers(who, 0, slope=slope)
         self.d, self.reps, self.residual, self.slope = d, reps, residual, slope
-        self.downsample, self.rng = downsample, generator("unet", rng)
+        self.downsample, self.rng = downsample, generator(who, rng)
 
-    def level(self, widths):
-        """List the layers of a level and of all below it; widths[0] channels go in and come out."""
+    def level(self, widths: list[int]) -> list[Layer]:
+        """Return the layers of a level and of all coarser ones, from widths[0] channels to widths[0] channels."""
         width = widths[0]
         layers = self.blocks(width, width)
         if len(widths) == 1:
@@ -104,18 +118,20 @@ class Levels:
             Deconvolution(self.d, widths[1], width, *self.downsample, bias=False, rng=self.rng))
         return [*layers, Concatenate(Sequential(), below), *self.blocks(2 * width, width)]
 
-    def down(self, channels_in, channels_out):
-        """List what goes to the next level."""
+    def down(self, channels_in: int, channels_out: int) -> list[Layer]:
+        """Return the layers that lead to the next level."""
         return [*self.activated(channels_in),
                 Convolution(self.d, channels_in, channels_out, *self.downsample, bias=False, rng=self.rng)]
 
-    def blocks(self, channels_in, channels_out):
-        """List `reps` blocks, the first of which changes the channels."""
-        first, *others = [channels_in] + [channels_out] * (self.reps - 1)
-        return sum((self.block(channels, channels_out) for channels in others), self.block(first, channels_out))
+    def blocks(self, channels_in: int, channels_out: int) -> list[Layer]:
+        """Return the layers of `reps` blocks, the first of which changes the channels."""
+        layers = self.block(channels_in, channels_out)
+        for _ in range(self.reps - 1):
+            layers += self.block(channels_out, channels_out)
+        return layers
 
-    def block(self, channels_in, channels_out):
-        """List one block."""
+    def block(self, channels_in: int, channels_out: int) -> list[Layer]:
+        """Return the layers of one block."""
         layers = [*self.activated(channels_in), self.submanifold(channels_in, channels_out)]
         if not self.residual:
             return layers
@@ -124,10 +140,10 @@ class Levels:
         layers += [*self.activated(channels_out), self.submanifold(channels_out, channels_out)]
         return [Residual(*layers, shortcut=shortcut)]
 
-    def submanifold(self, channels_in, channels_out):
-        """Return a convolution of size 3 that keeps the sites."""
+    def submanifold(self, channels_in: int, channels_out: int) -> SubmanifoldConvolution:
+        """Return a submanifold convolution of size 3."""
         return SubmanifoldConvolution(self.d, channels_in, channels_out, 3, bias=False, rng=self.rng)
 
-    def activated(self, channels):
-        """List batch normalisation and (leaky) ReLU."""
+    def activated(self, channels: int) -> list[Layer]:
+        """Return the layers batch normalisation and (leaky) ReLU."""
         return [BatchNormalization(channels, debias=True), LeakyReLU(self.slope) if self.slope else ReLU()]

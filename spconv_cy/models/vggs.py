@@ -1,30 +1,37 @@
-"""The VGG networks of submanifold convolutions, and their plus blocks that look further by strided branches."""
+"""VGG networks of submanifold convolutions, with plus blocks, whose strided branches see a larger part of the input."""
 
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
 
 from spconv_cy.checks import generator
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.activation import ReLU
 from spconv_cy.layers.container import Concatenate, Sequential
 from spconv_cy.layers.convolution import Convolution, SubmanifoldConvolution
+from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.pooling import MaxPooling
 from spconv_cy.layers.restoring import Deconvolution
 from spconv_cy.models.blocks import checked_list, checked_whole
 from spconv_cy.sites.lattice import is_whole
+from spconv_cy.types import Seed
 
 
-def vgg(layers, channels_in=1, *, d=2, rng=None):
-    """Build the trunk of a VGG network; `Sequential(*vgg(...), ...)` puts a head on it.
+def vgg(layers: Sequence[int | str | tuple[int | str, ...]], channels_in: int = 1, *, d: int = 2,
+        rng: Seed = None) -> Sequential:
+    """Build a VGG network without a head; `Sequential(*vgg(...), *head)` is a whole network.
 
     Args:
-        layers: in order, each of them
+        layers: a list with one entry for each layer, in order:
             n: a submanifold convolution of size 3 to n channels;
-            (n, a), (n, a, b) or (n, a, b, c): the same beside branches of a, b and c channels that go one, two and
-                three strides down and back up to the very sites; all are joined, n + a + b + c channels;
+            (n, a), (n, a, b) or (n, a, b, c): the same, joined with branches of a, b and c channels that go one, two
+                and three strides down and back to the same sites, n + a + b + c channels in all;
             "MP" or ("MP", size, stride): max-pooling, by default of size 3 and stride 2;
-            "C3/2" or ("C3/2", n): a convolution of size 3 and stride 2, to as many channels or to n.
-            Batch normalisation and ReLU follow each but the pooling. No convolution has a bias.
-        channels_in: of the input.
+            "C3/2" or ("C3/2", n): a convolution of size 3 and stride 2, to the same number of channels or to n.
+            Batch normalisation and ReLU follow each layer except the pooling. No convolution has a bias.
+        channels_in: channels of the input.
         d: dimension.
         rng: seed or numpy Generator.
 
@@ -41,27 +48,28 @@ def vgg(layers, channels_in=1, *, d=2, rng=None):
     ((95, 95), 15448)
     """
     checked_list("vgg", "layers", layers)
-    channels_in, = checked_whole("vgg", channels_in=channels_in)
-    rng, made, channels = generator("vgg", rng), [], channels_in
+    channels, = checked_whole("vgg", channels_in=channels_in)
+    random = generator("vgg", rng)
+    made: list[Layer] = []
     for entry in layers:
-        kind, *numbers = entry if isinstance(entry, (tuple, list)) else (entry,)
+        kind, *numbers = cast("tuple[Any, ...]", entry if isinstance(entry, (tuple, list)) else (entry,))
         word = kind if isinstance(kind, str) else None
         if word == "MP" and len(numbers) in (0, 2):
             made.append(MaxPooling(d, *(numbers or (3, 2)), background="zero"))
         elif word == "C3/2" and len(numbers) < 2:
             wanted = numbers[0] if numbers else channels
-            made += normalised(Convolution(d, channels, wanted, 3, 2, bias=False, rng=rng))
+            made += normalised(Convolution(d, channels, wanted, 3, 2, bias=False, rng=random))
             channels = wanted
         elif is_whole(kind) and len(numbers) < 4:
-            made += _plus(d, channels, kind, numbers, rng)
+            made += _plus(d, channels, kind, numbers, random)
             channels = kind + sum(numbers)
         else:
-            raise ShapeError(f"vgg: entry {entry!r} came; such as 16, (16, 8), 'MP', ('MP', 2, 2), 'C3/2', "
-                             "('C3/2', 32) fit")
+            raise ShapeError(expected("vgg", "each entry to be such as 16, (16, 8), 'MP', ('MP', 2, 2), 'C3/2' or "
+                                      "('C3/2', 32)", repr(entry)))
     return Sequential(*made)
 
 
-def _plus(d, channels, n, branches, rng):
+def _plus(d: int, channels: int, n: int, branches: Sequence[int], rng: np.random.Generator) -> list[Layer]:
     first = SubmanifoldConvolution(d, channels, n, 3, bias=False, rng=rng)
     if not branches:
         return normalised(first)
@@ -69,7 +77,7 @@ def _plus(d, channels, n, branches, rng):
     return [joined, *activated(n + sum(branches))]
 
 
-def _branch(d, channels, width, depth, rng):
+def _branch(d: int, channels: int, width: int, depth: int, rng: np.random.Generator) -> Sequential:
     layers = []
     for _ in range(depth):
         layers += normalised(Convolution(d, channels, width, 3, 2, bias=False, rng=rng))
@@ -81,11 +89,11 @@ def _branch(d, channels, width, depth, rng):
     return Sequential(*layers, Deconvolution(d, width, width, 3, 2, bias=False, rng=rng))
 
 
-def normalised(layer):
-    """List a convolution, SparseConvNet's batch normalisation and ReLU."""
+def normalised(layer: Convolution) -> list[Layer]:
+    """Return a convolution, SparseConvNet's batch normalisation and ReLU, as a list."""
     return [layer, *activated(layer.channels_out)]
 
 
-def activated(channels):
-    """List SparseConvNet's batch normalisation and ReLU."""
+def activated(channels: int) -> list[Layer]:
+    """Return SparseConvNet's batch normalisation and ReLU, as a list."""
     return [BatchNormalization(channels, debias=True), ReLU()]

@@ -1,23 +1,27 @@
-"""The middle encoder of SECOND, and the residual one of CenterPoint: voxels of a scene to a bird's-eye view."""
+"""The middle encoder of SECOND and the residual one of CenterPoint, from the voxels of a scene to a bird's-eye view."""
 
 from spconv_cy.checks import checked_flags
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.edge import SparseToDense
+from spconv_cy.layers.layer import Layer
 from spconv_cy.models.blocks import DETECTION, Blocks, checked_whole
+from spconv_cy.types import Seed
 
 
-def voxel_backbone_8x(channels_in=4, *, residual=False, last_padding=0, dense=False, rng=None):
-    """Build SECOND's middle encoder, eight times coarser than its voxels, or with `residual` that of CenterPoint.
+def voxel_backbone_8x(channels_in: int = 4, *, residual: bool = False, last_padding: int | tuple[int, int, int] = 0,
+                      dense: bool = False, rng: Seed = None) -> Sequential:
+    """Build SECOND's middle encoder, or CenterPoint's with `residual`; the output is eight times coarser.
 
-    The axes are z, y, x; the field, which should have a size since no window reaches beyond it, is that of the voxels
-    with one layer more in z: (41, 1600, 1408) for KITTI. Each level of the encoder is one layer of the result:
-    `for level in net: x = level(x)` meets the scales 1, 2, 4, 8 and the output.
+    The axes are z, y, x. The field should have a size, because no window reaches beyond it: that of the voxels with one
+    more layer in z, (41, 1600, 1408) for KITTI. Each level of the encoder is one layer of the result, so that
+    `for level in net: x = level(x)` gives the scales 1, 2, 4, 8 and the output.
 
     Args:
-        channels_in: of the voxels.
-        residual: basic blocks, with biases, in place of submanifold convolutions, and 128 channels in the last level.
-        last_padding: of the last convolution in z, 0 or as (1, 0, 0).
-        dense: give a Tensor (b, 128, z, y, x); `.reshape(b, -1, y, x)` of its data makes z channels.
+        channels_in: channels of the voxels.
+        residual: use basic blocks, with biases, instead of submanifold convolutions, and 128 channels in the last
+            level.
+        last_padding: padding of the last convolution, which is strided in z: 0, or such as (1, 0, 0).
+        dense: return a Tensor (b, 128, z, y, x); `.reshape(b, -1, y, x)` of its data turns z into channels.
         rng: seed or numpy Generator.
 
     Returns:
@@ -33,15 +37,16 @@ def voxel_backbone_8x(channels_in=4, *, residual=False, last_padding=0, dense=Fa
     make = Blocks(3, DETECTION, rng)
     last = 128 if residual else 64
     levels = [make.submanifold(channels_in, 16) + same(make, 16, residual, repeats=2 if residual else 1)]
-    for below, width, padding in ((16, 32, 1), (32, 64, 1), (64, last, (0, 1, 1))):
+    paddings: list[int | tuple[int, int, int]] = [1, 1, (0, 1, 1)]
+    for below, width, padding in zip((16, 32, 64), (32, 64, last), paddings, strict=True):
         levels.append(make.strided(below, width, padding=padding) + same(make, width, residual))
     levels.append(make.strided(last, 128, (3, 1, 1), (2, 1, 1), last_padding))
     return Sequential(*(Sequential(*level) for level in levels), *([SparseToDense(3)] if dense else []))
 
 
-def same(make, width, residual, repeats=2):
-    """List layers that keep channels and sites: basic blocks with biases, or submanifold convolutions."""
-    layers = []
+def same(make: Blocks, width: int, residual: bool, repeats: int = 2) -> list[Layer]:
+    """Return layers that keep channels and sites: basic blocks with biases, or submanifold convolutions."""
+    layers: list[Layer] = []
     for _ in range(repeats):
         layers += make.basic(width, width, bias=True) if residual else make.submanifold(width, width)
     return layers

@@ -1,8 +1,9 @@
-"""VoxelNeXt's encoder: six levels, the last three merged in a bird's-eye view that stays sparse."""
+"""VoxelNeXt's encoder: six levels, the last three of which are merged into a sparse bird's-eye view."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.activation import ReLU
 from spconv_cy.layers.collapse import Collapse
 from spconv_cy.layers.container import Sequential
@@ -11,24 +12,31 @@ from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.layers.pyramid import Pyramid
 from spconv_cy.models.blocks import DETECTION, TORCH, Blocks, checked_list, checked_whole
 from spconv_cy.models.voxel_backbones import same
+from spconv_cy.types import Seed
 
 
-def voxelnext(channels_in=5, *, widths=(16, 32, 64, 128, 128), channels_out=128, rng=None):
-    """Build the 3-D backbone of VoxelNeXt: voxels to sparse features of a plane, eight times coarser.
+def voxelnext(channels_in: int = 5, *, widths: Sequence[int] = (16, 32, 64, 128, 128), channels_out: int = 128,
+              rng: Seed = None) -> Sequential:
+    """Build the 3-D backbone of VoxelNeXt, from voxels to sparse features of a plane, eight times coarser.
 
-    The axes are z, y, x, and the field should have a size, beyond which no window reaches. Four levels as in
-    CenterPoint's encoder; two more, whose sites are spread to those of the fourth and summed there with it, then along
-    z; a convolution and a submanifold one, in two dimensions. The levels are the first four layers of the result:
-    `for level in net[:4]: x = level(x)` meets the scales 1, 2, 4, 8.
+    The axes are z, y, x. The field should have a size, because no window reaches beyond it. The first four levels are
+    those of CenterPoint's encoder. The sites of two more levels are spread to the scale of the fourth, and the three
+    are summed, then summed along z. A convolution and a submanifold convolution in two dimensions follow. The first
+    four levels are the first four layers of the result: `for level in net[:4]: x = level(x)` gives the scales 1, 2, 4
+    and 8.
 
     Args:
-        channels_in: of the voxels.
-        widths: channels of the levels, five numbers; the sixth has the fifth's, which must be the fourth's.
-        channels_out: of the result.
+        channels_in: channels of the voxels.
+        widths: channels of the levels, five numbers. The sixth level has those of the fifth, which must be those of the
+            fourth.
+        channels_out: channels of the result.
         rng: seed or numpy Generator.
 
     Returns:
         Sequential: SparseTensor on three axes with `ground=None` -> SparseTensor on two.
+
+    Raises:
+        ShapeError: `widths` is not five whole numbers from 1 up, of which the last two are equal.
 
     Source: Chen et al. 2023, arXiv:2303.11301.
 
@@ -37,8 +45,8 @@ def voxelnext(channels_in=5, *, widths=(16, 32, 64, 128, 128), channels_out=128,
     """
     checked_list("voxelnext", "widths", widths)
     if len(widths) != 5 or widths[3] != widths[4]:
-        raise ShapeError(f"voxelnext: widths {widths!r} came; five numbers fit, the last two equal since those levels "
-                         "are summed")
+        raise ShapeError(expected("voxelnext", "widths to be five numbers, the last two equal because their levels are "
+                                  "summed", repr(widths)))
     checked_whole("voxelnext", channels_in=channels_in, channels_out=channels_out,
                   **{f"widths[{i}]": width for i, width in enumerate(widths)})
     make = Blocks(3, DETECTION, rng)
