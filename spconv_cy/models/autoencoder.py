@@ -1,6 +1,6 @@
 """A sparse autoencoder: each sample becomes one short code, from which a decoder creates the sites again."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -90,7 +90,7 @@ class Autoencoder(Layer):
         self.occupied = [NetworkInNetwork(width, 2, rng=make.rng) for _, width, _, _ in shapes]
         self.features = NetworkInNetwork(base, channels_in, rng=make.rng)
 
-    def __call__(self, x: SparseTensor) -> Reconstruction:
+    def __call__(self, x: SparseTensor) -> Reconstruction:  # type: ignore[override]
         """Return the Reconstruction of a SparseTensor with this field; its ground state is taken as zero."""
         code, grids = self._encoded(x)
         y, scores, truths = self._decoded(code, grids)
@@ -103,7 +103,7 @@ class Autoencoder(Layer):
     def decode(self, code: Tensor | ArrayLike) -> SparseTensor:
         """Return the SparseTensor that is decoded from codes (b, code)."""
         code = code if isinstance(code, Tensor) else as_tensor(as_array("Autoencoder", code))
-        numbers = self.up[0][0].channels_in
+        numbers = cast(Convolution, self.up[0].layers[0]).channels_in
         if len(code.shape) != 2 or code.shape[1] != numbers:
             raise ShapeError(expected("Autoencoder", f"codes (b, {numbers})", code.shape))
         return self._decoded(code, None)[0]
@@ -112,12 +112,12 @@ class Autoencoder(Layer):
         checked_sparse(self, x)
         if x.grid.size != self.field:
             raise ShapeError(expected("Autoencoder", f"a field of size {self.field}", x))
-        x = self.stem(SparseTensor(x.features, x.grid))
+        x = _sparse(self.stem, SparseTensor(x.features, x.grid))
         grids = [x.grid]
         for layer in self.down:
-            x = layer(x)
+            x = _sparse(layer, x)
             grids.append(x.grid)
-        return self.to_code(x), grids[::-1]
+        return cast(Tensor, self.to_code(x)), grids[::-1]
 
     def _decoded(self, code: Tensor,
                  grids: list[Grid] | None) -> tuple[SparseTensor, list[Tensor], list[IntegerArray]]:
@@ -129,8 +129,8 @@ class Autoencoder(Layer):
         scores: list[Tensor] = []
         truths: list[IntegerArray] = []
         for level, (layer, occupied) in enumerate(zip(self.up, self.occupied, strict=True)):
-            y = layer(y)
-            score = occupied(y).features
+            y = _sparse(layer, y)
+            score = _sparse(occupied, y).features
             keep = score.numpy()
             keep = keep[:, 1] > keep[:, 0]
             if grids is not None:
@@ -139,7 +139,11 @@ class Autoencoder(Layer):
                 truths.append(truth.astype(np.int64))
                 keep = keep | truth if self.training else keep
             y = y.prune(keep)
-        return self.features(y), scores, truths
+        return _sparse(self.features, y), scores, truths
+
+
+def _sparse(layer: Layer, x: SparseTensor) -> SparseTensor:
+    return cast(SparseTensor, layer(x))
 
 
 def reconstruction_loss(found: Reconstruction, labels: object = None) -> Tensor:
