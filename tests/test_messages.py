@@ -235,7 +235,7 @@ def written(content):
 FOREIGN = {
     "a .pth": (torch_zip, "PyTorch checkpoint.*net.load_state"),
     "an old .pth": (written(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."), "PyTorch checkpoint"),
-    "a pickle": (written(pickle.dumps({"w": 1})), "a pickle, which nothing here executes"),
+    "a pickle": (written(pickle.dumps({"w": 1})), "a pickle, which is not executed"),
     "an .npz": (lambda path: np.savez(path.open("wb"), w=np.ones(2)), r"numpy archive \(.npz\)"),
     "an .npy": (lambda path: np.save(path.open("wb"), np.ones(2)), r"numpy array \(.npy\)"),
     "HDF5": (written(b"\x89HDF\r\n\x1a\n" + bytes(90)), "HDF5 file"),
@@ -244,9 +244,10 @@ FOREIGN = {
     "a page": (written(b"\n<!DOCTYPE html><html><body>404"), "an HTML page.*fetch the file itself"),
     "JSON": (written(b'{"architectures": ["LlamaForCausalLM"]}'), "a JSON text"),
     "a pointer": (written(b"version https://git-lfs.github.com/spec/v1\noid sha256:12"), "git lfs pull"),
-    "nothing": (written(b""), "an empty file"), "noise": (written(bytes(range(90))), "damaged, cut short or foreign"),
-    "of Hugging Face": (lambda path: save_file({"w": np.ones(2)}, path, {"format": "pt"}), "arrays alone.*load_state"),
-    "of others": (lambda path: save_file({"w": np.ones(2)}, path), "arrays alone and no layers.*load_state"),
+    "nothing": (written(b""), "an empty file"),
+    "noise": (written(bytes(range(90))), "a damaged, cut short or foreign file"),
+    "of Hugging Face": (lambda path: save_file({"w": np.ones(2)}, path, {"format": "pt"}), "arrays only.*load_state"),
+    "of others": (lambda path: save_file({"w": np.ones(2)}, path), "arrays only, no layers.*load_state"),
 }
 
 
@@ -260,8 +261,8 @@ def test_load_says_what_a_foreign_file_is_and_what_to_do(write, message, tmp_pat
 
 
 def test_a_folder_names_the_networks_in_it(tmp_path):
-    with pytest.raises(IsADirectoryError, match="a folder came.*it holds no .safetensors"):
+    with pytest.raises(IsADirectoryError, match="got a folder; there is no .safetensors"):
         sp.load(tmp_path)
     sp.save(tmp_path / "net.safetensors", sp.ReLU())
-    with pytest.raises(IsADirectoryError, match="a folder came.*such as .*net.safetensors"):
+    with pytest.raises(IsADirectoryError, match="got a folder; give one, such as .*net.safetensors"):
         sp.load(tmp_path)

@@ -1,109 +1,119 @@
-"""One .safetensors file of arrays and text: written whole or not at all, read with every complaint in plain words."""
+"""Writes and reads one .safetensors file of arrays and JSON values, with a checksum."""
 
 import json
 import os
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from spconv_cy.dlpack import without_mask
-from spconv_cy.errors import FileError
-from spconv_cy.io.foreign import described, of_format, refuse_folder
+from spconv_cy.errors import FileError, expected
+from spconv_cy.io.foreign import of_format, recognised, refuse_folder
+from spconv_cy.types import Array, PathLike
 from spconv_cy.writing import new_file
 
 VERSION = 1
-LONGEST_HEADER = 100_000_000                                             # of what readers of .safetensors accept
-# What things can raise when they are made of a description that nobody wrote: readers turn it into FileError.
+LONGEST_HEADER = 100_000_000                                             # that readers of .safetensors accept
+# What can be raised while objects are built from a description that nobody wrote; readers turn it into FileError.
 BROKEN = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 
 
-def write(path, kind, arrays, text):
-    """Write arrays and JSON values; the file is complete under its name, or what was there before is untouched.
+def write(path: PathLike, kind: str, arrays: Mapping[str, Array], text: Mapping[str, object]) -> None:
+    """Write arrays and JSON values to a file, completely or not at all.
 
     Args:
         path: of the file, or of a pipe or device.
-        kind: what the file is, such as "spconv_cy"; `read` refuses others.
+        kind: of the file, such as "spconv_cy"; `read` refuses other kinds.
         arrays: dict of numpy arrays.
         text: dict of JSON values.
 
     Raises:
-        TypeError: a value that JSON cannot hold, or an array of other things than numbers.
+        TypeError: a value that JSON cannot hold, or an array of something other than numbers.
         ValueError: text that is longer than a .safetensors file can hold.
         FileNotFoundError: there is no such folder.
-        OSError: it cannot be written: no room, no permission.
+        OSError: the file cannot be written: the disk is full, or there is no permission.
     """
     path = os.fsdecode(path)
     entries = {name: json.dumps(value) for name, value in text.items()}
-    for name, array in arrays.items():
-        without_mask(array, name)
-    for name, array in arrays.items():
-        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-            raise TypeError(f"{path}: {name} is an array of {array.dtype}, which cannot be saved; whole and real "
-                            "numbers of at most 8 bytes can")
-    arrays = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
+    arrays = _checked_arrays(path, arrays)
     metadata = {"format": kind, "version": str(VERSION), **entries, "checksum": _checksum(entries, arrays)}
     arrays = dict(sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])))  # each lies aligned
     header = _header(metadata, arrays)
     if len(header) > LONGEST_HEADER:
-        raise ValueError(f"{path}: expected a description of at most {LONGEST_HEADER} bytes, got {len(header)}; keep "
-                         "large values in a file of their own")
+        raise ValueError(expected(path, f"a description of at most {LONGEST_HEADER} bytes", len(header),
+                                  "keep large values in another file"))
     with new_file(path) as file:
         file.write(header)
         for array in arrays.values():
             file.write(_bytes(array))
 
 
-def read(path, kind):
-    """Return (arrays, text) of a file that `write` made.
+def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return (arrays, text) of a file that `write` wrote.
 
     Raises:
-        FileNotFoundError: there is none.
-        FileError: it is damaged, foreign, of another kind, or of a newer version.
+        FileNotFoundError: there is no such file.
+        FileError: the file is damaged, of another format or kind, or of a newer version.
     """
     from safetensors import SafetensorError, safe_open
 
     path = os.fsdecode(path)
     refuse_folder(path)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise FileError(f"{path}: expected a regular file, got a pipe or a device; write what it gives to a file first")
-    with open(path, "rb"):                                               # missing, a folder, unreadable: open says it
+        raise FileError(expected(path, "a regular file", "a pipe or a device", "write its content to a file first"))
+    with open(path, "rb"):                                               # raises if the file is missing or unreadable
         pass
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            entries = _checked(path, kind, metadata)
+            entries = _checked_metadata(path, kind, metadata)
             arrays = {name: file.get_tensor(name) for name in file.keys()}
     except FileError:
         raise
     except (SafetensorError, OSError, *BROKEN) as error:                 # a dtype that numpy does not have: TypeError
-        raise FileError(f"{path}: not a whole .safetensors file ({error}); {described(path)}") from error
+        what, remedy = recognised(path)
+        raise FileError(expected(path, "a complete .safetensors file", f"{what} ({error})", remedy)) from error
     if metadata.get("checksum") != _checksum(entries, arrays):
-        raise FileError(f"{path}: what it holds does not match its checksum; it is damaged: fetch or make it again")
+        raise FileError(expected(path, "content that matches its checksum", "a damaged file",
+                                 "fetch it or save it again"))
     try:
         return arrays, {name: json.loads(value) for name, value in entries.items()}
     except (ValueError, RecursionError) as error:
-        raise FileError(f"{path}: the description is not JSON ({error}); the file is damaged or foreign") from error
+        raise FileError(expected(path, "a description in JSON", f"a damaged or foreign file ({error})")) from error
 
 
-def _checked(path, kind, metadata):
+def _checked_arrays(path: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return arrays in little-endian byte order and C order; raise TypeError if one holds no numbers."""
+    for name, array in arrays.items():
+        without_mask(array, name)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise TypeError(expected(f"{path}: {name}", "an array of whole or real numbers of at most 8 bytes",
+                                     f"one of {array.dtype}"))
+    return {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
+
+
+def _checked_metadata(path: str, kind: str, metadata: dict[str, str]) -> dict[str, str]:
     found = metadata.get("format")
     if found != kind:
-        came = f"of format {found!r}" if found else "with no format of ours in its metadata"
-        raise FileError(f"{path}: a .safetensors file {came} came; {kind!r} fits here: networks are read by load "
-                        f"or SparseConvClassifier.load, checkpoints by fit{of_format(found)}")
+        got = f"one of format {found!r}" if found else "one without a format in its metadata"
+        raise FileError(expected(path, f"a .safetensors file of format {kind!r}", got, "networks are read by load or "
+                                 f"SparseConvClassifier.load, checkpoints by fit{of_format(found)}"))
     version = metadata.get("version", "")
     if version != str(VERSION):
-        raise FileError(f"{path}: version {version!r} of the format came; this library reads {VERSION}: install a "
-                        "newer spconv_cy")
+        raise FileError(expected(path, f"version {VERSION} of the format", repr(version), "install a newer spconv_cy"))
     return {name: value for name, value in metadata.items() if name not in ("format", "version", "checksum")}
 
 
-def _header(metadata, arrays):
-    """Return what a .safetensors file begins with: its length in 8 bytes, JSON, blanks up to a multiple of 8 bytes.
+def _header(metadata: dict[str, str], arrays: dict[str, Array]) -> bytes:
+    """Return the beginning of a .safetensors file: its length in 8 bytes, JSON, spaces up to a multiple of 8 bytes.
 
-    The numbers follow, array by array. They are written one by one, so that no second copy of a network is made.
+    The arrays follow one after the other. They are written one by one, so that a network is not copied in memory.
     """
-    told, end = {"__metadata__": metadata}, 0
+    told: dict[str, object] = {"__metadata__": metadata}
+    end = 0
     for name, array in arrays.items():
         kind = {"b": "BOOL", "i": "I", "u": "U", "f": "F"}[array.dtype.kind]
         bits = "" if kind == "BOOL" else 8 * array.dtype.itemsize
@@ -114,12 +124,12 @@ def _header(metadata, arrays):
     return len(header).to_bytes(8, "little") + header
 
 
-def _bytes(array):
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+def _bytes(array: Array) -> memoryview:
+    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
 
 
-def _checksum(entries, arrays):
-    """Return the CRC-32 of names, text, shapes, dtypes and numbers: damage is found, forgery is not."""
+def _checksum(entries: dict[str, str], arrays: Mapping[str, Array]) -> str:
+    """Return the CRC-32 of names, text, shapes, dtypes and numbers. It finds damage, not forgery."""
     shapes = [(name, arrays[name].dtype.name, arrays[name].shape) for name in sorted(arrays)]
     crc = zlib.crc32(json.dumps([sorted(entries.items()), shapes]).encode())
     for name in sorted(arrays):

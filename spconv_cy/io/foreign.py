@@ -1,13 +1,15 @@
-"""What a file is that is not ours, told by its first bytes and, of an archive, the names in it; nothing in it runs."""
+"""Recognises files of other formats by their first bytes, and archives by the names in them; nothing is executed."""
 
 import os
+
+from spconv_cy.errors import expected
 
 HEAD = 1024
 WEIGHTS = ("build the network here and give its arrays to net.load_state({name: array, ...}), names and shapes as in "
            "net.state()")
-ARRAYS = f"load reads what save wrote: take the arrays out with the library that wrote them, {WEIGHTS}"
+ARRAYS = f"load reads files that save wrote: take the arrays out with the library that wrote them, {WEIGHTS}"
 UNPACK = "unpack it, and give the file in it"
-AGAIN = "fetch or make it again"
+AGAIN = "fetch it or make it again"
 
 KINDS = (
     (b"\x93NUMPY", "a numpy array (.npy)", ARRAYS),
@@ -28,33 +30,8 @@ KINDS = (
 LEGACY = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."                             # the number at the head of torch's old files
 
 
-def described(path):
-    """Return what a file is that could not be read, and what helps: the end of an error's sentence.
-
-    Args:
-        path: of a file that can be opened.
-    """
-    kind, remedy = _kind(path)
-    return f"it is {kind}; {remedy}"
-
-
-def of_format(found):
-    """Return what helps with a .safetensors file of another format, as its metadata name it; "" where nothing does."""
-    if found is not None and found not in ("pt", "tf", "flax", "np", "mlx"):
-        return ""
-    return f"; files of PyTorch, Hugging Face and others hold arrays alone and no layers: {WEIGHTS}"
-
-
-def refuse_folder(path, who="load"):
-    """Raise IsADirectoryError where a path is that of a folder, and name the networks that may be meant."""
-    if not os.path.isdir(path):
-        return
-    held = sorted(name for name in os.listdir(path) if os.fsdecode(name).endswith(".safetensors"))
-    shown = f"such as {os.path.join(path, held[0])}" if held else "it holds no .safetensors file"
-    raise IsADirectoryError(f"{path}: a folder came; {who} reads one .safetensors file that save wrote, {shown}")
-
-
-def _kind(path):
+def recognised(path: str) -> tuple[str, str]:
+    """Return (format, remedy) of a file that could not be read; both are parts of an error message."""
     with open(path, "rb") as file:
         head = file.read(HEAD)
     if not head:
@@ -66,8 +43,8 @@ def _kind(path):
         return _archive(path)
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         if LEGACY in head[:64]:
-            return "a PyTorch checkpoint (.pth, .pt; pickles, in the old way)", ARRAYS
-        return "a pickle, which nothing here executes", ARRAYS
+            return "a PyTorch checkpoint (.pth, .pt: pickles in the old format)", ARRAYS
+        return "a pickle, which is not executed", ARRAYS
     if head[257:262] == b"ustar":
         return "a tar archive", UNPACK
     if head[4:8] == b"TFL3":
@@ -80,14 +57,30 @@ def _kind(path):
     return _text(head)
 
 
-def _archive(path):
+def of_format(found: str | None) -> str:
+    """Return a remedy for a .safetensors file whose metadata name another format; "" if there is none."""
+    if found is not None and found not in ("pt", "tf", "flax", "np", "mlx"):
+        return ""
+    return f"; files of PyTorch, Hugging Face and others hold arrays only, no layers: {WEIGHTS}"
+
+
+def refuse_folder(path: str, who: str = "load") -> None:
+    """Raise IsADirectoryError if a path is that of a folder, and name a network in it."""
+    if not os.path.isdir(path):
+        return
+    held = sorted(name for name in os.listdir(path) if os.fsdecode(name).endswith(".safetensors"))
+    shown = f"give one, such as {os.path.join(path, held[0])}" if held else "there is no .safetensors file in it"
+    raise IsADirectoryError(expected(path, f"a .safetensors file that {who} can read", "a folder", shown))
+
+
+def _archive(path: str) -> tuple[str, str]:
     import zipfile
 
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
-        return "a zip archive, damaged or cut short, as those that PyTorch writes (.pth, .pt) are", AGAIN
+        return "a zip archive, damaged or cut short, such as PyTorch writes (.pth, .pt)", AGAIN
     if any(name.endswith("data.pkl") for name in names):
         return "a PyTorch checkpoint (.pth, .pt: a zip archive of pickles)", ARRAYS
     if names and all(name.endswith(".npy") for name in names):
@@ -97,14 +90,14 @@ def _archive(path):
     return "a zip archive", UNPACK
 
 
-def _text(head):
+def _text(head: bytes) -> tuple[str, str]:
     words = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if words[:1] == b"<":
         html = words[:5].lower() == b"<html" or words[:14].lower() == b"<!doctype html"
-        return ("an HTML page, such as that from which the file is fetched", "fetch the file itself") if html else (
+        return ("an HTML page, such as that of a download", "fetch the file itself") if html else (
             "an XML document", AGAIN)
     if words[:1] in (b"{", b"["):
-        return "a JSON text, such as the description beside a network", "give the .safetensors file"
+        return "a JSON text, such as the description of a network", "give the .safetensors file"
     if all(byte in b"\t\n\r\f" or byte >= 32 for byte in head):
-        return "a text, or damaged or foreign", AGAIN
-    return "damaged, cut short or foreign", AGAIN
+        return "a text, or a damaged or foreign file", AGAIN
+    return "a damaged, cut short or foreign file", AGAIN

@@ -46,5 +46,5 @@ def test_the_table_gathers_many_channels_and_the_setting_decides_over_it(rng, mo
         assert [gathered.is_gathered(np.float32, 90, c, o, book) for book, c, o in sizes] == found
     assert not gathered.is_gathered(np.float16, 90, 256, 256, many)
     monkeypatch.setenv("SPCONV_CY_CUDA_CONVOLUTION", "dense")
-    with pytest.raises(ValueError, match="SPCONV_CY_CUDA_CONVOLUTION='dense' came; tiles or gathered fit"):
+    with pytest.raises(ValueError, match="SPCONV_CY_CUDA_CONVOLUTION: expected 'tiles' or 'gathered', got 'dense'"):
         gathered.is_gathered(np.float32, 90, 1, 1, few)
