@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
     "errors lazy types once",
-    "cpu cuda dlpack",
+    "cpu cuda dlpack operands",
     "arguments compiled checks writing",
     "config _core",
     "sites backend",

@@ -174,8 +174,8 @@ def test_an_instruction_set_can_be_forced_and_an_unknown_one_is_refused():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
                           env={**os.environ, "SPCONV_CY_ISA": "mmx"})
     assert done.returncode and done.stderr.splitlines()[-1] == (
-        "spconv_cy.errors.BackendError: SPCONV_CY_ISA: no instruction set 'mmx' on this build and processor; there are "
-        + ", ".join(_core.isas()))
+        f"spconv_cy.errors.BackendError: SPCONV_CY_ISA: expected one of {', '.join(_core.isas())}, got 'mmx'; "
+        "this build and processor have no other instruction sets")
 
 
 # ---- slow: builds of their own ---------------------------------------------------------------------------------------

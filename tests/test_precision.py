@@ -54,7 +54,7 @@ def test_other_names_are_refused(name):
 def test_the_cpu_computes_in_float32_alone_and_names_the_remedy(name):
     layer, x = sp.NetworkInNetwork(3, 2, rng=0), np.ones((4, 3))
     expected = layer(x).numpy()
-    remedy = rf"{name} came; precision\('float32'\) fits, or use\("
+    remedy = rf"expected precision float32, .* got '{name}'; call precision\(\"float32\"\), or use\("
     with sp.precision(name), pytest.raises(BackendError, match=remedy):
         layer(x)
     assert_array_equal(layer(x).numpy(), expected)

@@ -195,7 +195,8 @@ def test_runs_of_sites_have_the_pairs_of_single_ones(size, stride, dilation, ori
             sites, (size,), (stride,), (dilation,), window.origin, keeps_sites=window.keeps_sites
         )
         assert found_pairs(grid, child, rulebook) == pairs
-        assert np.array_equal(rulebook.tile_ptr, build.tile_pointers(rulebook.out_rows, rulebook.offset_ptr, child.n))
+        assert np.array_equal(rulebook.tile_ptr, build.tile_pointers(rulebook.out_rows, rulebook.offset_ptr, child.n,
+                                                                     rules.TILE_ROWS))
 
 
 @pytest.mark.parametrize("n", [1, 127, 128, 129, 511, 512, 513, 1500])
@@ -246,7 +247,7 @@ def test_a_transpose_is_sorted_where_the_inputs_do_not_ascend(rng, threads):
         book = random_rulebook(rng, n_in, n_out, k, share=0.8)
         rows = build.transpose(book.in_rows, book.out_rows, book.offset_ptr)
         assert np.array_equal(book.T.in_rows, rows[0]) and np.array_equal(book.T.out_rows, rows[1])
-        assert np.array_equal(book.T.tile_ptr, build.tile_pointers(rows[1], book.offset_ptr, n_in))
+        assert np.array_equal(book.T.tile_ptr, build.tile_pointers(rows[1], book.offset_ptr, n_in, rules.TILE_ROWS))
         assert np.array_equal(book.fan_in, np.bincount(book.out_rows, minlength=n_out))
 
 
@@ -266,7 +267,7 @@ def test_the_numpy_builder_alone_makes_the_same_rulebooks(rng, monkeypatch):
 
 
 def test_building_holds_little_more_than_its_result(rng, monkeypatch):
-    for module in ("sites", "windows"):  # tracemalloc sees no memory that is kept
+    for module in ("pairs", "sites", "windows"):  # tracemalloc sees no memory that is kept
         monkeypatch.setattr(f"spconv_cy.compiled.{module}.empty", np.empty)
     n = 20_000
     walk = np.cumsum(rng.integers(-1, 2, (n, 3)), axis=0)

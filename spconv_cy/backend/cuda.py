@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 
+from spconv_cy import operands
 from spconv_cy.backend import gathered
-from spconv_cy.backend import ops as checks
 from spconv_cy.backend.copying import CopyStream
-from spconv_cy.backend.ops import Ops
+from spconv_cy.backend.ops import Ops, refuse_beyond
 from spconv_cy.backend.placed import placed
 from spconv_cy.backend.tensor_cores import TensorCores
 from spconv_cy.dlpack import unreadable
@@ -59,7 +59,7 @@ class CudaOps(Ops):
         if here.dtype == np.float64 and made.dtype == f32:
             beyond = self.xp.isinf(made) & self.xp.isfinite(here)
             if beyond.any():
-                checks.refuse_beyond(float(here[beyond].reshape(-1)[0]), made.dtype)
+                refuse_beyond(float(here[beyond].reshape(-1)[0]), made.dtype)
         return made
 
     def on_host(self, array, dtype=None):
@@ -77,7 +77,7 @@ class CudaOps(Ops):
         if precision != "float32":
             return self._tensor_cores(precision).conv(self._rows("conv", x), self._on_device(w), rulebook, bias, slope)
         x, w = self._rows("conv", x, f32), self._on_device(w)
-        channels_out = checks.check_conv("conv", x, w, rulebook, bias)
+        channels_out = operands.check_conv("conv", x, w, rulebook, bias)
         w = w if w.ndim == 4 else w[:, None]
         k, groups, c, o = w.shape
         if gathered.is_gathered(x.dtype, self.capability, c, o, rulebook):
@@ -104,7 +104,7 @@ class CudaOps(Ops):
         """See Ops.conv_dw; other precisions by the tensor cores."""
         stored = f32 if precision == "float32" else None                 # None: float16 may stay
         x, dy = self._rows("conv_dw", x, stored), self._rows("conv_dw", dy, stored)
-        checks.check_conv_dw(x, dy, rulebook, groups)
+        operands.check_conv_dw(x, dy, rulebook, groups)
         k, c, o = rulebook.n_offsets, x.shape[1] // groups, dy.shape[1] // groups
         if precision == "float32" and gathered.is_gathered(x.dtype, self.capability, c, o, rulebook):
             dw = gathered.conv_dw(self, x, dy, rulebook, groups)
@@ -128,7 +128,7 @@ class CudaOps(Ops):
         """See Ops.max_pool."""
         x = self._rows("max_pool", x)
         ground = None if ground is None else self._rows("max_pool", ground, x.dtype)
-        checks.check_max_pool(x, rulebook, ground)
+        operands.check_max_pool(x, rulebook, ground)
         y = self._empty("max_pool", (rulebook.n_out, x.shape[1]), x.dtype)
         winner, rules = self._empty("max_pool", y.shape, i32), placed(rulebook, self)
         self._kernels.stride("max_pool", y.size, x, x if ground is None else ground, rules.table, rules.open, y, winner,
@@ -138,18 +138,16 @@ class CudaOps(Ops):
     def max_pool_dx(self, dy, winner, n, rulebook=None):
         """See Ops.max_pool_dx."""
         dy, c = self._rows("max_pool_dx", dy), dy.shape[1]
-        if rulebook is None:
-            checks.check_winner(dy, winner, n)
+        transposed = None if rulebook is None else rulebook.T
+        operands.check_winner(dy, winner, n, transposed)
         winner = self._whole(winner, i32)
-        if dy.shape != winner.shape:
-            checks.check_winner(dy, winner, n)
-        if rulebook is None:
+        if transposed is None:
             # -1 becomes the last row: the ground's. Every number of the result is a segment of the sorted numbers.
             rows = self.xp.where(winner < 0, n, winner).astype(i64)
             places = (rows * c + self.xp.arange(c, dtype=i64)).reshape(-1)
             dx = self._scatter(dy.reshape(-1, 1), places, (n + 1) * c).reshape(n + 1, c)
             return dx[:n].astype(dy.dtype, copy=False), dx[n:].copy()
-        dx, rules = self._empty("max_pool_dx", (n, c), dy.dtype), placed(rulebook.T, self)
+        dx, rules = self._empty("max_pool_dx", (n, c), dy.dtype), placed(transposed, self)
         self._kernels.stride("max_pool_dx", dx.size, dy, winner, rules.table, dx, i32(n), i32(rulebook.n_offsets),
                              i32(c))
         return dx, self._column_sums(self.xp.where(winner < 0, dy, dy.dtype.type(0)))
@@ -157,7 +155,7 @@ class CudaOps(Ops):
     def sum_pool(self, x, rulebook):
         """See Ops.sum_pool."""
         x = self._rows("sum_pool", x)
-        checks.check_rows("sum_pool", x, rulebook)
+        operands.check_rows("sum_pool", x, rulebook)
         y = self._empty("sum_pool", (rulebook.n_out, x.shape[1]), x.dtype)
         self._kernels.stride("sum_pool", y.size, x, placed(rulebook, self).table, y, i32(len(y)),
                              i32(rulebook.n_offsets), i32(x.shape[1]))
@@ -166,15 +164,13 @@ class CudaOps(Ops):
     def scatter_add(self, x, rows, m):
         """See Ops.scatter_add."""
         x = self._rows("scatter_add", x)
-        if rows.shape != x.shape[:1] or (rows.size and not 0 <= rows.min() <= rows.max() < m):
-            raise ShapeError(f"scatter_add: x {x.shape} and rows {rows.shape} came; one row number in 0 to {m - 1} "
-                             "for each row of x fits")
+        operands.check_scatter(x, rows, m)
         return self._scatter(x, self._whole(rows, i64), m).astype(x.dtype, copy=False)
 
     def segment_sum(self, x, starts):
         """See Ops.segment_sum."""
         x, starts = self._rows("segment_sum", x), np.asarray(self.to_numpy(starts), i64)
-        checks.check_segments("segment_sum", x, starts)
+        operands.check_segments("segment_sum", x, starts)
         if len(starts) == 2:
             return self._column_sums(x[starts[0]:starts[1]])
         counts = np.diff(starts)
@@ -190,7 +186,7 @@ class CudaOps(Ops):
     def segment_max(self, x, starts):
         """See Ops.segment_max."""
         x, starts = self._rows("segment_max", x), np.asarray(self.to_numpy(starts), i64)
-        checks.check_segments("segment_max", x, starts)
+        operands.check_segments("segment_max", x, starts)
         y = self._empty("segment_max", (len(starts) - 1, x.shape[1]), x.dtype)
         winner = self._empty("segment_max", y.shape, i32)
         self._kernels.stride("segment_max", y.size, x, self._whole(starts, i64), y, winner, i64(len(y)),
@@ -208,7 +204,7 @@ class CudaOps(Ops):
         """See Ops.leaky_relu_dx."""
         y = self._rows("leaky_relu_dx", y)
         dy = self._rows("leaky_relu_dx", dy, y.dtype)
-        checks.check_equal("leaky_relu_dx", y, dy)
+        operands.check_equal("leaky_relu_dx", y, dy)
         dx = self._empty("leaky_relu_dx", y.shape, y.dtype)
         self._kernels.stride("leaky_relu_dx", y.size, y, dy, dx, i64(y.size), f32(slope))
         return dx
@@ -229,7 +225,7 @@ class CudaOps(Ops):
     def affine(self, x, rows, slope=1.0):
         """See Ops.affine."""
         x, rows = self._rows("affine", x), self._rows("affine", rows, f32)
-        checks.check_affine("affine", x, rows)
+        operands.check_affine("affine", x, rows)
         y = self._empty("affine", x.shape, x.dtype)
         self._kernels.stride("affine", x.size, x, rows, y, i64(len(x)), i32(x.shape[1]), f32(slope))
         return y
@@ -238,7 +234,7 @@ class CudaOps(Ops):
         """See Ops.affine_sums."""
         x, rows = self._rows("affine_sums", x), self._rows("affine_sums", rows, f32)
         dy = self._rows("affine_sums", dy, x.dtype)
-        checks.check_affine("affine_sums", x, rows, dy)
+        operands.check_affine("affine_sums", x, rows, dy)
         (n, c), chunks = x.shape, -(-len(x) // CHUNK)
         part = self._empty("affine_sums", (chunks, 2 * c))
         self._kernels.stride("affine_sums_part", chunks * c, x, dy, rows, part, i64(n), i32(c), i64(CHUNK), i64(chunks),
@@ -249,9 +245,7 @@ class CudaOps(Ops):
         """See Ops.affine_dx."""
         x, rows, ab = self._rows("affine_dx", x), self._rows("affine_dx", rows, f32), self._rows("affine_dx", ab, f32)
         dy = self._rows("affine_dx", dy, x.dtype)
-        checks.check_affine("affine_dx", x, rows, dy)
-        if ab.shape != (2, x.shape[1]):
-            raise ShapeError(f"affine_dx: ab {ab.shape} came; {(2, x.shape[1])} fits")
+        operands.check_affine("affine_dx", x, rows, dy, ab)
         dx = self._empty("affine_dx", x.shape, x.dtype)
         self._kernels.stride("affine_dx", x.size, x, dy, rows, ab, dx, i64(len(x)), i32(x.shape[1]), f32(slope))
         return dx
@@ -304,8 +298,7 @@ class CudaOps(Ops):
     def _rows(self, who, array, dtype=None):
         is_half = isinstance(array, self.xp.ndarray) and array.dtype == f16
         array = self.asarray(array, f16 if dtype is None and is_half else dtype)
-        if array.ndim != 2:
-            raise ShapeError(f"{who}: an array {array.shape} came; rows by channels, (n, c), fit")
+        operands.check_matrix(who, array)
         return array
 
     def _on_device(self, w):

@@ -1,11 +1,21 @@
 """The verbs that a backend speaks, in plain numpy: the reference for all others, in any float dtype."""
 
-
 import numpy as np
 
 from spconv_cy.backend.precision import rounded
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError
+from spconv_cy.operands import (
+    check_affine,
+    check_conv,
+    check_conv_dw,
+    check_equal,
+    check_max_pool,
+    check_rows,
+    check_scatter,
+    check_segments,
+    check_winner,
+)
 
 
 class Ops:
@@ -160,16 +170,14 @@ class Ops:
 
     def scatter_add(self, x, rows, m):
         """Add row i of x (n, c) to row rows[i] of the result (m, c), in the order of i."""
-        if rows.shape != x.shape[:1] or (rows.size and not 0 <= rows.min() <= rows.max() < m):
-            raise ShapeError(f"scatter_add: x {x.shape} and rows {rows.shape} came; one row number in 0 to {m - 1} "
-                             "for each row of x fits")
+        check_scatter(x, rows, m)
         y = np.zeros((m, x.shape[1]), x.dtype)
         np.add.at(y, rows, x)
         return y
 
     def segment_sum(self, x, starts):
         """Sum the rows starts[i] to starts[i+1] of x (n, c): (b, c); an empty segment gives 0."""
-        check_segments("segment_sum", x, starts)
+        check_segments("segment_sum", x, np.asarray(starts))
         y = np.zeros((len(starts) - 1, x.shape[1]), x.dtype)
         for i in range(len(y)):
             y[i] = x[starts[i]:starts[i + 1]].sum(0)
@@ -180,7 +188,7 @@ class Ops:
 
         The first of equals wins, a NaN beats any number; an empty segment gives 0 and -1.
         """
-        check_segments("segment_max", x, starts)
+        check_segments("segment_max", x, np.asarray(starts))
         y = np.zeros((len(starts) - 1, x.shape[1]), x.dtype)
         winner = np.full(y.shape, -1, np.int32)
         for i, (low, high) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
@@ -224,9 +232,7 @@ class Ops:
 
     def affine_dx(self, x, dy, rows, ab, slope=1.0):
         """Return dz * scale + (x - centre - rest) * a + b, for rows a and b (2, c): dx where they depend on x."""
-        check_affine("affine_dx", x, rows, dy)
-        if ab.shape != (2, x.shape[1]):
-            raise ShapeError(f"affine_dx: ab {ab.shape} came; {(2, x.shape[1])} fits")
+        check_affine("affine_dx", x, rows, dy, ab)
         return self.leaky_relu_dx(self.affine(x, rows), dy, slope) * rows[2] + ((x - rows[0] - rows[1]) * ab[0] + ab[1])
 
     def __repr__(self):
@@ -275,77 +281,9 @@ def check_whole(array):
                              "holds; make it a float, or scale it")
 
 
-def check_conv(who, x, w, rulebook, bias=None):
-    """Return the channels out of a convolution; raise ShapeError where x, w, bias and rulebook do not fit."""
-    fits = x.ndim == 2 and w.ndim in (3, 4) and (len(x), len(w)) == (rulebook.n_in, rulebook.n_offsets)
-    groups = w.shape[1] if w.ndim == 4 else 1
-    if not fits or x.shape[1] != groups * w.shape[-2]:
-        raise ShapeError(
-            f"{who}: features {x.shape} and weights {w.shape} do not fit a rulebook of {rulebook.n_in} input rows and "
-            f"{rulebook.n_offsets} offsets; expected features (n_in, c) and weights (offsets, c, o) "
-            "or (offsets, groups, c/groups, o/groups)")
-    channels_out = groups * w.shape[-1]
-    if bias is not None and bias.shape != (1, channels_out):
-        raise ShapeError(f"{who}: bias {bias.shape} came; (1, {channels_out}) fits")
-    return channels_out
-
-
-def check_conv_dw(x, dy, rulebook, groups):
-    """Raise ShapeError where the arrays of a weight gradient do not fit."""
-    if x.ndim != 2 or dy.ndim != 2 or (len(x), len(dy)) != (rulebook.n_in, rulebook.n_out):
-        raise ShapeError(f"conv_dw: x {x.shape} and dy {dy.shape} do not fit a rulebook of {rulebook.n_in} input and "
-                         f"{rulebook.n_out} output rows")
-    if groups < 1 or x.shape[1] % groups or dy.shape[1] % groups:
-        raise ShapeError(f"conv_dw: {groups} groups do not divide {x.shape[1]} channels in and {dy.shape[1]} out")
-
-
-def check_rows(who, x, rulebook):
-    """Raise ShapeError where features are not (n_in, c)."""
-    if x.ndim != 2 or len(x) != rulebook.n_in:
-        raise ShapeError(f"{who}: features {x.shape} do not fit a rulebook of {rulebook.n_in} input rows")
-
-
-def check_max_pool(x, rulebook, ground):
-    """Raise ShapeError where features are not (n_in, c), or the ground is not (1, c)."""
-    check_rows("max_pool", x, rulebook)
-    if ground is not None and ground.shape != (1, x.shape[1]):
-        raise ShapeError(f"max_pool: ground {ground.shape} came with features {x.shape}; (1, {x.shape[1]}) fits")
-
-
 def open_windows(rulebook):
     """Return (n_out,) booleans: where the ground state competes, for want of an active site or of all."""
     return (rulebook.fan_in < rulebook.volume) | (rulebook.fan_in == 0)
-
-
-def check_winner(dy, winner, n):
-    """Raise ShapeError where winners do not fit dy, or name rows that are not there."""
-    if dy.ndim != 2 or dy.shape != winner.shape:
-        raise ShapeError(f"max_pool_dx: dy {dy.shape} and winner {winner.shape} came; equal shapes (m, c) fit")
-    if winner.size and not -1 <= winner.min() <= winner.max() < n:
-        raise ShapeError(f"max_pool_dx: winners {winner.min()} to {winner.max()} came; rows 0 to {n - 1}, and -1, fit")
-
-
-def check_equal(who, a, b):
-    """Raise ShapeError where two arrays are not of one shape (n, c)."""
-    if a.ndim != 2 or a.shape != b.shape:
-        raise ShapeError(f"{who}: {a.shape} and {b.shape} came; equal shapes fit")
-
-
-def check_affine(who, x, rows, dy=None):
-    """Raise ShapeError where the arrays of a column-wise map do not fit."""
-    if x.ndim != 2 or rows.shape != (4, x.shape[1]):
-        raise ShapeError(f"{who}: x {x.shape} and rows {rows.shape} came; (n, c) and (4, c) fit: centre, rest, "
-                         "scale, shift")
-    if dy is not None:
-        check_equal(who, x, dy)
-
-
-def check_segments(who, x, starts):
-    """Raise ShapeError where starts do not ascend from 0 or more to at most the rows of x."""
-    starts = np.asarray(starts)
-    if x.ndim != 2 or starts.ndim != 1 or len(starts) < 1 or (np.diff(starts) < 0).any() \
-            or starts[0] < 0 or starts[-1] > len(x):
-        raise ShapeError(f"{who}: starts must ascend within the {len(x)} rows, and features be (n, c)")
 
 
 def _offsets(rulebook):

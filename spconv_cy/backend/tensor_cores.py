@@ -4,9 +4,9 @@ from functools import partial
 
 import numpy as np
 
-from spconv_cy.backend import ops as checks
 from spconv_cy.backend.placed import placed
 from spconv_cy.errors import BackendError
+from spconv_cy.operands import check_conv
 
 i32, i64, f16, f32 = np.int32, np.int64, np.float16, np.float32
 NEEDS = {"float16": 75, "tf32": 80}                                      # compute capability, times ten
@@ -42,7 +42,7 @@ class TensorCores:
 
     def conv(self, x, w, rulebook, bias, slope):
         """Convolve: x (n, c) and w float32 or float16, bias float32 or None; (m, o) of the precision's dtype."""
-        channels_out = checks.check_conv("conv", x, w, rulebook, bias)
+        channels_out = check_conv("conv", x, w, rulebook, bias)
         w = w if w.ndim == 4 else w[:, None]
         k, groups, _, o = w.shape
         y = self._empty("conv", (rulebook.n_out, channels_out), self._dtype)

@@ -1,10 +1,10 @@
-"""The facade of the sites and of what rulebooks add to their pairs; None where no key fits."""
+"""Sites: canonical order, look-up, unions. Functions return None where packed keys do not hold the extents."""
 
 from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
-from spconv_cy.cpu cimport hashgrid, merge, order, rules, turned
+from spconv_cy.cpu cimport hashgrid, merge, order
 from spconv_cy.cpu.order cimport Box
 
 from spconv_cy.compiled.memory import empty
@@ -80,49 +80,6 @@ def merged(const int32_t[:, ::1] a, const int32_t[:, ::1] b):
     with nogil:
         count = merge.merge(&a[0, 0], n, &b[0, 0], m, <int>a.shape[1], &rows[0, 0], &rows[1, 0])
     return np.asarray(rows[0, :count]), np.asarray(rows[1, :count])
-
-
-def tile_pointers(const int32_t[::1] out_rows, const int64_t[::1] offset_ptr, int64_t n_out, int n_threads=1):
-    """Return tile_ptr (k, t+1) int64 of a rulebook whose rows and pointers have been checked."""
-    cdef int64_t n_offsets = offset_ptr.shape[0] - 1
-    cdef int64_t n_tiles = (n_out + rules.TILE_ROWS - 1) // rules.TILE_ROWS
-    cdef int64_t[:, ::1] tile_ptr = np.zeros((n_offsets, n_tiles + 1), np.int64)
-    if out_rows.shape[0]:
-        with nogil:
-            rules.point_tiles(&out_rows[0], &offset_ptr[0], n_offsets, 0, n_out, &tile_ptr[0, 0],
-                              team(n_threads, out_rows.shape[0]))
-    return np.asarray(tile_ptr)
-
-
-def ascend(const int32_t[::1] rows, const int64_t[::1] offset_ptr, int n_threads=1):
-    """Return whether rows ascend strictly inside each offset; the pointers have been checked."""
-    cdef bint rising = True
-    if rows.shape[0] > 1:
-        with nogil:
-            rising = turned.ascend(&rows[0], &offset_ptr[0], offset_ptr.shape[0] - 1,
-                                   team(n_threads, rows.shape[0]))
-    return rising
-
-
-def transpose(const int32_t[::1] in_rows, const int32_t[::1] out_rows, const int64_t[::1] offset_ptr, int64_t n_in,
-              int n_threads=1):
-    """Return (in_rows, out_rows) of the transposed rulebook of p >= 1 pairs, rows and pointers within their ranges."""
-    cdef int64_t p = in_rows.shape[0]
-    n_threads = <int>min(team(n_threads, p), offset_ptr.shape[0] - 1)
-    cdef int32_t[:, ::1] rows = empty((2, p), np.int32), places = np.full((n_threads, n_in), -1, np.int32)
-    with nogil:
-        turned.transpose(&in_rows[0], &out_rows[0], &offset_ptr[0], offset_ptr.shape[0] - 1, n_in, &places[0, 0],
-                         &rows[0, 0], &rows[1, 0], n_threads)
-    return np.asarray(rows[0]), np.asarray(rows[1])
-
-
-def fan_in(const int32_t[::1] out_rows, const int64_t[:, ::1] tile_ptr, int64_t n_out, int n_threads=1):
-    """Return the number of pairs (n_out,) int32 of each output row, of p >= 1 pairs whose rows have been checked."""
-    cdef int32_t[::1] counts = np.zeros(n_out, np.int32)
-    with nogil:
-        turned.fan_in(&out_rows[0], &tile_ptr[0, 0], tile_ptr.shape[0], tile_ptr.shape[1] - 1, &counts[0],
-                      team(n_threads, out_rows.shape[0]))
-    return np.asarray(counts)
 
 
 cdef Box box_of(const int32_t[:, ::1] sites, int n_threads):

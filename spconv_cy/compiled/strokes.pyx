@@ -1,5 +1,3 @@
-# distutils: language = c++
-# cython: language_level=3, boundscheck=True, wraparound=False, embedsignature=True
 """The facade of the stroke rasteriser: packed arrays in, checks, pointers down, sites and features out."""
 
 import numpy as np

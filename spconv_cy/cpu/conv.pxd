@@ -5,10 +5,6 @@ from libc.stdint cimport int32_t, int64_t
 from spconv_cy.cpu.isa cimport KernelTable
 
 
-cdef enum:
-    TILE_ROWS = 128
-
-
 # Owned by the caller of the parts: the arrays of a Rulebook.
 cdef struct Rules:
     const int32_t* in_rows

@@ -5,6 +5,7 @@ from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, memset
 
 from spconv_cy.cpu.isa cimport Igemm, Outer
+from spconv_cy.cpu.rules cimport TILE_ROWS
 from spconv_cy.cpu.threads cimport team
 
 
@@ -193,7 +194,7 @@ cdef struct Gradient:
 
 cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, float* dw, float* sums, const Rules* rules,
                   Shape shape, Chunks chunks, int n_threads) noexcept nogil:
-    # dw comes in zeroed; sums has room for chunks - 1 arrays like it.
+    # dw and sums, which has room for chunks - 1 arrays like dw, are overwritten; there is at least one pair.
     cdef Gradient gradient
     cdef int64_t floats = rules.n_offsets * shape.groups * shape.c * shape.o, n_jobs = chunks.chunks * chunks.parts
     cdef int64_t n_pieces = ceiling(floats, 4096), job

@@ -1,4 +1,3 @@
-# cython: cdivision=True
 """Open-addressing table from packed keys to rows; a slot holds a row (-1: free), the key is compared in full."""
 
 from cython.parallel cimport prange

@@ -1,4 +1,3 @@
-# cython: cdivision=True
 """Packed keys of sites and their canonical order: parallel passes over chunks, one chunk a thread."""
 
 from cython.parallel cimport prange
@@ -40,7 +39,7 @@ cdef void bounds_part(const int32_t* sites, int64_t start, int64_t stop, int wid
     cdef int64_t i
     cdef int32_t value, low, high
     for axis in range(width):
-        low = high = sites[min(start, stop - 1) * width + axis] if stop > start else sites[axis]
+        low = high = sites[start * width + axis] if stop > start else sites[axis]
         for i in range(start, stop):
             value = sites[i * width + axis]
             low = min(low, value)

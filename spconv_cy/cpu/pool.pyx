@@ -3,7 +3,7 @@
 from cython.parallel cimport parallel, prange
 from libc.string cimport memcpy, memset
 
-from spconv_cy.cpu.conv cimport TILE_ROWS
+from spconv_cy.cpu.rules cimport TILE_ROWS
 from spconv_cy.cpu.threads cimport team
 
 

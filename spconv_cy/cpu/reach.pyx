@@ -1,4 +1,3 @@
-# cython: cdivision=True
 """The sites that a window reaches, as sorted packed keys."""
 
 from cython.parallel cimport prange

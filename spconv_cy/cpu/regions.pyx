@@ -1,4 +1,3 @@
-# cython: cdivision=True
 """Rules of drawn regions, from sorted packed keys and tables of each sample's bounds, by merges alone.
 
 A tap of one axis has at most one region for a site, and it rises with the site: the keys that a tap gives ascend as the

@@ -1,4 +1,3 @@
-# cython: cdivision=True
 """Pairs from sorted packed keys, by merges alone.
 
 The wanted keys of an offset ascend as the outputs do, so one pointer into the inputs walks along with them; runs of

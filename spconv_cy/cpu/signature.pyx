@@ -1,5 +1,3 @@
-# distutils: language = c++
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Path signatures and their logarithms, of whole paths and in a window along the strokes of characters.
 
 Tensors of the levels 0 to m lie end to end, words in lexicographic order: the word i j k of d letters stands at

@@ -1,5 +1,3 @@
-# distutils: language = c++
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Handwriting on the grid: normalise, move, resample at even spacing, and collect weights by site."""
 
 from cython.parallel cimport prange

@@ -6,7 +6,6 @@ from spconv_cy.errors import GridError
 from spconv_cy.sites.order import arrange, find
 
 INT32 = np.iinfo(np.int32)
-TILE_ROWS = 128
 
 
 def reached(sites, window, out_size):
@@ -71,9 +70,9 @@ def transpose(in_rows, out_rows, offset_ptr):
     return out_rows[order], in_rows[order]
 
 
-def tile_pointers(out_rows, offset_ptr, n_out):
+def tile_pointers(out_rows, offset_ptr, n_out, tile_rows):
     """Return (k, t+1) int64: where each tile of output rows begins in each offset, and where the last ends."""
-    starts = np.arange(-(-n_out // TILE_ROWS) + 1) * TILE_ROWS
+    starts = np.arange(-(-n_out // tile_rows) + 1) * tile_rows
     tiles = [low + np.searchsorted(out_rows[low:high], starts)
              for low, high in zip(offset_ptr[:-1], offset_ptr[1:], strict=True)]
     return np.array(tiles, np.int64).reshape(len(offset_ptr) - 1, len(starts))

@@ -14,6 +14,11 @@ class PlainPairs:
                 value = views.setdefault(id(value), value.view())
             object.__setattr__(self, name, value)
 
+    @property
+    def n_offsets(self):
+        """Number of offsets."""
+        return len(self.offset_ptr) - 1
+
     def __setattr__(self, name, value):
         raise AttributeError(f"Pairs: {name} cannot be assigned")
 

@@ -9,7 +9,6 @@ from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
 from spconv_cy.once import once
 from spconv_cy.sites import rules
-from spconv_cy.sites.build import TILE_ROWS
 from spconv_cy.sites.lattice import INT32_MAX, is_whole
 from spconv_cy.sites.pairs import Pairs
 
@@ -178,7 +177,7 @@ class Rulebook:
 
 def _identity(n):
     rows = np.arange(n, dtype=np.int32)
-    tile_ptr = np.minimum(np.arange(-(-n // TILE_ROWS) + 1)[None] * TILE_ROWS, n)
+    tile_ptr = np.minimum(np.arange(-(-n // rules.TILE_ROWS) + 1)[None] * rules.TILE_ROWS, n)
     return Rulebook.trusted(rows, rows, np.array([0, n], np.int64), n, n, tile_ptr=tile_ptr)
 
 

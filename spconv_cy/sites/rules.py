@@ -4,12 +4,17 @@ import numpy as np
 
 from spconv_cy import config
 from spconv_cy.sites import build, order
+from spconv_cy.sites.lattice import INT32_MAX
 
 try:
+    import spconv_cy.compiled.pairs as pairs
     import spconv_cy.compiled.sites as compiled
     import spconv_cy.compiled.windows as windows
 except ImportError:
-    compiled = windows = None
+    compiled = pairs = windows = None
+
+# Output rows of a tile. Without the compiled core no loop goes by tiles: one holds all rows.
+TILE_ROWS = pairs.TILE_ROWS if pairs else INT32_MAX
 
 
 def arrange(sites):
@@ -111,25 +116,25 @@ def swapped(parts):
 
 def ascend(rows, offset_ptr):
     """Whether rows (p,) int32 ascend strictly inside each offset."""
-    return compiled.ascend(rows, offset_ptr, config.threads()) if compiled else build.ascend(rows, offset_ptr)
+    return pairs.ascend(rows, offset_ptr, config.threads()) if compiled else build.ascend(rows, offset_ptr)
 
 
 def transpose(in_rows, out_rows, offset_ptr, n_in):
     """Return (in_rows, out_rows) of the transposed rulebook; its out_rows ascend if no input row comes twice."""
     if compiled and len(in_rows):
-        return compiled.transpose(in_rows, out_rows, offset_ptr, n_in, config.threads())
+        return pairs.transpose(in_rows, out_rows, offset_ptr, n_in, config.threads())
     return build.transpose(in_rows, out_rows, offset_ptr)
 
 
 def tile_pointers(out_rows, offset_ptr, n_out):
     """Return (k, t+1) int64: where each tile of output rows begins in each offset, and where the last ends."""
     if compiled:
-        return compiled.tile_pointers(out_rows, offset_ptr, n_out, config.threads())
-    return build.tile_pointers(out_rows, offset_ptr, n_out)
+        return pairs.tile_pointers(out_rows, offset_ptr, n_out, config.threads())
+    return build.tile_pointers(out_rows, offset_ptr, n_out, TILE_ROWS)
 
 
 def fan_in(out_rows, tile_ptr, n_out):
     """Return (n_out,) int32, the number of pairs of each output row."""
     if compiled and len(out_rows):
-        return compiled.fan_in(out_rows, tile_ptr, n_out, config.threads())
+        return pairs.fan_in(out_rows, tile_ptr, n_out, config.threads())
     return np.bincount(out_rows, minlength=n_out).astype(np.int32)

@@ -370,6 +370,11 @@ class OutOfMemoryError(MemoryError):
     """Memory of the device has run out."""
 
 
+def _as_strided(x, shape=None, strides=None):
+    return ndarray(np.lib.stride_tricks.as_strided(x.used(), shape, strides))
+
+
+lib = types.SimpleNamespace(stride_tricks=types.SimpleNamespace(as_strided=_as_strided))
 cuda = types.SimpleNamespace(
     is_available=lambda: True,
     runtime=types.SimpleNamespace(driverGetVersion=lambda: 13000, getDeviceProperties=lambda _: {"name": b"the host"}),

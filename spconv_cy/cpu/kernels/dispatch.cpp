@@ -5,24 +5,26 @@
 
 #include "kernels.hpp"
 
-SPCONV_CY_DECLARE(portable)
+#define ADDRESS(name, arguments) name,
+#define SET(isa)                                                                             \
+    SPCONV_CY_DECLARE(isa)                                                                   \
+    namespace spconv_cy { namespace isa {                                                    \
+    static KernelTable table() { return {#isa, lanes, vectors, SPCONV_CY_KERNELS(ADDRESS)}; } \
+    } }
+
+SET(portable)
 #ifdef SPCONV_CY_AVX2
-SPCONV_CY_DECLARE(avx2)
+SET(avx2)
 #endif
 #ifdef SPCONV_CY_AVX512F
-SPCONV_CY_DECLARE(avx512f)
+SET(avx512f)
 #endif
 #ifdef SPCONV_CY_NEON
-SPCONV_CY_DECLARE(neon)
+SET(neon)
 #endif
 
 namespace spconv_cy {
 namespace {
-
-#define ROW(isa) \
-    {#isa, isa::lanes, isa::vectors, isa::igemm, isa::outer, isa::add, isa::add_rows, isa::add_pairs, isa::max, \
-     isa::merge, isa::won_pairs, isa::lost_rows, isa::finish, isa::leaky, isa::leaky_dx, isa::squares, isa::affine, \
-     isa::affine_sums, isa::affine_dx}
 
 const int MOST = 4;
 KernelTable tables[MOST];
@@ -33,15 +35,15 @@ std::atomic<const KernelTable*> current{nullptr};
 bool fill() {
 #ifdef SPCONV_CY_AVX512F
     // The processor's answer counts the operating system's: the compiler's run time reads xgetbv too.
-    if (__builtin_cpu_supports("avx512f")) tables[n_tables++] = ROW(avx512f);
+    if (__builtin_cpu_supports("avx512f")) tables[n_tables++] = avx512f::table();
 #endif
 #ifdef SPCONV_CY_AVX2
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[n_tables++] = ROW(avx2);
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[n_tables++] = avx2::table();
 #endif
 #ifdef SPCONV_CY_NEON
-    tables[n_tables++] = ROW(neon);
+    tables[n_tables++] = neon::table();
 #endif
-    tables[n_tables++] = ROW(portable);
+    tables[n_tables++] = portable::table();
     current = &tables[0];
     return true;
 }
@@ -73,6 +75,5 @@ const char* asked_isa() {
     const char* name = std::getenv("SPCONV_CY_ISA");
     return name != nullptr && *name != '\0' ? name : nullptr;
 }
-
 
 }  // namespace spconv_cy

@@ -1,5 +1,4 @@
-# cython: cdivision=True
-"""What a rulebook's arrays have in them besides the pairs: their transpose, their order, the pairs of each output."""
+"""The pairs of a rulebook: whether they ascend, their transpose, their number by output row."""
 
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t

@@ -1,0 +1,119 @@
+"""Checks of the arrays that backend operations take: the one place for it, called by each backend and by the core."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.types import Array
+
+
+class Counts(Protocol):
+    """The counts of a rulebook, which a Rulebook and its Pairs both have."""
+
+    @property
+    def n_in(self) -> int:
+        """Number of input rows."""
+
+    @property
+    def n_out(self) -> int:
+        """Number of output rows."""
+
+    @property
+    def n_offsets(self) -> int:
+        """Number of offsets."""
+
+
+def check_matrix(who: str, array: Array) -> None:
+    """Raise ShapeError unless an array is (n, c)."""
+    if array.ndim != 2:
+        raise ShapeError(expected(who, "an array (n, c) of rows by channels", f"shape {array.shape}"))
+
+
+def check_conv(who: str, x: Array, w: Array, rulebook: Counts, bias: Array | None = None) -> int:
+    """Return the number of channels out of a convolution; raise ShapeError if the arrays do not fit each other."""
+    fits = x.ndim == 2 and w.ndim in (3, 4) and (len(x), len(w)) == (rulebook.n_in, rulebook.n_offsets)
+    groups = w.shape[1] if w.ndim == 4 else 1
+    if not fits or groups < 1 or x.shape[1] != groups * w.shape[-2]:
+        raise ShapeError(expected(
+            who, f"features (n_in, c) and weights (offsets, c, o) or (offsets, groups, c/groups, o/groups) for "
+            f"{rulebook.n_in} input rows and {rulebook.n_offsets} offsets",
+            f"features {x.shape} and weights {w.shape}"))
+    channels_out = groups * w.shape[-1]
+    if bias is not None and bias.shape != (1, channels_out):
+        raise ShapeError(expected(who, f"bias (1, {channels_out})", f"shape {bias.shape}"))
+    return channels_out
+
+
+def check_conv_dw(x: Array, dy: Array, rulebook: Counts, groups: int) -> None:
+    """Raise ShapeError if the arrays of a weight gradient do not fit each other."""
+    if x.ndim != 2 or dy.ndim != 2 or (len(x), len(dy)) != (rulebook.n_in, rulebook.n_out):
+        raise ShapeError(expected(
+            "conv_dw", f"features (n_in, c) and gradients (n_out, o) for {rulebook.n_in} input and {rulebook.n_out} "
+            "output rows", f"features {x.shape} and gradients {dy.shape}"))
+    if groups < 1 or x.shape[1] % groups or dy.shape[1] % groups:
+        raise ShapeError(expected("conv_dw", f"groups that divide {x.shape[1]} channels in and {dy.shape[1]} channels "
+                                  "out", groups))
+
+
+def check_rows(who: str, x: Array, rulebook: Counts) -> None:
+    """Raise ShapeError unless features are (n_in, c)."""
+    if x.ndim != 2 or len(x) != rulebook.n_in:
+        raise ShapeError(expected(who, f"features (n_in, c) for {rulebook.n_in} input rows", f"shape {x.shape}"))
+
+
+def check_max_pool(x: Array, rulebook: Counts, ground: Array | None) -> None:
+    """Raise ShapeError unless features are (n_in, c), and the ground state (1, c)."""
+    check_rows("max_pool", x, rulebook)
+    if ground is not None and ground.shape != (1, x.shape[1]):
+        raise ShapeError(expected("max_pool", f"ground (1, {x.shape[1]})", f"shape {ground.shape}"))
+
+
+def check_winner(dy: Array, winner: Array, n: int, transposed: Counts | None = None) -> None:
+    """Raise ShapeError if winners do not fit dy, or name rows that are not there.
+
+    With the transposed rulebook, its counts are checked in place of the winners' values, which no loop then follows.
+    """
+    if dy.ndim != 2 or dy.shape != winner.shape or n < 0:
+        raise ShapeError(expected("max_pool_dx", "dy and winner of one shape (n_out, c), and n >= 0",
+                                  f"dy {dy.shape}, winner {winner.shape} and n {n}"))
+    if transposed is not None:
+        if (transposed.n_out, transposed.n_in) != (n, len(dy)):
+            raise ShapeError(expected("max_pool_dx", f"a rulebook of {n} input and {len(dy)} output rows",
+                                      f"one of {transposed.n_out} and {transposed.n_in}"))
+    elif winner.size and not -1 <= winner.min() <= winner.max() < n:
+        raise ShapeError(expected("max_pool_dx", f"winners from -1 to {n - 1}", f"{winner.min()} to {winner.max()}"))
+
+
+def check_scatter(x: Array, rows: Array, m: int) -> None:
+    """Raise ShapeError unless rows (n,) hold a number from 0 to m - 1 for each row of x."""
+    if x.ndim != 2 or rows.shape != x.shape[:1] or m < 0:
+        raise ShapeError(expected("scatter_add", "x (n, c), rows (n,) and m >= 0",
+                                  f"x {x.shape}, rows {rows.shape} and m {m}"))
+    if rows.size and not 0 <= rows.min() <= rows.max() < m:
+        raise ShapeError(expected("scatter_add", f"rows from 0 to {m - 1}", f"{rows.min()} to {rows.max()}"))
+
+
+def check_segments(who: str, x: Array, starts: Array) -> None:
+    """Raise ShapeError unless starts (b+1,) are integers that ascend from 0 or more to at most the rows of x."""
+    if x.ndim != 2 or starts.ndim != 1 or len(starts) < 1 or starts.dtype.kind not in "iu" \
+            or (starts[1:] < starts[:-1]).any() or starts[0] < 0 or starts[-1] > len(x):
+        raise ShapeError(expected(who, "features (n, c) and starts (b+1,) that ascend from 0 or more to at most n",
+                                  f"features {x.shape} and starts {starts!r:.60}"))
+
+
+def check_equal(who: str, a: Array, b: Array) -> None:
+    """Raise ShapeError unless two arrays have one shape (n, c)."""
+    if a.ndim != 2 or a.shape != b.shape:
+        raise ShapeError(expected(who, "two arrays of one shape (n, c)", f"{a.shape} and {b.shape}"))
+
+
+def check_affine(who: str, x: Array, rows: Array, dy: Array | None = None, ab: Array | None = None) -> None:
+    """Raise ShapeError if the arrays of a column-wise map do not fit: rows (4, c), dy like x, ab (2, c)."""
+    if x.ndim != 2 or rows.shape != (4, x.shape[1]):
+        raise ShapeError(expected(who, "x (n, c) and rows (4, c): centre, rest, scale, shift",
+                                  f"x {x.shape} and rows {rows.shape}"))
+    if dy is not None:
+        check_equal(who, x, dy)
+    if ab is not None and ab.shape != (2, x.shape[1]):
+        raise ShapeError(expected(who, f"ab (2, {x.shape[1]})", f"shape {ab.shape}"))
