@@ -99,7 +99,7 @@ def test_a_line_has_no_aspect_to_find(points):
 
 @pytest.mark.parametrize("test", [-1, 10_993, 0.3, "all"])
 def test_sizes_that_cannot_be_are_refused(test):
-    with pytest.raises(ValueError, match="a whole number from 0 to 10992 fits"):
+    with pytest.raises(ValueError, match="expected test to be a whole number from 0 to 10992, got"):
         digits_split(test=test)
 
 

@@ -115,7 +115,7 @@ def test_crops_lie_inside_and_hold_what_was_asked(events):
         held = (events.t >= start) & (events.t < start + 10_000) & (abs(events.x - left - 19.5) < 20)
         assert (held & (abs(events.y - top - 19.5) < 20)).sum() >= 200
     np.testing.assert_array_equal(crops, events.crops([0, 10_000, 45_000, 90_000], 10_000, 40, 5, least=200))
-    with pytest.raises(ShapeError, match="up to 48"):
+    with pytest.raises(ShapeError, match="expected side to be a whole.*got 49"):
         events.crops([0], 10, 49)
 
 
@@ -130,8 +130,9 @@ def test_a_recording_comes_back_from_its_file(events, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "value", "says"), [
-    ("t", np.arange(10)[::-1], "falls at event 1"), ("t", np.arange(9), "fit"), ("x", np.full(10, 64), "beyond the"),
-    ("y", np.full(10, -1), "beyond the sensor"), ("on", np.zeros(10), "bool"), ("x", np.full(10, np.nan), "whole"),
+    ("t", np.arange(10)[::-1], "got 8 after 9 at event 1"), ("t", np.arange(9), r"got shape \(10,\) of int64"),
+    ("x", np.full(10, 64), "sensor.*got 10 outside"),
+    ("y", np.full(10, -1), "sensor.*got 10 outside"), ("on", np.zeros(10), "bool"), ("x", np.full(10, np.nan), "whole"),
     ("size", [64], "width, height"), ("on", np.array([None] * 10), "damaged"),
     ("on", None, "expected arrays t, x, y, on, size, got no on")])
 def test_damaged_recordings_are_refused(tmp_path, name, value, says):
@@ -165,7 +166,7 @@ def test_wrong_arguments_say_what_fits(events):
                              (ShapeError, {"field": 9}), (ValueError, {"time": "late"}),
                              (ValueError, {"polarity": "yes"}), (ValueError, {"shift": -1}),
                              (ValueError, {"stretch": 1}), (ShapeError, {"factors": [1, 2]})):
-        with pytest.raises(error, match="fit|holds"):
+        with pytest.raises(error, match="EventBatches: expected .*, got "):
             sp.data.EventBatches(events, **{"crops": CROPS, "labels": [0, 1, 1]} | arguments)
 
 

@@ -113,9 +113,10 @@ def test_a_mesh_is_moved_to_its_radius(rng):
 
 
 @pytest.mark.parametrize("vertices, faces, message", [
-    ([[0, 0]], [], r"\(1, 2\) of int64 came; vertices \(n, 3\) fit"), ([[0, 0, 0]], [[0, 0, 1]], "0 to 0 fit"),
-    ([[0, 0, 0]], [[0, 0, -1]], r"triangle 0 has the vertices \[0, 0, -1\]"), ([[0, 0, 0]], [[0.0, 0, 0]], "whole"),
-    ([[0, 0, np.inf]], [], "vertex 0 is .*inf"), ([[0, 0, 0], [1]], [], "unequal length"),
+    ([[0, 0]], [], r"vertices.*got shape \(1, 2\) of int64"),
+    ([[0, 0, 0]], [[0, 0, 1]], r"got \[0, 0, 1\] in triangle 0"),
+    ([[0, 0, 0]], [[0, 0, -1]], r"vertices.*got \[0, 0, -1\] in triangle 0"), ([[0, 0, 0]], [[0.0, 0, 0]], "whole"),
+    ([[0, 0, np.inf]], [], r"got \[0.0, 0.0, inf\] as vertex 0"), ([[0, 0, 0], [1]], [], "unequal length"),
     ([["a", "b", "c"]], [], "vertices")])
 def test_a_mesh_that_does_not_fit_is_refused(vertices, faces, message):
     with pytest.raises(ShapeError, match=message):
@@ -125,14 +126,14 @@ def test_a_mesh_that_does_not_fit_is_refused(vertices, faces, message):
 def test_a_spacing_that_does_not_fit_is_refused():
     mesh = sp.data.Mesh([[0, 0, 0], [1e9, 0, 0], [0, 1e9, 0]], [[0, 1, 2]])
     for spacing in (0, -1, np.nan, np.inf, "1"):
-        with pytest.raises(ShapeError, match="a positive number fits"):
+        with pytest.raises(ShapeError, match="expected spacing to be a positive number"):
             mesh.surface(spacing)
     for spacing in (1, 1e-300):
         with pytest.raises(ShapeError, match="use a larger spacing"):
             mesh.surface(spacing)
     with pytest.raises(ShapeError, match="radius"):
         mesh.normalised(0)
-    with pytest.raises(ShapeError, match="radius '1'"):
+    with pytest.raises(ShapeError, match="expected radius to be a.*got '1'"):
         mesh.normalised("1")
 
 

@@ -1,4 +1,8 @@
-"""Pictures to sites: what is not background is active, in the middle of a field as wide as the network asks."""
+"""Pictures to sites: pixels that are not background are active sites, centred in a field of any size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -6,19 +10,24 @@ from spconv_cy.checks import as_array, is_real
 from spconv_cy.data.augment import Affine, Colour, from_name, stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.strokes import Characters
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.lattice import INT32_MAX, is_whole
 from spconv_cy.tensor import SparseTensor
 
-MOST_CELLS = 2**30                                      # of the field, for the pictures of a batch
-STEPS = 1024                                            # places in a picture are rounded to this part of a pixel
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from spconv_cy.types import Array, ArrayLike
+
+MOST_CELLS = 2**30                                      # sites of the fields of a batch
+STEPS = 1024                                            # positions in a picture are rounded to 1 / STEPS pixel
 
 
 class PictureBatches(Batches):
-    """Pictures in the middle of a field of `size` x `size`; in training each distorted anew. x is a SparseTensor.
+    """Batches of pictures centred in a field of `size` x `size`, distorted in training: x is a SparseTensor.
 
-    A pixel is active where one of its channels is above `threshold`. Axis 1 of the sites is x (right), axis 2 is y
-    (down), as for strokes. Distorted pictures are read linearly between their pixels; what leaves the field is cut off.
+    A pixel is active if one of its channels is above `threshold`. Axis 1 of the sites is x (right), axis 2 is y (down),
+    as for strokes. Distorted pictures are interpolated linearly between pixels and cut off at the edge of the field.
 
     Args:
         pictures: (n, h, w) or (n, h, w, c), numbers; uint8 is divided by 255.
@@ -26,14 +35,15 @@ class PictureBatches(Batches):
         size: sites along each side of the field, at least the pictures' larger side plus twice the shift.
         batch: pictures in a batch.
         threshold: a number; -1 makes every pixel of a photograph active.
-        background: a number that is taken off the pixels, so that it reads as the zero of inactive sites.
-        shift: whole pixels that a picture moves at most along each axis in training.
-        augment: an Affine or its name, in training; its shift is in larger sides of a picture. "cifar" is Graham's.
-        flip: probability with which left and right change places in training.
-        colour: a Colour, in training, or None.
+        background: a number, subtracted from the pixels so that the background equals the zero of inactive sites.
+        shift: largest shift of a picture along each axis in training, in whole pixels.
+        augment: an Affine or its name, for training; its shift is relative to the larger side of a picture. "cifar" is
+            Graham's.
+        flip: probability of exchanging left and right in training.
+        colour: a Colour for training, or None.
 
     Raises:
-        ShapeError: pictures of another shape or kind, a field that does not hold them.
+        ShapeError: pictures of another shape or dtype, or a field that is too small for them.
         ValueError: a probability outside 0 to 1, an unknown augmentation.
 
     Source: for flips, colours and "cifar" the runs of Graham on CIFAR-10, 2015: `PictureBatches(pictures, labels, 94,
@@ -44,83 +54,88 @@ class PictureBatches(Batches):
     ([[0, 3, 3], [0, 4, 4], [0, 5, 5]], [7])
     """
 
-    def __init__(self, pictures, labels, size, *, batch=100, threshold=0, background=0, shift=0, augment="none",
-                 flip=0.0, colour=None):
-        pictures = as_array("PictureBatches: pictures", pictures)
-        if pictures.ndim not in (3, 4) or pictures.dtype.kind not in "uif":
-            raise ShapeError(f"PictureBatches: pictures {pictures.shape} of {pictures.dtype} came; numbers (n, h, w) "
-                             "or (n, h, w, c) fit")
-        super().__init__(len(pictures), labels, batch=batch)
+    def __init__(self, pictures: ArrayLike, labels: ArrayLike | None, size: int, *, batch: int = 100,
+                 threshold: float = 0, background: float = 0, shift: int = 0, augment: str | Affine = "none",
+                 flip: float = 0.0, colour: Colour | None = None) -> None:
+        who = "PictureBatches"
+        found: Array = as_array("PictureBatches: pictures", pictures)
+        if found.ndim not in (3, 4) or found.dtype.kind not in "uif":
+            raise ShapeError(expected(who, "pictures (n, h, w) or (n, h, w, c), numbers",
+                                      f"shape {found.shape} of {found.dtype}"))
+        super().__init__(len(found), labels, batch=batch)
         if not is_whole(shift) or shift < 0:
-            raise ShapeError(f"PictureBatches: shift {shift!r} came; a whole number of pixels from 0 up fits")
-        largest = max(pictures.shape[1:3])
-        if not is_whole(size) or not largest + 2 * shift <= size <= INT32_MAX:
-            raise ShapeError(f"PictureBatches: size {size!r} came for pictures {pictures.shape[1:3]} that move up to "
-                             f"{shift} pixels; {largest + 2 * shift} or more fits")
+            raise ShapeError(expected(who, "shift to be a whole number of pixels from 0 up", f"{shift!r}"))
+        least = max(found.shape[1:3]) + 2 * shift
+        if not is_whole(size) or not least <= size <= INT32_MAX:
+            raise ShapeError(expected(who, f"size to be {least} or more for pictures {found.shape[1:3]} and shifts up "
+                                      f"to {shift} pixels", f"{size!r}"))
         if not is_real(flip) or not 0 <= flip <= 1:
-            raise ValueError(f"PictureBatches: flip {flip!r} came; a probability from 0 to 1 fits")
+            raise ValueError(expected(who, "flip to be a probability from 0 to 1", f"{flip!r}"))
         for name, value in (("threshold", threshold), ("background", background)):
             if not is_real(value):
-                raise ValueError(f"PictureBatches: expected {name} to be a number, got {value!r}")
+                raise ValueError(expected(who, f"{name} to be a number", f"{value!r}"))
         if colour is not None and not isinstance(colour, Colour):
-            raise ValueError(f"PictureBatches: colour {colour!r} came; a Colour or None fits")
-        self.pictures = pictures if pictures.ndim == 4 else pictures[..., None]
+            raise ValueError(expected(who, "colour to be a Colour or None", f"{colour!r}"))
+        self.pictures = found if found.ndim == 4 else found[..., None]
         self.size, self.threshold, self.background, self.shift = int(size), threshold, background, int(shift)
         self.augment, self.flip, self.colour = from_name(augment), float(flip), colour
         side = np.array(self.pictures.shape[2:0:-1])                     # x first
-        self.margin, self.middle = (self.size - side) // 2, (side - 1) / 2
+        self.margin, self.centre = (self.size - side) // 2, (side - 1) / 2
 
-    def prepare(self, epoch, seed, training):
-        """Draw the epoch's distortions; return the function of item numbers (b,) that gives a SparseTensor."""
-        shifts, matrices, colours = np.zeros((self.n, 2)), None, None
+    def prepare(self, epoch: int, seed: int, training: bool) -> Callable[[Array], SparseTensor]:
+        """Draw the epoch's distortions; return a function from item indices (b,) to a SparseTensor."""
+        shifts: Array = np.zeros((self.n, 2))
+        matrices = colours = None
+        colour = self.colour if training else None
         if training and self.shift:
-            # An item's shift along y is drawn before that along x.
+            # The column order keeps earlier results: an item's shift along y is drawn before that along x.
             shifts = stream(seed, epoch, "affine").integers(-self.shift, self.shift + 1, (self.n, 2))[:, ::-1]
         if training and (self.flip or self.augment != Affine(stretch=0, turn=0, shift=0)):
             matrices, moves = self.augment.draw(self.n, seed, epoch, "picture")
             flipped = stream(seed, epoch, "flip").random(self.n) < self.flip
             matrices[:, :, 0] *= np.where(flipped, -1, 1)[:, None]
             shifts = shifts + max(self.pictures.shape[1:3]) * moves
-        if training and self.colour is not None:
-            colours = self.colour.draw(self.n, self.pictures.shape[3], seed, epoch)
+        if colour is not None:
+            colours = colour.draw(self.n, self.pictures.shape[3], seed, epoch)
 
-        def make(items):
+        def make(items: Array) -> SparseTensor:
             pictures, moves = self.pictures[items], shifts[items]
             if matrices is None:
-                sample, y, x = ((pictures > self.threshold).any(-1)).nonzero()
+                sample, y, x = np.nonzero((pictures > self.threshold).any(-1))
                 rows = pictures[sample, y, x]
                 places = np.stack([x, y], 1) + (self.margin + moves[sample]).astype(np.int64)
             else:
                 sample, places, rows = self._distorted(pictures, matrices[items], moves)
             rows = rows.astype(np.result_type(rows, np.float32)) - self.background
             rows = rows / np.float32(255) if pictures.dtype == np.uint8 else rows
-            if colours is not None:
-                offsets = places - (self.margin + self.middle) - moves[sample]
-                rows = self.colour.apply(rows, offsets, colours[items][sample])
+            if colour is not None and colours is not None:
+                offsets = places - (self.margin + self.centre) - moves[sample]
+                rows = colour.apply(rows, offsets, colours[items][sample])
             sites = np.column_stack([sample, places]).astype(np.int32)
             return SparseTensor.from_sites(sites, rows, self.size, len(items))
 
         return make
 
-    def _distorted(self, pictures, matrices, moves):
-        """Read pictures at the sites of the field: (sample (m,), place (m, 2), row (m, c)) of those that are active."""
-        # A site p sees what the picture has where p = q A + t: at q = (p - t) A^-1, both from the middle.
+    def _distorted(self, pictures: Array, matrices: Array, moves: Array) -> tuple[Array, Array, Array]:
+        """Return sample (m,), place (m, 2) and row (m, c) of the active sites of distorted pictures."""
+        # The picture's point q is at the site p = q A + t, so the site p shows q = (p - t) A^-1, both from the centre.
         cells = len(pictures) * self.size**2
         if cells > MOST_CELLS:
-            raise ShapeError(f"PictureBatches: a batch of {len(pictures)} distorted pictures of size {self.size} asks "
-                             f"for {cells} numbers; at most {MOST_CELLS} fit: use a smaller batch or field")
+            raise ShapeError(expected("PictureBatches", f"at most {MOST_CELLS} sites in the fields of a batch",
+                                      f"{cells} for {len(pictures)} distorted pictures of size {self.size}",
+                                      "use a smaller batch or field"))
         inverse, (height, width, channels) = np.linalg.inv(matrices)[..., None, None], pictures.shape[1:]
-        x, y = np.moveaxis(np.arange(self.size) - (self.margin + self.middle)[:, None] - moves[..., None], 1, 0)
+        x, y = np.moveaxis(np.arange(self.size) - (self.margin + self.centre)[:, None] - moves[..., None], 1, 0)
         x, y = x[:, :, None], y[:, None, :]
         seen = (x * inverse[:, 0, axis] + y * inverse[:, 1, axis] for axis in (0, 1))
-        x, y = (np.rint((part + at) * STEPS).astype(np.int32) for part, at in zip(seen, self.middle, strict=True))
+        x, y = (np.rint((part + at) * STEPS).astype(np.int32) for part, at in zip(seen, self.centre, strict=True))
         half = STEPS // 2
         sites = ((x >= -half) & (x <= width * STEPS - half) & (y >= -half) & (y <= height * STEPS - half)).nonzero()
         (x, right), (y, down) = (np.divmod(part[sites], STEPS) for part in (x, y))
         flat, rows = pictures.reshape(-1, channels), np.zeros((len(x), channels), np.float32)
         for column, share in ((x, STEPS - right), (x + 1, right)):
             for line, weight in ((y, STEPS - down), (y + 1, down)):
-                # Beyond its edge a picture goes on as there.
+                # Outside a picture its edge continues.
                 at = (sites[0] * height + np.clip(line, 0, height - 1)) * width + np.clip(column, 0, width - 1)
                 rows += (share * weight).astype(np.float32)[:, None] * flat[at]
         rows /= STEPS * STEPS
@@ -128,17 +143,18 @@ class PictureBatches(Batches):
         return sites[0][active], np.stack(sites[1:], 1)[active], rows[active]
 
 
-def drawn(characters, side=28, box=20, width=2.5):
-    """Draw characters as pictures: strokes of that width, their larger extent as long as the box in the middle.
+def drawn(characters: Characters | Sequence[Sequence[ArrayLike]], side: int = 28, box: float = 20,
+          width: float = 2.5) -> Array:
+    """Return pictures of characters, centred, with the larger extent of each scaled to `box` pixels.
 
     Args:
         characters: Characters, or a list of lists of (n, 2) arrays, x right and y down.
         side: of a picture, in pixels.
-        box: pixels that the larger extent of a character takes.
-        width: of a stroke, in pixels; its edge is one pixel of shades wide.
+        box: the larger extent of a character, in pixels.
+        width: of a stroke, in pixels; its edge has one pixel of shades.
 
     Returns:
-        (n, side, side) uint8, rows from the top down, 0 is background. A character without strokes is empty.
+        (n, side, side) uint8, rows from the top down, background 0. A character without strokes is an empty picture.
 
     >>> drawn([[[(0, 0), (0, 9)]]], side=5, box=4, width=1)[0].tolist()[2]
     [0, 0, 255, 0, 0]
@@ -148,7 +164,7 @@ def drawn(characters, side=28, box=20, width=2.5):
     pictures = np.zeros((len(packed), side * side), np.uint8)
     if not len(sample):
         return pictures.reshape(-1, side, side)
-    heads = np.flatnonzero(np.diff(sample, prepend=-1))                  # of the segments of each character
+    heads = np.flatnonzero(np.diff(sample, prepend=-1))                  # the first segment of each character
     low = np.minimum.reduceat(np.minimum(first, last), heads)
     high = np.maximum.reduceat(np.maximum(first, last), heads)
     extent = (high - low).max(1)
@@ -156,7 +172,7 @@ def drawn(characters, side=28, box=20, width=2.5):
     counts = np.diff(heads, append=len(sample))
     first, last = ((points - np.repeat((low + high) / 2, counts, 0)) * np.repeat(scale, counts, 0) + (side - 1) / 2
                    for points in (first, last))
-    for begin in range(0, len(heads), 256):                              # distances of 256 characters at a time
+    for begin in range(0, len(heads), 256):                              # 256 characters at a time, to limit memory
         some = heads[begin:begin + 256]
         rows = slice(some[0], some[-1] + counts[begin:begin + 256][-1])
         squares = np.minimum.reduceat(_squared_distances(side, first[rows], last[rows]), some - some[0])
@@ -165,18 +181,18 @@ def drawn(characters, side=28, box=20, width=2.5):
     return pictures.reshape(-1, side, side)
 
 
-def _segments(packed):
-    """Return the ends (m, 2) and (m, 2) of all segments, a dot being one of no length, and their characters (m,)."""
+def _segments(packed: Characters) -> tuple[Array, Array, Array]:
+    """Return the ends (m, 2) and (m, 2) of all segments, of length 0 for a dot, and their characters (m,)."""
     starts, ends = packed.stroke_starts[:-1], packed.stroke_starts[1:]
-    begins = np.setdiff1d(np.arange(len(packed.points)), np.setdiff1d(ends - 1, starts))  # a last point begins none
+    begins = np.setdiff1d(np.arange(len(packed.points)), np.setdiff1d(ends - 1, starts))  # not a last point
     follows = np.where(np.isin(begins, ends - 1), begins, begins + 1)
     stroke = np.searchsorted(packed.stroke_starts, begins, "right") - 1
     sample = np.searchsorted(packed.character_starts, stroke, "right") - 1
     return packed.points[begins], packed.points[follows], sample
 
 
-def _squared_distances(side, first, last):
-    """Return those (m, y, x) of every pixel from every segment."""
+def _squared_distances(side: int, first: Array, last: Array) -> Array:
+    """Return the squared distances (m, y, x) of all pixels from all segments."""
     along = (last - first).astype(np.float32)
     length = (along * along).sum(1)
     unit = (along / np.where(length > 0, length, 1)[:, None])[:, :, None, None]
@@ -185,4 +201,5 @@ def _squared_distances(side, first, last):
     x, y = offsets[:, 0, None, :], offsets[:, 1, :, None]
     at = np.clip(x * unit[:, 0] + y * unit[:, 1], 0, 1)
     dx, dy = x - at * along[:, 0], y - at * along[:, 1]
-    return dx * dx + dy * dy
+    squares: Array = dx * dx + dy * dy
+    return squares

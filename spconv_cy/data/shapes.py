@@ -1,6 +1,9 @@
-"""Shapes as clouds of points, on either lattice: packed once, moved at random, and handed out in batches."""
+"""Shapes as clouds of points, on either lattice: packed once, moved at random, in batches."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,28 +12,38 @@ from spconv_cy.data.batch import Batches
 from spconv_cy.data.motion import Motion
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.dlpack import without_mask
-from spconv_cy.errors import GridError, ShapeError
+from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.sites.lattice import as_lattice, is_whole
 from spconv_cy.sites.points import floored
 from spconv_cy.tensor import SparseTensor
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from spconv_cy.sites.lattice import Lattice
+    from spconv_cy.types import Array, ArrayLike
+
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """Clouds of points as two arrays; `Shapes.pack` makes and checks them, `shapes[i]` gives the points of one.
+    """Clouds of points as two arrays; `Shapes.pack` makes and checks them, `shapes[i]` returns the points of one.
 
-    Shape i is points[starts[i]:starts[i + 1]]; points are (p, d) float64, starts (n + 1,) int64.
+    Shape i is points[starts[i]:starts[i + 1]].
+
+    Attributes:
+        points: (p, d) float64.
+        starts: (n + 1,) int64.
     """
 
-    points: np.ndarray
-    starts: np.ndarray
+    points: Array
+    starts: Array
 
     @classmethod
-    def pack(cls, shapes):
-        """Pack a list of (n, d) arrays of numbers, such as Mesh.surface and voxel_points give them; n may be 0.
+    def pack(cls, shapes: Shapes | Sequence[ArrayLike]) -> Shapes:
+        """Return Shapes made of a list of (n, d) arrays, such as Mesh.surface and voxel_points return; n may be 0.
 
         Raises:
-            ShapeError: a shape that is no (n, d) array of numbers of the same d as the others, or is not finite.
+            ShapeError: a shape is not an (n, d) array of finite numbers with the same d as the others.
 
         >>> shapes = Shapes.pack([np.zeros((2, 3)), np.ones((1, 3))])
         >>> len(shapes), shapes[1].tolist()
@@ -38,96 +51,98 @@ class Shapes:
         """
         if isinstance(shapes, cls):
             return shapes
-        shapes = as_list("Shapes", without_mask(shapes, "Shapes"), "a list of (n, d) arrays")
-        arrays = [as_array(f"Shapes: shape {i}", shape) for i, shape in enumerate(shapes)]
+        found = as_list("Shapes", without_mask(shapes, "Shapes"), "a list of (n, d) arrays")
+        arrays: list[Array] = [as_array(f"Shapes: shape {i}", shape) for i, shape in enumerate(found)]
         d = arrays[0].shape[1] if arrays and arrays[0].ndim == 2 else 3
         for i, array in enumerate(arrays):
             if array.ndim != 2 or array.shape[1] != d or array.dtype.kind not in "iuf":
-                raise ShapeError(f"Shapes: shape {i} is {array.shape} of {array.dtype}; numbers (n, {d}) fit, as "
-                                 "Mesh.surface and voxel_points give them")
+                raise ShapeError(expected("Shapes", f"shape {i} as numbers (n, {d}), such as from Mesh.surface or "
+                                          "voxel_points", f"shape {array.shape} of {array.dtype}"))
             if not np.isfinite(array).all():
-                raise ShapeError(f"Shapes: shape {i} holds NaN or infinity; finite numbers fit")
+                raise ShapeError(expected("Shapes", f"finite numbers in shape {i}", "NaN or infinity"))
         points = np.concatenate([np.zeros((0, d)), *arrays]).astype(np.float64)
         return cls(points, starts_of([len(array) for array in arrays]))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> Array:
         if not -len(self) <= i < len(self):
-            raise IndexError(f"shape {i} came; there are {len(self)}")
+            raise IndexError(expected("Shapes", f"an index of one of {len(self)} shapes", i))
         i %= len(self)
         return self.points[self.starts[i]:self.starts[i + 1]]
 
 
-def voxel_points(voxels, parts=2):
-    """Return points (n * parts^d, d) that fill voxels (n, d), whole numbers: parts^d in each, evenly.
+def voxel_points(voxels: ArrayLike, parts: int = 2) -> Array:
+    """Return points (n * parts^d, d) that fill voxels (n, d), whole numbers: parts^d evenly spaced points in each.
 
-    Voxel v is the cube from v to v + 1; each point stands for the volume 1 / parts^d.
+    Voxel v is the cube from v to v + 1; each point represents the volume 1 / parts^d.
 
     >>> voxel_points([[3]], 2).tolist()
     [[3.25], [3.75]]
     """
-    voxels = as_array("voxel_points: voxels", voxels)
-    if voxels.ndim != 2 or voxels.dtype.kind not in "iu" or not is_whole(parts) or not 1 <= parts <= 256:
-        raise ShapeError(f"voxel_points: voxels {voxels.shape} of {voxels.dtype} and parts {parts!r} came; whole "
-                         "numbers (n, d) and a whole number from 1 up fit")
-    d = voxels.shape[1]
+    corners: Array = as_array("voxel_points: voxels", voxels)
+    if corners.ndim != 2 or corners.dtype.kind not in "iu" or not is_whole(parts) or not 1 <= parts <= 256:
+        raise ShapeError(expected("voxel_points", "voxels (n, d) of whole numbers, and parts to be a whole number "
+                                  "from 1 to 256", f"voxels {corners.shape} of {corners.dtype} and parts {parts!r}"))
+    d = corners.shape[1]
     inside = (np.indices((parts,) * d).reshape(d, -1).T + 0.5) / parts
-    return (voxels[:, None] + inside).reshape(-1, d)
+    return (corners[:, None] + inside).reshape(-1, d)
 
 
 class ShapeBatches(Batches):
-    """Clouds of points around the middle of a field of either lattice, moved anew each epoch. x is a SparseTensor.
+    """Batches of clouds of points, centred in a field of either lattice, moved anew each epoch: x is a SparseTensor.
 
-    A site is active where it holds a point. Its one feature is 1; or, with `volume`, the share of it that is filled.
+    A site is active if it holds a point. Its one feature is 1, or, with `volume`, the filled fraction of the site.
 
     Args:
-        shapes: Shapes, or a list of (n, d) arrays around the origin; packed and checked once, here.
+        shapes: Shapes, or a list of (n, d) arrays around the origin; packed and checked once.
         labels: (n,) class numbers, or None.
-        size: an int or d ints, the field; on the simplex lattice an int.
+        size: the field, an int or d ints; on the simplex lattice an int.
         cell: side of a site, in the points' unit.
         lattice: Lattice, or None: the cubic one.
-        augment: Motion, or None: shapes stay as they are.
-        volume: of space that each point stands for, in the points' unit; None: features are 1.
-        outside: "error": a point outside the field is refused; "drop": it is left out, as Graham's code does.
+        augment: Motion, or None: shapes are not moved.
+        volume: of the space that each point represents, in the points' unit; None: features are 1.
+        outside: "error": points outside the field are refused; "drop": they are dropped, as in Graham's code.
         batch: shapes in a batch.
 
     Raises:
-        ShapeError, ValueError: arguments that do not fit.
-        GridError: in `epoch`, points outside the field; says which cell would hold them.
+        ShapeError, ValueError: an argument of the wrong shape or out of range.
+        GridError: in `epoch`, points outside the field; the message names a sufficient cell.
 
     >>> data = ShapeBatches([[[0.0, 0.0]], [[-1.9, 0.1], [1.9, 0.1]]], [0, 1], 4, cell=1)
     >>> next(data.epoch(0, training=False))[0].sites.tolist()
     [[0, 2, 2], [1, 0, 2], [1, 3, 2]]
     """
 
-    def __init__(self, shapes, labels, size, *, cell, lattice=None, augment=None, volume=None, outside="error",
-                 batch=100):
+    def __init__(self, shapes: Shapes | Sequence[ArrayLike], labels: ArrayLike | None, size: int | Sequence[int], *,
+                 cell: float, lattice: Lattice | int | None = None, augment: Motion | None = None,
+                 volume: float | None = None, outside: str = "error", batch: int = 100) -> None:
         self.shapes = Shapes.pack(shapes)
         super().__init__(len(self.shapes), labels, batch=batch)
         d = self.shapes.points.shape[1]
         self.lattice = as_lattice(d if lattice is None else lattice)
         if self.lattice.d != d:
-            raise ShapeError(f"ShapeBatches: points of {d} coordinates came for {self.lattice}; {self.lattice.d} fit")
+            raise ShapeError(expected("ShapeBatches", f"points of {self.lattice.d} coordinates for {self.lattice}",
+                                      f"{d}"))
         self.size = self.lattice.per_axis(size, "ShapeBatches: size", 1)
         for name, value in (("cell", cell), ("volume", 1 if volume is None else volume)):
             if not is_real(value) or not 0 < value < np.inf:
-                raise ShapeError(f"ShapeBatches: {name} {value!r} came; a positive number fits")
+                raise ShapeError(expected("ShapeBatches", f"{name} to be a positive number", f"{value!r}"))
         if not is_one_of(outside, ("error", "drop")):
-            raise ValueError(f"ShapeBatches: outside {outside!r} came; 'error' or 'drop' fits")
+            raise ValueError(expected("ShapeBatches", "outside to be 'error' or 'drop'", f"{outside!r}"))
         if augment is not None and not isinstance(augment, Motion):
-            raise TypeError(f"ShapeBatches: augment {augment!r} came; a Motion, or None, fits")
+            raise TypeError(expected("ShapeBatches", "augment to be a Motion or None", f"{augment!r}"))
         self.cell, self.augment, self.volume, self.outside = float(cell), augment, volume, outside
 
-    def prepare(self, epoch, seed, training):
-        """Draw the epoch's motions; return the function of item numbers (b,) that gives a SparseTensor."""
+    def prepare(self, epoch: int, seed: int, training: bool) -> Callable[[Array], SparseTensor]:
+        """Draw the epoch's motions; return a function from item indices (b,) to a SparseTensor."""
         d, middle, moves = self.lattice.d, self.lattice.middle(self.size), None
         if self.augment is not None:
             moves = self.augment.draw(self.n, d, seed, epoch, training=training)
-        whole = self.cell**d * np.linalg.det(self.lattice.basis)         # volume of a site
+        whole = self.cell**d * np.linalg.det(self.lattice.basis)         # the volume of a site
 
-        def make(items):
+        def make(items: Array) -> SparseTensor:
             starts, ends = self.shapes.starts[:-1][items], self.shapes.starts[1:][items]
             sample, places = np.repeat(np.arange(len(items)), ends - starts), self.shapes.points[ranges(starts, ends)]
             shares = np.full(len(items), 1.0 if self.volume is None else self.volume / whole)
@@ -147,8 +162,9 @@ class ShapeBatches(Batches):
 
         return make
 
-    def _outside(self, places, held):
+    def _outside(self, places: Array, held: Array) -> GridError:
         farthest = np.linalg.norm(places, axis=1).max()
-        return GridError(f"ShapeBatches: {int((~held).sum())} of {len(held)} points lie outside the field {self.size}; "
-                         f"a cell above {farthest / self.lattice.inradius(self.size):.4g} holds all (it was "
-                         f"{self.cell:.4g}), or outside='drop' leaves them out")
+        return GridError(expected(
+            "ShapeBatches", f"points inside the field {self.size}", f"{int((~held).sum())} of {len(held)} outside",
+            f"use a cell above {farthest / self.lattice.inradius(self.size):.4g} (it is {self.cell:.4g}), or "
+            "outside='drop'"))
