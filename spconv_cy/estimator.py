@@ -107,7 +107,7 @@ class SparseConvClassifier:
         net, encoder = self._made(len(classes), rng)
         encoder = encoder.fit(characters) if encoder.factors is None else encoder
         _check_outputs(net, encoder, len(classes))
-        augment = "none" if is_one_of(self.augment, (None, "")) else self.augment
+        augment = "none" if self.augment is None or is_one_of(self.augment, ("",)) else self.augment
         data = StrokeBatches(characters, numbers, encoder, batch=self.batch, augment=distortion(augment))
         history = fit(net, data, Adam(net.parameters(), self.rate), self.epochs, schedule=self.schedule, rng=rng,
                       progress=self.verbose)

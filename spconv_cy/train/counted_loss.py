@@ -10,15 +10,16 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import as_array, checked_function, is_integer
+from spconv_cy.checks import as_array, checked_function
 from spconv_cy.errors import expected
 from spconv_cy.functional.labels import counted
 from spconv_cy.functional.loss import hinge, softmax_cross_entropy
+from spconv_cy.train import metrics
 
 if TYPE_CHECKING:
     from spconv_cy.functional.labels import IgnoredLabels
     from spconv_cy.layers.layer import Layer
-    from spconv_cy.types import Array
+    from spconv_cy.types import Array, ArrayLike
 
 Loss: TypeAlias = Callable[..., Tensor]
 
@@ -59,6 +60,10 @@ class CountedLoss:
         counts = counted(self.who, as_array("labels", labels), self.ignore_label)
         return len(labels) if counts is None else int(counts.sum())
 
+    def error(self, outputs: ArrayLike, labels: ArrayLike) -> float:
+        """Return the error of the samples that count; labels are class numbers, and at least one of them counts."""
+        return metrics.error(outputs, labels, ignore_label=self.ignore_label)
+
 
 def outputs_of(who: str, net: Layer, x: Any, loss: CountedLoss | None) -> Any:
     """Return the outputs of a network for a batch; a loss of your own may take outputs that are not a Tensor.
@@ -91,15 +96,3 @@ def are_classes(y: Any, labels: Any) -> bool:
 def on_host(y: Tensor) -> Array:
     """Return the data of a Tensor as a numpy array."""
     return ops_of(y.data).to_numpy(y.data)
-
-
-def checked_seed_of(who: str, rng: int | np.random.Generator | None) -> int | None:
-    """Return the seed of a run: a whole number unchanged, or one that a Generator draws.
-
-    Raises:
-        ValueError: neither a whole number from 0 up nor a Generator nor None.
-    """
-    seed = None if rng is None else int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
-    if seed is not None and (not is_integer(seed) or seed < 0):
-        raise ValueError(expected(who, "rng to be a whole number from 0 up, a numpy Generator or None", f"{rng!r}"))
-    return seed

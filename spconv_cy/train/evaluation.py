@@ -17,8 +17,9 @@ from spconv_cy.layers.evaluating import evaluating
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
 from spconv_cy.train.batch_list import as_batches
-from spconv_cy.train.counted_loss import CountedLoss, are_classes, checked_seed_of, on_host, outputs_of, rows_of
+from spconv_cy.train.counted_loss import CountedLoss, are_classes, on_host, outputs_of, rows_of
 from spconv_cy.train.progress import checked_progress, progress_bar, show_evaluation
+from spconv_cy.train.random_state import run_seed
 
 if TYPE_CHECKING:
     from spconv_cy.functional.labels import IgnoredLabels
@@ -120,7 +121,7 @@ def _run(who: str, net: Layer, data: Batches, repeats: int, count: CountedLoss |
     shown = checked_progress(who, progress)
     if not is_integer(repeats) or repeats < 1:
         raise ValueError(expected(who, "repeats to be a whole number from 1 up", f"{repeats!r}"))
-    seed = checked_seed_of(who, rng)
+    seed = run_seed(who, rng)
     with evaluating(net):
         before = {generator: generator.bit_generator.state for generator in net.generators().values()}
         try:
@@ -149,7 +150,7 @@ def _passes(who, net, data, repeats, seed, generators, count, bar, as_shares):
         known: Any = None if labels[0] is None else np.concatenate([as_array("labels", part) for part in labels])
         # A partial sum has its largest value where the mean has it.
         classes = count is not None and are_classes(mean, known) and count.samples(mean, known)
-        errors.append(metrics.error(mean, known, ignore_label=count.ignore_label) if classes else None)
+        errors.append(count.error(mean, known) if classes else None)
     return mean, known, total / max(1, samples), tuple(errors)
 
 

@@ -15,14 +15,14 @@ from spconv_cy.checks import checked_function, checked_path, is_integer, is_real
 from spconv_cy.errors import expected
 from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.layers.layer import Layer
-from spconv_cy.train import metrics
 from spconv_cy.train.batch_list import as_batches
 from spconv_cy.train.checkpoint import read_checkpoint, write_checkpoint
-from spconv_cy.train.counted_loss import CountedLoss, are_classes, checked_seed_of, on_host, outputs_of, rows_of
+from spconv_cy.train.counted_loss import CountedLoss, are_classes, on_host, outputs_of, rows_of
 from spconv_cy.train.evaluation import evaluate
 from spconv_cy.train.history import History
 from spconv_cy.train.loss_scale import LossScale
 from spconv_cy.train.progress import checked_progress, progress_bar, show_training
+from spconv_cy.train.random_state import run_seed
 from spconv_cy.train.schedule import from_name
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _begin(net: Layer, optimizer: OptimizerLike, rng: int | np.random.Generator 
            scale: LossScale | None) -> tuple[History, int, dict[str, Array] | None]:
     """Return (history, seed, best weights or None) of the checkpoint, or of a new run."""
     before: Any = rng.bit_generator.state if isinstance(rng, np.random.Generator) else None
-    seed = checked_seed_of("fit", rng)
+    seed = run_seed("fit", rng)
     try:
         found = None if checkpoint is None else read_checkpoint(checkpoint, net, optimizer, seed, scale)
     except BaseException:
@@ -176,7 +176,7 @@ class _Run:
             if not math.isfinite(number):
                 raise _diverged(f"a loss of {number} in epoch {epoch + 1}, batch {batch + 1}", self.optimizer)
             self._step(value)
-            show(sums.add(number, n, rows, labels, self.count.ignore_label), *sums.means())
+            show(sums.add(number, n, rows, labels, self.count), *sums.means())
         for name, array in self.net.state().items():                     # no loss shows the effect of the last step
             if not np.isfinite(array).all():
                 raise _diverged(f"NaN or infinity in {name} in epoch {epoch + 1}", self.optimizer)
@@ -216,12 +216,12 @@ class _Sums:
     wrong: float = 0.0
     classes: bool = False
 
-    def add(self, loss: float, n: int, rows: Any, labels: Any, ignore_label: IgnoredLabels) -> int:
+    def add(self, loss: float, n: int, rows: Any, labels: Any, count: CountedLoss) -> int:
         """Add a batch with n samples that count; return the number of its samples."""
         given = len(rows if labels is None else labels)
         self.seen, self.counted, self.losses = self.seen + given, self.counted + n, self.losses + n * loss
         self.classes = labels is not None and are_classes(rows, labels)
-        self.wrong += n * metrics.error(on_host(rows), labels, ignore_label=ignore_label) if self.classes and n else 0
+        self.wrong += n * count.error(on_host(rows), labels) if self.classes and n else 0
         return given
 
     def means(self) -> tuple[float, float]:

@@ -1,14 +1,27 @@
-"""Random states as JSON values, and their checks before a generator takes them."""
+"""The seed of a run, and random states as JSON values."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from spconv_cy.checks import is_integer
 from spconv_cy.errors import expected
 from spconv_cy.train.history import is_count
 
 # numpy accepts any numbers here, and reads outside its arrays where one of the first two is larger.
 MOST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
+
+
+def run_seed(who: str, rng: int | np.random.Generator | None) -> int | None:
+    """Return the seed of a run: a whole number unchanged, one that a Generator draws, or None.
+
+    Raises:
+        ValueError: neither a whole number from 0 up nor a Generator nor None.
+    """
+    seed = None if rng is None else int(rng.integers(2**63)) if isinstance(rng, np.random.Generator) else rng
+    if seed is not None and (not is_integer(seed) or seed < 0):
+        raise ValueError(expected(who, "rng to be a whole number from 0 up, a numpy Generator or None", f"{rng!r}"))
+    return seed
 
 
 def plain(state: object) -> object:
