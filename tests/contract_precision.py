@@ -1,7 +1,7 @@
 """What the verbs of a GPU must give for float16 rows, and convolutions in float16 and TF32: check_precisions."""
 
 import numpy as np
-from contract import REFERENCE, as_tuple, call, calls_of, shown
+from contract_ops import REFERENCE, as_tuple, call, calls_of, shown
 
 # Verbs of float16 rows: which arguments are rows, and whether what comes out are rows too, or sums in float32.
 ROWS = {

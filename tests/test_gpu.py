@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from array_calls import CALLS, as_they_are, check_call
-from contract import calls_of, check_ops, check_signatures
+from contract_ops import calls_of, check_ops, check_signatures
 from contract_precision import check_precisions
 from layer_cases import CASES, check_case
 from strategies import random_rulebook, rulebooks

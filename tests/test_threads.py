@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from contract import VERBS, WITHOUT_GPU, as_tuple, born, call, calls_of, sparse
+from contract import WITHOUT_GPU, sparse
+from contract_ops import VERBS, as_tuple, born, call, calls_of
 from layer_cases import CASES
 from threaded import NETS, check_steps, step, together
 

@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np  # noqa: E402
-from contract import as_tuple, born, call, calls_of  # noqa: E402
+from contract_ops import as_tuple, born, call, calls_of  # noqa: E402
 from strategies import random_rulebook  # noqa: E402
 
 from spconv_cy import _core  # noqa: E402

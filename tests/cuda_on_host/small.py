@@ -14,7 +14,8 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 import cupy_on_host  # noqa: E402
-from contract import calls_of, check_backends, check_ops, numbers  # noqa: E402
+from contract import check_backends  # noqa: E402
+from contract_ops import calls_of, check_ops, numbers  # noqa: E402
 from contract_precision import check_precisions, compare  # noqa: E402
 from layer_cases import CASES  # noqa: E402
 from strategies import random_rulebook  # noqa: E402

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from contract import begun, calls_of, outcome
+from contract import begun, outcome
+from contract_ops import calls_of
 from contract_precision import CONVOLUTIONS, check_precisions, compare
 from layer_cases import CASES
 from strategies import random_rulebook

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from contract import calls_of, check_layouts, check_ops, check_signatures
+from contract_ops import calls_of, check_layouts, check_ops, check_signatures
 from strategies import random_rulebook
 
 from spconv_cy.backend import gathered
