@@ -50,19 +50,25 @@ def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, w
         drows = xp.zeros_like(rows)
         dpositions = None if positions is None else xp.zeros_like(positions)
         for i, (window, share) in enumerate(zip(windows, shares, strict=True)):
-            query, key, value = _heads(rows[window], 3, heads)
-            (dmixed,) = _heads(dy[window], 1, heads)
-            dshare = _outer(xp, dmixed, value)
-            dscores = share * (dshare - (dshare * share).sum(3, keepdims=True))
-            drows[window] = xp.concatenate([_joined(part) for part in (
-                _mixed(xp, "whij", dscores, key) * scale, _mixed(xp, "whji", dscores, query) * scale,
-                _mixed(xp, "whji", share, dmixed))], axis=2)
+            drows[window], dscores = _gradients(xp, rows[window], dy[window], share, scale)
             if positions is not None and places is not None:
                 pairs = xp.ascontiguousarray(dscores.transpose(0, 2, 3, 1)).reshape(-1, heads)
                 dpositions += ops.scatter_add(pairs, places[i].reshape(-1), len(positions))
         return drows, dpositions, None, None, None
 
     return y, backward
+
+
+def _gradients(xp: ModuleType, rows: Array, dy: Array, share: Array, scale: float) -> tuple[Array, Array]:
+    """Return the gradients of a window's rows (w, m, 3c) and of its scores (w, heads, m, m)."""
+    heads = share.shape[1]
+    query, key, value = _heads(rows, 3, heads)
+    (dmixed,) = _heads(dy, 1, heads)
+    dshare = _outer(xp, dmixed, value)
+    dscores = share * (dshare - (dshare * share).sum(3, keepdims=True))
+    parts = (_mixed(xp, "whij", dscores, key) * scale, _mixed(xp, "whji", dscores, query) * scale,
+             _mixed(xp, "whji", share, dmixed))
+    return xp.concatenate([_joined(part) for part in parts], axis=2), dscores
 
 
 def _softmax(xp: ModuleType, scores: Array) -> Array:

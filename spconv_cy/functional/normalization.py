@@ -232,30 +232,52 @@ def sample_norm(x: Tensor | Array, gamma: Tensor | Array, beta: Tensor | Array, 
     """
     x, gamma, beta = cast(Array, x), cast(Array, gamma), cast(Array, beta)
     ops, wide = ops_of(x, gamma, beta), summable(x)
-    counts, each = np.diff(starts), wide.shape[1] // groups
-    samples = np.repeat(np.arange(len(counts)), counts)
-    n = ops.asarray(np.maximum(counts, 1)[:, None] * each, wide.dtype)
-
-    def together(rows: Array, reduce: Callable[..., Array]) -> Array:
-        return ops.xp.repeat(reduce(rows.reshape(-1, groups, each), 2), each, axis=1) if each > 1 else rows
-
-    def means(rows: Array) -> Array:
-        return together(ops.segment_sum(rows, starts), ops.xp.sum) / n
-
-    def mean(rows: Array) -> Array:
-        return means(rows)[samples]
-
-    def centre(rows: Array) -> Array:
-        rows = rows - mean(rows)
-        rows -= mean(rows)                                               # rounding leaves a rest if x is far from 0
-        return rows
-
-    normal, factor = _standard(ops.xp, wide, centre, means, lambda rows: rows[samples],
-                               lambda sizes: together(ops.segment_max(sizes, starts)[0], np.max), eps)
+    of = _SampleGroups(ops, wide, starts, groups)
+    normal, factor = _standard(ops.xp, wide, of.centred, of.means, of.spread, of.largest, eps)
 
     def dx(dy: Array) -> Array:
         dn = dy * gamma
-        return (dn - mean(dn) - normal * mean(dn * normal)) * factor
+        return (dn - of.mean(dn) - normal * of.mean(dn * normal)) * factor
 
     return (normal * gamma + beta,
             lambda dy: (lambda: dx(dy), lambda: column_sums(dy * normal), lambda: column_sums(dy), None, None, None))
+
+
+class _SampleGroups:
+    """Means and maxima over groups of neighbouring channels of each sample's rows, as rows (b, c).
+
+    Args:
+        ops: Ops.
+        x: (n, c), an array of the rows' shape and dtype.
+        starts: (b+1,) integers.
+        groups: number of groups.
+    """
+
+    def __init__(self, ops: Ops, x: Array, starts: IntegerArray, groups: int) -> None:
+        self.ops, self.starts, self.groups, self.each = ops, starts, groups, x.shape[1] // groups
+        counts = np.diff(starts)
+        self.samples = np.repeat(np.arange(len(counts)), counts)
+        self.n = ops.asarray(np.maximum(counts, 1)[:, None] * self.each, x.dtype)
+
+    def means(self, rows: Array) -> Array:
+        return self._together(self.ops.segment_sum(rows, self.starts), self.ops.xp.sum) / self.n
+
+    def largest(self, rows: Array) -> Array:
+        return self._together(self.ops.segment_max(rows, self.starts)[0], np.max)
+
+    def spread(self, values: Array) -> Array:
+        """Return, for each row, the values (b, c) of its sample."""
+        return values[self.samples]
+
+    def mean(self, rows: Array) -> Array:
+        return self.spread(self.means(rows))
+
+    def centred(self, rows: Array) -> Array:
+        rows = rows - self.mean(rows)
+        rows -= self.mean(rows)                                          # rounding leaves a rest if x is far from 0
+        return rows
+
+    def _together(self, values: Array, reduce: Callable[..., Array]) -> Array:
+        if self.each < 2:
+            return values
+        return self.ops.xp.repeat(reduce(values.reshape(-1, self.groups, self.each), 2), self.each, axis=1)

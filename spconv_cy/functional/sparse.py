@@ -5,7 +5,6 @@ from typing import cast
 import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import is_one_of
 from spconv_cy.config import precision_name
@@ -135,7 +134,7 @@ def segment_average(x: Tensor | Array, ground: Tensor | Array | None, starts: In
         y += missing * ground
 
     def backward(dy: Array) -> tuple[Gradient, ...]:
-        return (lambda: _spread(ops, dy * weight, counts),
+        return (lambda: _spread(dy * weight, counts),
                 None if ground is None else lambda: column_sums(dy * missing), None, None)
 
     return y, backward
@@ -157,7 +156,7 @@ def segment_total(x: Tensor | Array, ground: Tensor | Array | None, starts: Inte
         y += missing * ground
 
     def backward(dy: Array) -> tuple[Gradient, ...]:
-        return (lambda: _spread(ops, dy, counts),
+        return (lambda: _spread(dy, counts),
                 None if ground is None else lambda: column_sums(dy * missing), None, None)
 
     return y, backward
@@ -223,5 +222,6 @@ def column_sums(dy: Array) -> Array:
     return ops_of(dy).segment_sum(dy, np.array([0, len(dy)]))
 
 
-def _spread(ops: Ops, dy: Array, counts: IntegerArray) -> Array:
-    return ops.xp.ascontiguousarray(dy[np.repeat(np.arange(len(counts)), counts)])
+def _spread(dy: Array, counts: IntegerArray) -> Array:
+    """Return each row of dy counts[i] times: the gradient of a sample for each of its rows."""
+    return ops_of(dy).xp.ascontiguousarray(dy[np.repeat(np.arange(len(counts)), counts)])

@@ -10,12 +10,8 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.loss import mse, softmax_cross_entropy
 from spconv_cy.functional.sparse import gather
-from spconv_cy.layers.container import Sequential
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
+from spconv_cy.layers import Convolution, GlobalPooling, Layer, NetworkInNetwork, Sequential, TransposedConvolution
 from spconv_cy.layers.inputs import checked_sparse
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.pooling import GlobalPooling
-from spconv_cy.layers.transposed import TransposedConvolution
 from spconv_cy.models.blocks import Blocks, checked_whole
 from spconv_cy.sites.grid import Grid
 from spconv_cy.tensor import SparseTensor

@@ -6,14 +6,19 @@ import numpy as np
 
 from spconv_cy.checks import checked_integers, checked_numbers, generator
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.activation import ReLU
-from spconv_cy.layers.container import Residual, Sequential
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
-from spconv_cy.layers.dropout import Dropout
+from spconv_cy.layers import (
+    BatchNormalization,
+    Convolution,
+    Deconvolution,
+    Dropout,
+    Layer,
+    NetworkInNetwork,
+    ReLU,
+    Residual,
+    Sequential,
+    SubmanifoldConvolution,
+)
 from spconv_cy.layers.inputs import MOST_CHANNELS
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.normalization import BatchNormalization
-from spconv_cy.layers.restoring import Deconvolution
 from spconv_cy.sites.lattice import MAX_DIMENSION, Lattice
 from spconv_cy.types import Seed
 

@@ -4,11 +4,7 @@ from collections.abc import Sequence
 
 from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.activation import ReLU
-from spconv_cy.layers.container import Sequential
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.pooling import GlobalPooling, MaxPooling
+from spconv_cy.layers import Convolution, GlobalPooling, Layer, MaxPooling, NetworkInNetwork, ReLU, Sequential
 from spconv_cy.types import Seed
 
 

@@ -1,11 +1,7 @@
 """DeepC2C2 and DeepC3C3: two convolutions before each overlapping pooling, on the cubic or the simplex lattice."""
 
 from spconv_cy.checks import checked_flags, checked_numbers, generator
-from spconv_cy.layers.activation import VeryLeakyReLU
-from spconv_cy.layers.container import Sequential
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.pooling import GlobalPooling, MaxPooling
+from spconv_cy.layers import Convolution, GlobalPooling, Layer, MaxPooling, NetworkInNetwork, Sequential, VeryLeakyReLU
 from spconv_cy.models.blocks import checked_whole, dropped
 from spconv_cy.sites.lattice import Lattice
 from spconv_cy.types import Seed

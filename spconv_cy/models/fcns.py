@@ -1,9 +1,6 @@
 """A fully convolutional network that labels sites by the features of all scales."""
 
-from spconv_cy.layers.container import Concatenate, Sequential
-from spconv_cy.layers.convolution import NetworkInNetwork
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.restoring import UnPooling
+from spconv_cy.layers import Concatenate, Layer, NetworkInNetwork, Sequential, UnPooling
 from spconv_cy.models.blocks import checked_whole
 from spconv_cy.models.unets import Levels, checked_widths
 from spconv_cy.types import Seed

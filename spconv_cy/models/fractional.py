@@ -5,12 +5,15 @@ from typing import cast
 
 from spconv_cy.checks import generator, is_real
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.activation import VeryLeakyReLU
-from spconv_cy.layers.container import Sequential
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
-from spconv_cy.layers.fractional import FractionalMaxPooling
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.pooling import GlobalPooling
+from spconv_cy.layers import (
+    Convolution,
+    FractionalMaxPooling,
+    GlobalPooling,
+    Layer,
+    NetworkInNetwork,
+    Sequential,
+    VeryLeakyReLU,
+)
 from spconv_cy.models.blocks import checked_whole, dropped
 from spconv_cy.types import Seed
 

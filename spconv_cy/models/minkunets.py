@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.container import Concatenate, Sequential
-from spconv_cy.layers.convolution import NetworkInNetwork
+from spconv_cy.layers import Concatenate, Layer, NetworkInNetwork, Sequential
 from spconv_cy.layers.inputs import MOST_CHANNELS
-from spconv_cy.layers.layer import Layer
 from spconv_cy.models.blocks import TORCH, Blocks, checked_whole
 from spconv_cy.types import Seed
 

@@ -6,9 +6,7 @@ import numpy as np
 
 from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.container import Residual, Sequential
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers import Convolution, Layer, NetworkInNetwork, Residual, Sequential, SubmanifoldConvolution
 from spconv_cy.models.blocks import checked_list, checked_whole
 from spconv_cy.models.vggs import activated, normalised
 from spconv_cy.types import Seed

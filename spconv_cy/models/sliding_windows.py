@@ -1,12 +1,7 @@
 """A classifier that answers at every window of a larger field: its fully convolutional form."""
 
 from spconv_cy.errors import expected
-from spconv_cy.layers.activation import LeakyReLU
-from spconv_cy.layers.container import Sequential
-from spconv_cy.layers.convolution import NetworkInNetwork
-from spconv_cy.layers.dropout import Dropout
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.pooling import GlobalPooling
+from spconv_cy.layers import Dropout, GlobalPooling, Layer, LeakyReLU, NetworkInNetwork, Sequential
 
 HEAD = (NetworkInNetwork, LeakyReLU, Dropout)
 

@@ -7,14 +7,24 @@ import numpy as np
 
 from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.activation import LeakyReLU, ReLU, VeryLeakyReLU
-from spconv_cy.layers.container import Sequential
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
-from spconv_cy.layers.dropout import Dropout
-from spconv_cy.layers.fractional import LETTERS, FractionalMaxPooling
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.normalization import BatchNormalization
-from spconv_cy.layers.pooling import AveragePooling, GlobalPooling, MaxPooling, SumPooling
+from spconv_cy.layers import (
+    AveragePooling,
+    BatchNormalization,
+    Convolution,
+    Dropout,
+    FractionalMaxPooling,
+    GlobalPooling,
+    Layer,
+    LeakyReLU,
+    MaxPooling,
+    NetworkInNetwork,
+    ReLU,
+    Sequential,
+    SubmanifoldConvolution,
+    SumPooling,
+    VeryLeakyReLU,
+)
+from spconv_cy.layers.fractional import LETTERS
 from spconv_cy.sites.lattice import Lattice
 from spconv_cy.types import Seed
 

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.container import Sequential
-from spconv_cy.layers.convolution import NetworkInNetwork
+from spconv_cy.layers import NetworkInNetwork, Sequential
 from spconv_cy.models.blocks import DETECTION, Blocks, checked_list, checked_whole
 from spconv_cy.models.minkunets import residual_u
 from spconv_cy.types import Seed

@@ -2,12 +2,19 @@
 
 from spconv_cy.checks import checked_flags, checked_numbers, generator
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.activation import LeakyReLU, ReLU
-from spconv_cy.layers.container import Concatenate, Residual, Sequential
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork, SubmanifoldConvolution
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.normalization import BatchNormalization
-from spconv_cy.layers.restoring import Deconvolution
+from spconv_cy.layers import (
+    BatchNormalization,
+    Concatenate,
+    Convolution,
+    Deconvolution,
+    Layer,
+    LeakyReLU,
+    NetworkInNetwork,
+    ReLU,
+    Residual,
+    Sequential,
+    SubmanifoldConvolution,
+)
 from spconv_cy.models.blocks import checked_whole
 from spconv_cy.types import Seed
 

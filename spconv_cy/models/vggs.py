@@ -7,13 +7,17 @@ import numpy as np
 
 from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.activation import ReLU
-from spconv_cy.layers.container import Concatenate, Sequential
-from spconv_cy.layers.convolution import Convolution, SubmanifoldConvolution
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.normalization import BatchNormalization
-from spconv_cy.layers.pooling import MaxPooling
-from spconv_cy.layers.restoring import Deconvolution
+from spconv_cy.layers import (
+    BatchNormalization,
+    Concatenate,
+    Convolution,
+    Deconvolution,
+    Layer,
+    MaxPooling,
+    ReLU,
+    Sequential,
+    SubmanifoldConvolution,
+)
 from spconv_cy.models.blocks import checked_list, checked_whole
 from spconv_cy.sites.lattice import is_whole
 from spconv_cy.types import Seed

@@ -1,9 +1,7 @@
 """The middle encoder of SECOND and the residual one of CenterPoint, from the voxels of a scene to a bird's-eye view."""
 
 from spconv_cy.checks import checked_flags
-from spconv_cy.layers.container import Sequential
-from spconv_cy.layers.edge import SparseToDense
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers import Layer, Sequential, SparseToDense
 from spconv_cy.models.blocks import DETECTION, Blocks, checked_whole
 from spconv_cy.types import Seed
 

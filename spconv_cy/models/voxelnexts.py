@@ -4,12 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.activation import ReLU
-from spconv_cy.layers.collapse import Collapse
-from spconv_cy.layers.container import Sequential
-from spconv_cy.layers.convolution import SubmanifoldConvolution
-from spconv_cy.layers.normalization import BatchNormalization
-from spconv_cy.layers.pyramid import Pyramid
+from spconv_cy.layers import BatchNormalization, Collapse, Pyramid, ReLU, Sequential, SubmanifoldConvolution
 from spconv_cy.models.blocks import DETECTION, TORCH, Blocks, checked_list, checked_whole
 from spconv_cy.models.voxel_backbones import same
 from spconv_cy.types import Seed
