@@ -1,39 +1,45 @@
-"""A tape of array functions: Tensor, differentiable, backward. Define by run, one sitting to read."""
+"""A tape of functions of arrays: Tensor, differentiable, backward, and the operators of tensors."""
 
-from contextvars import ContextVar
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, overload
 
 import numpy as np
 
+from spconv_cy.arguments import check_arguments
 from spconv_cy.array_protocol import ArrayProtocol, as_operand, refuse_options
 from spconv_cy.backend.ops import own
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_named, ops_of
 from spconv_cy.checks import checked_function, is_integer, is_real
 from spconv_cy.dlpack import without_mask
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.tape import as_stored, check_unchanged, entries_of, nodes_of, owned, owner_of
+from spconv_cy.tape import Read, check_broadcast, checked_results, fold_to, owned, owner_of, read_by, recording
+from spconv_cy.tape import leaf_gradients as leaf_gradients
+from spconv_cy.tape import no_grad as no_grad
+from spconv_cy.tape import with_grad as with_grad
+from spconv_cy.types import Array, ArrayLike, Recorded
 
-_recording = ContextVar("recording", default=(True, None))              # whether, and what was so before
-
-
-def _operator(function):
-    """Make an operator of a function of two tensors; what is no operand is left to Python, which tries its own one."""
-
-    def operator(self, other):
-        other = _operand(other, self)
-        return NotImplemented if other is None else function(self, other)
-
-    return operator
+P = ParamSpec("P")
+# A Tensor or number of the caller's, which the body of a differentiable function sees as an array.
+Operand: TypeAlias = Any
+Reads: TypeAlias = Mapping[int, tuple[int, ...]]
 
 
 class Tensor(ArrayProtocol):
     """An array that can take part in a backward pass.
 
     Args:
-        data: anything that becomes an array of the current backend (float32 on cpu, float64 on reference); copied.
-        requires_grad: whether `backward` fills `grad`, as for parameters and inputs under study.
+        data: array, number or nested lists; copied to an array of the current backend (float32 on cpu, float64 on
+            reference).
+        requires_grad: whether `backward` fills `grad`, as for parameters.
+
+    Attributes:
+        data: array.
+        grad: array of the gradient, or None.
+        requires_grad: bool.
 
     >>> x = Tensor([[1.0, 2.0]], requires_grad=True)
     >>> (x * x).sum().backward()
@@ -43,179 +49,187 @@ class Tensor(ArrayProtocol):
 
     __slots__ = ("data", "grad", "requires_grad", "_parents", "_backward", "_function", "_version", "_read",
                  "__weakref__")
+    grad: Array | None
+    # Of the backward pass: the arguments, the function's own backward function, and the function.
+    _parents: Sequence[Any]
+    _backward: Any
+    _function: Callable[..., object] | None
+    # The number of changes in place, one list for all tensors that share memory; and the arguments that are read.
+    _version: list[int]
+    _read: Sequence[Read]
 
-    def __init__(self, data, requires_grad=False):
+    def __init__(self, data: "Tensor | ArrayLike", requires_grad: bool = False) -> None:
         self.data = own(current().asarray(data), data)
         self.grad, self.requires_grad = None, requires_grad
         self._parents, self._backward, self._function, self._version, self._read = (), None, None, [0], ()
 
     @classmethod
-    def of(cls, array, parents=(), backward=None, *, reads_all=False):
-        """Wrap an array of any backend as it is; with a backward function, it is an inner node of the tape.
+    def of(cls, array: Any, parents: Sequence[Any] = (), backward: Callable[..., Any] | None = None, *,
+           reads_all: bool = False) -> "Tensor":
+        """Return a Tensor of an array of any backend, without a copy; with a backward function, a node of the tape.
 
-        reads_all: whether the backward function reads the data of all parents, which then must not be changed before.
+        Args:
+            array: data.
+            parents: the arguments from which the array was computed.
+            backward: function from the gradient of this tensor to those of the parents.
+            reads_all: whether `backward` reads the data of all parents, which then must not be changed before.
         """
         tensor = cls.__new__(cls)
         tensor.data, tensor.grad, tensor.requires_grad = array, None, backward is not None
-        # Of the way back; how often the data were changed in place, one list for all tensors over the same memory; and
-        # (position, that list, the number then) of the arguments whose data the backward function reads.
         tensor._parents, tensor._backward, tensor._function, tensor._version = parents, backward, None, [0]
-        tensor._read = _read_by(parents, None) if reads_all else ()
+        tensor._read = read_by(parents, None, Tensor) if reads_all else ()
         return tensor
 
-    shape = property(lambda self: self.data.shape)
-    dtype = property(lambda self: self.data.dtype)
+    def backward(self, gradient: ArrayLike | None = None) -> None:
+        """Add the gradient of this tensor to `grad` of every leaf from which it was computed.
 
-    def backward(self, gradient=None):
-        """Fill `grad` of every leaf that this tensor was computed from; what is there is added to.
+        No two tensors share the memory of their gradients.
 
         Args:
             gradient: an array of this tensor's shape; by default 1, for a tensor of one element.
 
-        No two tensors share the memory of their gradients.
-
         Raises:
             ShapeError: no gradient for a tensor of several elements, or one of another shape.
-            RuntimeError: nothing was recorded; or data that the way back reads were changed in place since, as by an
-                optimiser's step: their gradients would be those of other numbers.
+            RuntimeError: nothing was recorded, or data that the backward pass reads were changed in place since, as by
+                an optimiser's step.
         """
         if not self.requires_grad:
-            raise RuntimeError("backward: nothing was recorded; call net.train(), or leave no_grad()")
+            raise RuntimeError(expected("backward", "a recorded tensor", "one that needs no gradient",
+                                        "call net.train(), or leave no_grad()"))
         if gradient is None and self.data.size != 1:
-            raise ShapeError(f"backward: a tensor {self.shape} came without a gradient; reduce it to one number, or "
-                             "give a gradient")
+            raise ShapeError(expected("backward", "a tensor of one element", f"shape {self.shape}",
+                                      "reduce it to one number, or give a gradient"))
         ops = ops_of(self.data)
-        gradient = ops.xp.ones_like(self.data) if gradient is None else ops.asarray(gradient, self.data.dtype)
-        if gradient.shape != self.shape:
-            raise ShapeError(f"backward: a gradient {gradient.shape} came; {self.shape} fits")
-        given = {id(owner): owner for owner in (owner_of(gradient), owner_of(self.data))}
-        for leaf, dx in leaf_gradients(self, gradient):
+        dy = ops.xp.ones_like(self.data) if gradient is None else ops.asarray(gradient, self.data.dtype)
+        if dy.shape != self.shape:
+            raise ShapeError(expected("backward", f"a gradient of shape {self.shape}", dy.shape))
+        given = {id(owner): owner for owner in (owner_of(dy), owner_of(self.data))}
+        for leaf, dx in leaf_gradients(self, dy):
             leaf.grad = owned(dx, given) if leaf.grad is None else leaf.grad + dx
 
-    def mark_changed(self):
-        """Note that the data were changed in place: a backward pass that would read them is an error from now on.
+    def mark_changed(self) -> None:
+        """Record that the data were changed in place: a backward pass that would read them raises an error then.
 
-        Optimisers and `load_state` do it. Call it after you have written into `data` yourself, between a forward and a
-        backward pass.
+        Optimisers and `load_state` do this. Call it yourself after writing into `data` between a forward and a backward
+        pass.
         """
         self._version[0] += 1
 
-    def to(self, name):
-        """Return this tensor's array on another backend, as a new leaf."""
+    def to(self, name: str) -> "Tensor":
+        """Return a copy of this tensor on another backend, as a leaf of the tape."""
         ops = ops_named(name)
         return Tensor.leaf(ops.asarray(ops_of(self.data).to_numpy(self.data)), self.requires_grad)
 
     @classmethod
-    def leaf(cls, array, requires_grad):
-        """Wrap an array of any backend as it is, as a leaf of the tape."""
+    def leaf(cls, array: Array, requires_grad: bool) -> "Tensor":
+        """Return a leaf of the tape with an array of any backend, which is not copied."""
         tensor = cls.of(array)
         tensor.requires_grad = requires_grad
         return tensor
 
-    def numpy(self):
+    def numpy(self) -> Array:
         """Return the data as a numpy array."""
         return ops_of(self.data).to_numpy(self.data)
 
-    def __dlpack__(self, **options):
-        """Hand the data out by DLPack, without a copy; a tensor that needs gradients does not, since they would end."""
+    def __dlpack__(self, **options: Any) -> object:
+        """Return the data by DLPack, without a copy; a tensor that needs a gradient is refused."""
         if self.requires_grad:
-            raise BufferError("a Tensor that needs a gradient came to DLPack, which carries none; hand out its .data")
+            raise BufferError(expected("DLPack", "a Tensor that needs no gradient, which DLPack does not carry",
+                                       repr(self), "use its .data"))
         return self.data.__dlpack__(**options)
 
-    def __dlpack_device__(self):
+    def __dlpack_device__(self) -> tuple[int, int]:
         return self.data.__dlpack_device__()
 
-    def __getstate__(self):
+    def __getstate__(self) -> tuple[Array, Array | None, bool]:
         return self.data, self.grad, self.requires_grad
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: tuple[Array, Array | None, bool]) -> None:
         self.data, self.grad, self.requires_grad = state
         self._parents, self._backward, self._function, self._version, self._read = (), None, None, [0], ()
 
-    __add__ = __radd__ = _operator(lambda a, b: add(a, b))
-    __sub__ = _operator(lambda a, b: add(a, -b))
-    __rsub__ = _operator(lambda a, b: b - a)
-    __mul__ = __rmul__ = _operator(lambda a, b: multiply(a, b))
-    __truediv__ = _operator(lambda a, b: multiply(a, power(b, -1)))
-    __rtruediv__ = _operator(lambda a, b: multiply(b, power(a, -1)))
-    __rpow__ = _operator(lambda a, b: power(b, a))
-    __matmul__ = _operator(lambda a, b: matmul(a, b))
-    __rmatmul__ = _operator(lambda a, b: matmul(b, a))
+    def __add__(self, other: object) -> "Tensor":
+        operand = _operand(other, self)
+        return NotImplemented if operand is None else add(self, operand)
 
-    def __neg__(self):
+    def __sub__(self, other: object) -> "Tensor":
+        operand = _operand(other, self)
+        return NotImplemented if operand is None else add(self, -operand)
+
+    def __rsub__(self, other: object) -> "Tensor":
+        operand = _operand(other, self)
+        return NotImplemented if operand is None else add(operand, -self)
+
+    def __mul__(self, other: object) -> "Tensor":
+        operand = _operand(other, self)
+        return NotImplemented if operand is None else multiply(self, operand)
+
+    def __truediv__(self, other: object) -> "Tensor":
+        operand = _operand(other, self)
+        return NotImplemented if operand is None else multiply(self, power(operand, -1))
+
+    def __rtruediv__(self, other: object) -> "Tensor":
+        operand = _operand(other, self)
+        return NotImplemented if operand is None else multiply(operand, power(self, -1))
+
+    def __rpow__(self, other: object) -> "Tensor":
+        operand = _operand(other, self)
+        return NotImplemented if operand is None else power(operand, self)
+
+    def __matmul__(self, other: object) -> "Tensor":
+        operand = _operand(other, self)
+        return NotImplemented if operand is None else matmul(self, operand)
+
+    def __rmatmul__(self, other: object) -> "Tensor":
+        operand = _operand(other, self)
+        return NotImplemented if operand is None else matmul(operand, self)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __neg__(self) -> "Tensor":
         return multiply(self, _operand(-1.0, self))
 
-    def __pow__(self, exponent):
+    def __pow__(self, exponent: object) -> "Tensor":
         if is_real(exponent):                                   # not as an array: numpy squares 2 by itself
             return power(self, exponent if type(exponent) is int else float(exponent))
-        exponent = _operand(exponent, self)
-        return NotImplemented if exponent is None else power(self, exponent)
+        operand = _operand(exponent, self)
+        return NotImplemented if operand is None else power(self, operand)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> "Tensor":
         return take(self, without_mask(key, "Tensor: an index"))
 
-    def sum(self, axis=None, dtype=None, out=None):
-        """Sum over one axis, kept with length 1, or over all elements, giving shape (); np.sum(x) calls it."""
+    def sum(self, axis: int | None = None, dtype: None = None, out: None = None) -> "Tensor":
+        """Return the sum over one axis, kept with length 1, or over all elements, of shape (); np.sum(x) calls it."""
         refuse_options("sum", dtype, out)
         return sum_over(self, axis)
 
-    def mean(self, axis=None, dtype=None, out=None):
-        """Average over one axis, kept with length 1, or over all elements, giving shape (); np.mean(x) calls it."""
+    def mean(self, axis: int | None = None, dtype: None = None, out: None = None) -> "Tensor":
+        """Return the mean over one axis, kept with length 1, or over all elements, of shape (); np.mean(x) calls it."""
         refuse_options("mean", dtype, out)
         return sum_over(self, axis) * (1 / max(1, self.data.size if axis is None else self.shape[axis]))
 
 
-class no_grad:
-    """Record nothing inside a `with` statement, in this thread or task."""
-
-    _records = False
-
-    def __enter__(self):
-        _recording.set((self._records, _recording.get()))
-        return self
-
-    def __exit__(self, *_):
-        _recording.set(_recording.get()[1])
+@overload
+def differentiable(function: Callable[P, Recorded], *, reads: Reads | None = None) -> Callable[P, Tensor]: ...
 
 
-class with_grad(no_grad):
-    """Record inside a `with` statement, even where that stands inside `no_grad`."""
-
-    _records = True
-
-
-def leaf_gradients(root, gradient):
-    """Go back from a tensor; yield (leaf, its gradient) for every leaf that needs one, and write nothing.
-
-    A gradient is whatever the backward functions on the way make and add; those of leaves are arrays. One of an array
-    has its dtype: float16 where the array is.
-    """
-    gradients = {id(root): gradient}
-    for node in nodes_of(root):
-        dy = gradients.pop(id(node), None)
-        if dy is None:
-            continue
-        if node._backward is None:
-            yield node, dy
-            continue
-        check_unchanged(node)
-        for position, (parent, dx) in enumerate(zip(node._parents, entries_of(node, dy), strict=True)):
-            if isinstance(parent, Tensor) and parent.requires_grad and dx is not None:
-                dx = as_stored(node, position, dx() if callable(dx) else dx)
-                before = gradients.get(id(parent))
-                gradients[id(parent)] = dx if before is None else before + dx
+@overload
+def differentiable(function: None = None, *, reads: Reads | None = None
+                   ) -> Callable[[Callable[P, Recorded]], Callable[P, Tensor]]: ...
 
 
-def differentiable(function=None, *, reads=None):
-    """Make a function of arrays a function of tensors that the tape can go back through.
+def differentiable(function: Callable[..., Recorded] | None = None, *, reads: Reads | None = None
+                   ) -> Callable[..., Any]:
+    """Return a function of tensors that the tape records, made from a function of arrays.
 
     The function returns `y, backward`; `backward(dy)` returns an entry for every positional argument: an array, a
     callable that makes it (called only if that argument needs a gradient), or None.
 
     Args:
         function: the function.
-        reads: {i: (j, ...)}: the backward function reads the data of argument i where argument j needs a gradient, and
-            no others; None: those of all arguments. They must not be changed in place before the backward pass.
+        reads: {i: (j, ...)}: the backward function reads the data of argument i if argument j needs a gradient, and no
+            other data; None: it reads those of all arguments. They must not be changed in place before the backward
+            pass.
 
     >>> @differentiable
     ... def double(x):
@@ -226,13 +240,24 @@ def differentiable(function=None, *, reads=None):
     if function is None:
         return lambda function: differentiable(function, reads=reads)
     checked_function("differentiable", function, "a function of arrays that returns (y, backward)")
-    who, pairs = getattr(function, "__name__", type(function).__name__), reads and tuple(reads.items())
+    recorded = _recorder(function, None if reads is None else tuple(reads.items()))
+    recorded.__annotations__ = {**recorded.__annotations__, "return": Tensor}
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):                                      # of a builtin
+        return recorded
+    recorded.__signature__ = signature.replace(return_annotation=Tensor)  # type: ignore[attr-defined]
+    return recorded
+
+
+def _recorder(function: Callable[..., Recorded], reads: tuple[tuple[int, tuple[int, ...]], ...] | None
+              ) -> Callable[..., Tensor]:
+    who = getattr(function, "__name__", type(function).__name__)
 
     @wraps(function)
-    def recorded(*arguments, **options):
-        for name, value in options.items():
-            if isinstance(value, Tensor):
-                raise TypeError(f"{who}: {name} is a Tensor; give tensors as positional arguments")
+    def recorded(*arguments: Any, **options: Any) -> Tensor:
+        if options:
+            _check_options(function, who, options)
         arrays, needed = [], False
         for a in arguments:
             if isinstance(a, Tensor):
@@ -241,14 +266,14 @@ def differentiable(function=None, *, reads=None):
             arrays.append(a)
         results = function(*arrays, **options)
         plain = type(results) is tuple and len(results) == 2 and type(results[0]) is np.ndarray
-        y, backward = results if plain and callable(results[1]) else _checked_results(who, results)
+        y, backward = results if plain and callable(results[1]) else checked_results(who, results)
         node = Tensor.of(y)
-        if needed and _recording.get()[0]:
+        if needed and recording.get()[0]:
             node.requires_grad = True
             node._parents, node._backward, node._function = arguments, backward, function
-            node._read = _read_by(arguments, pairs)
+            node._read = read_by(arguments, reads, Tensor)
         base = getattr(y, "base", None)
-        if base is not None:                                             # over the memory of an argument, perhaps
+        if base is not None:                                             # the memory of an argument, perhaps
             for a in arguments:
                 if isinstance(a, Tensor) and a.data is not None and (base is a.data or base is a.data.base):
                     node._version = a._version
@@ -257,65 +282,42 @@ def differentiable(function=None, *, reads=None):
     return recorded
 
 
-def _checked_results(who, results):
-    """Return (y, backward) where y is a number of numpy's, or an array of a GPU; refuse what is none."""
-    if not isinstance(results, tuple) or len(results) != 2 or not callable(results[1]):
-        raise TypeError(f"{who}: expected a differentiable function to return (y, backward), an array "
-                        f"and a function, got a {type(results).__name__}")
-    y, backward = results
-    if isinstance(y, np.generic):
-        return np.asarray(y), backward
-    if not hasattr(y, "dtype") or isinstance(y, Tensor):
-        raise TypeError(f"{who}: expected y to be an array, got a {type(y).__name__}")
-    return y, backward
-
-
-def _read_by(arguments, reads):
-    """Return (position, version list, version now) of the arguments whose data the way back reads.
-
-    reads: pairs (i, (j, ...)), as for `differentiable`; None: all; {}: none.
-    """
-    if reads is None:
-        return [(i, a._version, a._version[0]) for i, a in enumerate(arguments) if isinstance(a, Tensor)]
-    read, n = [], len(arguments)
-    for i, others in reads:
-        if i < n and isinstance(arguments[i], Tensor):
-            for j in others:
-                if j < n and isinstance(arguments[j], Tensor) and arguments[j].requires_grad:
-                    read.append((i, arguments[i]._version, arguments[i]._version[0]))
-                    break
-    return read
+def _check_options(function: Callable[..., object], who: str, options: dict[str, object]) -> None:
+    check_arguments(function, options, who)
+    for name, value in options.items():
+        if isinstance(value, Tensor):
+            raise TypeError(expected(who, "tensors as positional arguments", f"{name}=Tensor"))
 
 
 @differentiable(reads={})
-def add(a, b):
-    """Add with numpy's broadcasting."""
-    _check_shapes("add", a, b)
+def add(a: Operand, b: Operand) -> Recorded:
+    """Return the sum, with numpy's broadcasting."""
+    check_broadcast("add", a, b)
     return a + b, lambda dy: (lambda: fold_to(dy, a.shape), lambda: fold_to(dy, b.shape))
 
 
 @differentiable(reads={0: (1,), 1: (0,)})
-def multiply(a, b):
-    """Multiply element by element with numpy's broadcasting."""
-    _check_shapes("multiply", a, b)
+def multiply(a: Operand, b: Operand) -> Recorded:
+    """Return the product element by element, with numpy's broadcasting."""
+    check_broadcast("multiply", a, b)
     return a * b, lambda dy: (lambda: fold_to(dy * b, a.shape), lambda: fold_to(dy * a, b.shape))
 
 
 @differentiable
-def power(a, exponent):
-    """Raise each element to an exponent, a number or a tensor, with numpy's broadcasting."""
+def power(a: Operand, exponent: Operand) -> Recorded:
+    """Return each element to the power of an exponent, a number or a tensor, with numpy's broadcasting."""
     if not isinstance(exponent, (int, float)):
-        _check_shapes("power", a, exponent)
+        check_broadcast("power", a, exponent)
     else:
         return a**exponent, lambda dy: (lambda: dy * exponent * a**(exponent - 1) if exponent else dy * 0, None)
     xp, y = ops_of(a, exponent).xp, a**exponent
 
-    def da(dy):
+    def da(dy: Array) -> Array:
         constant = exponent == 0                                         # 0 * 0**-1 would be NaN
         slope = exponent * a**xp.where(constant, 1, exponent - 1)
         return fold_to(xp.where(constant, 0, dy * slope).astype(a.dtype), a.shape)
 
-    def dexponent(dy):
+    def dexponent(dy: Array) -> Array:
         logarithm = xp.where(a > 0, xp.log(xp.where(a > 0, a, 1)), xp.where((a == 0) & (exponent >= 0), 0, xp.nan))
         return fold_to((dy * y * logarithm).astype(exponent.dtype), exponent.shape)
 
@@ -323,73 +325,56 @@ def power(a, exponent):
 
 
 @differentiable(reads={0: (1,), 1: (0,)})
-def matmul(x, w):
-    """Multiply matrices (n, c) @ (c, o) by the backend's own kernel, so that bits do not depend on a BLAS's threads.
+def matmul(x: Operand, w: Operand) -> Recorded:
+    """Return the matrix product (n, c) @ (c, o).
+
+    The backend's own kernel computes it, so that its bits do not depend on the threads of a BLAS.
 
     Raises:
         ShapeError: the shapes do not fit.
     """
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[0]:
-        raise ShapeError(f"matmul: {x.shape} and {w.shape} came; (n, c) and (c, o) fit")
+        raise ShapeError(expected("matmul", "matrices (n, c) and (c, o)", f"{x.shape} and {w.shape}"))
     ops, rulebook = ops_of(x, w), Rulebook.identity(len(x))
 
-    def backward(dy):
+    def backward(dy: Array) -> tuple[Callable[[], Array], ...]:
         return (lambda: ops.conv(dy, w.T[None], rulebook), lambda: ops.conv_dw(x, dy, rulebook)[0])
 
     return ops.conv(x, w[None], rulebook), backward
 
 
 @differentiable(reads={})
-def sum_over(x, axis):
-    """Sum over one axis, kept with length 1, or over all elements (axis None), giving shape (); float16 as float32."""
+def sum_over(x: Operand, axis: int | None) -> Recorded:
+    """Return the sum over one axis, kept with length 1, or over all elements (axis None), of shape ().
+
+    float16 is summed in float32.
+    """
     xp, x = ops_of(x).xp, summable(x)
     if axis is not None and (not is_integer(axis) or not -x.ndim <= axis < x.ndim):
-        raise ShapeError(f"sum: axis {axis!r} came for a tensor {x.shape}; one of its axes, or None for all, fits")
+        raise ShapeError(expected("sum", f"an axis of a tensor {x.shape}, or None for all", repr(axis)))
     y = x.sum() if axis is None else x.sum(axis, keepdims=True)
     return xp.asarray(y), lambda dy: (lambda: xp.array(xp.broadcast_to(dy, x.shape), order="C"), None)
 
 
 @differentiable(reads={})
-def take(x, key):
-    """Index with numpy's rules, giving a copy; a row or site that comes twice gets both gradients."""
+def take(x: Operand, key: Any) -> Recorded:
+    """Return a copy of the elements that a key of numpy's rules selects; repeated elements add their gradients."""
     ops = ops_of(x)
     xp = ops.xp
     try:
         y = xp.array(x[key], order="C")                                  # of one element: shape ()
     except (IndexError, TypeError, ValueError) as error:
-        raise IndexError(f"Tensor: expected an index of shape {x.shape}, got {key!r:.60} ({error})") from None
+        raise IndexError(expected("Tensor", f"an index of shape {x.shape}", f"{key!r:.60} ({error})")) from None
 
-    def backward(dy):
+    def backward(dy: Array) -> tuple[Array, None]:
         places = xp.arange(x.size).reshape(x.shape)[key].reshape(-1)     # in order, where CuPy's add.at has none
         return ops.scatter_add(dy.reshape(-1, 1), places, x.size).reshape(x.shape), None
 
     return y, backward
 
 
-def _check_shapes(who, a, b):
-    ops_of(a, b)
-    if a.shape != b.shape:
-        try:
-            np.broadcast_shapes(a.shape, b.shape)
-        except ValueError:
-            raise ShapeError(f"{who}: shapes {a.shape} and {b.shape} came; equal ones, or ones that numpy broadcasts, "
-                             "fit") from None
-
-
-def fold_to(dy, shape):
-    """Sum a gradient over the axes along which an operand of `shape` was broadcast."""
-    if dy.shape == shape:
-        return dy
-    if dy.ndim == 2 and shape == (1, dy.shape[1]):
-        return ops_of(dy).segment_sum(dy, np.array([0, len(dy)]))        # in fixed chunks, on all threads
-    dy = summable(dy)
-    dy = dy.sum(tuple(range(dy.ndim - len(shape)))) if dy.ndim > len(shape) else dy
-    axes = tuple(i for i, (have, want) in enumerate(zip(dy.shape, shape, strict=True)) if have != want)
-    return dy.sum(axes, keepdims=True) if axes else dy
-
-
-def _operand(value, like):
-    """Return a value as a Tensor beside another; None where it is no operand."""
+def _operand(value: object, like: Tensor) -> Tensor | None:
+    """Return an operand as a Tensor for an operation with another one; None if it is no operand."""
     if isinstance(value, Tensor):
         return value
     array = as_operand(value, like.data)

@@ -1,7 +1,7 @@
 """Types that public signatures share."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,3 +16,8 @@ PathLike: TypeAlias = str | os.PathLike[str]
 # What np.random.default_rng takes.
 Seed: TypeAlias = (int | Sequence[int] | IntegerArray | np.random.Generator | np.random.BitGenerator
                    | np.random.SeedSequence | np.random.RandomState | None)
+# What the body of a differentiable function returns: an array, and a function from the gradient of that array to one of
+# each argument, which is an array, a function that computes it when it is needed, or None.
+Gradient: TypeAlias = Array | Callable[[], Array] | None
+Backward: TypeAlias = Callable[[Array], Sequence[Gradient]]
+Recorded: TypeAlias = tuple[Array, Backward]
