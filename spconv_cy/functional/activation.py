@@ -1,5 +1,7 @@
 """Smooth activations and PReLU, each with its gradient; `leaky_relu` is in dense.py."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from types import ModuleType

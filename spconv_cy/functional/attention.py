@@ -1,5 +1,7 @@
 """Attention among the rows of a window, with its gradient."""
 
+from __future__ import annotations
+
 import math
 from types import ModuleType
 from typing import cast

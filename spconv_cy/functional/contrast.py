@@ -1,5 +1,7 @@
 """Losses without classes: which item of the batch a row belongs to."""
 
+from __future__ import annotations
+
 from typing import cast
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Differentiable functions of rows and dense arrays: leaky ReLU, dropout, selecting and joining columns, softmax."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from types import ModuleType
 from typing import cast

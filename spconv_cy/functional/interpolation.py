@@ -1,5 +1,7 @@
 """Weighted sums between rows of sites and rows of points: multilinear interpolation, and its adjoint."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import cast
 

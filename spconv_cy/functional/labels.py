@@ -1,5 +1,7 @@
 """Checks of class numbers against outputs: shapes, dtypes, the range of classes, and labels to be ignored."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from typing import Any, TypeAlias
 

@@ -1,5 +1,7 @@
 """Losses: means over the batch by default; float16 outputs are computed in float32."""
 
+from __future__ import annotations
+
 from typing import cast
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Normalisation over the batch (with an optional leaky ReLU), within rows and within samples, with gradients."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from types import ModuleType
 from typing import cast

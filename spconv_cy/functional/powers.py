@@ -1,5 +1,7 @@
 """Powers of two that scale large numbers to about 1, without rounding, so that their squares fit a float."""
 
+from __future__ import annotations
+
 from types import ModuleType
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Looking up, choosing and merging rows: the features after joins, pruning and merged duplicates of sites."""
 
+from __future__ import annotations
+
 from typing import cast
 
 import numpy as np

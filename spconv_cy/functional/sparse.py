@@ -1,5 +1,7 @@
 """Differentiable functions over rulebooks, convolution and pooling, each with its gradient."""
 
+from __future__ import annotations
+
 from typing import cast
 
 import numpy as np

@@ -1,5 +1,7 @@
 """A sparse autoencoder: each sample becomes one short code, from which a decoder creates the sites again."""
 
+from __future__ import annotations
+
 from typing import NamedTuple, cast
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Blocks that several networks are made of: convolution, batch normalisation and ReLU, and residual blocks of two."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 import numpy as np

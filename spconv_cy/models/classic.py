@@ -1,5 +1,7 @@
 """Two classic networks: LeNet-5 and the multi-layer perceptron."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from spconv_cy.checks import generator

@@ -1,5 +1,7 @@
 """DeepCNet(l, k), DeepCNiN(l, k) and DeepC2(l, k): slow max-pooling, small windows, k more channels at each level."""
 
+from __future__ import annotations
+
 from spconv_cy.checks import checked_numbers, generator
 from spconv_cy.layers import Convolution, GlobalPooling, Layer, MaxPooling, NetworkInNetwork, Sequential, VeryLeakyReLU
 from spconv_cy.models.blocks import checked_whole, dropped

@@ -1,5 +1,7 @@
 """DeepC2C2 and DeepC3C3: two convolutions before each overlapping pooling, on the cubic or the simplex lattice."""
 
+from __future__ import annotations
+
 from spconv_cy.checks import checked_flags, checked_numbers, generator
 from spconv_cy.layers import Convolution, GlobalPooling, Layer, MaxPooling, NetworkInNetwork, Sequential, VeryLeakyReLU
 from spconv_cy.models.blocks import checked_whole, dropped

@@ -1,5 +1,7 @@
 """A fully convolutional network that labels sites by the features of all scales."""
 
+from __future__ import annotations
+
 from spconv_cy.layers import Concatenate, Layer, NetworkInNetwork, Sequential, UnPooling
 from spconv_cy.models.blocks import checked_whole
 from spconv_cy.models.unets import Levels, checked_widths

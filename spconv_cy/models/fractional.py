@@ -1,7 +1,8 @@
 """Networks of small windows and fractional max-pooling, which pools slowly over many levels."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import cast
 
 from spconv_cy.checks import generator, is_real
 from spconv_cy.errors import ShapeError, expected
@@ -71,4 +72,4 @@ def _shares(dropout: float | Sequence[float], l: int) -> Sequence[float]:
     if not is_real(dropout):
         raise ShapeError(expected("fractional_cnn", f"dropout to be a number or a list of {l + 2} numbers",
                                   repr(dropout)))
-    return [cast(float, dropout) * i / (l + 1) for i in range(l + 2)]
+    return [dropout * i / (l + 1) for i in range(l + 2)]

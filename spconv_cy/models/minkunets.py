@@ -1,5 +1,7 @@
 """MinkUNet: a residual U-Net that labels every active site, in the published variants."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from spconv_cy.errors import ShapeError, expected

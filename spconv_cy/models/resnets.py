@@ -1,5 +1,7 @@
 """The pre-activation ResNet of submanifold convolutions."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,5 +1,7 @@
 """A classifier that answers at every window of a larger field: its fully convolutional form."""
 
+from __future__ import annotations
+
 from spconv_cy.errors import expected
 from spconv_cy.layers import Dropout, GlobalPooling, Layer, LeakyReLU, NetworkInNetwork, Sequential
 

@@ -1,5 +1,7 @@
 """Networks from the notation of the papers, such as "32C3-MP2-64C2-MP2-96C2-output"."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 

@@ -1,5 +1,7 @@
 """SpUNet: Pointcept's residual U-Net, in spconv's conventions."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from spconv_cy.errors import ShapeError, expected

@@ -1,5 +1,7 @@
 """The U-Net of submanifold convolutions: strided convolutions down, deconvolutions back to the same sites."""
 
+from __future__ import annotations
+
 from spconv_cy.checks import checked_flags, checked_numbers, generator
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import (

@@ -1,5 +1,7 @@
 """VGG networks of submanifold convolutions, with plus blocks, whose strided branches see a larger part of the input."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, cast
 

@@ -1,5 +1,7 @@
 """The middle encoder of SECOND and the residual one of CenterPoint, from the voxels of a scene to a bird's-eye view."""
 
+from __future__ import annotations
+
 from spconv_cy.checks import checked_flags
 from spconv_cy.layers import Layer, Sequential, SparseToDense
 from spconv_cy.models.blocks import DETECTION, Blocks, checked_whole

@@ -1,5 +1,7 @@
 """VoxelNeXt's encoder: six levels, the last three of which are merged into a sparse bird's-eye view."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import pairwise
 
