@@ -29,40 +29,51 @@ def read_uji(path: PathLike) -> Handwriting:
 
     Source: D. Llorens et al., The UJIpenchars database, LREC 2008; UCI Machine Learning Repository.
     """
-    found = Gathering()
-    word: tuple[str, int, bool | None] | None = None
-    declared: int | None = None
-    strokes: list[Stroke] = []
-    place = f"{path}"
-
-    def end() -> None:
-        if word is None:
-            return
-        if declared is None or declared != len(strokes):
-            raise FileError(expected(place, f"NUMSTROKES of WORD {word[0]!r} and as many strokes",
-                                     f"{declared} and {len(strokes)} strokes", "the file is cut short or damaged"))
-        found.add(strokes, *word)
-
+    characters, place = _Characters(), f"{path}"
     for n, line in enumerate(read_lines(path, "utf-8"), 1):
         words, place = words_of(line), f"{path}, line {n}"
-        if not words or words[0].startswith("//"):
-            continue
-        if words[0] == "WORD":
-            end()
-            word, declared, strokes = _word_of(words, place), None, []
-        elif words[0] == "NUMSTROKES" and word is not None and declared is None and len(words) == 2:
-            declared = whole_numbers(words[1:], place, "the number of strokes")[0]
-            if declared < 1:
-                raise FileError(expected(place, "1 or more strokes", declared))
-        elif words[0] == "POINTS" and declared is not None:
-            strokes.append(_points_of(words, place))
-        else:
-            raise FileError(expected(place, "WORD, then NUMSTROKES, then POINTS", f"{line.strip()[:60]!r}",
-                                     "the file is damaged or in another format"))
-    end()
+        if words and not words[0].startswith("//"):
+            characters.read(words, line, place)
+    characters.end(place)
+    found = characters.found
     if not found.counts:
         raise FileError(expected(f"{path}", "a file of UJI pen characters", "no WORD in it"))
     return found.handwriting(sorted(set(found.labels), key=str))
+
+
+class _Characters:
+    """The characters of the lines read so far."""
+
+    def __init__(self) -> None:
+        self.found = Gathering()
+        self.word: tuple[str, int, bool | None] | None = None            # label, writer, tested
+        self.declared: int | None = None                                 # the number of strokes
+        self.strokes: list[Stroke] = []
+
+    def read(self, words: list[str], line: str, place: str) -> None:
+        """Read a line and its words."""
+        if words[0] == "WORD":
+            self.end(place)
+            self.word, self.declared, self.strokes = _word_of(words, place), None, []
+        elif words[0] == "NUMSTROKES" and self.word is not None and self.declared is None and len(words) == 2:
+            self.declared = whole_numbers(words[1:], place, "the number of strokes")[0]
+            if self.declared < 1:
+                raise FileError(expected(place, "1 or more strokes", self.declared))
+        elif words[0] == "POINTS" and self.declared is not None:
+            self.strokes.append(_points_of(words, place))
+        else:
+            raise FileError(expected(place, "WORD, then NUMSTROKES, then POINTS", f"{line.strip()[:60]!r}",
+                                     "the file is damaged or in another format"))
+
+    def end(self, place: str) -> None:
+        """Add the character that ends here, if any."""
+        if self.word is None:
+            return
+        if self.declared is None or self.declared != len(self.strokes):
+            raise FileError(expected(place, f"NUMSTROKES of WORD {self.word[0]!r} and as many strokes",
+                                     f"{self.declared} and {len(self.strokes)} strokes",
+                                     "the file is cut short or damaged"))
+        self.found.add(self.strokes, *self.word)
 
 
 def _word_of(words: list[str], place: str) -> tuple[str, int, bool | None]:

@@ -42,45 +42,55 @@ def read_unipen(path: PathLike, *, tested: bool | None = None) -> Handwriting:
 
     Source: E. Alpaydin, F. Alimoglu 1996, doi:10.24432/C5MG6K; I. Guyon et al., UNIPEN, 1994.
     """
-    found, header = Gathering(), _Header()
-    digit: str | None = None
-    strokes: list[Stroke] = []
-    stroke: Stroke | None = None                                         # None: the pen is up
-    place = f"{path}, line 0"
-
-    def end() -> None:
-        if digit is not None and not strokes:
-            raise FileError(expected(place, "one or more strokes in a digit", "none"))
-        if digit is not None:
-            found.add(strokes, digit, -1, tested)
-
+    digits, place = _Digits(tested), f"{path}"
     for line, text in enumerate(read_lines(path, "utf-8"), 1):
         words, place = words_of(text), f"{path}, line {line}"
-        if not words:
-            continue
-        if words[0] == ".PEN_UP":
-            _close(stroke, place)
-            stroke = None
-        elif stroke is not None:
-            _add_points(stroke, words, header, place)
-        elif words[0] == ".COMMENT":
-            end()
-            digit, strokes = _digit_of(words[1:2], place), []
-        elif words[0] == ".PEN_DOWN":
-            if digit is None:
+        if words:
+            digits.read(words, place)
+    if digits.stroke is not None:
+        raise FileError(expected(place, ".PEN_UP", "the end of the file", "it is cut short: fetch it again"))
+    digits.end(place)
+    if not digits.found.counts:
+        raise FileError(expected(f"{path}", "a UNIPEN file such as pendigits-orig.tra", "no .COMMENT with a digit"))
+    return digits.found.handwriting([str(n) for n in range(10)])
+
+
+class _Digits:
+    """The digits of the lines read so far."""
+
+    def __init__(self, tested: bool | None) -> None:
+        self.tested, self.found, self.header = tested, Gathering(), _Header()
+        self.digit: str | None = None                                    # None: no digit begun
+        self.strokes: list[Stroke] = []
+        self.stroke: Stroke | None = None                                # None: the pen is up
+
+    def read(self, words: list[str], place: str) -> None:
+        """Read the words of a line."""
+        word = words[0]
+        if word == ".PEN_UP":
+            _check_stroke(self.stroke, place)
+            self.stroke = None
+        elif self.stroke is not None:
+            _add_points(self.stroke, words, self.header, place)
+        elif word == ".COMMENT":
+            self.end(place)
+            self.digit, self.strokes = _digit_of(words[1:2], place), []
+        elif word == ".PEN_DOWN":
+            if self.digit is None:
                 raise FileError(expected(place, "a .COMMENT with the digit before the points", ".PEN_DOWN",
                                          "the file is damaged"))
-            stroke = []
-            strokes.append(stroke)
-            _add_points(stroke, words[1:], header, place)
-        elif words[0].startswith("."):
-            header.read(words, place)
-    if stroke is not None:
-        raise FileError(expected(place, ".PEN_UP", "the end of the file", "it is cut short: fetch it again"))
-    end()
-    if not found.counts:
-        raise FileError(expected(f"{path}", "a UNIPEN file such as pendigits-orig.tra", "no .COMMENT with a digit"))
-    return found.handwriting([str(n) for n in range(10)])
+            self.stroke = []
+            self.strokes.append(self.stroke)
+            _add_points(self.stroke, words[1:], self.header, place)
+        elif word.startswith("."):
+            self.header.read(words, place)
+
+    def end(self, place: str) -> None:
+        """Add the digit that ends here, if any."""
+        if self.digit is not None:
+            if not self.strokes:
+                raise FileError(expected(place, "one or more strokes in a digit", "none"))
+            self.found.add(self.strokes, self.digit, -1, self.tested)
 
 
 class _Header:
@@ -132,7 +142,7 @@ def _add_points(stroke: Stroke, words: list[str], header: _Header, place: str) -
     stroke += [(x, -y) for x, y in zip(*columns, strict=True)]
 
 
-def _close(stroke: Stroke | None, place: str) -> None:
+def _check_stroke(stroke: Stroke | None, place: str) -> None:
     if stroke is None:
         raise FileError(expected(place, ".PEN_DOWN before .PEN_UP", ".PEN_UP while the pen is up"))
     if not stroke:
