@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
-from spconv_cy.data.handwriting import read_text
-from spconv_cy.data.text import lines_of, read_lines
+from spconv_cy.data.text import lines_of, read_lines, read_text
 from spconv_cy.errors import FileError
 from spconv_cy.readers import mnist as mnist_reader
 

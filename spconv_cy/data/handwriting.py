@@ -11,7 +11,6 @@ import numpy as np
 from spconv_cy.checks import as_array, as_list
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
-from spconv_cy.data.text import read_text as read_text
 from spconv_cy.errors import FileError, ShapeError, expected
 
 if TYPE_CHECKING:

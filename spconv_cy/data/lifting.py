@@ -132,7 +132,9 @@ class LiftedEncoder:
         ink = _Ink(taken, self.scale, _checked("matrices", matrices, (len(at), 2, 2)),
                    _checked("shifts", shifts, (len(at), 2)), None if moves is None else moves[strokes])
         stroke, way = ink.steps(self.spacing)
-        columns = [self._column(axis, ink, stroke, way, time, time_moves) for axis in self.axes]
+        here, before, after = (ink.at(stroke, way + by) for by in (0, -self.window, self.window))
+        columns = [self._times(ink, stroke, way, time, time_moves) if axis == "time" else
+                   self._places(axis, here, before, after) for axis in self.axes]
         sites = np.column_stack([ink.sample[stroke], *columns])
         weights = np.full(len(sites), self.spacing)
         if "direction" in self.axes:
@@ -145,17 +147,16 @@ class LiftedEncoder:
         """Return {"class", "arguments"} as JSON values: LiftedEncoder(**arguments) is an equal encoder."""
         return {"class": "LiftedEncoder", "arguments": asdict(self) | {"axes": list(self.axes)}}
 
-    def _column(self, axis: str, ink: _Ink, stroke: Array, way: Array, times: Array | None,
-                time_shifts: Array | None) -> Array:
-        """Return the coordinates along one axis of the points at the distances `way` along their strokes."""
-        if axis == "time":
-            share = ink.way_share(stroke, way) if times is None else ink.time_share(stroke, way, times)
-            moved = 0 if time_shifts is None else time_shifts[ink.sample[stroke]]
-            return np.floor(self.size / 2 + self.span * (share - 0.5 + moved))
-        here = ink.at(stroke, way)
+    def _times(self, ink: _Ink, stroke: Array, way: Array, times: Array | None, time_shifts: Array | None) -> Array:
+        """Return the coordinates along the time axis of points at the distances `way` along their strokes."""
+        share = ink.way_share(stroke, way) if times is None else ink.time_share(stroke, way, times)
+        moved = 0 if time_shifts is None else time_shifts[ink.sample[stroke]]
+        return np.floor(self.size / 2 + self.span * (share - 0.5 + moved))
+
+    def _places(self, axis: str, here: Array, before: Array, after: Array) -> Array:
+        """Return the coordinates along one of the other axes of points, from their positions and those around them."""
         if axis in "xy":
             return np.floor(here[:, "xy".index(axis)] + self.size / 2)
-        before, after = (ink.at(stroke, way + by) for by in (-self.window, self.window))
         if axis == "direction":
             low = (self.size - self.directions - self.overlap) // 2
             return low + _direction(after - before, self.directions)
