@@ -10,8 +10,7 @@ from typing import cast
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.sparse import column_sums
-from spconv_cy.functional.types import Gradient, Recorded
-from spconv_cy.types import Array
+from spconv_cy.types import Array, Gradient, Recorded
 
 
 @differentiable(reads={})

@@ -9,8 +9,7 @@ from typing import cast
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.functional.types import Gradient, Recorded
-from spconv_cy.types import Array, IntegerArray
+from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
 
 
 @differentiable(reads={0: (0, 1)})
@@ -35,12 +34,12 @@ def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, w
     """
     rows, positions = cast(Array, rows), cast("Array | None", positions)
     ops = ops_of(rows) if positions is None else ops_of(rows, positions)
-    xp, rows, c = ops.xp, summable(rows), rows.shape[1] // 3
-    scale = rows.dtype.type(1 / math.sqrt(c // heads))
+    xp, wide, c = ops.xp, summable(rows), rows.shape[1] // 3
+    scale = wide.dtype.type(1 / math.sqrt(c // heads))
     table = None if positions is None else xp.ascontiguousarray(positions.T)
-    y, shares = xp.zeros((len(rows), c), rows.dtype), []
+    y, shares = xp.zeros((len(wide), c), wide.dtype), []
     for i, window in enumerate(windows):
-        query, key, value = _heads(rows[window], 3, heads)
+        query, key, value = _heads(wide[window], 3, heads)
         scores = _outer(xp, query * scale, key)
         if table is not None and places is not None:
             scores += xp.take(table, xp.asarray(places[i]), axis=1).swapaxes(0, 1)
@@ -49,10 +48,10 @@ def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, w
         shares.append(share)
 
     def backward(dy: Array) -> tuple[Gradient, ...]:
-        drows = xp.zeros_like(rows)
+        drows = xp.zeros_like(wide)
         dpositions = None if positions is None else xp.zeros_like(positions)
         for i, (window, share) in enumerate(zip(windows, shares, strict=True)):
-            drows[window], dscores = _gradients(xp, rows[window], dy[window], share, scale)
+            drows[window], dscores = _gradients(xp, wide[window], dy[window], share, scale)
             if positions is not None and places is not None:
                 pairs = xp.ascontiguousarray(dscores.transpose(0, 2, 3, 1)).reshape(-1, heads)
                 dpositions += ops.scatter_add(pairs, places[i].reshape(-1), len(positions))

@@ -13,8 +13,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.labels import refuse_sparse
 from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.functional.powers import powers
-from spconv_cy.functional.types import Recorded
-from spconv_cy.types import Array, ArrayLike
+from spconv_cy.types import Array, ArrayLike, Recorded
 
 
 def index_loss(x: Tensor | ArrayLike, columns: Tensor | ArrayLike) -> Tensor:

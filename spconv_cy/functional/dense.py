@@ -8,13 +8,13 @@ from typing import cast
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor, differentiable, fold_to
+from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import column_sums
-from spconv_cy.functional.types import Gradient, Recorded
-from spconv_cy.types import Array, ArrayLike, IntegerArray
+from spconv_cy.tape import fold_to
+from spconv_cy.types import Array, ArrayLike, Gradient, IntegerArray, Recorded
 
 
 @differentiable(reads={})

@@ -13,8 +13,7 @@ from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.sparse import column_sums
-from spconv_cy.functional.types import Gradient, Recorded
-from spconv_cy.types import Array, FloatArray, IntegerArray
+from spconv_cy.types import Array, FloatArray, Gradient, IntegerArray, Recorded
 
 
 def corners(places: FloatArray, kind: str = "linear") -> tuple[IntegerArray, IntegerArray, FloatArray]:

@@ -12,8 +12,7 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.labels import IgnoredLabels, checked_labels, refuse_sparse, remedy_of
-from spconv_cy.functional.types import Gradient, Recorded
-from spconv_cy.types import Array, ArrayLike, FloatArray, IntegerArray
+from spconv_cy.types import Array, ArrayLike, FloatArray, Gradient, IntegerArray, Recorded
 
 
 @differentiable(reads={})

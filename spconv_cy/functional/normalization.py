@@ -14,8 +14,7 @@ from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.functional.powers import are_finite, powers, without_infinity
 from spconv_cy.functional.sparse import column_sums
-from spconv_cy.functional.types import Gradient, Recorded
-from spconv_cy.types import Array, IntegerArray
+from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
 
 
 def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, running: Array | None = None, *,

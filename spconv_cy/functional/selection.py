@@ -12,8 +12,7 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, is_one_of, is_real
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import column_sums, gather, scatter_add, segment_maximum
-from spconv_cy.functional.types import Gradient, Recorded
-from spconv_cy.types import Array, ArrayLike, IntegerArray
+from spconv_cy.types import Array, ArrayLike, Gradient, IntegerArray, Recorded
 
 REDUCTIONS = ("error", "sum", "mean", "max", "first", "last")
 

@@ -11,9 +11,8 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import is_one_of
 from spconv_cy.config import precision_name
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.types import Gradient, Recorded
 from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.types import Array, IntegerArray
+from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
 
 
 @differentiable(reads={0: (1,), 1: (0,)})
