@@ -91,7 +91,13 @@ def hinge(x: Tensor | Array, labels: ArrayLike, *, reduction: str = "mean",
           ignore_label: IgnoredLabels = None) -> Recorded:
     """Return the squared hinge loss, one class against all: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1.
 
-    Arguments, result and errors as for softmax_cross_entropy.
+    Args:
+        x: (b, classes).
+        labels: (b,) whole numbers from 0 to classes - 1, or ignore_label.
+        reduction: "mean" over the samples that count (0 if there are none), or "sum".
+        ignore_label: a whole number that marks samples without a label, or several of them; None: all samples count.
+
+    Result and errors as for softmax_cross_entropy.
     """
     refuse_sparse("hinge", x=x)
     x = cast(Array, x)

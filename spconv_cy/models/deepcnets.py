@@ -41,7 +41,16 @@ def deepcnin(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int 
              rng: Seed = None) -> Sequential:
     """Build DeepCNiN(l, k): DeepCNet with a network-in-network layer after each pooling and after the last convolution.
 
-    Arguments, result and source as for deepcnet.
+    Args:
+        l: levels of pooling, 1 or more.
+        k: channels of the first level; level i, counted from 0, has (i + 1) * k.
+        channels_in: channels of the input.
+        classes: number of classes.
+        d: dimension, or a Lattice.
+        dropout: share p of channels that is dropped in the last level, per batch; level i drops p * i / l.
+        rng: seed or numpy Generator.
+
+    Result and source as for deepcnet.
 
     >>> deepcnin(5, 100, 3, rng=0).n_parameters()
     3722910
@@ -54,7 +63,19 @@ def deepc2(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int | 
     """Build DeepC2(l, k), a classifier: `kC2-MP3/2-2kC2-MP3/2-...-lkC2-MP3/2-(l+1)kC2-output`.
 
     The field has 2^(l+2) - 2 sites along each axis. The windows of the pooling overlap, because on a simplex lattice
-    those of MP2 do not cover every site. Arguments and result as for deepcnet.
+    those of MP2 do not cover every site.
+
+    Args:
+        l: levels of pooling, 1 or more.
+        k: channels of the first level; level i, counted from 0, has (i + 1) * k.
+        channels_in: channels of the input.
+        classes: number of classes.
+        d: dimension, or a Lattice.
+        dropout: share p of channels that is dropped in the last level, per batch; level i drops p * i / l.
+        rng: seed or numpy Generator.
+
+    Returns:
+        Sequential: SparseTensor -> Tensor (b, classes). `net.input_size()` is the size of the field.
 
     Source: Graham 2015, arXiv:1505.02890.
 

@@ -38,10 +38,17 @@ def deepc3c3(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int 
     """Build DeepC3C3(l, k): DeepC2C2 with windows of size 3.
 
     Args:
+        l: levels of pooling, 1 or more.
+        k: channels of the first level; level i, counted from 0, has (i + 1) * k.
+        channels_in: channels of the input.
+        classes: number of classes.
+        d: dimension, or a Lattice.
+        dropout: share p of channels that is dropped in the last level, per batch; level i drops p * i / l.
         centred: in all levels but the last, an output site is active only if the middle of its window is
             ("DeepC3C3Valid"). Sites then do not spread, and the result differs from that of a dense network.
+        rng: seed or numpy Generator.
 
-    The other arguments, result and source as for deepc2c2.
+    Result and source as for deepc2c2.
 
     >>> deepc3c3(4, 10, rng=0).input_size()
     (123, 123)
