@@ -1,124 +1,122 @@
 """Activations: functions of single numbers, applied to rows and to the ground state alike."""
 
+from __future__ import annotations
 
-
+from spconv_cy.autograd import Tensor
 from spconv_cy.checks import is_number, is_real
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.activation import elu, gelu, prelu, sigmoid, silu, tanh
-from spconv_cy.functional.dense import as_tensor, leaky_relu, softmax
+from spconv_cy.functional.dense import leaky_relu, softmax
 from spconv_cy.functional.initial import filled
 from spconv_cy.layers.inputs import checked_counts, checked_rows
-from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.role import Role
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.layers.rows import RowLayer
 
 
-def on_rows(function, x):
-    """Apply a function of tensors to features and ground state of a SparseTensor, or to a plain tensor."""
-    if not isinstance(x, SparseTensor):
-        return function(as_tensor(x))
-    return x.with_features(function(x.features), None if x.ground is None else function(x.ground))
+class LeakyReLU(RowLayer):
+    """Leave positive numbers unchanged and multiply negative ones by a slope.
 
-
-class LeakyReLU(Layer):
-    """Keep what is positive, multiply the rest by `slope`, 0 to 1."""
+    Args:
+        slope: a number from 0 to 1.
+    """
 
     role = Role.CHANNELWISE | Role.LEAKY
 
-    def __init__(self, slope=0.01):
+    def __init__(self, slope: float = 0.01) -> None:
         self.slope = checked_slope(self, slope)
 
-    def __call__(self, x):
-        return on_rows(lambda rows: leaky_relu(rows, self.slope), x)
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        return leaky_relu(x, self.slope)
 
-    def notation(self):
+    def notation(self) -> str:
         """Return such as "LReLU0.01"."""
         return f"LReLU{self.slope}"
 
 
 class ReLU(LeakyReLU):
-    """Keep what is positive, make the rest zero."""
+    """Leave positive numbers unchanged and set negative ones to zero."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(0.0)
 
-    def notation(self):
+    def notation(self) -> str:
         """Return "ReLU"."""
         return "ReLU"
 
 
 class VeryLeakyReLU(LeakyReLU):
-    """Keep what is positive, divide the rest by 3.
+    """Leave positive numbers unchanged and divide negative ones by 3.
 
     Source: Graham 2014, arXiv:1409.6070, section 4.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(1 / 3)
 
-    def notation(self):
+    def notation(self) -> str:
         """Return "VLReLU"."""
         return "VLReLU"
 
 
-class PReLU(Layer):
-    """Keep what is positive, multiply the rest by a slope that is learnt, one for each channel.
+class PReLU(RowLayer):
+    """Leave positive numbers unchanged and multiply negative ones by a learnt slope, one for each channel.
 
     Args:
         channels: number of channels.
-        slope: that they begin with.
+        slope: initial value of the slopes.
 
-    Attributes: weight: Tensor (1, c), the slopes.
+    Attributes:
+        weight: Tensor (1, c), the slopes.
 
     Source: He et al. 2015, arXiv:1502.01852.
     """
 
-    def __init__(self, channels, *, slope=0.25):
-        channels, = checked_counts(self, channels=channels)
-        self.channels = channels
-        self.weight = filled((1, channels), _finite(self, slope=slope))
+    def __init__(self, channels: int, *, slope: float = 0.25) -> None:
+        self.channels, = checked_counts(self, channels=channels)
+        self.weight = filled((1, self.channels), _finite(self, slope=slope))
 
-    def __call__(self, x):
-        return on_rows(self._rows, x)
-
-    def _rows(self, x):
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
         checked_rows(self, x, self.channels)
         return prelu(x, self.weight)
 
 
-class ELU(Layer):
-    """Keep what is positive, make alpha * (exp(x) - 1) of the rest.
+class ELU(RowLayer):
+    """Leave positive numbers unchanged and replace negative ones by alpha * (exp(x) - 1).
 
     Args:
-        alpha: a number from 0 up.
+        alpha: a number, at least 0.
 
     Source: Clevert et al. 2016, arXiv:1511.07289.
     """
 
     role = Role.CHANNELWISE
 
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha: float = 1.0) -> None:
         if _finite(self, alpha=alpha) < 0:
-            raise ShapeError(f"ELU: alpha {alpha!r} came; a number from 0 up fits")
+            raise ShapeError(expected("ELU", "alpha to be a number from 0 up", f"{alpha!r}"))
         self.alpha = alpha
 
-    def __call__(self, x):
-        return on_rows(lambda rows: elu(rows, self.alpha, 1.0), x)
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        return elu(x, self.alpha, 1.0)
 
 
-class SELU(Layer):
-    """ELU with the alpha and the scale that keep mean 0 and variance 1 from layer to layer.
+class SELU(RowLayer):
+    """Apply ELU with the alpha and the scale that keep mean 0 and variance 1 from layer to layer.
 
     Source: Klambauer et al. 2017, arXiv:1706.02515.
     """
 
     role = Role.CHANNELWISE
 
-    def __call__(self, x):
-        return on_rows(lambda rows: elu(rows, 1.6732632423543772, 1.0507009873554805), x)
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        return elu(x, 1.6732632423543772, 1.0507009873554805)
 
 
-class SiLU(Layer):
+class SiLU(RowLayer):
     """Multiply by the sigmoid: x / (1 + exp(-x)).
 
     Source: Elfwing et al. 2018, arXiv:1702.03118.
@@ -126,62 +124,68 @@ class SiLU(Layer):
 
     role = Role.CHANNELWISE
 
-    def __call__(self, x):
-        return on_rows(silu, x)
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        return silu(x)
 
 
-class GELU(Layer):
-    """Multiply by the normal distribution's share below x, in the exact form.
+class GELU(RowLayer):
+    """Multiply by the cumulative normal distribution, in the exact form.
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
 
     role = Role.CHANNELWISE
 
-    def __call__(self, x):
-        return on_rows(gelu, x)
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        return gelu(x)
 
 
-class Tanh(Layer):
-    """Take the hyperbolic tangent."""
+class Tanh(RowLayer):
+    """Apply the hyperbolic tangent."""
 
     role = Role.CHANNELWISE
 
-    def __call__(self, x):
-        return on_rows(tanh, x)
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        return tanh(x)
 
 
-class Sigmoid(Layer):
-    """Take 1 / (1 + exp(-x)); where the ground state is None, inactive sites stay zero."""
+class Sigmoid(RowLayer):
+    """Apply 1 / (1 + exp(-x)); if the ground state is None, inactive sites stay zero."""
 
-    def __call__(self, x):
-        return on_rows(sigmoid, x)
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        return sigmoid(x)
 
 
-class Softmax(Layer):
-    """Make shares of each row's channels that add up to 1: exp(x) over the sum of exp(x).
+class Softmax(RowLayer):
+    """Normalise the channels of each row to a sum of 1: exp(x) over the sum of exp(x).
 
     Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
     """
 
-    def __call__(self, x):
-        return on_rows(self._rows, x)
-
-    def _rows(self, x):
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
         if x.data.ndim != 2:
-            raise ShapeError(f"{self}: shape {x.shape} came; rows (n, c) fit")
+            raise ShapeError(expected(f"{self}", "rows of shape (n, c)", f"shape {x.shape}"))
         return softmax(x)
 
 
-def checked_slope(layer, slope):
-    """Return the slope of a leaky ReLU; raise ShapeError where it is no number from 0 to 1."""
+def checked_slope(layer: object, slope: float) -> float:
+    """Return the slope of a leaky ReLU.
+
+    Raises:
+        ShapeError: it is not a number from 0 to 1.
+    """
     if not is_real(slope) or not 0 <= slope <= 1:
-        raise ShapeError(f"{type(layer).__name__}: slope {slope!r} came; 0 to 1 fit")
+        raise ShapeError(expected(type(layer).__name__, "slope to be a number from 0 to 1", f"{slope!r}"))
     return slope
 
 
-def _finite(layer, **number):
+def _finite(layer: object, **number: float) -> float:
     (name, value), = number.items()
     if not is_number(value):
-        raise ShapeError(f"{type(layer).__name__}: {name} {value!r} came; a finite number fits")
+        raise ShapeError(expected(type(layer).__name__, f"{name} to be a finite number", f"{value!r}"))
     return value

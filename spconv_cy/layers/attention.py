@@ -1,46 +1,51 @@
 """Attention among the active sites of a window."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 from spconv_cy.checks import checked_flags, generator
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.attention import attend
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_lattice
 from spconv_cy.layers.layer import Layer
-from spconv_cy.sites.lattice import as_lattice, per_axis
+from spconv_cy.sites.lattice import LatticeLike, as_lattice, per_axis
 from spconv_cy.sites.partition import differences
 from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.tensor import SparseTensor
+from spconv_cy.types import Seed
 
 MOST_POSITIONS = 2**24
 
 
 class WindowAttention(Layer):
-    """Let each active site attend to the active sites of its window, with several heads.
+    """Apply multi-head attention among the active sites of each window.
 
-    Windows are blocks of the lattice that lie side by side: site x belongs to window floor((x + shift) / size). Each
-    sample has its own. The cost is linear in the pairs of sites that share a window, whatever the window's volume.
+    Windows are adjacent blocks of the lattice: site x belongs to window floor((x + shift) / size). Each sample has its
+    own windows. The cost is linear in the number of pairs of sites in a window, whatever the window's volume.
 
     Args:
         lattice: Lattice, or the dimension of the cubic one.
         channels: of the input, and of the output.
-        heads: number of heads, which must divide the channels.
+        heads: number of heads, a divisor of the channels.
         size: of a window, an int or d ints.
-        shift: by which the windows are moved, an int or d ints; half the size in every second layer lets neighbouring
-            windows meet.
+        shift: offset of the windows, an int or d ints; half the size in every second layer connects neighbouring
+            windows.
         positions: whether each head learns a number for each difference of two sites, which is added to their product.
         bias: whether biases are added to queries, keys, values and output.
         rng: seed or numpy Generator for the weights.
 
     Attributes:
-        weight, bias: Tensors (1, c, 3c) and (1, 3c) or None: queries, keys and values, c channels each, the heads one
-            after the other.
+        weight, bias: Tensors (1, c, 3c) and (1, 3c) or None: queries, keys and values, c channels each, head by head.
         weight_out, bias_out: Tensors (1, c, c) and (1, c) or None.
         positions: Tensor (prod(2 * size - 1), heads), by x_i - x_j in lexicographic order; or None.
 
     Raises:
-        ShapeError: at the call, for an input with a ground state, another lattice, other channels.
+        ShapeError: at the call, an input with a ground state, another lattice, or other channels.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762; shifted windows and positions: Liu et al. 2021, arXiv:2103.14030.
 
@@ -50,33 +55,36 @@ class WindowAttention(Layer):
     (3, 4)
     """
 
-    def __init__(self, lattice, channels, heads, size, *, shift=0, positions=True, bias=True, rng=None):
+    def __init__(self, lattice: LatticeLike, channels: int, heads: int, size: int | Sequence[int], *,
+                 shift: int | Sequence[int] = 0, positions: bool = True, bias: bool = True, rng: Seed = None) -> None:
         channels, heads = checked_counts(self, channels=channels, heads=heads)
         if channels % heads:
-            raise ShapeError(f"WindowAttention: {channels} channels and {heads} heads came; the heads must divide the "
-                             "channels")
+            raise ShapeError(expected("WindowAttention", "heads to divide the channels",
+                                      f"{channels} channels and {heads} heads"))
         self.lattice, self.channels, self.heads = as_lattice(lattice), channels, heads
         self.size = per_axis(size, self.lattice.d, "WindowAttention size", 1)
         self.shift = per_axis(shift, self.lattice.d, "WindowAttention shift", None)
         rng = generator("WindowAttention", rng)
         checked_flags("WindowAttention", bias=bias, positions=positions)
         self.weight, self.weight_out = glorot((1, channels, 3 * channels), rng), glorot((1, channels, channels), rng)
-        self.bias, self.bias_out = (zeros((1, 3 * channels)), zeros((1, channels))) if bias else (None, None)
+        self.bias = zeros((1, 3 * channels)) if bias else None
+        self.bias_out = zeros((1, channels)) if bias else None
         self.positions = zeros((self._n_positions(), heads)) if positions else None
 
-    def _n_positions(self):
+    def _n_positions(self) -> int:
         n = int(np.prod([2 * side - 1 for side in self.size], dtype=object))
         if n * self.heads > MOST_POSITIONS:
-            raise ShapeError(f"WindowAttention: a window of size {self.size} has {n} differences of sites; at most "
-                             f"{MOST_POSITIONS // self.heads} fit {self.heads} heads: use a smaller window, or "
-                             "positions=False")
+            raise ShapeError(expected("WindowAttention", f"a window with at most {MOST_POSITIONS // self.heads} "
+                                      f"differences of sites for {self.heads} heads", f"{n} of size {self.size}",
+                                      "use a smaller window, or positions=False"))
         return n
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor) -> SparseTensor:
+        """Apply attention at the active sites."""
         checked_lattice(self, x, self.lattice)
         if x.ground is not None:
-            raise ShapeError(f"{self}: an input with a ground state came, but inactive sites, which attend to nothing, "
-                             "would not stay alike; make the input with ground=None")
+            raise ShapeError(expected(f"{self}", "an input with ground=None (inactive sites attend to nothing)",
+                                      "one with a ground state", "make the input with ground=None"))
         checked_channels(self, x.channels, self.channels)
         windows, identity = x.grid.partition(self.size, self.shift), Rulebook.identity(x.grid.n)
         places = None if self.positions is None else [differences(x.sites, rows, self.size) for rows in windows]
@@ -84,8 +92,8 @@ class WindowAttention(Layer):
         mixed = attend(rows, self.positions, self.heads, windows, places)
         return x.with_features(conv(mixed, self.weight_out, identity, self.bias_out))
 
-    def multiply_adds(self, x, y):
-        """Count by rows and volume, by pairs, and dense."""
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+        """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense or None)."""
         row, pair = 4 * self.channels**2, 2 * self.channels
         volume = int(np.prod(self.size, dtype=object))
         pairs = sum(rows.size * rows.shape[1] for rows in x.grid.partition(self.size, self.shift))

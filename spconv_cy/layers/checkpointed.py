@@ -1,4 +1,8 @@
-"""Activation checkpointing: what layers make on the way is forgotten, and made again in the backward pass."""
+"""Activation checkpointing: intermediate results are not kept, but computed again in the backward pass."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from spconv_cy.autograd import Tensor, leaf_gradients, with_grad
 from spconv_cy.config import precision, precision_name
@@ -6,15 +10,16 @@ from spconv_cy.functional.dense import as_tensor
 from spconv_cy.layers.attributes import running
 from spconv_cy.layers.container import Sequential
 from spconv_cy.tensor import SparseTensor
+from spconv_cy.types import ArrayLike
 
 
 class Checkpointed(Sequential):
-    """Apply layers one after the other; keep their input and output alone, and compute the rest again to go back.
+    """Apply layers one after the other; keep only input and output for the backward pass and compute the rest again.
 
-    For deep networks: with n layers in parts of about sqrt(n), the memory of a training step grows with sqrt(n), and
-    its time by that of one more forward pass. Results, gradients, draws and running statistics are those of a
-    Sequential, bit by bit: the second pass begins with the generators and statistics of the first, and leaves no
-    trace. The rulebooks on the way to the output's sites are kept. In evaluation it is a Sequential.
+    For deep networks: with n layers in groups of about sqrt(n), the memory of a training step grows with sqrt(n), and
+    its time by one more forward pass. Results, gradients, draws and running statistics are those of a Sequential, bit
+    by bit: the second pass begins with the generators and statistics of the first, and leaves them unchanged. The
+    rulebooks that lead to the output's sites are kept. In evaluation it is a Sequential.
 
     Args:
         layers: Layers.
@@ -27,12 +32,13 @@ class Checkpointed(Sequential):
     (1, 2)
     """
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
+        """Apply all layers."""
         if not self.training:
             return super().__call__(x)
         x = x if isinstance(x, SparseTensor) else as_tensor(x)
         begin = _Moment(self)
-        y = super().__call__(x)                                          # recorded: it tells what needs a gradient
+        y = super().__call__(x)                                          # recorded
         made, inputs = _parts(y), _parts(x)
         if not any(part.requires_grad for part in made):
             return y
@@ -47,8 +53,8 @@ class Checkpointed(Sequential):
             found = {id(leaf): dx for leaf, dx in leaf_gradients(end, dys)}
             return [*(found.get(id(tensor)) for tensor in (*leaves, *parameters)), None]
 
-        # One node for all outputs, whose gradients are tuples of (place, array): what is added up is put side by side.
-        # The grid keeps the rulebooks of the way to it.
+        # One node for all outputs. Its gradients are tuples of (place, array), whose sum puts them side by side.
+        # The grid keeps the rulebooks that lead to it.
         parents = (*inputs, *parameters, getattr(y, "grid", None))
         inside = Tensor.of(None, parents, backward, reads_all=True)
         return _with_parts(y, [
@@ -57,9 +63,9 @@ class Checkpointed(Sequential):
 
 
 class _Moment:
-    """What results depend on beside input and parameters: draws, running statistics, modes, precision; as they are now.
+    """The present generators, running statistics, modes and precision: what results depend on beside the input.
 
-    In a `with` statement all is as it was then; afterwards as it was before the statement.
+    A `with` statement restores them, and afterwards those from before the statement.
     """
 
     def __init__(self, layer):
@@ -93,12 +99,12 @@ def _below(layer):
     return [layer, *(below for child in layer.children() for below in _below(child))]
 
 
-def _parts(x):
-    """List the tensors of a layer's input or output."""
+def _parts(x: SparseTensor | Tensor) -> list[Tensor]:
+    """Return the tensors of a layer's input or output."""
     if not isinstance(x, SparseTensor):
         return [x]
     return [x.features] if x.ground is None else [x.features, x.ground]
 
 
-def _with_parts(x, parts):
+def _with_parts(x: Any, parts: list[Tensor]) -> Any:
     return x.with_features(*parts) if isinstance(x, SparseTensor) else parts[0]

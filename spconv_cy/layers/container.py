@@ -1,11 +1,15 @@
-"""Layers made of layers."""
+"""Containers: layers made of layers."""
+
+from __future__ import annotations
 
 import operator
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.checks import is_integer, is_one_of
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, concatenate
 from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.place import locate
@@ -15,6 +19,7 @@ from spconv_cy.layers.summary import listens
 from spconv_cy.layers.summary import step as call
 from spconv_cy.sites.algebra import HOW
 from spconv_cy.tensor import SparseTensor
+from spconv_cy.types import ArrayLike
 
 CONVOLUTION = re.compile(r"\d+S?C\d+(/\d+)?")
 
@@ -22,24 +27,25 @@ CONVOLUTION = re.compile(r"\d+S?C\d+(/\d+)?")
 class Sequential(Layer):
     """Apply layers one after the other.
 
+    `net[i]` is the i-th layer, `len(net)` the number of layers.
+
     Args:
         layers: Layers.
-
-    `net[i]` is the i-th layer, `len(net)` their number.
     """
 
-    _planned: tuple = ()                                                 # ((what steps depend on, steps), ...)
+    _planned: tuple[tuple[list[Any], tuple[Step, ...]], ...] = ()        # ((what the steps depend on, steps), ...)
 
-    def __init__(self, *layers):
-        self.layers = checked_layers(self, layers)
+    def __init__(self, *layers: Layer) -> None:
+        self.layers: list[Layer] = checked_layers(self, layers)
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
+        """Apply all layers."""
         given, selection = x, None
         for step in self._steps(fuse=not listens()):
             try:
                 x, selection = run(step, x, selection)
             except Exception as error:
-                locate(error, self, step.name, step.layer, given)
+                locate(error, self, step.name, step.layer, given)  # type: ignore[arg-type]
                 raise
         return whole(x, selection)
 
@@ -54,8 +60,8 @@ class Sequential(Layer):
         """
         return Plan(self._steps())
 
-    def _steps(self, fuse=True):
-        # Computed once for each mode, and again where layers were exchanged or their roles are others.
+    def _steps(self, fuse: bool = True) -> tuple[Step, ...]:
+        # Computed once for each mode, and again if a layer or its role has changed.
         now = [fuse, *self.layers]
         for layer in self.layers:
             now += layer.role, layer.training, vars(layer).get("rng")
@@ -66,27 +72,30 @@ class Sequential(Layer):
         self._planned = ((now, planned), *self._planned[:2])
         return planned
 
-    def arguments(self):
-        """Return the layers as they are now (of a class with a constructor of its own: what that was given)."""
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the layers as they are now; of a subclass with its own constructor, that one's arguments."""
         return (tuple(self.layers), {}) if type(self).__init__ is Sequential.__init__ else super().arguments()
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: Any) -> Any:
         if not isinstance(i, slice) and (not is_integer(i) or not -len(self) <= i < len(self)):
             kind = IndexError if is_integer(i) else TypeError
-            raise kind(f"{type(self).__name__}: the layer {i!r} was asked for; it has {len(self)}, numbered from 0")
+            raise kind(expected(type(self).__name__, f"the number of one of its {len(self)} layers, from 0", f"{i!r}"))
         return self.layers[i]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.layers)
 
-    def in_size(self, out_size):
-        """Walk the layers backwards from a size of the output to the field."""
+    def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        """Return the field size that gives `out_size` after all layers."""
         for layer in reversed(self.layers):
             out_size = layer.in_size(out_size)
         return out_size
 
-    def notation(self):
-        """Join the layers' notations with dashes; after a convolution VLReLU is left out, and "linear" says none."""
+    def notation(self) -> str:
+        """Join the notations of the layers with dashes.
+
+        After a convolution VLReLU is left out, and a convolution without an activation is followed by "linear".
+        """
         words = [layer.spec() for layer in self.layers]
         shown = []
         for i, word in enumerate(words):
@@ -100,27 +109,28 @@ class Sequential(Layer):
 
 
 class Residual(Sequential):
-    """Add the input to what the layers make of it: shortcut(x) + f(x).
+    """Add the input to the output of the layers: shortcut(x) + f(x).
 
     Args:
         layers: Layers that keep the sites, applied one after the other.
-        shortcut: Layer for the other branch, such as a NetworkInNetwork where channels change; None: the input itself.
-        how: "outer", "inner" or "left", for branches whose sites differ: at the sites of either, of both, or of the
-            shortcut, as SparseTensor.add; None: the sites must be the same.
+        shortcut: Layer for the other branch, such as a NetworkInNetwork if channels change; None: the input itself.
+        how: for branches with different sites, "outer", "inner" or "left": the result is at the sites of either, of
+            both, or of the shortcut, as SparseTensor.add; None: the sites must be the same.
 
     Raises:
-        ShapeError: at the call, where the branches' channels differ, or their sites without `how`.
+        ShapeError: at the call, the channels of the branches differ, or their sites do and `how` is None.
 
     Source: He et al. 2016, arXiv:1512.03385.
     """
 
-    def __init__(self, *layers, shortcut=None, how=None):
+    def __init__(self, *layers: Layer, shortcut: Layer | None = None, how: str | None = None) -> None:
         super().__init__(*layers)
         self.shortcut, self.how = shortcut, checked_how(self, how)
         if shortcut is not None:
             checked_layers(self, [shortcut])
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
+        """Apply the layers and the shortcut, and add the results."""
         x = x if isinstance(x, SparseTensor) else as_tensor(x)
         y = super().__call__(x)
         start = x if self.shortcut is None else branch(self, "shortcut", self.shortcut, x, x)
@@ -131,37 +141,38 @@ class Residual(Sequential):
         shortcut = () if self.shortcut is None else (Step("shortcut", self.shortcut),)
         return Plan((*self._steps(), *shortcut), "add")
 
-    def arguments(self):
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the layers, the shortcut and `how` as they are now."""
         if type(self).__init__ is not Residual.__init__:
             return super().arguments()
         options = {"shortcut": self.shortcut, "how": self.how}
         return tuple(self.layers), {name: value for name, value in options.items() if value is not None}
 
-    def notation(self):
-        """Return "" since the papers' notation has no branches."""
+    def notation(self) -> str:
+        """Return "": the notation of the papers has no branches."""
         return ""
 
 
 class Concatenate(Layer):
-    """Give the same input to several branches and join their channels.
+    """Apply several branches to the same input and concatenate their channels.
 
     Args:
         branches: Layers whose outputs have the same sites.
-        how: "outer", "inner" or "left", for branches whose sites differ: at the sites of any, of all, or of the first,
-            as SparseTensor.concatenate; None: the sites must be the same.
+        how: for branches with different sites, "outer", "inner" or "left": the result is at the sites of any, of all,
+            or of the first, as SparseTensor.concatenate; None: the sites must be the same.
 
     Raises:
-        ShapeError: at the call, where the branches' sites differ without `how`.
+        ShapeError: at the call, the sites of the branches differ and `how` is None.
     """
 
-    def __init__(self, *branches, how=None):
+    def __init__(self, *branches: Layer, how: str | None = None) -> None:
         self.how = checked_how(self, how)
         if not branches:
-            raise ShapeError("Concatenate: no branches came; at least one fits")
+            raise ShapeError(expected("Concatenate", "at least one branch", "none"))
         self.branches = checked_layers(self, branches)
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
+        """Apply the branches and concatenate their channels."""
         parts = [branch(self, f"branches[{i}]", layer, x, x) for i, layer in enumerate(self.branches)]
         if isinstance(parts[0], Tensor):
             return concatenate(*parts)
@@ -170,7 +181,8 @@ class Concatenate(Layer):
             return first.concatenate(*parts[1:], how=self.how)
         for part in parts[1:]:
             if part.grid is not first.grid or (part.ground is None) != (first.ground is None):
-                raise ShapeError(f"Concatenate: branches gave {first} and {part}; the same grid and family fit")
+                raise ShapeError(expected("Concatenate", "branches with the same grid, all or none with a ground state",
+                                          f"{first} and {part}", "give how= for different sites"))
         ground = None if first.ground is None else concatenate(*(part.ground for part in parts))
         return first.with_features(concatenate(*(part.features for part in parts)), ground)
 
@@ -178,19 +190,19 @@ class Concatenate(Layer):
         """Return the branches, each of which takes the input."""
         return Plan(tuple(Step(f"branches[{i}]", layer) for i, layer in enumerate(self.branches)), "concatenate")
 
-    def arguments(self):
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the branches and `how` as they are now."""
         if type(self).__init__ is not Concatenate.__init__:
             return super().arguments()
         return tuple(self.branches), {"how": self.how} if self.how else {}
 
-    def in_size(self, out_size):
-        """Return the first branch's field; all branches keep the same sites."""
+    def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        """Return the field size of the first branch; all branches have the same sites."""
         return self.branches[0].in_size(out_size)
 
 
-def branch(container, path, layer, x, given):
-    """Apply one of a container's layers; its errors say where it is in the container, which was called with `given`."""
+def branch(container: Layer, path: str, layer: Layer, x: Any, given: Any) -> Any:
+    """Apply one layer of a container; errors say where it is in the container, which was called with `given`."""
     try:
         return call(layer, x)
     except Exception as error:
@@ -198,24 +210,25 @@ def branch(container, path, layer, x, given):
         raise
 
 
-def checked_layers(container, layers):
-    """Return what a container was given as a list; raise TypeError where an entry is no Layer, and say what helps."""
+def checked_layers(container: Layer, layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers of a container as a list; raise TypeError if one is not a Layer."""
     who = type(container).__name__
     if len(layers) == 1 and isinstance(layers[0], (list, tuple, dict)):
         values = ".values()" if isinstance(layers[0], dict) else ""
-        raise TypeError(f"{who}: expected layers as separate arguments, got a {type(layers[0]).__name__}; call "
-                        f"{who}(*layers{values})")
+        raise TypeError(expected(who, "layers as separate arguments", f"a {type(layers[0]).__name__}",
+                                 f"call {who}(*layers{values})"))
     for layer in layers:
         if isinstance(layer, type):
-            raise TypeError(f"{who}: the class {layer.__name__} came; layers fit: call it with its arguments, "
-                            f"{layer.__name__}(...)")
+            raise TypeError(expected(who, "layers", f"the class {layer.__name__}",
+                                     f"call it with its arguments, {layer.__name__}(...)"))
         if not isinstance(layer, Layer):
-            raise TypeError(f"{who}: a {type(layer).__name__} came; layers fit: write a class with Layer as its base")
+            raise TypeError(expected(who, "layers", f"a {type(layer).__name__}",
+                                     "write a class with Layer as its base"))
     return list(layers)
 
 
-def checked_how(layer, how):
-    """Return how branches on different sites are joined; refuse what no join knows."""
+def checked_how(layer: Layer, how: str | None) -> str | None:
+    """Return how branches with different sites are joined; raise ShapeError if it is unknown."""
     if not is_one_of(how, (None, *HOW)):
-        raise ShapeError(f"{type(layer).__name__}: how {how!r} came; None, {', '.join(map(repr, HOW))} fit")
+        raise ShapeError(expected(type(layer).__name__, f"how to be None, {', '.join(map(repr, HOW))}", f"{how!r}"))
     return how

@@ -1,16 +1,25 @@
-"""Convolutions: a window, its weights, three lines of arithmetic."""
+"""Convolutions: a window and its weights."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+from spconv_cy.autograd import Tensor
 from spconv_cy.checks import checked_flags, generator, is_one_of
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, leaky_relu, less_row
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows, checked_sparse
 from spconv_cy.layers.layer import Activated
 from spconv_cy.layers.role import Role
+from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.lattice import LatticeLike
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
+from spconv_cy.types import ArrayLike, Seed
 
 MIXING = Role.ACTIVATES | Role.MIXES
 
@@ -19,7 +28,7 @@ class Convolution(Activated):
     """Convolve over every window that holds an active site.
 
     An inactive site inside a window counts as the ground state, so the result equals the dense convolution of
-    x.to_dense() to rounding, and the output's ground state is the dense value of a window without active sites.
+    x.to_dense() up to rounding, and the output's ground state is the dense value of a window without active sites.
 
     Args:
         lattice: Lattice, or the dimension of the cubic one, 1 to 8.
@@ -29,56 +38,61 @@ class Convolution(Activated):
         dilation: an int or d ints.
         padding: sites of ground state around a sized field, an int or d ints.
         bias: whether a bias is added.
-        groups: channels are split into so many groups that do not mix.
-        size_rule: "exact" refuses a field that the stride does not divide, "floor" leaves the rest out.
+        groups: number of groups; channels of different groups do not mix.
+        size_rule: "exact" raises an error if the stride does not divide the field, "floor" drops the remainder.
         shape: of the window: "full", "cross", "ball", "nearest"; as for Window.
         taps: a list of taps, d ints each, in place of size and shape; as for Window.
-        sites: where outputs are: "valid", "cell" (floor(site / stride)) or "centre" (the middle is active). With the
-            last two, outputs elsewhere have the ground state by definition, not as a dense network has it.
-        min_active: active sites that a window must hold for an output; with fewer it has the ground state.
+        sites: where outputs are computed: "valid" (every window with an active site), "cell" (floor(site / stride)) or
+            "centre" (the window's middle is active). With the last two, outputs elsewhere have the ground state by
+            definition; a dense network computes other values there.
+        min_active: number of active sites that a window needs for an output; with fewer it has the ground state.
         rng: seed or numpy Generator for the weights.
 
     Attributes:
-        weight: Tensor (k, c, o), or (k, g, c/g, o/g); the offsets lexicographic, the last axis fastest.
+        weight: Tensor (k, c, o), or (k, g, c/g, o/g) with groups; offsets in lexicographic order, last axis fastest.
         bias: Tensor (1, o), or None.
         window: Window.
 
     Raises:
-        ShapeError: arguments that do not fit; at the call, other channels or a field that does not fit.
+        ShapeError: arguments do not fit together; at the call, the channels or the field do not fit.
 
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
 
     @property
-    def role(self) -> Role:
+    def role(self) -> Role:  # type: ignore[override]
         """Return what the plan of a network may assume."""
         return MIXING if self.weight.data.ndim == 3 else Role.ACTIVATES
 
-    def __init__(self, lattice, channels_in, channels_out, size=None, stride=1, *, dilation=1, padding=0, bias=True,
-                 groups=1, size_rule="exact", shape="full", taps=None, sites="valid", min_active=1, rng=None):
+    def __init__(self, lattice: LatticeLike, channels_in: int, channels_out: int,
+                 size: int | Sequence[int] | None = None, stride: int | Sequence[int] = 1, *,
+                 dilation: int | Sequence[int] = 1, padding: int | Sequence[int] = 0, bias: bool = True,
+                 groups: int = 1, size_rule: str = "exact", shape: str = "full",
+                 taps: Sequence[Sequence[int]] | None = None, sites: str = "valid", min_active: int = 1,
+                 rng: Seed = None) -> None:
         if not is_one_of(sites, ("valid", "cell", "centre")):
-            raise ShapeError(f"Convolution: sites {sites!r} came; 'valid', 'cell' or 'centre' fit")
+            raise ShapeError(expected("Convolution", "sites to be 'valid', 'cell' or 'centre'", f"{sites!r}"))
         window = Window(lattice, size, stride, dilation, padding, sites, size_rule, shape, taps, min_active)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
-    def _begin(self, window, channels_in, channels_out, bias, groups, rng):
+    def _begin(self, window: Window, channels_in: int, channels_out: int, bias: bool, groups: int, rng: Seed) -> None:
         channels_in, channels_out, groups = checked_counts(self, channels_in=channels_in, channels_out=channels_out,
                                                            groups=groups)
         checked_flags(type(self).__name__, bias=bias)
         if channels_in % groups or channels_out % groups:
-            raise ShapeError(f"{type(self).__name__}: {channels_in} channels in, {channels_out} out and {groups} "
-                             "groups came; the groups must divide both")
+            raise ShapeError(expected(type(self).__name__, "groups to divide both numbers of channels",
+                                      f"{channels_in} channels in, {channels_out} out and {groups} groups"))
         self.window, self.channels_in, self.channels_out, self.groups = window, channels_in, channels_out, groups
         shape = (window.volume, channels_in // groups, channels_out // groups)
         rng = generator(type(self).__name__, rng)
         self.weight = glorot(shape if groups == 1 else (shape[0], groups, *shape[1:]), rng)
-        self.bias = zeros((1, channels_out)) if bias else None
+        self.bias: Tensor | None = zeros((1, channels_out)) if bias else None
 
-    def __call__(self, x, grid=None):
-        """Convolve; with a Grid, at its sites and no others."""
+    def __call__(self, x: SparseTensor, grid: Grid | None = None) -> SparseTensor:
+        """Convolve; with a Grid, compute outputs at its sites only."""
         return self.activated(x) if grid is None else self.activated(x, grid=grid)
 
-    def activated(self, x, slope=None, grid=None):
+    def activated(self, x: SparseTensor, slope: float | None = None, grid: Grid | None = None) -> SparseTensor:
         """Convolve, and apply a leaky ReLU of that slope unless it is None."""
         checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
@@ -91,24 +105,24 @@ class Convolution(Activated):
         features = conv(features, self.weight, rulebook, bias, slope=slope)
         return SparseTensor(features, grid, ground, x.point_rows if grid is x.grid else None)
 
-    def rules(self, x, grid=None):
+    def rules(self, x: SparseTensor, grid: Grid | None = None) -> tuple[Grid, Rulebook]:
         """Return (output grid, rulebook) of the window over a SparseTensor, at the sites of `grid` if it is given."""
         return rules_of(x, self.window, grid)
 
-    def in_size(self, out_size):
-        """Return the field that gives `out_size`."""
+    def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        """Return the field size that gives `out_size`."""
         return self.window.in_size(out_size)
 
-    def multiply_adds(self, x, y):
-        """Count by rows and volume, by pairs, and dense."""
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+        """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
         sites = None if y.grid.size is None else y.grid.samples * y.grid.field
         _, rulebook = x.grid.rules(self.window)
         return (y.grid.n * self.window.volume * each, rulebook.n_pairs * each,
                 None if sites is None else sites * self.window.volume * each)
 
-    def notation(self):
-        """Return such as "32C3", "32C3/2" with a stride; "" where the notation has no word for it."""
+    def notation(self) -> str:
+        """Return such as "32C3", or "32C3/2" with a stride; "" if the notation cannot express the layer."""
         size, stride = set(self.window.size), set(self.window.stride)
         plain = (self.window.is_plain and len(size) == len(stride) == 1 and set(self.window.dilation) == {1}
                  and self.groups == 1 and self.bias is not None and self.window.size_rule == "exact"
@@ -121,76 +135,92 @@ class Convolution(Activated):
 
 
 class SubmanifoldConvolution(Convolution):
-    """Convolve at the input's own active sites alone.
+    """Convolve at the input's own active sites only.
 
     With `ground=None` inactive sites count as zero. With a ground state the same expression as in `Convolution` is
-    computed at the active sites; elsewhere the result is the new ground state by definition, which is not what a
-    dense network would do.
+    computed at the active sites. Elsewhere the result is the new ground state by definition; a dense network computes
+    other values there.
 
     Args:
         lattice: Lattice, or the dimension of the cubic one.
         channels_in, channels_out: number of channels.
-        size: of the window, centred, by default 3; an even size reaches one site further on the low side.
+        size: of the centred window, by default 3; an even size reaches one site further on the low side.
         dilation, bias, groups, shape, rng: as for Convolution. Shape "nearest" on the simplex lattice is the
             permutohedral convolution.
-        taps: a list of taps, d ints each, from the site itself, in place of size and shape.
+        taps: a list of taps, d ints each, relative to the site itself, in place of size and shape.
 
     Source: Graham and van der Maaten 2017, arXiv:1706.01307.
     """
 
-    def __init__(self, lattice, channels_in, channels_out, size=None, *, dilation=1, bias=True, groups=1, shape="full",
-                 taps=None, rng=None):
+    def __init__(self, lattice: LatticeLike, channels_in: int, channels_out: int,
+                 size: int | Sequence[int] | None = None, *, dilation: int | Sequence[int] = 1, bias: bool = True,
+                 groups: int = 1, shape: str = "full", taps: Sequence[Sequence[int]] | None = None,
+                 rng: Seed = None) -> None:
         size = 3 if size is None and taps is None else size
         window = Window(lattice, size, 1, dilation, 0, "submanifold", shape=shape, taps=taps)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
 
-def rules_of(x, window, grid=None):
-    """Return (output grid, rulebook) of a window over a SparseTensor, at the sites of `grid` where one is given."""
+def rules_of(x: SparseTensor, window: Window, grid: Grid | None = None) -> tuple[Grid, Rulebook]:
+    """Return (output grid, rulebook) of a window over a SparseTensor, at the sites of `grid` if it is given."""
     return x.grid.rules(window) if grid is None else (grid, x.grid.rules_to(window, grid))
 
 
 class NetworkInNetwork(Activated):
-    """Multiply each row by one matrix: a convolution of size 1, a linear layer.
+    """Multiply each row by one matrix: a convolution of size 1, or a linear layer.
 
     Args:
         channels_in, channels_out: number of channels.
         bias: whether a bias is added.
-        rng: seed or numpy Generator.
+        rng: seed or numpy Generator for the weights.
 
-    Takes a SparseTensor, or a Tensor or array (b, c). `weight` is (1, c, o), `bias` (1, o) or None.
+    Attributes:
+        weight: Tensor (1, c, o).
+        bias: Tensor (1, o), or None.
+
+    It takes a SparseTensor, or a Tensor or array (b, c).
 
     Source: Lin et al. 2013, arXiv:1312.4400.
     """
 
     role = MIXING
 
-    def __init__(self, channels_in, channels_out, *, bias=True, rng=None):
+    def __init__(self, channels_in: int, channels_out: int, *, bias: bool = True, rng: Seed = None) -> None:
         channels_in, channels_out = checked_counts(self, channels_in=channels_in, channels_out=channels_out)
         checked_flags("NetworkInNetwork", bias=bias)
         self.channels_in, self.channels_out = channels_in, channels_out
         self.weight = glorot((1, channels_in, channels_out), generator("NetworkInNetwork", rng))
         self.bias = zeros((1, channels_out)) if bias else None
 
-    def activated(self, x, slope=None):
+    @overload
+    def __call__(self, x: SparseTensor) -> SparseTensor: ...
+
+    @overload
+    def __call__(self, x: Tensor | ArrayLike) -> Tensor: ...
+
+    def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
+        """Multiply the rows of a SparseTensor, or rows (b, c)."""
+        return self.activated(x)
+
+    def activated(self, x: SparseTensor | Tensor | ArrayLike, slope: float | None = None) -> SparseTensor | Tensor:
         """Multiply, and apply a leaky ReLU of that slope unless it is None."""
         if not isinstance(x, SparseTensor):
             return self._rows(as_tensor(x), slope)
         ground = None if x.ground is None else self._rows(x.ground, slope)
         return x.with_features(self._rows(x.features, slope), ground)
 
-    def _rows(self, x, slope):
+    def _rows(self, x: Tensor, slope: float | None) -> Tensor:
         checked_rows(self, x, self.channels_in)
         return conv(x, self.weight, Rulebook.identity(len(x)), self.bias, slope=slope)
 
-    def multiply_adds(self, x, y):
-        """Count by rows; dense over all sites of the field."""
+    def multiply_adds(self, x: SparseTensor | Tensor, y: SparseTensor | Tensor) -> tuple[int, int, int | None]:
+        """Return the multiply-adds that gave y for x: by rows twice, and dense over all sites of the field."""
         each = self.channels_in * self.channels_out
         if not isinstance(y, SparseTensor):
             return (len(y) * each,) * 3
         dense = None if y.grid.size is None else y.grid.samples * y.grid.field * each
         return y.grid.n * each, y.grid.n * each, dense
 
-    def notation(self):
+    def notation(self) -> str:
         """Return such as "32C1"; "" without a bias."""
         return f"{self.channels_out}C1" if self.bias is not None else ""

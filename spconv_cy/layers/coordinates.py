@@ -1,28 +1,33 @@
 """Coordinates of sites as features."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import concatenate
 from spconv_cy.layers.inputs import checked_lattice
 from spconv_cy.layers.layer import Layer
-from spconv_cy.sites.lattice import as_lattice
+from spconv_cy.sites.lattice import LatticeLike, as_lattice
+from spconv_cy.tensor import SparseTensor
+from spconv_cy.types import Array
 
 
 class AddCoordinates(Layer):
-    """Add d channels, the coordinates of each site, from -1 at the field's first site to 1 at its last.
+    """Append d channels with the coordinates of each site, from -1 at the field's first site to 1 at its last.
 
     Args:
         lattice: Lattice, or the dimension of the cubic one.
-        size: of the field that becomes -1 to 1, an int or d ints; by default the grid's, and needed where that is
-            unbounded. Along an axis of one site the coordinate is 0 there.
+        size: of the field that is scaled to -1 to 1, an int or d ints; by default the grid's; required if the grid is
+            unbounded. Along an axis of one site the coordinate of that site is 0.
 
     Raises:
-        ShapeError: at the call, for an input with a ground state, another lattice, an unbounded grid without a size.
+        ShapeError: at the call, an input with a ground state, another lattice, or an unbounded grid without a size.
 
     Source: Liu et al. 2018, arXiv:1807.03247; SparseConvNet's AddCoords.
 
@@ -32,18 +37,20 @@ class AddCoordinates(Layer):
     [[1.0, -1.0], [1.0, -0.5], [1.0, 1.0]]
     """
 
-    def __init__(self, lattice, *, size=None):
+    def __init__(self, lattice: LatticeLike, *, size: int | Sequence[int] | None = None) -> None:
         self.lattice = as_lattice(lattice)
         self.size = None if size is None else self.lattice.per_axis(size, "AddCoordinates size", 1)
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor) -> SparseTensor:
+        """Append the coordinates of the active sites."""
         checked_lattice(self, x, self.lattice)
         if x.ground is not None:
-            raise ShapeError(f"{self}: an input with a ground state came, but inactive sites have coordinates of their "
-                             "own; make the input with ground=None")
+            raise ShapeError(expected(f"{self}", "an input with ground=None (inactive sites have coordinates too)",
+                                      "one with a ground state", "make the input with ground=None"))
         size = x.grid.size if self.size is None else self.size
         if size is None:
-            raise ShapeError(f"{self}: an unbounded grid came; give size=, the field whose coordinates become -1 to 1")
+            raise ShapeError(expected(f"{self}", "a grid with a size", "an unbounded grid",
+                                      "give size=, the field that is scaled to -1 to 1"))
         centre, half = _middle(size)
         coordinates = ((x.sites[:, 1:] - centre) / half).astype(x.features.dtype)
         coordinates = ops_of(x.features.data).asarray(coordinates, x.features.dtype)
@@ -51,7 +58,7 @@ class AddCoordinates(Layer):
 
 
 @lru_cache(maxsize=64)
-def _middle(size):
-    """Return the middle (d,) of a field of `size` and how far its first site lies from there, 1 for an axis of one."""
+def _middle(size: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return the middle (d,) of a field and the distance of its first site from it, 1 for an axis of one site."""
     centre = (np.array(size) - 1) / 2
     return centre, np.where(centre > 0, centre, 1)

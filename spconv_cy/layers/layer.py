@@ -54,7 +54,7 @@ class Layer(Node):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if vars(cls).keys() & {"__call__", "activated"} and "role" not in vars(cls):
+        if vars(cls).keys() & {"__call__", "activated", "rows"} and "role" not in vars(cls):
             cls.role = Role.NONE                                         # its own code may do anything
 
     def __new__(cls: type[Self], *arguments: Any, **options: Any) -> Self:
@@ -227,12 +227,12 @@ class Activated(Layer):
 
     role = Role.ACTIVATES  # type: ignore[assignment]
 
-    def __call__(self, x: SparseTensor | Tensor) -> SparseTensor | Tensor:
-        return self.activated(x)
-
     if TYPE_CHECKING:
         activated: Callable[..., SparseTensor | Tensor]
     else:
+        def __call__(self, x: SparseTensor | Tensor) -> SparseTensor | Tensor:
+            return self.activated(x)
+
         def activated(self, x: SparseTensor | Tensor, slope: float | None = None) -> SparseTensor | Tensor:
             """Return the layer's result, through a leaky ReLU of that slope unless it is None."""
             raise NotImplementedError(f"{type(self).__name__}: it computes in activated(self, x, slope)")

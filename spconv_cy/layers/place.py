@@ -1,9 +1,13 @@
-"""Where in a network an error was raised, and which inputs its windows would take: told on the way out."""
+"""Errors of layers name the layer's place in the network, and the input sizes that its windows would take."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.collapse import Collapse
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.layers.coordinates import AddCoordinates
@@ -13,52 +17,55 @@ from spconv_cy.layers.pooling import GlobalPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.layers.role import Role
 
+if TYPE_CHECKING:
+    from spconv_cy.layers.layer import Layer
+
 SHOWN = 100
-SEARCHED = 512                                                           # sites each way from the size that came
+SEARCHED = 512                                                           # sites in both directions from the given size
 
 
 @dataclass(frozen=True)
 class Field:
-    """What a layer gives: sites an axis, () for rows alone; channels; and the Field that a strided window had."""
+    """The output of a layer: sites along each axis, () for plain rows; channels; the Field before a strided window."""
 
-    size: tuple
+    size: tuple[int, ...]
     channels: int
-    source: object = None
+    source: Field | None = None
 
 
-def locate(error, container, path, layer, x):
-    """Add to an error's text which layer of a container raised it, and for a field of another size, which would fit.
+def locate(error: Exception, container: Layer, path: str, layer: Layer, x: Any) -> None:
+    """Add to an error's text which layer of a container raised it, and which sizes fit if the field's size does not.
 
-    Each container around that one adds its own part of the way, so that the outermost tells all of it. The class and
-    the rest of the error stay what they are, and so does an error whose text is not its only argument.
+    Each outer container adds its own part of the path. The class and the rest of the error are unchanged, and so is an
+    error whose text is not its only argument.
 
     Args:
         error: the exception.
         container: Layer that called the layer.
         path: the layer's name in the container, such as "layers[3]".
-        layer: what raised it.
-        x: what the container was called with.
+        layer: Layer that raised it.
+        x: the input of the container.
     """
     if type(error).__str__ is not BaseException.__str__ or len(error.args) != 1 or not isinstance(error.args[0], str):
         return
     try:
         inner, shown, text = getattr(error, "_place", None) or ("", _shown(layer), error.args[0])
         path = f"{path}.{inner}" if inner else path
-        error._place = path, shown, text
+        error._place = path, shown, text  # type: ignore[attr-defined]
         advice = _sizes_that_fit(container, x) if isinstance(error, ShapeError) else ""
         named = path if text.startswith(shown) else f"{path}, {shown}"
         error.args = (f"{type(container).__name__}: in {named}{advice}: {text}",)
-    except Exception:                                                    # nothing may hide the error itself
+    except Exception:                                                    # must not hide the error itself
         return
 
 
-def _shown(layer):
+def _shown(layer: Layer) -> str:
     text = " ".join(repr(layer).split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN - 4]} ..."
 
 
-def _sizes_that_fit(container, x):
-    """Return which sizes of the input fit where that of x does not; "" where it does, or it is not known."""
+def _sizes_that_fit(container: Layer, x: Any) -> str:
+    """Return a text on the input sizes that fit if that of x does not; "" if it does, or if that is unknown."""
     size = getattr(getattr(x, "grid", None), "size", None)
     if size is None or _fits(container, x, size):
         return ""
@@ -67,10 +74,10 @@ def _sizes_that_fit(container, x):
         return ""
     words = [" or ".join(map(str, near)) for near in axes]
     fits = f"{words[0]} sites an axis" if len(set(words)) == 1 else f"({'; '.join(words)}) sites along the axes"
-    return f" (an input of size {tuple(size)} came to the {type(container).__name__}; {fits} would fit)"
+    return f" (the {type(container).__name__} got an input of size {tuple(size)}; {fits} would fit)"
 
 
-def _near(fits, n):
+def _near(fits: Callable[[int], bool], n: int) -> list[int]:
     if fits(n):
         return [n]
     below = (m for m in range(n - 1, max(0, n - SEARCHED), -1) if fits(m))
@@ -78,7 +85,7 @@ def _near(fits, n):
     return [m for m in (next(below, None), next(above, None)) if m is not None]
 
 
-def _fits(container, x, size):
+def _fits(container: Layer, x: Any, size: tuple[int, ...]) -> bool:
     try:
         _walk(container, Field(tuple(size), x.channels))
     except ShapeError:
@@ -86,11 +93,11 @@ def _fits(container, x, size):
     return True
 
 
-def _walk(layer, field):
-    """Return the Field after a layer; None: it is not known, or there is none.
+def _walk(layer: Any, field: Field | None) -> Field | None:
+    """Return the Field after a layer; None if it is unknown, or if there is none.
 
     Raises:
-        ShapeError: a window that does not fit, or rows of a whole field that are not as long as what comes next takes.
+        ShapeError: a window does not fit, or flattened rows have another length than the next layer expects.
     """
     if field is None or not type(layer).__module__.startswith("spconv_cy.") or isinstance(layer, GlobalPooling):
         return None
@@ -110,10 +117,11 @@ def _walk(layer, field):
             field = _walk(inner, field)
         return field
     if hasattr(layer, "branches"):
-        fields = [_walk(branch, field) for branch in layer.branches]
-        return None if None in fields else replace(fields[0], channels=sum(each.channels for each in fields))
+        found = [_walk(branch, field) for branch in layer.branches]
+        fields = [each for each in found if each is not None]
+        return None if len(fields) < len(found) else replace(fields[0], channels=sum(each.channels for each in fields))
     if hasattr(layer, "levels"):
-        scale = field
+        scale: Field | None = field
         for level in layer.levels:
             scale = _walk(level, scale)
         return field
@@ -125,9 +133,9 @@ def _walk(layer, field):
     return Field(window.out_size(field.size), channels, field)
 
 
-def _after_rows(layer, field):
+def _after_rows(layer: Any, field: Field) -> Field | None:
     if not isinstance(layer, NetworkInNetwork):
         return field if Role.CHANNELWISE in layer.role else None
     if layer.channels_in != field.channels:
-        raise ShapeError(f"{layer}: rows of {field.channels} numbers came")
+        raise ShapeError(expected(f"{layer}", f"rows of {layer.channels_in} numbers", f"{field.channels}"))
     return replace(field, channels=layer.channels_out)

@@ -1,35 +1,45 @@
 """Pooling over windows, and over whole samples."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import is_one_of
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import leaky_relu
 from spconv_cy.functional.sparse import average_pool, global_pool, max_pool, sum_pool
 from spconv_cy.layers.convolution import rules_of
 from spconv_cy.layers.inputs import checked_sparse
 from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.role import Role
+from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.lattice import LatticeLike
+from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
+from spconv_cy.types import Array
 
 
 class _Pooling(Layer):
-    def __init__(self, lattice, size, stride, padding, size_rule, shape="full", taps=None, min_active=1):
+    def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None, stride: int | Sequence[int] | None,
+                 padding: int | Sequence[int], size_rule: str, shape: str = "full",
+                 taps: Sequence[Sequence[int]] | None = None, min_active: int = 1) -> None:
         self.window = Window(lattice, size, stride, 1, padding, "valid", size_rule, shape, taps, min_active)
 
-    def rules(self, x, grid=None):
+    def rules(self, x: SparseTensor, grid: Grid | None = None) -> tuple[Grid, Rulebook]:
         """Return (output grid, rulebook) of the window over a SparseTensor, at the sites of `grid` if it is given."""
         checked_sparse(self, x)
         return rules_of(x, self.window, grid)
 
-    def in_size(self, out_size):
-        """Return the field that gives `out_size`."""
+    def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        """Return the field size that gives `out_size`."""
         return self.window.in_size(out_size)
 
-    def _notation(self, letters):
+    def _notation(self, letters: str) -> str:
         size, stride = set(self.window.size), set(self.window.stride)
         plain = self.window.is_plain and set(self.window.origin) == {0} and self.window.size_rule == "exact"
         if not plain or len(size) > 1 or len(stride) > 1:
@@ -46,31 +56,34 @@ class MaxPooling(_Pooling):
         size: of the window, an int or d ints; None where taps are given.
         stride: an int or d ints; by default the size.
         padding: sites of ground state around a sized field.
-        background: "ground": the ground state competes where a site of the window is not active (with `ground=None`
-            active sites only); "zero": max(0, active sites), as SparseConvNet and spconv have it.
-        size_rule: "exact" refuses a field that the stride does not divide, "floor" leaves the rest out.
+        background: "ground": the ground state takes part where a site of the window is not active (with `ground=None`
+            active sites only); "zero": max(0, active sites), as in SparseConvNet and spconv.
+        size_rule: "exact" raises an error if the stride does not divide the field, "floor" drops the remainder.
         shape, taps: of the window, as for Window: "full", "cross", "ball", "nearest", or a list of taps.
-        min_active: active sites that a window must hold for an output; with fewer it has the ground state.
+        min_active: number of active sites that a window needs for an output; with fewer it has the ground state.
 
-    A call with a Grid, `layer(x, grid)`, pools at its sites and no others. On the simplex lattice let windows overlap,
-    size 3 and stride 2: those of size 2 and stride 2 do not see every site.
+    A call with a Grid, `layer(x, grid)`, computes outputs at its sites only. On the simplex lattice use overlapping
+    windows, size 3 and stride 2: windows of size 2 and stride 2 do not cover every site.
 
-    The first of equals in offset order gets the gradient, an active site before an equal ground state.
+    Of equal maxima the first in offset order gets the gradient, an active site before an equal ground state.
 
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
 
     role = Role.CHANNELWISE
 
-    def __init__(self, lattice, size=None, stride=None, *, padding=0, background="ground", size_rule="exact",
-                 shape="full", taps=None, min_active=1):
+    def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
+                 stride: int | Sequence[int] | None = None, *, padding: int | Sequence[int] = 0,
+                 background: str = "ground", size_rule: str = "exact", shape: str = "full",
+                 taps: Sequence[Sequence[int]] | None = None, min_active: int = 1) -> None:
         super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
         self.background = checked_background(self, background)
 
-    def __call__(self, x, grid=None):
-        return max_pooled(x, *self.rules(x, grid), self.background)
+    def __call__(self, x: SparseTensor, grid: Grid | None = None) -> SparseTensor:
+        """Pool; with a Grid, compute outputs at its sites only."""
+        return max_pooled(x, *self.rules(x, grid), background=self.background)
 
-    def notation(self):
+    def notation(self) -> str:
         """Return such as "MP2", "MP3/2"."""
         return self._notation("MP") if self.background == "ground" else ""
 
@@ -79,22 +92,25 @@ class AveragePooling(_Pooling):
     """Average over every window that holds an active site.
 
     Args:
-        over: "volume": all sites of the window, inactive ones counting as the ground state (None: as zero), which
-            equals the dense average; "active": the active sites alone. The ground state stays what it is.
+        over: "volume": all sites of the window, where inactive ones count as the ground state (None: as zero), which
+            equals the dense average; "active": the active sites only. The ground state is unchanged.
 
     Other arguments as for MaxPooling, without `background`.
     """
 
     role = Role.CHANNELWISE
 
-    def __init__(self, lattice, size=None, stride=None, *, over="volume", padding=0, size_rule="exact", shape="full",
-                 taps=None, min_active=1):
+    def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
+                 stride: int | Sequence[int] | None = None, *, over: str = "volume",
+                 padding: int | Sequence[int] = 0, size_rule: str = "exact", shape: str = "full",
+                 taps: Sequence[Sequence[int]] | None = None, min_active: int = 1) -> None:
         super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
         if not is_one_of(over, ("volume", "active")):
-            raise ShapeError(f"AveragePooling: over {over!r} came; 'volume' or 'active' fit")
+            raise ShapeError(expected("AveragePooling", "over to be 'volume' or 'active'", f"{over!r}"))
         self.over = over
 
-    def __call__(self, x, grid=None):
+    def __call__(self, x: SparseTensor, grid: Grid | None = None) -> SparseTensor:
+        """Pool; with a Grid, compute outputs at its sites only."""
         grid, rulebook = self.rules(x, grid)
         if self.over == "volume":
             return SparseTensor(average_pool(x.features, x.ground, rulebook), grid, x.ground)
@@ -104,13 +120,13 @@ class AveragePooling(_Pooling):
             y = y + column(x, empty) * x.ground
         return SparseTensor(y, grid, x.ground)
 
-    def notation(self):
+    def notation(self) -> str:
         """Return such as "AP2"."""
         return self._notation("AP") if self.over == "volume" else ""
 
 
 class SumPooling(_Pooling):
-    """Add up every window that holds an active site, inactive sites counting as the ground state (None: as zero).
+    """Sum over every window that holds an active site, where inactive sites count as the ground state (None: as zero).
 
     The output's ground state is the ground state times the window's volume, so that the result equals the dense sum.
     Arguments as for MaxPooling, without `background`.
@@ -118,11 +134,14 @@ class SumPooling(_Pooling):
 
     role = Role.CHANNELWISE
 
-    def __init__(self, lattice, size=None, stride=None, *, padding=0, size_rule="exact", shape="full", taps=None,
-                 min_active=1):
+    def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
+                 stride: int | Sequence[int] | None = None, *, padding: int | Sequence[int] = 0,
+                 size_rule: str = "exact", shape: str = "full", taps: Sequence[Sequence[int]] | None = None,
+                 min_active: int = 1) -> None:
         super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
 
-    def __call__(self, x, grid=None):
+    def __call__(self, x: SparseTensor, grid: Grid | None = None) -> SparseTensor:
+        """Pool; with a Grid, compute outputs at its sites only."""
         grid, rulebook = self.rules(x, grid)
         y = sum_pool(x.features, rulebook)
         if x.ground is None:
@@ -131,7 +150,7 @@ class SumPooling(_Pooling):
             y = y + column(x, rulebook.volume - rulebook.fan_in) * x.ground
         return SparseTensor(y, grid, x.ground * float(self.window.volume))
 
-    def notation(self):
+    def notation(self) -> str:
         """Return such as "SP2"."""
         return self._notation("SP")
 
@@ -141,37 +160,38 @@ class GlobalPooling(Layer):
 
     Args:
         kind: "average", "sum" or "max".
-        over: "active": the active sites alone; "field": all sites, the inactive ones counting as the ground state
+        over: "active": the active sites only; "field": all sites, where inactive ones count as the ground state
             (None: as zero), which equals the dense result and needs a sized grid.
 
-    A sample without active sites gives the ground state (zeros where there is none).
+    A sample without active sites gives the ground state (zeros if there is none).
     """
 
     role = Role.CHANNELWISE
 
-    def __init__(self, kind="average", *, over="active"):
+    def __init__(self, kind: str = "average", *, over: str = "active") -> None:
         if not is_one_of(kind, ("average", "sum", "max")) or not is_one_of(over, ("active", "field")):
-            raise ShapeError(f"GlobalPooling: kind {kind!r} over {over!r} came; 'average', 'sum' or 'max' over "
-                             "'active' or 'field' fit")
+            raise ShapeError(expected("GlobalPooling", "kind 'average', 'sum' or 'max' and over 'active' or 'field'",
+                                      f"{kind!r} and {over!r}"))
         self.kind, self.over = kind, over
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor) -> Tensor:
+        """Return one row for each sample, a Tensor (b, c)."""
         checked_sparse(self, x)
         ground, field = x.ground, None
         if self.over == "field":
             if x.grid.size is None:
-                raise ShapeError("GlobalPooling: an unbounded grid came, which has no field; use over='active', or "
-                                 "give the input a size")
+                raise ShapeError(expected("GlobalPooling", "a grid with a size, for over='field'", "an unbounded grid",
+                                          "use over='active', or give the input a size"))
             field = x.grid.field
             ground = Tensor.of(x.features.data[:0].sum(0, keepdims=True)) if ground is None else ground
         return global_pool(x.features, ground, x.grid.batch_starts, kind=self.kind, field=field)
 
-    def notation(self):
+    def notation(self) -> str:
         """Return "GP" for the plain average."""
         return "GP" if (self.kind, self.over) == ("average", "active") else ""
 
 
-def max_pooled(x, grid, rulebook, background):
+def max_pooled(x: SparseTensor, grid: Grid, rulebook: Rulebook, *, background: str) -> SparseTensor:
     """Return the maxima over windows of a SparseTensor; background "ground" or "zero", as for MaxPooling."""
     if background == "ground":
         return SparseTensor(max_pool(x.features, x.ground, rulebook), grid, x.ground)
@@ -179,13 +199,13 @@ def max_pooled(x, grid, rulebook, background):
     return SparseTensor(leaky_relu(max_pool(x.features, None, rulebook), 0), grid, ground)
 
 
-def checked_background(layer, background):
-    """Return a background of max-pooling; raise ShapeError where it is none."""
+def checked_background(layer: object, background: str) -> str:
+    """Return the background of a max-pooling; raise ShapeError if it is neither "ground" nor "zero"."""
     if not is_one_of(background, ("ground", "zero")):
-        raise ShapeError(f"{type(layer).__name__}: background {background!r} came; 'ground' or 'zero' fit")
+        raise ShapeError(expected(type(layer).__name__, "background to be 'ground' or 'zero'", f"{background!r}"))
     return background
 
 
-def column(x, values):
-    """Return values (m,) as a Tensor (m, 1) beside the features of x."""
+def column(x: SparseTensor, values: Array) -> Tensor:
+    """Return values (m,) as a Tensor (m, 1) of the backend and dtype of x's features."""
     return Tensor.of(ops_of(x.features.data).asarray(np.asarray(values)[:, None], x.features.dtype))

@@ -1,50 +1,53 @@
-"""Layers that leave out sites by a learnt score: all below a threshold, or all but the best k of a sample."""
+"""Layers that remove sites by a learnt score: those below a threshold, or all but the best k of a sample."""
 
+from __future__ import annotations
 
-from spconv_cy.autograd import multiply
+from spconv_cy.autograd import Tensor, multiply
 from spconv_cy.checks import generator, is_integer, is_one_of
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.activation import sigmoid
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sparse
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.tensor import SparseTensor
+from spconv_cy.types import Seed
 
 
 class _Scored(Layer):
-    def score(self, x):
-        """Return the scores of the sites of x, a Tensor (n, 1), as for a loss of their own."""
+    def score(self, x: SparseTensor) -> Tensor:
+        """Return the scores of the sites of x, a Tensor (n, 1), for example for a loss of their own."""
         checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels)
         scores = conv(x.features, self.weight, Rulebook.identity(x.grid.n), self.bias)
         return sigmoid(scores) if self.activation == "sigmoid" else scores
 
-    def _begin(self, channels, activation, gate, rng):
+    def _begin(self, channels: int, activation: str | None, gate: bool, rng: Seed) -> None:
         if not is_one_of(activation, ("sigmoid", None)) or not isinstance(gate, bool):
-            raise ShapeError(f"{type(self).__name__}: activation {activation!r} and gate {gate!r} came; 'sigmoid' or "
-                             "None, and True or False, fit")
+            raise ShapeError(expected(type(self).__name__, "activation 'sigmoid' or None and gate True or False",
+                                      f"{activation!r} and {gate!r}"))
         channels, = checked_counts(self, channels=channels)
         self.channels, self.activation, self.gate = channels, activation, gate
         self.weight, self.bias = glorot((1, channels, 1), generator(type(self).__name__, rng)), zeros((1, 1))
 
-    def multiply_adds(self, x, y):
-        """Count by rows; dense over all sites of the field."""
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+        """Return the multiply-adds that gave y for x: by rows twice, and dense over all sites of the field."""
         dense = None if x.grid.size is None else x.grid.samples * x.grid.field * self.channels
         return x.grid.n * self.channels, x.grid.n * self.channels, dense
 
-    def _gated(self, x, scores):
+    def _gated(self, x: SparseTensor, scores: Tensor) -> SparseTensor:
         return x.with_features(multiply(x.features, scores), x.ground) if self.gate else x
 
 
 class Sparsify(_Scored):
-    """Keep the sites whose learnt score is high: above 0, or above 0.5 through a sigmoid.
+    """Keep the sites whose learnt score is above 0, or above 0.5 after a sigmoid.
 
     Args:
         channels: of the input; the score of a site is a linear function of its row.
-        activation: None or "sigmoid", of the score.
-        gate: whether the rows that stay are multiplied by their scores, which is how a loss reaches the weights.
-            Without it (as in SparseConvNet) only a loss on `layer.score(x)` does.
+        activation: of the score, None or "sigmoid".
+        gate: whether the remaining rows are multiplied by their scores, so that a loss has gradients to the weights.
+            Without it (as in SparseConvNet) only a loss on `layer.score(x)` has.
         rng: seed or numpy Generator for the weights.
 
     Attributes:
@@ -57,31 +60,37 @@ class Sparsify(_Scored):
     Source: SparseConvNet.
     """
 
-    def __init__(self, channels, *, activation=None, gate=True, rng=None):
+    def __init__(self, channels: int, *, activation: str | None = None, gate: bool = True, rng: Seed = None) -> None:
         self._begin(channels, activation, gate, rng)
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor) -> SparseTensor:
+        """Remove the sites with low scores."""
         scores = self.score(x)
         return self._gated(x, scores).prune(scores.numpy()[:, 0] > (0.5 if self.activation == "sigmoid" else 0))
 
 
 class KeepTop(_Scored):
-    """Keep the k sites of each sample that have the highest learnt score; of equal ones the first in row order.
+    """Keep the k sites of each sample with the highest learnt score; of equal scores the first in row order.
 
     Args:
         channels: of the input; the score of a site is a linear function of its row.
-        k: how many sites of a sample stay; of a sample with fewer, all.
-        activation, gate, rng, and what is raised: as for Sparsify.
+        k: number of sites to keep of each sample; all if a sample has fewer.
+        activation, gate, rng: as for Sparsify.
+
+    Raises:
+        ShapeError: as for Sparsify.
 
     Source: Gao and Ji 2019, arXiv:1905.05178, section 3.1.
     """
 
-    def __init__(self, channels, k, *, activation="sigmoid", gate=True, rng=None):
+    def __init__(self, channels: int, k: int, *, activation: str | None = "sigmoid", gate: bool = True,
+                 rng: Seed = None) -> None:
         if not is_integer(k) or k < 0:
-            raise ShapeError(f"KeepTop: k {k!r} came; a whole number from 0 up fits")
+            raise ShapeError(expected("KeepTop", "k to be a whole number from 0 up", f"{k!r}"))
         self.k = int(k)
         self._begin(channels, activation, gate, rng)
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor) -> SparseTensor:
+        """Keep the sites with the highest scores."""
         scores = self.score(x)
         return self._gated(x, scores).keep_top(scores, self.k)

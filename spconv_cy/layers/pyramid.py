@@ -1,29 +1,34 @@
 """Several scales summed at the sites of the finest."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
-from spconv_cy.errors import GridError, ShapeError
+from spconv_cy.checks import is_integer
+from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.layers.container import branch, checked_layers
 from spconv_cy.layers.inputs import checked_sparse
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import INT32_MAX, is_whole
+from spconv_cy.sites.lattice import INT32_MAX
 from spconv_cy.tensor import SparseTensor
 
 
 class Pyramid(Layer):
-    """Sum the input and what each level in turn makes of the one before, at the sites of the finest lattice.
+    """Sum the input and the outputs of all levels, at the sites of the finest lattice.
 
-    The result of level i, counted from 1, stands at factor^i times its sites; where several scales meet they are added,
-    where one stands alone it is a new site.
+    Each level is applied to the output of the one before. The sites of level i, counted from 1, are multiplied by
+    factor^i. Where scales have the same site they are added; other sites are new.
 
     Args:
-        levels: Layers of stride `factor` that keep the number of channels, each fed by the one before.
+        levels: Layers of stride `factor` that keep the number of channels.
         factor: a whole number from 2 to 2**31 - 1.
 
     Raises:
-        ShapeError: at the call, levels of other channels; a tensor with a ground state, which scales do not share.
-        GridError: a level whose sites, times its factor, lie outside the field: its stride is another.
+        ShapeError: at the call, levels of other channels, or a tensor with a ground state.
+        GridError: a level whose sites, times its factor, lie outside the field: its stride is not `factor`.
 
     Source: Chen et al. 2023, arXiv:2303.11301 (VoxelNeXt), section 3.1.
 
@@ -34,31 +39,33 @@ class Pyramid(Layer):
     ([4, 6, 7], [2.0, 2.0, 2.0])
     """
 
-    def __init__(self, *levels, factor=2):
-        if not is_whole(factor) or not 2 <= factor <= INT32_MAX:
-            raise ShapeError(f"Pyramid: factor {factor!r} came; a whole number from 2 to {INT32_MAX} fits")
+    def __init__(self, *levels: Layer, factor: int = 2) -> None:
+        if not is_integer(factor) or not 2 <= factor <= INT32_MAX:
+            raise ShapeError(expected("Pyramid", f"factor to be a whole number from 2 to {INT32_MAX}", f"{factor!r}"))
         self.levels, self.factor = checked_layers(self, levels), factor
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor) -> SparseTensor:
+        """Apply all levels and sum them."""
         checked_sparse(self, x)
         if x.ground is not None:
-            raise ShapeError(f"Pyramid: {x} came with a ground state, which several scales do not share; begin with "
-                             "ground=None")
+            raise ShapeError(expected("Pyramid", "a tensor with ground=None (scales have different ground states)",
+                                      f"{x} with a ground state", "begin with ground=None"))
         total = scale = x
         for power, level in enumerate(self.levels, 1):
             scale = branch(self, f"levels[{power - 1}]", level, scale, x)
             total = total.add(self._spread(scale, power, x.grid), how="outer")
         return total
 
-    def _spread(self, scale, power, finest):
+    def _spread(self, scale: SparseTensor, power: int, finest: Grid) -> SparseTensor:
         apart, farthest = self.factor**power, int(np.abs(scale.sites[:, 1:].astype(np.int64)).max(initial=0))
         if apart * farthest > INT32_MAX:
-            raise GridError(f"{self}: level {power} moves a site at {farthest} to {apart} times that, beyond the int32 "
-                            "range; use fewer levels or a smaller factor")
+            raise GridError(expected(f"{self}", "sites within the int32 range on the finest lattice",
+                                     f"{farthest} times {apart} at level {power}",
+                                     "use fewer levels or a smaller factor"))
         sites = scale.sites * np.array([1] + [min(apart, INT32_MAX)] * finest.d, np.int64)
         return SparseTensor(scale.features, Grid.from_sites(sites, finest.size, finest.samples, finest.lattice))
 
-    def arguments(self):
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the levels and the factor as they are now."""
         if type(self).__init__ is not Pyramid.__init__:
             return super().arguments()

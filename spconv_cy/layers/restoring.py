@@ -1,34 +1,43 @@
-"""Layers that go back to the finer sites that a window was laid over: the inverse convolution, un-pooling."""
+"""Layers that return to the finer sites from which a window made the coarse ones: inverse convolution, un-pooling."""
 
-from spconv_cy.errors import ShapeError
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import conv, sum_pool
 from spconv_cy.layers.convolution import Convolution
 from spconv_cy.layers.inputs import checked_channels, checked_sparse
 from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.role import Role
+from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.lattice import LatticeLike
 from spconv_cy.sites.regions import Regions
+from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
+from spconv_cy.types import Seed
 
 
 class Deconvolution(Convolution):
-    """Undo a strided window: back to the very sites that it was laid over, by its rulebook with the sides swapped.
+    """Convolve from coarse sites back to the finer sites that a strided window made them from.
 
-    Site p of the remembered grid gets the sum of x[j] @ weight[k] over the pairs (p, j) of every offset k of the
-    earlier window. The grid itself remembers (`x.grid.source`), so nothing is named and nothing is looked up.
+    This is the inverse convolution: it uses the rulebook of the earlier layer with inputs and outputs exchanged. Site p
+    of the finer grid gets the sum of x[j] @ weight[k] over the pairs (p, j) of every offset k of the earlier window.
+    The coarse grid knows the finer grid and the rulebook (`x.grid.source`), so no names or keys are needed.
 
     Args:
         lattice: Lattice, or the dimension of the cubic one, 1 to 8.
         channels_in, channels_out: number of channels, of the coarse and of the fine sites.
         size, stride, dilation, padding, shape, taps: those of the convolution or pooling that made the coarse sites.
-        bias: whether a bias is added, to every restored site.
+        bias: whether a bias is added at every finer site.
         groups, rng: as for Convolution.
 
     Attributes: weight, bias and window as for Convolution.
 
     Raises:
-        ShapeError: at the call, sites that no window made, or another window; a tensor with a ground state, since the
-            restored sites are not all that a dense transposed convolution would change.
+        ShapeError: at the call, the sites were not made by a window, or by another window; the tensor has a ground
+            state: a dense transposed convolution would change more sites than the finer ones.
 
     Source: Graham et al. 2018, arXiv:1711.10275, section 3.
 
@@ -39,45 +48,49 @@ class Deconvolution(Convolution):
 
     role = Convolution.role
 
-    def __init__(self, lattice, channels_in, channels_out, size=None, stride=1, *, dilation=1, padding=0, bias=True,
-                 groups=1, shape="full", taps=None, rng=None):
+    def __init__(self, lattice: LatticeLike, channels_in: int, channels_out: int,
+                 size: int | Sequence[int] | None = None, stride: int | Sequence[int] = 1, *,
+                 dilation: int | Sequence[int] = 1, padding: int | Sequence[int] = 0, bias: bool = True,
+                 groups: int = 1, shape: str = "full", taps: Sequence[Sequence[int]] | None = None,
+                 rng: Seed = None) -> None:
         window = Window(lattice, size, stride, dilation, padding, shape=shape, taps=taps)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor) -> SparseTensor:  # type: ignore[override]
+        """Convolve back to the finer sites."""
         return self.activated(x)
 
-    def activated(self, x, slope=None):
-        """Restore, and apply a leaky ReLU of that slope unless it is None."""
+    def activated(self, x: SparseTensor, slope: float | None = None) -> SparseTensor:  # type: ignore[override]
+        """Convolve back to the finer sites, and apply a leaky ReLU of that slope unless it is None."""
         checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
         grid, rulebook = remembered(self, x)
         return SparseTensor(conv(x.features, self.weight, rulebook.T, self.bias, slope=slope), grid)
 
-    def in_size(self, out_size):
-        """Return the coarse field under the field `out_size`."""
+    def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        """Return the coarse field size that belongs to the finer field size `out_size`."""
         return self.window.out_size(out_size)
 
-    def multiply_adds(self, x, y):
-        """Count by coarse rows and volume, by pairs, and dense."""
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+        """Return the multiply-adds that gave y for x: (by coarse rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
         sites = None if x.grid.size is None else x.grid.samples * x.grid.field
         return (x.grid.n * self.window.volume * each, x.grid.source.rulebook.n_pairs * each,
                 None if sites is None else sites * self.window.volume * each)
 
-    def notation(self):
-        """Return "" since the papers' notation has no word for it."""
+    def notation(self) -> str:
+        """Return "": the notation of the papers does not have it."""
         return ""
 
 
 class UnPooling(Layer):
-    """Give the row of each coarse site to the finer sites that it was pooled from; where windows overlap, the sum.
+    """Copy the row of each coarse site to the finer sites that it was pooled from; sum them where windows overlap.
 
     Args:
         lattice: Lattice, or the dimension of the cubic one.
         size, stride, padding, shape, taps: those of the pooling or convolution that made the coarse sites; the stride
-            is the size unless given. Without size and taps it goes back along whatever made them, such as the regions
-            of a FractionalMaxPooling.
+            is by default the size. Without size and taps the layer accepts whatever made the coarse sites, such as the
+            regions of a FractionalMaxPooling.
 
     Raises:
         ShapeError: as for Deconvolution.
@@ -87,42 +100,50 @@ class UnPooling(Layer):
 
     role = Role.CHANNELWISE
 
-    def __init__(self, lattice, size=None, stride=None, *, padding=0, shape="full", taps=None):
+    def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
+                 stride: int | Sequence[int] | None = None, *, padding: int | Sequence[int] = 0, shape: str = "full",
+                 taps: Sequence[Sequence[int]] | None = None) -> None:
         self.window = None
         if size is not None or taps is not None:
             self.window = Window(lattice, size, stride, 1, padding, shape=shape, taps=taps)
 
-    def __call__(self, x):
+    def __call__(self, x: SparseTensor) -> SparseTensor:
+        """Copy the rows to the finer sites."""
         grid, rulebook = remembered(self, x)
         return SparseTensor(sum_pool(x.features, rulebook.T), grid)
 
-    def in_size(self, out_size):
-        """Return the coarse field under the field `out_size`."""
+    def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        """Return the coarse field size that belongs to the finer field size `out_size`."""
         if self.window is None:
-            raise ShapeError(f"{self}: a field came, but only the coarse sites know what made them; give the layer the "
-                             "size of the pooling that it undoes")
+            raise ShapeError(expected(f"{self}", "a layer with a window", "one that takes it from the coarse sites",
+                                      "give the layer the size of the pooling that it undoes"))
         return self.window.out_size(out_size)
 
 
-def remembered(layer, x):
-    """Return (finer grid, rulebook from it to x's grid) that x's grid remembers; refuse another window than layer's."""
+def remembered(layer: Deconvolution | UnPooling, x: SparseTensor) -> tuple[Grid, Rulebook]:
+    """Return (finer grid, rulebook from it to x's grid) from which x's grid was made.
+
+    Raises:
+        ShapeError: no window made the grid, or another window than the layer's; x has a ground state.
+    """
     checked_sparse(layer, x)
     who, wanted, source = type(layer).__name__, layer.window, x.grid.source
     if source is None:
-        raise ShapeError(f"{who}: {x} came, whose sites no window made; the output of a strided Convolution or of a "
-                         "pooling fits, or of layers after it that keep the sites")
+        raise ShapeError(expected(who, "sites that a strided convolution or a pooling made", f"{x}",
+                                  "give it the output of such a layer, or of layers after it that keep the sites"))
     if wanted is not None and _shape(source.window) != _shape(wanted):
-        raise ShapeError(f"{who}: {_shown(wanted)} came for sites that {_shown(source.window)} made; give the {who} "
-                         "the same window")
-    refuse_ground(layer, x, "sites that are restored have no common one")
+        raise ShapeError(expected(who, f"the window that made the sites, {_shown(source.window)}", _shown(wanted),
+                                  f"give the {who} the same window"))
+    refuse_ground(layer, x, "the finer sites have no common ground state")
     return source.parent, source.rulebook
 
 
-def refuse_ground(layer, x, why):
-    """Raise ShapeError where a tensor has a ground state that a layer has no exact answer for."""
+def refuse_ground(layer: object, x: SparseTensor, why: str) -> None:
+    """Raise ShapeError if a tensor has a ground state that a layer cannot map exactly; `why` gives the reason."""
     if x.ground is not None:
-        raise ShapeError(f"{type(layer).__name__}: {x} came with a ground state, but {why}; begin with ground=None "
-                         "(from_sites, from_points, from_dense), or drop it: x.with_features(x.features, ground=None)")
+        raise ShapeError(expected(type(layer).__name__, f"a tensor with ground=None ({why})",
+                                  f"{x} with a ground state", "begin with ground=None (from_sites, from_points, "
+                                  "from_dense), or drop it: x.with_features(x.features, ground=None)"))
 
 
 def _shape(window):

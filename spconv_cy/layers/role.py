@@ -10,8 +10,8 @@ import numpy as np
 class Role(Flag):
     """What a container may assume of a layer. A layer says it in its attribute `role`, a class attribute or a property.
 
-    A role describes how the class computes. A subclass that defines `__call__` or `activated` anew and no `role` has
-    `Role.NONE`: it is called as it is, whatever its base says.
+    A role describes how the class computes. A subclass that defines `__call__`, `activated` or `rows` again, but no
+    `role`, has `Role.NONE`: it is called as it is, whatever its base says.
 
     Attributes:
         NONE: nothing is known; the layer is called with all channels.

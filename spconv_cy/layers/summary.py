@@ -1,15 +1,19 @@
-"""What a network does to an input, layer by layer: rows, sizes, parameters, multiply-adds."""
+"""Summaries of networks on an input, layer by layer: rows, sizes, parameters, multiply-adds."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from spconv_cy.layers.evaluating import evaluating
 
-_listener = ContextVar("listener", default=None)
+_listener: ContextVar[list[Any] | None] = ContextVar("listener", default=None)
 
 
-def step(layer, x):
-    """Apply a layer inside a container; a summary that listens is told."""
+def step(layer: Any, x: Any) -> Any:
+    """Apply a layer inside a container, and record it if a summary is being made."""
     y = layer(x)
     listener = _listener.get()
     if listener is not None and not layer.children():
@@ -17,8 +21,8 @@ def step(layer, x):
     return y
 
 
-def listens():
-    """Tell whether a summary counts the layers that are called now."""
+def listens() -> bool:
+    """Return True if a summary is being made, which counts the layers one by one."""
     return _listener.get() is not None
 
 
@@ -30,26 +34,26 @@ class Row:
         name: the layer's notation, or its class.
         size: of the output, d ints; None: unbounded; () for a plain tensor.
         rows: active sites of the output (samples of a plain tensor).
-        sites: sites of the output's field, active or not; None where unbounded.
+        sites: sites of the output's field, active or not; None if unbounded.
         channels: of the output.
         parameters: numbers that training changes.
         multiply_adds: active rows * volume * channels in * channels out / groups, forward.
-        pair_multiply_adds: what is really computed: pairs instead of rows * volume.
-        dense_multiply_adds: the same layer over the whole field; None where unbounded.
+        pair_multiply_adds: what is computed: pairs instead of rows * volume.
+        dense_multiply_adds: the same layer over the whole field; None if unbounded.
     """
 
     name: str
-    size: tuple
+    size: tuple[int, ...] | None
     rows: int
-    sites: int
+    sites: int | None
     channels: int
     parameters: int
     multiply_adds: int
     pair_multiply_adds: int
-    dense_multiply_adds: int
+    dense_multiply_adds: int | None
 
     @classmethod
-    def of(cls, layer, x, y):
+    def of(cls, layer: Any, x: Any, y: Any) -> Row:
         """Return the row of a layer that gave y for x."""
         grid = getattr(y, "grid", None)
         if grid is None:
@@ -63,32 +67,47 @@ class Row:
 
 
 class Summary:
-    """The rows of a network on one input; prints as a table. `total(name)` adds up a column.
+    """The rows of a network on one input. It prints as a table; `total(name)` is the sum of a column.
 
     Attributes:
         rows: list of Row, the input first.
     """
 
-    def __init__(self, rows):
+    def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
 
-    def total(self, name):
-        """Return the sum of a column, None where a row of it is unknown."""
+    def total(self, name: str) -> int | None:
+        """Return the sum of a column; None if one of its rows is None."""
         values = [getattr(row, name) for row in self.rows]
         return None if None in values else sum(values)
 
-    parameters = property(lambda self: self.total("parameters"))
-    multiply_adds = property(lambda self: self.total("multiply_adds"))
-    pair_multiply_adds = property(lambda self: self.total("pair_multiply_adds"))
-    dense_multiply_adds = property(lambda self: self.total("dense_multiply_adds"))
+    @property
+    def parameters(self) -> int | None:
+        """Return the number of parameters."""
+        return self.total("parameters")
 
-    def __len__(self):
+    @property
+    def multiply_adds(self) -> int | None:
+        """Return the multiply-adds by active rows and volume."""
+        return self.total("multiply_adds")
+
+    @property
+    def pair_multiply_adds(self) -> int | None:
+        """Return the multiply-adds that are computed."""
+        return self.total("pair_multiply_adds")
+
+    @property
+    def dense_multiply_adds(self) -> int | None:
+        """Return the multiply-adds over the whole field; None if it is unbounded."""
+        return self.total("dense_multiply_adds")
+
+    def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
-    def __str__(self):
+    def __str__(self) -> str:
         heads = ("layer", "size", "active rows", "of sites", "channels", "parameters", "multiply-adds", "by pairs",
                  "dense")
         lines = [(row.name, _size(row.size), _count(row.rows), _count(row.sites), str(row.channels),
@@ -104,8 +123,8 @@ class Summary:
     __repr__ = __str__
 
 
-def summary(net, x):
-    """Run a network on x, in evaluation mode, and return its Summary."""
+def summary(net: Any, x: Any) -> Summary:
+    """Run a network on x in evaluation mode and return its Summary."""
     rows = [Row("input", x.grid.size, x.grid.n, None if x.grid.size is None else x.grid.samples * x.grid.field,
                 x.channels, 0, 0, 0, 0)] if hasattr(x, "grid") else []
     with evaluating(net):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -139,6 +140,9 @@ class Lattice:
         if not self.is_cubic and len(set(axes)) > 1:
             raise ShapeError(f"{who}: {axes} came on {self}; one number for all axes fits there")
         return axes
+
+
+LatticeLike: TypeAlias = int | Lattice                                    # an int: the cubic lattice of that dimension
 
 
 def as_lattice(lattice):

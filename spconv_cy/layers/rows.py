@@ -1,0 +1,45 @@
+"""Layers that map rows: the features and the ground state of a SparseTensor alike, or a plain Tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import overload
+
+from spconv_cy.autograd import Tensor
+from spconv_cy.functional.dense import as_tensor
+from spconv_cy.layers.layer import Layer
+from spconv_cy.tensor import SparseTensor
+from spconv_cy.types import ArrayLike
+
+
+@overload
+def on_rows(function: Callable[[Tensor], Tensor], x: SparseTensor) -> SparseTensor: ...
+
+
+@overload
+def on_rows(function: Callable[[Tensor], Tensor], x: Tensor | ArrayLike) -> Tensor: ...
+
+
+def on_rows(function: Callable[[Tensor], Tensor], x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
+    """Apply a function of Tensors to the features and the ground state of a SparseTensor, or to plain rows."""
+    if not isinstance(x, SparseTensor):
+        return function(as_tensor(x))
+    return x.with_features(function(x.features), None if x.ground is None else function(x.ground))
+
+
+class RowLayer(Layer):
+    """Base of layers that compute each row by itself. A subclass defines `rows`, a function of a Tensor (n, c)."""
+
+    @overload
+    def __call__(self, x: SparseTensor) -> SparseTensor: ...
+
+    @overload
+    def __call__(self, x: Tensor | ArrayLike) -> Tensor: ...
+
+    def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
+        """Apply the layer to a SparseTensor, or to rows (n, c)."""
+        return on_rows(self.rows, x)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        raise NotImplementedError(f"{type(self).__name__}: it computes in rows(self, x)")
