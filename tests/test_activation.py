@@ -110,7 +110,7 @@ def test_softmax_gives_shares_of_each_row_and_of_the_ground(ops):
         assert_allclose(found.data, expected, rtol=1e-6)
     far = sp.layers.Softmax()(np.array([[1e4, 1e4, -1e4, 0], [-1e4, -2e4, -3e4, -1e4], [1e30, -1e30, 0, 0]])).data
     assert_allclose(far, [[0.5, 0.5, 0, 0], [0.5, 0, 0, 0.5], [1, 0, 0, 0]], atol=1e-7)
-    with pytest.raises(ShapeError, match=r"shape \(4,\) came; rows \(n, c\) fit"):
+    with pytest.raises(ShapeError, match=r"expected rows of shape \(n, c\), got shape \(4,\)"):
         sp.layers.Softmax()(np.zeros(4))
 
 
@@ -142,11 +142,11 @@ def test_gradients_of_learnt_slopes(rng):
     "make, message",
     [
         (lambda: sp.layers.PReLU(0), "channels"),
-        (lambda: sp.layers.PReLU(3, slope=float("nan")), "PReLU: slope nan came; a finite number fits"),
+        (lambda: sp.layers.PReLU(3, slope=float("nan")), "expected slope to be a finite number, got nan"),
         (lambda: sp.layers.PReLU(3)(np.zeros((2, 4))), "expected features with 3 channels, got 4"),
         (lambda: sp.layers.PReLU(3)(np.zeros(3)), r"expected rows of shape \(n, 3\), got shape \(3,\)"),
-        (lambda: sp.layers.ELU(-1), "ELU: alpha -1 came; a number from 0 up"),
-        (lambda: sp.layers.ELU("1"), "ELU: alpha '1' came"),
+        (lambda: sp.layers.ELU(-1), "expected alpha to be a number from 0 up, got -1"),
+        (lambda: sp.layers.ELU("1"), "expected alpha to be a finite number, got '1'"),
     ],
 )
 def test_arguments_that_do_not_fit_are_told(make, message):

@@ -289,7 +289,7 @@ def test_a_residual_of_a_dilating_convolution_is_the_dense_one(rng, ops):
     assert left(plain).grid is x.grid
     with pytest.raises(ShapeError, match="'left' leaves out"):
         left(x)
-    with pytest.raises(ShapeError, match="Residual: how 'all' came; None, 'inner'"):
+    with pytest.raises(ShapeError, match="expected how to be None, 'inner', 'outer', 'left', got 'all'"):
         sp.Residual(inner, how="all")
 
 

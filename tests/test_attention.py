@@ -163,7 +163,8 @@ def test_the_cost_is_counted_by_the_pairs_that_meet():
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda x: sp.layers.WindowAttention(2, 4, 3, 4), "4 channels and 3 heads came; the heads must divide"),
+    (lambda x: sp.layers.WindowAttention(2, 4, 3, 4),
+     "expected heads to divide the channels, got 4 channels and 3 heads"),
     (lambda x: sp.layers.WindowAttention(2, 4, 0, 4), "expected heads to be a whole number from 1 to 1048576, got 0"),
     (lambda x: sp.layers.WindowAttention(2, 4, 2, (4,)), "WindowAttention size: .* 2 ints"),
     (lambda x: sp.layers.WindowAttention(2, 4, 2, 0), "at least 1"),
@@ -189,7 +190,7 @@ def test_coordinates_go_from_minus_one_to_one(ops):
     assert_allclose(y, [[1, 1, -1, -1, 0], [1, 1, 1, 1, 0], [1, 1, 0, -1 / 3, 0], [1, 1, -0.5, -1, 0]], atol=1e-7)
     free = sp.SparseTensor.from_sites([[0, -4, 1, 0]], np.ones((1, 1)), ground=None)
     assert_allclose(sp.layers.AddCoordinates(3, size=(9, 3, 5))(free).features.data, [[1, -2, 0, -1]])
-    with pytest.raises(ShapeError, match="unbounded grid came; give size="):
+    with pytest.raises(ShapeError, match="expected a grid with a size, got an unbounded grid"):
         sp.layers.AddCoordinates(3)(free)
     with pytest.raises(ShapeError, match="make the input with ground=None"):
         sp.layers.AddCoordinates(3)(sp.SparseTensor.from_sites(sites, np.ones((4, 2)), (9, 4, 1)))

@@ -109,10 +109,11 @@ def test_at_given_sites_it_creates_none(rng):
 def test_what_does_not_fit_is_refused_with_the_remedy(rng):
     x = sp.SparseTensor.from_sites([[0, 1, 1]], [[1.0]], 4)
     layer = sp.layers.TransposedConvolution(2, 1, 1, 2, 2)
-    with pytest.raises(ShapeError, match=r"created would get it through different weights.*ground=None"):
+    with pytest.raises(ShapeError,
+                       match="ground=None .new sites.*different weights.*with a ground state; begin with ground=None"):
         layer(x)
     bare = x.with_features(x.features)
-    with pytest.raises(ShapeError, match="made; give the Deconvolution"):
+    with pytest.raises(ShapeError, match="expected the window that made the sites, a transposed .*give the Deconvolution"):
         sp.Deconvolution(2, 1, 1, 2, 2)(layer(bare))
     with pytest.raises(ShapeError, match="a transposed window of span"):
         sp.layers.TransposedConvolution(2, 1, 1, 1, padding=3)(bare)
