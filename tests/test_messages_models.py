@@ -133,7 +133,7 @@ def test_layers_in_a_list_or_as_classes_are_refused_and_the_call_shown(name):
 
 def test_a_shortcut_is_a_layer_or_none():
     for wrong in (np.ones(2), "identity", sp.ReLU, lambda x: x):
-        with pytest.raises(TypeError, match="expected layers, got a"):
+        with pytest.raises(TypeError, match="expected layers, got"):
             sp.Residual(sp.ReLU(), shortcut=wrong)
 
 
