@@ -135,7 +135,7 @@ REFUSED = {
     "nothing for a tensor": (lambda: sp.MaxPooling(2, 2)(None), TypeError, "expected a SparseTensor, got NoneType"),
     "slope": (lambda: sp.LeakyReLU(2), ShapeError, "expected slope to be a number from 0 to 1, got 2"),
     "dropout of all": (lambda: sp.Dropout(1), ShapeError, "expected p to be a number from 0 to below 1, got 1"),
-    "no layer": (lambda: sp.Sequential(conv(), len), TypeError, "got a builtin_function_or_method; write a class"),
+    "no layer": (lambda: sp.Sequential(conv(), len), TypeError, "got builtin_function_or_method; write a class"),
     "field of an unbounded grid": (lambda: sp.GlobalPooling(over="field")(x(size=None)), ShapeError,
                                    "for over='field', got an unbounded grid; use over='active'"),
     "sum of other sites": (lambda: x() + x(), ShapeError, "came; tensors of the same grid, channels and family"),

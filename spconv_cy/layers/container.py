@@ -215,14 +215,14 @@ def checked_layers(container: Layer, layers: Sequence[Layer]) -> list[Layer]:
     who = type(container).__name__
     if len(layers) == 1 and isinstance(layers[0], (list, tuple, dict)):
         values = ".values()" if isinstance(layers[0], dict) else ""
-        raise TypeError(expected(who, "layers as separate arguments", f"a {type(layers[0]).__name__}",
+        raise TypeError(expected(who, "layers as separate arguments", type(layers[0]).__name__,
                                  f"call {who}(*layers{values})"))
     for layer in layers:
         if isinstance(layer, type):
             raise TypeError(expected(who, "layers", f"the class {layer.__name__}",
                                      f"call it with its arguments, {layer.__name__}(...)"))
         if not isinstance(layer, Layer):
-            raise TypeError(expected(who, "layers", f"a {type(layer).__name__}",
+            raise TypeError(expected(who, "layers", type(layer).__name__,
                                      "write a class with Layer as its base"))
     return list(layers)
 
