@@ -11,40 +11,42 @@ from spconv_cy.errors import ShapeError
 
 FAMILIES = ["drawn", "zero", None]
 PLANE = {family: sparse(2, 4, 8, family) for family in FAMILIES}
+THIN = {family: sparse(2, 2, 8, family) for family in FAMILIES}          # two channels: fewer weights to differentiate
 SPACE = {family: sparse(3, 2, 5, family) for family in FAMILIES}
 TRIANGLE = {family: sparse(2, 4, 9, family, sp.Lattice.simplex(2)) for family in FAMILIES}
+SLIM = {family: sparse(2, 2, 9, family, sp.Lattice.simplex(2)) for family in FAMILIES}      # triangles
 TETRAHEDRON = {family: sparse(3, 2, 7, family, sp.Lattice.simplex(3)) for family in FAMILIES}
 ON_SITES = {  # what makes the layer; inputs
-    "convolution": (lambda: sp.Convolution(2, 4, 3, 3, rng=0), PLANE),
-    "convolution, strided": (lambda: sp.Convolution(2, 4, 3, 2, (2, 3), padding=1, size_rule="floor", rng=0), PLANE),
+    "convolution": (lambda: sp.Convolution(2, 2, 3, 3, rng=0), THIN),
+    "convolution, strided": (lambda: sp.Convolution(2, 2, 3, 2, (2, 3), padding=1, size_rule="floor", rng=0), THIN),
     "convolution, dilated, in groups": (lambda: sp.Convolution(2, 4, 6, (3, 2), dilation=2, groups=2, rng=0), PLANE),
     "convolution, 3-D": (lambda: sp.Convolution(3, 2, 3, 2, rng=0), SPACE),
-    "submanifold": (lambda: sp.SubmanifoldConvolution(2, 4, 3, rng=0), PLANE),
+    "submanifold": (lambda: sp.SubmanifoldConvolution(2, 2, 3, rng=0), THIN),
     "submanifold, even, in groups": (lambda: sp.SubmanifoldConvolution(2, 4, 2, 2, groups=2, rng=0), PLANE),
-    "convolution, a cross": (lambda: sp.Convolution(2, 4, 3, 3, 2, shape="cross", padding=1, size_rule="floor"), PLANE),
+    "convolution, a cross": (lambda: sp.Convolution(2, 2, 3, 3, 2, shape="cross", padding=1, size_rule="floor"), THIN),
     "convolution, taps, in groups": (
         lambda: sp.Convolution(2, 4, 6, taps=[(0, 0), (2, 1), (0, 4)], groups=2, rng=0),
         PLANE,
     ),
     "convolution, a tap a channel": (lambda: sp.Convolution(2, 4, 4, 3, shape="ball", groups=4, rng=0), PLANE),
-    "convolution at cells": (lambda: sp.Convolution(2, 4, 3, 3, 2, padding=1, sites="cell", rng=0), PLANE),
-    "convolution at centres": (lambda: sp.Convolution(2, 4, 3, 3, sites="centre", rng=0), PLANE),
-    "convolution, two sites at least": (lambda: sp.Convolution(2, 4, 3, 3, min_active=2, rng=0), PLANE),
-    "convolution, triangles": (lambda: sp.Convolution(sp.Lattice.simplex(2), 4, 3, 2, 2, padding=1, rng=0), TRIANGLE),
+    "convolution at cells": (lambda: sp.Convolution(2, 2, 3, 3, 2, padding=1, sites="cell", rng=0), THIN),
+    "convolution at centres": (lambda: sp.Convolution(2, 2, 3, 3, sites="centre", rng=0), THIN),
+    "convolution, two sites at least": (lambda: sp.Convolution(2, 2, 3, 3, min_active=2, rng=0), THIN),
+    "convolution, triangles": (lambda: sp.Convolution(sp.Lattice.simplex(2), 2, 3, 2, 2, padding=1, rng=0), SLIM),
     "convolution, tetrahedra": (lambda: sp.Convolution(sp.Lattice.simplex(3), 2, 3, 2, rng=0), TETRAHEDRON),
     "submanifold, nearest": (
-        lambda: sp.SubmanifoldConvolution(sp.Lattice.simplex(2), 4, 3, shape="nearest", rng=0),
-        TRIANGLE,
+        lambda: sp.SubmanifoldConvolution(sp.Lattice.simplex(2), 2, 3, shape="nearest", rng=0),
+        SLIM,
     ),
-    "submanifold, taps": (lambda: sp.SubmanifoldConvolution(2, 4, 3, taps=[(-3, 1), (0, 0), (0, 1)], rng=0), PLANE),
-    "transposed convolution": (lambda: sp.layers.TransposedConvolution(2, 4, 3, 2, 2, rng=0), {None: PLANE[None]}),
+    "submanifold, taps": (lambda: sp.SubmanifoldConvolution(2, 2, 3, taps=[(-3, 1), (0, 0), (0, 1)], rng=0), THIN),
+    "transposed convolution": (lambda: sp.layers.TransposedConvolution(2, 2, 3, 2, 2, rng=0), {None: THIN[None]}),
     "transposed convolution, padded, in groups": (
         lambda: sp.layers.TransposedConvolution(2, 4, 6, 3, 2, padding=1, groups=2, bias=False, rng=0),
         {None: PLANE[None]},
     ),
     "transposed convolution, triangles": (
-        lambda: sp.layers.TransposedConvolution(sp.Lattice.simplex(2), 4, 3, 3, 2, rng=0),
-        {None: TRIANGLE[None]},
+        lambda: sp.layers.TransposedConvolution(sp.Lattice.simplex(2), 2, 3, 3, 2, rng=0),
+        {None: SLIM[None]},
     ),
     "max-pooling, triangles": (lambda: sp.MaxPooling(sp.Lattice.simplex(2), 3, 2), TRIANGLE),
     "max-pooling, a cross": (lambda: sp.MaxPooling(2, 3, 1, shape="cross", min_active=2), PLANE),
@@ -61,8 +63,8 @@ ON_SITES = {  # what makes the layer; inputs
     "average pooling, active sites alone": (lambda: sp.AveragePooling(2, 3, 1, over="active"), PLANE),
     "sum pooling": (lambda: sp.layers.SumPooling(2, 2), PLANE),
     "sum pooling, overlapping": (lambda: sp.layers.SumPooling(2, (3, 2), 1, padding=(1, 0)), PLANE),
-    "random stride": (lambda: sp.layers.RandomizedStrideConvolution(2, 4, 3, 2, (2, 1), size_rule="floor", rng=0),
-                      PLANE),
+    "random stride": (lambda: sp.layers.RandomizedStrideConvolution(2, 2, 3, 2, (2, 1), size_rule="floor", rng=0),
+                      THIN),
     "random stride, in groups": (
         lambda: sp.layers.RandomizedStrideConvolution(2, 4, 2, 3, 2, groups=2, size_rule="floor", rng=0),
         PLANE,
@@ -119,22 +121,22 @@ ON_SITES = {  # what makes the layer; inputs
         lambda: sp.layers.WindowAttention(3, 2, 1, (3, 2, 5), positions=False, bias=False, rng=0), {None: SPACE[None]}),
     "to dense": (lambda: sp.SparseToDense(2), PLANE),
     "to dense rows": (lambda: sp.SparseToDense(2, flat=True), PLANE),
-    "sequential": (lambda: sp.Sequential(sp.Convolution(2, 4, 2, 3, rng=0), sp.ReLU(), sp.MaxPooling(2, 2)), PLANE),
+    "sequential": (lambda: sp.Sequential(sp.Convolution(2, 2, 2, 3, rng=0), sp.ReLU(), sp.MaxPooling(2, 2)), THIN),
     "nothing": (sp.Sequential, PLANE),
     "checkpointed": (
-        lambda: sp.layers.Checkpointed(sp.Convolution(2, 4, 3, 2, rng=0), sp.BatchNormalization(3), sp.LeakyReLU(0.3),
-                                sp.Dropout(0.4, rng=1), sp.AveragePooling(2, 2, 1)), PLANE),
+        lambda: sp.layers.Checkpointed(sp.Convolution(2, 2, 3, 2, rng=0), sp.BatchNormalization(3), sp.LeakyReLU(0.3),
+                                sp.Dropout(0.4, rng=1), sp.AveragePooling(2, 2, 1)), THIN),
     "residual": (lambda: sp.Residual(sp.SubmanifoldConvolution(2, 4, 4, groups=2, rng=0), sp.LeakyReLU(0.2)), PLANE),
     "residual with a shortcut": (
-        lambda: sp.Residual(sp.SubmanifoldConvolution(2, 4, 3, rng=0), shortcut=sp.NetworkInNetwork(4, 3, rng=1)),
-        PLANE,
+        lambda: sp.Residual(sp.SubmanifoldConvolution(2, 2, 3, rng=0), shortcut=sp.NetworkInNetwork(2, 3, rng=1)),
+        THIN,
     ),
     "concatenate": (
-        lambda: sp.Concatenate(sp.Sequential(), sp.NetworkInNetwork(4, 3, rng=0), sp.SubmanifoldConvolution(2, 4, 1)),
-        PLANE,
+        lambda: sp.Concatenate(sp.Sequential(), sp.NetworkInNetwork(2, 3, rng=0), sp.SubmanifoldConvolution(2, 2, 1)),
+        THIN,
     ),
     "concatenate, other sites": (
-        lambda: sp.Concatenate(sp.Sequential(), sp.Convolution(2, 4, 1, 3, padding=1, rng=0), how="outer"), PLANE),
+        lambda: sp.Concatenate(sp.Sequential(), sp.Convolution(2, 2, 1, 3, padding=1, rng=0), how="outer"), THIN),
     "residual, other sites": (
         lambda: sp.Residual(sp.Convolution(2, 4, 4, 3, padding=1, groups=4, rng=0), how="outer"), PLANE),
     "residual, at the input's sites": (
@@ -165,7 +167,7 @@ DRAWN = {  # each sample draws for itself, in evaluation too
     ),
 }
 TO_POINTS = {  # a row for each point, not for each sample
-    "to points": (lambda: sp.layers.ToPoints(sp.SubmanifoldConvolution(2, 4, 3, rng=0), sp.LeakyReLU(0.2)), PLANE),
+    "to points": (lambda: sp.layers.ToPoints(sp.SubmanifoldConvolution(2, 2, 3, rng=0), sp.LeakyReLU(0.2)), THIN),
 }
 ON_ROWS = {
     "network in network": lambda: sp.NetworkInNetwork(4, 3, rng=0),
