@@ -1,73 +1,88 @@
-"""Operators of sparse tensors: with numbers and rows of numbers, and with tensors on the same grid."""
+"""Operators of sparse tensors with numbers, rows of numbers, and tensors on the same grid."""
 
+from collections.abc import Callable
 from numbers import Real
+from typing import Any, TypeVar
 
 import numpy as np
 
 from spconv_cy.array_protocol import as_operand
 from spconv_cy.autograd import Tensor, add, multiply
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.sites.grid import Grid
 
+S = TypeVar("S", bound="SparseArithmetic")
 METHODS = {"+": "a.add(b)", "-": "a.add(-b)", "*": "a.multiply(b)", "/": "a.multiply(1 / b)"}
+FUNCTIONS: dict[str, Callable[[Any, Any], Tensor]] = {
+    "+": add, "-": lambda a, b: a - b, "*": multiply, "/": lambda a, b: a / b}
 
 
 class SparseArithmetic:
-    """`+ - * /` and `-x` of a SparseTensor, which has features, grid and ground, and `with_features`.
+    """The operators `+ - * /` and `-x` of a SparseTensor.
 
-    The other one is a number, a Tensor of shape (), (1, 1) or (1, channels), or a SparseTensor on the same Grid. The
-    ground state goes through the same operation as the features. Where there is none, inactive sites stay zero: x + 1
-    adds to the active sites alone.
+    The other operand is a number, a Tensor of shape (), (1, 1) or (1, channels), or a SparseTensor on the same Grid.
+    The same operation is applied to the ground state. If there is none, inactive sites stay zero: x + 1 adds to the
+    active sites only.
     """
 
     __array_ufunc__ = None                                               # numpy on the left leaves operators to us
+    features: Tensor
+    grid: Grid
+    ground: Tensor | None
 
-    def __array__(self, dtype=None, copy=None):
-        raise TypeError(f"np.asarray: expected an array, got {self!r}; take x.features.data for the active sites, or "
-                        "x.to_dense() for the whole field")
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> Any:
+        raise TypeError(expected("np.asarray", "an array", repr(self), "take x.features.data for the active sites, or "
+                                 "x.to_dense() for the whole field"))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.grid.n
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return True                                                      # also without sites: it is not None
 
     @property
-    def shape(self):
-        """(n, channels), that of the features."""
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the features, (n, channels)."""
         return self.features.shape
 
-    def __neg__(self):
+    @property
+    def channels(self) -> int:
+        """The number of channels of the features."""
+        return self.features.shape[1]
+
+    def with_features(self, features: Tensor, ground: Tensor | None = None) -> Any:
+        """Return a tensor on the same grid with other features and ground state."""
+        raise NotImplementedError
+
+    def __neg__(self: S) -> S:
         return _mapped(self, lambda a: -a)
 
-    def __add__(self, other):
+    def __add__(self: S, other: object) -> S:
         return _combined("+", self, other)
 
-    def __radd__(self, other):
-        return _combined("+", self, other, turned=True)
+    def __radd__(self: S, other: object) -> S:
+        return _combined("+", self, other, reverse=True)
 
-    def __sub__(self, other):
+    def __sub__(self: S, other: object) -> S:
         return _combined("-", self, other)
 
-    def __rsub__(self, other):
-        return _combined("-", self, other, turned=True)
+    def __rsub__(self: S, other: object) -> S:
+        return _combined("-", self, other, reverse=True)
 
-    def __mul__(self, other):
+    def __mul__(self: S, other: object) -> S:
         return _combined("*", self, other)
 
-    def __rmul__(self, other):
-        return _combined("*", self, other, turned=True)
+    def __rmul__(self: S, other: object) -> S:
+        return _combined("*", self, other, reverse=True)
 
-    def __truediv__(self, other):
+    def __truediv__(self: S, other: object) -> S:
         return _combined("/", self, other)
 
-    def __rtruediv__(self, other):
-        return _combined("/", self, other, turned=True)
+    def __rtruediv__(self: S, other: object) -> S:
+        return _combined("/", self, other, reverse=True)
 
 
-FUNCTIONS = {"+": add, "-": lambda a, b: a - b, "*": multiply, "/": lambda a, b: a / b}
-
-
-def _combined(sign, x, other, turned=False):
+def _combined(sign: str, x: S, other: object, reverse: bool = False) -> S:
     function = FUNCTIONS[sign]
     if isinstance(other, SparseArithmetic):
         _check_joinable(sign, x, other)
@@ -76,40 +91,41 @@ def _combined(sign, x, other, turned=False):
     row = _row(sign, x, other)
     if row is None:
         return NotImplemented
-    return _mapped(x, (lambda a: function(row, a)) if turned else lambda a: function(a, row))
+    return _mapped(x, (lambda a: function(row, a)) if reverse else lambda a: function(a, row))
 
 
-def _mapped(x, function):
+def _mapped(x: S, function: Callable[[Tensor], Tensor]) -> S:
     return x.with_features(function(x.features), None if x.ground is None else function(x.ground))
 
 
-def _row(sign, x, other):
-    """Return the number or row of an operand as a Tensor; None where it is something else than numbers."""
+def _row(sign: str, x: SparseArithmetic, other: Any) -> Tensor | None:
+    """Return an operand, a number or a row of numbers, as a Tensor; None if it is something else."""
     if not isinstance(other, Tensor):
         if isinstance(other, (str, bytes)) or not isinstance(other, (Real, np.generic, np.ndarray, list, tuple)) \
                 and not hasattr(other, "__dlpack_device__"):
             return None
         if np.shape(other) if not hasattr(other, "shape") else other.shape:
-            raise TypeError(f"SparseTensor {sign}: expected a number, a Tensor (1, {x.channels}) or a SparseTensor, "
-                            f"got a {type(other).__name__} {np.shape(other)}; for numbers of each site compute with "
-                            "the features: x.with_features(x.features * a, x.ground)")
-        # As a number of the features' backend; what is none is refused there.
-        other = Tensor.of(as_operand(other, x.features.data))
+            raise TypeError(expected(f"SparseTensor {sign}", f"a number, a Tensor (1, {x.channels}) or a SparseTensor",
+                                     f"a {type(other).__name__} {np.shape(other)}", "for numbers of each site compute "
+                                     "with the features: x.with_features(x.features * a, x.ground)"))
+        # As a number of the features' backend; other values are refused there.
+        operand = as_operand(other, x.features.data)
+        other = Tensor.of(operand)
     if other.shape not in ((), (1, 1), (1, x.channels)):
-        raise ShapeError(f"SparseTensor {sign}: expected a Tensor of shape (), (1, 1) or (1, {x.channels}), got "
-                         f"{other.shape}; for numbers of each site compute with the features: "
-                         "x.with_features(x.features * t, x.ground)")
+        raise ShapeError(expected(f"SparseTensor {sign}", f"a Tensor of shape (), (1, 1) or (1, {x.channels})",
+                                  other.shape, "for numbers of each site compute with the features: "
+                                  "x.with_features(x.features * t, x.ground)"))
     return other
 
 
-def _check_joinable(sign, a, b):
-    hint = ""
+def _check_joinable(sign: str, a: SparseArithmetic, b: SparseArithmetic) -> None:
+    remedy = ""
     if a.grid is not b.grid:
         same = (a.grid.lattice, a.grid.size, a.grid.samples) == (b.grid.lattice, b.grid.size, b.grid.samples) \
             and np.array_equal(a.grid.sites, b.grid.sites)
-        hint = (f"; the sites are equal, but the grids were made apart: {METHODS[sign]} joins them by their sites"
-                if same else f"; {METHODS[sign][:-1]}, how=...) is for different sites")
+        remedy = (f"the sites are equal, but in two grids: {METHODS[sign]} joins them by their sites"
+                  if same else f"{METHODS[sign][:-1]}, how=...) joins tensors with different sites")
     channels = {a.channels, b.channels} - ({1} if sign in "*/" else set())
-    if hint or len(channels) > 1 or (a.ground is None) != (b.ground is None):
-        raise ShapeError(f"SparseTensor {sign}: {a} and {b} came; tensors of the same grid, channels and family "
-                         f"(ground or none) fit{hint}")
+    if remedy or len(channels) > 1 or (a.ground is None) != (b.ground is None):
+        raise ShapeError(expected(f"SparseTensor {sign}", "tensors on the same grid, with the same channels, both with "
+                                  "or both without a ground state", f"{a} and {b}", remedy))

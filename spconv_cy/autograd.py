@@ -16,7 +16,8 @@ from spconv_cy.checks import checked_function, is_integer, is_real
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.tape import Read, check_broadcast, checked_results, fold_to, owned, owner_of, read_by, recording
+from spconv_cy.tape import Read, check_broadcast, checked_results, owned, owner_of, read_by, recording
+from spconv_cy.tape import fold_to as fold_to
 from spconv_cy.tape import leaf_gradients as leaf_gradients
 from spconv_cy.tape import no_grad as no_grad
 from spconv_cy.tape import with_grad as with_grad

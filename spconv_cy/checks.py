@@ -148,7 +148,7 @@ def is_number(value: object, lowest: float = -math.inf, below: float = math.inf)
 def kind_of(value: object) -> str:
     """Return the type of a value with its article, for an error message: "a list", "an int"."""
     name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    return f"{'an' if name[0] in 'aeiouAEIOU' or name == 'ndarray' else 'a'} {name}"
 
 
 def described(value: object) -> str:

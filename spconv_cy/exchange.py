@@ -1,38 +1,60 @@
-"""Sparse tensors from and to what others hold: padded batches, scipy's matrices, COO arrays."""
+"""Sparse tensors from and to other formats: padded batches, scipy's matrices, COO arrays."""
 
-from collections import namedtuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
+from spconv_cy.autograd import Tensor
 from spconv_cy.backend.host import hosted
 from spconv_cy.backend.switch import current
 from spconv_cy.checks import as_array, as_list
 from spconv_cy.dlpack import as_numpy
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, reshape
 from spconv_cy.functional.selection import kept_rows, look_up
 from spconv_cy.functional.sparse import gather
 from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import is_whole
+from spconv_cy.sites.lattice import Lattice, is_whole
 from spconv_cy.tensor import SparseTensor, checked_tensor
+from spconv_cy.types import Array, ArrayLike, IntegerArray, PerAxis
+
+if TYPE_CHECKING:
+    from scipy.sparse import coo_array
 
 EMPTY = -1
-Padded = namedtuple("Padded", "tensor rows")
-Coo = namedtuple("Coo", "coords data shape")
 
 
-def from_padded(sites, features, size=None, lengths=None, *, ground="zero", reduce="error", lattice=None):
-    """Make a tensor of a padded batch: of each sample a list of sites of the same length, the rest left empty.
+class Padded(NamedTuple):
+    """A tensor, and the row of each place of the padded batch, (b, l) int32, -1 if it is empty."""
+
+    tensor: SparseTensor
+    rows: IntegerArray
+
+
+class Coo(NamedTuple):
+    """A COO array: coords (axes, entries), data (entries,) and shape."""
+
+    coords: IntegerArray
+    data: Array
+    shape: tuple[int, ...]
+
+
+@known_arguments
+def from_padded(sites: ArrayLike, features: Tensor | ArrayLike, size: PerAxis | None = None,
+                lengths: ArrayLike | None = None, *, ground: str | None = "zero", reduce: str = "error",
+                lattice: Lattice | None = None) -> Padded:
+    """Return a tensor of a padded batch, in which all samples have the same number of places, some of them empty.
 
     Args:
-        sites: (b, l, d) integers; a site is empty where all its coordinates are -1, or where lengths say so.
+        sites: (b, l, d) integers; without lengths, a place is empty if all its coordinates are -1.
         features: (b, l, c), an array or a Tensor; copied.
         size, ground, reduce, lattice: as for SparseTensor.from_sites.
-        lengths: (b,) ints, the first so many sites of a sample are there; then a -1 is a coordinate like any other.
+        lengths: (b,) ints, the number of sites of each sample, which come first; -1 is an ordinary coordinate then.
 
     Returns:
-        Padded(tensor, rows): rows (b, l) int32 are the rows of the sites, -1 where empty; `to_padded(y, rows)` goes
-        back with them. The tensor's point_rows are those of the sites that are not empty.
+        Padded(tensor, rows): rows (b, l) int32 are the rows of the places, -1 if empty, for `to_padded(y, rows)`. The
+        tensor's point_rows are those of the places that are not empty.
 
     Raises:
         ShapeError, GridError: as from_sites; lengths that do not fit.
@@ -43,35 +65,36 @@ def from_padded(sites, features, size=None, lengths=None, *, ground="zero", redu
     >>> x.sites.tolist(), rows.tolist()
     ([[0, 0], [0, 2], [1, 1]], [[1, 0], [2, -1]])
     """
-    sites, features = as_array("from_padded: sites", as_numpy(sites, "from_padded")), as_tensor(features)
-    fits = sites.ndim == features.data.ndim == 3 and sites.shape[:2] == features.shape[:2] and sites.shape[2]
-    if not fits or sites.dtype.kind not in "iu":
-        raise ShapeError(f"from_padded: sites {sites.shape} of {sites.dtype} and features {features.shape} came; "
-                         "integers (b, l, d) and numbers (b, l, c) fit")
-    b, l, _ = sites.shape
-    there = ~(sites == EMPTY).all(2) if lengths is None else np.arange(l) < _checked_lengths(lengths, b, l)[:, None]
+    given, numbers = as_array("from_padded: sites", as_numpy(sites, "from_padded")), as_tensor(features)
+    fits = given.ndim == numbers.data.ndim == 3 and given.shape[:2] == numbers.shape[:2] and given.shape[2]
+    if not fits or given.dtype.kind not in "iu":
+        raise ShapeError(expected("from_padded", "sites (b, l, d) of integers and features (b, l, c)",
+                                  f"{given.shape} of {given.dtype} and {numbers.shape}"))
+    b, l, _ = given.shape
+    there = ~(given == EMPTY).all(2) if lengths is None else np.arange(l) < _checked_lengths(lengths, b, l)[:, None]
     points = np.flatnonzero(there)
     samples = np.broadcast_to(np.arange(b)[:, None], (b, l))
-    places = sites[there]
-    if places.dtype == np.uint64:                                        # beside the samples they would become floats
+    places = given[there]
+    if places.dtype == np.uint64:                                        # with the samples they would become floats
         places = np.minimum(places, 2**62).astype(np.int64)
     listed = np.column_stack([samples[there], places])
-    given = gather(reshape(features, (b * l, features.shape[2])), points)
-    x = SparseTensor.from_sites(listed, given, size, b, ground=ground, reduce=reduce, lattice=lattice)
+    kept = gather(reshape(numbers, (b * l, numbers.shape[2])), points)
+    x = SparseTensor.from_sites(listed, kept, size, b, ground=ground, reduce=reduce, lattice=lattice)
     rows = np.full((b, l), EMPTY, np.int32)
-    rows[there] = x.point_rows
+    rows[there] = np.asarray(x.point_rows)
     return Padded(x, rows)
 
 
-def to_padded(x, rows=None, *, kept="all"):
-    """Return (sites, features) of a tensor as a padded batch; what is empty has sites of -1 and features of zero.
+@known_arguments
+def to_padded(x: SparseTensor, rows: ArrayLike | None = None, *, kept: str = "all") -> tuple[IntegerArray, Tensor]:
+    """Return (sites, features) of a tensor as a padded batch; empty places have sites of -1 and features of zero.
 
     Args:
         x: SparseTensor.
-        rows: (b, l) ints, the row of each place, -1: empty, as from_padded gave them; by default each sample's rows in
-            their order, l the most that a sample has.
-        kept: "all": each place has the features of its row; "first" or "last": of the places that share a row only the
-            first or last one has them, as after that reduce; the others have zeros.
+        rows: (b, l) ints, the row of each place, -1 if empty, as from_padded returns them; by default the rows of each
+            sample in order, and l is the largest number of rows of a sample.
+        kept: "all": each place has the features of its row; "first" or "last": of the places with the same row only the
+            first or last one has them, as after that reduce, and the others have zeros.
 
     Returns:
         sites (b, l, d) int32 and features, a Tensor (b, l, c) with gradients to those of x.
@@ -82,28 +105,29 @@ def to_padded(x, rows=None, *, kept="all"):
     Source: SparseConvNet's BLOutputLayer.
     """
     checked_tensor("to_padded", x)
-    rows = _listed(x.grid.batch_starts) if rows is None else as_array("to_padded: rows", rows)
-    if rows.shape[:-1] != (x.grid.samples,) or rows.dtype.kind not in "iu" \
-            or (rows.size and not -1 <= rows.min() <= rows.max() < x.grid.n):
-        raise ShapeError(f"to_padded: rows {rows.shape} of {rows.dtype} came; ({x.grid.samples}, l) rows -1 to "
-                         f"{x.grid.n - 1} fit")
-    there = rows >= 0
-    sites, wanted = np.full((*rows.shape, x.grid.d), EMPTY, np.int32), np.full(rows.shape, EMPTY, np.int64)
-    sites[there] = x.sites[rows[there], 1:]
-    wanted[there] = kept_rows(rows[there], x.grid.n, kept)
-    return sites, reshape(look_up(x.features, None, wanted.reshape(-1)), (*rows.shape, x.channels))
+    given = _listed(x.grid.batch_starts) if rows is None else as_array("to_padded: rows", rows)
+    if given.shape[:-1] != (x.grid.samples,) or given.dtype.kind not in "iu" \
+            or (given.size and not -1 <= given.min() <= given.max() < x.grid.n):
+        raise ShapeError(expected("to_padded", f"rows ({x.grid.samples}, l) from -1 to {x.grid.n - 1}",
+                                  f"{given.shape} of {given.dtype}"))
+    there = given >= 0
+    sites, wanted = np.full((*given.shape, x.grid.d), EMPTY, np.int32), np.full(given.shape, EMPTY, np.int64)
+    sites[there] = x.sites[given[there], 1:]
+    wanted[there] = kept_rows(given[there], x.grid.n, kept)
+    return sites, reshape(look_up(x.features, None, wanted.reshape(-1)), (*given.shape, x.channels))
 
 
-def from_scipy(matrices, *, ground="zero", lattice=None):
-    """Make a tensor of one channel of scipy.sparse matrices: each is a sample, each stored entry an active site.
+@known_arguments
+def from_scipy(matrices: Any, *, ground: str | None = "zero", lattice: Lattice | None = None) -> SparseTensor:
+    """Return a tensor of one channel: each scipy.sparse matrix is a sample, each stored entry an active site.
 
     Args:
-        matrices: a matrix or array of scipy.sparse of any format, or a list of them of equal shape (h, w). An entry
-            that is stored twice counts as the sum, as scipy has it; a stored zero is an active site.
+        matrices: a matrix or array of scipy.sparse of any format, or a list of them of equal shape (h, w). Entries that
+            are stored twice are added, as in scipy; a stored zero is an active site.
         ground, lattice: as for SparseTensor.from_sites.
 
     Raises:
-        ShapeError: something else, or shapes that differ.
+        ShapeError: other objects, or shapes that differ.
 
     >>> import scipy.sparse
     >>> x = from_scipy(scipy.sparse.eye(3))
@@ -111,23 +135,24 @@ def from_scipy(matrices, *, ground="zero", lattice=None):
     ([[0, 0, 0], [0, 1, 1], [0, 2, 2]], (3, 3))
     """
     matrices = list(matrices) if isinstance(matrices, (list, tuple)) else [matrices]
-    shapes = {getattr(matrix, "shape", None) for matrix in matrices if hasattr(matrix, "tocoo")}
-    if len(shapes) != 1 or not all(hasattr(matrix, "tocoo") for matrix in matrices) or len(*shapes) != 2:
-        raise ShapeError(f"from_scipy: {', '.join(map(_named, matrices)) or 'no matrix'} came; a scipy.sparse matrix, "
-                         "or a list of them of one shape (h, w), fits")
+    shapes = [matrix.shape for matrix in matrices if hasattr(matrix, "tocoo")]
+    if not shapes or len(shapes) < len(matrices) or len(set(shapes)) > 1 or len(shapes[0]) != 2:
+        raise ShapeError(expected("from_scipy", "a scipy.sparse matrix, or a list of them of one shape (h, w)",
+                                  ", ".join(map(_named, matrices)) or "no matrix"))
     entries = [matrix.tocoo() for matrix in matrices]
     sites = [np.column_stack([np.full(len(entry.data), i), hosted(entry.row), hosted(entry.col)])
              for i, entry in enumerate(entries)]
     values = np.concatenate([hosted(entry.data) for entry in entries])
-    return SparseTensor.from_sites(np.concatenate(sites), values[:, None], *shapes, len(entries), ground=ground,
+    return SparseTensor.from_sites(np.concatenate(sites), values[:, None], shapes[0], len(entries), ground=ground,
                                    reduce="sum", lattice=lattice)
 
 
-def to_scipy(x):
-    """Return a list of scipy.sparse.coo_array (h, w), one for each sample; explicit zeros stay.
+@known_arguments
+def to_scipy(x: SparseTensor) -> "list[coo_array]":
+    """Return a list of scipy.sparse.coo_array (h, w), one for each sample; active sites of zero are stored, too.
 
     Args:
-        x: SparseTensor of one channel on a sized grid of dimension 2, its ground state zero or None.
+        x: SparseTensor of one channel on a grid of dimension 2 with a size; its ground state is zero or None.
 
     Raises:
         ShapeError: another tensor.
@@ -136,19 +161,21 @@ def to_scipy(x):
 
     _check_zero_elsewhere("to_scipy", x)
     if x.grid.d != 2 or x.channels != 1:
-        raise ShapeError(f"to_scipy: {x} of dimension {x.grid.d} came; one channel in dimension 2 fits, and to_coo "
-                         "takes any")
+        raise ShapeError(expected("to_scipy", "one channel in dimension 2", f"{x} of dimension {x.grid.d}",
+                                  "to_coo accepts any"))
     values = x.features.numpy()[:, 0]
     samples = zip(x.grid.batch_starts[:-1], x.grid.batch_starts[1:], strict=True)
     return [coo_array((values[low:high], tuple(x.sites[low:high, 1:].T)), shape=x.grid.size) for low, high in samples]
 
 
-def from_coo(array, d=None, *, ground="zero", lattice=None):
-    """Make a tensor of a COO array, as of pydata/sparse: where an entry is stored, in any channel, a site is active.
+@known_arguments
+def from_coo(array: Any, d: int | None = None, *, ground: str | None = "zero", lattice: Lattice | None = None
+             ) -> SparseTensor:
+    """Return a tensor of a COO array, as of pydata/sparse: a site with a stored entry, in any channel, is active.
 
     Args:
-        array: object with `coords` (axes, entries), `data` (entries,) and `shape`, of layout (b, c, *size), or
-            (b, *size) or (*size) where d says so. An entry that is stored twice counts as the sum.
+        array: object with `coords` (axes, entries), `data` (entries,) and `shape`, with layout (b, c, *size), or
+            (b, *size) or (*size) depending on d. Entries that are stored twice are added.
         d: dimension, the number of last axes that are coordinates; by default all but two.
         ground, lattice: as for SparseTensor.from_sites.
 
@@ -161,8 +188,8 @@ def from_coo(array, d=None, *, ground="zero", lattice=None):
     coords, data, shape = _checked_coo(array)
     d = len(shape) - 2 if d is None else d
     if not is_whole(d) or not max(1, len(shape) - 2) <= d <= len(shape):
-        raise ShapeError(f"from_coo: shape {shape} and d {d!r} came; (b, c, *size), (b, *size) or (*size) fits, where "
-                         "d is the number of its coordinates")
+        raise ShapeError(expected("from_coo", "a shape (b, c, *size), (b, *size) or (*size) and d, the number of axes "
+                                  "of size", f"{shape} and {d!r}"))
     while len(shape) < d + 2:                                            # the batch, then the channels
         at = len(shape) - d
         coords, shape = np.insert(coords, at, 0, axis=0), (*shape[:at], 1, *shape[at:])
@@ -174,14 +201,15 @@ def from_coo(array, d=None, *, ground="zero", lattice=None):
     return SparseTensor(x.features, x.grid, x.ground, rows)
 
 
-def to_coo(x):
-    """Return Coo(coords, data, shape) of layout (b, c, *size), which `sparse.COO(*to_coo(x))` takes.
+@known_arguments
+def to_coo(x: SparseTensor) -> Coo:
+    """Return Coo(coords, data, shape) with layout (b, c, *size), for `sparse.COO(*to_coo(x))`.
 
     Args:
-        x: SparseTensor on a sized grid, its ground state zero or None.
+        x: SparseTensor on a grid with a size; its ground state is zero or None.
 
     Returns:
-        coords (2+d, n c) int64, data (n c,), shape; all channels of an active site are stored, zeros too.
+        coords (2+d, n c) int64, data (n c,), shape; all channels of active sites are stored, also zeros.
 
     Raises:
         ShapeError: another tensor.
@@ -192,48 +220,49 @@ def to_coo(x):
     return Coo(coords, x.features.numpy().reshape(-1), (x.grid.samples, x.channels, *x.grid.size))
 
 
-def _check_zero_elsewhere(who, x):
+def _check_zero_elsewhere(who: str, x: SparseTensor) -> None:
     checked_tensor(who, x)
     if x.grid.size is None:
-        raise ShapeError(f"{who}: {x} came, which is unbounded; give its sites a size, or crop(low, high, moved=True)")
+        raise ShapeError(expected(who, "a tensor with a size", x, "give its sites a size, or crop(low, high, "
+                                  "moved=True)"))
     if x.ground is not None and x.ground.numpy().any():
-        raise ShapeError(f"{who}: {x} came, whose ground state is not zero, as what is not stored is; to_dense() "
-                         "paints it in")
+        raise ShapeError(expected(who, "a ground state of zero, like that of entries which are not stored", x,
+                                  "use to_dense(), which contains the ground state"))
 
 
-def _checked_lengths(lengths, b, l):
+def _checked_lengths(lengths: ArrayLike, b: int, l: int) -> IntegerArray:
     array = as_array("from_padded: lengths", as_numpy(lengths))
     if array.shape != (b,) or array.dtype.kind not in "iu" or (b and not 0 <= array.min() <= array.max() <= l):
-        raise ShapeError(f"from_padded: lengths {array.shape} of {array.dtype} came; ({b},) whole numbers from 0 to "
-                         f"{l} fit")
+        raise ShapeError(expected("from_padded", f"lengths ({b},) of whole numbers from 0 to {l}",
+                                  f"{array.shape} of {array.dtype}"))
     return array
 
 
-def _checked_coo(array):
+def _checked_coo(array: Any) -> tuple[IntegerArray, Array, tuple[int, ...]]:
     if not all(hasattr(array, name) for name in ("coords", "data", "shape")):
-        raise ShapeError(f"from_coo: {_named(array)} came; an array with coords, data and shape fits: from_scipy takes "
-                         "scipy's matrices")
+        raise ShapeError(expected("from_coo", "an array with coords, data and shape", _named(array),
+                                  "use from_scipy for scipy's matrices"))
     coords, data = (as_array(f"from_coo: {name}", getattr(array, name)) for name in ("coords", "data"))
     shape = tuple(as_list("from_coo: shape", array.shape, "a tuple, one length for each axis"))
     if not all(is_whole(n) and n >= 0 for n in shape):
-        raise ShapeError(f"from_coo: shape {shape} came; whole numbers from 0 up fit")
+        raise ShapeError(expected("from_coo", "a shape of whole numbers from 0 up", shape))
     if coords.ndim != 2 or data.ndim != 1 or coords.shape != (len(shape), len(data)) or coords.dtype.kind not in "iu":
-        raise ShapeError(f"from_coo: coords {coords.shape} of {coords.dtype}, data {data.shape} and shape {shape} "
-                         "came; integers (axes, entries), (entries,) and one length for each axis fit")
+        raise ShapeError(expected("from_coo", "coords (axes, entries) of integers, data (entries,) and a shape of axes",
+                                  f"{coords.shape} of {coords.dtype}, {data.shape} and {shape}"))
     fill = as_array("from_coo: fill_value", getattr(array, "fill_value", 0))
     if fill.ndim or fill.dtype.kind not in "biufc" or fill != 0:
-        raise ShapeError(f"from_coo: fill_value {fill} came; 0 fits")
+        raise ShapeError(expected("from_coo", "a fill_value of 0", fill))
     if coords.size and ((coords < 0) | (coords >= np.array(shape)[:, None])).any():
-        raise ShapeError(f"from_coo: coords from {coords.min(1)} to {coords.max(1)} came with shape {shape}; they must "
-                         "lie inside")
+        raise ShapeError(expected("from_coo", f"coords inside shape {shape}",
+                                  f"{coords.min(1)} to {coords.max(1)}"))
     return coords, data, shape
 
 
-def _named(thing):
+def _named(thing: object) -> str:
     return f"{type(thing).__name__} {getattr(thing, 'shape', '')}".strip()
 
 
-def _listed(starts):
+def _listed(starts: IntegerArray) -> IntegerArray:
     counts = np.diff(starts)
     places = np.arange(counts.max(initial=0))
     return np.where(places < counts[:, None], starts[:-1, None] + places, EMPTY)

@@ -13,6 +13,8 @@ IntegerArray: TypeAlias = npt.NDArray[np.integer[Any]]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 ArrayLike: TypeAlias = npt.ArrayLike
 PathLike: TypeAlias = str | os.PathLike[str]
+# A size, offset or stride: a number for all axes, or one for each axis.
+PerAxis: TypeAlias = int | Sequence[int] | IntegerArray
 # What np.random.default_rng takes.
 Seed: TypeAlias = (int | Sequence[int] | IntegerArray | np.random.Generator | np.random.BitGenerator
                    | np.random.SeedSequence | np.random.RandomState | None)

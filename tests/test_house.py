@@ -18,7 +18,7 @@ FLOORS = [
     "array_protocol tape",
     "autograd state",
     "functional gradient_check",
-    "arithmetic",
+    "arithmetic merging",
     "tensor",
     "assembly exchange",
     "layers",

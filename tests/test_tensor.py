@@ -93,7 +93,7 @@ def test_an_unbounded_grid_is_painted_into_a_box():
     for options in ({}, {"size": 3}, {"origin": -2}):
         with pytest.raises(ShapeError, match="origin= and size="):
             x.to_dense(**options)
-    with pytest.raises(GridError, match="1 of 2 sites lie outside"):
+    with pytest.raises(GridError, match="1 of 2 outside"):
         x.to_dense(origin=(-2, 1), size=(3, 2))
 
 
@@ -185,7 +185,7 @@ def test_convolution_and_pooling_in_one_to_eight_dimensions_equal_loops_over_set
 
 
 @pytest.mark.parametrize("features, ground, wanted", [
-    (np.ones((3, 2)), None, r"features \(2, channels\), a row a site, got Tensor\(\(3, 2\)"),
+    (np.ones((3, 2)), None, r"features \(2, channels\), a row for each site, got Tensor\(\(3, 2\)"),
     (np.ones(2), None, r"features \(2, channels\)"),
     (np.ones((2, 2)), np.ones((1, 3)), r"a ground state \(1, 2\) or None, got Tensor\(\(1, 3\)"),
     (np.ones((2, 2)), np.ones(2), r"a ground state \(1, 2\)"),

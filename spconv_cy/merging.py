@@ -1,0 +1,61 @@
+"""Features of given sites as rows of a grid: duplicates are refused or merged."""
+
+import numpy as np
+
+from spconv_cy.autograd import Tensor
+from spconv_cy.backend.ops import Ops, own
+from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.checks import is_one_of
+from spconv_cy.errors import GridError, ShapeError, expected
+from spconv_cy.functional.dense import as_tensor, copied
+from spconv_cy.functional.selection import REDUCTIONS, merge
+from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.lattice import Lattice
+from spconv_cy.types import Array, ArrayLike, PerAxis
+
+
+def arranged(sites: ArrayLike, features: Tensor | ArrayLike, size: PerAxis | None, samples: int | None,
+             ground: str | None, reduce: str, lattice: Lattice | None) -> tuple[Tensor, Grid, Tensor | None, Array]:
+    """Return (features, grid, ground state, row of each site); the arguments are those of SparseTensor.from_sites."""
+    if not is_one_of(reduce, REDUCTIONS):
+        raise ShapeError(expected("from_sites", f"reduce to be one of {', '.join(map(repr, REDUCTIONS))}",
+                                  repr(reduce)))
+    grid, rows = Grid.arrange(sites, size, samples, lattice)
+    if reduce == "error" and grid.n != len(rows):
+        raise GridError(expected("from_sites", "distinct sites", f"{len(rows) - grid.n} duplicates among {len(rows)}",
+                                 "remove them, or merge their features with reduce='sum', 'mean', 'max', 'first' or "
+                                 "'last'"))
+    ops = ops_of(features.data) if isinstance(features, Tensor) else current()
+    given, wanted = _checked_features(features, len(rows)), features
+    merged = merge(given, rows, grid.n, reduce)
+    if merged is given:                                                  # in order already, and not copied yet
+        merged = copied(given) if given is wanted else Tensor.of(own(given.data, wanted))
+    return merged, grid, _ground_of(ground, given, ops), rows
+
+
+def _checked_features(features: Tensor | ArrayLike, n: int) -> Tensor:
+    found = as_tensor(features)
+    if found.data.ndim != 2 or len(found) != n:
+        raise ShapeError(expected("features", f"shape ({n}, channels), a row for each site", found.shape,
+                                  "use features[:, None] for one channel" if found.data.ndim == 1 else ""))
+    return found
+
+
+def _ground_of(ground: str | None, features: Tensor, ops: Ops) -> Tensor | None:
+    if ground is None:
+        return None
+    if isinstance(ground, str) and ground == "zero":
+        return Tensor.of(ops.xp.zeros((1, features.shape[1]), features.dtype))
+    raise ShapeError(expected("from_sites", "ground to be 'zero' (an exact ground state) or None", repr(ground)))
+
+
+def read_only(rows: Array | None) -> Array | None:
+    """Return a view of an array that cannot be written, None for None.
+
+    Layers that keep the sites share the same rows: writing into those of one tensor would change them all.
+    """
+    if not isinstance(rows, np.ndarray) or not rows.flags.writeable:
+        return rows
+    rows = rows.view()
+    rows.flags.writeable = False
+    return rows
