@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.checks import as_list, checked_flags, checked_integers, is_one_of, kind_of
 from spconv_cy.dlpack import as_numpy, without_mask
@@ -14,7 +13,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.selection import active_of
 from spconv_cy.sites.grid import Grid, as_sites, check_samples
 from spconv_cy.sites.lattice import SITES, Lattice, as_lattice, per_axis
-from spconv_cy.tensor import SparseTensor, checked_tensor
+from spconv_cy.tensor import SparseTensor, Tensor, checked_tensor
 from spconv_cy.types import Array, ArrayLike, PerAxis
 
 

@@ -13,22 +13,16 @@ import numpy as np
 from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.backend.host import hosted
 from spconv_cy.checks import as_array, as_list, is_integer, is_one_of
-from spconv_cy.data.augment import Affine
+from spconv_cy.data import Affine, Characters, StrokeBatches, StrokeEncoder
 from spconv_cy.data.augment import from_name as distortion
-from spconv_cy.data.batch import StrokeBatches
-from spconv_cy.data.strokes import Characters, StrokeEncoder
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import FileError, NotFittedError, ShapeError, expected
 from spconv_cy.io.archive import BROKEN
 from spconv_cy.io.file import load_with_extra, save
 from spconv_cy.layers.layer import Layer
-from spconv_cy.models.deepcnets import deepcnet, deepcnin
-from spconv_cy.models.spec import from_spec
-from spconv_cy.train.evaluation import probabilities
+from spconv_cy.models import deepcnet, deepcnin, from_spec
+from spconv_cy.train import Adam, Constant, Cosine, Exponential, Steps, WarmUp, fit, probabilities
 from spconv_cy.train.label import classes_of, labels_from_json, labels_to_json
-from spconv_cy.train.loop import fit
-from spconv_cy.train.optim import Adam
-from spconv_cy.train.schedule import Constant, Cosine, Exponential, Steps, WarmUp
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags

@@ -5,8 +5,7 @@ from __future__ import annotations
 from spconv_cy.autograd import Tensor
 from spconv_cy.checks import is_number, is_real
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.activation import elu, gelu, prelu, sigmoid, silu, tanh
-from spconv_cy.functional.dense import leaky_relu, softmax
+from spconv_cy.functional import elu, gelu, leaky_relu, prelu, sigmoid, silu, softmax, tanh
 from spconv_cy.functional.initial import filled
 from spconv_cy.layers.inputs import checked_counts, checked_rows
 from spconv_cy.layers.role import Role

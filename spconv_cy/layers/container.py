@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.checks import is_integer, is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, concatenate
@@ -18,7 +17,7 @@ from spconv_cy.layers.submatrix import run, whole
 from spconv_cy.layers.summary import listens
 from spconv_cy.layers.summary import step as call
 from spconv_cy.sites.algebra import HOW
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import ArrayLike
 
 CONVOLUTION = re.compile(r"\d+S?C\d+(/\d+)?")

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import overload
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.checks import checked_flags, generator, is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, leaky_relu, less_row
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows, checked_sparse
-from spconv_cy.layers.layer import Activated
-from spconv_cy.layers.role import Role
-from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import LatticeLike
-from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.sites.window import Window
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.layers.layer import Activated, Role
+from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
+from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import ArrayLike, Seed
 
 MIXING = Role.ACTIVATES | Role.MIXES

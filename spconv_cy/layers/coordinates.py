@@ -7,14 +7,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import concatenate
 from spconv_cy.layers.inputs import checked_lattice
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.lattice import LatticeLike, as_lattice
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import Array
 
 
@@ -31,7 +30,7 @@ class AddCoordinates(Layer):
 
     Source: Liu et al. 2018, arXiv:1807.03247; SparseConvNet's AddCoords.
 
-    >>> from spconv_cy.tensor import SparseTensor
+    >>> from spconv_cy.tensor import SparseTensor, Tensor
     >>> x = SparseTensor.from_sites([[0, 0], [0, 1], [0, 4]], np.ones((3, 1)), size=5, ground=None)
     >>> AddCoordinates(1)(x).features.data.tolist()
     [[1.0, -1.0], [1.0, -0.5], [1.0, 1.0]]

@@ -6,15 +6,13 @@ from typing import overload
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import checked_flags, generator, is_one_of, is_real
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, dropout
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.role import Role
+from spconv_cy.layers.layer import Layer, Role
 from spconv_cy.layers.rows import on_rows
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import Array, ArrayLike, Seed
 
 

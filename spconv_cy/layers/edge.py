@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import checked_flags, is_real
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, flatten, pick
 from spconv_cy.layers.inputs import checked_lattice
 from spconv_cy.layers.layer import Layer
-from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import LatticeLike, as_lattice
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.sites import Grid, LatticeLike, as_lattice
+from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import ArrayLike
 
 

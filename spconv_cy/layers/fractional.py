@@ -8,11 +8,9 @@ from typing import Any
 from spconv_cy.checks import generator, is_one_of, is_real
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.inputs import checked_sparse
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers.layer import Layer, Role
 from spconv_cy.layers.pooling import checked_background, max_pooled
-from spconv_cy.layers.role import Role
-from spconv_cy.sites import fractional
-from spconv_cy.sites.grid import Grid
+from spconv_cy.sites import Grid, fractional
 from spconv_cy.sites.lattice import LatticeLike, as_lattice, per_axis
 from spconv_cy.sites.regions import Regions
 from spconv_cy.tensor import SparseTensor

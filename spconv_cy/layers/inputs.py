@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.checks import is_integer
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.lattice import Lattice
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
 
 MOST_CHANNELS = 2**20
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import checked_function, is_one_of
 from spconv_cy.errors import GridError, ShapeError, expected
@@ -15,7 +14,7 @@ from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.interpolation import corners, weighted_gather, weighted_scatter
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.points import checked_range, in_cells
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import Array, ArrayLike
 
 KINDS = ("linear", "nearest")

@@ -15,7 +15,7 @@ from spconv_cy.errors import expected
 from spconv_cy.layers.attributes import OWN, Node, arrays, items, moved, walk
 from spconv_cy.layers.description import described, shown
 from spconv_cy.layers.plan import Plan, Step
-from spconv_cy.layers.role import Role
+from spconv_cy.layers.role import Role as Role
 from spconv_cy.layers.summary import Summary, summary
 from spconv_cy.state import checked_like, checked_names
 from spconv_cy.tensor import SparseTensor

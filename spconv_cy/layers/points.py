@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.container import Sequential
-from spconv_cy.tensor import SparseTensor, checked_tensor
+from spconv_cy.tensor import SparseTensor, Tensor, checked_tensor
 
 
 class ToPoints(Sequential):

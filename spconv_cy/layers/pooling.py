@@ -6,21 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.dense import leaky_relu
-from spconv_cy.functional.sparse import average_pool, global_pool, max_pool, sum_pool
+from spconv_cy.functional import average_pool, global_pool, leaky_relu, max_pool, sum_pool
 from spconv_cy.layers.convolution import rules_of
 from spconv_cy.layers.inputs import checked_sparse
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.role import Role
-from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import LatticeLike
-from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.sites.window import Window
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.layers.layer import Layer, Role
+from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
+from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import Array
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from spconv_cy.autograd import Tensor, multiply
 from spconv_cy.checks import generator, is_integer, is_one_of
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.activation import sigmoid
+from spconv_cy.functional import conv, sigmoid
 from spconv_cy.functional.initial import glorot, zeros
-from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sparse
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.rulebook import Rulebook

@@ -11,10 +11,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.convolution import Convolution
 from spconv_cy.layers.inputs import checked_sparse
 from spconv_cy.layers.pooling import MaxPooling
-from spconv_cy.sites import fractional
-from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import LatticeLike
-from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.sites import Grid, LatticeLike, Rulebook, fractional
 from spconv_cy.tensor import SparseTensor
 from spconv_cy.types import Seed
 

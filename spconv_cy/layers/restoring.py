@@ -8,13 +8,9 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import conv, sum_pool
 from spconv_cy.layers.convolution import Convolution
 from spconv_cy.layers.inputs import checked_channels, checked_sparse
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.role import Role
-from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import LatticeLike
+from spconv_cy.layers.layer import Layer, Role
+from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
 from spconv_cy.sites.regions import Regions
-from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.sites.window import Window
 from spconv_cy.tensor import SparseTensor
 from spconv_cy.types import Seed
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import overload
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.layers.layer import Layer
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import ArrayLike
 
 

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from spconv_cy.layers.convolution import Convolution
 from spconv_cy.layers.inputs import checked_sparse
 from spconv_cy.layers.restoring import refuse_ground
-from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import LatticeLike
-from spconv_cy.sites.window import Window
+from spconv_cy.sites import Grid, LatticeLike, Window
 from spconv_cy.tensor import SparseTensor
 from spconv_cy.types import Seed
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.checks import checked_path
-from spconv_cy.data.handwriting import Handwriting
-from spconv_cy.data.strokes import Characters
+from spconv_cy.data import Characters, Handwriting
 from spconv_cy.errors import expected
 from spconv_cy.readers.arrays import arrays_of, checked_ends, checked_floats, checked_names, checked_numbers
 from spconv_cy.writing import new_file

@@ -11,8 +11,7 @@ import numpy as np
 from spconv_cy.autograd import no_grad
 from spconv_cy.checks import as_array, is_integer
 from spconv_cy.errors import expected
-from spconv_cy.functional.dense import softmax
-from spconv_cy.functional.loss import softmax_cross_entropy
+from spconv_cy.functional import softmax, softmax_cross_entropy
 from spconv_cy.layers.evaluating import evaluating
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
