@@ -189,7 +189,7 @@ def test_encoders_that_cannot_be_are_refused(options, message):
 def test_time_that_the_field_does_not_hold_is_refused_with_the_character():
     encoder = sp.data.StrokeEncoder("space-time", size=24, scale=16, pace=2)
     line = [[(0, 0), (9, 0)]]
-    with pytest.raises(GridError, match="character 1 asks for 32 sites along the time axis.*smaller pace than 2"):
+    with pytest.raises(GridError, match="24 sites along the time axis, got 32 for character 1.*smaller pace than 2"):
         encoder.sites([[[(0, 0)]], line])
     with pytest.raises(GridError, match="along the time axis"):
         encoder.sites([line], time_shifts=[math.nan])

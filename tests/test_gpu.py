@@ -97,6 +97,6 @@ def test_batches_prepared_beside_the_computation_train_as_on_the_cpu(cuda):
 
 
 def test_memory_that_has_run_out_is_said_with_what_was_asked_for(cuda):
-    with pytest.raises(BackendError, match=r"everything: the GPU has no 4,398,046,511,104 bytes left for"):
+    with pytest.raises(BackendError, match=r"everything: expected 4,398,046,511,104 bytes of free GPU memory for"):
         cuda.zeros("everything", (1 << 40,), np.float32)
     assert float(cuda.zeros("a number", (1,), np.float32).sum()) == 0    # and it goes on

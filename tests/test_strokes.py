@@ -239,7 +239,7 @@ def test_wrong_strokes_are_named_with_their_place(characters, error, message):
 
 def test_points_outside_the_field_are_counted_and_the_size_that_is_named_holds_them():
     characters = [[[(0, 0), (1, 1)]], [[(0, 0), (30, -2), (40.5, 0)]]]
-    with pytest.raises(GridError, match=r"2 points of character 1 .* 16 x 16 .*a size of 82 would hold all"):
+    with pytest.raises(GridError, match=r"16 x 16 .* got 2 points of character 1 .*a size of 82 would hold all"):
         StrokeEncoder("pen", size=16, scale=None).sites(characters)
     assert StrokeEncoder("pen", size=82, scale=None).sites(characters)[0][:, 1].max() == 81
     with pytest.raises(GridError, match="check scale, matrices and shifts"):
@@ -264,8 +264,8 @@ def test_encoders_that_cannot_be_are_refused(options, message):
     ({"matrices": np.zeros((2, 2, 2))}, r"expected matrices \(1, 2, 2\), got shape \(2, 2, 2\)"),
     ({"shifts": np.zeros((1, 3))}, r"expected shifts \(1, 2\), got shape \(1, 3\)"),
     ({"stroke_shifts": np.zeros((2, 2))}, r"expected stroke_shifts \(1, 2\), got shape \(2, 2\)"),
-    ({"items": [1]}, "items from 1 to 1 came; 0 to 0 fit"), ({"items": [0.5]}, r"got shape \(1,\) of float64"),
-    ({"shifts": np.full((1, 2), np.nan)}, "lie outside the field")])
+    ({"items": [1]}, "expected items from 0 to 0, got 1 to 1"), ({"items": [0.5]}, r"got shape \(1,\) of float64"),
+    ({"shifts": np.full((1, 2), np.nan)}, "points inside the field")])
 def test_moves_that_do_not_fit_are_refused(moves, message):
     with pytest.raises(ValueError, match=message):
         StrokeEncoder().sites([[LINE]], **moves)

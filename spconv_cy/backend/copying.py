@@ -1,34 +1,40 @@
-"""Work beside the computation on a GPU: a stream of its own, and the events that keep the two in order."""
+"""Copies to a GPU during the computation: a second stream, and the events that keep the two in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from spconv_cy.once import once
 
 
 class CopyStream:
-    """Prepares what the computation will read, on another thread and another stream.
+    """Runs functions that prepare the next computation, on another thread and another stream.
 
-    CuPy sends every numpy array through pinned memory, on the stream that is current in the thread, and does not wait
-    for it; what is missing is the order between the streams, which is here.
+    CuPy copies every numpy array through pinned memory, on the current stream of the thread, without waiting. This
+    class adds the order between the streams.
 
     Args:
         cupy: the module.
     """
 
-    def __init__(self, cupy):
-        self._cuda, self._streams = cupy.cuda, {}
+    def __init__(self, cupy: Any) -> None:
+        self._cuda = cupy.cuda
+        self._streams: dict[int, Any] = {}
 
-    def here(self):
+    def here(self) -> tuple[Any, Any]:
         """Return the device and the stream on which this thread computes."""
         return self._cuda.Device(), self._cuda.get_current_stream()
 
-    def _stream(self):
+    def _stream(self) -> Any:
         return self._cuda.Stream(non_blocking=True)
 
-    def run(self, computes, make, *arguments):
-        """Return make(*arguments), whose copies and kernels are on the stream of copies, and an event for `wait`.
+    def run(self, computes: tuple[Any, Any], make: Callable[..., Any], *arguments: Any) -> tuple[Any, Any]:
+        """Return make(*arguments), which runs on the stream of copies, and an event for `wait`.
 
         Args:
             computes: `here()` of the thread that computes.
-            make: function; what it makes is read after `wait` alone.
+            make: function; its result may be read only after `wait`.
             arguments: of make.
         """
         device, computing = computes
@@ -36,17 +42,17 @@ class CopyStream:
             stream = once(self._streams, device.id, self._stream)
             allocated = self._cuda.get_allocator()
 
-            def allocate(size):
-                # Freed memory is given anew while kernels that read it may still stand in the queue.
+            def allocate(size: int) -> Any:
+                # Freed memory may be allocated again while queued kernels still read it.
                 memory = allocated(size)
                 stream.wait_event(computing.record())
                 return memory
 
-            stream.wait_event(computing.record())                        # which made what `make` may read
+            stream.wait_event(computing.record())                        # the computation made what `make` may read
             with stream, self._cuda.using_allocator(allocate):
                 made = make(*arguments)
                 return made, stream.record()
 
-    def wait(self, event):
-        """Let all that this thread's stream is told from now on begin after the event; the thread does not wait."""
+    def wait(self, event: Any) -> None:
+        """Make later work on this thread's stream wait for the event; the thread itself does not wait."""
         self._cuda.get_current_stream().wait_event(event)

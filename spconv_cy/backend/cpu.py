@@ -1,4 +1,8 @@
-"""The verbs on the CPU: float32 over the compiled core, with the threads that config allows."""
+"""Backend operations on the CPU: float32, by the compiled core, on the threads that config allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -7,94 +11,98 @@ from spconv_cy.backend.ops import Ops, open_windows
 from spconv_cy.compiled import rowwise
 from spconv_cy.config import threads
 from spconv_cy.errors import BackendError, expected
+from spconv_cy.types import Array
+
+if TYPE_CHECKING:
+    from spconv_cy.backend.structure import Rulebook
 
 
 class CpuOps(Ops):
-    """Compiled, multithreaded, float32: other floats, integers and booleans are converted at the door.
+    """Compiled operations in float32, on several threads; other floats, integers and booleans are converted first.
 
-    Arrays may have any strides; what is not C-contiguous is copied. Results have the same bits for any number of
-    threads.
+    Arrays may have any strides; arrays that are not C-contiguous are copied. Results have the same bits for any number
+    of threads.
     """
 
     name = "cpu"
     float_dtypes = (np.float32,)
 
-    def conv(self, x, w, rulebook, *, bias=None, slope=None, precision="float32"):
-        """See Ops.conv; float32 is all there is."""
+    def conv(self, x: Array, w: Array, rulebook: Rulebook, *, bias: Array | None = None, slope: float | None = None,
+             precision: str = "float32") -> Array:
+        """See Ops.conv; the only precision is float32."""
         _check_precision(precision)
         bias = None if bias is None else self.asarray(bias)
         return _core.conv(self.asarray(x), self._weights(w), rulebook.pairs, bias=bias, slope=slope,
                           n_threads=threads())
 
-    def conv_dw(self, x, dy, rulebook, groups=1, *, precision="float32"):
-        """See Ops.conv_dw; float32 is all there is."""
+    def conv_dw(self, x: Array, dy: Array, rulebook: Rulebook, groups: int = 1, *,
+                precision: str = "float32") -> Array:
+        """See Ops.conv_dw; the only precision is float32."""
         _check_precision(precision)
-        return _core.conv_dw(self.asarray(x), self.asarray(dy), rulebook.pairs, groups,
-                             n_threads=threads())
+        return _core.conv_dw(self.asarray(x), self.asarray(dy), rulebook.pairs, groups, n_threads=threads())
 
-    def max_pool(self, x, rulebook, ground=None):
+    def max_pool(self, x: Array, rulebook: Rulebook, ground: Array | None = None) -> tuple[Array, Array]:
         """See Ops.max_pool."""
         is_open = None
         if ground is not None:
             ground, is_open = self.asarray(ground), open_windows(rulebook).view(np.uint8)
         return _core.max_pool(self.asarray(x), rulebook.pairs, ground, is_open, n_threads=threads())
 
-    def max_pool_dx(self, dy, winner, n, rulebook=None):
+    def max_pool_dx(self, dy: Array, winner: Array, n: int,
+                    rulebook: Rulebook | None = None) -> tuple[Array, Array]:
         """See Ops.max_pool_dx."""
         transposed = None if rulebook is None else rulebook.T.pairs
-        return _core.max_pool_dx(self.asarray(dy), np.require(winner, np.int32, "CA"), n, transposed,
+        return _core.max_pool_dx(self.asarray(dy), np.require(winner, np.int32, ["C", "A"]), n, transposed,
                                  n_threads=threads())
 
-    def sum_pool(self, x, rulebook):
+    def sum_pool(self, x: Array, rulebook: Rulebook) -> Array:
         """See Ops.sum_pool."""
         return _core.sum_pool(self.asarray(x), rulebook.pairs, n_threads=threads())
 
-    def scatter_add(self, x, rows, m):
+    def scatter_add(self, x: Array, rows: Array, m: int) -> Array:
         """See Ops.scatter_add."""
         return _core.scatter_add(self.asarray(x), np.asarray(rows), m, n_threads=threads())
 
-    def segment_sum(self, x, starts):
+    def segment_sum(self, x: Array, starts: Array) -> Array:
         """See Ops.segment_sum."""
-        return _core.segment_sum(self.asarray(x), np.asarray(starts),
-                                 n_threads=threads())
+        return _core.segment_sum(self.asarray(x), np.asarray(starts), n_threads=threads())
 
-    def segment_max(self, x, starts):
+    def segment_max(self, x: Array, starts: Array) -> tuple[Array, Array]:
         """See Ops.segment_max."""
-        return _core.segment_max(self.asarray(x), np.asarray(starts),
-                                 n_threads=threads())
+        return _core.segment_max(self.asarray(x), np.asarray(starts), n_threads=threads())
 
-    def leaky_relu(self, x, slope):
+    def leaky_relu(self, x: Array, slope: float) -> Array:
         """See Ops.leaky_relu."""
         return rowwise.leaky_relu(self.asarray(x), slope, n_threads=threads())
 
-    def leaky_relu_dx(self, y, dy, slope):
+    def leaky_relu_dx(self, y: Array, dy: Array, slope: float) -> Array:
         """See Ops.leaky_relu_dx."""
-        return rowwise.leaky_relu_dx(self.asarray(y), self.asarray(dy), slope,
-                                      n_threads=threads())
+        return rowwise.leaky_relu_dx(self.asarray(y), self.asarray(dy), slope, n_threads=threads())
 
-    def moments(self, x):
+    def moments(self, x: Array) -> Array:
         """See Ops.moments."""
         return rowwise.moments(self.asarray(x), n_threads=threads())
 
-    def affine(self, x, rows, slope=1.0):
+    def affine(self, x: Array, rows: Array, slope: float = 1.0) -> Array:
         """See Ops.affine."""
         return rowwise.affine(self.asarray(x), self.asarray(rows), slope, n_threads=threads())
 
-    def affine_sums(self, x, dy, rows, slope=1.0):
+    def affine_sums(self, x: Array, dy: Array, rows: Array, slope: float = 1.0) -> Array:
         """See Ops.affine_sums."""
-        return rowwise.affine_sums(*(self.asarray(a) for a in (x, dy, rows)), slope, n_threads=threads())
+        return rowwise.affine_sums(self.asarray(x), self.asarray(dy), self.asarray(rows), slope, n_threads=threads())
 
-    def affine_dx(self, x, dy, rows, ab, slope=1.0):
+    def affine_dx(self, x: Array, dy: Array, rows: Array, ab: Array, slope: float = 1.0) -> Array:
         """See Ops.affine_dx."""
-        return rowwise.affine_dx(*(self.asarray(a) for a in (x, dy, rows, ab)), slope, n_threads=threads())
+        return rowwise.affine_dx(self.asarray(x), self.asarray(dy), self.asarray(rows), self.asarray(ab), slope,
+                                 n_threads=threads())
 
-    def _weights(self, w):
-        # Weights keep their strides (dx is asked for with swapped axes): the core packs them anyway.
+    def _weights(self, w: Array) -> Array:
+        # Weights keep their strides, which are those of swapped axes for dx: the core packs them anyway.
         w = np.asarray(w)
         return w if w.dtype == np.float32 and w.flags.aligned else self.asarray(w)
 
 
-def _check_precision(precision):
+def _check_precision(precision: str) -> None:
     if precision != "float32":
         raise BackendError(expected("conv", "precision float32, the only one of the cpu backend", repr(precision),
                                     'call precision("float32"), or use("cuda"); use("reference") shows the rounding'))

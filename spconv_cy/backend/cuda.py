@@ -1,44 +1,54 @@
-"""The verbs on an NVIDIA GPU: float32 over CuPy arrays and the kernels of cuda/. CuPy is imported when first used."""
+"""Backend operations on an NVIDIA GPU: CuPy arrays and the kernels of cuda/. CuPy is imported at first use."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spconv_cy import operands
 from spconv_cy.backend import gathered
 from spconv_cy.backend.copying import CopyStream
-from spconv_cy.backend.ops import Ops, refuse_beyond
+from spconv_cy.backend.ops import Ops, refuse_beyond, refuse_dtype
 from spconv_cy.backend.placed import placed
-from spconv_cy.backend.tensor_cores import TensorCores
+from spconv_cy.backend.tensor_cores import TensorCores, is_vector
 from spconv_cy.dlpack import unreadable
-from spconv_cy.errors import BackendError, ShapeError
+from spconv_cy.errors import BackendError, ShapeError, expected
+from spconv_cy.types import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from spconv_cy.backend.structure import Rulebook
 
 i32, i64, f16, f32 = np.int32, np.int64, np.float16, np.float32
 CHUNK = 256                                                              # rows that one thread sums
 PAIRS = 512                                                              # pairs of an offset that one block multiplies
-MOST_SPLITS = 32                                                         # of an offset's pairs: copies of dw in memory
+MOST_SPLITS = 32                                                         # parts of an offset's pairs, each with its dw
 GPU = 2                                                                  # kDLCUDA of the DLPack protocol
 FROM_CPU = "an array from the CPU"
 NARROW = 32                                                              # channels out up to which tiles are 128 x 32
 
 
 class CudaOps(Ops):
-    """CuPy arrays of float32 on the current GPU; other floats, integers and booleans are converted at the door.
+    """Operations on CuPy arrays of float32, on the current GPU; other numbers are converted first.
 
-    float16 comes of convolutions in that precision. A verb gives rows of float16 for such rows; sums over rows, and
-    gradients of weights, are float32.
+    Convolutions in the precision float16 return float16. Other operations return float16 rows for float16 rows; sums
+    over rows, and gradients of weights, are float32.
 
     No sum uses an atomic: results have the same bits at every run on one card.
 
     Raises:
-        BackendError: no CuPy, no usable GPU, no NVRTC or no cuBLAS; the remedy is given.
+        BackendError: no CuPy, no usable GPU, no NVRTC or no cuBLAS; the message says what to install.
     """
 
     name = "cuda"
     float_dtypes = (np.float32, np.float16)
 
-    def __init__(self):
-        # Here, so that an installation without the folder says so when it is asked, and not before.
+    def __init__(self) -> None:
+        # Imported here, so that an installation without this folder works until cuda is asked for.
         from spconv_cy.cuda.loader import Kernels
 
         self.xp = _cupy()
@@ -46,15 +56,15 @@ class CudaOps(Ops):
         self.copies = CopyStream(self.xp)
         self.capability = int(self.xp.cuda.Device().compute_capability)
 
-    def asarray(self, array, dtype=None):
-        """See Ops.asarray; what is in the CPU's memory is copied to the GPU."""
+    def asarray(self, array: object, dtype: DTypeLike | None = None) -> Array:
+        """See Ops.asarray; arrays in the CPU's memory are copied to the GPU."""
         here = self._on_this_side(array)
         if here is None:
             return self.uploaded(FROM_CPU, super().asarray(array, dtype))
         if here.dtype.kind not in "fiub":
-            raise ShapeError(f"features: dtype {here.dtype} came; floats, integers or booleans fit")
-        with np.errstate(over="ignore"):                                 # told below
-            # Not ascontiguousarray, which makes (1,) of shape ().
+            refuse_dtype(here.dtype)
+        with np.errstate(over="ignore"):                                 # checked below
+            # Not ascontiguousarray, which changes shape () to (1,).
             made = self.xp.asarray(here, f32 if dtype is None else dtype, order="C")
         if here.dtype == np.float64 and made.dtype == f32:
             beyond = self.xp.isinf(made) & self.xp.isfinite(here)
@@ -62,17 +72,18 @@ class CudaOps(Ops):
                 refuse_beyond(float(here[beyond].reshape(-1)[0]), made.dtype)
         return made
 
-    def on_host(self, array, dtype=None):
-        """See Ops.on_host; what is in the GPU's memory is copied from there."""
+    def on_host(self, array: object, dtype: DTypeLike | None = None) -> Array:
+        """See Ops.on_host; arrays in the GPU's memory are copied from there."""
         here = self._on_this_side(array)
         return super().on_host(array if here is None else here.get(), dtype)
 
-    def to_numpy(self, array):
+    def to_numpy(self, array: Array) -> Array:
         """See Ops.to_numpy."""
         return array.get() if isinstance(array, self.xp.ndarray) else np.asarray(array)
 
-    def conv(self, x, w, rulebook, *, bias=None, slope=None, precision="float32"):
-        """See Ops.conv; other precisions by the tensor cores."""
+    def conv(self, x: Array, w: Array, rulebook: Rulebook, *, bias: Array | None = None, slope: float | None = None,
+             precision: str = "float32") -> Array:
+        """See Ops.conv; precisions other than float32 use the tensor cores."""
         bias = None if bias is None else self._rows("conv", bias, f32)
         if precision != "float32":
             return self._tensor_cores(precision).conv(self._rows("conv", x), self._on_device(w), rulebook, bias, slope)
@@ -89,8 +100,8 @@ class CudaOps(Ops):
         turned = not w.flags.c_contiguous and w.swapaxes(2, 3).flags.c_contiguous
         w = w if turned else self.xp.ascontiguousarray(w)
         rules = placed(rulebook, self)
-        # A slice of a larger array may begin anywhere: vectors are read where all of their addresses allow it.
-        wide = c % 4 == 0 and (turned or o % 4 == 0) and x.data.ptr % 16 == 0 and w.data.ptr % 16 == 0
+        # A slice of a larger array may begin anywhere: vectors are read only if all their addresses are aligned.
+        wide = c % 4 == 0 and (turned or o % 4 == 0) and is_vector(x) and is_vector(w)
         rows, columns = (128, 32) if o <= NARROW else (64, 64)
         self._kernels.launch(
             f"conv_{'turned_' if turned else ''}{rows}x{columns}",
@@ -100,8 +111,9 @@ class CudaOps(Ops):
             f32(0 if slope is None else slope))
         return y
 
-    def conv_dw(self, x, dy, rulebook, groups=1, *, precision="float32"):
-        """See Ops.conv_dw; other precisions by the tensor cores."""
+    def conv_dw(self, x: Array, dy: Array, rulebook: Rulebook, groups: int = 1, *,
+                precision: str = "float32") -> Array:
+        """See Ops.conv_dw; precisions other than float32 use the tensor cores."""
         stored = f32 if precision == "float32" else None                 # None: float16 may stay
         x, dy = self._rows("conv_dw", x, stored), self._rows("conv_dw", dy, stored)
         operands.check_conv_dw(x, dy, rulebook, groups)
@@ -124,7 +136,7 @@ class CudaOps(Ops):
         dw = self._column_sums(part.reshape(splits, -1)).reshape(k, groups, c, o)
         return dw if groups > 1 else dw[:, 0]
 
-    def max_pool(self, x, rulebook, ground=None):
+    def max_pool(self, x: Array, rulebook: Rulebook, ground: Array | None = None) -> tuple[Array, Array]:
         """See Ops.max_pool."""
         x = self._rows("max_pool", x)
         ground = None if ground is None else self._rows("max_pool", ground, x.dtype)
@@ -135,24 +147,25 @@ class CudaOps(Ops):
                              i32(len(y)), i32(rulebook.n_offsets), i32(x.shape[1]), i32(ground is not None))
         return y, winner
 
-    def max_pool_dx(self, dy, winner, n, rulebook=None):
+    def max_pool_dx(self, dy: Array, winner: Array, n: int,
+                    rulebook: Rulebook | None = None) -> tuple[Array, Array]:
         """See Ops.max_pool_dx."""
         dy, c = self._rows("max_pool_dx", dy), dy.shape[1]
         transposed = None if rulebook is None else rulebook.T
         operands.check_winner(dy, winner, n, transposed)
         winner = self._whole(winner, i32)
         if transposed is None:
-            # -1 becomes the last row: the ground's. Every number of the result is a segment of the sorted numbers.
+            # -1 becomes the last row, the ground's. Each element of the result is the sum of a segment of sorted ones.
             rows = self.xp.where(winner < 0, n, winner).astype(i64)
             places = (rows * c + self.xp.arange(c, dtype=i64)).reshape(-1)
             dx = self._scatter(dy.reshape(-1, 1), places, (n + 1) * c).reshape(n + 1, c)
             return dx[:n].astype(dy.dtype, copy=False), dx[n:].copy()
         dx, rules = self._empty("max_pool_dx", (n, c), dy.dtype), placed(transposed, self)
-        self._kernels.stride("max_pool_dx", dx.size, dy, winner, rules.table, dx, i32(n), i32(rulebook.n_offsets),
+        self._kernels.stride("max_pool_dx", dx.size, dy, winner, rules.table, dx, i32(n), i32(transposed.n_offsets),
                              i32(c))
         return dx, self._column_sums(self.xp.where(winner < 0, dy, dy.dtype.type(0)))
 
-    def sum_pool(self, x, rulebook):
+    def sum_pool(self, x: Array, rulebook: Rulebook) -> Array:
         """See Ops.sum_pool."""
         x = self._rows("sum_pool", x)
         operands.check_rows("sum_pool", x, rulebook)
@@ -161,13 +174,13 @@ class CudaOps(Ops):
                              i32(rulebook.n_offsets), i32(x.shape[1]))
         return y
 
-    def scatter_add(self, x, rows, m):
+    def scatter_add(self, x: Array, rows: Array, m: int) -> Array:
         """See Ops.scatter_add."""
         x = self._rows("scatter_add", x)
         operands.check_scatter(x, rows, m)
         return self._scatter(x, self._whole(rows, i64), m).astype(x.dtype, copy=False)
 
-    def segment_sum(self, x, starts):
+    def segment_sum(self, x: Array, starts: Array) -> Array:
         """See Ops.segment_sum."""
         x, starts = self._rows("segment_sum", x), np.asarray(self.to_numpy(starts), i64)
         operands.check_segments("segment_sum", x, starts)
@@ -175,7 +188,7 @@ class CudaOps(Ops):
             return self._column_sums(x[starts[0]:starts[1]])
         counts = np.diff(starts)
         if counts.max(initial=0) > CHUNK:
-            # Long segments in two passes: chunks of them, and the sums of those, both in order.
+            # Long segments take two passes: sums of chunks, then sums of those, both in order.
             chunks = np.maximum(-(-counts // CHUNK), 1)
             ends = np.concatenate([[0], np.cumsum(chunks)])
             places = np.arange(ends[-1]) - np.repeat(ends[:-1], chunks)
@@ -183,7 +196,7 @@ class CudaOps(Ops):
             return self.segment_sum(self._summed(x, np.append(lows, starts[-1])), ends)
         return self._summed(x, starts)
 
-    def segment_max(self, x, starts):
+    def segment_max(self, x: Array, starts: Array) -> tuple[Array, Array]:
         """See Ops.segment_max."""
         x, starts = self._rows("segment_max", x), np.asarray(self.to_numpy(starts), i64)
         operands.check_segments("segment_max", x, starts)
@@ -193,14 +206,14 @@ class CudaOps(Ops):
                              i32(x.shape[1]))
         return y, winner
 
-    def leaky_relu(self, x, slope):
+    def leaky_relu(self, x: Array, slope: float) -> Array:
         """See Ops.leaky_relu."""
         x = self._rows("leaky_relu", x)
         y = self._empty("leaky_relu", x.shape, x.dtype)
         self._kernels.stride("leaky_relu", x.size, x, y, i64(x.size), f32(slope))
         return y
 
-    def leaky_relu_dx(self, y, dy, slope):
+    def leaky_relu_dx(self, y: Array, dy: Array, slope: float) -> Array:
         """See Ops.leaky_relu_dx."""
         y = self._rows("leaky_relu_dx", y)
         dy = self._rows("leaky_relu_dx", dy, y.dtype)
@@ -209,7 +222,7 @@ class CudaOps(Ops):
         self._kernels.stride("leaky_relu_dx", y.size, y, dy, dx, i64(y.size), f32(slope))
         return dx
 
-    def moments(self, x):
+    def moments(self, x: Array) -> Array:
         """See Ops.moments."""
         x = self._rows("moments", x)
         n, c = x.shape
@@ -219,10 +232,10 @@ class CudaOps(Ops):
         chunks = -(-n // CHUNK)
         part = self._empty("moments", (chunks, 2 * c))
         self._kernels.stride("moments_part", chunks * c, x, mean, part, i64(n), i32(c), i64(CHUNK), i64(chunks))
-        rest, square = self._column_sums(part).reshape(2, c) / f32(n)    # of the distances from a mean that was rounded
+        rest, square = self._column_sums(part).reshape(2, c) / f32(n)    # of the distances from the rounded mean
         return self.xp.stack([mean[0], rest, self.xp.maximum(square - rest * rest, f32(0))])
 
-    def affine(self, x, rows, slope=1.0):
+    def affine(self, x: Array, rows: Array, slope: float = 1.0) -> Array:
         """See Ops.affine."""
         x, rows = self._rows("affine", x), self._rows("affine", rows, f32)
         operands.check_affine("affine", x, rows)
@@ -230,7 +243,7 @@ class CudaOps(Ops):
         self._kernels.stride("affine", x.size, x, rows, y, i64(len(x)), i32(x.shape[1]), f32(slope))
         return y
 
-    def affine_sums(self, x, dy, rows, slope=1.0):
+    def affine_sums(self, x: Array, dy: Array, rows: Array, slope: float = 1.0) -> Array:
         """See Ops.affine_sums."""
         x, rows = self._rows("affine_sums", x), self._rows("affine_sums", rows, f32)
         dy = self._rows("affine_sums", dy, x.dtype)
@@ -241,7 +254,7 @@ class CudaOps(Ops):
                              f32(slope))
         return self._column_sums(part).reshape(2, c)
 
-    def affine_dx(self, x, dy, rows, ab, slope=1.0):
+    def affine_dx(self, x: Array, dy: Array, rows: Array, ab: Array, slope: float = 1.0) -> Array:
         """See Ops.affine_dx."""
         x, rows, ab = self._rows("affine_dx", x), self._rows("affine_dx", rows, f32), self._rows("affine_dx", ab, f32)
         dy = self._rows("affine_dx", dy, x.dtype)
@@ -250,28 +263,28 @@ class CudaOps(Ops):
         self._kernels.stride("affine_dx", x.size, x, dy, rows, ab, dx, i64(len(x)), i32(x.shape[1]), f32(slope))
         return dx
 
-    def add_rows(self, y, rows, part):
-        """Add part (p, c) to the rows (p,) int32 of y in place; none of them may come twice."""
+    def add_rows(self, y: Array, rows: Array, part: Array) -> None:
+        """Add part (p, c) to the rows (p,) int32 of y, in place; no row may come twice."""
         part = self.xp.ascontiguousarray(part)
         self._kernels.stride("add_rows", part.size, part, rows, y, i64(len(part)), i32(part.shape[1]))
 
-    def _tensor_cores(self, precision):
+    def _tensor_cores(self, precision: str) -> TensorCores:
         return TensorCores(self, self._kernels, self._empty, precision)
 
-    def _scatter(self, x, rows, m):
+    def _scatter(self, x: Array, rows: Array, m: int) -> Array:
         order = self.xp.argsort(rows)                                    # CuPy's is stable
         starts = self.xp.searchsorted(rows[order], self.xp.arange(m + 1, dtype=i64)).astype(i64)
         return self._summed(x, starts, order.astype(i64))
 
-    def _summed(self, x, starts, order=None):
+    def _summed(self, x: Array, starts: Array, order: Array | None = None) -> Array:
         starts = self._whole(starts, i64)
         y = self._empty("segment_sum", (len(starts) - 1, x.shape[1]))
         self._kernels.stride("segment_sum", y.size, x, starts if order is None else order, starts, y, i64(len(y)),
                              i32(x.shape[1]), i32(order is not None))
         return y
 
-    def _column_sums(self, x):
-        # Chunks of rows, and chunks of those sums, until one is left: nothing is asked of the CPU's memory.
+    def _column_sums(self, x: Array) -> Array:
+        # Sums of chunks of rows, then of chunks of those sums, until one is left; nothing is copied from the CPU.
         while True:
             chunks, c = max(1, -(-len(x) // CHUNK)), x.shape[1]
             y = self._empty("segment_sum", (chunks, c))
@@ -280,13 +293,13 @@ class CudaOps(Ops):
                 return y
             x = y
 
-    def _on_this_side(self, array):
-        """Return what is in the GPU's memory, a list of rows too, as one array of CuPy; None for anything else."""
+    def _on_this_side(self, array: Any) -> Any:
+        """Return an array in the GPU's memory, or a list of such rows, as one CuPy array; None for anything else."""
         if isinstance(array, self.xp.ndarray):
             return array
         if isinstance(array, (list, tuple)) and array and all(isinstance(row, self.xp.ndarray) for row in array):
             if len({row.shape for row in array}) > 1:
-                raise ShapeError("features: rows of unequal length came; an array of numbers fits")
+                raise ShapeError(expected("features", "an array of numbers", "rows of unequal length"))
             return self.xp.stack(array)
         if not _on_a_gpu(array):
             return None
@@ -295,68 +308,70 @@ class CudaOps(Ops):
         except (BufferError, RuntimeError, TypeError) as error:
             raise unreadable(array, error) from error
 
-    def _rows(self, who, array, dtype=None):
+    def _rows(self, who: str, array: Array, dtype: DTypeLike | None = None) -> Array:
         is_half = isinstance(array, self.xp.ndarray) and array.dtype == f16
         array = self.asarray(array, f16 if dtype is None and is_half else dtype)
         operands.check_matrix(who, array)
         return array
 
-    def _on_device(self, w):
-        # Weights keep their strides: dx comes with swapped axes, for which there is a kernel.
+    def _on_device(self, w: Array) -> Array:
+        # Weights keep their strides: those of dx have swapped axes, for which there is a kernel.
         return w if isinstance(w, self.xp.ndarray) and w.dtype == f32 else self.asarray(w)
 
-    def _whole(self, numbers, dtype):
+    def _whole(self, numbers: Array, dtype: DTypeLike) -> Array:
         if isinstance(numbers, self.xp.ndarray):
             return self.xp.ascontiguousarray(numbers.astype(dtype, copy=False))
         return self.uploaded(FROM_CPU, np.ascontiguousarray(numbers, dtype))
 
-    def uploaded(self, who, array):
-        """Return a numpy array in the GPU's memory; `who` asks for it."""
+    def uploaded(self, who: str, array: Array) -> Array:
+        """Return a copy of a numpy array in the GPU's memory; errors name `who`."""
         return self.allocated(who, array.shape, array.dtype, partial(self.xp.asarray, array))
 
-    def _empty(self, who, shape, dtype=f32):
+    def _empty(self, who: str, shape: tuple[int, ...], dtype: DTypeLike = f32) -> Array:
         return self.allocated(who, shape, dtype, partial(self.xp.empty, shape, dtype))
 
-    def zeros(self, who, shape, dtype):
-        """Return zeros; `who` asks for them."""
+    def zeros(self, who: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Return an array of zeros; errors name `who`."""
         return self.allocated(who, shape, dtype, partial(self.xp.zeros, shape, dtype))
 
-    def allocated(self, who, shape, dtype, make):
-        """Return make(), which needs memory for an array of that shape.
+    def allocated(self, who: str, shape: tuple[int, ...], dtype: DTypeLike, make: Callable[[], Array]) -> Array:
+        """Return make(), which needs memory for an array of a shape and dtype.
 
         Raises:
-            BackendError: there is none left; it says how much was asked for, and by what.
+            BackendError: the memory is not enough; the message says for what, and how much was needed.
         """
         try:
             return make()
         except self.xp.cuda.memory.OutOfMemoryError as error:
             size = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
-            raise BackendError(f"{who}: the GPU has no {size:,} bytes left for {tuple(shape)} of {np.dtype(dtype)} "
-                               f"({error}); a smaller batch fits, or use('cpu')") from error
+            raise BackendError(expected(
+                who, f"{size:,} bytes of free GPU memory for an array {tuple(shape)} of {np.dtype(dtype)}",
+                f"less ({error})", 'use a smaller batch, or use("cpu")')) from error
 
 
-def _on_a_gpu(array):
+def _on_a_gpu(array: Any) -> bool:
     speaks = not isinstance(array, np.ndarray) and hasattr(array, "__dlpack_device__")
     return speaks and array.__dlpack_device__()[0] == GPU
 
 
-def _cupy():
-    """Import CuPy and return it, if it can compile and run kernels here."""
+def _cupy() -> Any:
+    """Return CuPy; raise BackendError if it cannot compile and run kernels here."""
     try:
         import cupy
     except ImportError as error:
-        raise BackendError('the CUDA backend needs CuPy: pip install "spconv_cy[cuda]"') from error
+        raise BackendError(expected("cuda backend", "CuPy", "none", 'pip install "spconv_cy[cuda]"')) from error
     if not cupy.cuda.is_available():
-        raise BackendError(f"no usable NVIDIA GPU (CuPy {cupy.__version__}, driver version "
-                           f"{cupy.cuda.runtime.driverGetVersion()}): the CUDA backend cannot start; use('cpu') works")
+        raise BackendError(expected(
+            "cuda backend", "a usable NVIDIA GPU", f"none (CuPy {cupy.__version__}, driver version "
+            f"{cupy.cuda.runtime.driverGetVersion()})", 'use("cpu") works'))
     try:
         cupy.cuda.nvrtc.getVersion()
     except RuntimeError as error:
-        raise BackendError("CuPy found a GPU but not NVRTC, which compiles the kernels: pip install "
-                           "nvidia-cuda-nvrtc") from error
+        raise BackendError(expected("cuda backend", "NVRTC, which compiles the kernels", "a GPU without it",
+                                    "pip install nvidia-cuda-nvrtc")) from error
     try:
-        _ = cupy.cuda.cublas                                             # which is loaded when asked for
+        _ = cupy.cuda.cublas                                             # loaded when it is read
     except ImportError as error:
-        raise BackendError("CuPy found a GPU but not cuBLAS, which multiplies dense matrices: pip install "
-                           "nvidia-cublas") from error
+        raise BackendError(expected("cuda backend", "cuBLAS, which multiplies dense matrices", "a GPU without it",
+                                    "pip install nvidia-cublas")) from error
     return cupy

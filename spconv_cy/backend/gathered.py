@@ -1,19 +1,28 @@
 """Convolution on a GPU by gathering: the rows of an offset, one product of cuBLAS, and a sum in the order of offsets.
 
-Within an offset no row comes twice, so that its products are added without atomics; cuBLAS gives the same bits at every
-run on one card as long as its own atomics are not asked for, which CuPy does not.
+Within an offset no row comes twice, so its products are added without atomics. cuBLAS gives the same bits at every run
+on one card, because CuPy does not enable its atomics.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spconv_cy.backend.placed import placed
 from spconv_cy.config import cuda_convolution
+from spconv_cy.types import Array
 
-# Where gathering replaces the kernels of tiles: any row that fits. Tiles move fewer bytes a pair, but multiply more
-# slowly than cuBLAS, and rows that have no pair too; a product needs so many pairs that it is worth its three launches.
-# Channels are those from which benchmarks/cuda_account.py finds gathering faster: not measured, `make bench-cuda` does.
+if TYPE_CHECKING:
+    from spconv_cy.backend.structure import Rulebook
+
+# Gathering replaces the kernels of tiles if any line fits. Tiles move fewer bytes for each pair, but they multiply more
+# slowly than cuBLAS, and multiply rows without a pair, too. A product needs enough pairs to pay for its three launches.
+# From these numbers of channels on, benchmarks/cuda_account.py computes gathering to be faster; `make bench-cuda`
+# measures it.
 GATHERED = (
     # dtype     compute capability from   channels, the fewer of in and out of a group, from   pairs an offset from
     ("float32", 90, 256, 2048),
@@ -21,8 +30,8 @@ GATHERED = (
 )
 
 
-def is_gathered(dtype, capability, c, o, rulebook):
-    """Say whether a convolution of c to o channels of a group is to be gathered; the setting decides over the table."""
+def is_gathered(dtype: Any, capability: int, c: int, o: int, rulebook: Rulebook) -> bool:
+    """Return True if a convolution of c to o channels of a group is gathered; a setting overrides the table."""
     if not c * o * rulebook.n_pairs:
         return False
     asked = cuda_convolution()
@@ -35,7 +44,7 @@ def is_gathered(dtype, capability, c, o, rulebook):
                for kind, least, channels, pairs in GATHERED)
 
 
-def conv(ops, x, w, rulebook, bias):
+def conv(ops: Any, x: Array, w: Array, rulebook: Rulebook, bias: Array | None) -> Array:
     """Return Ops.conv without its slope, for w (k, g, c, o)."""
     _, groups, c, o = w.shape
     if _keeps_rows(rulebook):
@@ -51,7 +60,7 @@ def conv(ops, x, w, rulebook, bias):
     return y
 
 
-def conv_dw(ops, x, dy, rulebook, groups):
+def conv_dw(ops: Any, x: Array, dy: Array, rulebook: Rulebook, groups: int) -> Array:
     """Return Ops.conv_dw as (k, g, c/g, o/g)."""
     shape = rulebook.n_offsets, groups, x.shape[1] // groups, dy.shape[1] // groups
     if _keeps_rows(rulebook):
@@ -62,11 +71,11 @@ def conv_dw(ops, x, dy, rulebook, groups):
     return dw
 
 
-def _rows(ops, who, x, rows):
+def _rows(ops: Any, who: str, x: Array, rows: Array) -> Array:
     return ops.allocated(f"{who}, gathering", (len(rows), x.shape[1]), x.dtype, partial(x.take, rows, axis=0))
 
 
-def _offsets(ops, rulebook):
+def _offsets(ops: Any, rulebook: Rulebook) -> Iterator[tuple[int, Array, Array]]:
     rules, pointers = placed(rulebook, ops), rulebook.offset_ptr.tolist()
     for k in range(rulebook.n_offsets):
         pairs = slice(pointers[k], pointers[k + 1])
@@ -74,12 +83,12 @@ def _offsets(ops, rulebook):
             yield k, rules.in_rows[pairs], rules.out_rows[pairs]
 
 
-def _keeps_rows(rulebook):
-    # As Rulebook.identity has it: each row is paired with itself, and no row number needs to be read.
+def _keeps_rows(rulebook: Rulebook) -> bool:
+    # True for Rulebook.identity: each row is paired with itself, so no row number needs to be read.
     return rulebook.n_offsets == 1 and rulebook.in_rows is rulebook.out_rows and rulebook.n_pairs == rulebook.n_out
 
 
-def _product(rows, w):
+def _product(rows: Array, w: Array) -> Array:
     groups, c, o = w.shape
     if groups == 1:
         return rows @ w[0]
@@ -87,7 +96,7 @@ def _product(rows, w):
     return part.swapaxes(0, 1).reshape(-1, groups * o)
 
 
-def _turned_product(rows, dys, groups):
+def _turned_product(rows: Array, dys: Array, groups: int) -> Array:
     if groups == 1:
         return rows.T @ dys
     rows, dys = (a.reshape(len(a), groups, -1).swapaxes(0, 1) for a in (rows, dys))

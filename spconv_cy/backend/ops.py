@@ -1,10 +1,15 @@
-"""The verbs that a backend speaks, in plain numpy: the reference for all others, in any float dtype."""
+"""The operations of a backend in plain numpy: the reference for all others, in any float dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from spconv_cy.backend.precision import rounded
 from spconv_cy.dlpack import as_numpy
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.operands import (
     check_affine,
     check_conv,
@@ -16,28 +21,44 @@ from spconv_cy.operands import (
     check_segments,
     check_winner,
 )
+from spconv_cy.types import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from spconv_cy.backend.copying import CopyStream
+    from spconv_cy.backend.structure import Rulebook
 
 
 class Ops:
-    """Plain numpy, one thread; as a backend ("reference") it computes in float64.
+    """Backend operations in plain numpy, on one thread; the backend "reference" is this class, in float64.
 
-    n input rows, m output rows, c and o channels in and out, k offsets, b samples. Every verb gives the same bits for
-    any number of threads. A rulebook is read through its arrays alone.
+    n input rows, m output rows, c and o channels in and out, k offsets, b samples. Every operation gives the same bits
+    for any number of threads. Of a rulebook, its arrays and counts are read.
+
+    Attributes:
+        name: str.
+        xp: numpy, or a module like it, for the backend's arrays.
+        float_dtypes: dtypes of float arrays of this backend, the default first.
+        copies: None, or on a GPU the CopyStream that prepares batches.
     """
 
-    name = "reference"
-    xp = np
-    float_dtypes = (np.float64,)
-    copies = None                                                        # a GPU's stream for what batches will need
+    name: str = "reference"
+    xp: Any = np
+    float_dtypes: tuple[type[np.floating[Any]], ...] = (np.float64,)
+    copies: CopyStream | None = None
 
-    def asarray(self, array, dtype=None):
-        """Return `array` as a C-contiguous array of this backend, without a copy where it is one already.
+    def asarray(self, array: object, dtype: DTypeLike | None = None) -> Array:
+        """Return `array` as a C-contiguous array of this backend, without a copy if it is one already.
 
-        What speaks DLPack, as other libraries' arrays do, is read where it lies. Without a dtype, floats, integers and
-        booleans become the backend's float.
+        Arrays of other libraries are read without a copy, by DLPack.
+
+        Args:
+            array: numbers.
+            dtype: of the result; None: the backend's float, for floats, integers and booleans alike.
 
         Raises:
-            ShapeError: complex numbers, objects or text; a masked array; numbers that the result's float does not hold.
+            ShapeError: complex numbers, objects or text; a masked array; numbers that the result's float cannot hold.
             BackendError: an array of another library that is not in the CPU's memory.
         """
         wanted = np.dtype(self.float_dtypes[0] if dtype is None else dtype)
@@ -49,44 +70,45 @@ class Ops:
         try:
             array = np.asarray(array)
         except ValueError as error:
-            if "inhomogeneous" not in str(error):                        # such as what a Tensor in a list says
+            if "inhomogeneous" not in str(error):                        # such as the error of a Tensor in a list
                 raise ShapeError(f"features: {error}") from None
-            raise ShapeError("features: rows of unequal length came; an array of numbers fits") from None
+            raise ShapeError(expected("features", "an array of numbers", "rows of unequal length")) from None
         if array.dtype.kind not in "fiub":
             check_whole(array)
-            raise ShapeError(f"features: dtype {array.dtype} came; floats, integers or booleans fit")
+            refuse_dtype(array.dtype)
         array = cast(array, wanted)
-        return array if array.flags.aligned else array.copy()            # compiled loops read whole numbers
+        return array if array.flags.aligned else array.copy()            # compiled loops need aligned numbers
 
-    def on_host(self, array, dtype=None):
-        """Return `array` as `asarray` does, but as a numpy array, wherever it lies.
+    def on_host(self, array: object, dtype: DTypeLike | None = None) -> Array:
+        """Return `array` like `asarray`, but always as a numpy array.
 
         Raises:
             ShapeError: complex numbers, objects or text.
         """
         return Ops.asarray(self, array, dtype)
 
-    def to_numpy(self, array):
+    def to_numpy(self, array: Array) -> Array:
         """Return `array` as a numpy array."""
         return np.asarray(array)
 
-    def conv(self, x, w, rulebook, *, bias=None, slope=None, precision="float32"):
-        """Sum x[in] @ w[k] over the pairs (in, out) of each offset k, into y[out].
+    def conv(self, x: Array, w: Array, rulebook: Rulebook, *, bias: Array | None = None, slope: float | None = None,
+             precision: str = "float32") -> Array:
+        """Return y (m, o): y[out] sums x[in] @ w[k] over the pairs (in, out) of each offset k.
 
         Args:
             x: (n, c).
             w: (k, c, o), or (k, g, c/g, o/g) for g groups.
             rulebook: Rulebook of n input rows and k offsets.
-            bias: (1, o), the start of each row's sum, or None: zero.
-            slope: where given, a leaky ReLU of this slope is applied to the sums.
-            precision: to which x and w are rounded first: "float32", "tf32" or "float16"; sums keep at least float32.
+            bias: (1, o), the initial value of each row's sum, or None: zero.
+            slope: if given, a leaky ReLU of this slope is applied to the sums.
+            precision: x and w are rounded to it first: "float32", "tf32" or "float16"; sums keep at least float32.
 
         Returns:
-            (m, o); rounded to float16, with that precision.
+            (m, o); rounded to float16 with that precision.
 
         Raises:
-            ShapeError: x, w, bias and rulebook do not fit.
-            BackendError: a precision that the backend does not have.
+            ShapeError: x, w, bias and rulebook do not fit each other.
+            BackendError: the backend does not have this precision.
         """
         x, w = rounded(x, precision), rounded(w, precision)
         channels_out = check_conv("conv", x, w, rulebook, bias)
@@ -98,7 +120,8 @@ class Ops:
         y = y if slope is None else np.where(y >= 0, y, y * y.dtype.type(slope))
         return rounded(y, precision) if precision == "float16" else y
 
-    def conv_dw(self, x, dy, rulebook, groups=1, *, precision="float32"):
+    def conv_dw(self, x: Array, dy: Array, rulebook: Rulebook, groups: int = 1, *,
+                precision: str = "float32") -> Array:
         """Return the weight gradient of conv: sums of x[in]^T dy[out] over the pairs of each offset.
 
         Args:
@@ -106,7 +129,7 @@ class Ops:
             dy: (m, o).
             rulebook: Rulebook.
             groups: g.
-            precision: to which x and dy are rounded first, as in conv.
+            precision: x and dy are rounded to it first, as in conv.
 
         Returns:
             (k, c, o), or (k, g, c/g, o/g) for more than one group; never float16.
@@ -122,19 +145,19 @@ class Ops:
                 dw[k, group] = xs[:, group].T @ dys[:, group]
         return dw if groups > 1 else dw[:, 0]
 
-    def max_pool(self, x, rulebook, ground=None):
-        """Take the maximum over the active rows of each window, and over the ground state where one is missing.
+    def max_pool(self, x: Array, rulebook: Rulebook, ground: Array | None = None) -> tuple[Array, Array]:
+        """Return the maximum over the active rows of each window, and over the ground state if a site is inactive.
 
-        The first of equals in offset order wins, an active row beats an equal ground, a NaN beats any number.
+        The first of equals in offset order wins; an active row wins over an equal ground, and NaN over any number.
 
         Args:
             x: (n, c).
             rulebook: Rulebook.
-            ground: (1, c), competing where `fan_in < volume` and where a window holds no active row, or None.
+            ground: (1, c), which competes if `fan_in < volume` or a window has no active row; or None.
 
         Returns:
-            y (m, c) and winner (m, c) int32: the input row that won, -1 for the ground (or for zero, where a window
-            holds no active row and ground is None).
+            y (m, c) and winner (m, c) int32: the input row that won, -1 for the ground. A window without an active row
+            gives zero and -1 if ground is None.
         """
         check_max_pool(x, rulebook, ground)
         y = np.full((rulebook.n_out, x.shape[1]), -np.inf, x.dtype)
@@ -148,11 +171,12 @@ class Ops:
             y[rulebook.fan_in == 0] = 0
         return y, winner
 
-    def max_pool_dx(self, dy, winner, n, rulebook=None):
-        """Give each dy to the row that won: dx (n, c) and, for winner -1, dground (1, c).
+    def max_pool_dx(self, dy: Array, winner: Array, n: int,
+                    rulebook: Rulebook | None = None) -> tuple[Array, Array]:
+        """Return (dx (n, c), dground (1, c)): each dy is added to the row that won, to dground for winner -1.
 
-        The rulebook of the pooling whose winners these are may be given, where none of its pairs (in, out) comes twice,
-        as in those of all windows; a backend can then be faster.
+        A backend can be faster if it is given the rulebook of the pooling. No pair (in, out) of it may come twice;
+        those of windows have none.
         """
         check_winner(dy, winner, n)
         dx = np.zeros((n + 1, dy.shape[1]), dy.dtype)
@@ -160,33 +184,33 @@ class Ops:
         np.add.at(dx, (winner, columns), dy)                             # -1 is the last row: the ground's
         return dx[:n], dx[n:].copy()
 
-    def sum_pool(self, x, rulebook):
-        """Sum the active rows of each window: (n, c) -> (m, c)."""
+    def sum_pool(self, x: Array, rulebook: Rulebook) -> Array:
+        """Return the sums (m, c) of the active rows of x (n, c) in each window."""
         check_rows("sum_pool", x, rulebook)
         y = np.zeros((rulebook.n_out, x.shape[1]), x.dtype)
         for _, in_rows, out_rows in _offsets(rulebook):
             y[out_rows] += x[in_rows]
         return y
 
-    def scatter_add(self, x, rows, m):
-        """Add row i of x (n, c) to row rows[i] of the result (m, c), in the order of i."""
+    def scatter_add(self, x: Array, rows: Array, m: int) -> Array:
+        """Return (m, c): row i of x (n, c) is added to row rows[i] of the result, in the order of i."""
         check_scatter(x, rows, m)
         y = np.zeros((m, x.shape[1]), x.dtype)
         np.add.at(y, rows, x)
         return y
 
-    def segment_sum(self, x, starts):
-        """Sum the rows starts[i] to starts[i+1] of x (n, c): (b, c); an empty segment gives 0."""
+    def segment_sum(self, x: Array, starts: Array) -> Array:
+        """Return the sums (b, c) of the rows starts[i] to starts[i+1] of x (n, c); an empty segment gives 0."""
         check_segments("segment_sum", x, np.asarray(starts))
         y = np.zeros((len(starts) - 1, x.shape[1]), x.dtype)
         for i in range(len(y)):
             y[i] = x[starts[i]:starts[i + 1]].sum(0)
         return y
 
-    def segment_max(self, x, starts):
-        """Return the maxima of the rows starts[i] to starts[i+1], (b, c), and the rows that won, int32.
+    def segment_max(self, x: Array, starts: Array) -> tuple[Array, Array]:
+        """Return the maxima (b, c) of the rows starts[i] to starts[i+1], and the rows that won, int32.
 
-        The first of equals wins, a NaN beats any number; an empty segment gives 0 and -1.
+        The first of equals wins, and NaN over any number; an empty segment gives 0 and -1.
         """
         check_segments("segment_max", x, np.asarray(starts))
         y = np.zeros((len(starts) - 1, x.shape[1]), x.dtype)
@@ -197,60 +221,60 @@ class Ops:
                 y[i] = x[low:high].max(0)
         return y, winner
 
-    def leaky_relu(self, x, slope):
+    def leaky_relu(self, x: Array, slope: float) -> Array:
         """Return x (n, c) where it is 0 or more, slope * x elsewhere."""
         return self.xp.where(x >= 0, x, x * x.dtype.type(slope))
 
-    def leaky_relu_dx(self, y, dy, slope):
+    def leaky_relu_dx(self, y: Array, dy: Array, slope: float) -> Array:
         """Return dy where the output y is above 0, slope * dy elsewhere; both (n, c)."""
         check_equal("leaky_relu_dx", y, dy)
         return self.xp.where(y > 0, dy, dy * dy.dtype.type(slope))
 
-    def moments(self, x):
-        """Return (3, c): columns' means, what a float of x cannot hold of them, biased variances; no rows: zeros."""
+    def moments(self, x: Array) -> Array:
+        """Return (3, c): the mean of each column, its rounding error, and the biased variance; zeros without rows."""
         if not len(x):
             return self.xp.zeros((3, x.shape[1]), x.dtype)
         mean = x.mean(0)
         return self.xp.stack([mean, self.xp.zeros_like(mean), ((x - mean) ** 2).mean(0)])
 
-    def affine(self, x, rows, slope=1.0):
-        """Map each column: z = (x - centre - rest) * scale + shift, what is below 0 times slope.
+    def affine(self, x: Array, rows: Array, slope: float = 1.0) -> Array:
+        """Return z = (x - centre - rest) * scale + shift by column, values below 0 times slope.
 
         Args:
             x: (n, c).
-            rows: (4, c): centre, rest (the centre's last bits), scale, shift.
-            slope: of what is below 0.
+            rows: (4, c): centre, rest (the rounding error of centre), scale, shift.
+            slope: factor of values below 0.
         """
         check_affine("affine", x, rows)
         return self.leaky_relu((x - rows[0] - rows[1]) * rows[2] + rows[3], slope)
 
-    def affine_sums(self, x, dy, rows, slope=1.0):
+    def affine_sums(self, x: Array, dy: Array, rows: Array, slope: float = 1.0) -> Array:
         """Return (2, c): the columns' sums of dz, the gradient of z in `affine`, and of dz * (x - centre - rest)."""
         check_affine("affine_sums", x, rows, dy)
         dz = self.leaky_relu_dx(self.affine(x, rows), dy, slope)
         return self.xp.stack([dz.sum(0), (dz * (x - rows[0] - rows[1])).sum(0)])
 
-    def affine_dx(self, x, dy, rows, ab, slope=1.0):
-        """Return dz * scale + (x - centre - rest) * a + b, for rows a and b (2, c): dx where they depend on x."""
+    def affine_dx(self, x: Array, dy: Array, rows: Array, ab: Array, slope: float = 1.0) -> Array:
+        """Return dz * scale + (x - centre - rest) * a + b for a, b = ab (2, c): dx if the rows depend on x."""
         check_affine("affine_dx", x, rows, dy, ab)
         return self.leaky_relu_dx(self.affine(x, rows), dy, slope) * rows[2] + ((x - rows[0] - rows[1]) * ab[0] + ab[1])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{self.name} backend>"
 
 
-def own(made, given):
-    """Return `made`, which Ops.asarray has made of `given`; a copy where it may be the same memory."""
+def own(made: Array, given: object) -> Array:
+    """Return `made`, the result of Ops.asarray for `given`, or a copy if the two may share memory."""
     apart = isinstance(given, (list, tuple)) or isinstance(given, np.ndarray) and not (
         isinstance(made, np.ndarray) and np.may_share_memory(made, given))
     return made if apart else made.copy()
 
 
-def cast(array, dtype, who="features"):
-    """Return a numpy array as a C-contiguous one of that dtype, itself where it is one.
+def cast(array: Array, dtype: np.dtype[Any], who: str = "features") -> Array:
+    """Return a numpy array as a C-contiguous array of a dtype, without a copy if it is one.
 
     Raises:
-        ShapeError: a finite number that float32 or a longer float does not hold.
+        ShapeError: a finite number that the dtype, float32 or a longer float, cannot hold.
     """
     if not (array.dtype.kind == dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize > 2):
         return np.asarray(array, dtype, order="C")
@@ -258,51 +282,56 @@ def cast(array, dtype, who="features"):
         with np.errstate(over="raise"):
             return np.asarray(array, dtype, order="C")
     except FloatingPointError:
-        pass                                                             # which number, is told below
+        pass                                                             # the error below names the number
     beyond = array[np.isfinite(array) & (abs(array) > np.finfo(dtype).max)]
     if beyond.size:
         refuse_beyond(beyond[0], dtype, who)
-    with np.errstate(over="ignore"):                                     # what only rounds to infinity, or a warning
+    with np.errstate(over="ignore"):                                     # infinite before, or rounded to infinity
         return np.asarray(array, dtype, order="C")
 
 
-def refuse_beyond(value, dtype, who="features"):
-    """Raise ShapeError of a number that a dtype does not hold."""
+def refuse_beyond(value: object, dtype: np.dtype[Any], who: str = "features") -> NoReturn:
+    """Raise ShapeError for a number that a dtype cannot hold."""
     remedy = ', or use("reference"), which keeps float64' if dtype == np.float32 else ""
-    raise ShapeError(f"{who}: expected numbers that {dtype} holds, up to {np.finfo(dtype).max:.3g}, got {value!s}; "
-                     f"scale them{remedy}")
+    raise ShapeError(expected(who, f"numbers that {dtype} holds, up to {np.finfo(dtype).max:.3g}", f"{value!s}",
+                              f"scale them{remedy}"))
 
 
-def check_whole(array):
-    """Raise ShapeError of a Python int that made an array one of objects, since no integer dtype holds it."""
+def refuse_dtype(dtype: object) -> NoReturn:
+    """Raise ShapeError for features of a dtype that is not one of real numbers."""
+    raise ShapeError(expected("features", "floats, integers or booleans", f"dtype {dtype}"))
+
+
+def check_whole(array: Array) -> None:
+    """Raise ShapeError for a Python int in an array of objects that no integer dtype holds."""
     for value in array.flat if array.dtype == object else ():
         if isinstance(value, int) and not -2**63 <= value < 2**64:
-            raise ShapeError(f"features: expected numbers, got the whole number {value!r:.40}, which no integer dtype "
-                             "holds; make it a float, or scale it")
+            raise ShapeError(expected("features", "numbers", f"the whole number {value!r:.40}, which no integer dtype "
+                                      "holds", "make it a float, or scale it"))
 
 
-def open_windows(rulebook):
-    """Return (n_out,) booleans: where the ground state competes, for want of an active site or of all."""
+def open_windows(rulebook: Rulebook) -> Array:
+    """Return (n_out,) booleans: True if a site of the window is inactive, so that the ground state competes."""
     return (rulebook.fan_in < rulebook.volume) | (rulebook.fan_in == 0)
 
 
-def _offsets(rulebook):
+def _offsets(rulebook: Rulebook) -> Iterator[tuple[int, Array, Array]]:
     pointers = rulebook.offset_ptr
     for k in range(rulebook.n_offsets):
         pairs = slice(pointers[k], pointers[k + 1])
         yield k, rulebook.in_rows[pairs], rulebook.out_rows[pairs]
 
 
-def _grouped(x, w):
+def _grouped(x: Array, w: Array) -> Array:
     if w.ndim == 2:
         return x @ w
     groups, c, o = w.shape
     return np.einsum("ngc,gco->ngo", x.reshape(len(x), groups, c), w).reshape(len(x), groups * o)
 
 
-def _compete(y, winner, rows, values, names):
+def _compete(y: Array, winner: Array, rows: Array, values: Array, names: Any) -> None:
     better = (values > y[rows]) | (np.isnan(values) & ~np.isnan(y[rows]))
-    # A row that holds -inf only must still have a winner: the first active site.
+    # A row with no value but -inf still has a winner: the first active site.
     better |= (y[rows] == -np.inf) & (winner[rows] == -1) & (values == -np.inf)
     y[rows] = np.where(better, values, y[rows])
     winner[rows] = np.where(better, names, winner[rows])

@@ -1,13 +1,15 @@
-"""What rounding to float16 and TF32 does to numbers, and where sums leave float16."""
+"""Rounding to float16 and TF32, and the dtype of sums over float16."""
 
 import numpy as np
 
+from spconv_cy.types import Array
 
-def rounded(a, precision):
-    """Return numpy floats with the values that a convolution of that precision reads; "float32": `a` itself.
 
-    TF32 has float32's exponents and 10 bits of fraction; a half goes away from zero, as the PTX instruction
-    cvt.rna.tf32 rounds. float16 rounds to even; beyond 65504 it is infinite.
+def rounded(a: Array, precision: str) -> Array:
+    """Return numpy floats rounded to the inputs of a convolution in a precision; "float32": `a` unchanged.
+
+    TF32 has float32's exponents and 10 bits of fraction; ties round away from zero, like the PTX instruction
+    cvt.rna.tf32. float16 rounds ties to even, and numbers beyond 65504 to infinity.
     """
     if precision == "float32":
         return a
@@ -19,6 +21,6 @@ def rounded(a, precision):
     return np.where(np.isfinite(single), bits.view(np.float32), single).astype(a.dtype)
 
 
-def summable(a):
-    """Return an array of any backend in which sums may be taken: float16 becomes float32."""
+def summable(a: Array) -> Array:
+    """Return an array of any backend with float16 converted to float32, so that sums of it are exact enough."""
     return a.astype(np.float32) if a.dtype == np.float16 else a

@@ -1,56 +1,104 @@
-"""Which backend: data decides where an operation runs, the switch decides where new data is born."""
+"""Which backend: the type of an array decides where an operation runs, `use` decides where new arrays are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from spconv_cy import config
+from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.ops import Ops
 from spconv_cy.dlpack import is_cupy
-from spconv_cy.errors import BackendError
+from spconv_cy.errors import BackendError, expected
 from spconv_cy.once import once
 
 FLOAT64 = np.dtype(np.float64)
-NAMES = ("cpu", "reference", "cuda")
-_ready = {"reference": Ops()}
+_ready: dict[str, Ops] = {}
 
 
-def ops_of(*arrays):
-    """Return the backend on which arrays live: float64 numpy is the reference, other numpy arrays the cpu.
+class Registration(NamedTuple):
+    """How a backend is loaded, and which arrays are its own."""
+
+    load: Callable[[], Ops]
+    owns: Callable[[Any], bool]
+
+
+def _load_cpu() -> Ops:
+    try:
+        from spconv_cy.backend.cpu import CpuOps
+    except ImportError as error:
+        raise BackendError(expected("cpu backend", "compiled modules", error, 'build them with `pip install .`, or '
+                                    'use("reference"), which is plain numpy and slow')) from error
+    return CpuOps()
+
+
+def _load_cuda() -> Ops:
+    try:
+        from spconv_cy.backend.cuda import CudaOps
+
+        return CudaOps()
+    except ImportError as error:
+        raise BackendError(expected("cuda backend", "its modules", error, 'use("cpu") works')) from error
+
+
+def _is_cpu(array: Any) -> bool:
+    return isinstance(array, (np.ndarray, np.generic)) and array.dtype != FLOAT64
+
+
+def _is_reference(array: Any) -> bool:
+    return isinstance(array, (np.ndarray, np.generic)) and array.dtype == FLOAT64
+
+
+# Every backend, in the order in which arrays are tried: a new one is registered here, and nowhere else.
+BACKENDS = {
+    "cpu": Registration(_load_cpu, _is_cpu),
+    "reference": Registration(Ops, _is_reference),
+    "cuda": Registration(_load_cuda, is_cupy),
+}
+NAMES = tuple(BACKENDS)
+
+
+def ops_of(*arrays: Any) -> Ops:
+    """Return the backend of arrays: float64 numpy arrays belong to the reference, other numpy arrays to the cpu.
 
     Raises:
-        BackendError: the arrays live on different backends; both are named.
+        BackendError: the arrays belong to different backends; both are named.
     """
     name = _home(arrays[0])
     for array in arrays[1:]:
         other = _home(array)
         if other != name:
-            raise BackendError(f"arrays of two backends meet: {_described(arrays[0], name)} is on {name}, "
-                               f'{_described(array, other)} on {other}; bring them together with .to("{name}")')
-    return ops_named(name)
+            raise BackendError(expected(
+                "operation", "arrays of one backend", f"{_described(arrays[0])} on {name} and {_described(array)} on "
+                f"{other}", f'bring them together with .to("{name}")'))
+    return _ready.get(name) or ops_named(name)
 
 
-def ops_named(name):
-    """Return the backend of that name.
+def ops_named(name: str) -> Ops:
+    """Return the backend of a name.
 
     Raises:
-        BackendError: there is no such backend, or it cannot run here; the reason and the remedy are given.
+        BackendError: there is no such backend, or it cannot run here; the message says why and what to do.
     """
     if not isinstance(name, str) or name not in NAMES:
-        raise BackendError(f"backend {name!r} came; {', '.join(NAMES)} fit")
-    return once(_ready, name, _load, name)
+        raise BackendError(expected("backend", f"one of {', '.join(NAMES)}", repr(name)))
+    return once(_ready, name, BACKENDS[name].load)
 
 
-def loaded(name):
-    """Return the backend of that name where it was used before, else None."""
+def loaded(name: str) -> Ops | None:
+    """Return the backend of a name if it was used before, else None."""
     return _ready.get(name)
 
 
-def current():
-    """Return the backend on which new arrays are born."""
+def current() -> Ops:
+    """Return the backend on which new arrays are made."""
     return ops_named(config.backend_name())
 
 
-def available():
-    """Return the names of the backends that run here, a tuple.
+def available() -> tuple[str, ...]:
+    """Return the names of the backends that run here.
 
     >>> "reference" in available()
     True
@@ -58,13 +106,17 @@ def available():
     return tuple(name for name in NAMES if _runs(name))
 
 
+@known_arguments
 class use(config.Switch):
-    """Make `name` the backend on which new arrays are born: "cpu", "cuda", or "reference" (numpy, float64).
+    """Make new arrays on the backend `name`: "cpu", "cuda", or "reference" (numpy, float64).
 
-    A call switches the process from now on; a `with` statement this thread or task alone, until its end.
+    A call switches the process from now on. A `with` statement switches this thread or task only, until it ends.
+
+    Args:
+        name: str.
 
     Raises:
-        BackendError: the backend cannot run here; never a silent fallback.
+        BackendError: the backend cannot run here; there is no silent fallback.
 
     >>> with use("reference"):
     ...     current().name
@@ -73,42 +125,27 @@ class use(config.Switch):
 
     setting = config.backend
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         ops_named(name)
         super().__init__(name)
 
 
-def _home(array):
-    if type(array) is np.ndarray or isinstance(array, (np.ndarray, np.generic)):
+def _home(array: Any) -> str:
+    if type(array) is np.ndarray:                                        # the usual case, without a function call
         return "reference" if array.dtype == FLOAT64 else "cpu"
-    if is_cupy(array):
-        return "cuda"
-    raise BackendError(f"an array of type {type(array).__name__} belongs to no backend; numpy arrays, and cupy's, fit")
+    for name, backend in BACKENDS.items():
+        if backend.owns(array):
+            return name
+    raise BackendError(expected("operation", "arrays of numpy or cupy", f"a {type(array).__name__}"))
 
 
-def _described(array, name):
+def _described(array: Any) -> str:
     return f"an array {array.shape} of {array.dtype}"
 
 
-def _runs(name):
+def _runs(name: str) -> bool:
     try:
         ops_named(name)
     except BackendError:
         return False
     return True
-
-
-def _load(name):
-    if name == "cpu":
-        try:
-            from spconv_cy.backend.cpu import CpuOps
-        except ImportError as error:
-            raise BackendError(f"the cpu backend does not load ({error}); build the extensions with `pip install .`, "
-                               'or use("reference"), which is plain numpy and slow') from error
-        return CpuOps()
-    try:
-        from spconv_cy.backend.cuda import CudaOps
-
-        return CudaOps()
-    except ImportError as error:
-        raise BackendError(f'the cuda backend does not load ({error}); use("cpu") works') from error

@@ -1,10 +1,9 @@
-"""Arrays whose memory is kept for the next array of about that size: a steady loop asks the system for none."""
+"""Arrays whose memory is kept for later arrays of about the same size, so that a loop needs no new memory."""
 
-# Fresh memory costs a page fault every 4 KB, a third of the time of the cheap passes. The system's allocator gives
-# large pieces back at once and asks again in the next step. What is kept here is at most 16 MB and a quarter of what is
-# in use, unless a loop shows that it pays: where memory is asked for that was given back before, so much more is kept
-# from then on, until nothing was taken from it for five seconds, a full garbage collection runs, or `release` is
-# called.
+# New memory takes a page fault every 4 KB, a third of the time of the cheap passes, and the system's allocator returns
+# large pieces at once. At most 16 MB and a quarter of the memory in use are kept here. If a loop asks again for memory
+# that was returned before, so much more is kept from then on, until nothing was taken from it for five seconds, a full
+# garbage collection runs, or `release` is called.
 
 import gc
 import math
@@ -25,7 +24,7 @@ cdef extern from *:
     #include <pthread.h>
     #endif
     namespace {
-    // Of the numbers and the pieces below. Nothing of Python is called under it, so no thread waits for it and the GIL.
+    // Guards the numbers and pieces below. No Python code runs while it is held, so no thread waits for it and the GIL.
     std::mutex turn;
     void lock_kept() { turn.lock(); }
     void unlock_kept() { turn.unlock(); }
@@ -34,7 +33,7 @@ cdef extern from *:
     }
     void guard_forks() {
     #ifndef _WIN32
-        // Else a child whose parent's other thread stood under the lock would wait for a thread that it does not have.
+        // Otherwise, a child that is forked while another thread holds the lock would wait for that thread forever.
         pthread_atfork(lock_kept, unlock_kept, unlock_kept);
     #endif
     }
@@ -43,7 +42,7 @@ cdef extern from *:
     #include <sys/mman.h>
     namespace {
     const size_t HUGE_PAGE = size_t(1) << 21;
-    // Straight from the system, so that what is dropped goes back to it; large pieces on huge pages.
+    // Directly from the system, so that dropped memory returns to it; large pieces use huge pages.
     void* fresh(size_t size) {
         const size_t spare = size >= 2 * HUGE_PAGE ? HUGE_PAGE : 0;
         void* found = mmap(nullptr, size + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -89,14 +88,14 @@ cdef extern from "<map>" namespace "std" nogil:
 
 cdef enum:
     SMALL = 65536               # bytes below which the system's allocator keeps memory by itself
-    SPARE = 16777216            # bytes that are kept in any case
-    PATIENCE = 5                # seconds after which what nobody took is given back
+    SPARE = 16777216            # bytes that are always kept
+    PATIENCE = 5                # seconds after which unused memory is returned
 
 ctypedef void* void_pointer
 
 cdef multimap[size_t, void_pointer] kept
 cdef size_t kept_bytes = 0, used_bytes = 0, most_used = 0
-# Bytes that were given back and that a later array might still want; bytes that are kept since one did; and when.
+# Bytes that were returned and may be wanted again; bytes that are kept because they were; the time of the last use.
 cdef size_t missed_bytes = 0, earned_bytes = 0
 cdef double last_taken = 0
 
@@ -104,7 +103,7 @@ guard_forks()
 
 
 cdef class Block:
-    """The owner of an array's memory: gives it back when the last array on it goes."""
+    """The owner of an array's memory, which is kept or returned when the last array on it is deleted."""
 
     cdef void* start
     cdef size_t size
@@ -123,14 +122,14 @@ cdef void _give_back(void* start, size_t size) noexcept nogil:
     lock_kept()
     used_bytes -= size
     kept_bytes += size
-    # Before those of its size: what was given back last lies in the caches.
+    # Before others of its size: the piece that was used last is still in the caches.
     kept.insert(kept.lower_bound(size), pair[size_t, void_pointer](size, start))
     _trim(max(used_bytes // 4, earned_bytes) + SPARE)
     unlock_kept()
 
 
 cdef void _trim(size_t most) noexcept nogil:
-    # Down to `most` bytes that are kept; under the lock.
+    # Returns memory until at most `most` bytes are kept. The lock is held.
     global kept_bytes, missed_bytes
     cdef multimap[size_t, void_pointer].iterator found
     while kept_bytes > most:
@@ -142,7 +141,7 @@ cdef void _trim(size_t most) noexcept nogil:
 
 
 cdef void _forget() noexcept nogil:
-    # What was learnt of a loop that has ended; under the lock.
+    # Forgets what a loop that has ended needed. The lock is held.
     global missed_bytes, earned_bytes
     missed_bytes = earned_bytes = 0
 
@@ -151,7 +150,7 @@ cdef Block _take(size_t length):
     cdef Block block = Block.__new__(Block)
     cdef pair[size_t, void_pointer] piece = _piece(_rounded(length))
     if piece.second == NULL:
-        raise MemoryError(f"an array of {length:,} bytes is asked for, more than there is memory")
+        raise MemoryError(f"array: expected a size that fits the memory, got {length:,} bytes; use a smaller batch")
     block.length, block.size, block.start = <Py_ssize_t>length, piece.first, piece.second
     return block
 
@@ -177,7 +176,7 @@ cdef pair[size_t, void_pointer] _piece(size_t size) noexcept nogil:
             earned_bytes = min(earned_bytes + size, most_used)
             last_taken = now
         piece.first, piece.second = size, fresh(size)
-        if piece.second == NULL:                                        # what is kept may make room
+        if piece.second == NULL:                                        # return what is kept and try again
             _trim(0)
             piece.second = fresh(size)
     if piece.second != NULL:
@@ -188,7 +187,7 @@ cdef pair[size_t, void_pointer] _piece(size_t size) noexcept nogil:
 
 
 cdef size_t _rounded(size_t length) noexcept:
-    # Up to whole pages, and to the next of eight steps between powers of two.
+    # Rounds up to whole pages, and to one of eight steps between powers of two.
     cdef size_t step = 4096
     while step * 16 <= length:
         step *= 2
@@ -210,7 +209,7 @@ def zeros(shape, dtype=np.float32):
 
 
 def release():
-    """Give all memory that is kept for the next arrays back to the system."""
+    """Return all memory that is kept for later arrays to the system."""
     lock_kept()
     _trim(0)
     _forget()
@@ -226,7 +225,7 @@ gc.callbacks.append(_after_collection)
 
 
 def in_use():
-    """Return the bytes in use by arrays, kept for the next ones, and the most that was in use at once."""
+    """Return three numbers of bytes: in use by arrays, kept for later arrays, and the most in use at once so far."""
     lock_kept()
     cdef size_t used = used_bytes, spare = kept_bytes, most = most_used
     unlock_kept()

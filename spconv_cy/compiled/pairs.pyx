@@ -15,20 +15,20 @@ TILE_ROWS = _rules.TILE_ROWS
 
 
 cdef class Pairs:
-    """Pairs by offset with the tiles of their output rows: complete when it is made, and never changed.
+    """Pairs by offset, with the tiles of their output rows. Immutable, and complete when the constructor returns.
 
-    A backend operation holds the object for as long as its loop runs, so that the memory cannot go.
+    A backend operation holds the object while its loop runs, so that the memory stays valid.
 
     Args:
-        in_rows, out_rows: (p,) int32 arrays, C-contiguous; within 0 to n_in - 1 and n_out - 1, which is not checked.
+        in_rows, out_rows: (p,) int32 arrays, C-contiguous, with values below n_in and n_out, which are not checked.
         offset_ptr: (k+1,) int64.
         n_in, n_out: numbers of input and output rows.
         tile_ptr: (k, t+1) int64, t the number of tiles of n_out rows.
 
-    The arrays are read-only from now on.
+    The arrays become read-only.
 
     Raises:
-        ShapeError: arrays that do not fit each other.
+        ShapeError: the arrays do not fit each other.
     """
 
     def __cinit__(self, in_rows, out_rows, offset_ptr, Py_ssize_t n_in, Py_ssize_t n_out, tile_ptr):
@@ -50,7 +50,7 @@ cdef class Pairs:
                 f"{starts.shape[0]} pointers and tiles {(tiles.shape[0], tiles.shape[1])} for {n_in} -> {n_out} rows",
                 "make it with Rulebook(...)"))
         self.in_rows = _read_only(in_rows)
-        self.out_rows = self.in_rows if out_rows is in_rows else _read_only(out_rows)       # is: an identity
+        self.out_rows = self.in_rows if out_rows is in_rows else _read_only(out_rows)       # same object: an identity
         self.offset_ptr, self.tile_ptr = _read_only(offset_ptr), _read_only(tile_ptr)
         self.n_in, self.n_out, self.n_offsets = n_in, n_out, n_offsets
         self.rules.in_rows = &ins[0] if n_pairs else NULL
@@ -64,7 +64,7 @@ cdef class Pairs:
 
 
 cdef _read_only(array):
-    # A view, which nobody can make writeable again or resize.
+    # A view, which cannot be made writeable again or resized.
     array.flags.writeable = False
     return array.view()
 
@@ -82,7 +82,7 @@ def tile_pointers(const int32_t[::1] out_rows, const int64_t[::1] offset_ptr, in
 
 
 def ascend(const int32_t[::1] rows, const int64_t[::1] offset_ptr, int n_threads=1):
-    """Return whether rows ascend strictly inside each offset; the pointers have been checked."""
+    """Return True if rows ascend strictly in each offset; the pointers have been checked."""
     cdef bint rising = True
     if rows.shape[0] > 1:
         with nogil:

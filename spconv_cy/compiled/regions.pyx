@@ -1,4 +1,4 @@
-"""The facade of drawn regions: canonical sites and tables of bounds in, output sites and pairs out."""
+"""Drawn regions: canonical sites and tables of bounds in, output sites and pairs out."""
 
 from libc.stdint cimport int32_t, int64_t
 
@@ -10,14 +10,14 @@ from spconv_cy.cpu.order cimport Box
 from spconv_cy.cpu.regions cimport Bounds, Regions
 
 from spconv_cy.compiled.memory import empty
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 
 cdef enum:
     CHUNK_ROWS = 4096
 
 
 def pairs(const int32_t[:, ::1] sites, low, side, tables, int n_threads=1):
-    """Return (output sites, in_rows, out_rows, offset_ptr) of n >= 1 canonical sites, or None where no key fits.
+    """Return (output sites, in_rows, out_rows, offset_ptr) of n >= 1 canonical sites, or None if no keys fit.
 
     Args:
         sites: (n, 1+d).
@@ -31,8 +31,8 @@ def pairs(const int32_t[:, ::1] sites, low, side, tables, int n_threads=1):
     cdef int axis
     cdef int64_t[::1] keys
     if not n or not 1 <= d < order.MAX_WIDTH or len(tables) != d:
-        raise ShapeError(f"pairs: sites {(n, 1 + d)} came with {len(tables)} tables; (n, 1+d) and d fit, n >= 1, "
-                         "d from 1 to 8")
+        raise ShapeError(expected("pairs", "sites (n, 1+d) and d tables, n >= 1, d from 1 to 8",
+                                  f"sites {(n, 1 + d)} and {len(tables)} tables"))
     box.width = drawn.width = <int>(d + 1)
     for axis in range(d + 1):
         box.low[axis], box.side[axis] = low[axis], side[axis]
@@ -65,7 +65,7 @@ cdef void _fill(Bounds* bounds, const Box* box, int axis, const int32_t[:, :, ::
 
 
 cdef tuple _widened(int64_t[::1] keys, Regions* drawn, int axis, int n_threads):
-    # The keys after an axis, and the array of its `where`.
+    # Returns the keys after an axis, and the array of its `where`.
     cdef int64_t n = keys.shape[0], room = drawn.axes[axis].span, n_pieces
     cdef int64_t[::1] pieces, counts, begins, mapped, spare, found, widened
     cdef int32_t[::1] source

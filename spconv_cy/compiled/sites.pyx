@@ -8,7 +8,7 @@ from spconv_cy.cpu cimport hashgrid, merge, order
 from spconv_cy.cpu.order cimport Box
 
 from spconv_cy.compiled.memory import empty
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 
 
 def arrange(const int32_t[:, ::1] sites, int n_threads=1):
@@ -54,7 +54,7 @@ def find(const int32_t[:, ::1] sites, const int32_t[:, ::1] queries, int n_threa
     cdef int64_t[::1] keys
     cdef int32_t[::1] slots, rows
     if queries.shape[1] != box.width:
-        raise ShapeError(f"find: queries {(q, queries.shape[1])} came to sites of {box.width} columns; as many fit")
+        raise ShapeError(expected("find", f"queries (q, {box.width})", f"shape {(q, queries.shape[1])}"))
     if not order.lay_out(&box):
         return None
     keys, slots, rows = empty(n, np.int64), np.full(n_slots, -1, np.int32), empty(q, np.int32)
@@ -75,8 +75,8 @@ def merged(const int32_t[:, ::1] a, const int32_t[:, ::1] b):
     cdef int64_t n = a.shape[0], m = b.shape[0], count
     cdef int32_t[:, ::1] rows = empty((2, n + m), np.int32)
     if not n or not m or a.shape[1] != b.shape[1]:
-        raise ShapeError(f"merged: sites {(n, a.shape[1])} and {(m, b.shape[1])} came; (n, 1+d) and (m, 1+d) fit, "
-                         "n, m >= 1")
+        raise ShapeError(expected("merged", "sites (n, 1+d) and (m, 1+d), n and m >= 1",
+                                  f"{(n, a.shape[1])} and {(m, b.shape[1])}"))
     with nogil:
         count = merge.merge(&a[0, 0], n, &b[0, 0], m, <int>a.shape[1], &rows[0, 0], &rows[1, 0])
     return np.asarray(rows[0, :count]), np.asarray(rows[1, :count])
@@ -87,7 +87,8 @@ cdef Box box_of(const int32_t[:, ::1] sites, int n_threads):
     cdef int32_t[:, ::1] found
     cdef int axis
     if not sites.shape[0] or not 2 <= sites.shape[1] <= order.MAX_WIDTH:
-        raise ShapeError(f"sites: shape {(sites.shape[0], sites.shape[1])} came; (n, 1+d) fits, n >= 1, d from 1 to 8")
+        raise ShapeError(expected("sites", "shape (n, 1+d), n >= 1, d from 1 to 8",
+                                  (sites.shape[0], sites.shape[1])))
     box.width = <int>sites.shape[1]
     n_threads = team(n_threads, sites.shape[0])
     found = empty((n_threads, 2 * box.width), np.int32)

@@ -1,4 +1,4 @@
-"""The facade of the stroke rasteriser: packed arrays in, checks, pointers down, sites and features out."""
+"""Stroke rasteriser and path signatures: packed arrays in, checks, pointers down, sites and features out."""
 
 import numpy as np
 
@@ -10,22 +10,23 @@ from spconv_cy.cpu.signature cimport (WORDS_ROOM, Words, count_visits, fill_visi
 from spconv_cy.cpu.strokes cimport count_runs, fill_runs, merge_runs
 from spconv_cy.cpu.threads cimport startable
 
-from spconv_cy.errors import GridError, ShapeError
+from spconv_cy.errors import GridError, ShapeError, expected
 
 
 def rasterise(const double[:, ::1] points, const int64_t[::1] stroke_starts, const int64_t[::1] character_starts,
               const int64_t[::1] items, const double[:, :, ::1] matrices, const double[:, ::1] shifts,
               const double[:, ::1] stroke_shifts, const double[::1] time_shifts=None, *, int planes, int64_t size,
               double scale, double spacing, int64_t slices=1, double pace=0, int n_threads=1):
-    """Sites (m, 3 or 4) int32 in canonical order and features (m, planes) float32 of the characters `items`."""
+    """Return sites (m, 3 or 4) int32 in canonical order and features (m, planes) float32 of the characters `items`."""
     check_packed(points, stroke_starts, character_starts, items)
     check_moves(items.shape[0], stroke_starts.shape[0] - 1, matrices, shifts, stroke_shifts, time_shifts)
     if planes not in (1, 3, 4, 8) or not 1 <= size <= 2**15 or not scale >= 0 or not spacing > 0 or n_threads < 1:
-        raise ShapeError(f"rasterise: planes {planes}, size {size}, scale {scale}, spacing {spacing} and {n_threads} "
-                         "threads came; 1, 3, 4 or 8 planes, a size of 1 to 32768 and positive numbers fit")
+        raise ShapeError(expected("rasterise", "1, 3, 4 or 8 planes, a size from 1 to 32768 and positive numbers",
+                                  f"planes {planes}, size {size}, scale {scale}, spacing {spacing} and {n_threads} "
+                                  "threads"))
     if not 1 <= slices <= 2**15 or size * size * slices > 2**32 or not pace >= 0:
-        raise ShapeError(f"rasterise: {slices} slices of {size} x {size} sites and a pace of {pace} came; at most "
-                         "2**32 sites in all and a pace from 0 up fit")
+        raise ShapeError(expected("rasterise", "at most 2**32 sites in all and a pace from 0 up",
+                                  f"{slices} slices of {size} x {size} sites and a pace of {pace}"))
     cdef Ink ink = ink_of(points, stroke_starts, character_starts, items, matrices, shifts, stroke_shifts)
     ink.time_shifts = &time_shifts[0] if time_shifts is not None and time_shifts.shape[0] else NULL
     ink.planes, ink.size, ink.slices, ink.scale, ink.spacing, ink.pace = planes, size, slices, scale, spacing, pace
@@ -53,7 +54,9 @@ def draw_signatures(const double[:, ::1] points, const int64_t[::1] stroke_start
                     const int64_t[::1] character_starts, const int64_t[::1] items, const double[:, :, ::1] matrices,
                     const double[:, ::1] shifts, const double[:, ::1] stroke_shifts, const int64_t[::1] picked=None, *,
                     int level, bint timed, int64_t size, double scale, double window, int n_threads=1):
-    """Sites (m, 3) int32 in canonical order and the signatures (m, planes) float32 of the window at their first visit.
+    """Return sites (m, 3) int32 in canonical order, and the signature (m, planes) float32 of the window at each.
+
+    The window is that of the first visit to the site.
 
     picked: (planes,) places in the logarithm of the signature; None: all of the signature itself.
     """
@@ -61,8 +64,8 @@ def draw_signatures(const double[:, ::1] points, const int64_t[::1] stroke_start
     check_moves(items.shape[0], stroke_starts.shape[0] - 1, matrices, shifts, stroke_shifts, None)
     cdef Words words = words_of(level, 2 + timed, picked)
     if not 1 <= size <= 2**15 or not scale >= 0 or not window > 0 or n_threads < 1:
-        raise ShapeError(f"draw_signatures: size {size}, scale {scale}, window {window} and {n_threads} threads came; "
-                         "a size of 1 to 32768 and positive numbers fit")
+        raise ShapeError(expected("draw_signatures", "a size from 1 to 32768 and positive numbers",
+                                  f"size {size}, scale {scale}, window {window} and {n_threads} threads"))
     cdef Ink ink = ink_of(points, stroke_starts, character_starts, items, matrices, shifts, stroke_shifts)
     ink.size, ink.scale, ink.spacing = size, scale, window / 4
     cdef int64_t n = ink.n
@@ -75,8 +78,8 @@ def draw_signatures(const double[:, ::1] points, const int64_t[::1] stroke_start
     check_inside(&ink, outside, reach)
     cdef const int64_t[::1] visit_starts = starts_of(visits), coarse_starts = starts_of(coarse)
     if visit_starts[n] >= 2**31:
-        raise GridError(f"draw_signatures: {visit_starts[n]} visits to sites came; fewer than 2**31 fit: make smaller "
-                        "batches")
+        raise GridError(expected("draw_signatures", "fewer than 2**31 visits to sites", visit_starts[n],
+                                 "use smaller batches"))
     cdef uint64_t[::1] keys = np.empty(visit_starts[n] + 1, np.uint64)
     cdef int64_t[::1] coarse_of = np.empty(visit_starts[n] + 1, np.int64)
     cdef double[:, ::1] table = np.empty((coarse_starts[n] + 1, words.planes))
@@ -107,10 +110,10 @@ cdef measure(const Ink* ink, int n_threads):
     check_inside(ink, outside, reach)
     late = np.flatnonzero(~(np.asarray(lasting) <= ink.slices))
     if len(late):
-        raise GridError(
-            f"rasterise: character {ink.items[late[0]]} asks for {lasting[late[0]]:.0f} sites along the time axis, as "
-            f"do {len(late)} characters in all for more than the {ink.slices} that there are; a smaller pace than "
-            f"{ink.pace:g} would hold them")
+        raise GridError(expected(
+            "rasterise", f"at most {ink.slices} sites along the time axis",
+            f"{lasting[late[0]]:.0f} for character {ink.items[late[0]]}, too many for {len(late)} characters in all",
+            f"use a smaller pace than {ink.pace:g}"))
     return starts_of(runs)
 
 
@@ -119,16 +122,16 @@ cdef check_inside(const Ink* ink, const int64_t[::1] outside, const double[::1] 
         first = np.flatnonzero(outside)[0]
         fits = np.floor(np.max(reach)) + 1
         remedy = f"a size of {fits:.0f} would hold all" if fits <= 2**15 else "check scale, matrices and shifts"
-        raise GridError(
-            f"rasterise: {outside[first]} points of character {ink.items[first]} lie outside the field of {ink.size} x "
-            f"{ink.size} sites, and {np.sum(outside)} points of {np.count_nonzero(outside)} characters in all; "
-            f"{remedy}")
+        raise GridError(expected(
+            "rasterise", f"points inside the field of {ink.size} x {ink.size} sites",
+            f"{outside[first]} points of character {ink.items[first]} outside, and {np.sum(outside)} points of "
+            f"{np.count_nonzero(outside)} characters in all", remedy))
 
 
 cdef collect(const Ink* ink, const int64_t[::1] run_starts, int n_threads):
     cdef int64_t n_runs = run_starts[ink.n]
     if n_runs >= 2**31:
-        raise GridError(f"rasterise: {n_runs} visits to sites came; fewer than 2**31 fit: make smaller batches")
+        raise GridError(expected("rasterise", "fewer than 2**31 visits to sites", n_runs, "use smaller batches"))
     cdef uint64_t[::1] keys = np.empty(n_runs + 1, np.uint64)
     cdef double[:, ::1] weights = np.empty((n_runs + 1, ink.planes))
     cdef int64_t[::1] n_sites = np.zeros(ink.n + 1, np.int64)
@@ -147,7 +150,7 @@ cdef collect(const Ink* ink, const int64_t[::1] run_starts, int n_threads):
 
 
 cdef starts_of(const int64_t[::1] counts):
-    # The last count is a zero to spare, so that the total stands at its place.
+    # The last count is an extra zero, in whose place the total is returned.
     return np.cumsum(counts) - counts
 
 
@@ -156,12 +159,13 @@ cdef check_packed(points, stroke_starts, character_starts, items):
                               ("character_starts", character_starts, stroke_starts.shape[0] - 1)):
         starts = np.asarray(starts)
         if not len(starts) or starts[0] != 0 or starts[len(starts) - 1] != end or np.any(np.diff(starts) < 0):
-            raise ShapeError(f"rasterise: {name} must ascend from 0 to {end}")
+            raise ShapeError(expected("rasterise", f"{name} that ascend from 0 to {end}", f"{starts!r:.60}"))
     if points.shape[1] != 2 or np.any(np.diff(stroke_starts) < 1):
-        raise ShapeError(f"rasterise: points {points.shape} came; (n, 2) fits, with a point at least in every stroke")
+        raise ShapeError(expected("rasterise", "points (n, 2), at least one in every stroke",
+                                  f"shape {(points.shape[0], points.shape[1])}"))
     n = character_starts.shape[0] - 1
     if items.shape[0] and not (0 <= np.min(items) and np.max(items) < n):
-        raise ShapeError(f"rasterise: items from {np.min(items)} to {np.max(items)} came; 0 to {n - 1} fit")
+        raise ShapeError(expected("rasterise", f"items from 0 to {n - 1}", f"{np.min(items)} to {np.max(items)}"))
 
 
 cdef check_moves(n, n_strokes, matrices, shifts, stroke_shifts, time_shifts):
@@ -169,7 +173,7 @@ cdef check_moves(n, n_strokes, matrices, shifts, stroke_shifts, time_shifts):
                                ("stroke_shifts", stroke_shifts, (n_strokes, 2)),
                                ("time_shifts", time_shifts, (n,))):
         if array is not None and tuple(array.shape) != shape:
-            raise ShapeError(f"rasterise: {name} {tuple(array.shape)} came; {shape} fits")
+            raise ShapeError(expected("rasterise", f"{name} {shape}", tuple(array.shape)))
 
 
 def sign(const double[:, ::1] points, const int64_t[::1] path_starts, const int64_t[::1] picked=None, *, int level,
@@ -179,8 +183,8 @@ def sign(const double[:, ::1] points, const int64_t[::1] path_starts, const int6
     cdef int64_t n = path_starts.shape[0] - 1
     starts = np.asarray(path_starts)
     if n < 0 or starts[0] != 0 or starts[n] != points.shape[0] or np.any(np.diff(starts) < 1) or n_threads < 1:
-        raise ShapeError(f"sign: {n_threads} threads and starts {starts.shape} came; 1 or more fit, and starts that "
-                         f"ascend from 0 to {points.shape[0]}")
+        raise ShapeError(expected("sign", f"starts that ascend from 0 to {points.shape[0]}, and a thread or more",
+                                  f"starts {starts!r:.60} and {n_threads} threads"))
     out = np.empty((n, words.planes))
     cdef double[:, ::1] rows = out
     cdef double[::1] room = np.empty(n_threads * WORDS_ROOM)
@@ -196,8 +200,8 @@ cdef Words words_of(int level, int64_t letters, const int64_t[::1] picked):
     cdef int64_t tensor = 1
     cdef int k
     if not 0 <= level <= 4 or not 1 <= letters <= 6:
-        raise ShapeError(f"sign: level {level} of paths in {letters} dimensions came; levels 0 to 4 and 1 to 6 "
-                         "dimensions fit")
+        raise ShapeError(expected("sign", "a level from 0 to 4 and paths in 1 to 6 dimensions",
+                                  f"level {level} of paths in {letters} dimensions"))
     words.letters, words.level, words.starts[0] = <int>letters, level, 0
     for k in range(5):
         words.starts[k + 1] = words.starts[k] + tensor
@@ -208,7 +212,7 @@ cdef Words words_of(int level, int64_t letters, const int64_t[::1] picked):
     words.room = NULL
     if picked is not None:
         if level < 1 or not picked.shape[0] or not (0 < np.min(picked) and np.max(picked) < words.total):
-            raise ShapeError(f"sign: {picked.shape[0]} places at level {level} came; places from 1 to "
-                             f"{words.total - 1} fit, of level 1 or more")
+            raise ShapeError(expected("sign", f"places from 1 to {words.total - 1}, and a level of 1 or more",
+                                      f"{picked.shape[0]} places at level {level}"))
         words.planes, words.picked = picked.shape[0], &picked[0]
     return words

@@ -1,4 +1,4 @@
-"""The facade of windows: sites in, output sites and pairs out; None where no key fits."""
+"""Windows: sites in, output sites and pairs out. Functions return None if packed keys do not hold the extents."""
 
 from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t
 
@@ -29,7 +29,7 @@ def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const in
     keys = wanted = keys_of(sites, &box, n_threads)
     if not same:
         out = box
-        for axis in range(1, box.width):                                 # the key of stride * site, among the input's
+        for axis in range(1, box.width):                                 # keys of stride * site in the input's box
             out.step[axis] *= stride[axis - 1]
         wanted = keys_of(out_sites, &out, n_threads)
     return _pairs(keys, wanted, &box, offsets, stride, n_threads)
@@ -53,14 +53,14 @@ def valid(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, size, stri
     if not _axes_of(axes, &box, size, stride, dilation, origin, out_size):
         return None
     wanted = keys
-    for axis in range(box.width - 1, 0, -1):                             # where keys are neighbours the fewest are won
+    for axis in range(box.width - 1, 0, -1):                             # the last axis, which adds fewest keys, first
         wanted = _widened(wanted, &axes[axis], n_threads)
     out, strided, m = box, box, wanted.shape[0]
     out_sites = empty((m, box.width), np.int32)
     if m:
         for axis in range(1, box.width):
             out.low[axis] = axes[axis].out_low
-            strided.step[axis] *= stride[axis - 1]                       # the key of stride * site, among the input's
+            strided.step[axis] *= stride[axis - 1]                       # keys of stride * site in the input's box
         with nogil:
             order.repack(&wanted[0], m, &out, &strided, &out_sites[0, 0], team(n_threads, m))
     return np.asarray(out_sites), *_pairs(keys, wanted, &box, offsets, stride, n_threads)
@@ -85,7 +85,7 @@ def spread(const int32_t[:, ::1] sites, stages, const int32_t[:, ::1] offsets, s
     if not order.lay_out(&box):
         return None
     key = box
-    for axis in range(1, box.width):                                     # the key of stride * site, among the new ones'
+    for axis in range(1, box.width):                                     # keys of stride * site in the new sites' box
         key.step[axis] *= stride[axis - 1]
     keys = wanted = keys_of(sites, &key, n_threads)
     for stage in stages:
@@ -100,7 +100,7 @@ def folded(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, stride, i
     cdef Box box = box_of(sites, n_threads)
     cdef int64_t[::1] keys
     cdef int axis
-    # Sites and offsets that agree modulo the stride meet at whole quotients: a stream for each offset.
+    # Sites and offsets that agree modulo the stride have whole quotients: one stream for each offset.
     taps = np.asarray(offsets) // np.array(stride, np.int64)
     low, high = taps.min(0), taps.max(0)
     for axis in range(1, box.width):
@@ -121,8 +121,8 @@ def folded(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, stride, i
 
 
 cdef tuple _dealt(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, taps, stride, const Box* box):
-    # The keys of the sites' quotients, class by class of their remainders; where each offset's class begins, and how
-    # many it has.
+    # Returns the keys of the sites' quotients, grouped by class of remainders, and the start and length of each
+    # offset's class.
     cdef int64_t n = sites.shape[0]
     cdef int32_t[::1] steps = np.array(stride, np.int32), classes = empty(n, np.int32)
     cdef int64_t[::1] keys = empty(n, np.int64), dealt = empty(n, np.int64), wanted, counts, places
@@ -141,7 +141,7 @@ cdef tuple _dealt(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, ta
 
 
 cdef bint _with_halo(Box* box, size, dilation):
-    # A span around the box: the keys of all that a window at a reached output sees are keys of the box.
+    # Widens the box by a window's span, so that all sites that a window at an output covers have keys in the box.
     cdef int axis
     cdef int64_t room
     for axis in range(1, box.width):
@@ -154,7 +154,7 @@ cdef bint _with_halo(Box* box, size, dilation):
 
 
 cdef bint _axes_of(Axis* axes, const Box* box, size, stride, dilation, origin, out_size):
-    # False where an output could lie outside int32.
+    # Returns False if an output could lie outside int32.
     cdef Axis* axis
     cdef int a
     for a in range(1, box.width):
@@ -195,7 +195,7 @@ cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
 
 
 cdef bint _with_windows(Box* box, const Box* out, const int32_t[:, ::1] offsets, stride):
-    # The box around the sites and all that windows at the outputs see: none of those keys carries into another axis.
+    # Widens the box to all sites that windows at the outputs cover, so that no key carries into another axis.
     cdef int axis
     cdef int64_t k, low, high, step
     for axis in range(box.width):
@@ -215,7 +215,7 @@ cdef bint _with_windows(Box* box, const Box* out, const int32_t[:, ::1] offsets,
 
 cdef int64_t[::1] _united(int64_t[::1] keys, int64_t[::1] starts, int64_t[::1] counts, int64_t[::1] shifts,
                           int n_threads):
-    # The union of ascending streams, stream k the counts[k] keys from starts[k] on plus shifts[k].
+    # Returns the union of ascending streams: stream k is the counts[k] keys from starts[k] on, plus shifts[k].
     cdef int64_t total = np.sum(counts), n_pieces = total // reach.SHARE + 1, most
     cdef int64_t[::1] begins = empty(n_pieces + 1, np.int64), ends = empty(n_pieces, np.int64), found, scratch, united
     cdef int64_t[:, ::1] places
@@ -243,7 +243,7 @@ cdef int64_t[::1] _united(int64_t[::1] keys, int64_t[::1] starts, int64_t[::1] c
 
 
 cdef _before(int64_t[::1] counts):
-    # (n+1,) int64: the sum of all counts before each, and of all.
+    # Returns (n+1,) int64: the sum of the counts before each, and of all.
     sums = np.zeros(counts.shape[0] + 1, np.int64)
     np.cumsum(counts, out=sums[1:])
     return sums
@@ -287,7 +287,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
     with nogil:
         rules.count_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], n_threads)
     n_pairs = offset_ptr[n_offsets]
-    in_rows, out_rows = empty((2, n_pairs), np.int32)             # in one piece, which huge pages fit better
+    in_rows, out_rows = empty((2, n_pairs), np.int32)             # one allocation, for huge pages
     if n_pairs == 0:
         return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
     cdef int32_t[::1] room = empty(max(n_threads, 1) * rules.PAIRS_ROOM, np.int32)
@@ -307,7 +307,7 @@ cdef bint _are_mirrored(const int32_t[:, ::1] offsets):
 
 
 cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
-    # The arrays that the runs of n >= 1 keys live in; they live as long as the tuple.
+    # Returns the arrays of the runs of n >= 1 keys, which `runs` points into; hold them while it is used.
     cdef int64_t n = keys.shape[0], n_runs
     cdef int64_t[::1] first, tiles = empty((n + rules.TILE_ROWS - 1) // rules.TILE_ROWS + 1, np.int64)
     cdef int32_t[::1] row
@@ -322,7 +322,7 @@ cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
 
 
 cdef int64_t[::1] _shifts(const Box* box, const int32_t[:, ::1] offsets):
-    # What each offset adds to a key.
+    # Returns what each offset adds to a key.
     cdef int64_t k
     cdef int axis
     cdef int64_t[::1] shifts = np.zeros(offsets.shape[0], np.int64)

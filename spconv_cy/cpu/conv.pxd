@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t
 from spconv_cy.cpu.isa cimport KernelTable
 
 
-# Owned by the caller of the parts: the arrays of a Rulebook.
+# Pointers into the arrays of a rulebook; the Pairs object that holds this struct owns them.
 cdef struct Rules:
     const int32_t* in_rows
     const int32_t* out_rows
@@ -16,7 +16,7 @@ cdef struct Rules:
     int64_t n_pairs
 
 
-# Weights (offsets, groups, c, o) wherever they lie: strides in floats.
+# Weights (offsets, groups, c, o) with any strides, counted in floats.
 cdef struct Weights:
     const float* start
     int64_t stride[4]

@@ -1,4 +1,4 @@
-"""The tile skeleton of the convolution: forward (and, with swapped rules and weights, dx) and weight gradient."""
+"""Loops over tiles of the convolution: forward (with transposed pairs and weights, dx) and weight gradient."""
 
 from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport uintptr_t
@@ -10,13 +10,13 @@ from spconv_cy.cpu.threads cimport team
 
 
 cdef enum:
-    WIDTH = 64                  # columns of a block at most: KernelTable.lanes times vectors
-    INPUTS = 160                # inputs that a pass over a tile takes at most: their weights stay in the first cache
+    WIDTH = 64                  # most columns of a block: KernelTable.lanes times vectors
+    INPUTS = 160                # most inputs of a pass over a tile: their weights stay in the first cache
     SLAB = 64                   # inputs of a unit of the weight gradient
     SWEEP_FLOATS = 131072       # of x and dy in a sweep of the weight gradient: they stay in the second cache
     SUM_FLOATS = 4194304        # of all chunks' sums together
     SLOT = TILE_ROWS * WIDTH    # floats of a thread's sums; its stack may be too small for them
-    JOBS = 32                   # of the weight gradient, at least, where there is so much to do
+    JOBS = 32                   # least number of jobs of a weight gradient, if there are so many units
     CHUNKS = 16
 
 
@@ -62,7 +62,7 @@ cdef inline int team_of(const Rules* rules, Shape shape, int64_t jobs, int n_thr
 
 
 cdef int64_t scratch_floats(const KernelTable* table, const Rules* rules, Shape shape, int n_threads) noexcept nogil:
-    # Slots of sums for as many threads as conv can use, from the first 64-byte boundary on, then the packed weights.
+    # Slots of sums for as many threads as conv can use, from the first 64-byte boundary on; then the packed weights.
     cdef int64_t jobs = rules.n_tiles * shape.groups * ceiling(shape.o, table.lanes)
     return (16 + team_of(rules, shape, jobs, n_threads) * SLOT
             + rules.n_offsets * shape.groups * shape.c * ceiling(shape.o, table.lanes) * table.lanes)
@@ -70,8 +70,8 @@ cdef int64_t scratch_floats(const KernelTable* table, const Rules* rules, Shape 
 
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
                const Rules* rules, Shape shape, float slope, int n_threads) noexcept nogil:
-    # A tile owns its output rows and a job a block of their columns: no two threads write one value, and every value
-    # is summed in the order of the offsets whatever the thread count.
+    # A tile owns its output rows, and a job owns a block of their columns, so no two threads write the same value.
+    # Every value is summed in the order of the offsets, for any number of threads.
     cdef Layer layer
     cdef int64_t job, n_jobs, n_packs
     cdef int chunk
@@ -80,8 +80,8 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
     layer.vectors = ceiling(shape.o, table.lanes)
     layer.blocks = ceiling(layer.vectors, table.vectors)
     n_packs = shape.groups * layer.blocks * rules.n_offsets
-    # Narrow columns leave room for the sums of several tiles, whose pairs lie one after the other in each offset: the
-    # weights are loaded for more pairs. Where tiles are few, they are shared out one by one.
+    # Narrow blocks leave room for the sums of several tiles. Their pairs are consecutive in each offset, so each load
+    # of the weights serves more pairs. With few tiles, a job takes one, so that all threads have work.
     layer.span = 1
     while (2 * layer.span * ceiling(layer.vectors, layer.blocks) * table.lanes <= WIDTH
             and rules.n_tiles >= 64 * layer.span):
@@ -100,7 +100,7 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
 
 
 cdef inline float* packed_at(const Layer* layer, Block block, int64_t group, int64_t offset) noexcept nogil:
-    # Order of the packed weights: group, block, offset, input, column; a job reads straight on.
+    # Order of the packed weights: group, block, offset, input, column; a job reads them from front to back.
     cdef int64_t before = (group * layer.vectors + block.first) * layer.rules.n_offsets + offset * block.vectors
     return layer.packed + before * layer.shape.c * layer.table.lanes
 
@@ -126,7 +126,7 @@ cdef void pack(const Layer* layer, int64_t job) noexcept nogil:
 
 
 cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
-    # The sums stay in the first cache, in whole vectors whatever the columns, and y is written once.
+    # The sums stay in the first cache, padded to whole vectors, and y is written once.
     cdef float* sums = layer.sums + thread * SLOT
     cdef const Rules* rules = layer.rules
     cdef int64_t columns = layer.shape.groups * layer.blocks, index = job % columns
@@ -169,7 +169,7 @@ cdef void begin_sums(float* sums, int64_t rows, int64_t width, const float* bias
 
 
 cdef Chunks chunks_of(const Rules* rules, Shape shape) noexcept nogil:
-    # From sizes only and never from the thread count, so that the order of the sum is always the same.
+    # Depends on sizes only, never on the number of threads, so that the order of the sum is always the same.
     cdef Chunks chunks
     cdef int64_t floats = rules.n_offsets * shape.groups * shape.c * shape.o
     cdef int64_t units = rules.n_offsets * shape.groups * ceiling(shape.c, SLAB)
@@ -194,7 +194,7 @@ cdef struct Gradient:
 
 cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, float* dw, float* sums, const Rules* rules,
                   Shape shape, Chunks chunks, int n_threads) noexcept nogil:
-    # dw and sums, which has room for chunks - 1 arrays like dw, are overwritten; there is at least one pair.
+    # Overwrites dw, and sums, which has room for chunks - 1 arrays like dw. There is at least one pair.
     cdef Gradient gradient
     cdef int64_t floats = rules.n_offsets * shape.groups * shape.c * shape.o, n_jobs = chunks.chunks * chunks.parts
     cdef int64_t n_pieces = ceiling(floats, 4096), job

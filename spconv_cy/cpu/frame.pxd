@@ -1,4 +1,4 @@
-"""The way of a stroke from the pen's coordinates into the field; inline, for it is walked at every pen point."""
+"""The map of a stroke from the pen's coordinates into the field; inline, since every pen point needs it."""
 
 from libc.math cimport fmax, fmin, sqrt
 from libc.stdint cimport int64_t
@@ -66,7 +66,7 @@ cdef inline void move_frame(const Ink* ink, int64_t i, int64_t stroke, Frame* fr
 
 
 cdef inline void place(const Frame* frame, const double* p, double* x, double* y) noexcept nogil:
-    # Multiply, then divide: the edges of the box land exactly on half the scale.
+    # Multiply, then divide: the edges of the box map exactly to half the scale.
     cdef double u = (p[0] - frame.x) * frame.scale / frame.extent
     cdef double v = (p[1] - frame.y) * frame.scale / frame.extent
     x[0] = u * frame.xx + v * frame.yx + frame.right

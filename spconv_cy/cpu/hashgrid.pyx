@@ -16,7 +16,7 @@ cdef inline int64_t slot_of(int64_t key, int64_t n_slots) noexcept nogil:
 
 
 cdef int64_t slots_for(int64_t n) noexcept nogil:
-    # A power of two that leaves at least half of the slots free.
+    # Returns a power of two that leaves at least half of the slots free.
     cdef int64_t n_slots = 2
     while n_slots < 2 * n:
         n_slots *= 2
@@ -24,7 +24,7 @@ cdef int64_t slots_for(int64_t n) noexcept nogil:
 
 
 cdef void insert(const int64_t* keys, int64_t n, int32_t* slots, int64_t n_slots) noexcept nogil:
-    # The keys differ. slots comes in filled with -1.
+    # All keys differ. On entry, slots are -1.
     cdef int64_t row, slot
     for row in range(n):
         slot = slot_of(keys[row], n_slots)
@@ -35,7 +35,7 @@ cdef void insert(const int64_t* keys, int64_t n, int32_t* slots, int64_t n_slots
 
 cdef void look_up(const int64_t* keys, const int32_t* slots, int64_t n_slots, const Box* box, const int32_t* queries,
                   int64_t q, int32_t* rows, int n_threads) noexcept nogil:
-    # rows[i] becomes the row of query i, -1 where there is none.
+    # Sets rows[i] to the row of query i, -1 if there is none.
     cdef int64_t chunk
     for chunk in prange((q + QUERIES - 1) // QUERIES, schedule="dynamic", num_threads=n_threads):
         look_up_part(keys, slots, n_slots, box, queries, chunk * QUERIES, min(q, (chunk + 1) * QUERIES), rows)

@@ -1,4 +1,4 @@
-"""The table of micro-kernels that this processor runs; isa.pyx is the one module that links them."""
+"""The table of micro-kernels that this processor runs; isa.pyx is the only module that links them."""
 
 from libc.stdint cimport int32_t, int64_t
 from libcpp cimport bool as cbool

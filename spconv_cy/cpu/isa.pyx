@@ -1,4 +1,4 @@
-"""The table of micro-kernels, linked here once and reached from the other parts through isa.pxd."""
+"""The table of micro-kernels: the only module that links them; others call it through isa.pxd."""
 
 cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
     const KernelTable* table_in_use "spconv_cy::kernels"()

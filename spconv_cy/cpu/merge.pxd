@@ -1,4 +1,4 @@
-"""Two canonical lists of sites merged in one pass."""
+"""Merge two canonical lists of sites in one pass."""
 
 from libc.stdint cimport int32_t, int64_t
 

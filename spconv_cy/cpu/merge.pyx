@@ -1,11 +1,11 @@
-"""Two canonical lists of sites merged in one pass: sites are compared as they are, so that any extents do."""
+"""Merge two canonical lists of sites in one pass. Sites are compared without packed keys, so any extents fit."""
 
 from libc.stdint cimport int32_t, int64_t
 
 
 cdef int64_t merge(const int32_t* a, int64_t n, const int32_t* b, int64_t m, int width, int32_t* left,
                    int32_t* right) noexcept nogil:
-    # left[i] and right[i] become the rows in a and in b of site i of the union, -1 where it is not there. Returns the
+    # Sets left[i] and right[i] to the rows in a and in b of site i of the union, -1 if it is not there. Returns the
     # number of sites of the union, at most n + m.
     cdef int64_t i = 0, j = 0, count = 0
     cdef int order
@@ -28,7 +28,7 @@ cdef int64_t merge(const int32_t* a, int64_t n, const int32_t* b, int64_t m, int
 
 
 cdef inline int compare(const int32_t* a, const int32_t* b, int width) noexcept nogil:
-    # -1, 0 or 1, as site a comes before, is, or comes after b.
+    # Returns -1, 0 or 1 if site a comes before b, equals b, or comes after b.
     cdef int axis
     for axis in range(width):
         if a[axis] != b[axis]:

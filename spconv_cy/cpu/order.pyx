@@ -10,7 +10,7 @@ cdef inline int64_t border(int64_t n, int part, int parts) noexcept nogil:
 
 
 cdef bint lay_out(Box* box) noexcept nogil:
-    # Fills in the steps of the sides, the last axis fastest, and the corner; False where the keys do not fit 62 bits.
+    # Sets the steps of the sides, the last axis fastest, and the corner. Returns False if keys need over 62 bits.
     cdef int axis
     cdef int64_t step = 1
     box.corner = 0
@@ -24,7 +24,7 @@ cdef bint lay_out(Box* box) noexcept nogil:
 
 
 cdef void bounds(const int32_t* sites, int64_t n, int width, int32_t* found, int n_threads) noexcept nogil:
-    # found: n_threads rows of 2 * width; the first becomes the smallest and the largest value of every column.
+    # found: n_threads rows of 2 * width numbers; sets the first to the smallest and largest value of every column.
     cdef int part, axis
     for part in prange(n_threads, schedule="static", num_threads=n_threads):
         bounds_part(sites, border(n, part, n_threads), border(n, part + 1, n_threads), width, found + part * 2 * width)
@@ -54,7 +54,7 @@ cdef void pack(const int32_t* sites, int64_t n, const Box* box, int64_t* keys, i
 
 
 cdef void pack_part(const int32_t* sites, int64_t start, int64_t stop, const Box* box, int64_t* keys) noexcept nogil:
-    # Unsigned, since the sum may wrap on its way to a key that fits.
+    # Unsigned, since intermediate sums may wrap although the key fits.
     cdef int axis, width = box.width
     cdef int64_t i
     cdef uint64_t key
@@ -73,7 +73,7 @@ cdef void unpack(const int64_t* keys, int64_t n, const Box* box, int32_t* sites,
 
 cdef void repack(int64_t* keys, int64_t n, const Box* box, const Box* other, int32_t* sites,
                  int n_threads) noexcept nogil:
-    # The sites of keys in one box, and in their place the keys in the other, which ascend as they do.
+    # Sets sites to those of the keys in one box, and replaces the keys by those in the other, in the same order.
     cdef int part
     for part in prange(n_threads, schedule="static", num_threads=n_threads):
         unpack_part(keys, border(n, part, n_threads), border(n, part + 1, n_threads), box, sites)
@@ -105,7 +105,7 @@ cdef void unpack_part(const int64_t* keys, int64_t start, int64_t stop, const Bo
 
 
 cdef inline int64_t without_digit(int64_t* digit, int64_t side, double inverse) noexcept nogil:
-    # digit // side, and digit becomes the rest: a product in place of a division, set right where it was rounded.
+    # Returns digit // side and sets digit to the remainder: by a product, which is faster than a division, corrected.
     cdef int64_t whole = <int64_t>(<double>digit[0] * inverse)
     digit[0] -= whole * side
     while digit[0] < 0:
@@ -127,8 +127,8 @@ cdef bint ascends(const int64_t* keys, int64_t n) noexcept nogil:
 
 cdef bint sort(int64_t* keys, int32_t* rows, int64_t* other_keys, int32_t* other_rows, int64_t n,
                int64_t* counts, int n_threads) noexcept nogil:
-    # Sorts (key, row) by key, stably: least digit first, a digit that all keys share is skipped. Keys are not negative;
-    # counts holds n_threads * BUCKETS. True where the result lies in the other arrays.
+    # Stable radix sort of (key, row) by key, lowest digit first; a digit that all keys share is skipped. Keys are not
+    # negative; counts has n_threads * BUCKETS places. Returns True if the result lies in the other arrays.
     cdef int part, shift = 0
     cdef int64_t i, highest = 0
     cdef bint swapped = False
@@ -157,7 +157,7 @@ cdef void count_digits(const int64_t* keys, int64_t start, int64_t stop, int shi
 
 
 cdef bint starts_of(int64_t* counts, int64_t n, int n_threads) noexcept nogil:
-    # Turns counts into the place of each part's first key of each digit; False where all keys share the digit.
+    # Replaces counts by the place of each part's first key of each digit. Returns False if all keys share the digit.
     cdef int part, digit
     cdef int64_t count, before, place = 0
     for digit in range(BUCKETS):
@@ -183,7 +183,7 @@ cdef void scatter(const int64_t* keys, const int32_t* rows, int64_t start, int64
 
 
 cdef int64_t count_unique(const int64_t* keys, int64_t n, int64_t* counts, int n_threads) noexcept nogil:
-    # Sorted keys; counts[part] becomes the number of different keys before the part.
+    # The keys are sorted. Sets counts[part] to the number of different keys before the part.
     cdef int part
     cdef int64_t total = 0, count
     for part in prange(n_threads, schedule="static", num_threads=n_threads):
@@ -204,7 +204,7 @@ cdef int64_t count_part(const int64_t* keys, int64_t start, int64_t stop) noexce
 
 cdef void gather_unique(const int64_t* keys, const int32_t* order, int64_t n, const int32_t* sites, int width,
                         const int64_t* counts, int32_t* unique, int32_t* rows, int n_threads) noexcept nogil:
-    # unique: the different sites in the order of their keys; rows[i]: where site i went.
+    # Sets unique to the different sites in the order of their keys, and rows[i] to the row of site i there.
     cdef int part
     for part in prange(n_threads, schedule="static", num_threads=n_threads):
         gather_part(keys, order, border(n, part, n_threads), border(n, part + 1, n_threads), sites, width, counts[part],

@@ -21,7 +21,7 @@ cdef int64_t falls_of(const int32_t* rows, int64_t start, int64_t stop) noexcept
 
 cdef void transpose(const int32_t* in_rows, const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets,
                     int64_t n_in, int32_t* places, int32_t* new_in, int32_t* new_out, int n_threads) noexcept nogil:
-    # places: (n_threads, n_in), all -1, and again at the end.
+    # places: (n_threads, n_in), all -1 on entry and on return.
     cdef int part
     for part in prange(n_threads, schedule="static", num_threads=n_threads):
         transpose_part(in_rows, out_rows, offset_ptr, n_offsets, n_in, places + part * n_in, new_in, new_out, part,
@@ -31,8 +31,8 @@ cdef void transpose(const int32_t* in_rows, const int32_t* out_rows, const int64
 cdef void transpose_part(const int32_t* in_rows, const int32_t* out_rows, const int64_t* offset_ptr, int64_t n_offsets,
                          int64_t n_in, int32_t* places, int32_t* new_in, int32_t* new_out, int part,
                          int n_threads) noexcept nogil:
-    # An offset holds an input row at most once, so a place for each row sorts them. Where one comes twice all the same,
-    # zeros take the places left over: rows that do not ascend.
+    # An offset has an input row at most once, so one place for each row sorts them. If a row comes twice although it
+    # must not, zeros fill the rest, so that the result does not ascend, which the caller checks.
     cdef int64_t k, i, row, last, count
     for k in range(n_offsets * part // n_threads, n_offsets * (part + 1) // n_threads):
         count, last = offset_ptr[k], offset_ptr[k + 1]
@@ -51,7 +51,7 @@ cdef void transpose_part(const int32_t* in_rows, const int32_t* out_rows, const 
 
 cdef void fan_in(const int32_t* out_rows, const int64_t* tile_ptr, int64_t n_offsets, int64_t n_tiles, int32_t* counts,
                  int n_threads) noexcept nogil:
-    # counts come in zero; a tile owns its rows.
+    # On entry, counts are 0. A tile owns its rows.
     cdef int64_t tile
     for tile in prange(n_tiles, schedule="static", num_threads=n_threads):
         count_tile(out_rows, tile_ptr + tile, n_offsets, n_tiles + 1, counts)

@@ -1,4 +1,4 @@
-"""Pooling by rulebook, scattering and reductions; every value is summed or compared in one order, whoever does it."""
+"""Pooling by rulebook, scattering and reductions; the order of sums does not depend on the number of threads."""
 
 from cython.parallel cimport parallel, prange
 from libc.string cimport memcpy, memset
@@ -17,7 +17,7 @@ cdef void max_pool(const KernelTable* table, const float* x, const float* ground
 
 cdef void max_tile(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
                    int32_t* winner, const Rules* rules, int64_t c, int64_t tile) noexcept nogil:
-    # The first pair of a row is copied and not compared: no start value loses to everything, NaN and -inf included.
+    # The first pair of a row is copied without comparing: no initial value is below all others, NaN and -inf included.
     cdef uint8_t begun[TILE_ROWS]
     cdef int64_t low = tile * TILE_ROWS, offset, pair, row
     cdef const int64_t* start
@@ -51,9 +51,9 @@ cdef inline void first_row(float* y, int32_t* winner, const float* x, int32_t ro
 cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* winner, float* dx, float* dground,
                       int32_t* bounds, float* sums, const Rules* turned, int64_t m, int64_t n, int64_t c,
                       int n_threads) noexcept nogil:
-    # A range of input rows has one owner: with the pooling's transposed rules a tile, read pair by pair; without (NULL)
-    # a part, whose owner reads the chunks of outputs that have a winner in it, in their order.
-    # dx comes in zeroed where there are no rules, and so does dground; bounds has 2, sums c places for each chunk.
+    # A range of input rows has one owner. With the transposed rules of the pooling, that is a tile, read pair by pair.
+    # Without (NULL), it is a part, whose owner reads the chunks of outputs that have a winner in it, in their order.
+    # On entry, dground is 0, and without rules dx too; bounds has 2, sums c places for each chunk.
     cdef int64_t n_chunks = (m + CHUNK_ROWS - 1) // CHUNK_ROWS, chunk, part, n_parts
     n_threads = team(n_threads, n_chunks, <double>m * <double>c)
     n_parts = 4 * n_threads if n_threads > 1 else 1
@@ -127,7 +127,7 @@ cdef void sum_tile(const KernelTable* table, const float* x, float* y, const Rul
 
 cdef void scatter_add(const KernelTable* table, const float* x, const int32_t* rows, float* y, int32_t* bounds,
                       int64_t n, int64_t m, int64_t c, int n_threads) noexcept nogil:
-    # A range of output rows has one owner, who reads the chunks of x that reach it. y comes in zeroed.
+    # A range of output rows has one owner, which reads the chunks of x that write to it. On entry, y is 0.
     cdef int64_t n_chunks = (n + CHUNK_ROWS - 1) // CHUNK_ROWS, chunk, part, n_parts
     n_threads = team(n_threads, n_chunks, <double>n * <double>c)
     n_parts = 4 * n_threads if n_threads > 1 else 1
@@ -151,8 +151,8 @@ cdef void scatter_part(const KernelTable* table, const float* x, const int32_t* 
 
 cdef void segment_sum(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
                       double* sums, float* y, int64_t b, int64_t c, int n_threads) noexcept nogil:
-    # Segment s has the chunks chunk_starts[s] to chunk_starts[s + 1], each with a sum of its own, kept as doubles: the
-    # gradients of biases, norms and ground states are sums of many rows that nearly cancel. y comes in zeroed.
+    # Segment s has the chunks chunk_starts[s] to chunk_starts[s + 1], each with its own sum in doubles: gradients of
+    # biases, norms and ground states are sums of many rows that nearly cancel. On entry, y is 0.
     cdef int64_t segment, chunk, first, i
     n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * <double>c)
     for chunk in prange(chunk_starts[b], schedule="dynamic", chunksize=1, num_threads=n_threads):
@@ -169,7 +169,7 @@ cdef void segment_sum(const KernelTable* table, const float* x, const int64_t* s
 
 
 cdef inline int64_t segment_of(const int64_t* chunk_starts, int64_t chunk, int64_t b) noexcept nogil:
-    # The last segment that begins at or before the chunk, by bisection; empty segments before it are passed over.
+    # Returns the last segment that begins at or before the chunk, by bisection; so empty segments are skipped.
     cdef int64_t low = 0, high = b, middle
     while high - low > 1:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""The sites that a window reaches: from sorted packed keys of sites to those of outputs."""
+"""The output sites of a window: from sorted packed keys of sites to those of outputs."""
 
 from libc.stdint cimport int32_t, int64_t
 

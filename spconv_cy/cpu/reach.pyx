@@ -10,7 +10,7 @@ from spconv_cy.cpu.order cimport Box, lower_bound
 # ---- a cube, axis by axis
 
 cdef int64_t growth(const Axis* axis) noexcept nogil:
-    # The most outputs that one site reaches along the axis: the taps that agree modulo the stride.
+    # Returns the most outputs that one site reaches along the axis: the number of taps that agree modulo the stride.
     cdef int64_t a = axis.dilation, b = axis.stride
     while b:
         a, b = b, a % b
@@ -18,8 +18,8 @@ cdef int64_t growth(const Axis* axis) noexcept nogil:
 
 
 cdef int64_t cut(const int64_t* keys, int64_t n, int64_t line, int64_t* pieces) noexcept nogil:
-    # Cuts sorted keys into pieces of about PIECE where keys // line changes: the pieces' outputs ascend one after the
-    # other. pieces: room for n // PIECE + 2 borders; returns the number of pieces.
+    # Cuts sorted keys into pieces of about PIECE keys where keys // line changes, so that the outputs of successive
+    # pieces ascend. pieces: room for n // PIECE + 2 borders. Returns the number of pieces.
     cdef int64_t count = 0, at = 0
     pieces[0] = 0
     while at < n:
@@ -64,7 +64,7 @@ cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64
 
 
 cdef int64_t map_cells(const int64_t* keys, int64_t n, const Axis* axis, int64_t* found) noexcept nogil:
-    # On the last axis, windows that touch: each key has one output, and those of neighbours ascend.
+    # On the last axis, windows that touch without overlap: each key has one output, and outputs ascend.
     cdef int64_t i = 0, digit, out, line = 0, line_end = 0, cell_end = 0, count = 0
     cdef int64_t shift = axis.low + axis.origin
     for i in range(n):
@@ -74,7 +74,7 @@ cdef int64_t map_cells(const int64_t* keys, int64_t n, const Axis* axis, int64_t
                 line_end = line + axis.side
             digit = keys[i] - line + shift
             out = digit // axis.stride
-            out -= out * axis.stride > digit                             # towards minus infinity
+            out -= out * axis.stride > digit                             # rounds towards minus infinity
             cell_end = min(line_end, line + (out + 1) * axis.stride - shift)
             if axis.out_low <= out <= axis.out_high:
                 found[count] = line + out - axis.out_low
@@ -104,8 +104,8 @@ cdef int64_t map_runs(const int64_t* keys, int64_t n, const Axis* axis, int64_t*
 
 
 cdef int64_t map_tap(const int64_t* keys, int64_t n, const Axis* axis, int64_t tap, int64_t* mapped) noexcept nogil:
-    # The output keys for which this tap sees the keys; the map keeps their order. Keys that share the digit share the
-    # answer, so it is worked out once a block.
+    # Writes the output keys at which this tap sees the keys, in the same order. Keys that share the digit have the
+    # same output digit, so it is computed once for a block of them.
     cdef int64_t i, room, out, count = 0, line = 0, line_end = 0, block_end = 0, digit, change = 0
     cdef int64_t shift = axis.low + axis.origin - axis.dilation * tap
     cdef bint reaches = False
@@ -133,7 +133,7 @@ cdef int64_t map_tap(const int64_t* keys, int64_t n, const Axis* axis, int64_t t
 
 
 cdef int64_t unite(const int64_t* a, int64_t n, const int64_t* b, int64_t m, int64_t* united) noexcept nogil:
-    # The union of two ascending streams, without a branch on which of them comes next.
+    # Merges two ascending streams, without a branch on which of them comes next.
     cdef int64_t i = 0, j = 0, count = 0, x, y
     while i < n and j < m:
         x, y = a[i], b[j]
@@ -149,7 +149,7 @@ cdef int64_t unite(const int64_t* a, int64_t n, const int64_t* b, int64_t m, int
 
 cdef void join(const int64_t* found, const int64_t* starts, int64_t n_pieces, const int64_t* counts, int64_t* keys,
                int n_threads) noexcept nogil:
-    # Moves the pieces' outputs, which begin at `starts`, together; counts[piece] is the number of outputs before it.
+    # Joins the outputs of the pieces, which begin at `starts`; counts[piece] is the number of outputs before it.
     cdef int64_t piece
     for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
         memcpy(keys + counts[piece], found + starts[piece],
@@ -184,7 +184,7 @@ cdef void classify(const int32_t* sites, int64_t n, const Box* box, const int32_
 
 
 cdef void deal(const int64_t* keys, const int32_t* classes, int64_t n, int64_t* places, int64_t* dealt) noexcept nogil:
-    # Puts the keys of each class one after another, from places[class] on.
+    # Writes the keys of each class one after another, from places[class] on.
     cdef int64_t i
     for i in range(n):
         dealt[places[classes[i]]] = keys[i]
@@ -243,7 +243,8 @@ cdef void unite_part(const Streams* streams, int64_t n_pieces, const int64_t* pl
 
 cdef const int64_t* unite_piece(const Streams* streams, const int64_t* first, const int64_t* last, int64_t* one,
                                 int64_t* other, int64_t* lengths, int64_t* count) noexcept nogil:
-    # Neighbours by twos until one is left: neighbouring offsets share most of their keys. Returns where it lies.
+    # Merges neighbouring streams in pairs until one is left, since neighbouring offsets share most keys. Returns the
+    # array of the result.
     cdef int64_t k, i, n, m, total = 0, at, segments = (streams.n + 1) // 2
     cdef const int64_t* a
     cdef const int64_t* b
@@ -271,7 +272,7 @@ cdef const int64_t* unite_piece(const Streams* streams, const int64_t* first, co
 
 cdef int64_t unite_shifted(const int64_t* a, int64_t n, int64_t shift_a, const int64_t* b, int64_t m, int64_t shift_b,
                            int64_t* united) noexcept nogil:
-    # As unite, of keys to which a shift is added.
+    # Like unite, for keys to which a shift is added.
     cdef int64_t i = 0, j = 0, count = 0, x, y
     while i < n and j < m:
         x, y = a[i] + shift_a, b[j] + shift_b

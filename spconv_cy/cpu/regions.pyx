@@ -1,8 +1,8 @@
 """Rules of drawn regions, from sorted packed keys and tables of each sample's bounds, by merges alone.
 
-A tap of one axis has at most one region for a site, and it rises with the site: the keys that a tap gives ascend as the
-inputs do. So outputs are unions of ascending streams, an axis at a time (along the last axis one sweep finds them); and
-an offset, a tap of every axis, follows a site from union to union.
+A tap of one axis has at most one region for a site, whose number rises with the site, so the keys of a tap ascend as
+the inputs do. Outputs are unions of ascending streams, one axis after the other; one sweep finds them along the last
+axis. An offset has one tap for each axis, which leads a site from union to union.
 """
 
 from cython.parallel cimport prange
@@ -41,8 +41,8 @@ cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Regions* regions,
 
 cdef int64_t map_tap(const int64_t* keys, int64_t n, const Regions* regions, int axis, int64_t tap, int64_t* mapped,
                      int32_t* source) noexcept nogil:
-    # The keys of the regions that have these sites at this tap, and from which key each came (source may be NULL).
-    # Keys that share the digit share the answer.
+    # Writes the keys of the regions that have these sites at this tap, and the key that each is from (source may be
+    # NULL). Keys that share the digit have the same region.
     cdef const Bounds* bounds = &regions.axes[axis]
     cdef const int32_t* region = bounds.region
     cdef int64_t i, digit, out = 0, count = 0, line = 0, line_end = 0, block_end = 0, change = 0
@@ -69,7 +69,7 @@ cdef int64_t map_tap(const int64_t* keys, int64_t n, const Regions* regions, int
 cdef void locate(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Regions* regions, int axis,
                  const int64_t* widened, const int64_t* starts, int64_t* mapped, int32_t* source,
                  int n_threads) noexcept nogil:
-    # Fills the axis' `where`, which comes in as -1. The outputs of a piece are starts[piece] to starts[piece + 1] of
+    # Fills the axis' `where`, -1 on entry. The outputs of a piece are starts[piece] to starts[piece + 1] of
     # widened; mapped and source have room for all keys and one more a piece.
     cdef int64_t piece
     for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
@@ -97,8 +97,8 @@ cdef void locate_piece(const int64_t* keys, int64_t low, int64_t high, const Reg
 
 cdef void sweep(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Regions* regions, int64_t* found,
                 int64_t* counts, int n_threads) noexcept nogil:
-    # What `widen` and `locate` do for the last axis, whose sites lie side by side; a row in `where` counts from the
-    # first of its piece, until `settle`.
+    # Does for the last axis, whose sites are consecutive, what `widen` and `locate` do for others. A row in `where`
+    # counts from the first row of its piece, until `settle`.
     cdef int64_t piece
     for piece in prange(n_pieces, schedule="dynamic", num_threads=n_threads):
         counts[piece] = sweep_piece(keys, pieces[piece], pieces[piece + 1], regions,
@@ -197,7 +197,7 @@ cdef void descend(const Regions* regions, int axis, int64_t n, int64_t room, int
             counts[offset + tap] = count
         else:
             place, stop, i = places[2 * (offset + tap)], places[2 * (offset + tap) + 1], 0
-            while place < stop:                                          # the end is known: none is written behind it
+            while place < stop:                                          # nothing is written beyond the known end
                 in_rows[place], out_rows[place] = rows[i], where[at[i]]
                 place += where[at[i]] >= 0
                 i += 1

@@ -1,4 +1,4 @@
-"""Activations and column-wise maps: one pass over memory each; sums are doubles by chunks, added in their order."""
+"""Activations and column-wise maps: one pass over memory each; sums are doubles by chunk, added in chunk order."""
 
 from cython.parallel cimport prange
 from libc.string cimport memset
@@ -28,8 +28,8 @@ cdef void leaky_dx(const KernelTable* table, const float* y, const float* dy, fl
 
 cdef void moments(const KernelTable* table, const float* x, float* found, double* sums, int64_t n, int64_t c,
                   int n_threads) noexcept nogil:
-    # found (3, c): the mean as a float, what a float cannot hold of it, the biased variance. n >= 1; sums has 2 * c
-    # places for each chunk.
+    # Sets found (3, c) to the mean as a float, the rest of it that a float does not hold, and the biased variance.
+    # n >= 1; sums has 2 * c places for each chunk.
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, i
     n_threads = team(n_threads, n_chunks, <double>n * <double>c)
     for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
@@ -77,7 +77,7 @@ cdef void affine(const KernelTable* table, const float* x, float* y, const Affin
 
 cdef void affine_sums(const KernelTable* table, const float* x, const float* dy, float* found, double* sums,
                       const Affine* map, int64_t n, int n_threads) noexcept nogil:
-    # found (2, c): total, dot. sums has 2 * c places for each chunk, and one chunk at least.
+    # Sets found (2, c) to total and dot. sums has 2 * c places for each chunk, at least for one.
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, i
     n_threads = team(n_threads, n_chunks, 2 * <double>n * <double>map.c)
     memset(sums, 0, <size_t>(2 * max(n_chunks, 1) * map.c) * sizeof(double))

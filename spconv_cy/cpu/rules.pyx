@@ -1,7 +1,7 @@
 """Pairs from sorted packed keys, by merges alone.
 
-The wanted keys of an offset ascend as the outputs do, so one pointer into the inputs walks along with them; runs of
-consecutive keys go together. Keys have a halo of a window's span on every axis: no neighbour's digit carries into the
+The wanted keys of an offset ascend as the outputs do, so one pass over both lists finds the pairs; runs of consecutive
+keys are handled together. Keys have a margin of a window's span on every axis, so no neighbour's digit carries into the
 next axis.
 """
 
@@ -21,7 +21,7 @@ cdef enum:
 # ---- runs
 
 cdef int64_t count_runs(const int64_t* keys, int64_t n, int64_t step, int64_t* tiles, int n_threads) noexcept nogil:
-    # Fills tiles of the runs of ascending keys that lie `step` apart; returns the number of runs.
+    # Fills `tiles` for the runs of ascending keys that lie `step` apart. Returns the number of runs.
     cdef int64_t t, count, total = 0, n_tiles = (n + TILE_ROWS - 1) // TILE_ROWS
     for t in prange(n_tiles, schedule="static", num_threads=n_threads):
         tiles[t] = runs_of_tile(keys, t * TILE_ROWS, min(n, (t + 1) * TILE_ROWS), step)
@@ -52,7 +52,7 @@ cdef void fill_runs(const int64_t* keys, int64_t n, int64_t step, const Runs* ru
 
 cdef void fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t step, int64_t* first,
                     int32_t* row) noexcept nogil:
-    # Each row is written where a run would begin, and counted if one does: no branch on the outcome.
+    # Each row is written where a run would begin, and counted if one does begin: no unpredictable branch.
     cdef int64_t i, count = 1
     cdef int64_t firsts[TILE_ROWS + 1]
     cdef int32_t rows[TILE_ROWS + 1]
@@ -166,14 +166,14 @@ cdef inline bint any_hit(const int64_t* tiles, int64_t n_tiles, int64_t first, i
 
 
 cdef inline int64_t first_run(const Runs* runs, int64_t n_runs, int64_t key) noexcept nogil:
-    # The first run that does not end before the key.
+    # Returns the first run that does not end before the key.
     cdef int64_t at = lower_bound(runs.first, n_runs, key)
     return at - 1 if at and runs.first[at - 1] + runs.row[at] - runs.row[at - 1] > key else at
 
 
 cdef inline int64_t match(const Merge* merge, int w, int64_t at, int64_t run, int64_t stop, int32_t* found,
                           int32_t* asked, int32_t* hits) noexcept nogil:
-    # Constants let the compiler unroll the taps and leave the division and the writing out.
+    # Constant arguments let the compiler unroll the taps, and omit the division and the writing.
     cdef int64_t shift = merge.shifts[merge.walks[w].first], step = merge.walks[w].step, stride = merge.stride
     cdef int taps = <int>merge.walks[w].taps
     if stride == 1 and taps == 3:
@@ -193,7 +193,7 @@ cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int6
                                int64_t at, int64_t run, int64_t stop, int32_t* found, int32_t* asked,
                                int32_t* hits) noexcept nogil:
     # Where a wanted run and an input run overlap, the pairs are consecutive on both sides. The first BLOCK of them are
-    # written whether they are pairs or not, and counted if they are: no branch on the outcome. Two lone rows need less.
+    # written whether they are pairs or not, and counted if they are: no unpredictable branch. Two lone rows need less.
     cdef const int64_t* first = merge.inputs.first
     cdef const int32_t* row = merge.inputs.row
     cdef int64_t key, high, apart, skip_out, skip_in, n_in, n_out, n, i
@@ -208,7 +208,7 @@ cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int6
         key = merge.wanted.first[run] + shift
         n_out = merge.wanted.row[run + 1] - merge.wanted.row[run]
         high = key + (n_out - 1) * stride + (taps - 1) * step
-        at += first[at] + (row[at + 1] - row[at] - 1) < key              # mostly enough, and no branch
+        at += first[at] + (row[at + 1] - row[at] - 1) < key              # mostly enough, without a branch
         while first[at] + (row[at + 1] - row[at] - 1) < key:
             at += 1
         i = at
@@ -229,7 +229,7 @@ cdef inline int64_t match_taps(const Merge* merge, int64_t shift, int taps, int6
                     if fills:
                         in_row, out_row = <int32_t>(row[i] + skip_in), <int32_t>(merge.wanted.row[run] + skip_out)
                         outof, into = asked + t * ROOM + count[t], found + t * ROOM + count[t]
-                        for e in range(BLOCK):                           # a loop a side: a store of a vector each
+                        for e in range(BLOCK):                           # one loop for each side: one vector store each
                             into[e] = in_row + e * <int32_t>stride
                         for e in range(BLOCK):
                             outof[e] = out_row + e
@@ -270,8 +270,7 @@ cdef void point_tiles(const int32_t* out_rows, const int64_t* offset_ptr, int64_
 
 cdef void point_offset(const int32_t* out_rows, int64_t start, int64_t stop, int64_t n_tiles,
                        int64_t* tiles) noexcept nogil:
-    # A tile holds at most TILE_ROWS pairs of an offset: that bounds the search for its end, which has no branch on the
-    # outcome.
+    # A tile has at most TILE_ROWS pairs of an offset, which bounds the search for its end.
     cdef int64_t t, low = start, step, next_low
     tiles[0] = start
     for t in range(1, n_tiles + 1):

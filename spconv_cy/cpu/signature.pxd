@@ -1,4 +1,4 @@
-# Path signatures by Chen's identity, of whole paths and in a window along strokes, behind _strokes.
+"""Path signatures by Chen's identity, of whole paths and in a window along strokes; for compiled/strokes.pyx."""
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from spconv_cy.cpu.frame cimport Ink

@@ -32,7 +32,7 @@ cdef void sign_paths(const Words* words, const double* points, const int64_t* pa
 
 
 cdef void sign_path(const Words* words, const double* p, int64_t n, double* out, double* tensor) noexcept nogil:
-    # tensor: WORDS_ROOM of this thread; its second half is for what is made on the way.
+    # tensor: the WORDS_ROOM of this thread; its second half is for intermediate results.
     cdef double[6] step
     cdef int64_t i
     cdef int a, d = words.letters
@@ -47,7 +47,7 @@ cdef void sign_path(const Words* words, const double* p, int64_t n, double* out,
 
 cdef void times_segment(const Words* words, double* tensor, const double* step, double* product) noexcept nogil:
     # Chen's identity with exp(step): S_k += ((..(step / k + S_1) step / (k - 1) + ..) + S_{k-1}) step, innermost first;
-    # from the highest level down, so that what is read is of the path before.
+    # from the highest level down, so that all levels that are read are still those before the step.
     cdef double[6] part
     cdef int64_t j, n
     cdef int k, i, a, d = words.letters
@@ -223,7 +223,7 @@ cdef void visit_stroke(const double* p, int64_t m, const Frame* frame, double sp
 
 
 cdef inline void enter(Visits* visits, double x, double y, int64_t coarse) noexcept nogil:
-    # Rounding may carry a point between two others onto the field's far edge, hence the subtractions.
+    # The subtractions are needed because rounding may move a point between two others onto the field's far edge.
     cdef int64_t column = <int64_t>x, row = <int64_t>y, site
     column -= column == visits.size
     row -= row == visits.size

@@ -1,5 +1,7 @@
-# Polylines to sites with features: the character loops behind _strokes. Planes: 1 points, 3 steps as vectors,
-# 4 undirected, 8 octogram.
+"""Polylines to sites with features, for compiled/strokes.pyx.
+
+Planes: 1 points, 3 steps as vectors, 4 undirected, 8 octogram.
+"""
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from spconv_cy.cpu.frame cimport Ink

@@ -130,7 +130,7 @@ cdef inline double time_of_first(const Ink* ink, int64_t i, int64_t n_points) no
 
 
 cdef double time_asked(const Ink* ink, int64_t i) noexcept nogil:
-    # The smallest number of slices that holds the character about their middle.
+    # Returns the smallest number of slices that holds the character about their middle.
     cdef int64_t n_points = count_points(ink, i)
     cdef double middle = 0.5 * <double>ink.slices, first = time_of_first(ink, i, n_points)
     if n_points == 0:
@@ -141,7 +141,7 @@ cdef double time_asked(const Ink* ink, int64_t i) noexcept nogil:
 cdef void trace_stroke(const double* p, int64_t m, const Frame* frame, Trace* trace) noexcept nogil:
     cdef double x0, y0, x1, y1, dx, dy, passed = 0, part, step, at, x, y, last_x, last_y
     cdef double length = length_of(frame, p, m)
-    cdef double octant = -1             # of the segment; -1: not yet asked for
+    cdef double octant = -1             # of the segment; -1: not computed yet
     cdef int64_t i, j, steps
     cdef bint turned
     cdef int planes = trace.ink.planes
@@ -188,7 +188,7 @@ cdef void trace_stroke(const double* p, int64_t m, const Frame* frame, Trace* tr
 
 
 cdef inline void enter(Trace* trace, double x, double y, double clock) noexcept nogil:
-    # Rounding may carry a point between two others onto the field's far edge, hence the subtractions.
+    # The subtractions are needed because rounding may move a point between two others onto the field's far edge.
     cdef const Ink* ink = trace.ink
     cdef int64_t column = <int64_t>x, row = <int64_t>y, slice, site
     cdef int k
@@ -230,7 +230,7 @@ cdef inline void mark_vector(Trace* trace, double dx, double dy) noexcept nogil:
 
 
 cdef inline double octant_of(double dx, double dy, int planes) noexcept nogil:
-    # In [0, planes): how many eighths of a turn from the x axis towards y; undirected steps forget half turns.
+    # Returns eighths of a turn from the x axis towards y, in [0, planes); undirected steps ignore half turns.
     cdef double octant = atan2(dy, dx) / M_PI_4
     while octant < 0:
         octant += planes
@@ -242,7 +242,7 @@ cdef inline double octant_of(double dx, double dy, int planes) noexcept nogil:
 cdef inline void mark_step(Trace* trace, double dx, double dy, double octant) noexcept nogil:
     cdef int k = <int>octant, planes = trace.ink.planes
     cdef double* weight = trace.weights + (trace.n_runs - 1) * planes
-    if dx == 0 and dy == 0:             # there and back again about a sharp corner: no direction
+    if dx == 0 and dy == 0:             # back at the same point around a sharp corner: no direction
         mark_dot(trace)
         return
     weight[k] += 1 - (octant - k)

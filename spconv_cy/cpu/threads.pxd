@@ -1,4 +1,4 @@
-"""How many threads a call uses; the same source builds without OpenMP."""
+"""The number of threads of a call; the same source builds without OpenMP."""
 
 from libc.stdint cimport int64_t
 
@@ -18,8 +18,8 @@ cdef int processors() noexcept nogil
 
 
 cdef inline int team(int n_threads, int64_t jobs, double work) noexcept nogil:
-    # Waking a team costs some 10 microseconds: work below about that many elementary steps stays on this thread.
-    # Results do not depend on the answer.
+    # Waking a team takes about 10 microseconds, so less work than that stays on this thread. Results do not depend on
+    # the answer.
     if jobs < n_threads:
         n_threads = <int>jobs
     return startable(n_threads) if n_threads > 1 and work > 200000 else 1

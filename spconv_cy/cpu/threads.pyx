@@ -1,17 +1,19 @@
-"""What may be asked of the OpenMP runtime: how many threads it would use, and how many can be started."""
+"""Queries of the OpenMP runtime: how many threads it would use, and how many can be started."""
 
-# Two things about a runtime that a library has to live with. GNU's ends the process where a thread cannot be started,
-# so threads are tried before they are asked for. And its threads do not live in a forked child, whose first parallel
-# region would wait for them for ever: before a fork they are sent home, as OpenMP 5.0 has it.
+# GNU's runtime has two properties that need care. It ends the process if a thread cannot be started, so starting is
+# tried first. And its threads do not exist in a forked child, whose first parallel region would wait for them forever,
+# so they are released before a fork by OpenMP 5.0's omp_pause_resource_all.
 
 cdef extern from *:
     """
+    #include <cstdint>
     #include <cstdlib>
     #ifdef _OPENMP
     #include <omp.h>
     #endif
     #ifdef __linux__
     #include <sched.h>
+    #include <time.h>
     #endif
     #ifndef _WIN32
     #include <pthread.h>
@@ -102,13 +104,23 @@ cdef extern from *:
 
     #endif
 
-    // That this process may use; 0 where the system does not say.
+    // The number of processors that this process may use; 0 if the system does not say. A system call takes longer than
+    // the rest of a small operation's preparation, so its answer counts for 10 ms: one call for a chain of operations.
     int usable_processors() {
     #ifdef __linux__
+        thread_local int known = 0;
+        thread_local int64_t until = 0;
+        timespec now;
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+        const int64_t ms = int64_t(now.tv_sec) * 1000 + now.tv_nsec / 1000000;
+        if (ms < until) return known;
         cpu_set_t set;
-        if (!sched_getaffinity(0, sizeof set, &set)) return CPU_COUNT(&set);
-    #endif
+        known = sched_getaffinity(0, sizeof set, &set) ? 0 : CPU_COUNT(&set);
+        until = ms + 10;
+        return known;
+    #else
         return 0;
+    #endif
     }
 
     // The first number of a variable that the runtime reads too, but at its start alone; 0: none.

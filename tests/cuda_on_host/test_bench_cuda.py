@@ -54,4 +54,5 @@ def test_without_a_gpu_the_remedy_is_said_and_the_status_is_2(monkeypatch, capsy
     with pytest.raises(SystemExit) as ended:
         run(monkeypatch)
     assert ended.value.code == 2
-    assert capsys.readouterr().err == 'bench_cuda: the CUDA backend needs CuPy: pip install "spconv_cy[cuda]"\n'
+    assert capsys.readouterr().err == (
+        'bench_cuda: cuda backend: expected CuPy, got none; pip install "spconv_cy[cuda]"\n')

@@ -101,7 +101,7 @@ def test_features_are_float16_between_layers_and_sums_are_not(cuda):
 @pytest.mark.parametrize("name, has, fits", [("float16", "70", "'float32'"), ("tf32", "75", "'float16' or 'float32'")])
 def test_a_gpu_without_such_tensor_cores_is_refused_with_the_remedy(name, has, fits, cuda, monkeypatch):
     monkeypatch.setenv("SHIM_ARCH", has)
-    says = rf"this one has 7.\d; .*{fits}\) fits"
+    says = rf"expected an NVIDIA GPU .*, got 7.\d; call precision\(.*{fits}\)"
     with sp.use("cuda"), sp.precision(name), pytest.raises(BackendError, match=says):
         sp.NetworkInNetwork(3, 2)(np.ones((4, 3)))
 

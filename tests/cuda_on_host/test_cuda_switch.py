@@ -41,10 +41,13 @@ NO_CUBLAS = types.SimpleNamespace(__version__="14.2.0", cuda=NoCublas())
 
 
 @pytest.mark.parametrize("cupy, says", [
-    (None, 'the CUDA backend needs CuPy: pip install "spconv_cy[cuda]"'),
-    (NO_GPU, "no usable NVIDIA GPU (CuPy 14.2.0, driver version 0): the CUDA backend cannot start; use('cpu') works"),
-    (NO_NVRTC, "CuPy found a GPU but not NVRTC, which compiles the kernels: pip install nvidia-cuda-nvrtc"),
-    (NO_CUBLAS, "CuPy found a GPU but not cuBLAS, which multiplies dense matrices: pip install nvidia-cublas"),
+    (None, 'cuda backend: expected CuPy, got none; pip install "spconv_cy[cuda]"'),
+    (NO_GPU, "cuda backend: expected a usable NVIDIA GPU, got none (CuPy 14.2.0, driver version 0); "
+     'use("cpu") works'),
+    (NO_NVRTC, "cuda backend: expected NVRTC, which compiles the kernels, got a GPU without it; pip install "
+     "nvidia-cuda-nvrtc"),
+    (NO_CUBLAS, "cuda backend: expected cuBLAS, which multiplies dense matrices, got a GPU without it; pip install "
+     "nvidia-cublas"),
 ])
 def test_what_is_missing_is_named_with_its_remedy(cupy, says, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", cupy)                       # None: an import fails
@@ -64,7 +67,7 @@ def test_the_environment_chooses_where_arrays_are_born(cuda, monkeypatch):
 def test_arrays_of_two_backends_are_named_on_both_sides(cuda):
     layer = sp.NetworkInNetwork(3, 2, rng=0)
     x = sp.Tensor(np.ones((4, 3))).to("cuda")
-    both = r'\(4, 3\).* is on cuda, .* on cpu; bring them together with .to\("cuda"\)'
+    both = r'expected arrays of one backend, got an array \(4, 3\).* on cuda and .* on cpu; .*with .to\("cuda"\)'
     with pytest.raises(BackendError, match=both):
         layer(x)
     assert layer.to("cuda")(x).shape == (4, 2)
@@ -83,16 +86,16 @@ def test_memory_that_has_run_out_is_said_with_what_was_asked_for(cuda, monkeypat
 
     x = cuda.asarray(np.ones((2, 3)))
     monkeypatch.setattr(cupy_on_host, "empty", full)
-    with pytest.raises(BackendError, match=r"leaky_relu: the GPU has no 24 bytes left for \(2, 3\) of float32"):
+    with pytest.raises(BackendError, match=r"leaky_relu: expected 24 bytes .* an array \(2, 3\) of float32"):
         cuda.leaky_relu(x, 0.5)
     monkeypatch.setenv("SPCONV_CY_CUDA_CONVOLUTION", "gathered")
     monkeypatch.setattr(cupy_on_host.ndarray, "take", full, raising=False)
-    with pytest.raises(BackendError, match=r"conv, gathering: the GPU has no 24 bytes left for \(2, 3\) of float32"):
+    with pytest.raises(BackendError, match=r"conv, gathering: expected 24 bytes .* an array \(2, 3\) of float32"):
         cuda.conv(x, cuda.asarray(np.ones((1, 3, 4))), Rulebook([0, 1], [0, 1], [0, 2], 2, 2))
     monkeypatch.setattr(cupy_on_host, "asarray", full)
-    with pytest.raises(BackendError, match="an array from the CPU: the GPU has no 8,000 bytes .* a smaller batch"):
+    with pytest.raises(BackendError, match="an array from the CPU: expected 8,000 bytes .* a smaller batch"):
         sp.Tensor(np.zeros((40, 50))).to("cuda")
-    with pytest.raises(BackendError, match=r"the table of a rulebook: the GPU has no 8 bytes left for \(2, 1\) of "):
+    with pytest.raises(BackendError, match=r"the table of a rulebook: expected 8 bytes .* an array \(2, 1\) of "):
         assert placed(Rulebook.identity(2), cuda).table is None
 
 

@@ -31,10 +31,10 @@ KernelTable tables[MOST];
 int n_tables = 0;
 std::atomic<const KernelTable*> current{nullptr};
 
-// Built at first use and not by static initialisation, whose order between files is nobody's promise.
+// Built at first use, not by static initialisation, whose order between files is undefined.
 bool fill() {
 #ifdef SPCONV_CY_AVX512F
-    // The processor's answer counts the operating system's: the compiler's run time reads xgetbv too.
+    // Includes whether the operating system saves the registers: the compiler's run time reads xgetbv too.
     if (__builtin_cpu_supports("avx512f")) tables[n_tables++] = avx512f::table();
 #endif
 #ifdef SPCONV_CY_AVX2

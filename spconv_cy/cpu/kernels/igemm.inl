@@ -1,6 +1,6 @@
-// Indirect matrix products on rows read in place. The including file says what a vector is: NAME, vec, LANES, VECTORS,
-// load, store, load_part, store_part, splat, fma, and what stays in registers beside V vectors of columns: the weights of
-// BLOCK[V] inputs where WEIGHTS_STAY, else BLOCK[V] rows of sums; INNER[V] inputs' rows of dw.
+// Indirect matrix products on rows read in place. The including file defines the vector: NAME, vec, LANES, VECTORS,
+// load, store, load_part, store_part, splat, fma; and what stays in registers for V vectors of columns: the weights of
+// BLOCK[V] inputs if WEIGHTS_STAY, else BLOCK[V] rows of sums; INNER[V] inputs' rows of dw.
 #include <cassert>
 
 #include "kernels.hpp"
@@ -29,10 +29,10 @@ inline void write_row(const vec* row, float* p, int tail = LANES) {
     else store_part(p + (V - 1) * LANES, row[V - 1], tail);
 }
 
-constexpr int64_t AHEAD = 8;    // pairs between asking for a row of x and reading it
+constexpr int64_t AHEAD = 8;    // pairs between prefetching a row of x and reading it
 
-// V vectors of the weights of I inputs stay in registers while the pairs stream by: no remainders of rows, no dispatch in
-// the loop, and the processor works on several pairs at once by itself. For sets of 32 registers.
+// V vectors of the weights of I inputs stay in registers for all pairs: no remainders of rows, no dispatch in the loop,
+// and the processor overlaps several pairs. For sets of 32 registers.
 template <int V, int I>
 inline void weights_block(const Igemm& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows,
                           int64_t pairs) {
@@ -71,8 +71,8 @@ inline void weights_of(int n, const Igemm& job, int64_t first, const int32_t* in
     weights_block<V, I>(job, first, in_rows, out_rows, pairs);
 }
 
-// sum[n] += factor(n) * row for N rows of sums. The fewer of the two kinds of factors stay in registers, the others come
-// one by one: 16 registers hold 12 sums and no more than 4.
+// sum[n] += factor(n) * row for N rows of sums. The fewer of the two kinds of factors stay in registers, the others are
+// loaded one by one: 16 registers hold 12 sums and at most 4 factors.
 template <int V, int N, typename Factor>
 inline void multiply_add(vec (*sum)[V], Factor factor, const float* p, int tail) {
     if constexpr (V <= N) {
@@ -97,7 +97,7 @@ inline void multiply_add(vec (*sum)[V], Factor factor, const float* p, int tail)
     }
 }
 
-// G pairs, V vectors of columns: G * V sums stay in registers while the c inputs stream by. For sets of 16 registers.
+// G pairs, V vectors of columns: G * V sums stay in registers for all c inputs. For sets of 16 registers.
 template <int V, int G>
 inline void pairs_block(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
     const float* x[G];
@@ -137,7 +137,7 @@ void run(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int6
     }
 }
 
-// I inputs by V vectors of outputs: the sums stay in registers while the pairs stream by.
+// I inputs by V vectors of outputs: the sums stay in registers for all pairs.
 template <int V, int I>
 inline void outer_block(const Outer& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs,
                         int tail) {
@@ -162,7 +162,7 @@ inline void outer_of(int n, const Outer& job, int64_t first, const int32_t* in_r
     outer_block<V, I>(job, first, in_rows, out_rows, pairs, tail);
 }
 
-// Where many blocks of inputs pass over the same pairs, few pairs at a time, so that their rows stay in the first cache.
+// If many blocks of inputs use the same pairs, few pairs at a time, so that their rows stay in the first cache.
 template <int V>
 void run_outer(const Outer& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
     constexpr int I = INNER[V];

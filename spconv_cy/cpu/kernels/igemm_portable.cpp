@@ -9,7 +9,7 @@ constexpr bool WEIGHTS_STAY = false;
 constexpr int BLOCK[] = {0, 8, 4};
 constexpr int INNER[] = {0, 8, 4};
 
-// Rows are aligned as floats are, and a pointer to vec would promise more.
+// Rows have the alignment of floats, and a pointer to vec would imply more.
 struct [[gnu::packed, gnu::may_alias]] alignas(float) Within {
     vec a;
 };

@@ -1,5 +1,6 @@
-// The table of micro-kernels: what each instruction set offers, by one signature a family.
-// Included by every set's file, so types and declarations only: an inline function here could be linked from the wrong set.
+// The table of micro-kernels: what each instruction set offers, one signature for each family.
+// Every set's file includes it, so it holds types and declarations only: an inline function could be linked from the
+// wrong set.
 #pragma once
 #include <cstdint>
 
@@ -28,7 +29,7 @@ struct Outer {
     int32_t cols;
 };
 
-// Columns by one map each: (x - centre - rest) * scale + shift, and what is below 0 times slope.
+// One map for each column: (x - centre - rest) * scale + shift, and values below 0 times slope.
 struct Affine {
     const float* centre;
     const float* rest;

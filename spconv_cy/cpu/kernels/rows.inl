@@ -1,4 +1,4 @@
-// Operations on whole rows, in the compiler's own vector types. The including file gives NAME and the LANES of its registers.
+// Operations on whole rows, in the compiler's own vector types. The including file defines NAME and LANES.
 #include "kernels.hpp"
 
 SPCONV_CY_DECLARE(NAME)
@@ -12,8 +12,8 @@ namespace {
 template <int W>
 struct Columns;     // W columns at once
 
-// A vector somewhere in an array, which promises the alignment of its numbers and no more: a reference to a vector type of
-// lower alignment keeps it in GCC alone, a packed member in every compiler.
+// A vector anywhere in an array, with the alignment of its elements only. GCC alone keeps a lower alignment in a
+// reference to a vector type; a packed member keeps it in every compiler.
 template <class Vector, class Number>
 struct [[gnu::packed, gnu::may_alias]] alignas(Number) Within {
     Vector vector;
@@ -29,7 +29,7 @@ inline void write(Number* p, Vector a) {
     reinterpret_cast<Within<Vector, Number>*>(p)->vector = a;
 }
 
-// A type's attributes cannot depend on W in every compiler, so each width is spelled out.
+// Not every compiler lets a type's attributes depend on W, so each width is written out.
 #define COLUMNS(W)                                                                                           \
     template <>                                                                                              \
     struct Columns<W> {                                                                                      \
@@ -68,8 +68,7 @@ struct Columns<1> {
     static float through(float z, float slope) { return z >= 0.0f ? z : slope * z; }
 };
 
-// What remains of a row after whole registers goes by halves: a loop of unknown length would end in single steps, and rows
-// are short.
+// The rest of a row after whole registers is taken by halves: rows are short, and a loop would end in single steps.
 template <int W, class One>
 inline void halves(int64_t first, int64_t c, const One& one) {
     if constexpr (W > 0) {
@@ -89,8 +88,8 @@ inline void each(int64_t c, const One& one) {
     halves<W / 2>(i, c, one);
 }
 
-// Calls one(Columns, first column, first row, last row) for all c columns, a register of doubles at a time, which stays one:
-// compilers keep wider sums in memory. Few rows at a time stay in the first cache until all columns have seen them.
+// Calls one(Columns, first column, first row, last row) for all c columns, one register of doubles at a time: compilers
+// keep wider sums in memory. Few rows at a time, so that they stay in the first cache for all columns.
 template <class One>
 inline void sums_of(int64_t rows, int64_t c, const One& one) {
     const int64_t near = c < 128 ? 1024 / c : 8;
