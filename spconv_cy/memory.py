@@ -1,21 +1,21 @@
-"""Memory that is kept for the next arrays, given back."""
+"""Memory that is kept for later arrays, and how to return it to the system."""
 
 from spconv_cy.backend import switch
 
 
-def release_memory():
-    """Give memory that is kept for the next arrays back to the system, and a GPU's back to the driver.
+def release_memory() -> None:
+    """Return memory that is kept for later arrays to the system, and a GPU's to its driver.
 
-    The CPU's backend keeps up to 16 MB and a quarter of what its arrays use; while a loop asks for the same arrays
-    again and again, as much as these take. After the loop has ended, the rest goes back five seconds later at the next
-    array, with a full garbage collection (`gc.collect()`), or here.
+    The cpu backend keeps up to 16 MB and a quarter of the memory that its arrays use; during a loop, as much as the
+    arrays of one pass take. After the loop, that is returned by the first array five seconds later, by a full garbage
+    collection (`gc.collect()`), or by this function.
 
     >>> release_memory()
     """
     try:
         from spconv_cy.compiled import memory
     except ImportError:                                                  # without the compiled core nothing is kept
-        memory = None
+        memory = None                                                    # type: ignore[assignment]
     if memory is not None:
         memory.release()
     cuda = switch.loaded("cuda")

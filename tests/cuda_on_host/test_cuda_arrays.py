@@ -67,9 +67,9 @@ def test_an_array_of_another_library_on_the_gpu_is_read_where_it_lies(cuda):
         assert sp.SparseTensor.from_dense(Foreign(DENSE), 0.5).grid.n == (DENSE[:, 0] > 0.5).sum()
         x = sp.Tensor(ROWS)
         assert x.__dlpack_device__() == (2, 0) and cuda.asarray(x).data.ptr == x.data.data.ptr
-        with pytest.raises(ShapeError, match="Tensor came that does not come through DLPack .*needs a gradient"):
+        with pytest.raises(ShapeError, match="one that DLPack can pass, got .*Tensor .*needs no gradient"):
             sp.SparseTensor.from_dense(sp.Tensor(DENSE, requires_grad=True))
-    with pytest.raises(BackendError, match="DLPack's kind 2"):
+    with pytest.raises(BackendError, match="DLPack device 1\\), got .* on device 2"):
         sp.Tensor(Foreign(ROWS))
 
 
