@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeAlias, overload
 
 import numpy as np
 
-from spconv_cy.arguments import check_arguments
+from spconv_cy.arguments import check_arguments, known_arguments
 from spconv_cy.array_protocol import ArrayProtocol, as_operand, refuse_options
 from spconv_cy.backend.ops import own
 from spconv_cy.backend.precision import summable
@@ -29,6 +29,7 @@ Operand: TypeAlias = Any
 Reads: TypeAlias = Mapping[int, tuple[int, ...]]
 
 
+@known_arguments
 class Tensor(ArrayProtocol):
     """An array that can take part in a backward pass.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.backend.host import hosted
 from spconv_cy.checks import as_array, as_list, is_integer, is_one_of
@@ -39,6 +40,7 @@ SAVED: dict[str, Any] = {kind.__name__: kind for kind in (Affine, Constant, Cosi
 FIELD = 48                                              # least side of the field for a network that sets none itself
 
 
+@known_arguments
 class SparseConvClassifier:
     """Classifier of pen-written characters: a spatially-sparse network, trained with Adam.
 
@@ -86,6 +88,7 @@ class SparseConvClassifier:
         self.epochs, self.batch, self.rate, self.schedule = epochs, batch, rate, schedule
         self.verbose, self.random_state, self.repeats = verbose, random_state, repeats
 
+    @known_arguments
     def fit(self, X: Strokes, y: Iterable[object]) -> SparseConvClassifier:
         """Train on characters X with labels y, and return self.
 
@@ -108,6 +111,7 @@ class SparseConvClassifier:
         self.net_, self.encoder_, self.classes_, self.history_ = net, encoder, classes, history
         return self
 
+    @known_arguments
     def predict_proba(self, X: Strokes) -> FloatArray:
         """Return the probabilities (n, classes) of characters, with columns in the order of `classes_`.
 
@@ -121,6 +125,7 @@ class SparseConvClassifier:
             return np.zeros((0, len(self.classes_)), np.float32)
         return probabilities(self.net_, StrokeBatches(characters, None, self.encoder_, batch=self.batch), self.repeats)
 
+    @known_arguments
     def predict(self, X: Strokes) -> Array:
         """Return the most probable label (n,) of each character.
 
@@ -130,6 +135,7 @@ class SparseConvClassifier:
         numbers = self.predict_proba(X).argmax(1)                        # first, since it checks that there are classes
         return self.classes_[numbers]
 
+    @known_arguments
     def score(self, X: Strokes, y: Iterable[object], sample_weight: ArrayLike | None = None) -> float:
         """Return the fraction of characters X whose label in y is predicted.
 
@@ -148,6 +154,7 @@ class SparseConvClassifier:
         right = [bool(a == b) for a, b in zip(predicted, labels, strict=True)]
         return float(np.average(right, weights=weights))
 
+    @known_arguments
     def save(self, path: PathLike) -> None:
         """Write the trained classifier to one .safetensors file. `spconv_cy.load` reads its network alone.
 
@@ -168,6 +175,7 @@ class SparseConvClassifier:
                                           "call fit(characters, labels), or load a saved classifier"))
 
     @classmethod
+    @known_arguments
     def load(cls, path: PathLike, layers: Iterable[type[Layer]] | type[Layer] = ()) -> SparseConvClassifier:
         """Read a classifier that `save` wrote. If its `net` was a Layer, `net` is now a copy of the trained network.
 

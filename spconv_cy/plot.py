@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array
 from spconv_cy.errors import expected
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import ArrayLike
 
 
+@known_arguments
 def strokes(axes: Axes, character: Sequence[ArrayLike], cmap: str = "viridis", linewidth: float = 3) -> None:
     """Draw one character.
 
@@ -53,6 +55,7 @@ def strokes(axes: Axes, character: Sequence[ArrayLike], cmap: str = "viridis", l
     axes.set_axis_off()
 
 
+@known_arguments
 def active_sites(axes: Axes, x: SparseTensor, sample: int = 0, cmap: str = "viridis") -> None:
     """Draw the active sites of one sample of a 2-D SparseTensor, with its first axis to the right, its second down.
 
@@ -75,6 +78,7 @@ def active_sites(axes: Axes, x: SparseTensor, sample: int = 0, cmap: str = "viri
     axes.spines[:].set_visible(False)
 
 
+@known_arguments
 def in_space(axes: Axes, x: SparseTensor, sample: int = 0, view: ArrayLike | None = None,
              cmap: str = "viridis") -> None:
     """Draw the active sites of one sample of a 3-D SparseTensor as balls at their places, on either lattice.
@@ -115,6 +119,7 @@ def _front_view():
     return np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]) @ np.array([[1, 0, 0], [0, u, v], [0, -v, u]])
 
 
+@known_arguments
 def training_curve(axes: Axes, history: History, validation: str = "validation error", floor: float = 1e-4) -> None:
     """Draw the training loss, the training error and the validation error of each epoch.
 
@@ -138,6 +143,7 @@ def training_curve(axes: Axes, history: History, validation: str = "validation e
     axes.legend(frameon=False)
 
 
+@known_arguments
 def confusion(axes: Axes, matrix: ArrayLike, classes: Sequence[str]) -> None:
     """Draw a confusion matrix without its diagonal.
 
@@ -159,6 +165,7 @@ def confusion(axes: Axes, matrix: ArrayLike, classes: Sequence[str]) -> None:
     axes.set_ylabel("truth")
 
 
+@known_arguments
 def figure(*size: float) -> Figure:
     """Return a matplotlib figure of width and height in inches; it needs no screen.
 

@@ -16,7 +16,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 # A size, offset or stride: a number for all axes, or one for each axis.
 PerAxis: TypeAlias = int | Sequence[int] | IntegerArray
 # What np.random.default_rng takes.
-Seed: TypeAlias = (int | Sequence[int] | IntegerArray | np.random.Generator | np.random.BitGenerator
+Seed: TypeAlias = (int | np.integer[Any] | Sequence[int] | IntegerArray | np.random.Generator | np.random.BitGenerator
                    | np.random.SeedSequence | np.random.RandomState | None)
 # What the body of a differentiable function returns: an array, and a function from the gradient of that array to one of
 # each argument, which is an array, a function that computes it when it is needed, or None.

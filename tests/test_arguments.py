@@ -98,3 +98,17 @@ def arguments():
 def test_every_name_that_an_error_can_give_is_one_of_this_library():
     assert {ours for found in OURS.values() for ours in found} <= arguments()
     assert not [other for other, found in OURS.items() if other in found]
+
+
+def takes_arguments(value):
+    """Return True for a function or class whose arguments have names."""
+    if inspect.isclass(value) and (issubclass(value, (BaseException, tuple)) or "__init__" not in vars(value)):
+        return False
+    names = inspect.signature(value).parameters if callable(value) else ()
+    return bool(names) and value not in (sp.errors.expected, sp.differentiable)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, value in NAMES.items() if takes_arguments(value)))
+def test_every_public_function_and_class_refuses_unknown_names(name):
+    with pytest.raises(TypeError, match=r"expected (a known argument|no argument by name), got 'nonsense'"):
+        NAMES[name](nonsense=1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_integers, checked_numbers, checked_seed, is_one_of
 from spconv_cy.data.bend import KNOTS
 from spconv_cy.errors import expected
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array
 
 
+@known_arguments
 @dataclass(frozen=True)
 class Affine:
     """Random affine maps of characters: stretch each axis, then turn or shear, then shift; optionally bend first.
@@ -94,6 +96,7 @@ class Affine:
         return {"class": "Affine", "arguments": asdict(self)}
 
 
+@known_arguments
 @dataclass(frozen=True)
 class Colour:
     """Random colours of a picture, independent for each channel: v becomes (1 + b) v + a + e x + f y.

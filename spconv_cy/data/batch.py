@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.assembly import collate
 from spconv_cy.backend.prefetch import Requests, make_ahead
 from spconv_cy.backend.switch import current
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 LARGEST = 2**15                                                          # field of a StrokeEncoder
 
 
+@known_arguments
 class Batches:
     """Base class of n samples with labels, in batches.
 
@@ -147,6 +149,7 @@ def ahead(make: Callable[[Job], Made], jobs: Iterable[Job], depth: int = 2) -> I
             worker.shutdown(wait=True)
 
 
+@known_arguments
 class StrokeBatches(Batches):
     """Batches of characters drawn by an encoder, with new distortions each epoch: x is a SparseTensor.
 
@@ -271,6 +274,7 @@ def _checked_scales(encoder: StrokeEncoder | LiftedEncoder, scales: ArrayLike) -
     return found.astype(np.float64)
 
 
+@known_arguments
 class TensorBatches(Batches):
     """Batches of SparseTensors of one sample each, which are collated.
 
@@ -291,6 +295,7 @@ class TensorBatches(Batches):
         return lambda items: collate([self.x[i] for i in items])
 
 
+@known_arguments
 class AugmentedCopies(Batches):
     """Batches with several distorted copies of each item of other batches, for contrastive losses: x is a SparseTensor.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.ops import cast
 from spconv_cy.checks import as_array, checked_flags, checked_integers, generator, is_number, is_one_of
 from spconv_cy.data.augment import stream
@@ -25,6 +26,7 @@ MOST_CROPS = 10**8
 POLARITIES = ("none", "kept", "flipped")
 
 
+@known_arguments
 @dataclass(frozen=True, eq=False, repr=False)
 class Events:
     """Events of a camera whose pixels report when they become brighter or darker, in the order of time.
@@ -133,6 +135,7 @@ class Events:
         return crop[held], event[held]
 
 
+@known_arguments
 class EventBatches(Batches):
     """Batches of crops of an event recording as sites (x, y, t); features are the numbers of their events.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, as_list
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.data.strokes import Characters
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 
 
+@known_arguments
 @dataclass(frozen=True, eq=False, repr=False)
 class Handwriting:
     """Labelled characters of a data set.

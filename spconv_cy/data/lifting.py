@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, is_number
 from spconv_cy.data.packed import ranges
 from spconv_cy.data.strokes import Characters
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 AXES = ("x", "y", "direction", "curvature", "time")
 
 
+@known_arguments
 @dataclass(frozen=True)
 class LiftedEncoder:
     """Draws characters as sites with the named axes; strokes that cross in the plane are apart along the other axes.

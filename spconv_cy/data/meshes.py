@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, is_real
 from spconv_cy.data.packed import ranges
 from spconv_cy.dlpack import without_mask
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 2**27                                                      # they take 3 GiB
 
 
+@known_arguments
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """A surface of triangles; `read_mesh` reads one from a file and `write_mesh` writes one.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_flags, checked_integers, checked_numbers, is_number, is_one_of
 from spconv_cy.data.augment import stream
 from spconv_cy.errors import expected
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array
 
 
+@known_arguments
 @dataclass(frozen=True)
 class Motion:
     """Random motions: turn each shape about the origin, stretch it, shift it; p becomes p @ A + t.

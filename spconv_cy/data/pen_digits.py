@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, generator, is_integer
 from spconv_cy.errors import expected
 
@@ -40,6 +41,7 @@ def digits() -> tuple[list[list[Array]], Array]:
     return [[stroke] for stroke in points], labels
 
 
+@known_arguments
 def digits_split(seed: Seed = 0, test: int = 3498) -> tuple[Digits, Digits]:
     """Return ((characters, labels) to train on, (characters, labels) to test on), split at random within each class.
 

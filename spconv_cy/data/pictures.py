@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, is_real
 from spconv_cy.data.augment import Affine, Colour, from_name, stream
 from spconv_cy.data.batch import Batches
@@ -23,6 +24,7 @@ MOST_CELLS = 2**30                                      # sites of the fields of
 STEPS = 1024                                            # positions in a picture are rounded to 1 / STEPS pixel
 
 
+@known_arguments
 class PictureBatches(Batches):
     """Batches of pictures centred in a field of `size` x `size`, distorted in training: x is a SparseTensor.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.ops import cast
 from spconv_cy.checks import as_array, checked_integers, checked_numbers, is_real
 from spconv_cy.data.augment import stream
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MOST_AXES = 8
 
 
+@known_arguments
 @dataclass(frozen=True)
 class PointAffine:
     """Random motions of a cloud: turn it in the plane of its first two axes, mirror, stretch and shift it, move points.
@@ -77,6 +79,7 @@ class PointAffine:
         return moves
 
 
+@known_arguments
 class PointBatches(Batches):
     """Batches of clouds of labelled points, for networks that label points: x is a SparseTensor with ground None.
 
@@ -175,6 +178,7 @@ class PointBatches(Batches):
         return moved if own is None else moved + own
 
 
+@known_arguments
 def neighbourhood_features(points: ArrayLike, k: int = 32) -> Array:
     """Return (n, 3) float32 features of each point's k nearest points in the plane of the first two axes.
 

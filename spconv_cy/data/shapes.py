@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, as_list, is_one_of, is_real
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.motion import Motion
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array, ArrayLike
 
 
+@known_arguments
 @dataclass(frozen=True, eq=False)
 class Shapes:
     """Clouds of points as two arrays; `Shapes.pack` makes and checks them, `shapes[i]` returns the points of one.
@@ -73,6 +75,7 @@ class Shapes:
         return self.points[self.starts[i]:self.starts[i + 1]]
 
 
+@known_arguments
 def voxel_points(voxels: ArrayLike, parts: int = 2) -> Array:
     """Return points (n * parts^d, d) that fill voxels (n, d), whole numbers: parts^d evenly spaced points in each.
 
@@ -90,6 +93,7 @@ def voxel_points(voxels: ArrayLike, parts: int = 2) -> Array:
     return (corners[:, None] + inside).reshape(-1, d)
 
 
+@known_arguments
 class ShapeBatches(Batches):
     """Batches of clouds of points, centred in a field of either lattice, moved anew each epoch: x is a SparseTensor.
 

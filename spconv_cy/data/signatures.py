@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, as_list, is_integer
 from spconv_cy.compiled.strokes import sign
 from spconv_cy.config import threads
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MOST_LEVEL, MOST_LETTERS = 4, 6
 
 
+@known_arguments
 def signature(paths: ArrayLike | Sequence[ArrayLike], level: int) -> FloatArray:
     """Return the signatures of paths up to a level: all iterated integrals, words in lexicographic order by level.
 
@@ -42,6 +44,7 @@ def signature(paths: ArrayLike | Sequence[ArrayLike], level: int) -> FloatArray:
     return _signed("signature", paths, level, 0, lambda letters: None)
 
 
+@known_arguments
 def log_signature(paths: ArrayLike | Sequence[ArrayLike], level: int) -> FloatArray:
     """Return the log-signatures of paths: the coefficients of the Lyndon words in the logarithm of the signature.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, as_list, checked_integers, is_number
 from spconv_cy.config import threads
 from spconv_cy.data.encoding import ENCODINGS, MOST_SLICED
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 LIST = "a list of characters, each a list of (n, 2) arrays, one for each stroke"
 
 
+@known_arguments
 @dataclass(frozen=True, eq=False)
 class Characters:
     """Characters as three arrays; `Characters.pack` makes and checks them, `characters[i]` returns the strokes of one.
@@ -146,6 +148,7 @@ def _checked_stroke(stroke: ArrayLike, who: str) -> Array:
     return points.astype(np.float64, copy=False)
 
 
+@known_arguments
 @dataclass(frozen=True)
 class StrokeEncoder:
     """Draws characters as active sites with features: normalise, move, resample at even spacing, collect by site.

@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable, matmul
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, is_number
@@ -16,6 +17,7 @@ from spconv_cy.functional.powers import powers
 from spconv_cy.types import Array, ArrayLike, Recorded
 
 
+@known_arguments
 def index_loss(x: Tensor | ArrayLike, columns: Tensor | ArrayLike) -> Tensor:
     """Return the mean negative log-likelihood that row i of a batch is item i, among the items of the batch.
 
@@ -45,6 +47,7 @@ def index_loss(x: Tensor | ArrayLike, columns: Tensor | ArrayLike) -> Tensor:
     return softmax_cross_entropy(matmul(x, transpose(columns)), np.arange(len(x)))
 
 
+@known_arguments
 def contrastive_loss(x: Tensor | ArrayLike, temperature: float = 0.2) -> Tensor:
     """Return the mean negative log-likelihood of each row's other view, among all other rows of the batch.
 

@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.precision import summable
 from spconv_cy.backend.switch import current, ops_of
@@ -163,6 +164,7 @@ def pick(dense: Tensor | Array, index: tuple[IntegerArray, ...]) -> Recorded:
     return xp.ascontiguousarray(dense.transpose(channels_last)[index]), backward
 
 
+@known_arguments
 def flatten(x: Tensor | Array) -> Tensor:
     """Return a dense array (b, ...) with one row for each sample, (b, -1)."""
     return reshape(x, (len(x), int(np.prod(x.shape[1:]))))

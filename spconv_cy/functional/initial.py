@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current
 from spconv_cy.checks import generator
@@ -17,6 +18,7 @@ from spconv_cy.types import Array, ArrayLike, Seed
 _instead: ContextVar[undrawn | None] = ContextVar("instead", default=None)
 
 
+@known_arguments
 def glorot(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0) -> Tensor:
     """Return a weight drawn from U(-s, s), s = gain * sqrt(6 / (k * c_in + c_out)), with the channels of one group.
 
@@ -34,6 +36,7 @@ def glorot(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0) -> Tens
     return _initial(shape, lambda: generator("weights", rng).uniform(-bound, bound, shape))
 
 
+@known_arguments
 def normal(shape: Sequence[int], rng: Seed = None) -> Tensor:
     """Return a weight drawn from N(0, 2 / (k * c_in)), with the channels of one group, for ReLU networks.
 

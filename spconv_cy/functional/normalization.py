@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.precision import summable
@@ -17,6 +18,7 @@ from spconv_cy.functional.sparse import column_sums
 from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
 
 
+@known_arguments
 def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, running: Array | None = None, *,
                eps: float, slope: float = 1.0, mean_only: bool = False) -> tuple[Tensor, Tensor | None, Array]:
     """Return (x - mean) / sqrt(variance + eps) * gamma + beta for each column, and the ground state by the same map.

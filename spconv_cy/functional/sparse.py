@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import is_one_of
@@ -196,6 +197,7 @@ def scatter_add(x: Tensor | Array, rows: IntegerArray, m: int) -> Recorded:
     return ops_of(x).scatter_add(x, rows, m), lambda dy: (lambda: dy[rows], None, None)
 
 
+@known_arguments
 def global_pool(x: Tensor | Array, ground: Tensor | Array | None, starts: IntegerArray, *, kind: str = "average",
                 field: int | None = None) -> Tensor:
     """Return one row for each sample: (n, c) -> (b, c).

@@ -7,6 +7,7 @@ from typing import Any
 
 from spconv_cy import layers as library
 from spconv_cy import models
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_list, checked_path, kind_of
 from spconv_cy.errors import FileError, ShapeError, expected
 from spconv_cy.functional.initial import shapes_only, undrawn
@@ -18,6 +19,7 @@ from spconv_cy.types import Array, PathLike
 KIND = "spconv_cy"
 
 
+@known_arguments
 def save(path: PathLike, net: Layer, extra: object = None) -> None:
     """Write a network to one .safetensors file: its layers, parameters and running statistics.
 
@@ -41,6 +43,7 @@ def save(path: PathLike, net: Layer, extra: object = None) -> None:
     write(path, KIND, state, {"network": description, "extra": extra})
 
 
+@known_arguments
 def load(path: PathLike, layers: Iterable[type[Layer]] | type[Layer] = ()) -> Layer:
     """Return the network of a file that `save` wrote, its arrays on the current backend.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import checked_function, is_one_of
 from spconv_cy.errors import GridError, ShapeError, expected
@@ -20,6 +21,7 @@ from spconv_cy.types import Array, ArrayLike
 KINDS = ("linear", "nearest")
 
 
+@known_arguments
 def interpolate(x: SparseTensor, points: ArrayLike, *, cell: float | Sequence[float] = 1.0, kind: str = "linear",
                 centre: float = 0.5, missing: str = "ground") -> Tensor:
     """Return the features of a SparseTensor at real points.
@@ -63,6 +65,7 @@ def interpolate(x: SparseTensor, points: ArrayLike, *, cell: float | Sequence[fl
     return weighted_gather(x.features, x.ground, rows, weights, rest)
 
 
+@known_arguments
 def splat(points: ArrayLike, features: Tensor | ArrayLike, *, cell: float | Sequence[float] = 1.0,
           kind: str = "linear", centre: float = 0.5, reduce: str = "sum", size: int | Sequence[int] | None = None,
           samples: int | None = None, grid: Grid | None = None, ground: str | None = "zero") -> SparseTensor:
@@ -112,6 +115,7 @@ def splat(points: ArrayLike, features: Tensor | ArrayLike, *, cell: float | Sequ
     return SparseTensor(weighted_scatter(features, rows, weights, grid.n), grid, row)
 
 
+@known_arguments
 def apply_to_points(net: Callable[[SparseTensor], Any], points: ArrayLike, features: Tensor | ArrayLike, *,
                     cell: float | Sequence[float] = 1.0, size: int | Sequence[int] | None = None,
                     samples: int | None = None, kind: str = "linear", ground: str | None = None) -> Tensor:

@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import gather, mse, softmax_cross_entropy
@@ -142,6 +143,7 @@ def _sparse(layer: Layer, x: SparseTensor) -> SparseTensor:
     return cast(SparseTensor, layer(x))
 
 
+@known_arguments
 def reconstruction_loss(found: Reconstruction, labels: object = None) -> Tensor:
     """Return the loss of a Reconstruction, shape (): cross-entropies of the sites plus the squared error of features.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import Convolution, GlobalPooling, Layer, MaxPooling, NetworkInNetwork, ReLU, Sequential
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def lenet5(channels_in: int = 1, classes: int = 10, *, rng: Seed = None) -> Sequential:
     """Build LeNet-5, `6C5-MP2-16C5-MP2-120C5-output`, for pictures of 32 x 32.
 
@@ -37,6 +39,7 @@ def lenet5(channels_in: int = 1, classes: int = 10, *, rng: Seed = None) -> Sequ
         GlobalPooling(), NetworkInNetwork(120, classes, rng=rng))
 
 
+@known_arguments
 def mlp(widths: Sequence[int], *, rng: Seed = None) -> Sequential:
     """Build a multi-layer perceptron with ReLU between its layers.
 

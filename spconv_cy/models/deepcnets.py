@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_numbers, generator
 from spconv_cy.layers import Convolution, GlobalPooling, Layer, MaxPooling, NetworkInNetwork, Sequential, VeryLeakyReLU
 from spconv_cy.models.blocks import checked_whole, dropped
@@ -9,6 +10,7 @@ from spconv_cy.sites.lattice import Lattice
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def deepcnet(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int | Lattice = 2, dropout: float = 0.0,
              first: int = 3, rng: Seed = None) -> Sequential:
     """Build DeepCNet(l, k), a classifier: `kC3-MP2-2kC2-MP2-...-lkC2-MP2-(l+1)kC2-output`.
@@ -37,6 +39,7 @@ def deepcnet(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int 
     return _build("deepcnet", l, k, channels_in, classes, d, dropout, rng, first=first)
 
 
+@known_arguments
 def deepcnin(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int | Lattice = 2, dropout: float = 0.0,
              rng: Seed = None) -> Sequential:
     """Build DeepCNiN(l, k): DeepCNet with a network-in-network layer after each pooling and after the last convolution.
@@ -58,6 +61,7 @@ def deepcnin(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int 
     return _build("deepcnin", l, k, channels_in, classes, d, dropout, rng, network_in_network=True)
 
 
+@known_arguments
 def deepc2(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int | Lattice = 2, dropout: float = 0.0,
            rng: Seed = None) -> Sequential:
     """Build DeepC2(l, k), a classifier: `kC2-MP3/2-2kC2-MP3/2-...-lkC2-MP3/2-(l+1)kC2-output`.

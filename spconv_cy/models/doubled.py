@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_flags, checked_numbers, generator
 from spconv_cy.layers import Convolution, GlobalPooling, Layer, MaxPooling, NetworkInNetwork, Sequential, VeryLeakyReLU
 from spconv_cy.models.blocks import checked_whole, dropped
@@ -9,6 +10,7 @@ from spconv_cy.sites.lattice import Lattice
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def deepc2c2(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int | Lattice = 2, dropout: float = 0.0,
              rng: Seed = None) -> Sequential:
     """Build DeepC2C2(l, k), a classifier: `kC2-kC2-MP3/2-...-lkC2-lkC2-MP3/2-(l+1)kC2-(l+1)kC1-output`.
@@ -33,6 +35,7 @@ def deepc2c2(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int 
     return _build("deepc2c2", l, k, channels_in, classes, d, dropout, rng, 2, "valid")
 
 
+@known_arguments
 def deepc3c3(l: int, k: int, channels_in: int = 1, classes: int = 10, *, d: int | Lattice = 2, dropout: float = 0.0,
              centred: bool = False, rng: Seed = None) -> Sequential:
     """Build DeepC3C3(l, k): DeepC2C2 with windows of size 3.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.layers import Concatenate, Layer, NetworkInNetwork, Sequential, UnPooling
 from spconv_cy.models.blocks import checked_whole
 from spconv_cy.models.unets import Levels, checked_widths
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def fully_convolutional(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int = 1, classes: int = 10,
                         *, d: int = 3, reps: int = 1, residual: bool = False, downsample: tuple[int, int] = (2, 2),
                         rng: Seed = None) -> Sequential:

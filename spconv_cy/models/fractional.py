@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import generator, is_real
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import (
@@ -19,6 +20,7 @@ from spconv_cy.models.blocks import checked_whole, dropped
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def fractional_cnn(l: int, k: int, ratio: float = 2**0.5, channels_in: int = 1, classes: int = 10, *, d: int = 2,
                    sequence: str = "pseudorandom", overlap: str = "fixed", dropout: float | Sequence[float] = 0.0,
                    rng: Seed = None) -> Sequential:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import Concatenate, Layer, NetworkInNetwork, Sequential
 from spconv_cy.layers.inputs import MOST_CHANNELS
@@ -26,6 +27,7 @@ VARIANTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {         # block
 }
 
 
+@known_arguments
 def minkunet(variant: str | int, channels_in: int, classes: int, *, d: int = 3, width: float = 1.0,
              rng: Seed = None) -> Sequential:
     """Build a MinkUNet, which labels every active site: a stem, four levels down and four levels up.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import Convolution, Layer, NetworkInNetwork, Residual, Sequential, SubmanifoldConvolution
@@ -14,6 +15,7 @@ from spconv_cy.models.vggs import activated, normalised
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def resnet(blocks: Sequence[tuple[int, int, int]], channels_in: int, *, d: int = 2, rng: Seed = None) -> Sequential:
     """Build a ResNet without a head; `Sequential(*stem, *resnet(...), *head)` is a whole network.
 

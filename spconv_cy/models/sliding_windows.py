@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.errors import expected
 from spconv_cy.layers import Dropout, GlobalPooling, Layer, LeakyReLU, NetworkInNetwork, Sequential
 
 HEAD = (NetworkInNetwork, LeakyReLU, Dropout)
 
 
+@known_arguments
 def sliding_window(net: Layer) -> Sequential:
     """Return a classifier without its last pooling: it gives an answer for every window instead of every sample.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import (
@@ -37,6 +38,7 @@ FRACTIONAL = {letter: word for word, letter in LETTERS.items()}
 CLOSES = ("VLReLU", "ReLU", "LReLU", "BN", "linear")
 
 
+@known_arguments
 def from_spec(text: str, channels_in: int = 1, d: int | Lattice = 2, *, classes: int | None = None,
               rng: Seed = None) -> Sequential:
     """Build a network from its notation; `net.spec()` returns the notation of a network.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import NetworkInNetwork, Sequential
 from spconv_cy.models.blocks import DETECTION, Blocks, checked_list, checked_whole
@@ -11,6 +12,7 @@ from spconv_cy.models.minkunets import residual_u
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def spunet(channels_in: int, classes: int, *, base: int = 32,
            channels: Sequence[int] = (32, 64, 128, 256, 256, 128, 96, 96),
            repeats: Sequence[int] = (2, 3, 4, 6, 2, 2, 2, 2), d: int = 3, rng: Seed = None) -> Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_flags, checked_numbers, generator
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import (
@@ -21,6 +22,7 @@ from spconv_cy.models.blocks import checked_whole
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def unet(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int = 1, classes: int = 10, *, d: int = 3,
          reps: int = 1, residual: bool = False, slope: float = 0.0, downsample: tuple[int, int] = (2, 2),
          rng: Seed = None) -> Sequential:
@@ -63,6 +65,7 @@ def unet(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int 
         NetworkInNetwork(widths[0], classes, rng=make.rng))
 
 
+@known_arguments
 def uresnet(channels_in: int = 1, classes: int = 5, *, filters: int = 16, levels: int = 5, d: int = 3,
             rng: Seed = None) -> Sequential:
     """Build the U-ResNet that labels tracks and showers in liquid-argon detectors: a residual U-Net with two blocks.

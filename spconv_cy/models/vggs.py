@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import (
@@ -25,6 +26,7 @@ from spconv_cy.sites.lattice import is_whole
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def vgg(layers: Sequence[int | str | tuple[int | str, ...]], channels_in: int = 1, *, d: int = 2,
         rng: Seed = None) -> Sequential:
     """Build a VGG network without a head; `Sequential(*vgg(...), *head)` is a whole network.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_flags
 from spconv_cy.layers import Layer, Sequential, SparseToDense
 from spconv_cy.models.blocks import DETECTION, Blocks, checked_whole
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def voxel_backbone_8x(channels_in: int = 4, *, residual: bool = False, last_padding: int | tuple[int, int, int] = 0,
                       dense: bool = False, rng: Seed = None) -> Sequential:
     """Build SECOND's middle encoder, or CenterPoint's with `residual`; the output is eight times coarser.

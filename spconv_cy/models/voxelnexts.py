@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import BatchNormalization, Collapse, Pyramid, ReLU, Sequential, SubmanifoldConvolution
 from spconv_cy.models.blocks import DETECTION, TORCH, Blocks, checked_list, checked_whole
@@ -12,6 +13,7 @@ from spconv_cy.models.voxel_backbones import same
 from spconv_cy.types import Seed
 
 
+@known_arguments
 def voxelnext(channels_in: int = 5, *, widths: Sequence[int] = (16, 32, 64, 128, 128), channels_out: int = 128,
               rng: Seed = None) -> Sequential:
     """Build the 3-D backbone of VoxelNeXt, from voxels to sparse features of a plane, eight times coarser.

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.data.handwriting import Gathering, Handwriting, whole_numbers
 from spconv_cy.data.text import read_lines, words_of
 from spconv_cy.errors import FileError, expected
@@ -20,6 +21,7 @@ CHANNELS = ["X", "Y", "T", "S"]
 MOST_WRITER = 10**9
 
 
+@known_arguments
 def read_assamese(folder: PathLike, *, strict: bool = True) -> Handwriting:
     """Read all files M.N.txt (character M from 1 to 183, writer N) below a folder.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.data.handwriting import Gathering, Handwriting
 from spconv_cy.errors import FileError, expected
 
@@ -22,6 +23,7 @@ HEAD = struct.Struct("<HIH")                        # bytes of the record, tag, 
 NUMBER = re.compile("[0-9]{1,18}")                  # of a writer
 
 
+@known_arguments
 def read_casia(paths: PathLike | Iterable[PathLike], *, which: str = "level1") -> Handwriting:
     """Read .pot files.
 

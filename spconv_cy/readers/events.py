@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.data.events import Events
 from spconv_cy.errors import FileError
 from spconv_cy.readers.arrays import arrays_of
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import PathLike
 
 
+@known_arguments
 def read_events(path: PathLike) -> Events:
     """Read t (n,) in microseconds, x and y (n,) in pixels, on (n,) and size (width, height) from an .npz file.
 

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.data.handwriting import Gathering, Handwriting
 from spconv_cy.errors import FileError, expected
 
@@ -26,6 +27,7 @@ TOP = 900                                           # y of the upper edge; y poi
 DAMAGED = "it is damaged: fetch it again"
 
 
+@known_arguments
 def read_hanzi_writer(path: PathLike) -> Handwriting:
     """Read hanzi-writer-data: the centre lines of the strokes of 9,574 Chinese characters in a font of regular script.
 

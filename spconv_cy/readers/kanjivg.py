@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.data.handwriting import Gathering, Handwriting
 from spconv_cy.errors import FileError, expected
 from spconv_cy.readers.svg_path import read_svg_path
@@ -22,6 +23,7 @@ BOX = "0 0 109 109"
 WORDS = ("text", "title", "desc", "metadata")       # elements that draw no strokes
 
 
+@known_arguments
 def read_kanjivg(path: PathLike, *, pieces: int = 8) -> Handwriting:
     """Read KanjiVG: 6,700 kanji and other signs, one drawing each, strokes in the order and direction of the pen.
 

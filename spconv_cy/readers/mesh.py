@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_path
 from spconv_cy.data.meshes import Mesh
 from spconv_cy.errors import FileError, expected
@@ -24,6 +25,7 @@ READERS: dict[str, Callable[[PathLike], Mesh]] = {".off": read_off, ".ply": read
 WRITERS: dict[str, Callable[[PathLike, Mesh], None]] = {".off": write_off, ".ply": write_ply, ".obj": write_obj}
 
 
+@known_arguments
 def read_mesh(path: PathLike) -> Mesh:
     """Read a Mesh from an .off, .ply or .obj file, or from the .js of npm's bunny.
 
@@ -38,6 +40,7 @@ def read_mesh(path: PathLike) -> Mesh:
     return _of(READERS, path)(path)
 
 
+@known_arguments
 def write_mesh(path: PathLike, mesh: Mesh) -> None:
     """Write a Mesh as .off, .obj or binary .ply; reading the file returns the same numbers, bit for bit.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_path
 from spconv_cy.data import Characters, Handwriting
 from spconv_cy.errors import expected
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import PathLike
 
 
+@known_arguments
 def read_npz(path: PathLike) -> Handwriting:
     """Read xy (points, 2), stroke_end and char_end (cumulative), label, writer, classes, and, if present, fold and t.
 
@@ -40,6 +42,7 @@ def read_npz(path: PathLike) -> Handwriting:
     return Handwriting(Characters(points, strokes, characters), labels, classes, writers, tested, times)
 
 
+@known_arguments
 def write_npz(path: PathLike, handwriting: Handwriting) -> None:
     """Write Handwriting for `read_npz`; the path is used unchanged, points and times are stored as float64."""
     path = checked_path("write_npz", path)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.readers.arrays import EXACT, arrays_of, checked_floats, checked_numbers
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Scan:
         return len(self.points)
 
 
+@known_arguments
 def read_scan(path: PathLike) -> Scan:
     """Read xyz (n, 3), intensity (n,), return_number (n,) and classification (n,), as in lidar_topography.npz.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.data.handwriting import Gathering, Handwriting, whole_numbers
 from spconv_cy.data.text import read_lines, words_of
 from spconv_cy.errors import FileError, expected
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 WRITER = re.compile(r"W([0-9]{1,6})", re.I)
 
 
+@known_arguments
 def read_uji(path: PathLike) -> Handwriting:
     """Read characters: `WORD character id`, `NUMSTROKES n` and n times `POINTS k # x1 y1 ...`.
 

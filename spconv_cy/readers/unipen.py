@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.data.handwriting import Gathering, Handwriting, whole_numbers
 from spconv_cy.data.text import read_lines, words_of
 from spconv_cy.errors import FileError, expected
@@ -23,6 +24,7 @@ SKIPPED = frozenset(f".{word}" for word in """
 SCALES = (".X_POINTS_PER_INCH", ".Y_POINTS_PER_INCH", ".X_POINTS_PER_MM", ".Y_POINTS_PER_MM")
 
 
+@known_arguments
 def read_unipen(path: PathLike, *, tested: bool | None = None) -> Handwriting:
     """Read a file of pen digits: `.COMMENT digit` begins one, points stand between `.PEN_DOWN` and `.PEN_UP`.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_integers
 from spconv_cy.errors import FileError, expected
 from spconv_cy.readers.arrays import arrays_of, checked_ends, checked_names, checked_numbers
@@ -20,6 +21,7 @@ LISTS = ("voxel", "shape_end", "label", "fold", "grid", "classes")
 CUBES = tuple(f"{part}_{what}" for part in PARTS for what in ("images", "labels"))
 
 
+@known_arguments
 @dataclass(frozen=True, eq=False)
 class VoxelShapes:
     """Shapes of voxels with labels.
@@ -48,6 +50,7 @@ class VoxelShapes:
         return [self.voxels[i] for i in at], self.labels[at]
 
 
+@known_arguments
 def read_voxels(path: PathLike) -> VoxelShapes:
     """Read lists of voxels, or cubes of numbers in which those above 0 are occupied.
 

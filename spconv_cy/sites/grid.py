@@ -5,6 +5,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.once import once
@@ -20,6 +21,7 @@ INT32 = np.iinfo(np.int32)
 Source = namedtuple("Source", "parent window rulebook")
 
 
+@known_arguments
 class Grid:
     """Active sites of a batch; make one with `Grid.from_sites`. Immutable.
 
@@ -65,6 +67,7 @@ class Grid:
         return Grid, (self.sites, self.size, self.samples, self.lattice, self.source)
 
     @classmethod
+    @known_arguments
     def from_sites(cls, sites, size=None, samples=None, lattice=None):
         """Make a grid of distinct sites.
 

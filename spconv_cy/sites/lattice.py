@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, is_integer, is_one_of
 from spconv_cy.errors import ShapeError
 
@@ -14,6 +15,7 @@ INT32_MAX = 2**31 - 1
 SITES = (-2**31, 2**31)                                                  # what int32 holds, and the end behind it
 
 
+@known_arguments
 @dataclass(frozen=True)
 class Lattice:
     """A lattice of dimension `d`; make one with `Lattice.cubic(d)` or `Lattice.simplex(d)`.

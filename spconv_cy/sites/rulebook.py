@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError
@@ -15,6 +16,7 @@ from spconv_cy.sites.pairs import Pairs
 SMALL = 2**16                           # rows up to which making an identity takes longer than a layer's other errands
 
 
+@known_arguments
 class Rulebook:
     """Pairs (in_rows[i], out_rows[i]); those of offset k are `offset_ptr[k]` to `offset_ptr[k+1]`, out_rows ascending.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError
 from spconv_cy.once import once
@@ -27,6 +28,7 @@ class made_once:
         return self if owner is None else once(vars(owner), self._name, self._make, owner)
 
 
+@known_arguments
 @dataclass(frozen=True)
 class Window:
     """Output site j sees the input sites `stride * j + dilation * tap - origin`, a tap for every offset.

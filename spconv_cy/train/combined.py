@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.train.optim import Optimizer
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array
 
 
+@known_arguments
 class CombinedOptimizer:
     """Several optimisers that step together, each with its own parameters.
 

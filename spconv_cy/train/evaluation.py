@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import no_grad
 from spconv_cy.checks import as_array, is_integer
 from spconv_cy.errors import expected
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array, FloatArray, IntegerArray
 
 
+@known_arguments
 @dataclass(frozen=True)
 class Evaluation:
     """The outputs of a network for labelled samples, their loss and their errors.
@@ -61,6 +63,7 @@ class Evaluation:
         return metrics.intersection_over_union(self.confusion)
 
 
+@known_arguments
 def evaluate(net: Layer, data: Data, repeats: int = 1, *, loss: Loss = softmax_cross_entropy,
              progress: bool | int = False, rng: int | np.random.Generator | None = 0,
              ignore_label: IgnoredLabels = None) -> Evaluation:
@@ -92,6 +95,7 @@ def evaluate(net: Layer, data: Data, repeats: int = 1, *, loss: Loss = softmax_c
     return Evaluation(value, errors[-1], outputs, labels, errors, ignore_label)
 
 
+@known_arguments
 def probabilities(net: Layer, data: Data, repeats: int = 1, *, progress: bool | int = False,
                   rng: int | np.random.Generator | None = 0) -> FloatArray:
     """Return the class probabilities (n, classes) of samples.
@@ -102,6 +106,7 @@ def probabilities(net: Layer, data: Data, repeats: int = 1, *, progress: bool | 
     return _run("probabilities", net, as_batches(data, "probabilities"), repeats, None, progress, rng)[0]
 
 
+@known_arguments
 def outputs(net: Layer, data: Data, *, progress: bool | int = False,
             rng: int | np.random.Generator | None = 0) -> FloatArray:
     """Return the outputs (n, o) of a network for samples, without a softmax, such as an embedding.

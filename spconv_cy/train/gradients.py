@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_list, checked_numbers
@@ -32,6 +33,7 @@ def gradient_norm(parameters: Iterable[Tensor]) -> float:
     return math.sqrt(total)
 
 
+@known_arguments
 def clip_gradients(parameters: Tensor | Iterable[Tensor], longest: float) -> float:
     """Scale all gradients to the length `longest` if together they are longer, and return their former length.
 

@@ -7,9 +7,11 @@ import sys
 from dataclasses import dataclass, field, fields
 from typing import TypeGuard
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.errors import expected
 
 
+@known_arguments
 @dataclass
 class History:
     """The history of a training run: lists with one entry for each epoch.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_function, checked_path, is_integer, is_real
 from spconv_cy.errors import expected
 from spconv_cy.functional.loss import softmax_cross_entropy
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array, PathLike
 
 
+@known_arguments
 def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, validation: Data | None = None,
         loss: Loss = softmax_cross_entropy, schedule: Schedule | str | None = None,
         rng: int | np.random.Generator | None = None, progress: bool | int = True,

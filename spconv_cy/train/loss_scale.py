@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import is_integer, is_number, is_one_of
@@ -38,6 +39,7 @@ def checked_state(state: object) -> tuple[float, int]:
     return float(scale), int(steps)
 
 
+@known_arguments
 class LossScale:
     """A scale for the loss: it multiplies the loss before the backward pass, and divides the gradients before the step.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, is_integer
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.labels import IgnoredLabels, as_labels, check_range, counted
 from spconv_cy.types import Array, ArrayLike, FloatArray, IntegerArray
 
 
+@known_arguments
 def error(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels = None) -> float:
     """Return the fraction of samples whose largest output is not that of the label.
 
@@ -27,6 +29,7 @@ def error(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels 
     return _error("error", outputs, labels, 1, ignore_label)
 
 
+@known_arguments
 def top_k_error(outputs: ArrayLike, labels: ArrayLike, k: int, *, ignore_label: IgnoredLabels = None) -> float:
     """Return the fraction of samples whose label is not among the k largest outputs; NaN never is.
 
@@ -51,6 +54,7 @@ def _error(who, outputs, labels, k, ignore_label):
     return float(((better >= k) | np.isnan(at[:, 0])).mean())
 
 
+@known_arguments
 def area_under_curve(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels = None) -> float:
     """Return the area under the receiver operating characteristic (ROC) curve.
 
@@ -83,6 +87,7 @@ def area_under_curve(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: Ign
     return float(np.mean(areas))
 
 
+@known_arguments
 def confusion_matrix(predicted: ArrayLike, labels: ArrayLike, classes: int | None = None, *,
                      ignore_label: IgnoredLabels = None) -> IntegerArray:
     """Return counts (classes, classes): how often a sample of the row's class was predicted as the column's class.
@@ -129,6 +134,7 @@ def _checked_classes(predicted, labels, classes, ignore_label):
     return predicted.astype(np.int64), labels.astype(np.int64)
 
 
+@known_arguments
 def intersection_over_union(confusion: ArrayLike) -> FloatArray:
     """Return (classes,) intersection over union: samples of a class predicted as it, over those of or predicted as it.
 
@@ -152,6 +158,7 @@ def intersection_over_union(confusion: ArrayLike) -> FloatArray:
     return np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
 
 
+@known_arguments
 def mean_iou(confusion: ArrayLike) -> float:
     """Return the mean of `intersection_over_union` without its NaN; NaN if there are no other values.
 
@@ -166,6 +173,7 @@ def mean_iou(confusion: ArrayLike) -> float:
     return float(shares.mean()) if len(shares) else float("nan")
 
 
+@known_arguments
 def negative_log_likelihood(probabilities: ArrayLike, labels: ArrayLike, *,
                             ignore_label: IgnoredLabels = None) -> float:
     """Return the mean of -log of the labels' probabilities, each of them at least 1e-15.

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, checked_flags, checked_numbers
@@ -41,6 +42,7 @@ class OptimizerLike(Protocol):
         """Continue from a state."""
 
 
+@known_arguments
 class Optimizer:
     """Base of all optimisers. A subclass sets `moments` and overrides `_change`.
 
@@ -181,6 +183,7 @@ class Optimizer:
         return f"{type(self).__name__}({len(self.parameters)} parameters, rate={self.rate:.6g})"
 
 
+@known_arguments
 class SGD(Optimizer):
     """Stochastic gradient descent, with or without momentum.
 
@@ -228,6 +231,7 @@ class SGD(Optimizer):
         w -= scratch
 
 
+@known_arguments
 class Nesterov(Optimizer):
     """Nesterov's momentum as in Graham's networks.
 
@@ -260,6 +264,7 @@ class Nesterov(Optimizer):
         w += scratch
 
 
+@known_arguments
 class Adam(Optimizer):
     """Adam: steps scaled by running means of the gradient and of its square.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_numbers, is_number
 from spconv_cy.errors import expected
 
@@ -21,6 +22,7 @@ class Constant:
         return 1.0
 
 
+@known_arguments
 @dataclass(frozen=True)
 class Exponential:
     """The factor exp(-decay * epoch), as in Graham's networks.
@@ -42,6 +44,7 @@ class Exponential:
         return math.exp(-self.decay * epoch)
 
 
+@known_arguments
 @dataclass(frozen=True)
 class Steps:
     """The factor 1 at first, multiplied by `factor` after every `every` epochs.
@@ -67,6 +70,7 @@ class Steps:
         return self.factor ** math.floor(epoch / self.every)
 
 
+@known_arguments
 @dataclass(frozen=True)
 class Cosine:
     """Half a cosine, from the factor 1 at the start to `lowest` after `epochs` epochs, and `lowest` from then on.
@@ -93,6 +97,7 @@ class Cosine:
         return self.lowest + (1 - self.lowest) * (1 + math.cos(math.pi * share)) / 2
 
 
+@known_arguments
 @dataclass(frozen=True)
 class WarmUp:
     """The schedule `then`, multiplied by a factor that rises from 0 to 1 over the first `epochs` epochs.
