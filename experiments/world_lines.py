@@ -7,9 +7,9 @@ import numpy as np
 from spconv_cy.checks import as_array, as_list, checked_integers, checked_numbers, generator, is_one_of
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
+from spconv_cy.data.characters import Characters
 from spconv_cy.data.events import Events
 from spconv_cy.data.packed import ranges, starts_of
-from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.lattice import INT32_MAX, is_whole, per_axis
 from spconv_cy.tensor import SparseTensor

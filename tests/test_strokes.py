@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
-from spconv_cy.data.strokes import Characters, StrokeEncoder
+from spconv_cy.data.characters import Characters
+from spconv_cy.data.strokes import StrokeEncoder
 from spconv_cy.errors import GridError, ShapeError
 
 ENCODINGS = ("pen", "undirected", "octogram")

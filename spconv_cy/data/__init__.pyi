@@ -8,6 +8,7 @@ from spconv_cy.data.batch import AugmentedCopies as AugmentedCopies
 from spconv_cy.data.batch import Batches as Batches
 from spconv_cy.data.batch import StrokeBatches as StrokeBatches
 from spconv_cy.data.batch import TensorBatches as TensorBatches
+from spconv_cy.data.characters import Characters as Characters
 from spconv_cy.data.events import EventBatches as EventBatches
 from spconv_cy.data.events import Events as Events
 from spconv_cy.data.handwriting import Handwriting as Handwriting
@@ -25,5 +26,4 @@ from spconv_cy.data.shapes import Shapes as Shapes
 from spconv_cy.data.shapes import voxel_points as voxel_points
 from spconv_cy.data.signatures import log_signature as log_signature
 from spconv_cy.data.signatures import signature as signature
-from spconv_cy.data.strokes import Characters as Characters
 from spconv_cy.data.strokes import StrokeEncoder as StrokeEncoder

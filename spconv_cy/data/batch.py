@@ -20,9 +20,9 @@ from spconv_cy.backend.switch import current
 from spconv_cy.checks import as_array, as_list, checked_flags, is_integer
 from spconv_cy.data.augment import from_name, stream
 from spconv_cy.data.bend import bent
+from spconv_cy.data.characters import Characters
 from spconv_cy.data.lifting import LiftedEncoder
 from spconv_cy.data.packed import ranges
-from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.tensor import SparseTensor, checked_tensor
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from spconv_cy.data.strokes import Characters
+    from spconv_cy.data.characters import Characters
     from spconv_cy.types import Array
 
 KNOTS = 4                                           # control points along each side of a character's box
@@ -28,7 +28,7 @@ def bent(characters: Characters, controls: Array | None = None, ends: Array | No
 
     Source: T. W. Sederberg, S. R. Parry, Free-form deformation of solid geometric models, 1986.
 
-    >>> from spconv_cy.data.strokes import Characters
+    >>> from spconv_cy.data.characters import Characters
     >>> line = Characters.pack([[[(0, 0), (4, 0), (8, 0)]]])
     >>> bent(line, ends=np.array([[(0, 0), (0, 0), (0, 0.25)]])).points.tolist()
     [[0.0, 0.0], [4.0, 2.0], [8.0, 0.0]]

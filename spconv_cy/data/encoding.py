@@ -13,7 +13,7 @@ from spconv_cy.data.signatures import lyndon_words, places_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spconv_cy.data.strokes import Characters
+    from spconv_cy.data.characters import Characters
     from spconv_cy.types import Array
 
     Moves = tuple[Array | None, Array | None, Array | None]             # matrices, shifts, stroke_shifts

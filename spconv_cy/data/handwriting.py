@@ -10,8 +10,8 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, as_list
+from spconv_cy.data.characters import Characters
 from spconv_cy.data.packed import ranges, starts_of
-from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import FileError, ShapeError, expected
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, is_number
+from spconv_cy.data.characters import Characters
 from spconv_cy.data.packed import ranges
-from spconv_cy.data.strokes import Characters
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.sites.lattice import is_whole
 

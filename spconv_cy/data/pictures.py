@@ -10,7 +10,7 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, is_real
 from spconv_cy.data.augment import Affine, Colour, from_name, stream
 from spconv_cy.data.batch import Batches
-from spconv_cy.data.strokes import Characters
+from spconv_cy.data.characters import Characters
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.lattice import INT32_MAX, is_whole
 from spconv_cy.tensor import SparseTensor
