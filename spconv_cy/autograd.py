@@ -66,18 +66,18 @@ class Tensor(ArrayProtocol):
         self._parents, self._backward, self._function, self._version, self._read = (), None, None, [0], ()
 
     @classmethod
-    def of(cls, array: Any, parents: Sequence[Any] = (), backward: Callable[..., Any] | None = None, *,
+    def of(cls, array: Array | None, parents: Sequence[Any] = (), backward: Callable[..., Any] | None = None, *,
            reads_all: bool = False) -> "Tensor":
         """Return a Tensor of an array of any backend, without a copy; with a backward function, a node of the tape.
 
         Args:
-            array: data.
+            array: data; None for a node of the tape without data.
             parents: the arguments from which the array was computed.
             backward: function from the gradient of this tensor to those of the parents.
             reads_all: whether `backward` reads the data of all parents, which then must not be changed before.
         """
         tensor = cls.__new__(cls)
-        tensor.data, tensor.grad, tensor.requires_grad = array, None, backward is not None
+        tensor.data, tensor.grad, tensor.requires_grad = array, None, backward is not None  # type: ignore[assignment]
         tensor._parents, tensor._backward, tensor._function, tensor._version = parents, backward, None, [0]
         tensor._read = read_by(parents, None, Tensor) if reads_all else ()
         return tensor

@@ -14,7 +14,7 @@ class BackendError(RuntimeError):
 
 
 class FileError(ValueError):
-    """A file is damaged, of another format, or written by a newer version."""
+    """A file is damaged, in an unknown format, or written by a newer version."""
 
 
 class NotFittedError(ValueError, AttributeError):

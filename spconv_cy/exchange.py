@@ -1,6 +1,7 @@
 """Sparse tensors from and to other formats: padded batches, scipy's matrices, COO arrays."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,6 +24,23 @@ if TYPE_CHECKING:
     from scipy.sparse import coo_array
 
 EMPTY = -1
+
+
+class SparseMatrix(Protocol):
+    """A matrix or array of scipy.sparse."""
+
+    shape: tuple[int, ...]
+
+    def tocoo(self) -> object:
+        """Return it with the attributes row, col and data."""
+
+
+class CooLike(Protocol):
+    """A COO array, as of pydata/sparse."""
+
+    coords: Any
+    data: Any
+    shape: tuple[int, ...]
 
 
 class Padded(NamedTuple):
@@ -118,7 +136,8 @@ def to_padded(x: SparseTensor, rows: ArrayLike | None = None, *, kept: str = "al
 
 
 @known_arguments
-def from_scipy(matrices: Any, *, ground: str | None = "zero", lattice: Lattice | None = None) -> SparseTensor:
+def from_scipy(matrices: SparseMatrix | Sequence[SparseMatrix], *, ground: str | None = "zero",
+               lattice: Lattice | None = None) -> SparseTensor:
     """Return a tensor of one channel: each scipy.sparse matrix is a sample, each stored entry an active site.
 
     Args:
@@ -134,12 +153,12 @@ def from_scipy(matrices: Any, *, ground: str | None = "zero", lattice: Lattice |
     >>> x.sites.tolist(), x.grid.size
     ([[0, 0, 0], [0, 1, 1], [0, 2, 2]], (3, 3))
     """
-    matrices = list(matrices) if isinstance(matrices, (list, tuple)) else [matrices]
-    shapes = [matrix.shape for matrix in matrices if hasattr(matrix, "tocoo")]
-    if not shapes or len(shapes) < len(matrices) or len(set(shapes)) > 1 or len(shapes[0]) != 2:
+    given: list[Any] = list(matrices) if isinstance(matrices, (list, tuple)) else [matrices]
+    shapes = [matrix.shape for matrix in given if hasattr(matrix, "tocoo")]
+    if not shapes or len(shapes) < len(given) or len(set(shapes)) > 1 or len(shapes[0]) != 2:
         raise ShapeError(expected("from_scipy", "a scipy.sparse matrix, or a list of them of one shape (h, w)",
-                                  ", ".join(map(_named, matrices)) or "no matrix"))
-    entries = [matrix.tocoo() for matrix in matrices]
+                                  ", ".join(map(_named, given)) or "no matrix"))
+    entries = [matrix.tocoo() for matrix in given]
     sites = [np.column_stack([np.full(len(entry.data), i), hosted(entry.row), hosted(entry.col)])
              for i, entry in enumerate(entries)]
     values = np.concatenate([hosted(entry.data) for entry in entries])
@@ -169,7 +188,7 @@ def to_scipy(x: SparseTensor) -> "list[coo_array]":
 
 
 @known_arguments
-def from_coo(array: Any, d: int | None = None, *, ground: str | None = "zero", lattice: Lattice | None = None
+def from_coo(array: CooLike, d: int | None = None, *, ground: str | None = "zero", lattice: Lattice | None = None
              ) -> SparseTensor:
     """Return a tensor of a COO array, as of pydata/sparse: a site with a stored entry, in any channel, is active.
 

@@ -207,7 +207,7 @@ class SparseTensor(SparseArithmetic):
         return look_up(self.features, None, _kept_rows(self, point_rows, kept))
 
     def align(self, other: "SparseTensor") -> Aligned:
-        """Return Aligned(features, rows): the features of another tensor at the sites of this one, in their order.
+        """Return Aligned(features, rows): the features of a second tensor at the sites of this one, in their order.
 
         Args:
             other: SparseTensor of the same lattice, size and number of samples.
