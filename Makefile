@@ -36,8 +36,10 @@ seed: .venv/built  ## the small version of every experiment, at most 20 minutes;
 
 check: test lint  ## what CI runs: a change is ready when this passes
 
+# A thread of BLAS for each worker; bytecode is kept, since many of the tests start processes.
 test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu" --durations=10
+	OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/build/pycache \
+	  $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu" --durations=10
 
 test-all: .venv/built  ## with the tests marked slow, and builds by other compilers
 	$(BIN)/python -m pytest -q -m "not gpu" --durations=20

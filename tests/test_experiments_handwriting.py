@@ -3,32 +3,20 @@
 import json
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from experiment_runs import run
 
 import spconv_cy as sp
 
-EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
-SCRIPT = EXPERIMENTS / "handwriting.py"
-
-
-def run(folder, *arguments):
-    # Threads that spin while they wait make such a run several times longer on a machine that is busy with tests.
-    # The bar fits itself to the terminal's width.
-    environment = {"OMP_WAIT_POLICY": "passive"} | os.environ | {"COLUMNS": "200"}
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-
+SCRIPT = "handwriting.py"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """The outcome of a small run of the handwriting experiment, and the folder in which it ran."""
     folder = tmp_path_factory.mktemp("demo")
-    return run(folder, SCRIPT, "--small", "--seed", 3), folder
+    return run(folder, SCRIPT, "--tiny", "--seed", 3, COLUMNS="200"), folder
 
 
 def test_the_last_line_is_the_test_error_and_how_long_training_took(small):
@@ -59,10 +47,10 @@ def test_it_draws_a_picture(small):
 def test_it_keeps_a_row_for_every_seed_and_begins_anew_when_it_has_ended(small):
     errors = {}
     for seed in (4, 3):
-        done = run(small[1], SCRIPT, "--small", "--seed", seed, "--epochs", 1)
+        done = run(small[1], SCRIPT, "--tiny", "--seed", seed, "--epochs", 1)
         assert done.returncode == 0 and "epoch 1/1: " in done.stderr        # not kept, though seed 3 had ended
         errors[seed] = float(re.search(r"^test error: (.*) % ", done.stdout, re.M)[1])
-    record = json.loads((small[1] / "build" / "experiments" / "demo-small" / "record.json").read_text())
+    record = json.loads((small[1] / "build" / "experiments" / "demo-tiny" / "record.json").read_text())
     (table,) = record["tables"].values()
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
     assert [(row[0], float(row[1])) for row in rows[:2]] == [("random-3", errors[3]), ("random-4", errors[4])]
@@ -70,7 +58,7 @@ def test_it_keeps_a_row_for_every_seed_and_begins_anew_when_it_has_ended(small):
 
 
 def test_writers_without_their_file_are_refused_in_plain_words(tmp_path):
-    refused = run(tmp_path, SCRIPT, "--small", "--writers", "--data", tmp_path)
+    refused = run(tmp_path, SCRIPT, "--tiny", "--writers", "--data", tmp_path)
     assert refused.returncode == 2 and "--writers needs --data FOLDER with pendigits.npz" in refused.stderr
 
 
@@ -78,13 +66,13 @@ def test_the_writers_split_runs(tmp_path):
     folder = os.environ.get("SPCONV_CY_DATA")
     if not folder:
         pytest.skip("needs pendigits.npz: SPCONV_CY_DATA=FOLDER")
-    done = run(tmp_path, SCRIPT, "--small", "--writers", "--data", folder)
+    done = run(tmp_path, SCRIPT, "--tiny", "--writers", "--data", folder)
     assert done.returncode == 0, done.stderr
     assert "writers never seen" in done.stdout and "test error: " in done.stdout.splitlines()[-1]
 
 
 def test_the_digits_model_is_trained_and_saved(tmp_path):
-    done = run(tmp_path, EXPERIMENTS / "digit_model.py", "--small")
+    done = run(tmp_path, "digit_model.py", "--small")
     assert done.returncode == 0, done.stderr
     assert float(re.search(r"^test error: (\d+\.\d\d) %$", done.stdout, re.M)[1]) < 20
     assert sp.SparseConvClassifier.load(tmp_path / "digits_model.safetensors").classes_.tolist() == list(range(10))
