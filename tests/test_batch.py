@@ -191,13 +191,13 @@ def test_a_character_that_does_not_fit_is_named_by_its_own_number_in_any_batch()
     small, large = [[(0, 0), (3, 0)]], [[(0, 0), (99, 0)]]
     data = StrokeBatches([small] * 5 + [large], None, StrokeEncoder("pen", size=24, scale=None), batch=2)
     for training in (False, True):
-        with pytest.raises(GridError, match="points of character 5 lie outside"):
+        with pytest.raises(GridError, match="points of character 5 outside"):
             list(data.epoch(0, 0, training=training))
 
 
 def test_a_shift_out_of_the_field_names_the_character_and_the_remedy():
     data = StrokeBatches([[[(0, 0), (9, 9)]]] * 3, None, StrokeEncoder(size=18, scale=16), augment="translation")
-    with pytest.raises(GridError, match="outside the field of 18 x 18 sites.*a size of [0-9]+ would hold all"):
+    with pytest.raises(GridError, match="inside the field of 18 x 18 sites.*a size of [0-9]+ would hold all"):
         list(data.epoch(0, training=True))
     assert not at_work()
 

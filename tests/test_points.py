@@ -151,7 +151,7 @@ def test_layers_that_move_the_sites_are_refused(rng):
         sp.layers.ToPoints(sp.MaxPooling(2, 2))(x)
     with pytest.raises(ShapeError, match="whose points are known"):
         sp.layers.ToPoints()(sp.SubmanifoldConvolution(2, 4, 1)(sp.MaxPooling(2, 1)(x)))
-    with pytest.raises(TypeError, match="a Tensor came; a SparseTensor fits"):
+    with pytest.raises(TypeError, match="expected a SparseTensor, got a Tensor"):
         sp.layers.ToPoints()(sp.Tensor([[1.0]]))
 
 
