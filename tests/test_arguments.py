@@ -29,6 +29,27 @@ WRONG = [
     (lambda: sp.Residual(downsample=None), "expected the argument 'shortcut', got 'downsample'"),
     (lambda: sp.Sequential(name="net"), "Sequential: expected no argument by name, got 'name'"),
     (lambda: sp.Convolution(2, 1, 4, 3, stirde=2), "expected the argument 'stride', got 'stirde'"),
+    (lambda: sp.SGD([], lr=0.1), "SGD: expected the argument 'rate', got 'lr'; its arguments are parameters, rate, "),
+    (lambda: sp.Adam(params=[]), "Adam: expected the argument 'parameters', got 'params'"),
+    (lambda: sp.Nesterov([], 0.1, weightdecay=0), "expected the argument 'weight_decay', got 'weightdecay'"),
+    (lambda: sp.fit(None, None, None, n_epochs=3), "fit: expected the argument 'epochs', got 'n_epochs'"),
+    (lambda: sp.fit(None, None, None, 3, lr_scheduler=None), "expected the argument 'schedule', got 'lr_scheduler'"),
+    (lambda: sp.fit(None, None, None, 3, verbose=True), "expected the argument 'progress', got 'verbose'"),
+    (lambda: sp.evaluate(None, None, criterion=None), "evaluate: expected the argument 'loss', got 'criterion'"),
+    (lambda: sp.evaluate(None, None, batch_size=3), "evaluate: expected a known argument, got 'batch_size'"),
+    (lambda: sp.data.TensorBatches([], [], batch_size=3), "TensorBatches: expected the argument 'batch', got 'batch"),
+    (lambda: sp.models.deepcnet(3, 4, num_classes=5), "deepcnet: expected the argument 'classes', got 'num_classes'"),
+    (lambda: sp.models.unet(3, 4, seed=5), "unet: expected the argument 'rng', got 'seed'"),
+    (lambda: sp.readers.read_npz(filename="x"), "read_npz: expected the argument 'path', got 'filename'"),
+    (lambda: sp.readers.read_assamese(path="x"), "read_assamese: expected the argument 'folder', got 'path'"),
+    (lambda: sp.SparseTensor.from_sites(coords=[]), "SparseTensor.from_sites: expected the argument 'sites', got 'coo"),
+    (lambda: sp.SparseTensor.from_sites([], [], spatial_shape=3), "expected the argument 'size', got 'spatial_shape'"),
+    (lambda: sp.SparseTensor.from_points([], [], voxel_size=3), "expected the argument 'cell', got 'voxel_size'"),
+    (lambda: sp.SparseConvClassifier(n_epochs=3), "SparseConvClassifier: expected the argument 'epochs', got 'n_epo"),
+    (lambda: sp.SparseConvClassifier(seed=3), "expected the argument 'random_state', got 'seed'"),
+    (lambda: sp.softmax_cross_entropy([[1.0]], [0], ignore_index=3), "the argument 'ignore_label', got 'ignore_index'"),
+    (lambda: sp.softmax_cross_entropy([[1.0]], target=[0]), "expected the argument 'labels', got 'target'"),
+    (lambda: sp.set_threads(num_threads=3), "set_threads: expected the argument 'n_threads', got 'num_threads'"),
     (lambda: sp.models.Autoencoder(2, 4, 4, in_channels=1), "expected the argument 'channels_in', got 'in_channels'"),
 ]
 
@@ -102,7 +123,8 @@ def test_every_name_that_an_error_can_give_is_one_of_this_library():
 
 def takes_arguments(value):
     """Return True for a function or class whose arguments have names."""
-    if inspect.isclass(value) and (issubclass(value, (BaseException, tuple)) or "__init__" not in vars(value)):
+    if inspect.isclass(value) and ("__init__" not in vars(value) or issubclass(value, (BaseException, tuple))
+                                   or getattr(value, "_is_protocol", False)):
         return False
     names = inspect.signature(value).parameters if callable(value) else ()
     return bool(names) and value not in (sp.errors.expected, sp.differentiable)

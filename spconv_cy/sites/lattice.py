@@ -147,6 +147,7 @@ class Lattice:
 LatticeLike: TypeAlias = int | Lattice                                    # an int: the cubic lattice of that dimension
 
 
+@known_arguments
 def as_lattice(lattice: LatticeLike) -> Lattice:
     """Return `lattice`, or the cubic lattice where it is an int."""
     return lattice if isinstance(lattice, Lattice) else Lattice.cubic(lattice)
