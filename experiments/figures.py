@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spconv_cy.backend.host import hosted
+from spconv_cy.backend.switch import hosted
 from spconv_cy.checks import as_array
 
 

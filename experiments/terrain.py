@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from spconv_cy.checks import generator, is_number
+from spconv_cy.checks import generator, is_integer, is_number
 from spconv_cy.errors import expected
-from spconv_cy.sites.lattice import is_whole
 
 MOST, MOST_SIDE = 10**8, 10**5
 TERRAIN_CLASSES = ("other", "ground", "water")
@@ -29,8 +28,8 @@ def terrain(n=20_000, side=200.0, seed=0):
     >>> points.shape, sorted(set(labels.tolist()))
     ((1000, 3), [0, 1, 2])
     """
-    fits = is_whole(n) and 0 <= n <= MOST and is_number(side) and 0 < side <= MOST_SIDE
-    if not fits or not is_whole(seed) or seed < 0:
+    fits = is_integer(n) and 0 <= n <= MOST and is_number(side) and 0 < side <= MOST_SIDE
+    if not fits or not is_integer(seed) or seed < 0:
         raise ValueError(expected("terrain", f"integers n from 0 to {MOST} and seed from 0 up, and a side above 0 and "
                                   f"at most {MOST_SIDE}", f"n {n!r}, side {side!r} and seed {seed!r}"))
     rng = generator("terrain", seed, "seed")

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spconv_cy.checks import as_array, as_list, checked_integers, checked_numbers, generator, is_one_of
+from spconv_cy.checks import as_array, as_list, checked_integers, checked_numbers, generator, is_integer, is_one_of
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.characters import Characters
 from spconv_cy.data.events import Events
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.sites.lattice import INT32_MAX, is_whole, per_axis
+from spconv_cy.sites.lattice import INT32_MAX, per_axis
 from spconv_cy.tensor import SparseTensor
 
 MOST_LINES, MOST_STEPS = 10**8, 10**6
@@ -226,7 +226,7 @@ class WorldLineBatches(Batches):
             raise ShapeError(expected("WorldLineBatches", f"kinds ({n},), below {len(shapes)}", kinds.shape))
         reach = max((int(abs(shape).max(initial=0)) for shape in shapes), default=0)
         least = max(lines.size + 2 * reach, steps * (time != "none"))
-        if not is_whole(field) or not least <= field <= INT32_MAX:
+        if not is_integer(field) or not least <= field <= INT32_MAX:
             raise ShapeError(expected("WorldLineBatches", f"a field of {least} or more sites for {lines} with {reach} "
                                       "sites around", f"{field!r}"))
         self.time, self.kinds, self.size = time, kinds, (int(field),) * (d + (time != "none"))

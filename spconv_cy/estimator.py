@@ -12,7 +12,7 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, no_grad
-from spconv_cy.backend.host import hosted
+from spconv_cy.backend.switch import hosted
 from spconv_cy.checks import as_array, as_list, is_integer, is_one_of
 from spconv_cy.data import Affine, Characters, StrokeBatches, StrokeEncoder
 from spconv_cy.data.augment import from_name as distortion
@@ -22,13 +22,12 @@ from spconv_cy.io.archive import BROKEN
 from spconv_cy.io.file import load_with_extra, save
 from spconv_cy.layers.layer import Layer
 from spconv_cy.models import deepcnet, deepcnin, from_spec
-from spconv_cy.train import Adam, Constant, Cosine, Exponential, Steps, WarmUp, fit, probabilities
+from spconv_cy.train import Adam, Constant, Cosine, Exponential, History, Steps, WarmUp, fit, probabilities
 from spconv_cy.train.label import classes_of, labels_from_json, labels_to_json
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-    from spconv_cy.train.history import History
     from spconv_cy.train.schedule import Schedule
     from spconv_cy.types import Array, ArrayLike, FloatArray, PathLike
 

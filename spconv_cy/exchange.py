@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.autograd import Tensor
-from spconv_cy.backend.host import hosted
-from spconv_cy.backend.switch import current
-from spconv_cy.checks import as_array, as_list
+from spconv_cy.backend.switch import current, hosted
+from spconv_cy.checks import as_array, as_list, is_integer
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, reshape
 from spconv_cy.functional.selection import kept_rows, look_up
 from spconv_cy.functional.sparse import gather
 from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import Lattice, is_whole
-from spconv_cy.tensor import SparseTensor, checked_tensor
+from spconv_cy.sites.lattice import Lattice
+from spconv_cy.tensor import SparseTensor, Tensor, checked_tensor
 from spconv_cy.types import Array, ArrayLike, IntegerArray, PerAxis
 
 if TYPE_CHECKING:
@@ -206,7 +204,7 @@ def from_coo(array: CooLike, d: int | None = None, *, ground: str | None = "zero
     """
     coords, data, shape = _checked_coo(array)
     d = len(shape) - 2 if d is None else d
-    if not is_whole(d) or not max(1, len(shape) - 2) <= d <= len(shape):
+    if not is_integer(d) or not max(1, len(shape) - 2) <= d <= len(shape):
         raise ShapeError(expected("from_coo", "a shape (b, c, *size), (b, *size) or (*size) and d, the number of axes "
                                   "of size", f"{shape} and {d!r}"))
     while len(shape) < d + 2:                                            # the batch, then the channels
@@ -263,7 +261,7 @@ def _checked_coo(array: Any) -> tuple[IntegerArray, Array, tuple[int, ...]]:
                                   "use from_scipy for scipy's matrices"))
     coords, data = (as_array(f"from_coo: {name}", getattr(array, name)) for name in ("coords", "data"))
     shape = tuple(as_list("from_coo: shape", array.shape, "a tuple, one length for each axis"))
-    if not all(is_whole(n) and n >= 0 for n in shape):
+    if not all(is_integer(n) and n >= 0 for n in shape):
         raise ShapeError(expected("from_coo", "a shape of whole numbers from 0 up", shape))
     if coords.ndim != 2 or data.ndim != 1 or coords.shape != (len(shape), len(data)) or coords.dtype.kind not in "iu":
         raise ShapeError(expected("from_coo", "coords (axes, entries) of integers, data (entries,) and a shape of axes",

@@ -9,8 +9,7 @@ from spconv_cy.checks import is_one_of
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, copied
 from spconv_cy.functional.selection import REDUCTIONS, merge
-from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import Lattice
+from spconv_cy.sites import Grid, Lattice
 from spconv_cy.types import Array, ArrayLike, PerAxis
 
 

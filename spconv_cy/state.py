@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from spconv_cy.backend.host import hosted
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import hosted, ops_of
 from spconv_cy.checks import kind_of
 from spconv_cy.dlpack import as_numpy, without_mask
 from spconv_cy.errors import ShapeError, expected

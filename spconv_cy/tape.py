@@ -7,8 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from spconv_cy.backend.precision import summable
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import ops_of, summable
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array, Backward, Gradient
 

@@ -9,8 +9,7 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.arithmetic import SparseArithmetic
 from spconv_cy.autograd import Tensor as Tensor
 from spconv_cy.autograd import add, multiply
-from spconv_cy.backend.host import hosted
-from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.backend.switch import current, hosted, ops_of
 from spconv_cy.checks import as_array, checked_flags, kind_of
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.functional.dense import concatenate, paint

@@ -9,8 +9,8 @@ from numpy.testing import assert_array_equal
 from strategies import random_rulebook
 
 import spconv_cy as sp
-from spconv_cy.backend.precision import rounded, summable
-from spconv_cy.backend.switch import ops_named
+from spconv_cy.backend.precision import rounded
+from spconv_cy.backend.switch import ops_named, summable
 from spconv_cy.config import precision_name
 from spconv_cy.errors import BackendError
 

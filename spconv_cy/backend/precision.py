@@ -1,4 +1,4 @@
-"""Rounding to float16 and TF32, and the dtype of sums over float16."""
+"""Rounding to float16 and TF32."""
 
 import numpy as np
 
@@ -19,8 +19,3 @@ def rounded(a: Array, precision: str) -> Array:
     single = a.astype(np.float32)
     bits = (single.view(np.uint32) + np.uint32(0x1000)) & np.uint32(0xFFFFE000)
     return np.where(np.isfinite(single), bits.view(np.float32), single).astype(a.dtype)
-
-
-def summable(a: Array) -> Array:
-    """Return an array of any backend with float16 converted to float32, so that sums of it are exact enough."""
-    return a.astype(np.float32) if a.dtype == np.float16 else a

@@ -13,6 +13,7 @@ from spconv_cy.backend.ops import Ops
 from spconv_cy.dlpack import is_cupy
 from spconv_cy.errors import BackendError, expected
 from spconv_cy.once import once
+from spconv_cy.types import Array
 
 FLOAT64 = np.dtype(np.float64)
 _ready: dict[str, Ops] = {}
@@ -149,3 +150,13 @@ def _runs(name: str) -> bool:
     except BackendError:
         return False
     return True
+
+
+def hosted(array: Any) -> Any:
+    """Return an array of the cuda backend as a numpy array, anything else unchanged."""
+    return ops_of(array).to_numpy(array) if is_cupy(array) else array
+
+
+def summable(a: Array) -> Array:
+    """Return an array of any backend with float16 converted to float32, so that sums of it are exact enough."""
+    return a.astype(np.float32) if a.dtype == np.float16 else a

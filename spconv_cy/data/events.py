@@ -9,12 +9,12 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.ops import cast
-from spconv_cy.checks import as_array, checked_flags, checked_integers, generator, is_number, is_one_of
+from spconv_cy.checks import as_array, checked_flags, checked_integers, generator, is_integer, is_number, is_one_of
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.packed import ranges
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.sites.lattice import INT32_MAX, is_whole
+from spconv_cy.sites.lattice import INT32_MAX
 from spconv_cy.tensor import SparseTensor
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Events:
         Returns:
             (n, 3) int64: start, smallest x and smallest y of each crop, which is inside the sensor.
         """
-        if not is_whole(side) or not 1 <= side <= min(self.size):
+        if not is_integer(side) or not 1 <= side <= min(self.size):
             raise ShapeError(expected("Events.crops", f"side to be a whole number from 1 to {min(self.size)}",
                                       f"{side!r}"))
         checked_integers("Events.crops", 1, length=length)
@@ -206,7 +206,7 @@ class EventBatches(Batches):
         self.time, self.polarity, self.mirror = time, polarity, mirror
         cells = [-(-side // pixels)] * 2 + [-(-length // microseconds)] * (time == "axis")
         field = max(cells) if field is None else field
-        if not is_whole(field) or not max(cells) <= field <= INT32_MAX:
+        if not is_integer(field) or not max(cells) <= field <= INT32_MAX:
             raise ShapeError(expected("EventBatches", f"field to be {max(cells)} or more, to hold a crop",
                                       f"{field!r}"))
         self.size, self.planes = (int(field),) * len(cells), 1 if polarity == "none" else 2
@@ -270,7 +270,7 @@ class EventBatches(Batches):
 
 def _check_cells(*, length: int, side: int, pixels: int, microseconds: int) -> None:
     sizes = {"length": length, "side": side, "pixels": pixels, "microseconds": microseconds}
-    if not all(is_whole(value) and value >= 1 for value in sizes.values()):
+    if not all(is_integer(value) and value >= 1 for value in sizes.values()):
         raise ShapeError(expected("EventBatches", "whole numbers from 1 up", f"{sizes}"))
     if length % microseconds:                                           # a shorter last cell would show where time ends
         raise ShapeError(expected("EventBatches", f"length to be a multiple of the {microseconds} microseconds of a "

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import as_array, is_number
+from spconv_cy.checks import as_array, is_integer, is_number
 from spconv_cy.data.characters import Characters
 from spconv_cy.data.packed import ranges
 from spconv_cy.errors import GridError, ShapeError, expected
-from spconv_cy.sites.lattice import is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,13 +70,13 @@ class LiftedEncoder:
         if not axes or not words or not set(axes) <= set(AXES) or len(set(axes)) != len(axes):
             raise ValueError(expected(who, f"axes to be some of {AXES}, each once", f"{self.axes!r}"))
         object.__setattr__(self, "axes", tuple(axes))
-        if not is_whole(self.size) or not 1 <= self.size <= 2**15:
+        if not is_integer(self.size) or not 1 <= self.size <= 2**15:
             raise ValueError(expected(who, f"size to be a whole number from 1 to {2**15}", f"{self.size!r}"))
         for name in ("scale", "spacing", "window"):
             if not is_number(getattr(self, name), 0.001, 2**31):
                 raise ValueError(expected(who, f"{name} to be a number from 0.001 up", f"{getattr(self, name)!r}"))
         counts = self.directions, self.overlap, self.bends
-        if not all(map(is_whole, counts)) or self.directions < 2 or not 0 <= self.overlap <= self.directions \
+        if not all(map(is_integer, counts)) or self.directions < 2 or not 0 <= self.overlap <= self.directions \
                 or self.bends < 1 or self.bends % 2 == 0:
             raise ValueError(expected(who, "2 or more directions, overlap from 0 to directions and an odd number of "
                                       "bends", f"directions, overlap, bends {counts}"))

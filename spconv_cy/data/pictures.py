@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import as_array, is_real
+from spconv_cy.checks import as_array, is_integer, is_real
 from spconv_cy.data.augment import Affine, Colour, from_name, stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.characters import Characters
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.sites.lattice import INT32_MAX, is_whole
+from spconv_cy.sites.lattice import INT32_MAX
 from spconv_cy.tensor import SparseTensor
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ class PictureBatches(Batches):
             raise ShapeError(expected(who, "pictures (n, h, w) or (n, h, w, c), numbers",
                                       f"shape {found.shape} of {found.dtype}"))
         super().__init__(len(found), labels, batch=batch)
-        if not is_whole(shift) or shift < 0:
+        if not is_integer(shift) or shift < 0:
             raise ShapeError(expected(who, "shift to be a whole number of pixels from 0 up", f"{shift!r}"))
         least = max(found.shape[1:3]) + 2 * shift
-        if not is_whole(size) or not least <= size <= INT32_MAX:
+        if not is_integer(size) or not least <= size <= INT32_MAX:
             raise ShapeError(expected(who, f"size to be {least} or more for pictures {found.shape[1:3]} and shifts up "
                                       f"to {shift} pixels", f"{size!r}"))
         if not is_real(flip) or not 0 <= flip <= 1:

@@ -9,12 +9,11 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.ops import cast
-from spconv_cy.checks import as_array, checked_integers, checked_numbers, is_real
+from spconv_cy.checks import as_array, checked_integers, checked_numbers, is_integer, is_real
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.packed import starts_of
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.sites.lattice import is_whole
 from spconv_cy.tensor import SparseTensor
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ def neighbourhood_features(points: ArrayLike, k: int = 32) -> Array:
     """
     found: Array = as_array("neighbourhood_features: points", points)
     numbers = found.dtype.kind in "fiu" and np.isfinite(found).all()
-    if found.ndim != 2 or found.shape[1] < 3 or not numbers or not is_whole(k) or k < 2:
+    if found.ndim != 2 or found.shape[1] < 3 or not numbers or not is_integer(k) or k < 2:
         raise ShapeError(expected(
             "neighbourhood_features", "points (n, d) of finite numbers, d >= 3, and k to be a whole number from 2 up",
             f"points {found.shape} of {found.dtype} and k {k!r}"))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import as_array, as_list, is_one_of, is_real
+from spconv_cy.checks import as_array, as_list, is_integer, is_one_of, is_real
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.motion import Motion
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import GridError, ShapeError, expected
-from spconv_cy.sites.lattice import as_lattice, is_whole
+from spconv_cy.sites.lattice import as_lattice
 from spconv_cy.sites.points import floored
 from spconv_cy.tensor import SparseTensor
 
@@ -85,7 +85,7 @@ def voxel_points(voxels: ArrayLike, parts: int = 2) -> Array:
     [[3.25], [3.75]]
     """
     corners: Array = as_array("voxel_points: voxels", voxels)
-    if corners.ndim != 2 or corners.dtype.kind not in "iu" or not is_whole(parts) or not 1 <= parts <= 256:
+    if corners.ndim != 2 or corners.dtype.kind not in "iu" or not is_integer(parts) or not 1 <= parts <= 256:
         raise ShapeError(expected("voxel_points", "voxels (n, d) of whole numbers, and parts to be a whole number "
                                   "from 1 to 256", f"voxels {corners.shape} of {corners.dtype} and parts {parts!r}"))
     d = corners.shape[1]

@@ -7,8 +7,7 @@ from types import ModuleType
 from typing import cast
 
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.precision import summable
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import ops_of, summable
 from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
 
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.precision import summable
-from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.backend.switch import current, ops_of, summable
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import column_sums
 from spconv_cy.tape import fold_to

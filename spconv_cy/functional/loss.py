@@ -7,8 +7,7 @@ from typing import cast
 import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.precision import summable
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import ops_of, summable
 from spconv_cy.checks import as_array, is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.labels import IgnoredLabels, checked_labels, refuse_sparse, remedy_of

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from spconv_cy.arguments import check_arguments
-from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_named, ops_of
 from spconv_cy.checks import checked_flags
 from spconv_cy.errors import expected
@@ -18,7 +17,7 @@ from spconv_cy.layers.plan import Plan, Step
 from spconv_cy.layers.role import Role as Role
 from spconv_cy.layers.summary import Summary, summary
 from spconv_cy.state import checked_like, checked_names
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
 
 Self = TypeVar("Self", bound="Layer")
 
@@ -65,6 +64,8 @@ class Layer(Node):
         return self
 
     if TYPE_CHECKING:
+        def __init__(self) -> None: ...
+
         __call__: Callable[..., SparseTensor | Tensor]
     else:
         def __call__(self, x: SparseTensor | Tensor) -> SparseTensor | Tensor:

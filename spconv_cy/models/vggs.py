@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import generator
+from spconv_cy.checks import generator, is_integer
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import (
     BatchNormalization,
@@ -22,7 +22,6 @@ from spconv_cy.layers import (
     SubmanifoldConvolution,
 )
 from spconv_cy.models.blocks import checked_list, checked_whole
-from spconv_cy.sites.lattice import is_whole
 from spconv_cy.types import Seed
 
 
@@ -68,7 +67,7 @@ def vgg(layers: Sequence[int | str | tuple[int | str, ...]], channels_in: int = 
             wanted = numbers[0] if numbers else channels
             made += normalised(Convolution(d, channels, wanted, 3, 2, bias=False, rng=random))
             channels = wanted
-        elif is_whole(kind) and len(numbers) < 4:
+        elif is_integer(kind) and len(numbers) < 4:
             made += _plus(d, channels, kind, numbers, random)
             channels = kind + sum(numbers)
         else:

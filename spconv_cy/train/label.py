@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from spconv_cy.backend.host import hosted
+from spconv_cy.backend.switch import hosted
 from spconv_cy.checks import as_list
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError, expected

@@ -46,9 +46,11 @@ def main() -> float:
     loss: float = history.losses[-1]
     assert loss > 0
     outputs = net.eval()(x)
+    assert isinstance(outputs, sp.Tensor)                                # rows, where a network ends in them
     loss_of_one = sp.softmax_cross_entropy(outputs, labels)
     assert loss_of_one.shape == ()
-    error: float = sp.evaluate(net, [(x, labels)]).error
+    error = sp.evaluate(net, [(x, labels)]).error
+    assert error is not None                                             # as for a loss without classes
     with TemporaryDirectory() as folder:
         sp.save(Path(folder) / "net.safetensors", net)
         again = sp.load(Path(folder) / "net.safetensors", layers=[Scale])
