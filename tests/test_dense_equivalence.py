@@ -49,6 +49,12 @@ NETWORKS = {
         sp.Convolution(2, 4, 6, 2, padding=1, groups=2),
         sp.AveragePooling(2, 2, padding=1, size_rule="floor"),
     ],
+    "2-D, dilated pools": lambda: [
+        sp.Convolution(2, 2, 4, 2),
+        sp.LeakyReLU(0.3),
+        sp.MaxPooling(2, 2, 1, dilation=(2, 3), padding=1),
+        sp.AveragePooling(2, 3, 2, dilation=2, size_rule="floor"),
+    ],
     "2-D, unequal axes": lambda: [
         sp.Convolution(2, 2, 3, (3, 2), (3, 1), padding=(0, 1)),
         sp.LeakyReLU(0.3),
@@ -171,10 +177,12 @@ def mirrored(layer, of_rows):
     if isinstance(layer, sp.MaxPooling):
         w = layer.window
         zero = layer.background == "zero"
-        return dense.MaxPooling(w.size, w.stride, low=w.origin, zero=zero, high=sloped(w), chosen=chosen_taps(w))
+        return dense.MaxPooling(w.size, w.stride, low=w.origin, zero=zero, dilation=w.dilation, high=sloped(w),
+                                chosen=chosen_taps(w))
     if isinstance(layer, sp.AveragePooling):
         w = layer.window
-        return dense.AveragePooling(w.size, w.stride, low=w.origin, high=sloped(w), chosen=chosen_taps(w))
+        return dense.AveragePooling(w.size, w.stride, low=w.origin, dilation=w.dilation, high=sloped(w),
+                                    chosen=chosen_taps(w))
     if isinstance(layer, sp.LeakyReLU):
         return dense.LeakyReLU(layer.slope)
     if isinstance(layer, sp.BatchNormalization):

@@ -65,8 +65,7 @@ class Convolution(Activated):
                  groups: int = 1, size_rule: str = "exact", shape: str = "full",
                  taps: Sequence[Sequence[int]] | None = None, sites: str = "valid", min_active: int = 1,
                  rng: Seed = None) -> None:
-        if not is_one_of(sites, ("valid", "cell", "centre")):
-            raise ShapeError(expected("Convolution", "sites to be 'valid', 'cell' or 'centre'", f"{sites!r}"))
+        sites = checked_site_rule(self, sites)
         window = Window(lattice, size, stride, dilation, padding, sites, size_rule, shape, taps, min_active)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
@@ -154,6 +153,13 @@ class SubmanifoldConvolution(Convolution):
         size = 3 if size is None and taps is None else size
         window = Window(lattice, size, 1, dilation, 0, "submanifold", shape=shape, taps=taps)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
+
+
+def checked_site_rule(layer: object, sites: str) -> str:
+    """Return the rule of a layer's output sites; raise ShapeError if it is not "valid", "cell" or "centre"."""
+    if not is_one_of(sites, ("valid", "cell", "centre")):
+        raise ShapeError(expected(type(layer).__name__, "sites to be 'valid', 'cell' or 'centre'", f"{sites!r}"))
+    return sites
 
 
 def rules_of(x: SparseTensor, window: Window, grid: Grid | None = None) -> tuple[Grid, Rulebook]:

@@ -10,7 +10,7 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import average_pool, global_pool, leaky_relu, max_pool, sum_pool
-from spconv_cy.layers.convolution import rules_of
+from spconv_cy.layers.convolution import checked_site_rule, rules_of
 from spconv_cy.layers.inputs import checked_sparse
 from spconv_cy.layers.layer import Layer, Role
 from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
@@ -20,9 +20,10 @@ from spconv_cy.types import Array
 
 class _Pooling(Layer):
     def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None, stride: int | Sequence[int] | None,
-                 padding: int | Sequence[int], size_rule: str, shape: str = "full",
-                 taps: Sequence[Sequence[int]] | None = None, min_active: int = 1) -> None:
-        self.window = Window(lattice, size, stride, 1, padding, "valid", size_rule, shape, taps, min_active)
+                 dilation: int | Sequence[int], padding: int | Sequence[int], sites: str, size_rule: str, shape: str,
+                 taps: Sequence[Sequence[int]] | None, min_active: int) -> None:
+        sites = checked_site_rule(self, sites)
+        self.window = Window(lattice, size, stride, dilation, padding, sites, size_rule, shape, taps, min_active)
 
     def rules(self, x: SparseTensor, grid: Grid | None = None) -> tuple[Grid, Rulebook]:
         """Return (output grid, rulebook) of the window over a SparseTensor, at the sites of `grid` if it is given."""
@@ -35,7 +36,8 @@ class _Pooling(Layer):
 
     def _notation(self, letters: str) -> str:
         size, stride = set(self.window.size), set(self.window.stride)
-        plain = self.window.is_plain and set(self.window.origin) == {0} and self.window.size_rule == "exact"
+        plain = (self.window.is_plain and set(self.window.origin) == {0} and set(self.window.dilation) == {1}
+                 and self.window.size_rule == "exact")
         if not plain or len(size) > 1 or len(stride) > 1:
             return ""
         size, stride = size.pop(), stride.pop()
@@ -49,11 +51,14 @@ class MaxPooling(_Pooling):
         lattice: Lattice, or the dimension of the cubic one.
         size: of the window, an int or d ints; None where taps are given.
         stride: an int or d ints; by default the size.
+        dilation: an int or d ints, distance of the sites of a window along each axis.
         padding: sites of ground state around a sized field.
         background: "ground": the ground state takes part where a site of the window is not active (with `ground=None`
             active sites only); "zero": max(0, active sites), as in SparseConvNet and spconv.
         size_rule: "exact" raises an error if the stride does not divide the field, "floor" drops the remainder.
         shape, taps: of the window, as for Window: "full", "cross", "ball", "nearest", or a list of taps.
+        sites: where outputs are, as for Convolution: "valid", "cell" (floor(site / stride), as in MinkowskiEngine) or
+            "centre".
         min_active: number of active sites that a window needs for an output; with fewer it has the ground state.
 
     A call with a Grid, `layer(x, grid)`, computes outputs at its sites only. On the simplex lattice use overlapping
@@ -67,10 +72,11 @@ class MaxPooling(_Pooling):
     role = Role.CHANNELWISE
 
     def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
-                 stride: int | Sequence[int] | None = None, *, padding: int | Sequence[int] = 0,
-                 background: str = "ground", size_rule: str = "exact", shape: str = "full",
-                 taps: Sequence[Sequence[int]] | None = None, min_active: int = 1) -> None:
-        super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
+                 stride: int | Sequence[int] | None = None, *, dilation: int | Sequence[int] = 1,
+                 padding: int | Sequence[int] = 0, background: str = "ground", size_rule: str = "exact",
+                 shape: str = "full", taps: Sequence[Sequence[int]] | None = None, sites: str = "valid",
+                 min_active: int = 1) -> None:
+        super().__init__(lattice, size, stride, dilation, padding, sites, size_rule, shape, taps, min_active)
         self.background = checked_background(self, background)
 
     def __call__(self, x: SparseTensor, grid: Grid | None = None) -> SparseTensor:
@@ -96,9 +102,10 @@ class AveragePooling(_Pooling):
 
     def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
                  stride: int | Sequence[int] | None = None, *, over: str = "volume",
-                 padding: int | Sequence[int] = 0, size_rule: str = "exact", shape: str = "full",
-                 taps: Sequence[Sequence[int]] | None = None, min_active: int = 1) -> None:
-        super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
+                 dilation: int | Sequence[int] = 1, padding: int | Sequence[int] = 0, size_rule: str = "exact",
+                 shape: str = "full", taps: Sequence[Sequence[int]] | None = None, sites: str = "valid",
+                 min_active: int = 1) -> None:
+        super().__init__(lattice, size, stride, dilation, padding, sites, size_rule, shape, taps, min_active)
         if not is_one_of(over, ("volume", "active")):
             raise ShapeError(expected("AveragePooling", "over to be 'volume' or 'active'", f"{over!r}"))
         self.over = over
@@ -129,10 +136,10 @@ class SumPooling(_Pooling):
     role = Role.CHANNELWISE
 
     def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
-                 stride: int | Sequence[int] | None = None, *, padding: int | Sequence[int] = 0,
-                 size_rule: str = "exact", shape: str = "full", taps: Sequence[Sequence[int]] | None = None,
-                 min_active: int = 1) -> None:
-        super().__init__(lattice, size, stride, padding, size_rule, shape, taps, min_active)
+                 stride: int | Sequence[int] | None = None, *, dilation: int | Sequence[int] = 1,
+                 padding: int | Sequence[int] = 0, size_rule: str = "exact", shape: str = "full",
+                 taps: Sequence[Sequence[int]] | None = None, sites: str = "valid", min_active: int = 1) -> None:
+        super().__init__(lattice, size, stride, dilation, padding, sites, size_rule, shape, taps, min_active)
 
     def __call__(self, x: SparseTensor, grid: Grid | None = None) -> SparseTensor:
         """Pool; with a Grid, compute outputs at its sites only."""

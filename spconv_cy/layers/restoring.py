@@ -84,8 +84,8 @@ class UnPooling(Layer):
 
     Args:
         lattice: Lattice, or the dimension of the cubic one.
-        size, stride, padding, shape, taps: those of the pooling or convolution that made the coarse sites; the stride
-            is by default the size. Without size and taps the layer accepts whatever made the coarse sites, such as the
+        size, stride, dilation, padding, shape, taps: those of the pooling or convolution that made the coarse sites;
+            the stride is by default the size. Without size and taps the layer accepts whatever made the coarse sites, such as the
             regions of a FractionalMaxPooling.
 
     Raises:
@@ -97,11 +97,12 @@ class UnPooling(Layer):
     role = Role.CHANNELWISE
 
     def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
-                 stride: int | Sequence[int] | None = None, *, padding: int | Sequence[int] = 0, shape: str = "full",
+                 stride: int | Sequence[int] | None = None, *, dilation: int | Sequence[int] = 1,
+                 padding: int | Sequence[int] = 0, shape: str = "full",
                  taps: Sequence[Sequence[int]] | None = None) -> None:
         self.window = None
         if size is not None or taps is not None:
-            self.window = Window(lattice, size, stride, 1, padding, shape=shape, taps=taps)
+            self.window = Window(lattice, size, stride, dilation, padding, shape=shape, taps=taps)
 
     def __call__(self, x: SparseTensor) -> SparseTensor:
         """Copy the rows to the finer sites."""
