@@ -85,7 +85,7 @@ def test_no_sites_and_bad_rules(layer):
     none = sp.SparseTensor.from_sites(np.zeros((0, 3), np.int32), np.zeros((0, 4)), 8, samples=2)
     y = layer(2, 3, 2, dilation=2, padding=1, sites="cell")(none)
     assert y.grid.size == (4, 4) and y.features.shape == (0, 4)
-    with pytest.raises(ShapeError, match=f"^{layer.__name__}: expected sites to be 'valid', 'cell' or 'centre', got 's"):
+    with pytest.raises(ShapeError, match=f"^{layer.__name__}: expected sites to be 'valid', 'cell' or"):
         layer(2, 2, sites="submanifold")
     with pytest.raises(ShapeError, match="dilation.*0"):
         layer(2, 2, dilation=0)

@@ -85,8 +85,8 @@ class UnPooling(Layer):
     Args:
         lattice: Lattice, or the dimension of the cubic one.
         size, stride, dilation, padding, shape, taps: those of the pooling or convolution that made the coarse sites;
-            the stride is by default the size. Without size and taps the layer accepts whatever made the coarse sites, such as the
-            regions of a FractionalMaxPooling.
+            the stride is by default the size. Without size and taps the layer accepts whatever made the coarse sites,
+            such as the regions of a FractionalMaxPooling.
 
     Raises:
         ShapeError: as for Deconvolution.
