@@ -91,9 +91,10 @@ bench-cuda: .venv/built  ## the cuda backend beside the CPU, gathering with cuBL
 bench-scaling: .venv/built  ## curves over sites, scale, channels, dimension and threads
 	$(BIN)/python benchmarks/bench_scaling.py
 
-lint: .venv/built  ## ruff and cython-lint; .pre-commit-config.yaml runs it before each commit
+lint: .venv/built  ## ruff, cython-lint and the types of the public names; .pre-commit-config.yaml runs it before each commit
 	$(BIN)/ruff check .
 	PATH=$(BIN):$$PATH cython-lint --max-line-length=120 spconv_cy
+	$(BIN)/python tests/typed_project/check.py
 
 .venv/built: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
