@@ -4,6 +4,7 @@ from spconv_cy import data as data
 from spconv_cy import errors as errors
 from spconv_cy import exchange as exchange
 from spconv_cy import functional as functional
+from spconv_cy import io as io
 from spconv_cy import layers as layers
 from spconv_cy import models as models
 from spconv_cy import plot as plot

@@ -4,8 +4,8 @@ import types
 
 import spconv_cy as sp
 
-GROUPS = (sp, sp.data, sp.errors, sp.exchange, sp.functional, sp.layers, sp.models, sp.plot, sp.readers, sp.sites,
-          sp.train)
+GROUPS = (sp, sp.data, sp.errors, sp.exchange, sp.functional, sp.io, sp.layers, sp.models, sp.plot, sp.readers,
+          sp.sites, sp.train)
 
 
 def own_names(group):

@@ -234,7 +234,7 @@ def written(content):
 
 
 FOREIGN = {
-    "a .pth": (torch_zip, "PyTorch checkpoint.*net.load_state"),
+    "a .pth": (torch_zip, "PyTorch checkpoint.*sp.io.read_checkpoint.*net.load_state"),
     "an old .pth": (written(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."), "PyTorch checkpoint"),
     "a pickle": (written(pickle.dumps({"w": 1})), "a pickle, which is not executed"),
     "an .npz": (lambda path: np.savez(path.open("wb"), w=np.ones(2)), r"numpy archive \(.npz\)"),

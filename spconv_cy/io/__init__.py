@@ -1,0 +1,5 @@
+"""Files of networks and of other libraries."""
+
+from spconv_cy.lazy import public
+
+__getattr__, __dir__, __all__ = public(__name__, __file__)

@@ -7,7 +7,8 @@ from spconv_cy.errors import expected
 HEAD = 1024
 WEIGHTS = ("build the network here and give its arrays to net.load_state({name: array, ...}), names and shapes as in "
            "net.state()")
-ARRAYS = f"load reads files that save wrote: take the arrays out with the library that wrote them, {WEIGHTS}"
+ARRAYS = f"take the arrays out with the library that wrote them, {WEIGHTS}"
+CHECKPOINT = f"read its arrays with sp.io.read_checkpoint(path), {WEIGHTS}"
 UNPACK = "unpack it, and give the file in it"
 AGAIN = "fetch it or make it again"
 
@@ -43,8 +44,8 @@ def recognised(path: str) -> tuple[str, str]:
         return _archive(path)
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         if LEGACY in head[:64]:
-            return "a PyTorch checkpoint (.pth, .pt: pickles in the old format)", ARRAYS
-        return "a pickle, which is not executed", ARRAYS
+            return "a PyTorch checkpoint (.pth, .pt: pickles in the old format)", CHECKPOINT
+        return "a pickle, which is not executed", CHECKPOINT
     if head[257:262] == b"ustar":
         return "a tar archive", UNPACK
     if head[4:8] == b"TFL3":
@@ -61,7 +62,7 @@ def of_format(found: str | None) -> str:
     """Return a remedy for a .safetensors file whose metadata name another format; "" if there is none."""
     if found is not None and found not in ("pt", "tf", "flax", "np", "mlx"):
         return ""
-    return f"; files of PyTorch, Hugging Face and others hold arrays only, no layers: {WEIGHTS}"
+    return f"; files of PyTorch, Hugging Face and others hold arrays only, no layers: {CHECKPOINT}"
 
 
 def refuse_folder(path: str, who: str = "load") -> None:
@@ -82,9 +83,9 @@ def _archive(path: str) -> tuple[str, str]:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
         return "a zip archive, damaged or cut short, such as PyTorch writes (.pth, .pt)", AGAIN
     if any(name.endswith("data.pkl") for name in names):
-        return "a PyTorch checkpoint (.pth, .pt: a zip archive of pickles)", ARRAYS
+        return "a PyTorch checkpoint (.pth, .pt: a zip archive of pickles)", CHECKPOINT
     if names and all(name.endswith(".npy") for name in names):
-        return "a numpy archive (.npz)", ARRAYS
+        return "a numpy archive (.npz)", CHECKPOINT
     if any(name.endswith("weights.h5") for name in names):
         return "a Keras model (.keras)", ARRAYS
     return "a zip archive", UNPACK

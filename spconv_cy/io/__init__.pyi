@@ -1,0 +1,3 @@
+"""Files of networks and of other libraries."""
+
+from spconv_cy.io.pth import read_checkpoint as read_checkpoint

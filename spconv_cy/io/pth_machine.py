@@ -1,0 +1,211 @@
+"""Reads pickles without executing anything: a stack machine for data, and a table of the few calls that mean data."""
+
+import pickletools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from spconv_cy.io.pth_stack import Inert, Name, Pending, Stack
+from spconv_cy.io.pth_storage import Budget, Refused, kind_name
+from spconv_cy.types import Array
+
+LONGEST_LINE = 1 << 16                                                   # only old protocols write lines
+DATA = "a pickle of tensors, numbers, text and containers"
+TENSORS_ALONE = "nothing in it was executed; open it where it was made, and save net.state_dict() alone"
+# Opcodes whose argument is the value.
+VALUES = frozenset("INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES "
+                   "SHORT_BINBYTES BINBYTES8 UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 FLOAT BINFLOAT".split())
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+# Modules that Python 2 named otherwise; pickles of protocol 2 have these names.
+RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+
+
+class Source:
+    """Bytes that pickletools reads as a file: never beyond their end, and no endless lines."""
+
+    def __init__(self, content: Array, position: int = 0) -> None:
+        self.content, self.position = memoryview(content), position  # type: ignore[arg-type]
+
+    def read(self, count: int) -> bytes:
+        """Return the next bytes, fewer at the end."""
+        found = bytes(self.content[self.position:self.position + max(0, count)])
+        self.position += len(found)
+        return found
+
+    def readline(self) -> bytes:
+        """Return the next line; raise Refused if it is too long."""
+        ahead = bytes(self.content[self.position:self.position + LONGEST_LINE])
+        end = ahead.find(b"\n") + 1
+        if not end and len(ahead) == LONGEST_LINE:
+            raise Refused(f"lines of at most {LONGEST_LINE} bytes in a pickle", "a longer one")
+        return self.read(end or len(ahead))
+
+    def tell(self) -> int:
+        """Return the position of the next byte."""
+        return self.position
+
+
+class Machine(Stack):
+    """Runs the opcodes of one pickle on data alone.
+
+    Args:
+        source: the pickle begins at its position; afterwards the position is that of the byte after the pickle.
+        budget: memory that may be used.
+        table: {name: function of the arguments} for the calls that mean data; all other calls are refused.
+        persistent: function of a persistent id, by which torch names a storage.
+        inert: function that returns True for names of classes that may be kept as `Inert`.
+    """
+
+    def __init__(self, source: Source, budget: Budget, table: dict[str, Callable[..., object]],
+                 persistent: Callable[[Any], object], inert: Callable[[str], bool]) -> None:
+        super().__init__(budget)
+        self.source, self.table, self.persistent, self.inert = source, table, persistent, inert
+
+    def run(self) -> Any:
+        """Return the object of the pickle.
+
+        Raises:
+            Refused: the pickle is damaged, calls something else than the table holds, or needs too much memory.
+        """
+        start = position = self.source.tell()
+        try:
+            for opcode, argument, at in self._opcodes():
+                position = start if at is None else at
+                self.budget.take(8)
+                if opcode == "STOP":
+                    return self._pop()
+                self._step(opcode, argument)
+        except Refused as error:
+            raise Refused(error.what, f"{error.got} (at byte {position - start})", error.remedy) from None
+        raise Refused("a complete pickle", "one without an end")
+
+    def _opcodes(self) -> Iterator[tuple[str, Any, int | None]]:
+        steps = pickletools.genops(self.source)  # type: ignore[arg-type]
+        while True:
+            try:
+                opcode, argument, at = next(steps)
+            except StopIteration:
+                return
+            except Refused:
+                raise
+            except (ValueError, LookupError, ArithmeticError) as error:  # a name that is not UTF-8, an unknown opcode
+                raise Refused("a complete pickle", f"one that is damaged: {error}") from None
+            yield opcode.name, argument, at
+
+    def _step(self, opcode: str, argument: Any) -> None:
+        if opcode in VALUES:
+            self._push_value(argument)
+        elif opcode in CONSTANTS:
+            self.stack.append(CONSTANTS[opcode])
+        elif opcode in TUPLES:
+            self._push(tuple(self._take(TUPLES[opcode])))
+        else:
+            step = getattr(self, f"_do_{opcode.lower()}", None)
+            if step is None:
+                raise Refused(DATA, f"the opcode {opcode}", TENSORS_ALONE)
+            step(argument)
+
+    def _do_proto(self, version: int) -> None:
+        if version > 5:
+            raise Refused("a pickle of protocol 0 to 5", version)
+
+    def _do_frame(self, size: int) -> None:
+        """Skip the length of a frame, which only helps readers of a stream."""
+
+    def _do_global(self, names: str) -> None:
+        self._push_value(_name(*names.split(" ", 1)))
+
+    def _do_stack_global(self, _: None) -> None:
+        module, name = self._take(2)
+        if type(module) is not str or type(name) is not str:
+            raise Refused("names as text", f"{kind_name(module)} and {kind_name(name)}")
+        self._push_value(_name(module, name))
+
+    def _do_persid(self, key: str) -> None:
+        self._push(self.persistent(key))
+
+    def _do_binpersid(self, _: None) -> None:
+        self._push(self.persistent(self._pop()))
+
+    def _do_reduce(self, _: None) -> None:
+        function, arguments = self._take(2)
+        self._push(self._called(function, arguments))
+
+    def _do_newobj(self, _: None) -> None:
+        kind, arguments = self._take(2)
+        self._push(self._made(kind, arguments, {}))
+
+    def _do_newobj_ex(self, _: None) -> None:
+        self._push(self._made(*self._take(3)))
+
+    def _do_inst(self, names: str) -> None:
+        arguments = tuple(self._to_mark())
+        self._push(self._made(_name(*names.split(" ", 1)), arguments, {}))
+
+    def _do_obj(self, _: None) -> None:
+        kind, *arguments = self._to_mark() or [None]
+        self._push(self._made(kind, tuple(arguments), {}))
+
+    def _do_build(self, _: None) -> None:
+        state = self._pop()
+        target = self._top(object, "a state")
+        if isinstance(target, Pending):
+            value = self._calling("the state of an array", target.finish, (state,))
+            self.stack[-1] = value
+            for place in target.places:
+                self.memo[place] = value
+        elif isinstance(target, Inert):
+            self._set_state(target, state)
+        elif not isinstance(target, (np.ndarray, dict)):                 # attributes of a tensor or a dict are left out
+            raise Refused("the state of an object", f"that of {kind_name(target)}")
+
+    def _set_state(self, target: Inert, state: Any) -> None:
+        parts = state if type(state) is tuple and len(state) == 2 else (state,)
+        if not all(part is None or isinstance(part, dict) for part in parts):
+            parts = ({"state": state},)
+        for part in parts:
+            self.budget.take(80 * len(part or ()))
+            target.update(part or {})
+
+    def _called(self, function: Any, arguments: Any) -> object:
+        if not isinstance(function, Name) or type(arguments) is not tuple:
+            raise Refused(DATA, f"one that calls {kind_name(function)}")
+        if function == "copyreg.__newobj__" and arguments:
+            return self._made(arguments[0], arguments[1:], {})
+        if function == "copyreg._reconstructor" and arguments[1:] == ("builtins.object", None):
+            return self._made(arguments[0], (), {})
+        if function not in self.table:
+            raise Refused(DATA, f"one that calls {shown(function)}",
+                          TENSORS_ALONE)
+        return self._calling(f"arguments of {function}", self.table[function], arguments)
+
+    def _made(self, kind: Any, arguments: Any, options: Any) -> object:
+        """Return an object without running its class: empty and inert, or what the table knows."""
+        if isinstance(kind, Name) and kind in self.table and not options:
+            return self._called(kind, arguments)
+        if not isinstance(kind, Name) or arguments != () or options or not self.inert(kind):
+            told = shown(kind) if isinstance(kind, Name) else kind_name(kind)
+            raise Refused(DATA, f"one that calls {told}", TENSORS_ALONE)
+        made = Inert()
+        made.kind = str(kind)
+        self.budget.take(200)
+        return made
+
+    def _calling(self, what: str, function: Callable[..., object], arguments: Iterable[Any]) -> object:
+        try:
+            return function(*arguments)
+        except Refused:
+            raise
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+            raise Refused(what, f"others ({error})") from None
+
+
+def shown(name: str) -> str:
+    """Return a name for an error message: short, and on one line."""
+    return name if name.isprintable() and len(name) < 100 else ascii(name[:100])
+
+
+def _name(module: str, name: str = "") -> Name:
+    return Name(f"{RENAMED.get(module, module)}.{name}".replace("builtins.xrange", "builtins.range"))

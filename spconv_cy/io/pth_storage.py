@@ -1,0 +1,170 @@
+"""Numbers of a file as read-only numpy arrays: bounds are checked first, and copies are made only where needed."""
+
+import math
+import mmap
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spconv_cy.types import Array
+
+DAMAGED = "fetch it or save it again"
+ALLOWANCE = 1 << 26                                                      # bytes, besides twice the file
+MOST_AXES = 32                                                           # of numpy before 2.0
+# Types of torch, by the names in its files. numpy has no bfloat16; float32 holds each of its numbers.
+DTYPES = {"float64": "f8", "float32": "f4", "float16": "f2", "bfloat16": "bfloat16", "complex64": "c8",
+          "complex128": "c16", "int64": "i8", "int32": "i4", "int16": "i2", "int8": "i1", "uint8": "u1",
+          "uint16": "u2", "uint32": "u4", "uint64": "u8", "bool": "b1", "double": "f8", "float": "f4", "half": "f2",
+          "long": "i8", "int": "i4", "short": "i2"}
+
+
+class Refused(ValueError):
+    """A file that is not read: what was expected, what was found and what helps, for the error message.
+
+    Args:
+        what, got: as those of `errors.expected`.
+        remedy: what the user can do.
+    """
+
+    def __init__(self, what: str, got: object, remedy: str = DAMAGED) -> None:
+        super().__init__(what, got, remedy)
+        self.what, self.got, self.remedy = what, got, remedy
+
+
+class Budget:
+    """Memory that may be used for one file: twice its size and 64 MiB.
+
+    A small file can ask for much: a pickle of empty lists takes 60 times its size, a compressed record 1000 times.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.left = 2 * size + ALLOWANCE
+
+    def take(self, count: int) -> None:
+        """Use some bytes; raise Refused if none are left."""
+        self.left -= count
+        if self.left < 0:
+            raise Refused(f"a file that needs at most {2 * self.size + ALLOWANCE} bytes of memory, which is twice its "
+                          "size and 64 MiB", "one that needs more", "unpack it, or save the tensors alone")
+
+
+class Storage:
+    """A row of numbers in a file, which tensors are views of.
+
+    Args:
+        content: its bytes, uint8 (n,).
+        code: of the numbers: a dtype of numpy without its byte order, or "bfloat16".
+        budget: for copies. Numbers that lie aligned and in this machine's byte order are not copied.
+        order: of the bytes, "<" or ">".
+    """
+
+    def __init__(self, content: Array, code: str, budget: Budget, order: str = "<") -> None:
+        self.content, self.code, self.budget, self.order = content, code, budget, order
+        self.stored = np.dtype(order + ("u2" if code == "bfloat16" else code))
+        self.count = len(content) // self.stored.itemsize
+        self._copies: dict[tuple[int, int], Array] = {}
+
+    def part(self, first: int, count: int) -> "Storage":
+        """Return the storage of some of its numbers."""
+        checked_counts("a part of a storage", first, count)
+        if first + count > self.count:
+            raise Refused(f"a part of a storage of {self.count} numbers", f"numbers {first} to {first + count}")
+        size = self.stored.itemsize
+        return Storage(self.content[first * size:(first + count) * size], self.code, self.budget, self.order)
+
+    def retyped(self, code: str) -> "Storage":
+        """Return the storage of the same bytes as numbers of another type."""
+        return Storage(self.content, code, self.budget, self.order)
+
+    def view(self, offset: object, size: object, stride: object) -> Array:
+        """Return a tensor: a read-only array of shape `size`, whose strides count numbers.
+
+        Raises:
+            Refused: sizes, strides or the offset are no whole numbers from 0 up, or the tensor leaves the storage.
+        """
+        first = checked_counts("an offset", offset)[0]
+        shape, steps = _counts("a size", size), _counts("strides", stride)
+        told = f"one of size {shape} and strides {steps} from number {first} on"
+        if len(shape) != len(steps) or len(shape) > MOST_AXES:
+            raise Refused(f"a tensor of at most {MOST_AXES} axes with a stride for each", told)
+        if math.prod(n for n in shape if n) * self.stored.itemsize > max(self.budget.size, ALLOWANCE):
+            raise Refused("a tensor that is not larger than its file", told)
+        spans = [(n - 1) * step for n, step in zip(shape, steps, strict=True)]
+        last = first - 1 if 0 in shape else first + sum(spans)
+        if last >= self.count or first > self.count:
+            raise Refused(f"a tensor inside its storage of {self.count} numbers", told)
+        if last < first:
+            return _locked(np.empty(shape, self._dtype()))
+        numbers = self._numbers(first, last + 1)
+        return np.ndarray(shape, numbers.dtype, numbers, 0, [step * numbers.itemsize for step in steps])
+
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype("f4") if self.code == "bfloat16" else self.stored.newbyteorder("=")
+
+    def _numbers(self, first: int, end: int) -> Array:
+        """Return some numbers in a type of numpy and this machine's byte order; a view of the file if it can be one."""
+        size = self.stored.itemsize
+        found = self.content[first * size:end * size].view(self.stored)
+        if self.code == "b1" and found.view(np.uint8).max() > 1:
+            raise Refused("a tensor of truth values, bytes 0 and 1", "other bytes")
+        if found.flags.aligned and found.dtype.isnative and self.code != "bfloat16":
+            return found
+        if (first, end) not in self._copies:
+            self.budget.take((end - first) * self._dtype().itemsize)
+            made = found.astype(np.uint32 if self.code == "bfloat16" else self._dtype())
+            if self.code == "bfloat16":
+                made <<= 16
+            self._copies[first, end] = _locked(made.view(self._dtype()))
+        return self._copies[first, end]
+
+
+def mapped(path: str) -> Array:
+    """Return the bytes of a file, uint8 (n,), which are read when they are used; the file must not be empty."""
+    with open(path, "rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+def array_of_bytes(content: object, dtype: np.dtype[Any], size: object, fortran: object, budget: Budget) -> Array:
+    """Return a read-only array of the shape `size`; content is bytes, or the bytes as text of code points below 256.
+
+    Raises:
+        Refused: there are fewer bytes or more than the shape needs.
+    """
+    raw = content.encode("latin-1") if isinstance(content, str) else content
+    shape = _counts("a shape", size)
+    if not isinstance(raw, bytes) or len(shape) > MOST_AXES or math.prod(shape) * dtype.itemsize != len(raw):
+        held = f"{len(raw)} bytes" if isinstance(raw, bytes) else kind_name(raw)
+        raise Refused(f"the bytes of an array {shape} of {dtype}", held)
+    found: Array = np.ndarray(shape, dtype, raw, order="F" if fortran else "C")
+    if not found.dtype.isnative or isinstance(content, str):
+        budget.take(len(raw))
+    return found if found.dtype.isnative else _locked(found.astype(found.dtype.newbyteorder("=")))
+
+
+def checked_counts(name: str, *values: object) -> tuple[int, ...]:
+    """Return whole numbers from 0 to the largest int64; raise Refused for other values."""
+    for value in values:
+        if type(value) is not int or not 0 <= value <= sys.maxsize:
+            shown = value if type(value) is int and value.bit_length() < 256 else kind_name(value)
+            raise Refused(f"{name}, whole numbers from 0 up", shown)
+    return values  # type: ignore[return-value]
+
+
+def kind_name(value: object) -> str:
+    """Return the type of a value with its article, for an error message."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def _counts(name: str, values: object) -> tuple[int, ...]:
+    if not isinstance(values, Sequence) or isinstance(values, (str, bytes)) or len(values) > 1000:
+        raise Refused(f"{name}, whole numbers from 0 up", kind_name(values))
+    return checked_counts(name, *values)
+
+
+def _locked(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
