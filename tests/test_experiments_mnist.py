@@ -1,9 +1,30 @@
 """The experiments on pictures of digits run, on the pen digits where MNIST is not there, and say so."""
 
+import functools
+
 import pytest
 from experiment_runs import rows, run, tiny
 
+from spconv_cy.readers import mnist
+
 pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pictures_drawn_once():
+    """Draw the pen digits as pictures for the first experiment alone: nobody may write into them."""
+    make = mnist.digit_pictures
+
+    @functools.cache
+    def kept(*folders):
+        name, *parts = make(*folders)
+        for array in (array for part in parts for array in part):
+            array.setflags(write=False)
+        return name, *parts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mnist, "digit_pictures", kept)
+        yield
 
 
 def test_mnist_is_compared_sparse_and_dense(tmp_path):
