@@ -1,4 +1,4 @@
-"""Names of arguments: an unknown one is refused by an error that gives the right one."""
+"""Errors for unknown argument names, which suggest the right name."""
 
 import inspect
 from collections.abc import Callable
@@ -86,7 +86,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def known_arguments(function: F) -> F:
-    """Return a function or class that refuses unknown names of arguments by an error with the right one.
+    """Return a function or class whose errors for unknown argument names suggest the right name.
 
     Args:
         function: function, or class with a constructor of its own; the class itself is returned.

@@ -25,7 +25,7 @@ class SparseArithmetic:
     active sites only.
     """
 
-    __array_ufunc__ = None                                               # numpy on the left leaves operators to us
+    __array_ufunc__ = None                       # an operator with a numpy array on the left calls our reflected method
     features: Tensor
     grid: Grid
     ground: Tensor | None

@@ -84,7 +84,7 @@ class ArrayProtocol:
 
     def __iter__(self) -> Iterator[Any]:
         if not self.data.ndim:
-            raise TypeError("iteration over a tensor of shape ()")
+            raise TypeError(expected("Tensor", "one axis or more to iterate over", "shape ()"))
         return (self[i] for i in range(len(self.data)))                  # type: ignore[index]
 
     def __lt__(self, other: object) -> Array:

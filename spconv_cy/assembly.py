@@ -57,8 +57,9 @@ def _checked_parts(tensors: SparseTensor | Iterable[SparseTensor]) -> list[Spars
     if not parts:
         raise ShapeError(expected("collate", "at least one SparseTensor", "none"))
     if any(t is not None and t.requires_grad for x in parts for t in (x.features, x.ground)):
-        raise ShapeError(expected("collate", "tensors that need no gradient, which a batch does not carry", "some that "
-                                  "do", "collate the input of the network, or its output inside no_grad()"))
+        raise ShapeError(expected("collate", "tensors without gradients, which a batch cannot keep",
+                                  "tensors that need gradients",
+                                  "collate the input of the network, or its output inside no_grad()"))
     for x in parts[1:]:
         _check_alike(x, parts[0])
     return parts

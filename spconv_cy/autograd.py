@@ -23,7 +23,7 @@ from spconv_cy.tape import with_grad as with_grad
 from spconv_cy.types import Array, ArrayLike, Recorded
 
 P = ParamSpec("P")
-# A Tensor or number of the caller's, which the body of a differentiable function sees as an array.
+# An operand: a Tensor or number for the caller, an array inside a differentiable function.
 Operand: TypeAlias = Any
 Reads: TypeAlias = Mapping[int, tuple[int, ...]]
 
@@ -55,7 +55,8 @@ class Tensor(ArrayProtocol):
     _parents: Sequence[Any]
     _backward: Any
     _function: Callable[..., object] | None
-    # The number of changes in place, one list for all tensors that share memory; and the arguments that are read.
+    # The count of in-place changes, one list shared by all tensors over the same memory; and the arguments that are
+    # read.
     _version: list[int]
     _read: Sequence[Read]
 
@@ -73,7 +74,8 @@ class Tensor(ArrayProtocol):
             array: data; None for a node of the tape without data.
             parents: the arguments from which the array was computed.
             backward: function from the gradient of this tensor to those of the parents.
-            reads_all: whether `backward` reads the data of all parents, which then must not be changed before.
+            reads_all: whether `backward` reads the data of all parents, which must not be changed in place before the
+                backward pass.
         """
         tensor = cls.__new__(cls)
         tensor.data, tensor.grad, tensor.requires_grad = array, None, backward is not None  # type: ignore[assignment]
@@ -91,8 +93,8 @@ class Tensor(ArrayProtocol):
 
         Raises:
             ShapeError: no gradient for a tensor of several elements, or one of another shape.
-            RuntimeError: nothing was recorded, or data that the backward pass reads were changed in place since, as by
-                an optimiser's step.
+            RuntimeError: nothing was recorded, or data that the backward pass needs were changed in place after the
+                forward pass, for example by the step of an optimiser.
         """
         if not self.requires_grad:
             raise RuntimeError(expected("backward", "a recorded tensor", "one that needs no gradient",
@@ -191,7 +193,7 @@ class Tensor(ArrayProtocol):
         return multiply(self, _operand(-1.0, self))
 
     def __pow__(self, exponent: object) -> "Tensor":
-        if is_real(exponent):                                   # not as an array: numpy squares 2 by itself
+        if is_real(exponent):               # not as an array: numpy computes x ** 2 as a square only for a plain number
             return power(self, exponent if type(exponent) is int else float(exponent))
         operand = _operand(exponent, self)
         return NotImplemented if operand is None else power(self, operand)
@@ -228,9 +230,9 @@ def differentiable(function: Callable[..., Recorded] | None = None, *, reads: Re
 
     Args:
         function: the function.
-        reads: {i: (j, ...)}: the backward function reads the data of argument i if argument j needs a gradient, and no
-            other data; None: it reads those of all arguments. They must not be changed in place before the backward
-            pass.
+        reads: {i: (j, ...)}: the backward function reads the data of argument i only if one of the arguments j needs a
+            gradient. None: it reads the data of all arguments. Data that it reads must not be changed in place before
+            the backward pass.
 
     >>> @differentiable
     ... def double(x):

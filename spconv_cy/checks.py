@@ -1,4 +1,4 @@
-"""Checks of arguments: seeds, words, flags, numbers, paths. No check compares values in a way that arrays break."""
+"""Checks of arguments: seeds, words, flags, numbers, paths. The checks also work for arguments that are arrays."""
 
 import math
 import os
@@ -124,7 +124,7 @@ def checked_function(who: str, function: object, what: str) -> None:
 
 
 def is_one_of(value: object, choices: Iterable[object]) -> bool:
-    """Return True if a value is one of some words, or None if that is among them; an array is none of them."""
+    """Return True if a value is one of the choices, which are text or None; False for an array."""
     return (value is None or isinstance(value, str)) and value in choices
 
 
@@ -152,7 +152,7 @@ def kind_of(value: object) -> str:
 
 
 def described(value: object) -> str:
-    """Return a value for an error message: numbers and text themselves, of other things the type or shape."""
+    """Return a value as text for an error message: numbers and text unchanged, the type or shape of other values."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, np.ndarray):

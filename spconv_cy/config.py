@@ -103,10 +103,10 @@ class Setting:
         return self._default() if self._value is None else self._value
 
     def call(self, switch: "Switch", value: str) -> "_Call":
-        """Record a call, which is a plain one or the beginning of a `with` statement.
+        """Record a call that is either a plain call or the start of a `with` statement.
 
-        The next action of this thread tells which of them it is: nothing else runs between the call and the beginning
-        of its `with` statement. Until then no other thread sees the value.
+        Which one is known at the next action of this thread, because nothing runs between a call and the start of its
+        `with` statement. Until then other threads do not see the value.
         """
         self._settle()
         call = _Call(threading.get_ident(), value)
@@ -225,7 +225,7 @@ class precision(Switch):
     raises an error for the others.
 
     Raises:
-        ValueError: another name.
+        ValueError: an unknown name.
 
     >>> with precision("float16"):
     ...     precision_name()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SAVED: dict[str, Any] = {kind.__name__: kind for kind in (Affine, Constant, Cosine, Exponential, Steps, StrokeEncoder,
                                                        WarmUp)}
-FIELD = 48                                              # least side of the field for a network that sets none itself
+FIELD = 48                                         # smallest side of the field for a network that does not determine it
 
 
 @known_arguments

@@ -91,7 +91,7 @@ def from_padded(sites: ArrayLike, features: Tensor | ArrayLike, size: PerAxis | 
     points = np.flatnonzero(there)
     samples = np.broadcast_to(np.arange(b)[:, None], (b, l))
     places = given[there]
-    if places.dtype == np.uint64:                                        # with the samples they would become floats
+    if places.dtype == np.uint64:                        # joined with the int64 sample numbers they would become floats
         places = np.minimum(places, 2**62).astype(np.int64)
     listed = np.column_stack([samples[there], places])
     kept = gather(reshape(numbers, (b * l, numbers.shape[2])), points)
@@ -110,13 +110,13 @@ def to_padded(x: SparseTensor, rows: ArrayLike | None = None, *, kept: str = "al
         rows: (b, l) ints, the row of each place, -1 if empty, as from_padded returns them; by default the rows of each
             sample in order, and l is the largest number of rows of a sample.
         kept: "all": each place has the features of its row; "first" or "last": of the places with the same row only the
-            first or last one has them, as after that reduce, and the others have zeros.
+            first or last one has them; the other places get zeros.
 
     Returns:
         sites (b, l, d) int32 and features, a Tensor (b, l, c) with gradients to those of x.
 
     Raises:
-        ShapeError: rows that do not fit; another `kept`.
+        ShapeError: rows that do not fit; an invalid `kept`.
 
     Source: SparseConvNet's BLOutputLayer.
     """
@@ -172,7 +172,7 @@ def to_scipy(x: SparseTensor) -> "list[coo_array]":
         x: SparseTensor of one channel on a grid of dimension 2 with a size; its ground state is zero or None.
 
     Raises:
-        ShapeError: another tensor.
+        ShapeError: x is not such a tensor.
     """
     from scipy.sparse import coo_array
 
@@ -229,7 +229,7 @@ def to_coo(x: SparseTensor) -> Coo:
         coords (2+d, n c) int64, data (n c,), shape; all channels of active sites are stored, also zeros.
 
     Raises:
-        ShapeError: another tensor.
+        ShapeError: x is not such a tensor.
     """
     _check_zero_elsewhere("to_coo", x)
     sites, c = np.repeat(x.sites.astype(np.int64), x.channels, axis=0), np.tile(np.arange(x.channels), x.grid.n)

@@ -7,8 +7,8 @@ def release_memory() -> None:
     """Return memory that is kept for later arrays to the system, and a GPU's to its driver.
 
     The cpu backend keeps up to 16 MB and a quarter of the memory that its arrays use; during a loop, as much as the
-    arrays of one pass take. After the loop, that is returned by the first array five seconds later, by a full garbage
-    collection (`gc.collect()`), or by this function.
+    arrays of one pass take. After the loop it is returned when an array is made five seconds or more later, at a full
+    garbage collection (`gc.collect()`), or by this function.
 
     >>> release_memory()
     """

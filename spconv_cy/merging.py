@@ -7,7 +7,7 @@ from spconv_cy.backend.ops import Ops, own
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.checks import is_one_of
 from spconv_cy.errors import GridError, ShapeError, expected
-from spconv_cy.functional.dense import as_tensor, copied
+from spconv_cy.functional.dense import as_tensor, copy
 from spconv_cy.functional.selection import REDUCTIONS, merge
 from spconv_cy.sites import Grid, Lattice
 from spconv_cy.types import Array, ArrayLike, PerAxis
@@ -28,7 +28,7 @@ def arranged(sites: ArrayLike, features: Tensor | ArrayLike, size: PerAxis | Non
     given, wanted = _checked_features(features, len(rows)), features
     merged = merge(given, rows, grid.n, reduce)
     if merged is given:                                                  # in order already, and not copied yet
-        merged = copied(given) if given is wanted else Tensor.of(own(given.data, wanted))
+        merged = copy(given) if given is wanted else Tensor.of(own(given.data, wanted))
     return merged, grid, _ground_of(ground, given, ops), rows
 
 

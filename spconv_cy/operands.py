@@ -72,7 +72,8 @@ def check_max_pool(x: Array, rulebook: Counts, ground: Array | None) -> None:
 def check_winner(dy: Array, winner: Array, n: int, transposed: Counts | None = None) -> None:
     """Raise ShapeError if winners do not fit dy, or name rows that are not there.
 
-    With the transposed rulebook, its counts are checked in place of the winners' values, which no loop then follows.
+    If the transposed rulebook is given, only its counts are checked, because the loops then do not read the values of
+    `winner` as row numbers.
     """
     if dy.ndim != 2 or dy.shape != winner.shape or n < 0:
         raise ShapeError(expected("max_pool_dx", "dy and winner of one shape (n_out, c), and n >= 0",

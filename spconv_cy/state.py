@@ -17,7 +17,8 @@ def checked_names(who: str, state: object, names: Iterable[str]) -> None:
         raise TypeError(expected(who, "a dict of arrays by name", kind_of(state)))
     if set(state) != set(names):
         missing, unknown = (sorted(map(str, s)) for s in (set(names) - set(state), set(state) - set(names)))
-        raise ShapeError(expected(who, "the names of the state", f"others: missing {missing}, unknown {unknown}"))
+        raise ShapeError(expected(who, "the names of the state",
+                                  f"missing names {missing} and unknown names {unknown}"))
 
 
 def checked_like(who: str, name: str, value: object, like: Array) -> Array:

@@ -54,8 +54,8 @@ class with_grad(no_grad):
 def leaf_gradients(root: N, gradient: Any) -> Iterator[tuple[N, Any]]:
     """Yield (leaf, its gradient) for every leaf of a tensor that needs one; no `grad` is changed.
 
-    A gradient is of any type that the backward functions return and add. That of an array has the array's dtype, also
-    float16.
+    A gradient has the type that the backward functions return. The gradient of an array has the dtype of the array,
+    also float16.
     """
     gradients = {id(root): gradient}
     for node in nodes_of(root):
@@ -96,9 +96,10 @@ def check_unchanged(node: Node) -> None:
     """Raise RuntimeError if data that a node's backward function reads were changed in place after the forward pass."""
     for position, version, then in node._read:
         if version[0] != then:
-            raise RuntimeError(expected("backward", f"{_argument(node, position)} as {_name(node)} read it",
-                                        "data that were changed in place since, as by an optimiser's step or "
-                                        "load_state", "call backward before the change, or repeat the forward pass"))
+            raise RuntimeError(expected("backward",
+                                        f"{_argument(node, position)} unchanged since {_name(node)} read it",
+                                        "data changed in place, for example by an optimiser's step or load_state",
+                                        "call backward before the change, or repeat the forward pass"))
 
 
 def entries_of(node: Node, dy: Any) -> Sequence[Gradient]:
@@ -190,7 +191,7 @@ def owner_of(array: Any) -> Any:
 
 
 def owned(dx: Array, given: dict[int, Any]) -> Array:
-    """Return a gradient, copied if one in `given` uses its memory, and add its owner to `given`, {id: owner}."""
+    """Return a gradient, copied if one in `given` uses the same memory; add its owner to `given`, {id: owner}."""
     owner = owner_of(dx)
     if id(owner) in given or isinstance(dx, np.ndarray) and not dx.flags.writeable:
         dx = dx.copy()

@@ -12,7 +12,7 @@ from spconv_cy.autograd import add, multiply
 from spconv_cy.backend.switch import current, hosted, ops_of
 from spconv_cy.checks import as_array, checked_flags, kind_of
 from spconv_cy.errors import GridError, ShapeError, expected
-from spconv_cy.functional.dense import concatenate, paint
+from spconv_cy.functional.dense import concatenate, scatter_to_dense
 from spconv_cy.functional.selection import active_of, best_of_segments, kept_rows, look_up
 from spconv_cy.functional.sparse import gather
 from spconv_cy.merging import arranged, read_only
@@ -84,7 +84,8 @@ class SparseTensor(SparseArithmetic):
             features: (n, c), an array of numbers, or a Tensor, to which gradients flow.
             size: an int or d ints, the field; None: unbounded, negative sites allowed.
             samples: number of samples; by default the largest batch index plus 1.
-            ground: "zero": an exact ground state, at first zero; None: inactive sites are zero before every layer.
+            ground: "zero": inactive sites are zero in the input, and every layer computes their common value, the
+                ground state, exactly; None: inactive sites count as zero in every layer, as in submanifold networks.
             reduce: "error": duplicate sites are an error; "sum", "mean", "max", "first" or "last": they are merged.
             lattice: Lattice; by default the cubic one.
 
@@ -159,12 +160,12 @@ class SparseTensor(SparseArithmetic):
         if outside.any():
             raise GridError(expected("to_dense", f"sites inside origin {low} and size {shape}",
                                      f"{int(outside.sum())} of {self.grid.n} outside", "give a larger size"))
-        painted = paint(self.features, self.ground, (self.sites[:, 0], *at.T), (self.grid.samples, *shape))
+        dense = scatter_to_dense(self.features, self.ground, (self.sites[:, 0], *at.T), (self.grid.samples, *shape))
         if self.ground is None or self.grid.lattice.is_cubic or self.grid.size is None:
-            return painted
+            return dense
         places = np.indices(shape).reshape(self.grid.d, -1).T + low
         held = self.grid.lattice.inside(places, self.grid.size).reshape(1, 1, *shape)
-        return painted * Tensor.of(ops_of(painted.data).asarray(held, painted.dtype))
+        return dense * Tensor.of(ops_of(dense.data).asarray(held, dense.dtype))
 
     @property
     def sites(self) -> IntegerArray:
@@ -181,7 +182,10 @@ class SparseTensor(SparseArithmetic):
 
     def with_features(self, features: Tensor | ArrayLike, ground: Tensor | ArrayLike | None = None
                       ) -> "SparseTensor":
-        """Return a tensor on the same grid with other features and ground state."""
+        """Return a tensor on the same grid with new features and a new ground state.
+
+        Without `ground` the new tensor has no ground state.
+        """
         return SparseTensor(features, self.grid, ground, self.point_rows)
 
     def to(self, name: str) -> "SparseTensor":
@@ -194,13 +198,14 @@ class SparseTensor(SparseArithmetic):
         Args:
             point_rows: (n_points,) ints, the row of each point; by default those of this tensor.
             kept: "all": every point has the row of its site, as after reduce="sum", "mean" or "max"; "first" or "last":
-                only the first or last point of a site has it, as after that reduce, the others have zeros.
+                only the point that reduce="first" or "last" has kept gets the row of its site; the other points get
+                zeros.
 
         Returns:
             Tensor, with gradients to the features.
 
         Raises:
-            ShapeError: the points are not known, or not those of this tensor; another `kept`.
+            ShapeError: the points are not known, or not those of this tensor; an invalid `kept`.
         """
         _check_rows("to_points", self)
         return look_up(self.features, None, _kept_rows(self, point_rows, kept))
@@ -251,7 +256,10 @@ class SparseTensor(SparseArithmetic):
         return _joined("add", add, self, other, how)
 
     def multiply(self, other: "SparseTensor", *, how: str = "outer") -> "SparseTensor":
-        """Return the product with a tensor whose sites may differ, of as many channels or one; arguments as for add."""
+        """Return the product with a tensor whose sites may differ; arguments as for add.
+
+        The other tensor has the same number of channels, or one channel.
+        """
         return _joined("multiply", multiply, self, other, how)
 
     def concatenate(self, *others: "SparseTensor", how: str = "outer") -> "SparseTensor":
@@ -296,7 +304,8 @@ class SparseTensor(SparseArithmetic):
         Args:
             low, high: an int or d ints each, high above low.
             moved: True: the box becomes the field, as in `x.to_dense()[:, :, low:high]`: low becomes site 0, and the
-                size is high - low. False: sites and size stay, and a ground state is refused as for prune.
+                size is high - low. False: sites and size stay the same, and a tensor with a ground state raises
+                ShapeError, as for prune.
 
         Raises:
             ShapeError: arguments that do not fit.

@@ -15,11 +15,11 @@ ArrayLike: TypeAlias = npt.ArrayLike
 PathLike: TypeAlias = str | os.PathLike[str]
 # A size, offset or stride: a number for all axes, or one for each axis.
 PerAxis: TypeAlias = int | Sequence[int] | IntegerArray
-# What np.random.default_rng takes.
+# A seed: anything that np.random.default_rng accepts.
 Seed: TypeAlias = (int | np.integer[Any] | Sequence[int] | IntegerArray | np.random.Generator | np.random.BitGenerator
                    | np.random.SeedSequence | np.random.RandomState | None)
-# What the body of a differentiable function returns: an array, and a function from the gradient of that array to one of
-# each argument, which is an array, a function that computes it when it is needed, or None.
+# Result of the body of a differentiable function: an array, and a function that maps the gradient of that array to one
+# gradient per argument (an array, a function that computes it on demand, or None).
 Gradient: TypeAlias = Array | Callable[[], Array] | None
 Backward: TypeAlias = Callable[[Array], Sequence[Gradient]]
 Recorded: TypeAlias = tuple[Array, Backward]

@@ -148,7 +148,7 @@ REFUSED = {
     "collate sizes": (lambda: sp.collate([x(), x(size=5)]), ShapeError, "the same lattice, size, channels and ground "
                       "state", "size (5, 5)", "and", "size (4, 4)"),
     "collate families": (lambda: sp.collate([x(), x(ground=None)]), ShapeError, "same lattice, size", "no ground"),
-    "collate the tape": (lambda: sp.collate([conv()(x())]), ShapeError, "that need no gradient", "inside no_grad()"),
+    "collate the tape": (lambda: sp.collate([conv()(x())]), ShapeError, "that need gradients", "inside no_grad()"),
     "labels": (lambda: sp.softmax_cross_entropy(x().features, [0, 1, 2, 0]), ShapeError, "from 0 to 1, got 0 to 2"),
     "float labels": (lambda: sp.softmax_cross_entropy(x().features, [0.0] * 4), ShapeError, "of whole numbers, got"),
     "NaN strokes": (lambda: sp.SparseConvClassifier().fit([[[(0, 0), (NAN, 1)]]], [0]), ValueError,

@@ -274,8 +274,8 @@ def test_a_network_on_many_sizes_gives_each_character_what_it_gives_it_alone(som
     ((), ENCODER, "numbers above 0"), ((8, 0), ENCODER, "numbers above 0"), ((8, np.nan), ENCODER, "numbers above 0"),
     ("large", ENCODER, "expected scales as numbers.*got 'large'"), ([[8]], ENCODER, "numbers above 0"),
     (1e6, ENCODER, "up to 8192"),
-    (8, StrokeEncoder("octogram", size=24, scale=None), "an encoder with a scale"),
-    (8, StrokeEncoder("space-time", size=24, scale=8), "without a time axis")])
+    (8, StrokeEncoder("octogram", size=24, scale=None), "an encoder that has a scale"),
+    (8, StrokeEncoder("space-time", size=24, scale=8), "no time axis")])
 def test_scales_that_cannot_be_are_refused(scales, encoder, message):
     with pytest.raises(ValueError, match=message):
         StrokeBatches([[]], None, encoder, scales=scales)

@@ -192,7 +192,7 @@ def test_a_checkpoint_of_something_else_is_refused_and_changes_nothing(options, 
     run(tmp_path / "run", epochs=1)
     net = options.get("net") or network(rng=5)
     before = copy.deepcopy(net)
-    with pytest.raises(FileError, match=f"{message}.*start anew with another path"):
+    with pytest.raises(FileError, match=f"{message}.*give another path to start a new run"):
         run(tmp_path / "run", **{**options, "net": net})
     assert same(net, before)
 

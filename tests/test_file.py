@@ -184,8 +184,8 @@ class Odd(sp.Layer):
     [
         (lambda: [sp.ReLU()], "save: expected a Layer, got a list"),
         (lambda: changed(sp.Dropout(0.5), lambda layer: setattr(layer, "p", 0.1)), "with p=0.5, as it was.*got p=0.1"),
-        (lambda: changed(sp.ReLU(), lambda layer: setattr(layer, "more", sp.Tensor([[1.0]]))), "more would not come"),
-        (lambda: changed(Scale(2), lambda layer: setattr(layer, "factor", sp.Tensor([[1.0] * 9]))), "factor would not"),
+        (lambda: changed(sp.ReLU(), lambda layer: setattr(layer, "more", sp.Tensor([[1.0]]))), "more, which load"),
+        (lambda: changed(Scale(2), lambda layer: setattr(layer, "factor", sp.Tensor([[1.0] * 9]))), "factor, which"),
         (lambda: Scale(3, power=print), "can be saved.*type builtin_function_or_method"),
         (lambda: Odd(), "odd: expected an array of whole or real.*object"),
     ],

@@ -41,7 +41,7 @@ CASES = {
 
 def fitting(message):
     """Return the sizes that a message says would fit the network."""
-    words = message.split("; ")[1].split(" sites an axis would fit")[0]
+    words = message.split("; ")[1].split(" sites per axis would fit")[0]
     return [int(word) for word in words.split(" or ")]
 
 

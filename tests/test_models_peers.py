@@ -14,14 +14,14 @@ from strategies import random_sites
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.initial import undrawn
+from spconv_cy.functional.initial import zero_weights
 
 DRAWN = 10**9
 
 
 def made(build, *arguments, **options):
     """Build a network whose weights are zeros, at once."""
-    with undrawn(DRAWN):
+    with zero_weights(DRAWN):
         return build(*arguments, **options)
 
 

@@ -7,7 +7,7 @@ from strategies import random_sites
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional.initial import undrawn
+from spconv_cy.functional.initial import zero_weights
 
 DRAWN = 10**8
 
@@ -55,7 +55,7 @@ EXAMPLES = {  # what makes the layers; field, site of the output, parameters
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_net_has_the_published_field_and_parameters(name, rng):
     make, field, out_size, parameters = EXAMPLES[name]
-    with undrawn(DRAWN):
+    with zero_weights(DRAWN):
         net = sp.Sequential(*make())
     assert net.input_size(out_size) == (field, field) and net.n_parameters() == parameters
     channels_in = 1 if name == "hello world" else 3
@@ -75,7 +75,7 @@ def test_a_plus_block_with_three_branches_has_the_listed_weights():
 @pytest.mark.parametrize("options, base, core", [({}, 8, 3_456), ({"residual": True}, 8, 6_384),
                                                  ({}, [8, 16], 3_456)])
 def test_the_fully_convolutional_network_has_the_published_parameters(options, base, core):
-    with undrawn(DRAWN):
+    with zero_weights(DRAWN):
         net = sp.models.fully_convolutional(2, base, 3, 20, d=2, **options)
     assert net.n_parameters() == 9 * 3 * 8 + core + 2 * 24 + 24 * 20 + 20
 
@@ -90,7 +90,7 @@ def test_the_u_resnet_has_the_parameters_of_its_list(levels, filters, d):
     expected = volume * filters + 2 * filters + filters * 5 + 5 + 2 * block(widths[-1], widths[-1])
     for a, b in zip(widths[:-1], widths[1:], strict=True):
         expected += 2 * block(a, a) + 2 * a + 2**d * a * b + 2 * b + 2**d * b * a + block(2 * a, a) + block(a, a)
-    with undrawn(DRAWN):
+    with zero_weights(DRAWN):
         assert sp.models.uresnet(filters=filters, levels=levels, d=d).n_parameters() == expected
 
 

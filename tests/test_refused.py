@@ -75,7 +75,7 @@ def forged(path, change):
     archive.write(path, KIND, arrays, text)
 
 
-def check_refused(path, make=adam, kind=np.random.PCG64, message="start anew with another path", **options):
+def check_refused(path, make=adam, kind=np.random.PCG64, message="give another path to start a new run", **options):
     """A run that finds the checkpoint raises FileError and changes nothing, one not begun and one on its way."""
     for epochs in (0, 1):
         net = network(kind).eval()

@@ -40,7 +40,7 @@ def test_a_step_between_two_ways_back_is_an_error_that_names_the_tensor():
     h = x @ w
     first, second = (h * h).sum(), (h @ w).sum()
     first.backward(), sp.SGD([w], rate=0.1).step()
-    with pytest.raises(RuntimeError, match=r"argument 'w', a Tensor \(1, 1\), as matmul read it, got data that were"):
+    with pytest.raises(RuntimeError, match=r"argument 'w', a Tensor .*, unchanged since matmul read it, got data"):
         second.backward()
 
 

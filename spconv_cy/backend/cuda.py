@@ -58,7 +58,7 @@ class CudaOps(Ops):
 
     def asarray(self, array: object, dtype: DTypeLike | None = None) -> Array:
         """See Ops.asarray; arrays in the CPU's memory are copied to the GPU."""
-        here = self._on_this_side(array)
+        here = self._in_gpu_memory(array)
         if here is None:
             return self.uploaded(FROM_CPU, super().asarray(array, dtype))
         if here.dtype.kind not in "fiub":
@@ -74,7 +74,7 @@ class CudaOps(Ops):
 
     def on_host(self, array: object, dtype: DTypeLike | None = None) -> Array:
         """See Ops.on_host; arrays in the GPU's memory are copied from there."""
-        here = self._on_this_side(array)
+        here = self._in_gpu_memory(array)
         return super().on_host(array if here is None else here.get(), dtype)
 
     def to_numpy(self, array: Array) -> Array:
@@ -293,7 +293,7 @@ class CudaOps(Ops):
                 return y
             x = y
 
-    def _on_this_side(self, array: Any) -> Any:
+    def _in_gpu_memory(self, array: Any) -> Any:
         """Return an array in the GPU's memory, or a list of such rows, as one CuPy array; None for anything else."""
         if isinstance(array, self.xp.ndarray):
             return array

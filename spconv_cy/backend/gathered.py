@@ -19,10 +19,10 @@ from spconv_cy.types import Array
 if TYPE_CHECKING:
     from spconv_cy.backend.structure import Rulebook
 
-# Gathering replaces the kernels of tiles if any line fits. Tiles move fewer bytes for each pair, but they multiply more
-# slowly than cuBLAS, and multiply rows without a pair, too. A product needs enough pairs to pay for its three launches.
-# From these numbers of channels on, benchmarks/cuda_account.py computes gathering to be faster; `make bench-cuda`
-# measures it.
+# Gathering is used instead of the tile kernels if any line of the table applies. Tiles move fewer bytes for each pair,
+# but they multiply more slowly than cuBLAS, and multiply rows without a pair, too. A product needs enough pairs to pay
+# for its three launches. With at least these numbers of channels gathering is faster by the estimate of
+# benchmarks/cuda_account.py; `make bench-cuda` measures it.
 GATHERED = (
     # dtype     compute capability from   channels, the fewer of in and out of a group, from   pairs an offset from
     ("float32", 90, 256, 2048),

@@ -34,7 +34,7 @@ class Ops:
     """Backend operations in plain numpy, on one thread; the backend "reference" is this class, in float64.
 
     n input rows, m output rows, c and o channels in and out, k offsets, b samples. Every operation gives the same bits
-    for any number of threads. Of a rulebook, its arrays and counts are read.
+    for any number of threads. Of a rulebook only the arrays and counts are read.
 
     Attributes:
         name: str.
@@ -175,8 +175,8 @@ class Ops:
                     rulebook: Rulebook | None = None) -> tuple[Array, Array]:
         """Return (dx (n, c), dground (1, c)): each dy is added to the row that won, to dground for winner -1.
 
-        A backend can be faster if it is given the rulebook of the pooling. No pair (in, out) of it may come twice;
-        those of windows have none.
+        A backend can be faster if it is given the rulebook of the pooling. Its pairs (in, out) must be distinct, as
+        those of windows are.
         """
         check_winner(dy, winner, n)
         dx = np.zeros((n + 1, dy.shape[1]), dy.dtype)

@@ -35,7 +35,7 @@ class Reads:
             self.T.follow(transposed)
 
     def repeat(self, rulebook: Rulebook, ops: Ops) -> None:
-        """Make the same device arrays of another rulebook."""
+        """Make the same device arrays for another rulebook."""
         for name in list(self.names):                                    # another thread may add more meanwhile
             getattr(placed(rulebook, ops), name)
         if self.T is not None and self.T.any():
@@ -47,7 +47,7 @@ class Reads:
 
 
 class Requests:
-    """The windows that a grid was asked for, and in turn those that the grids made by them were asked for."""
+    """A tree of requests: the windows used on a grid, and the windows used on each grid that they made."""
 
     def __init__(self) -> None:
         self.windows: dict[Window, tuple[Requests, Reads]] = {}
@@ -65,7 +65,7 @@ class Requests:
 
 
 def make_ahead(grid: Grid, requests: Requests, ops: Ops) -> list[Grid]:
-    """Make the rules that another grid was asked for, and the device arrays that were read of them.
+    """Make for a grid the rulebooks and device arrays that an earlier batch used.
 
     Args:
         grid: Grid of a batch to come.

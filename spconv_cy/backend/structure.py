@@ -64,7 +64,7 @@ class Rulebook(Protocol):
 
     @property
     def kept(self) -> dict[Hashable, Any]:
-        """What is made of this rulebook at first use."""
+        """Objects that were made from this rulebook, by key."""
 
     @property
     def T(self) -> Rulebook:

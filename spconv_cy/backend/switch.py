@@ -1,4 +1,4 @@
-"""Which backend: the type of an array decides where an operation runs, `use` decides where new arrays are made."""
+"""Selection of the backend: an operation runs on the backend of its arrays; `use` selects that of new arrays."""
 
 from __future__ import annotations
 

@@ -80,13 +80,13 @@ class Batches:
 
     def prepare(self, epoch: int, seed: int, training: bool) -> Callable[[Array], Any]:
         """Return a function from item indices (b,) to x."""
-        raise NotImplementedError(f"{type(self).__name__} needs prepare(epoch, seed, training)")
+        raise NotImplementedError(expected(type(self).__name__, "a method prepare(epoch, seed, training)", "none"))
 
     def epoch(self, epoch: int, seed: int = 0, *, training: bool) -> Iterator[tuple[Any, Array | None]]:
         """Yield (x, labels) of every batch; labels is None if none were given.
 
-        In training, the order and all random draws depend only on (seed, epoch, item). In testing, samples come in
-        order; `epoch` counts the passes of a test, and in pass 0 samples are not distorted.
+        In training, the order and all random draws depend only on (seed, epoch, item). In evaluation, samples keep
+        their order, `epoch` is the number of the pass, and pass 0 has no distortions.
 
         A background thread prepares up to two batches ahead. It ends with the iteration, even if that is stopped
         early, and its errors are raised here. On a GPU it also makes the rules that the previous batches needed, and
@@ -269,7 +269,7 @@ def _checked_scales(encoder: StrokeEncoder | LiftedEncoder, scales: ArrayLike) -
     if found.ndim != 1 or not found.size or found.dtype.kind not in "iuf" or not ((found > 0) & (found <= most)).all():
         raise ValueError(expected("StrokeBatches", f"scales as numbers above 0, up to {most}", f"{scales!r}"))
     if encoder.scale is None or encoder.dimension != 2:
-        raise ValueError(expected("StrokeBatches", "an encoder with a scale and without a time axis for scales",
+        raise ValueError(expected("StrokeBatches", "with scales= an encoder that has a scale and no time axis",
                                   f"{encoder}"))
     return found.astype(np.float64)
 

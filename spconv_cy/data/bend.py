@@ -17,9 +17,9 @@ KNOTS = 4                                           # control points along each 
 def bent(characters: Characters, controls: Array | None = None, ends: Array | None = None) -> Characters:
     """Return Characters with moved points.
 
-    The box of a character is mapped to the unit square, its aspect kept. A point at (u, v) moves by the sum of
-    B_i(u) B_j(v) controls[c, i, j], with Bernstein polynomials of degree 3. A point at the fraction s of its stroke's
-    length also moves by (1 - s) ends[k, 0] + s ends[k, 1] + 4 s (1 - s) ends[k, 2].
+    The bounding box of a character is mapped into the unit square without changing its aspect ratio. A point at (u, v)
+    moves by the sum of B_i(u) B_j(v) controls[c, i, j], with Bernstein polynomials of degree 3. A point at the fraction
+    s of its stroke's length also moves by (1 - s) ends[k, 0] + s ends[k, 1] + 4 s (1 - s) ends[k, 2].
 
     Args:
         characters: Characters.

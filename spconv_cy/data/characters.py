@@ -61,7 +61,7 @@ class Characters:
         if isinstance(characters, np.ndarray):                           # in lists, each stroke is checked itself
             without_mask(characters, "characters")
         if not hasattr(characters, "__iter__") or isinstance(characters, np.ndarray) and not characters.ndim:
-            raise ShapeError(expected("characters", LIST, type(characters).__name__))
+            raise ShapeError(expected("Characters.pack", LIST, type(characters).__name__))
         strokes: list[Array] = []
         counts = []
         for c, character in enumerate(as_list("characters", characters, LIST)):

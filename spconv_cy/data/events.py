@@ -143,16 +143,16 @@ class EventBatches(Batches):
     field. In training it may be mirrored, turned, stretched, shifted, and boosted: as seen by a camera that moves at
     constant speed, x += v t.
 
-    Samples with `backward` true are played from their end to their start. An edge that gets darker forward gets
-    brighter backward, so a recording played backward with unchanged polarities shows a negative of the world, which is
-    an easier thing to recognise. `polarity` selects what to do:
+    Samples with `backward` true are played from their end to their start. Backward in time, an edge that got darker
+    gets brighter. With unchanged polarities a recording played backward therefore looks like a negative image, which is
+    easier to recognise than the direction of time. `polarity` selects how polarities are used:
 
     - "none": one plane, all events.
     - "kept": two planes, brighter and darker, unchanged.
-    - "flipped": two planes, exchanged where time runs backward, as physics demands.
+    - "flipped": two planes, exchanged in samples played backward, as a real reversed scene would give.
 
-    Without time (time="none") the first two give the same sites forward and backward; the third does not: which edge of
-    an object is the bright one shows the direction of its motion.
+    With time="none", "none" and "kept" give the same sites forward and backward. "flipped" does not: which side of an
+    object has the brighter events shows the direction of its motion.
 
     Args:
         events: Events.
@@ -198,7 +198,8 @@ class EventBatches(Batches):
                                       f"{time!r} and {polarity!r}"))
         self.moves = {"turn": turn, "stretch": stretch, "shift": shift, "boost": boost}
         if not all(is_number(value, 0, 1 if name == "stretch" else np.inf) for name, value in self.moves.items()):
-            raise ValueError(expected("EventBatches", "numbers from 0 up, the stretch below 1", f"{self.moves}"))
+            raise ValueError(expected("EventBatches", "turn, stretch, shift and boost to be numbers from 0 up, stretch "
+                                      "below 1", f"{self.moves}"))
         checked_flags("EventBatches", mirror=mirror)
         if not isinstance(events, Events):
             raise TypeError(expected("EventBatches", "Events", f"a {type(events).__name__}"))
@@ -272,6 +273,6 @@ def _check_cells(*, length: int, side: int, pixels: int, microseconds: int) -> N
     sizes = {"length": length, "side": side, "pixels": pixels, "microseconds": microseconds}
     if not all(is_integer(value) and value >= 1 for value in sizes.values()):
         raise ShapeError(expected("EventBatches", "whole numbers from 1 up", f"{sizes}"))
-    if length % microseconds:                                           # a shorter last cell would show where time ends
+    if length % microseconds:                                   # a shorter last cell would reveal the direction of time
         raise ShapeError(expected("EventBatches", f"length to be a multiple of the {microseconds} microseconds of a "
                                   "cell", length))

@@ -28,9 +28,11 @@ class LiftedEncoder:
     """Draws characters as sites with the named axes; strokes that cross in the plane are apart along the other axes.
 
     Points are taken along each stroke at even spacing, and each adds the weight `spacing` to its site: the one feature
-    is the length of the path in the site. Every axis has `size` sites; the width of a sparse field costs nothing.
+    is the length of the path in the site. Every axis has `size` sites; a larger field costs nothing, because the field
+    is sparse.
 
-    - "x", "y": as for StrokeEncoder; the box of a character, its aspect kept, is `scale` sites and centred.
+    - "x", "y": as for StrokeEncoder; the bounding box of a character is scaled to `scale` sites along its longer side,
+      keeping the aspect ratio, and centred.
     - "direction": of the step from `window` sites before the point to `window` sites after it (clipped at the stroke's
       ends), rounded to one of `directions` bins. The axis is cyclic: the first `overlap` bins are repeated after the
       last, so that all neighbours stay neighbours. A dot has no direction; its weight is divided among all.

@@ -1,4 +1,4 @@
-"""Parts one after another in one array: where each begins, and the indices of some of them."""
+"""Index arithmetic for parts that are stored one after another in one array."""
 
 from __future__ import annotations
 

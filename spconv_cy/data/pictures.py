@@ -153,7 +153,7 @@ def drawn(characters: Characters | Sequence[Sequence[ArrayLike]], side: int = 28
         characters: Characters, or a list of lists of (n, 2) arrays, x right and y down.
         side: of a picture, in pixels.
         box: the larger extent of a character, in pixels.
-        width: of a stroke, in pixels; its edge has one pixel of shades.
+        width: of a stroke, in pixels; edges are smoothed over one pixel.
 
     Returns:
         (n, side, side) uint8, rows from the top down, background 0. A character without strokes is an empty picture.

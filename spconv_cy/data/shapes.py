@@ -106,7 +106,8 @@ class ShapeBatches(Batches):
         cell: side of a site, in the points' unit.
         lattice: Lattice, or None: the cubic one.
         augment: Motion, or None: shapes are not moved.
-        volume: of the space that each point represents, in the points' unit; None: features are 1.
+        volume: volume that each point represents, in the points' unit to the power of the dimension; None: features are
+            1.
         outside: "error": points outside the field are refused; "drop": they are dropped, as in Graham's code.
         batch: shapes in a batch.
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class StrokeEncoder:
     """Draws characters as active sites with features: normalise, move, resample at even spacing, collect by site.
 
-    The box of a character, its aspect kept, is scaled to `scale` sites and centred in the field. Axis 1 of the sites is
-    x, axis 2 is y: a point p is at the site floor(p + size / 2). Each of the resampled steps has weight 1:
+    The bounding box of a character is scaled to `scale` sites along its longer side, keeping the aspect ratio, and
+    centred in the field. Axis 1 of the sites is x, axis 2 is y: a point p is at the site floor(p + size / 2). Each of
+    the resampled steps has weight 1:
 
     - "pen": 1 plane, the number of resampled points in the site.
     - "octogram": 8 planes, the directions k * 45 degrees from x towards y (2 is down). A step counts at the site of its
@@ -82,7 +83,7 @@ class StrokeEncoder:
                                       f"{self.scale!r}"))
         if not is_number(self.spacing, 0.001):
             raise ValueError(expected(who, "spacing to be a number from 0.001 up", f"{self.spacing!r}",
-                                      "more than a thousand points per site improve nothing"))
+                                      "use 0.001 or more; finer spacing does not improve the features"))
         if self.window is not None and not is_number(self.window, 0.01):
             raise ValueError(expected(who, "window to be a number from 0.01 up, or None", f"{self.window!r}"))
         if self.window is None and self.scale is None and not ENCODINGS[self.encoding].drawn:

@@ -19,7 +19,7 @@ from spconv_cy.types import Array, ArrayLike, Recorded
 
 @known_arguments
 def index_loss(x: Tensor | ArrayLike, columns: Tensor | ArrayLike) -> Tensor:
-    """Return the mean negative log-likelihood that row i of a batch is item i, among the items of the batch.
+    """Return the cross-entropy of identifying each row as its item, by a softmax over the items of the batch.
 
     Every item is a class of its own, and `columns` are the weights of these classes in an index layer. The softmax is
     over the items of the batch only, so that the cost does not depend on the number of all items.
@@ -49,7 +49,7 @@ def index_loss(x: Tensor | ArrayLike, columns: Tensor | ArrayLike) -> Tensor:
 
 @known_arguments
 def contrastive_loss(x: Tensor | ArrayLike, temperature: float = 0.2) -> Tensor:
-    """Return the mean negative log-likelihood of each row's other view, among all other rows of the batch.
+    """Return the NT-Xent loss: the mean negative log-likelihood of finding each row's second view among all other rows.
 
     The score of two rows is the cosine between them, divided by the temperature.
 

@@ -34,7 +34,7 @@ def leaky_relu(x: Tensor | Array, slope: float) -> Recorded:
 
 
 @differentiable(reads={})
-def less_row(x: Tensor | Array, row: Tensor | Array) -> Recorded:
+def subtract_row(x: Tensor | Array, row: Tensor | Array) -> Recorded:
     """Return x - row, for x (n, c) and a row (1, c), such as features minus their ground state."""
     x, row = cast(Array, x), cast(Array, row)
     ops, zero = ops_of(x, row), ops_of(row).xp.zeros_like(row)
@@ -74,7 +74,10 @@ def put_columns(x: Tensor | Array, columns: IntegerArray, c: int) -> Recorded:
 
 @differentiable(reads={})
 def submatrix(w: Tensor | Array, rows: IntegerArray | None, columns: IntegerArray | None) -> Recorded:
-    """Return the chosen rows and columns of each matrix of w (k, c, o); None: all; none may be named twice."""
+    """Return the chosen rows and columns of each matrix of w (k, c, o); None chooses all.
+
+    No row or column may occur twice.
+    """
     w = cast(Array, w)
     xp = ops_of(w).xp
     rows, columns = (None if places is None else xp.asarray(places) for places in (rows, columns))
@@ -118,8 +121,8 @@ def softmax(x: Tensor | Array) -> Recorded:
 
 
 @differentiable(reads={})
-def paint(x: Tensor | Array, ground: Tensor | Array | None, index: tuple[IntegerArray, ...],
-          shape: tuple[int, ...]) -> Recorded:
+def scatter_to_dense(x: Tensor | Array, ground: Tensor | Array | None, index: tuple[IntegerArray, ...],
+                     shape: tuple[int, ...]) -> Recorded:
     """Return a dense array (b, c, *size) with row i of x at (index[0][i], :, index[1][i], ...), elsewhere the ground.
 
     Args:
@@ -148,7 +151,7 @@ def paint(x: Tensor | Array, ground: Tensor | Array | None, index: tuple[Integer
 
 
 @differentiable(reads={})
-def pick(dense: Tensor | Array, index: tuple[IntegerArray, ...]) -> Recorded:
+def gather_from_dense(dense: Tensor | Array, index: tuple[IntegerArray, ...]) -> Recorded:
     """Return the rows (n, c) at index = (sample, coordinates...) of a dense array (b, c, *size)."""
     dense = cast(Array, dense)
     xp = ops_of(dense).xp
@@ -177,7 +180,7 @@ def reshape(x: Tensor | Array, shape: int | Sequence[int]) -> Recorded:
 
 
 @differentiable
-def copied(x: Tensor | Array) -> Recorded:
+def copy(x: Tensor | Array) -> Recorded:
     """Return a copy of x in memory of its own."""
     return cast(Array, x).copy(), lambda dy: (dy,)
 

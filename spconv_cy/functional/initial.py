@@ -15,14 +15,15 @@ from spconv_cy.checks import generator
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array, ArrayLike, Seed
 
-_instead: ContextVar[undrawn | None] = ContextVar("instead", default=None)
+_instead: ContextVar[zero_weights | None] = ContextVar("instead", default=None)
 
 
 @known_arguments
 def glorot(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0) -> Tensor:
-    """Return a weight drawn from U(-s, s), s = gain * sqrt(6 / (k * c_in + c_out)), with the channels of one group.
+    """Return weights drawn from U(-s, s), where s = gain * sqrt(6 / (k * c_in + c_out)).
 
-    The fan-out counts one offset only: with the pooling that follows, each input contributes to about one window.
+    c_in and c_out are the channels of one group. The fan-out is c_out, not k * c_out, because after the pooling that
+    follows each input contributes to about one window.
 
     Args:
         shape: of the weight, (k, c, o) or (k, g, c/g, o/g).
@@ -38,7 +39,7 @@ def glorot(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0) -> Tens
 
 @known_arguments
 def normal(shape: Sequence[int], rng: Seed = None) -> Tensor:
-    """Return a weight drawn from N(0, 2 / (k * c_in)), with the channels of one group, for ReLU networks.
+    """Return weights drawn from N(0, 2 / (k * c_in)), for ReLU networks; c_in is the channels of one group.
 
     Args:
         shape: of the weight, (k, c, o) or (k, g, c/g, o/g).
@@ -66,12 +67,12 @@ def filled(shape: Sequence[int], value: float) -> Tensor:
 
 
 def parameter(array: ArrayLike) -> Tensor:
-    """Return a Tensor that training changes, on the current backend."""
+    """Return an array as a trainable Tensor on the current backend."""
     return Tensor(array, requires_grad=True)
 
 
-class undrawn:
-    """Make all weights zero inside a `with` statement, for a network whose weights are copied from elsewhere.
+class zero_weights:
+    """Context manager in which new weights are zeros, not random numbers: for a network whose weights are then loaded.
 
     Args:
         most: the largest number of elements that all weights together may have. A network that needs more is refused
@@ -81,7 +82,7 @@ class undrawn:
     def __init__(self, most: int) -> None:
         self._left = most
 
-    def __enter__(self) -> undrawn:
+    def __enter__(self) -> zero_weights:
         self._token = _instead.set(self)
         return self
 
@@ -92,13 +93,13 @@ class undrawn:
         """Return a parameter of zeros; raise ShapeError if all weights together have more elements than allowed."""
         left, self._left = self._left, self._left - math.prod(shape)
         if self._left < 0:
-            raise ShapeError(expected("weights", f"at most {left} more elements, as many as the file has",
-                                      f"a weight of shape {shape}"))
+            raise ShapeError(expected("load", f"a network with no more weights than the file ({left} elements are "
+                                      "left)", f"a weight of shape {shape}"))
         return parameter(np.zeros(shape))
 
 
-class shapes_only(undrawn):
-    """Make weights that have only a shape inside a `with` statement: all elements of one share one place in memory."""
+class shapes_only(zero_weights):
+    """Context manager in which new weights have a shape but take no memory; used to check a network."""
 
     def __init__(self) -> None:
         super().__init__(0)

@@ -18,10 +18,10 @@ from spconv_cy.types import Array, FloatArray, Gradient, IntegerArray, Recorded
 def corners(places: FloatArray, kind: str = "linear") -> tuple[IntegerArray, IntegerArray, FloatArray]:
     """Return the sites around each place and their weights: low (n, d) int64, ups (k, d), weights (k, n) float64.
 
-    Site low[i] + ups[k] has the weight weights[k, i] in place i.
+    At place i, the site low[i] + ups[k] has the weight weights[k, i].
 
     Args:
-        places: (n, d) real numbers; site i is at the place i.
+        places: (n, d) real coordinates, in the same unit as sites: the site (2, 3) is at the place (2.0, 3.0).
         kind: "linear": the 2^d sites of the cube around each place; "nearest": one site, halves rounded up.
 
     >>> low, ups, weights = corners(np.array([[2.25]]))

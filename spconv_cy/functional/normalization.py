@@ -33,7 +33,7 @@ def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, ru
 
     Returns:
         (Tensor (n, c), Tensor (1, c) or None, array (2, c): the mean and the biased variance that were used). The array
-        has a longer float dtype than x if x's dtype does not hold a variance.
+        has a wider float dtype than x if a variance overflows x's dtype.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1; the mean alone: Salimans and Kingma 2016,
     arXiv:1602.07868, section 4.
@@ -116,18 +116,18 @@ def _standard(xp: ModuleType, x: Array, centre: _Function, means: _Function, spr
 
 
 class _Map:
-    """The map that both functions below apply to columns, and its gradients from two sums over rows.
+    """The affine map of batch normalisation, applied by `_normalize` and `_normalize_ground`, and its gradient.
 
     Args:
         ops: Ops.
-        statistics: (3, c): the mean, the digits of it that its float does not hold, and the biased variance.
+        statistics: (3, c): the mean, its rounding error, and the biased variance.
         gamma, beta: (1, c).
         eps: a number or (1, c), added to the variance; None: do not divide.
         slope: of the leaky ReLU.
         n: number of rows over which the statistics were taken; 0: they are constants.
 
     Attributes:
-        rows: (4, c): centre, its remaining digits, scale, shift.
+        rows: (4, c): mean, its rounding error, scale, shift.
     """
 
     def __init__(self, ops: Ops, statistics: Array, gamma: Array, beta: Array, eps: float | Array | None, slope: float,
@@ -276,7 +276,7 @@ class _SampleGroups:
 
     def centred(self, rows: Array) -> Array:
         rows = rows - self.mean(rows)
-        rows -= self.mean(rows)                                          # rounding leaves a rest if x is far from 0
+        rows -= self.mean(rows)              # a second pass, since the first leaves a rounding error if x is far from 0
         return rows
 
     def _together(self, values: Array, reduce: Callable[..., Array]) -> Array:

@@ -37,7 +37,9 @@ def active_of(dense: Array, threshold: float) -> tuple[npt.NDArray[np.int32], Ar
 
 @differentiable(reads={})
 def look_up(x: Tensor | Array, ground: Tensor | Array | None, rows: IntegerArray) -> Recorded:
-    """Return rows of x, and the ground state where a row is -1; the gradients of a row that is taken twice are added.
+    """Return rows of x, or the ground state where a row is -1.
+
+    The gradients of a row that occurs several times are added.
 
     Args:
         x: (n, c).
@@ -69,7 +71,7 @@ def look_up(x: Tensor | Array, ground: Tensor | Array | None, rows: IntegerArray
 def best_of_segments(scores: Array, starts: IntegerArray, k: ArrayLike) -> npt.NDArray[np.bool_]:
     """Return (n,) booleans: True for the k rows of each segment with the largest scores.
 
-    Of equal scores the first wins, and NaN is below every number. The cost is that of sorting the rows.
+    Among equal scores the first is chosen, and NaN ranks below every number. The cost is that of sorting the rows.
 
     Args:
         scores: (n,) or (n, 1) numbers.
@@ -99,7 +101,7 @@ def merge(features: Tensor, rows: IntegerArray, n: int, reduce: str) -> Tensor:
     """Return the features (n, c) of sites, merged from the features (p, c) of points; rows (p,) are the points' sites.
 
     The gradient of a site goes to each of its points, divided by their number for "mean". For "first" and "last" it
-    goes to that point only, for "max" to the point that won.
+    goes to that point only, for "max" to the point with the maximum.
 
     Source: SparseConvNet's input layers, modes 1 (last), 2 (first), 3 (sum) and 4 (mean) as they are documented.
     """
@@ -135,7 +137,7 @@ def kept_rows(rows: IntegerArray, n: int, kept: str) -> IntegerArray:
         kept: "all", or "first" or "last": only the point of each site that this reduction keeps.
 
     Raises:
-        ShapeError: another `kept`.
+        ShapeError: an invalid `kept`.
     """
     if not is_one_of(kept, ("all", "first", "last")):
         raise ShapeError(expected("to_points", "kept to be 'all', 'first' or 'last'", repr(kept)))

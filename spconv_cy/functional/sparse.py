@@ -55,7 +55,7 @@ def conv(x: Tensor | Array, w: Tensor | Array, rulebook: Rulebook, bias: Tensor 
 
 @differentiable(reads={})
 def max_pool(x: Tensor | Array, ground: Tensor | Array | None, rulebook: Rulebook) -> Recorded:
-    """Return the maximum over each window: of its active rows, and of the ground state where a site is not active.
+    """Return the maximum of each window; inactive sites count as the ground state.
 
     Args:
         x: (rulebook.n_in, c).
@@ -63,8 +63,8 @@ def max_pool(x: Tensor | Array, ground: Tensor | Array | None, rulebook: Ruleboo
         rulebook: Rulebook.
 
     Returns:
-        (rulebook.n_out, c). The gradient goes to the row that won. Of equal rows the first in offset order wins, and
-        an active row wins over an equal ground state.
+        (rulebook.n_out, c). The gradient goes to the row with the maximum. Among equal rows it is the first in offset
+        order; an active row comes before an equal ground state.
 
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
@@ -113,7 +113,7 @@ def sum_pool(x: Tensor | Array, rulebook: Rulebook) -> Recorded:
 @differentiable(reads={})
 def segment_average(x: Tensor | Array, ground: Tensor | Array | None, starts: IntegerArray,
                     field: float | None = None) -> Recorded:
-    """Return the mean of each sample's rows: over its active rows, or over all `field` sites with the ground state.
+    """Return the mean of each sample's rows; with a `field`, its inactive sites count as the ground state.
 
     Args:
         x: (n, c), rows in batch order.
@@ -167,7 +167,7 @@ def segment_total(x: Tensor | Array, ground: Tensor | Array | None, starts: Inte
 @differentiable(reads={})
 def segment_maximum(x: Tensor | Array, ground: Tensor | Array | None, starts: IntegerArray,
                     field: float | None = None) -> Recorded:
-    """Return the maximum of each sample's rows; with a `field`, also of the ground state where a site is not active.
+    """Return the maximum of each sample's rows; with `field` and `ground`, inactive sites count as the ground state.
 
     An empty sample gives the ground state (zero where ground is None). Arguments as for segment_average.
     """

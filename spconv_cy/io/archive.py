@@ -16,7 +16,7 @@ from spconv_cy.writing import new_file
 
 VERSION = 1
 LONGEST_HEADER = 100_000_000                                             # that readers of .safetensors accept
-# What can be raised while objects are built from a description that nobody wrote; readers turn it into FileError.
+# Exceptions that can occur when objects are built from a damaged description; readers turn them into FileError.
 BROKEN = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 
 

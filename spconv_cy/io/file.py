@@ -10,7 +10,7 @@ from spconv_cy import models
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_list, checked_path, kind_of
 from spconv_cy.errors import FileError, ShapeError, expected
-from spconv_cy.functional.initial import shapes_only, undrawn
+from spconv_cy.functional.initial import shapes_only, zero_weights
 from spconv_cy.io.archive import BROKEN, read, write
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.lattice import Lattice
@@ -30,8 +30,8 @@ def save(path: PathLike, net: Layer, extra: object = None) -> None:
         extra: JSON values to keep in the file; `load_with_extra` returns them.
 
     Raises:
-        TypeError: net is no Layer, has a constructor argument that cannot be saved, or would come back from the file as
-            another network, because an attribute was changed after construction. Nothing is written.
+        TypeError: net is no Layer, has a constructor argument that cannot be saved, or is a network that `load` could
+            not rebuild, because an attribute was changed after construction. Nothing is written.
         OSError: the file cannot be written, or nobody reads the pipe within 10 seconds.
     """
     if not isinstance(net, Layer):
@@ -67,7 +67,7 @@ def load_with_extra(path: PathLike, layers: Iterable[type[Layer]] | type[Layer] 
     file = checked_path("load", path)
     arrays, text = read(file, KIND)
     try:
-        with undrawn(sum(array.size for array in arrays.values())):
+        with zero_weights(sum(array.size for array in arrays.values())):
             net = _built(text["network"], lambda name: own.get(name) or library_layer(name), file)
         extra = text["extra"]
         _load_arrays(net, arrays)
@@ -128,8 +128,7 @@ def _check_comes_back(net: Layer, state: dict[str, Array], description: object) 
     if shapes != others:
         names = ", ".join(sorted(n for n in shapes.keys() | others if shapes.get(n) != others.get(n)))
         raise TypeError(expected("save", "the parameters, layers and state that the constructors make",
-                                 f"others: {names} would not come back from the file",
-                                 "write a Layer that makes them in its constructor"))
+                                 f"{names}, which load would not restore", "create them in the constructor of a Layer"))
 
 
 def _check_attributes(layer: Layer, copy: Layer, names: Iterable[str]) -> None:

@@ -29,7 +29,7 @@ class LeakyReLU(RowLayer):
         return leaky_relu(x, self.slope)
 
     def notation(self) -> str:
-        """Return such as "LReLU0.01"."""
+        """Return the notation, such as "LReLU0.01"."""
         return f"LReLU{self.slope}"
 
 

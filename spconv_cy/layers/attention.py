@@ -35,7 +35,8 @@ class WindowAttention(Layer):
         size: of a window, an int or d ints.
         shift: offset of the windows, an int or d ints; half the size in every second layer connects neighbouring
             windows.
-        positions: whether each head learns a number for each difference of two sites, which is added to their product.
+        positions: whether each head learns a bias for each relative position of two sites, which is added to their
+            query-key product.
         bias: whether biases are added to queries, keys, values and output.
         rng: seed or numpy Generator for the weights.
 

@@ -1,4 +1,4 @@
-"""What a layer holds: its attributes walked by path, through lists, tuples and dicts, into the layers below it."""
+"""Walks the attributes of a layer and of the layers inside it, by path, through lists, tuples and dicts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OWN = ("_call", "_kept", "_planned")                                     # attri
 
 
 class Node:
-    """Base of Layer: what paths of attributes lead through."""
+    """Base of Layer: the class of the objects that attribute paths lead through."""
 
     def to(self, name: str) -> Node:
         """Move the arrays of this node to a backend, in place."""
@@ -61,7 +61,7 @@ def arrays(layer: Node) -> Iterator[tuple[str, Any]]:
 
 
 def running(layer: Node) -> list[Any]:
-    """Return the arrays of a layer and of all below it that training changes by other means than gradients."""
+    """Return the arrays of a layer and all layers inside it that gradients do not change: running statistics."""
     return [value for _, value in walk(layer) if is_array(value)]
 
 
@@ -71,7 +71,7 @@ def is_array(value: object) -> bool:
 
 
 def moved(value: Any, ops: Ops, name: str) -> Any:
-    """Move what an attribute holds to a backend, in place where possible, and return the new value."""
+    """Move the arrays in the value of an attribute to a backend, in place where possible, and return the value."""
     if isinstance(value, Node):
         return value.to(name)
     if isinstance(value, Tensor):

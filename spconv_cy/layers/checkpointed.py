@@ -37,7 +37,7 @@ class Checkpointed(Sequential):
         if not self.training:
             return super().__call__(x)
         x = x if isinstance(x, SparseTensor) else as_tensor(x)
-        begin = _Moment(self)
+        begin = _Snapshot(self)
         y = super().__call__(x)                                          # recorded
         made, inputs = _parts(y), _parts(x)
         if not any(part.requires_grad for part in made):
@@ -62,10 +62,10 @@ class Checkpointed(Sequential):
             for place, part in enumerate(made)])
 
 
-class _Moment:
-    """The present generators, running statistics, modes and precision: what results depend on beside the input.
+class _Snapshot:
+    """A snapshot of the generators, running statistics, modes and precision, on which results depend besides the input.
 
-    A `with` statement restores them, and afterwards those from before the statement.
+    A `with` statement sets the snapshot, and restores the previous values at its end.
     """
 
     def __init__(self, layer):

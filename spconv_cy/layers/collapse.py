@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spconv_cy.checks import is_integer
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.dense import less_row
+from spconv_cy.functional.dense import subtract_row
 from spconv_cy.functional.sparse import scatter_add
 from spconv_cy.layers.inputs import checked_lattice
 from spconv_cy.layers.layer import Layer
@@ -51,7 +51,7 @@ class Collapse(Layer):
                                       f"{x}, unbounded and with a ground state",
                                       "give the input a size, or ground=None"))
         ground = x.ground * float(x.grid.size[self.axis])
-        return SparseTensor(scatter_add(less_row(x.features, x.ground), rows, grid.n) + ground, grid, ground)
+        return SparseTensor(scatter_add(subtract_row(x.features, x.ground), rows, grid.n) + ground, grid, ground)
 
     def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
         """Return the smallest field size that gives `out_size`: one site along the axis."""

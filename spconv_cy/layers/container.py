@@ -72,13 +72,13 @@ class Sequential(Layer):
         return planned
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the layers as they are now; of a subclass with its own constructor, that one's arguments."""
+        """Return the current layers or, for a subclass with its own constructor, the arguments of that constructor."""
         return (tuple(self.layers), {}) if type(self).__init__ is Sequential.__init__ else super().arguments()
 
     def __getitem__(self, i: Any) -> Any:
         if not isinstance(i, slice) and (not is_integer(i) or not -len(self) <= i < len(self)):
             kind = IndexError if is_integer(i) else TypeError
-            raise kind(expected(type(self).__name__, f"the number of one of its {len(self)} layers, from 0", f"{i!r}"))
+            raise kind(expected(type(self).__name__, f"an index of one of its {len(self)} layers", f"{i!r}"))
         return self.layers[i]
 
     def __len__(self) -> int:

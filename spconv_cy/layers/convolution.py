@@ -7,7 +7,7 @@ from typing import overload
 
 from spconv_cy.checks import checked_flags, generator, is_one_of
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.dense import as_tensor, leaky_relu, less_row
+from spconv_cy.functional.dense import as_tensor, leaky_relu, subtract_row
 from spconv_cy.functional.initial import glorot, zeros
 from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows, checked_sparse
@@ -95,7 +95,7 @@ class Convolution(Activated):
         if x.ground is not None:
             bias = conv(x.ground, self.weight, rulebook.ground, self.bias)
             ground = bias if slope is None else leaky_relu(bias, slope)
-            features = features if x.ground_is_zero else less_row(features, x.ground)
+            features = features if x.ground_is_zero else subtract_row(features, x.ground)
         features = conv(features, self.weight, rulebook, bias, slope=slope)
         return SparseTensor(features, grid, ground, x.point_rows if grid is x.grid else None)
 
@@ -116,7 +116,7 @@ class Convolution(Activated):
                 None if sites is None else sites * self.window.volume * each)
 
     def notation(self) -> str:
-        """Return such as "32C3", or "32C3/2" with a stride; "" if the notation cannot express the layer."""
+        """Return the notation, such as "32C3" or "32C3/2" with a stride; "" if it cannot express the layer."""
         size, stride = set(self.window.size), set(self.window.stride)
         plain = (self.window.is_plain and len(size) == len(stride) == 1 and set(self.window.dilation) == {1}
                  and self.groups == 1 and self.bias is not None and self.window.size_rule == "exact"
@@ -223,5 +223,5 @@ class NetworkInNetwork(Activated):
         return y.grid.n * each, y.grid.n * each, dense
 
     def notation(self) -> str:
-        """Return such as "32C1"; "" without a bias."""
+        """Return the notation, such as "32C1"; "" without a bias."""
         return f"{self.channels_out}C1" if self.bias is not None else ""

@@ -13,7 +13,7 @@ from spconv_cy.sites.lattice import Lattice
 
 
 def described(layer: Node, value: Any) -> Any:
-    """Return a constructor argument as JSON holds it.
+    """Return a constructor argument as a JSON value.
 
     Raises:
         TypeError: JSON cannot hold it.
@@ -35,6 +35,6 @@ def described(layer: Node, value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a constructor argument as text, as it is typed."""
+    """Return a constructor argument as Python source text."""
     value = tuple(value) if isinstance(value, list) else value           # files give lists
     return inspect.cleandoc(repr(value)) if not isinstance(value, Node) else repr(value)

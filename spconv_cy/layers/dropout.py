@@ -99,5 +99,5 @@ class Dropout(Layer):
         return mask
 
     def notation(self) -> str:
-        """Return such as "D0.5"; "" if the notation cannot express the layer."""
+        """Return the notation, such as "D0.5"; "" if it cannot express the layer."""
         return f"D{self.p}" if self.kind == "channels" and not self.inverted else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import checked_flags, is_real
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.dense import as_tensor, flatten, pick
+from spconv_cy.functional.dense import as_tensor, flatten, gather_from_dense
 from spconv_cy.layers.inputs import checked_lattice
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites import Grid, LatticeLike, as_lattice
@@ -58,6 +58,6 @@ class DenseToSparse(Layer):
         index = active.nonzero()
         sites = ops.to_numpy(ops.xp.stack(index, 1))
         grid = Grid.from_sites(sites, x.shape[2:], x.shape[0], self.lattice)
-        features = pick(x, index)
+        features = gather_from_dense(x, index)
         ground = None if self.ground is None else Tensor.of(ops.xp.zeros((1, x.shape[1]), x.dtype))
         return SparseTensor(features, grid, ground)

@@ -20,7 +20,7 @@ LETTERS = {"random": "R", "pseudorandom": "P", "disjoint": "D", "fixed": "O", "s
 
 
 class FractionalMaxPooling(Layer):
-    """Take the maximum over regions with drawn bounds, and so shrink a field by a ratio from 1 to below 2.
+    """Max-pooling over regions with random bounds, which shrinks a field by a ratio from 1 to below 2.
 
     Regions are drawn at every call, in evaluation too: `evaluate(net, data, repeats=12)` averages over calls, with a
     seed of its own. Sizes are computed from the output: a field is `in_size(out_size)`, which is
@@ -107,7 +107,10 @@ class FractionalMaxPooling(Layer):
         return tuple(map(fractional.in_size, sizes, self.ratios))
 
     def notation(self) -> str:
-        """Return such as "POFMP1.5": P or R for the sequence; D, O or S for disjoint, overlapping (fixed), shared."""
+        """Return the notation, such as "POFMP1.5".
+
+        P or R is the sequence; D, O or S are disjoint, overlapping (fixed) or shared regions.
+        """
         if len(set(self.ratios)) > 1 or self.background != "ground" or self.size_rule != "exact":
             return ""
         return f"{LETTERS[self.sequence]}{LETTERS[self.overlap]}FMP{self.ratios[0]!r}"

@@ -11,7 +11,7 @@ MOST_CHANNELS = 2**20
 
 
 def checked_sparse(layer: object, x: object) -> None:
-    """Raise TypeError if a layer that looks through windows was given something without sites."""
+    """Raise TypeError if the input of a layer with windows is not a SparseTensor."""
     if not isinstance(x, SparseTensor):
         raise TypeError(expected(f"{layer}", "a SparseTensor", type(x).__name__,
                                  "make one of arrays by SparseTensor.from_sites(sites, features)"))

@@ -1,4 +1,4 @@
-"""What every layer is: a callable with parameters that can be walked, saved, copied and described."""
+"""The base class of all layers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Layer(Node):
     lattices and layers.
 
     Attributes:
-        training: True in training mode, in which a new layer is; see `train`.
+        training: True in training mode (also for a new layer); see `train`.
         frozen: True if training leaves the parameters unchanged; see `freeze`.
         role: Role, what the plan of a network may assume about the layer.
 
@@ -69,7 +69,7 @@ class Layer(Node):
         __call__: Callable[..., SparseTensor | Tensor]
     else:
         def __call__(self, x: SparseTensor | Tensor) -> SparseTensor | Tensor:
-            raise NotImplementedError(f"{type(self).__name__}: a layer computes in __call__(self, x)")
+            raise NotImplementedError(expected(type(self).__name__, "a method __call__(self, x)", "none"))
 
     def children(self) -> list[Layer]:
         """Return the layers that this layer holds."""
@@ -101,7 +101,7 @@ class Layer(Node):
             ValueError: an array of this layer is read-only.
         """
         mine = dict(arrays(self))
-        # Files without a count hold statistics of long training.
+        # In files without running_steps the statistics count as those of a long training.
         counts = {path: np.full(1, 2.0**20, np.float32) for path in mine if path.split(".")[-1] == "running_steps"}
         state = {**counts, **state} if isinstance(state, Mapping) else state
         checked_names("load_state", state, mine)
@@ -187,7 +187,10 @@ class Layer(Node):
         return self.notation() or repr(self)
 
     def summary(self, x: SparseTensor | Tensor) -> Summary:
-        """Run on x and return a Summary: rows, sizes, parameters and multiply-adds layer by layer, dense beside."""
+        """Run on x and return a Summary: rows, sizes, parameters and multiply-adds layer by layer.
+
+        The table also has the sites and the multiply-adds of the equivalent dense network.
+        """
         return summary(self, x)
 
     def plan(self) -> Plan:
@@ -236,7 +239,7 @@ class Activated(Layer):
 
         def activated(self, x: SparseTensor | Tensor, slope: float | None = None) -> SparseTensor | Tensor:
             """Return the layer's result, through a leaky ReLU of that slope unless it is None."""
-            raise NotImplementedError(f"{type(self).__name__}: it computes in activated(self, x, slope)")
+            raise NotImplementedError(expected(type(self).__name__, "a method activated(self, x, slope)", "none"))
 
 
 def _layers(layer: Layer) -> Iterator[Layer]:

@@ -155,12 +155,12 @@ class GroupNormalization(Layer):
     """Normalise groups of neighbouring channels: within each row, or over the active rows of each sample.
 
     Within a row the mean and the variance are the row's own, so the map is the same for active sites and the ground
-    state. Over samples each sample has its own mean and variance, and so would its ground state, which all samples
-    share: the input must have `ground=None`.
+    state. With over="sample" each sample has its own mean and variance. The samples would then need different ground
+    states, so the input must have `ground=None`.
 
     Args:
         groups: number of groups.
-        channels: number of channels; within a row at least two a group.
+        channels: number of channels; with over="site" at least two per group.
         eps: added to the variance.
         over: "site": the channels of a group in one row; "sample": those in all active rows of a sample (as torchsparse
             and SparseConvNet).
@@ -223,8 +223,8 @@ class LayerNormalization(GroupNormalization):
 class InstanceNormalization(Layer):
     """Normalise each channel over the active rows of each sample.
 
-    Each sample has its own mean and variance, and so would its ground state, which all samples share: the input must
-    have `ground=None`.
+    Each sample has its own mean and variance. The samples would need different ground states, so the input must have
+    `ground=None`.
 
     Args:
         channels: number of channels.

@@ -1,4 +1,4 @@
-"""Errors of layers name the layer's place in the network, and the input sizes that its windows would take."""
+"""Adds to the error of a layer where the layer is in its network, and which input sizes would fit."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _sizes_that_fit(container: Layer, x: Any) -> str:
     if not all(axes):
         return ""
     words = [" or ".join(map(str, near)) for near in axes]
-    fits = f"{words[0]} sites an axis" if len(set(words)) == 1 else f"({'; '.join(words)}) sites along the axes"
+    fits = f"{words[0]} sites per axis" if len(set(words)) == 1 else f"({'; '.join(words)}) sites along the axes"
     return f" (the {type(container).__name__} got an input of size {tuple(size)}; {fits} would fit)"
 
 

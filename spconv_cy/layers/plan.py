@@ -22,7 +22,7 @@ class Step:
             whose channels an earlier layer has picked multiplies by its factor.
         activation: a leaky ReLU that is computed in the same pass, or None.
         dropout: the dropout that draws which channels of the result are computed, or None for all.
-        selected: whether the features hold a selection of the channels, so that rows of the weight are picked.
+        selected: True if the features hold only the kept channels, so that only these rows of the weight are used.
         restore: whether dropped channels are put back as zeros first.
     """
 
@@ -89,13 +89,14 @@ class Plan:
 def steps(layers: Sequence[Planned], training: bool | None = None, fuse: bool = True) -> tuple[Step, ...]:
     """Return the steps that compute layers one after the other. Nothing is run and nothing is changed.
 
-    A leaky ReLU joins the layer before it. Between two layers with weights a dropout of whole channels is done by
-    sub-matrices: the layer before computes the kept columns alone, whose draw is therefore made there, layers between
-    that compute each channel by itself run on the kept channels, and the layer after takes the kept rows.
+    A leaky ReLU is computed together with the layer before it. A dropout of whole channels between two layers with
+    weights uses sub-matrices. The layer before computes only the kept columns, so the channels are drawn there. Layers
+    between that treat each channel separately run on the kept channels. The layer after uses only the kept rows of its
+    weight.
 
     Args:
         layers: Layers.
-        training: whether dropouts drop; None: as each dropout's own mode is.
+        training: True if dropouts are active, False if not; None: the mode of each dropout decides.
         fuse: whether activations join the layers before them.
     """
     found: list[Step] = []
@@ -140,7 +141,7 @@ def _weight_follows(layers: Sequence[Planned], i: int) -> bool:
 def _drawn_ahead(layers: Sequence[Planned], drops: Sequence[bool], i: int) -> int | None:
     """Return the number of the dropout that picks the columns of layer i, or None.
 
-    Its draw must not pass one that comes first: of a generator that a layer between shares with it.
+    A dropout that shares its generator with layer i or a layer in between must not draw before that layer.
     """
     before = [*layers[i].generators().values()]
     for j in range(i + 1, len(layers)):

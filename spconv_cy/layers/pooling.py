@@ -84,7 +84,7 @@ class MaxPooling(_Pooling):
         return max_pooled(x, *self.rules(x, grid), background=self.background)
 
     def notation(self) -> str:
-        """Return such as "MP2", "MP3/2"."""
+        """Return the notation, such as "MP2", "MP3/2"."""
         return self._notation("MP") if self.background == "ground" else ""
 
 
@@ -122,7 +122,7 @@ class AveragePooling(_Pooling):
         return SparseTensor(y, grid, x.ground)
 
     def notation(self) -> str:
-        """Return such as "AP2"."""
+        """Return the notation, such as "AP2"."""
         return self._notation("AP") if self.over == "volume" else ""
 
 
@@ -152,7 +152,7 @@ class SumPooling(_Pooling):
         return SparseTensor(y, grid, x.ground * float(self.window.volume))
 
     def notation(self) -> str:
-        """Return such as "SP2"."""
+        """Return the notation, such as "SP2"."""
         return self._notation("SP")
 
 

@@ -20,7 +20,7 @@ class Pyramid(Layer):
     """Sum the input and the outputs of all levels, at the sites of the finest lattice.
 
     Each level is applied to the output of the one before. The sites of level i, counted from 1, are multiplied by
-    factor^i. Where scales have the same site they are added; other sites are new.
+    factor^i. Features at the same site are added; a site of only one scale is kept.
 
     Args:
         levels: Layers of stride `factor` that keep the number of channels.

@@ -1,4 +1,4 @@
-"""Windows at random strides in training: some steps are one site shorter, as many one longer; regular in evaluation."""
+"""Layers whose strides vary at random by one site in training, and are regular in evaluation."""
 
 from __future__ import annotations
 

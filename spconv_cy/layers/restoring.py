@@ -1,4 +1,4 @@
-"""Layers that return to the finer sites from which a window made the coarse ones: inverse convolution, un-pooling."""
+"""Layers from coarse sites back to the finer sites that they were made from: inverse convolution and un-pooling."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Deconvolution(Convolution):
         """Convolve back to the finer sites, and apply a leaky ReLU of that slope unless it is None."""
         checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
-        grid, rulebook = remembered(self, x)
+        grid, rulebook = source_of(self, x)
         return SparseTensor(conv(x.features, self.weight, rulebook.T, self.bias, slope=slope), grid)
 
     def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
@@ -106,7 +106,7 @@ class UnPooling(Layer):
 
     def __call__(self, x: SparseTensor) -> SparseTensor:
         """Copy the rows to the finer sites."""
-        grid, rulebook = remembered(self, x)
+        grid, rulebook = source_of(self, x)
         return SparseTensor(sum_pool(x.features, rulebook.T), grid)
 
     def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
@@ -117,7 +117,7 @@ class UnPooling(Layer):
         return self.window.out_size(out_size)
 
 
-def remembered(layer: Deconvolution | UnPooling, x: SparseTensor) -> tuple[Grid, Rulebook]:
+def source_of(layer: Deconvolution | UnPooling, x: SparseTensor) -> tuple[Grid, Rulebook]:
     """Return (finer grid, rulebook from it to x's grid) from which x's grid was made.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a layer tells about itself, from which the plan of a network is made."""
+"""Properties that layers declare, from which the plan of a network is made."""
 
 from collections.abc import Iterable
 from enum import Flag, auto
@@ -10,16 +10,16 @@ import numpy as np
 class Role(Flag):
     """What a container may assume of a layer. A layer says it in its attribute `role`, a class attribute or a property.
 
-    A role describes how the class computes. A subclass that defines `__call__`, `activated` or `rows` again, but no
-    `role`, has `Role.NONE`: it is called as it is, whatever its base says.
+    A role describes how the class computes. A subclass that overrides `__call__`, `activated` or `rows` without setting
+    `role` has `Role.NONE`, whatever the role of its base class: it is always called on its own, with all channels.
 
     Attributes:
         NONE: nothing is known; the layer is called with all channels.
-        CHANNELWISE: each channel is computed by itself, and zeros give zeros, so that the layer can run on some of the
-            channels.
+        CHANNELWISE: each output channel depends only on the same input channel, and zeros give zeros, so the layer can
+            run on a subset of the channels.
         ACTIVATES: `activated(x, slope)` returns the result through a leaky ReLU of that slope in the same pass.
-        MIXES: channels are combined in `weight` (k, c, o) and `bias` (1, o) or None alone, so that a copy with some of
-            their rows and columns, `channels_in` and `channels_out` is a layer too.
+        MIXES: channels are combined only by `weight` (k, c, o) and `bias` (1, o) or None, so a copy with some of their
+            rows and columns, and with `channels_in` and `channels_out` set accordingly, is a valid layer.
         LEAKY: a leaky ReLU of slope `slope`.
         DROPS: dropout of whole channels: in training `draw(c)` returns those that are kept, which are multiplied by
             `factor`.

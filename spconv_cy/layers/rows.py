@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import overload
 
+from spconv_cy.errors import expected
 from spconv_cy.functional.dense import as_tensor
 from spconv_cy.layers.layer import Layer
 from spconv_cy.tensor import SparseTensor, Tensor
@@ -41,4 +42,4 @@ class RowLayer(Layer):
 
     def rows(self, x: Tensor) -> Tensor:
         """Return the result for rows (n, c)."""
-        raise NotImplementedError(f"{type(self).__name__}: it computes in rows(self, x)")
+        raise NotImplementedError(expected(type(self).__name__, "a method rows(self, x)", "none"))

@@ -22,7 +22,7 @@ class Selection(NamedTuple):
 def run(step: Step, x, selection: Selection | None):
     """Run one step of a plan.
 
-    Results and gradients are those of masks, to rounding, and the draws are the same.
+    Results and gradients equal those of dropout by masks up to rounding; the random draws are the same.
 
     Args:
         step: Step.

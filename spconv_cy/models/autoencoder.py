@@ -42,8 +42,8 @@ class Autoencoder(Layer):
 
     The encoder goes down to one site per sample by submanifold and strided convolutions. The decoder does not know the
     sites of the input. Its transposed convolutions create every site that a window touches, two scores at each level
-    say which of them exist, and the others are pruned. In training the sites of the input are kept too: a site that was
-    missed at a coarse level could otherwise not be learnt at the finer levels.
+    say which of them exist, and the others are pruned. In training the sites of the input are always kept, because the
+    finer levels cannot learn a site that a coarser level has pruned.
 
     Args:
         levels: number of levels of stride 2, 1 or more.
@@ -58,8 +58,8 @@ class Autoencoder(Layer):
         ShapeError: arguments that are not whole numbers from 1 up; in calls, a tensor with another field or other
             channels, or codes of another length.
 
-    Source: the decoder of Tatarchenko et al. 2017, arXiv:1703.09438, with MinkowskiEngine's pruning; the union with the
-    true sites in training as there.
+    Source: the decoder of Tatarchenko et al. 2017, arXiv:1703.09438, with MinkowskiEngine's pruning, which also keeps
+    the true sites in training.
 
     >>> net = Autoencoder(2, 4, code=8, rng=0).eval()
     >>> x = SparseTensor.from_sites([[0, 3, 4], [1, 5, 5]], [[1.0], [0.5]], size=16)

@@ -54,7 +54,10 @@ class Blocks:
                                           size_rule="floor", bias=False, rng=self.rng))
 
     def halved(self, channels_in: int, channels_out: int) -> list[Layer]:
-        """Return the layers C-BN-ReLU with size and stride 2: an output for every cell that holds a site."""
+        """Return the layers C-BN-ReLU with size and stride 2.
+
+        Every cell of 2 x 2 x ... sites that holds an active site has one output site.
+        """
         return self.activated(Convolution(self.d, channels_in, channels_out, 2, 2, sites="cell", bias=False,
                                           rng=self.rng))
 
@@ -102,6 +105,6 @@ def checked_whole(who: str, **numbers: int) -> tuple[int, ...]:
 
 
 def dropped(share: float, rng: np.random.Generator) -> list[Layer]:
-    """Return a Dropout of that share with a seed of its own, in a list; an empty list if the share is 0."""
+    """Return [Dropout(share)] with a seed drawn from `rng`, or [] if the share is 0."""
     checked_numbers("Dropout", 0, 1, p=share)
     return [Dropout(share, rng=rng.integers(2**63))] if share else []

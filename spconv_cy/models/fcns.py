@@ -16,11 +16,11 @@ def fully_convolutional(levels: int, base: int | list[int] | tuple[int, ...], ch
     """Build a network that labels every active site from the joined channels of all levels.
 
     A level is `reps` blocks. Their output is joined with that of a branch: a strided convolution, the next level and an
-    UnPooling back to the sites. The way up has no parameters.
+    UnPooling back to the sites of the level. UnPooling has no parameters, so neither has the path from coarse to fine.
 
     Args:
         levels: number of levels, 1 or more; the field of a grid with a size must be divisible by 2^(levels - 1).
-        base: channels of the first level, level i, counted from 0, has (i + 1) * base; or a list with the channels of
+        base: channels of the first level (level i, counted from 0, has (i + 1) * base), or a list with the channels of
             each level.
         channels_in: channels of the input.
         classes: number of classes, the outputs of the last layer, which is linear.

@@ -32,9 +32,9 @@ def minkunet(variant: str | int, channels_in: int, classes: int, *, d: int = 3, 
              rng: Seed = None) -> Sequential:
     """Build a MinkUNet, which labels every active site: a stem, four levels down and four levels up.
 
-    The stem is one convolution of size 5, in variant 42 two of size 3. A level on the way down is a convolution of size
-    and stride 2 and basic blocks. A level on the way up is a Deconvolution back to the finer sites, the join with the
-    features that were there, and basic blocks. Batch normalisation has torch's default options.
+    The stem is one convolution of size 5, in variant 42 two of size 3. A level down is a convolution of size and stride
+    2, then basic blocks. A level up is a Deconvolution back to the finer sites, concatenation with the features of the
+    same level, then basic blocks. Batch normalisation has torch's default options.
 
     Args:
         variant: "14A" to "14D", "18A", "18B", "18D", "34A" to "34C" (MinkowskiEngine) or 42 (torchsparse).

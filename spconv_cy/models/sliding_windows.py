@@ -1,4 +1,4 @@
-"""A classifier that answers at every window of a larger field: its fully convolutional form."""
+"""A classifier applied to every window of a larger field, in its fully convolutional form."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ HEAD = (NetworkInNetwork, LeakyReLU, Dropout)
 
 @known_arguments
 def sliding_window(net: Layer) -> Sequential:
-    """Return a classifier without its last pooling: it gives an answer for every window instead of every sample.
+    """Return a network of the layers of `net` without its global pooling: it classifies every window of a field.
 
     The layers are those of `net`, not copies: training one network changes the other. If the head is a single
-    NetworkInNetwork, as in DeepCNet, the mean of the answers over a sample's sites is the answer of `net`. Site u of
-    the result covers the input from `step * u` on, `net.input_size(1)` sites along each axis, where
-    step = `net.input_size(2) - net.input_size(1)`.
+    NetworkInNetwork, as in DeepCNet, the mean of the outputs over a sample's sites equals the output of `net`. Site u
+    of the result sees the input sites from step * u to step * u + net.input_size(1) - 1 along each axis, where
+    step = net.input_size(2) - net.input_size(1).
 
     Args:
         net: Sequential with one GlobalPooling that is followed by NetworkInNetwork, LeakyReLU and Dropout only.

@@ -19,10 +19,10 @@ def voxelnext(channels_in: int = 5, *, widths: Sequence[int] = (16, 32, 64, 128,
     """Build the 3-D backbone of VoxelNeXt, from voxels to sparse features of a plane, eight times coarser.
 
     The axes are z, y, x. The field should have a size, because no window reaches beyond it. The first four levels are
-    those of CenterPoint's encoder. The sites of two more levels are spread to the scale of the fourth, and the three
-    are summed, then summed along z. A convolution and a submanifold convolution in two dimensions follow. The first
-    four levels are the first four layers of the result: `for level in net[:4]: x = level(x)` gives the scales 1, 2, 4
-    and 8.
+    those of CenterPoint's encoder. The sites of the fifth and sixth level are moved to the coordinates of the fourth,
+    the three levels are added, and the result is summed along z. A convolution and a submanifold convolution in two
+    dimensions follow. The first four levels are the first four layers of the result: `for level in net[:4]: x =
+    level(x)` gives the scales 1, 2, 4 and 8.
 
     Args:
         channels_in: channels of the voxels.

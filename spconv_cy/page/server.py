@@ -78,8 +78,8 @@ class Page:
 
     Args:
         reader: Reader.
-        hosts: values of the headers Host and Origin that are answered. Others are refused: with them a browser sends
-            requests of other sites' pages.
+        hosts: values of the headers Host and Origin that are answered. Requests with other values may come from
+            pages of other sites, and are refused.
     """
 
     def __init__(self, reader: Reader, hosts: Iterable[str] = ()) -> None:

@@ -7,7 +7,7 @@ import zipfile
 from typing import IO, cast
 
 END = struct.Struct("<4s4H2LH")                     # the last record: mark, disks, entries, directory, comment
-UNKNOWN = 0xFFFF                                    # the number of entries stands elsewhere: it needs more than 16 bits
+UNKNOWN = 0xFFFF                  # zip64: the number of entries needs more than 16 bits and is stored in another record
 
 
 def entries_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

@@ -27,8 +27,8 @@ EXACT = 2**53                                       # float64 holds all whole nu
 def arrays_of(path: PathLike, needed: Sequence[str], optional: Sequence[str]) -> dict[str, Array]:
     """Return {name: array} of an .npz file: all needed arrays and those optional ones that it has.
 
-    Arrays of other names are not read. An array takes as many bytes as its entry holds, at most 1032 times the bytes
-    of the file.
+    Arrays of other names are not read. The memory of an array is limited by the size of its entry, which is at most
+    1032 times the size of the file.
 
     Raises:
         FileNotFoundError: there is no such file.

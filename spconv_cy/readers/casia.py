@@ -1,4 +1,4 @@
-"""Reads CASIA-OLHWDB's .pot files: Chinese characters as pen strokes, one file a writer."""
+"""Reads CASIA-OLHWDB's .pot files: Chinese characters as pen strokes, one file per writer."""
 
 from __future__ import annotations
 

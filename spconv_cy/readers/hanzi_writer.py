@@ -89,7 +89,7 @@ def _files(path: Path) -> Iterator[tuple[str, str, bytes]]:
 
 
 class _Seen:
-    """A file that remembers the last bytes read: tarfile silently takes a damaged header for the end."""
+    """A file that remembers the last bytes read, because tarfile silently treats a damaged header as the end."""
 
     def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
         self.file, self.last = file, b""

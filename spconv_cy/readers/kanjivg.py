@@ -28,7 +28,7 @@ def read_kanjivg(path: PathLike, *, pieces: int = 8) -> Handwriting:
     """Read KanjiVG: 6,700 kanji and other signs, one drawing each, strokes in the order and direction of the pen.
 
     A file is named after the code point of its character, such as 04e00.svg. Drawings of variants (04e00-Kaisho.svg)
-    are skipped and counted in `left_out`. A drawing consists of paths in groups, one a stroke, in the viewBox
+    are skipped and counted in `left_out`. A drawing consists of paths in groups, one per stroke, in the viewBox
     0 0 109 109 or without one; text in it is skipped.
 
     Args:

@@ -51,7 +51,7 @@ def read_obj(path: PathLike) -> Mesh:
             sizes.append(len(words))
             corners += [_vertex(place, word, len(points) // 3) for word in words]
         elif kind and kind not in SKIPPED:
-            raise FileError(expected(place, "v, f, or a line that has no part in a surface of polygons", shown(kind),
+            raise FileError(expected(place, "v, f, or a line that defines no surface", shown(kind),
                                      "write the surface as polygons, or remove the line"))
     if not points and not sizes:
         raise FileError(expected(f"{path}", "lines v x y z and f a b c", "neither a vertex nor a face"))
@@ -68,8 +68,8 @@ def write_obj(path: PathLike, mesh: Mesh) -> None:
 
 def _check_vertex(place: str, line: bytes, words: list[bytes]) -> None:
     if len(words) not in COUNTS:
-        raise FileError(expected(place, "v x y z, and up to 1 number for a weight, or 3 or 4 for a colour",
-                                 shown(line)))
+        raise FileError(expected(place, "v x y z, optionally followed by a weight (1 number) or a colour (3 or 4 "
+                                 "numbers)", shown(line)))
     if len(words) == 4 and numbers_of(place, words[3:], "the vertices") != 1:
         raise FileError(expected(place, "the weight 1", shown(words[3]), "divide x, y and z by it, or remove it"))
 

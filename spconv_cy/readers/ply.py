@@ -128,7 +128,7 @@ def _add(place: str, table: Table, name: str, count: str | None, kind: str) -> N
     if name in table.properties:
         raise FileError(expected(place, f"one property {name!r} of {table.name}", "a second"))
     if count is not None and count[0] == "f":
-        raise FileError(expected(place, "a list with a count of a whole type", "a count of a float type"))
+        raise FileError(expected(place, "a list whose count has an integer type", "a float type"))
     table.properties[name] = count, kind
 
 

@@ -73,7 +73,9 @@ class Rows:
 
 
 class Body:
-    """The part of a PLY file after the header. Its units are bytes, or in a text the numbers.
+    """The part of a PLY file after the header.
+
+    Positions in it are counted in units: bytes in a binary file, numbers in a text file.
 
     Args:
         path: the file, for errors.

@@ -29,7 +29,7 @@ class VoxelShapes:
     Attributes:
         voxels: list of (n, 3) int64, the occupied voxels of each shape.
         labels: (s,) int64.
-        folds: (s,) int64, 0 to train on, 1 to test on, 2 to choose settings on.
+        folds: (s,) int64, 0 training, 1 test, 2 validation.
         classes: their names.
         size: voxels along each axis.
     """

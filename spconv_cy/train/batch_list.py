@@ -62,7 +62,7 @@ def as_batches(data: Data, who: str, name: str = "data") -> Batches:
         name: of the argument, for errors.
 
     Raises:
-        TypeError: other data.
+        TypeError: the data have another form.
         ValueError: no samples.
     """
     if not hasattr(data, "epoch"):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array
 
 KIND = "spconv_cy checkpoint"
-REMEDY = "start anew with another path, or build what the checkpoint was made with"
+REMEDY = "give another path to start a new run, or use the network, optimiser and seed of the checkpoint"
 
 
 def write_checkpoint(path: str, net: Layer, optimizer: OptimizerLike, history: History, seed: int,
@@ -53,7 +53,8 @@ def read_checkpoint(path: str, net: Layer, optimizer: OptimizerLike, seed: int |
     Returns None if there is no such file.
 
     Raises:
-        FileError: it is damaged, or was made with another network, optimiser or seed; nothing has been changed then.
+        FileError: the file is damaged, or was made with another network, optimiser or seed. Network and optimiser then
+            stay unchanged.
     """
     if not os.path.exists(path):
         return None
@@ -97,13 +98,14 @@ def _check_arrays(arrays, net, best, history):
         part = name.partition(".")[0]
         if part not in ("net", "best", "optimizer"):
             raise ShapeError(expected("checkpoint", "arrays of net, best and optimizer", f"the array {name}"))
-        # A run ends at a NaN, and at an infinite number in the network; an infinite second moment does not end it.
+        # NaN, or infinity in the network, ends a run. Infinity in a second moment of the optimiser does not.
         if array.dtype.kind == "f" and not (~np.isnan(array) if part == "optimizer" else np.isfinite(array)).all():
             what = "no NaN" if part == "optimizer" else "finite numbers"
-            raise ValueError(expected("checkpoint", f"{what} in {name}", "NaN" if what == "no NaN" else "others"))
+            raise ValueError(expected("checkpoint", f"{what} in {name}",
+                                      "NaN" if what == "no NaN" else "NaN or infinity"))
     if (best is None) != (history.best is None):
         what = "no best weights" if history.best is None else f"the best weights of epoch {history.best}"
-        raise ValueError(expected("checkpoint", what, "none" if best is None else "some"))
+        raise ValueError(expected("checkpoint", what, "none" if best is None else "best weights"))
     if best is not None:
         mine = net.state()
         checked_names("the best weights", best, mine)
@@ -125,7 +127,7 @@ def _take(arrays, text, net, optimizer, scale):
         for name, generator in generators.items():                       # in a second loop: two names may share one
             if plain(generator.bit_generator.state) != states[name]:
                 kind = type(generator.bit_generator).__name__
-                raise ValueError(expected(f"random state {name}", f"numbers that {kind} can hold", "others"))
+                raise ValueError(expected(f"random state {name}", f"a state of {kind}", "numbers outside its range"))
         if scale is not None and text.get("loss_scale") is not None:
             scale.load_state(text["loss_scale"])
     except BaseException:

@@ -1,4 +1,4 @@
-"""The outputs of a network for a batch, their loss, and which labels count in it."""
+"""Outputs, loss and error of a batch, without the labels to be ignored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Loss: TypeAlias = Callable[..., Tensor]
 
 
 class CountedLoss:
-    """A loss function, and which labels count in it, in the errors and in the means of both.
+    """A loss function together with the labels that it, the error and the means over batches ignore.
 
     Args:
         who: the name that errors begin with.
@@ -34,7 +34,7 @@ class CountedLoss:
 
     Raises:
         TypeError: function cannot be called.
-        ValueError: another ignore_label.
+        ValueError: an invalid ignore_label.
     """
 
     def __init__(self, who: str, function: Loss, ignore_label: IgnoredLabels) -> None:
@@ -74,10 +74,10 @@ def outputs_of(who: str, net: Layer, x: Any, loss: CountedLoss | None) -> Any:
     y = net(x)
     if not isinstance(y, Tensor) and (loss is None or loss.built_in):
         got = f"{y}" if hasattr(y, "grid") else type(y).__name__
-        raise TypeError(expected(who, "a network that returns a Tensor (b, classes)", got, "for a row for each sample "
+        raise TypeError(expected(who, "a network that returns a Tensor (b, classes)", got, "for one row per sample, "
                                  "end it with GlobalPooling() and NetworkInNetwork, or with SparseToDense(d, "
-                                 "flat=True); for a row for each point put its layers into ToPoints(...); the "
-                                 ".features of a SparseTensor are a row for each site"))
+                                 "flat=True); for one row per point, put its layers into ToPoints(...); for one row "
+                                 "per site, use the .features of the SparseTensor"))
     return y
 
 

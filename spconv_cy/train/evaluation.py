@@ -40,7 +40,7 @@ class Evaluation:
         error: fraction of wrong classes.
         outputs: (n, o), probabilities where labels are class numbers.
         labels: (n,).
-        errors: the error of the first pass, of the mean of the first two passes, and so on; the last is `error`.
+        errors: entry i is the error of the mean probabilities of the first i + 1 passes; the last entry is `error`.
         ignore_label: labels that do not count; outputs and labels contain their samples.
     """
 
@@ -77,9 +77,9 @@ def evaluate(net: Layer, data: Data, repeats: int = 1, *, loss: Loss = softmax_c
             `StrokeBatches(views=)`.
         loss: as for fit; the Evaluation's loss is the mean over the passes.
         progress: show a bar.
-        rng: seed or numpy Generator for the numbers that the network draws; None: other numbers each time. The random
-            states of the layers stay unchanged.
-        ignore_label: as for fit; the Evaluation's loss, error, confusion and iou are of the other samples.
+        rng: seed or numpy Generator for the numbers that the network draws; None: different numbers at each call. The
+            random states of the layers are restored afterwards.
+        ignore_label: as for fit; these samples are left out of the Evaluation's loss, error, confusion and iou.
 
     Returns:
         Evaluation. Its `errors` show how the error depends on the number of passes.
@@ -152,7 +152,7 @@ def _passes(who, net, data, repeats, seed, generators, count, bar, as_shares):
         mean = mean + np.concatenate(outputs) / repeats
         total += sum(values) / repeats
         known: Any = None if labels[0] is None else np.concatenate([as_array("labels", part) for part in labels])
-        # A partial sum has its largest value where the mean has it.
+        # The partial sum of the passes has its maximum in the same class as their mean.
         classes = count is not None and are_classes(mean, known) and count.samples(mean, known)
         errors.append(count.error(mean, known) if classes else None)
     return mean, known, total / max(1, samples), tuple(errors)

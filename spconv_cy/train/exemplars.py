@@ -25,8 +25,8 @@ class Exemplars(Layer):
     Args:
         items: number of items.
         channels: number of channels of the rows.
-        unit: scale the rows to length 1, so that only directions are compared. Without it (Graham's definition) rows
-            and columns make each other longer, and a small rate must limit that.
+        unit: scale the rows to length 1, so that only directions are compared. Without it (Graham's definition) the
+            lengths of rows and columns grow together, so use a small rate.
 
     Source: Graham's index learning on CIFAR-10, 2015.
 

@@ -23,7 +23,7 @@ PIECE = 16384
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> float:
-    """Return the length of all gradients together; parameters that are frozen or without a gradient do not count."""
+    """Return the Euclidean norm of all gradients together, without parameters that are frozen or have no gradient."""
     total = 0.0
     for parameter in parameters:
         if parameter.grad is not None and parameter.requires_grad:
@@ -35,7 +35,7 @@ def gradient_norm(parameters: Iterable[Tensor]) -> float:
 
 @known_arguments
 def clip_gradients(parameters: Tensor | Iterable[Tensor], longest: float) -> float:
-    """Scale all gradients to the length `longest` if together they are longer, and return their former length.
+    """Scale all gradients so that their common norm is at most `longest`, and return the norm before scaling.
 
     The option `clip=` of an optimiser does the same without new arrays.
 
@@ -56,7 +56,7 @@ def clip_gradients(parameters: Tensor | Iterable[Tensor], longest: float) -> flo
 
 
 def scale_gradients(parameters: Iterable[Tensor], factor: float) -> list[Array]:
-    """Multiply all gradients by a number, and return them without those of frozen parameters."""
+    """Multiply all gradients by a number, and return the new gradients of the parameters that are not frozen."""
     scaled = []
     for parameter in parameters:
         if parameter.grad is not None and parameter.requires_grad:

@@ -101,7 +101,7 @@ def _as_array(labels, dtype):
         array = np.array(labels)
         if array.dtype.kind in kinds and array.tolist() == labels:
             return array
-    return _filled(labels)                                               # numpy would change 1 and "1", or tuples
+    return _filled(labels)                        # np.array would make 1 and "1" the same text, and a row of each tuple
 
 
 def _filled(labels):

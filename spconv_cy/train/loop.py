@@ -55,12 +55,13 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
             and labels, including labels to be ignored.
         schedule: function of the epoch (a fraction inside an epoch) that returns a factor for the optimiser's rate, or
             "constant", "cosine", "exponential".
-        rng: seed or numpy Generator; None: another run each time. Order and augmentation depend on the seed, the epoch
-            and the sample alone.
+        rng: seed or numpy Generator; None: a different run each time. Order and augmentation depend only on the seed,
+            the epoch and the sample.
         progress: show a bar.
         checkpoint: path of a file that is written after each epoch. If it exists, the run continues from it and ends
             with the same bits as a run without interruption. Rate and schedule are those of this call.
-        stop_after: stop after so many epochs without a better validation, and restore the best weights.
+        stop_after: stop after this many epochs without a lower validation error (or, at equal errors, loss), and
+            restore the best weights.
         on_epoch: function of the History, called after each epoch.
         loss_scale: for `precision("float16")`: "dynamic" or a number, as for LossScale; None: no scaling.
         ignore_label: a whole number that marks samples or points without a label, such as -1, 255 or -100, or several
@@ -70,8 +71,8 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
         History.
 
     Raises:
-        FloatingPointError: the loss or a weight is NaN or infinite. The message says where and what helps. The
-            checkpoint is that of the epoch before.
+        FloatingPointError: the loss or a weight is NaN or infinite. The message names the epoch and the remedies. The
+            checkpoint remains that of the previous epoch.
         FileError: the checkpoint is damaged or of another network; nothing has been changed then.
         ValueError, TypeError: arguments that do not fit, or data without samples.
     """
@@ -179,7 +180,7 @@ class _Run:
                 raise _diverged(f"a loss of {number} in epoch {epoch + 1}, batch {batch + 1}", self.optimizer)
             self._step(value)
             show(sums.add(number, n, rows, labels, self.count), *sums.means())
-        for name, array in self.net.state().items():                     # no loss shows the effect of the last step
+        for name, array in self.net.state().items():                     # the losses do not show what the last step did
             if not np.isfinite(array).all():
                 raise _diverged(f"NaN or infinity in {name} in epoch {epoch + 1}", self.optimizer)
         loss, error = sums.means()
@@ -210,7 +211,7 @@ class _Run:
 
 @dataclass
 class _Sums:
-    """Sums over the samples of an epoch: seen and counted ones, losses and wrong classes of those that count."""
+    """Running sums of an epoch: all samples, the samples that count, and the losses and wrong classes of the latter."""
 
     seen: int = 0
     counted: int = 0

@@ -56,7 +56,7 @@ class LossScale:
         steps: number of good steps since the scale last changed.
 
     Raises:
-        ValueError: another scale.
+        ValueError: an invalid scale.
 
     >>> from spconv_cy.autograd import Tensor
     >>> from spconv_cy.train.optim import SGD
@@ -124,7 +124,7 @@ class LossScale:
 
     def _count(self) -> None:
         self.steps += 1
-        if self.dynamic and self.steps >= PATIENCE:                      # more after the state of a fixed scale
+        if self.dynamic and self.steps >= PATIENCE:                # ">" occurs after loading the state of a fixed scale
             self.scale, self.steps = min(self.scale * 2, MOST), 0
 
     def __repr__(self) -> str:

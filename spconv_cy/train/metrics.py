@@ -31,7 +31,7 @@ def error(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels 
 
 @known_arguments
 def top_k_error(outputs: ArrayLike, labels: ArrayLike, k: int, *, ignore_label: IgnoredLabels = None) -> float:
-    """Return the fraction of samples whose label is not among the k largest outputs; NaN never is.
+    """Return the fraction of samples whose label is not among the k largest outputs; NaN is never among them.
 
     Args:
         outputs, labels, ignore_label: as for error.
@@ -39,7 +39,7 @@ def top_k_error(outputs: ArrayLike, labels: ArrayLike, k: int, *, ignore_label: 
 
     Raises:
         ShapeError: as for error.
-        ValueError: another k.
+        ValueError: an invalid k.
     """
     return _error("top_k_error", outputs, labels, k, ignore_label)
 
@@ -58,9 +58,9 @@ def _error(who, outputs, labels, k, ignore_label):
 def area_under_curve(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels = None) -> float:
     """Return the area under the receiver operating characteristic (ROC) curve.
 
-    For one class it is the fraction of pairs, a sample of the class and one of another, in which the first has the
-    larger output for the class; pairs of equal outputs count half. With two classes it is that of class 1, and with
-    more the mean over all classes.
+    The area of one class is the fraction of pairs (a sample of the class, a sample of another class) in which the first
+    has the larger output for that class; equal outputs count as half. With two classes the result is the area of class
+    1, with more the mean over all classes.
 
     Args:
         outputs: (b, classes), scores or probabilities, without NaN.
@@ -136,9 +136,9 @@ def _checked_classes(predicted, labels, classes, ignore_label):
 
 @known_arguments
 def intersection_over_union(confusion: ArrayLike) -> FloatArray:
-    """Return (classes,) intersection over union: samples of a class predicted as it, over those of or predicted as it.
+    """Return the intersection over union of each class: true positives / (true + false positives + false negatives).
 
-    NaN where there are no samples of a class and none were predicted as it.
+    The result (classes,) is NaN for a class that has no samples and was never predicted.
 
     Args:
         confusion: (classes, classes) counts, as `confusion_matrix` returns them; those of several sets may be added.
@@ -206,6 +206,6 @@ def _checked(who: str, outputs: ArrayLike, labels: ArrayLike,
         scores, numbers = scores[counts], numbers[counts]
         if not len(numbers):
             raise ShapeError(expected(who, f"at least one label that is not ignore_label={ignore_label!r}",
-                                      f"{len(counts)} labels that are"))
+                                      f"{len(counts)} ignored labels only"))
     check_range(who, numbers, scores.shape[1], ignore_label)
     return scores, numbers

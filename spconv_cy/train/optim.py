@@ -21,7 +21,7 @@ MOST_STEPS = 2**62                                                       # more 
 
 
 class OptimizerLike(Protocol):
-    """What `fit` needs of an optimiser: an Optimizer, a CombinedOptimizer or your own class."""
+    """Protocol of the optimisers that `fit` accepts: an Optimizer, a CombinedOptimizer or a class of your own."""
 
     rate: float
 
@@ -52,7 +52,7 @@ class Optimizer:
         parameters: Tensors, as `net.parameters()` returns them; each counts once.
         rate: at least 0.
         weight_decay: at least 0; this factor times the parameter is added to its gradient.
-        clip: if all gradients together are longer than this number, they are scaled to this length; None: never.
+        clip: largest norm of all gradients together; longer gradients are scaled down to it. None: no limit.
 
     Attributes:
         moments: names of the arrays that the optimiser keeps for each parameter.
@@ -195,7 +195,7 @@ class SGD(Optimizer):
         momentum: at least 0, below 1.
         nesterov: use Nesterov's momentum, which looks one step ahead.
         weight_decay: at least 0; this factor times w is added to each gradient.
-        clip: if all gradients together are longer than this number, they are scaled to this length; None: never.
+        clip: largest norm of all gradients together; longer gradients are scaled down to it. None: no limit.
 
     >>> w = Tensor([4.0], requires_grad=True)
     >>> (w * w).sum().backward()

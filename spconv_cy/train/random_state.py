@@ -8,7 +8,7 @@ from spconv_cy.checks import is_integer
 from spconv_cy.errors import expected
 from spconv_cy.train.history import is_count
 
-# numpy accepts any numbers here, and reads outside its arrays where one of the first two is larger.
+# numpy does not check these numbers; too large values of the first two make it read outside its arrays.
 MOST = {"pos": 624, "buffer_pos": 4, "has_uint32": 1, "uinteger": 2**32 - 1}
 
 
@@ -40,7 +40,7 @@ def check_random_state(name: str, state: object, bit_generator: np.random.BitGen
         bit_generator: that will take the state.
 
     Raises:
-        TypeError, ValueError: they are not.
+        TypeError, ValueError: the values are not such a state.
     """
     who, mine = f"random state {name}", plain(bit_generator.state)
     _check_like(who, state, mine)

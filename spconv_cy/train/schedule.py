@@ -102,7 +102,7 @@ class Cosine:
 class WarmUp:
     """The schedule `then`, multiplied by a factor that rises from 0 to 1 over the first `epochs` epochs.
 
-    `then` is called with the same epochs: its first epochs are those of the rise.
+    `then` gets the same epoch, so its first epochs coincide with the warm-up.
 
     Args:
         epochs: a number from 0 up.
@@ -134,7 +134,7 @@ def from_name(schedule: Schedule | str | None, epochs: int) -> Schedule:
         epochs: of the training.
 
     Raises:
-        ValueError: another name or object.
+        ValueError: an unknown name, or an object that is no schedule.
     """
     if callable(schedule) and not isinstance(schedule, type):
         return schedule
