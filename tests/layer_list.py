@@ -184,6 +184,8 @@ ON_ROWS = {
 GOING_BACK = {
     "deconvolution": lambda: sp.Deconvolution(2, 4, 3, 2, 2, rng=0),
     "deconvolution in groups": lambda: sp.Deconvolution(2, 4, 6, 2, 2, groups=2, bias=False, rng=0),
+    "transposed convolution to the sites before": lambda: sp.layers.TransposedConvolution(
+        2, 4, 3, 3, 2, padding=1, sites="source", rng=0),
     "un-pooling": lambda: sp.UnPooling(2, 2),
     "un-pooling of whatever pooled": lambda: sp.UnPooling(2),
 }

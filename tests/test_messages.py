@@ -74,7 +74,7 @@ def weights():
 CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in [
     ("Convolution", (2, 2, 3, 2), "stride dilation padding bias groups size_rule shape taps sites min_active rng"),
     ("SubmanifoldConvolution", (2, 2, 3), "size dilation bias groups shape taps rng"),
-    ("TransposedConvolution", (2, 2, 3), "stride padding bias groups shape taps rng"),
+    ("TransposedConvolution", (2, 2, 3), "stride padding bias groups shape taps sites rng"),
     ("Deconvolution", (2, 2, 3, 2), "stride padding bias groups shape rng"), ("UnPooling", (2, 2), "stride shape"),
     ("MaxPooling", (2, 2), "stride dilation padding background size_rule shape taps sites min_active"),
     ("AveragePooling", (2, 2), "over dilation padding sites"), ("SumPooling", (2, 2), "stride"),

@@ -16,6 +16,7 @@ from spconv_cy.layers.fractional import FractionalMaxPooling
 from spconv_cy.layers.pooling import GlobalPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.layers.role import Role
+from spconv_cy.layers.transposed import TransposedConvolution
 
 if TYPE_CHECKING:
     from spconv_cy.layers.layer import Layer
@@ -26,11 +27,13 @@ SEARCHED = 512                                                           # sites
 
 @dataclass(frozen=True)
 class Field:
-    """The output of a layer: sites along each axis, () for plain rows; channels; the Field before a strided window."""
+    """The output of a layer: sites along each axis, () for plain rows; channels; the Field before a window, its stride.
+    """
 
     size: tuple[int, ...]
     channels: int
     source: Field | None = None
+    stride: tuple[int, ...] = ()
 
 
 def locate(error: Exception, container: Layer, path: str, layer: Layer, x: Any) -> None:
@@ -108,6 +111,8 @@ def _walk(layer: Any, field: Field | None) -> Field | None:
     if isinstance(layer, (Deconvolution, UnPooling)):
         channels = getattr(layer, "channels_out", field.channels)
         return field.source and replace(field.source, channels=channels)
+    if isinstance(layer, TransposedConvolution) and layer.sites == "source":
+        return _finer(field, layer.window.stride, layer.channels_out)
     if isinstance(layer, Collapse):
         return Field(tuple(n for axis, n in enumerate(field.size) if axis != layer.axis), field.channels)
     if isinstance(layer, FractionalMaxPooling):
@@ -130,7 +135,18 @@ def _walk(layer: Any, field: Field | None) -> Field | None:
         channels += len(field.size)
     if window is None or window.keeps_sites:
         return replace(field, channels=channels)
-    return Field(window.out_size(field.size), channels, field)
+    return Field(window.out_size(field.size), channels, field, window.stride)
+
+
+def _finer(field: Field, stride: tuple[int, ...], channels: int) -> Field | None:
+    """Return the Field before the windows that have `stride` in all; None if it is unknown."""
+    passed = (1,) * len(stride)
+    while passed != stride:
+        if field.source is None or not field.stride:
+            return None
+        passed = tuple(a * b for a, b in zip(passed, field.stride, strict=True))
+        field = field.source
+    return replace(field, channels=channels)
 
 
 def _after_rows(layer: Any, field: Field) -> Field | None:
