@@ -1,37 +1,55 @@
-"""Set algebra of sites: grids joined, cut and compared, each with the rows by which features follow.
+"""Set algebra of sites: joins, parts and crops of grids, with the rows from which features are taken.
 
-Grids are values: what is made depends on the two that came and on nothing else, in canonical order, and where no site
-is lost or won it is the very grid that came, with the rules that it already has.
+The result depends on the sites alone and is in canonical order. If it has all sites of a given grid and no others, it
+is that grid, with the rules that were made for it.
 """
 
-from collections import namedtuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from spconv_cy.checks import as_array, checked_flags, is_one_of
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites import rules
 from spconv_cy.sites.lattice import INT32_MAX, SITES, per_axis
 
+if TYPE_CHECKING:
+    from spconv_cy.sites.grid import Grid
+    from spconv_cy.sites.lattice import Size
+
 HOW = ("inner", "outer", "left")
-Join = namedtuple("Join", "grid left right")
-Part = namedtuple("Part", "grid rows")
 
 
-def join(a, b, how):
-    """Return Join(grid, left, right) of two grids: left[i], right[i] are the rows of its site i in a and b, -1: none.
+class Join(NamedTuple):
+    """A grid of sites of two others; left[i], right[i] are the rows of its site i in them, -1 if it has none."""
+
+    grid: Grid
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+
+
+class Part(NamedTuple):
+    """A grid of some sites of another, and their rows there."""
+
+    grid: Grid
+    rows: NDArray[np.int32]
+
+
+def join(a: Grid, b: Grid, how: str) -> Join:
+    """Return Join(grid, left, right) of two grids, in time linear in their sites.
 
     Args:
-        a, b: Grids of one lattice, size and number of samples.
-        how: "outer": the sites of either; "inner": of both; "left": of a.
+        a, b: Grids with the same lattice, size and number of samples.
+        how: "outer": the sites of either grid; "inner": of both; "left": of a.
 
     Raises:
-        ShapeError: another `how`; grids of different lattice, size or number of samples.
-
-    Cost: linear in the sites of both.
+        ShapeError: another `how`; grids with different lattice, size or number of samples.
     """
     if not is_one_of(how, HOW):
-        raise ShapeError(f"join: how {how!r} came; {', '.join(map(repr, HOW))} fit")
+        raise ShapeError(expected("join", f"how {', '.join(map(repr, HOW))}", repr(how)))
     left, right = matched(a, b)
     if how == "outer":
         if len(left) == a.n:
@@ -46,62 +64,61 @@ def join(a, b, how):
     return Join(b if len(right) == b.n else _like(a, a.sites[left]), left, right)
 
 
-def difference(a, b):
+def difference(a: Grid, b: Grid) -> Part:
     """Return Part(grid, rows): the sites of a that are not in b, and their rows in a. Arguments as for join."""
     left, right = matched(a, b)
     return part(a, left[right < 0])
 
 
-def matched(a, b):
-    """Return (left, right), (q,) int32 each: the rows in a and b of each site of their union, -1: not there."""
+def matched(a: Grid, b: Grid) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return (left, right), (q,) each: the rows in a and b of each site of their union, -1 if it has none."""
     if type(b) is not type(a):
-        raise TypeError(f"join: a {type(b).__name__} came; a Grid fits")
+        raise TypeError(expected("join", "a Grid", f"a {type(b).__name__}"))
     for name in ("lattice", "size", "samples"):
         mine, other = getattr(a, name), getattr(b, name)
         if mine != other:
-            raise ShapeError(f"join: grids of {name} {mine} and {other} came; equal ones fit: give both the same "
-                             f"{name} where they are made")
+            raise ShapeError(expected("join", f"grids with the same {name}", f"{mine} and {other}",
+                                      f"give both the same {name} when they are made"))
     if a is b or np.array_equal(a.sites, b.sites):
         rows = np.arange(a.n, dtype=np.int32)
         return rows, rows
     return rules.merged(a.sites, b.sites)
 
 
-def mask(grid, keep):
-    """Return Part(grid, rows): the sites where keep (n,) bool is true, and their rows.
+def mask(grid: Grid, keep: ArrayLike) -> Part:
+    """Return Part(grid, rows): the sites for which keep (n,) is True, and their rows.
 
     Raises:
         ShapeError: not one boolean for each site.
     """
-    keep = as_array("mask: keep", keep)
-    if keep.dtype != bool or keep.shape != (grid.n,):
-        raise ShapeError(f"mask: an array {keep.shape} of {keep.dtype} came; ({grid.n},) booleans fit, one for each "
-                         "site")
-    return part(grid, np.flatnonzero(keep).astype(np.int32))
+    kept = as_array("mask: keep", keep)
+    if kept.dtype != bool or kept.shape != (grid.n,):
+        raise ShapeError(expected("mask", f"({grid.n},) booleans, one for each site",
+                                  f"shape {kept.shape} of {kept.dtype}"))
+    return part(grid, np.flatnonzero(kept).astype(np.int32))
 
 
-def crop(grid, low, high, *, moved=False):
+def crop(grid: Grid, low: Size, high: Size, *, moved: bool = False) -> Part:
     """Return Part(grid, rows): the sites with low <= x < high on every axis, and their rows.
 
     Args:
         grid: Grid.
         low, high: an int or d ints each, high above low.
-        moved: whether the box becomes a field of its own, as `dense[:, :, low:high]`: low is its site 0, high - low its
-            size. Otherwise sites and size stay as they are.
+        moved: True: the box becomes the field, as in `dense[:, :, low:high]`: low becomes site 0, and high - low the
+            size. False: sites and size are unchanged.
 
     Raises:
-        ShapeError: low or high that do not fit; moved on a lattice where a box is no field.
+        ShapeError: low or high do not fit; moved=True on a lattice whose fields are not boxes.
     """
     checked_flags("crop", moved=moved)
     low, high = per_axis(low, grid.d, "crop low", None, SITES), per_axis(high, grid.d, "crop high", None, SITES)
     if not all(a < b for a, b in zip(low, high, strict=True)):
-        raise ShapeError(f"crop: low {low} and high {high} came; high must be above low on every axis")
+        raise ShapeError(expected("crop", "high above low on every axis", f"low {low} and high {high}"))
     if moved and not grid.lattice.is_cubic:
-        raise ShapeError(f"crop: moved=True came on {grid.lattice}, whose fields are no boxes; leave it out")
+        raise ShapeError(expected("crop", f"moved=False on {grid.lattice}, whose fields are not boxes", moved))
     size = tuple(b - a for a, b in zip(low, high, strict=True))
     if moved and max(size) > INT32_MAX:
-        raise ShapeError(f"crop: low {low} and high {high} came with moved=True, a field of size {size}; at most "
-                         f"{INT32_MAX} an axis fit, as sites are int32")
+        raise ShapeError(expected("crop", f"a field of at most {INT32_MAX} sites on each axis with moved=True", size))
     places = grid.sites[:, 1:]
     rows = np.flatnonzero(((places >= low) & (places < high)).all(1)).astype(np.int32)
     if not moved:
@@ -111,16 +128,17 @@ def crop(grid, low, high, *, moved=False):
     return Part(type(grid)(sites.astype(np.int32), size, grid.samples, grid.lattice), rows)
 
 
-def part(grid, rows):
-    """Return Part(grid, rows) of ascending rows (m,) int32 of a grid: the grid itself where they are all."""
+def part(grid: Grid, rows: NDArray[np.int32]) -> Part:
+    """Return Part(grid, rows) of ascending rows (m,) of a grid; the same grid if they are all rows."""
     return Part(grid if len(rows) == grid.n else _like(grid, grid.sites[rows]), rows)
 
 
-def _like(grid, sites):
+def _like(grid: Grid, sites: NDArray[np.int32]) -> Grid:
     return type(grid)(sites, grid.size, grid.samples, grid.lattice)
 
 
-def _of_either(a, b, left, right):
+def _of_either(a: NDArray[np.int32], b: NDArray[np.int32], left: NDArray[np.int32],
+               right: NDArray[np.int32]) -> NDArray[np.int32]:
     sites = np.empty((len(left), a.shape[1]), np.int32)
     sites[left >= 0] = a
     sites[right >= 0] = b

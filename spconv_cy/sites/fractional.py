@@ -1,22 +1,31 @@
-"""Bounds drawn at random: fractional max-pooling's sequences, and the walks of a random stride.
+"""Bounds drawn at random: the sequences of fractional max-pooling, and the steps of a random stride.
 
-All numbers of a sample come one after the other from the generator, so a batch that is cut into two draws the same.
+The numbers of a sample are drawn one after the other, so that a batch in two parts draws the same numbers.
 Source: Graham 2014, arXiv:1412.6071, section 2; SparseConvNet.
 """
 
-import numpy as np
+from __future__ import annotations
 
-from spconv_cy.errors import ShapeError
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.even import Even, EvenRegions
 from spconv_cy.sites.regions import Regions, check_bounds
 
-MANY_BOUNDS = 2**22                                                      # beyond, pseudorandom ones come by formula
+if TYPE_CHECKING:
+    from spconv_cy.sites.lattice import Lattice
+
+MANY_BOUNDS = 2**22                                                      # above this, EvenRegions is used
 SEQUENCES = ("random", "pseudorandom")
 OVERLAPS = ("disjoint", "fixed", "shared")
 
 
-def in_size(out_size, ratio):
-    """Return the field of `out_size` regions an axis, both ints: floor(out_size * ratio + 1/2), but larger than it.
+def in_size(out_size: int, ratio: float) -> int:
+    """Return the field of `out_size` regions on an axis: floor(out_size * ratio + 1/2), but at least out_size + 1.
 
     A ratio of 1 keeps the axis.
 
@@ -28,27 +37,28 @@ def in_size(out_size, ratio):
     return max(out_size + 1, int(np.floor(out_size * ratio + 0.5)))
 
 
-def out_size(size, ratio):
-    """Return the largest number of regions whose field is `size` or less, both ints; 0 where there is none."""
+def out_size(size: int, ratio: float) -> int:
+    """Return the largest number of regions whose field is at most `size`; 0 if there is none."""
     if ratio == 1:
         return size
-    n = max(0, int(size / ratio) - 2)                                    # at or below it: in_size rises with n
+    n = max(0, int(size / ratio) - 2)                                    # not above the result, as in_size rises with n
     while in_size(n + 1, ratio) <= size:
         n += 1
     return n
 
 
-def draw(rng, lattice, samples, size, out_size, sequence, overlap):
-    """Draw the regions of a fractional pooling, new ones for each sample and axis.
+def draw(rng: np.random.Generator, lattice: Lattice, samples: int, size: Sequence[int], out_size: Sequence[int],
+         sequence: str, overlap: str) -> Regions:
+    """Return regions of a fractional pooling, drawn for each sample and axis.
 
     Args:
         rng: numpy Generator.
         lattice: Lattice.
         samples: number of samples.
-        size, out_size: d ints each; out_size < size <= 2 * out_size, or equal: that axis stays as it is.
-        sequence: "random": the steps from one region to the next in any order; "pseudorandom": ceil(ratio * (i + u)).
-        overlap: "disjoint": regions of 1 or 2 sites side by side; "fixed": of 2 sites, a step of 1 or 2 apart;
-            "shared": as disjoint ones with the next region's first site besides.
+        size, out_size: d ints each; out_size < size <= 2 * out_size, or equal: that axis is kept.
+        sequence: "random": steps between regions in random order; "pseudorandom": starts at ceil(ratio * (i + u)).
+        overlap: "disjoint": regions of 1 or 2 sites, side by side; "fixed": of 2 sites, 1 or 2 sites apart;
+            "shared": disjoint regions and the first site of the next one.
     """
     if sequence == "pseudorandom" and samples * sum(size) > MANY_BOUNDS:
         return EvenRegions(lattice, size, _evens(rng, samples, size, out_size, overlap))
@@ -66,11 +76,12 @@ def draw(rng, lattice, samples, size, out_size, sequence, overlap):
     return Regions(lattice, size, low, high)
 
 
-def draw_steps(rng, lattice, samples, size, out_size, window, stride):
-    """Draw the windows of a random stride: of `window` sites, stride - 1, stride or stride + 1 apart, the last flush.
+def draw_steps(rng: np.random.Generator, lattice: Lattice, samples: int, size: Sequence[int], out_size: Sequence[int],
+               window: Sequence[int], stride: Sequence[int]) -> Regions:
+    """Return windows of a random stride: `window` sites wide, stride - 1, stride or stride + 1 sites apart.
 
-    Of the out_size - 1 steps a third each (rounded down) is shorter and longer by 1, in an order drawn for each sample
-    and axis; an axis of stride 1 stays regular. All sizes are d ints.
+    The last window ends at the end of the field. Of the out_size - 1 steps, a third (rounded down) is shorter by 1 and
+    a third longer by 1, in an order drawn for each sample and axis. An axis of stride 1 is regular. Sizes are d ints.
     """
     check_bounds("random stride", samples, size)
     low = []
@@ -82,13 +93,13 @@ def draw_steps(rng, lattice, samples, size, out_size, window, stride):
     return Regions(lattice, size, low, [a + f for a, f in zip(low, window, strict=True)])
 
 
-def _drawn(rng, samples, counts):
-    """Return an array (samples, count) an axis, drawn sample by sample."""
+def _drawn(rng: np.random.Generator, samples: int, counts: Sequence[int]) -> list[NDArray[np.float64]]:
+    """Return an array (samples, count) for each axis, drawn sample by sample."""
     return np.split(rng.random((samples, sum(counts))), np.cumsum(counts)[:-1], axis=1)
 
 
-def _sequence(n, m, sequence, overlap):
-    """Return a function of numbers (samples, draws) that gives starts (samples, m or m + 1), and the draws it needs."""
+def _sequence(n: int, m: int, sequence: str, overlap: str) -> tuple[Callable[[NDArray[np.float64]], Any], int]:
+    """Return a function from numbers (samples, draws) to starts (samples, m or m + 1), and the number of draws."""
     if m == n:
         return lambda own: np.tile(np.arange(m + 1), (len(own), 1)), 0
     room, steps = _room(n, m, overlap)
@@ -97,15 +108,16 @@ def _sequence(n, m, sequence, overlap):
     return lambda own: _shuffled(own, room - steps), steps
 
 
-def _room(n, m, overlap):
-    """Return (room, steps): how far the starts of m regions of n sites reach, and in how many steps."""
+def _room(n: int, m: int, overlap: str) -> tuple[int, int]:
+    """Return (room, steps): the last start of m regions of n sites, and the number of steps to it."""
     if not 1 <= m < n <= 2 * m:
-        raise ShapeError(f"fractional pooling: {n} sites came for {m} regions; from {m + 1} to {2 * m} fit")
+        raise ShapeError(expected("fractional pooling", f"{m + 1} to {2 * m} sites for {m} regions", n))
     return {"disjoint": (n, m), "fixed": (n - 2, m - 1), "shared": (n - 1, m)}[overlap]
 
 
-def _evens(rng, samples, size, out_size, overlap):
-    """Return an Even an axis, of the numbers that `draw` would draw too."""
+def _evens(rng: np.random.Generator, samples: int, size: Sequence[int], out_size: Sequence[int],
+           overlap: str) -> list[Even]:
+    """Return an Even for each axis, from the same random numbers as `draw`."""
     found, drawn = [], _drawn(rng, samples, [int(m < n) for n, m in zip(size, out_size, strict=True)])
     for n, m, own in zip(size, out_size, drawn, strict=True):
         if m == n:
@@ -117,19 +129,19 @@ def _evens(rng, samples, size, out_size, overlap):
     return found
 
 
-def _even(own, room, steps):
-    # floor((j + u) room / steps) - floor(u room / steps), in whole numbers: j room + floor(u room) tells all of it.
+def _even(own: NDArray[np.float64], room: int, steps: int) -> NDArray[np.int64]:
+    # floor((j + u) room / steps) - floor(u room / steps) in whole numbers, which floor(u room) is enough for.
     if steps == 0:
         return np.zeros((len(own), 1), np.int64)
-    starts = (np.arange(steps + 1) * room + (own * room).astype(np.int64)) // steps
+    starts: NDArray[np.int64] = (np.arange(steps + 1) * room + (own * room).astype(np.int64)) // steps
     return starts - starts[:, :1]
 
 
-def _shuffled(own, twos):
+def _shuffled(own: NDArray[np.float64], twos: int) -> NDArray[np.int64]:
     steps = np.ones(own.shape, np.int64)
     np.put_along_axis(steps, np.argsort(own, axis=1)[:, :twos], 2, axis=1)
     return _summed(steps)
 
 
-def _summed(steps):
+def _summed(steps: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([np.zeros((len(steps), 1), np.int64), np.cumsum(steps, axis=1)], axis=1)

@@ -1,18 +1,23 @@
-"""The lattice that sites live on: its fields, the taps of its windows, and where its sites lie in space."""
+"""Lattices of sites: their fields, the taps of their windows, and the places of their sites in space."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, is_integer, is_one_of
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 
 MAX_DIMENSION = 8
 INT32_MAX = 2**31 - 1
-SITES = (-2**31, 2**31)                                                  # what int32 holds, and the end behind it
+Size: TypeAlias = int | Sequence[int]                                    # one number for all axes, or d numbers
+SITES = (-2**31, 2**31)                                                  # range of int32; the end is excluded
 
 
 @known_arguments
@@ -29,23 +34,23 @@ class Lattice:
     d: int
     kind: str = "cubic"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not is_one_of(self.kind, ("cubic", "simplex")):
-            raise ShapeError(f"Lattice: kind {self.kind!r} came; 'cubic' or 'simplex' fit")
+            raise ShapeError(expected("Lattice", "kind 'cubic' or 'simplex'", repr(self.kind)))
         if not is_whole(self.d) or not 1 <= self.d <= MAX_DIMENSION:
-            raise ShapeError(f"Lattice: dimension {self.d!r} came; 1 to {MAX_DIMENSION} fit")
+            raise ShapeError(expected("Lattice", f"a dimension from 1 to {MAX_DIMENSION}", repr(self.d)))
         object.__setattr__(self, "d", int(self.d))
 
     @classmethod
-    def cubic(cls, d):
-        """Return the cubic lattice of dimension d, 1 to 8: the square lattice for d = 2, and so on."""
+    def cubic(cls, d: int) -> Lattice:
+        """Return the cubic lattice of dimension d, 1 to 8; for d = 2 it is the square lattice."""
         return cls(d)
 
     @classmethod
-    def simplex(cls, d):
-        """Return the lattice A_d, 1 to 8: triangular for d = 2, tetrahedral for d = 3, and so on.
+    def simplex(cls, d: int) -> Lattice:
+        """Return the lattice A_d of dimension d, 1 to 8: triangular for d = 2, tetrahedral for d = 3.
 
-        A field of size n holds the sites x >= 0 with sum(x) <= n - 1, n to an edge; a window of size f has the taps
+        A field of size n has the sites x >= 0 with sum(x) <= n - 1, n on each edge. A window of size f has the taps
         t >= 0 with sum(t) <= f - 1. Every size, stride, dilation and padding is one number for all axes.
 
         Source: Graham 2015, arXiv:1505.02890.
@@ -53,41 +58,38 @@ class Lattice:
         return cls(d, "simplex")
 
     @property
-    def is_cubic(self):
-        """Whether fields and windows are boxes."""
+    def is_cubic(self) -> bool:
+        """True if fields and windows are boxes."""
         return self.kind == "cubic"
 
     @property
-    def faces(self):
-        """Faces of a field across one axis, each of which padding moves outwards: 2 of a box, d + 1 of a simplex."""
+    def faces(self) -> int:
+        """Number of faces of a field that padding moves along one axis: 2 for a box, d + 1 for a simplex."""
         return 2 if self.is_cubic else self.d + 1
 
     @property
-    def basis(self):
-        """(d, d) float64, the places of the unit vectors in space: of length 1, at 60 degrees on the simplex lattice.
+    def basis(self) -> NDArray[np.float64]:
+        """(d, d): the unit vectors of the lattice in space, of length 1, and at 60 degrees on the simplex lattice.
 
-        `sites @ basis` are places, `places @ inv(basis)` are sites, which `coordinates` gives.
+        `sites @ basis` are places in space, and `coordinates` is its inverse.
 
         >>> Lattice.simplex(2).basis.round(5).tolist()
         [[1.0, 0.0], [0.5, 0.86603]]
         """
         if self.is_cubic:
             return np.eye(self.d)
-        return np.linalg.cholesky((np.ones((self.d, self.d)) + np.eye(self.d)) / 2)
+        return np.asarray(np.linalg.cholesky((np.ones((self.d, self.d)) + np.eye(self.d)) / 2), np.float64)
 
-    def coordinates(self, places):
-        """Return the lattice coordinates (n, d) float64 of places in space (n, d), to be rounded down to sites."""
-        places = as_array("coordinates: places", places)
-        if places.dtype.kind not in "iufb":
-            raise ShapeError(f"coordinates: places of {places.dtype} came; numbers (n, {self.d}) fit")
-        places = places.astype(np.float64, copy=False)
-        if places.ndim != 2 or places.shape[1] != self.d:
-            raise ShapeError(f"coordinates: places {places.shape} came on a lattice of dimension {self.d}; "
-                             f"(n, {self.d}) fit")
-        return places if self.is_cubic else places @ np.linalg.inv(self.basis)
+    def coordinates(self, places: ArrayLike) -> NDArray[np.float64]:
+        """Return the lattice coordinates (n, d) of places in space (n, d); round them down to get sites."""
+        found = as_array("coordinates: places", places)
+        if found.dtype.kind not in "iufb" or found.ndim != 2 or found.shape[1] != self.d:
+            raise ShapeError(expected("coordinates", f"numbers (n, {self.d})", f"shape {found.shape} of {found.dtype}"))
+        found = found.astype(np.float64, copy=False)
+        return found if self.is_cubic else found @ np.linalg.inv(self.basis)
 
-    def middle(self, size):
-        """Return the place (d,) in space of the middle of a field of `size` (d ints): that of a cloud around zero.
+    def middle(self, size: Size) -> NDArray[np.float64]:
+        """Return the place (d,) in space of the middle of a field of `size` (d ints).
 
         >>> Lattice.simplex(3).coordinates([Lattice.simplex(3).middle((8, 8, 8))]).round(9).tolist()
         [[2.0, 2.0, 2.0]]
@@ -95,31 +97,32 @@ class Lattice:
         size = self._size("middle", size)
         return np.array(size) / 2 if self.is_cubic else np.full(self.d, size[0] / (self.d + 1)) @ self.basis
 
-    def inradius(self, size):
-        """Return the radius of the largest ball around the middle of a field of `size` (d ints) that lies in it."""
+    def inradius(self, size: Size) -> float:
+        """Return the radius of the largest ball around the middle that lies in a field of `size` (d ints)."""
         size = self._size("inradius", size)
         return min(size) / 2 if self.is_cubic else size[0] / math.sqrt(2 * self.d * (self.d + 1))
 
-    def inside(self, places, size):
-        """Tell (n,) bool which of places (n, d), integers, lie in a field of `size` (d ints)."""
-        places, size = as_array("inside: places", places), self._size("inside", size)
-        if places.ndim != 2 or places.shape[1] != self.d or places.dtype.kind not in "iuf":
-            raise ShapeError(f"inside: places {places.shape} of {places.dtype} came; whole numbers (n, {self.d}) fit")
-        held = (places >= 0).all(1)
+    def inside(self, places: ArrayLike, size: Size) -> NDArray[np.bool_]:
+        """Return (n,) bool: True for each of places (n, d), whole numbers, that lies in a field of `size` (d ints)."""
+        found, size = as_array("inside: places", places), self._size("inside", size)
+        if found.ndim != 2 or found.shape[1] != self.d or found.dtype.kind not in "iuf":
+            raise ShapeError(expected("inside", f"whole numbers (n, {self.d})",
+                                      f"shape {found.shape} of {found.dtype}"))
+        held = np.asarray((found >= 0).all(1))
         if self.is_cubic:
-            return held & (places < np.array(size)).all(1)
-        return held & (places.sum(1, dtype=np.int64) < size[0])
+            return np.asarray(held & (found < np.array(size)).all(1))
+        return np.asarray(held & (found.sum(1, dtype=np.int64) < size[0]))
 
-    def field(self, size):
+    def field(self, size: Size) -> int:
         """Return the number of sites of a field of `size` (d ints)."""
         size = self._size("field", size)
         return math.prod(size) if self.is_cubic else math.comb(size[0] + self.d - 1, self.d)
 
-    def volume(self, size):
+    def volume(self, size: Size) -> int:
         """Return the number of taps of a window of `size` (d ints)."""
         return self.field(size)
 
-    def taps(self, size):
+    def taps(self, size: Size) -> NDArray[np.int32]:
         """Return the taps of a window of `size` (d ints), (k, d) int32, lexicographic, the last axis fastest."""
         size = self._size("taps", size)
         taps = np.zeros((1, 0), np.int32)
@@ -129,18 +132,18 @@ class Lattice:
             taps = np.column_stack([np.repeat(taps, room, 0), np.arange(len(first)) - first]).astype(np.int32)
         return np.ascontiguousarray(taps)
 
-    def _size(self, who, size):
+    def _size(self, who: str, size: Size) -> tuple[int, ...]:
         if type(size) is tuple and len(size) == self.d and all(type(n) is int for n in size):
-            return size                                                  # as Windows and Grids have it
+            return size                                                  # the form that Windows and Grids store
         if isinstance(size, (tuple, list)) and len(size) == 1:
             size = size[0]
-        return per_axis(size, self.d, f"{who}: size", 1)
+        return per_axis(size, self.d, f"{who} size", 1)
 
-    def per_axis(self, value, who, lowest):
-        """Return d ints, one an axis, from an int or d ints, as the function of that name; all one on the simplex."""
+    def per_axis(self, value: Size, who: str, lowest: int | None) -> tuple[int, ...]:
+        """Return d ints, one for each axis, from an int or d ints; on the simplex lattice they must be equal."""
         axes = per_axis(value, self.d, who, lowest)
         if not self.is_cubic and len(set(axes)) > 1:
-            raise ShapeError(f"{who}: {axes} came on {self}; one number for all axes fits there")
+            raise ShapeError(expected(who, f"one number for all axes on {self}", axes))
         return axes
 
 
@@ -149,27 +152,39 @@ LatticeLike: TypeAlias = int | Lattice                                    # an i
 
 @known_arguments
 def as_lattice(lattice: LatticeLike) -> Lattice:
-    """Return `lattice`, or the cubic lattice where it is an int."""
+    """Return a Lattice unchanged, or the cubic lattice of a dimension."""
     return lattice if isinstance(lattice, Lattice) else Lattice.cubic(lattice)
 
 
-def per_axis(value, d, who, lowest, limits=(-INT32_MAX, INT32_MAX)):
-    """Return d ints, one an axis, from an int or d ints; each from `lowest` (None: any), and within limits."""
-    if is_whole(value):
-        value = (value,) * d
+def per_axis(value: object, d: int, who: str, lowest: int | None,
+             limits: tuple[int, int] = (-INT32_MAX, INT32_MAX)) -> tuple[int, ...]:
+    """Return d ints, one for each axis, from an int or d ints.
+
+    Args:
+        value: int or d ints.
+        d: number of axes.
+        who: is named in the error.
+        lowest: the least number allowed, or None.
+        limits: the least and the largest number that sites allow.
+
+    Raises:
+        ShapeError: something else, or a number outside these bounds.
+    """
+    given: Any = (value,) * d if is_whole(value) else value
     try:
-        axes = tuple(value)
+        axes = tuple(given)
     except TypeError:
-        axes = None
-    if axes is None or len(axes) != d or not all(map(is_whole, axes)):
-        raise ShapeError(f"{who}: {value!r} came; an int or {d} ints, one an axis, fit")
-    if lowest is not None and min(axes) < lowest:
-        raise ShapeError(f"{who}: {tuple(map(int, axes))} came; each must be at least {lowest}")
-    if not limits[0] <= min(axes) <= max(axes) <= limits[1]:
-        raise ShapeError(f"{who}: {tuple(map(int, axes))} came; each must be at most {limits[1]}, as sites are int32")
-    return tuple(int(v) for v in axes)
+        axes = ()
+    if len(axes) != d or not all(map(is_whole, axes)):
+        raise ShapeError(expected(who, f"an int or {d} ints, one for each axis", repr(value)))
+    found = tuple(int(v) for v in axes)
+    if lowest is not None and min(found) < lowest:
+        raise ShapeError(expected(who, f"numbers of at least {lowest}", found))
+    if not limits[0] <= min(found) <= max(found) <= limits[1]:
+        raise ShapeError(expected(who, f"numbers of at most {limits[1]}, as sites are int32", found))
+    return found
 
 
-def is_whole(value):
-    """Tell whether a value is a Python or numpy int, and no bool."""
+def is_whole(value: object) -> bool:
+    """Return True if a value is a Python or numpy int, but not a bool."""
     return is_integer(value)

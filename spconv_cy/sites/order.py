@@ -1,27 +1,32 @@
 """The canonical order of sites: lexicographic by (batch, x1, ..., xd), as exact 64-bit keys."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 KEY_LIMIT = 2**63 - 1
 
 
-def box(sites):
+def box(sites: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (low, extent), int64 (1+d,) each: the corner and the sides of the smallest box around sites (n, 1+d)."""
     low = sites.min(0).astype(np.int64)
     return low, sites.max(0).astype(np.int64) - low + 1
 
 
-def fits(extent):
-    """Whether each site of a box with these sides has a key of its own in 63 bits."""
+def fits(extent: NDArray[np.int64]) -> bool:
+    """Return True if keys of 63 bits tell all sites of a box with these sides apart."""
     product = 1
     for side in extent:
         product *= int(side)
     return product <= KEY_LIMIT
 
 
-def pack(sites, low, extent):
-    """Return int64 keys (n,), ascending as the sites do; the sites must lie in the box, whose keys must fit."""
-    keys = sites[:, 0].astype(np.int64) - low[0]
+def pack(sites: NDArray[np.integer[Any]], low: NDArray[np.int64], extent: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return keys (n,) in the order of the sites, which must lie in the box; its keys must fit 63 bits."""
+    keys: NDArray[np.int64] = sites[:, 0].astype(np.int64) - low[0]
     for axis in range(1, sites.shape[1]):
         keys *= extent[axis]
         keys += sites[:, axis]
@@ -29,11 +34,11 @@ def pack(sites, low, extent):
     return keys
 
 
-def fold(sites):
-    """Return int64 keys (n,), equal where sites are and ascending as they do, for extents of any size.
+def fold(sites: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return keys (n,), equal for equal sites and in the order of the sites, for extents of any size.
 
-    Axis by axis; where the next product would pass 63 bits, the keys so far become their ranks, which are fewer
-    than 2^31. Keys of two calls cannot be compared.
+    Goes axis by axis. If the next product would pass 63 bits, the keys so far are replaced by their ranks, which are
+    below 2^31. Keys of two calls cannot be compared.
     """
     low, extent = box(sites)
     keys, room = sites[:, 0].astype(np.int64) - low[0], int(extent[0])
@@ -47,13 +52,13 @@ def fold(sites):
     return keys
 
 
-def keys_of(sites):
-    """Return exact int64 keys of sites (n, 1+d) int32, n >= 1, by packing where the extents fit, else by folding."""
+def keys_of(sites: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return exact keys (n,) of sites (n, 1+d), n >= 1, by packing if the extents fit, else by folding."""
     low, extent = box(sites)
     return pack(sites, low, extent) if fits(extent) else fold(sites)
 
 
-def arrange(sites):
+def arrange(sites: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return (unique sites in canonical order, row of each given site (n,) int32)."""
     if len(sites) == 0:
         return sites, np.zeros(0, np.int32)
@@ -68,8 +73,8 @@ def arrange(sites):
     return np.ascontiguousarray(sites[order[first]]), rows
 
 
-def find(sites, queries):
-    """Return the row of each query (q, 1+d) int64 among canonical unique sites (n, 1+d) int32; -1: there is none."""
+def find(sites: NDArray[np.int32], queries: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the row of each query (q, 1+d) among canonical unique sites (n, 1+d), -1 if there is none."""
     if len(sites) == 0 or len(queries) == 0:
         return np.full(len(queries), -1, np.int32)
     low, extent = box(sites)
@@ -88,10 +93,10 @@ def find(sites, queries):
     return rows
 
 
-def merged(a, b):
-    """Return (left, right), (q,) int32 each: the rows of each site of a union in canonical a and b; -1: not there."""
+def merged(a: NDArray[np.int32], b: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return (left, right), (q,) each: the rows in canonical a and b of each site of their union, -1 if it has none."""
     keys = keys_of(np.concatenate([a, b]))
-    order = np.argsort(keys, kind="stable")                              # linear: it finds the two sorted runs
+    order = np.argsort(keys, kind="stable")                              # linear for two sorted runs
     first = np.concatenate([[True], np.diff(keys[order]) != 0])
     place, mine = np.cumsum(first) - 1, order < len(a)
     left, right = np.full((2, int(first.sum())), -1, np.int32)

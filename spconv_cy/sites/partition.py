@@ -1,22 +1,27 @@
-"""Sites by the windows of a partition: blocks of the lattice that lie side by side."""
+"""Sites grouped by the windows of a partition of the lattice into blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spconv_cy.sites.order import keys_of
 
 
-def partition(sites, size, shift):
-    """Return the rows of each window that holds a site, windows of equal numbers of sites together.
+def partition(sites: NDArray[np.int32], size: Sequence[int], shift: Sequence[int]) -> list[NDArray[np.int64]]:
+    """Return the rows of the sites of each window, windows with the same number of sites in one array.
 
-    Site x belongs to window floor((x + shift) / size), axis by axis, of its sample.
+    Site x belongs to window floor((x + shift) / size) of its sample.
 
     Args:
         sites: (n, 1+d) int32.
         size, shift: d ints.
 
     Returns:
-        A list of (w, m) int64 arrays, m ascending: w windows of m sites each. Windows stand in the order of their
-        place, the rows of each ascend.
+        A list of (w, m) int64 arrays, m ascending: w windows of m sites each. Windows are in the order of their place,
+        and the rows of each ascend.
     """
     if not len(sites):
         return []
@@ -33,14 +38,15 @@ def partition(sites, size, shift):
     return windows
 
 
-def differences(sites, rows, size):
-    """Return the place of each difference of two sites of a window: (w, m, m) int64 for rows (w, m).
+def differences(sites: NDArray[np.int32], rows: NDArray[np.int64], size: Sequence[int]) -> NDArray[np.int64]:
+    """Return the number (w, m, m) of each difference of two sites of a window, for rows (w, m).
 
-    Element (i, j) tells x_i - x_j among the prod(2 * size - 1) differences that two sites of a window can have, in
-    lexicographic order.
+    Element (i, j) is the place of x_i - x_j in the list of all prod(2 * size - 1) differences of two sites of a window,
+    in lexicographic order.
     """
-    codes, centre = np.zeros(rows.shape, np.int64), 0                    # the place is linear in the sites
+    codes, centre = np.zeros(rows.shape, np.int64), 0                    # the number is linear in the sites
     for axis, side in enumerate(size):
         codes = codes * (2 * side - 1) + sites[:, 1 + axis][rows]
         centre = centre * (2 * side - 1) + side - 1
-    return (codes + centre)[:, :, None] - codes[:, None, :]
+    found: NDArray[np.int64] = (codes + centre)[:, :, None] - codes[:, None, :]
+    return found

@@ -1,73 +1,82 @@
-"""From real points to sites."""
+"""Real points to sites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from spconv_cy.dlpack import as_numpy, without_mask
-from spconv_cy.errors import GridError, ShapeError
+from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.sites.lattice import as_lattice
 
+if TYPE_CHECKING:
+    from spconv_cy.sites.lattice import LatticeLike
 
-def floored(points, cell, lattice=None):
+
+def floored(points: ArrayLike, cell: float | Sequence[float],
+            lattice: LatticeLike | None = None) -> NDArray[np.int64]:
     """Return the sites floor(coordinate / cell) of real points (n, 1+d), batch index first: int64 (n, 1+d).
 
-    On the simplex lattice the coordinates are those of its basis, `lattice.coordinates(places / cell)`.
+    On the simplex lattice the coordinates are `lattice.coordinates(places / cell)`.
 
     Args:
-        points: (n, 1+d) finite numbers, the batch index whole.
-        cell: side of a site, in the points' unit; a number or d numbers.
+        points: (n, 1+d) finite numbers; the batch index is a whole number.
+        cell: side of a site, in the unit of the points; a number or d numbers.
         lattice: Lattice, or None: the cubic one.
 
     Raises:
-        ShapeError: points of a wrong shape or not finite, a cell that is not positive.
+        ShapeError: points of another shape or not finite; a cell that is not positive.
         GridError: sites beyond int32.
     """
     scaled = in_cells(points, cell)
-    with np.errstate(invalid="ignore"):                                  # infinity is beyond int32 too
+    with np.errstate(invalid="ignore"):                                  # infinity is refused as beyond int32
         places = scaled[:, 1:]
         scaled[:, 1:] = np.floor(places if lattice is None else as_lattice(lattice).coordinates(places))
     return checked_range(scaled)
 
 
-def in_cells(points, cell, who="from_points"):
-    """Return real points (n, 1+d), batch index first, as float64 with coordinates in units of the cell.
+def in_cells(points: ArrayLike, cell: float | Sequence[float], who: str = "from_points") -> NDArray[np.float64]:
+    """Return real points (n, 1+d), batch index first, with coordinates in units of the cell.
 
     Raises:
-        ShapeError: as for floored; `who` is named.
+        ShapeError: as for floored; it names `who`.
     """
-    points = as_numpy(points, who)
     try:
-        points = np.asarray(points)
+        given = np.asarray(as_numpy(points, who))
     except ValueError:
-        raise ShapeError(f"{who}: rows of unequal length came; real numbers (n, 1+d) fit") from None
-    if points.ndim != 2 or points.shape[1] < 2 or points.dtype.kind not in "fiu":
-        raise ShapeError(f"{who}: points {points.shape} of {points.dtype} came; real numbers (n, 1+d) fit")
-    if not np.isfinite(points).all():
-        raise ShapeError(f"{who}: {int((~np.isfinite(points)).any(1).sum())} of {len(points)} points are NaN or "
-                         "infinite; remove them")
-    cell = _checked_cell(who, cell, points.shape[1] - 1)
-    if (points[:, 0] != np.floor(points[:, 0])).any():
-        raise ShapeError(f"{who}: column 0 holds the batch index, which must be whole")
-    scaled = points.astype(np.float64)
+        raise ShapeError(expected(who, "real numbers (n, 1+d)", "rows of unequal length")) from None
+    if given.ndim != 2 or given.shape[1] < 2 or given.dtype.kind not in "fiu":
+        raise ShapeError(expected(who, "real numbers (n, 1+d)", f"shape {given.shape} of {given.dtype}"))
+    if not np.isfinite(given).all():
+        raise ShapeError(expected(who, "finite points", f"{int((~np.isfinite(given)).any(1).sum())} of {len(given)} "
+                                  "points that are NaN or infinite", "remove them"))
+    sides = _checked_cell(who, cell, given.shape[1] - 1)
+    if (given[:, 0] != np.floor(given[:, 0])).any():
+        raise ShapeError(expected(who, "whole numbers in column 0, the batch index", "others"))
+    scaled = given.astype(np.float64)
     with np.errstate(over="ignore"):
-        scaled[:, 1:] /= cell
+        scaled[:, 1:] /= sides
     return scaled
 
 
-def checked_range(sites, who="from_points"):
-    """Return whole float64 sites as int64; raise GridError where int32 does not hold them."""
+def checked_range(sites: NDArray[np.float64], who: str = "from_points") -> NDArray[np.int64]:
+    """Return whole float64 sites as int64; raise GridError if int32 cannot hold them."""
     if len(sites) and not np.abs(sites).max() < 2**31:
-        raise GridError(f"{who}: sites beyond the int32 range; use a larger cell or move the points")
+        raise GridError(expected(who, "sites in the range of int32", "larger ones",
+                                 "use a larger cell or move the points"))
     return sites.astype(np.int64)
 
 
-def _checked_cell(who, cell, d):
+def _checked_cell(who: str, cell: float | Sequence[float], d: int) -> NDArray[np.float64]:
     without_mask(cell, who)
     try:
-        cell = np.asarray(cell)
-        fits = cell.dtype.kind in "fiu" and cell.shape in ((), (d,)) and bool(((cell > 0) & np.isfinite(cell)).all())
+        sides = np.asarray(cell)
     except ValueError:
-        fits = False
-    if not fits:
+        sides = np.zeros(0)
+    if sides.dtype.kind not in "fiu" or sides.shape not in ((), (d,)) or not ((sides > 0) & np.isfinite(sides)).all():
         shown = cell.tolist() if isinstance(cell, np.ndarray) else cell
-        raise ShapeError(f"{who}: cell {shown!r} came; a positive number, or {d}, one an axis, fits")
-    return cell.astype(np.float64)
+        raise ShapeError(expected(who, f"cell a positive number, or {d}, one for each axis", repr(shown)))
+    return sides.astype(np.float64)

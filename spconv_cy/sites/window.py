@@ -1,12 +1,17 @@
-"""The shape that a layer looks through: which sites an output sees, where outputs are, how large a field gets."""
+"""Windows: which input sites an output covers, where outputs are, and the size of their field."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import is_one_of
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.once import once
 from spconv_cy.sites.lattice import INT32_MAX, Lattice, as_lattice, is_whole
 from spconv_cy.sites.shapes import checked_shape, checked_taps, taps_of
@@ -15,46 +20,46 @@ KINDS = ("valid", "submanifold", "cell", "centre", "transposed")
 
 
 class made_once:
-    """An attribute that is made at first use and kept; of several threads that meet here all get the first one's."""
+    """An attribute that is made at first use and kept; threads that ask at the same time get the same object."""
 
-    # functools.cached_property gives each its own from Python 3.12 on.
-    def __init__(self, make):
+    # With functools.cached_property, each thread may get its own object from Python 3.12 on.
+    def __init__(self, make: Callable[[Any], Any]) -> None:
         self._make, self.__doc__ = make, make.__doc__
 
-    def __set_name__(self, _, name):
+    def __set_name__(self, _: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, owner, _=None):
+    def __get__(self, owner: Any, _: type | None = None) -> Any:
         return self if owner is None else once(vars(owner), self._name, self._make, owner)
 
 
 @known_arguments
 @dataclass(frozen=True)
 class Window:
-    """Output site j sees the input sites `stride * j + dilation * tap - origin`, a tap for every offset.
+    """A window: output site j covers the input sites `stride * j + dilation * tap - origin`, one tap for each offset.
 
     Args:
-        lattice: Lattice, or the dimension of the cubic one.
-        size: taps an axis, an int or d ints; with `taps` None.
+        lattice: Lattice, or the dimension of a cubic one.
+        size: number of taps on each axis, an int or d ints; None with `taps`.
         stride, dilation: an int or d ints, at least 1. A stride of None is the size: windows that touch.
-        origin: an int or d ints; the padding on every face of a sized grid. What lies there is the ground state.
+        origin: an int or d ints: the padding at every face of a sized grid, filled with the ground state.
         kind: where outputs are.
-            "valid": where the window holds an active site.
-            "submanifold": at the input's own sites, stride 1, origin dilation * (size // 2), which is filled in.
+            "valid": where the window covers an active site.
+            "submanifold": at the input's own sites; stride 1, and origin is set to dilation * (size // 2).
             "cell": at floor(site / stride) of the active sites.
             "centre": where the site under the tap size // 2 is active.
-            "transposed": the other way round, at every stride * site + dilation * tap - origin of the active sites j:
-                the sides of the equation above are swapped.
-        size_rule: "exact" refuses a size that the stride does not divide, "floor" drops the remainder.
-        shape: the taps of the box of `size` that count. "full": all that the lattice has; "cross": those on a line
-            through the middle, size // 2; "ball": those in the largest ball (ellipsoid) in the box; "nearest" (simplex
-            lattice, size 3): the middle and its d^2 + d nearest neighbours.
-        taps: a list of taps instead of size and shape, each d ints, counted from 0; of a submanifold window from the
-            site itself, negative ones too. In any order; the weights' is the lexicographic one.
-        min_active: active sites that a valid window must hold for an output; with fewer it gets the ground state.
+            "transposed": at stride * j + dilation * tap - origin for all active sites j and taps: the equation above
+                with its sides swapped.
+        size_rule: "exact" raises an error for a size that the stride does not divide, "floor" drops the remainder.
+        shape: which taps of the box of `size` the window has. "full": all; "cross": those on an axis through the
+            middle, size // 2; "ball": those in the largest ball (ellipsoid) in the box; "nearest" (simplex lattice,
+            size 3): the middle and its d^2 + d nearest neighbours.
+        taps: a list of taps instead of size and shape, d ints each, counted from 0; for a submanifold window, counted
+            from the site, so that they may be negative. They are sorted; weights have the lexicographic order.
+        min_active: number of active sites that a valid window must cover to have an output of its own.
 
     Raises:
-        ShapeError: a value that does not fit, with what does.
+        ShapeError: an argument that does not fit; the message says what does.
 
     >>> Window(2, 3, stride=2).out_size((7, 9))
     (3, 4)
@@ -63,22 +68,19 @@ class Window:
     """
 
     lattice: Lattice
-    size: tuple = None
-    stride: tuple = 1
-    dilation: tuple = 1
-    origin: tuple = 0
+    size: tuple[int, ...] = None                                         # type: ignore[assignment]
+    stride: tuple[int, ...] = 1                                          # type: ignore[assignment]
+    dilation: tuple[int, ...] = 1                                        # type: ignore[assignment]
+    origin: tuple[int, ...] = 0                                          # type: ignore[assignment]
     kind: str = "valid"
     size_rule: str = "exact"
     shape: str = "full"
-    taps: tuple = None
+    taps: tuple[tuple[int, ...], ...] | None = None
     min_active: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         lattice = as_lattice(self.lattice)
-        if not is_one_of(self.kind, KINDS):
-            raise ShapeError(f"Window: kind {self.kind!r} came; {', '.join(map(repr, KINDS))} fit")
-        if not is_one_of(self.size_rule, ("exact", "floor")):
-            raise ShapeError(f"Window: size_rule {self.size_rule!r} came; 'exact' or 'floor' fit")
+        self._check_words()
         size, taps = self._box(lattice)
         touching = size if lattice.is_cubic else max(size)
         stride = lattice.per_axis(touching if self.stride is None else self.stride, "Window stride", 1)
@@ -86,7 +88,7 @@ class Window:
         origin = lattice.per_axis(self.origin, "Window origin", None)
         if self.keeps_sites:
             if max(stride) > 1:
-                raise ShapeError(f"Window: a submanifold window with stride {stride} came; it keeps its sites: 1 fits")
+                raise ShapeError(expected("Window", "stride 1 for a submanifold window, which keeps its sites", stride))
             origin = (0,) * lattice.d if taps else tuple(dil * (f // 2) for f, dil in zip(size, dilation, strict=True))
         for name, value in (("lattice", lattice), ("size", size), ("stride", stride), ("dilation", dilation),
                             ("origin", origin), ("taps", taps)):
@@ -94,52 +96,58 @@ class Window:
         self._check_rule()
         reach = max(max(abs(low), abs(high)) for low, high in self.reach)
         if reach > INT32_MAX:
-            raise ShapeError(f"Window: size {size}, dilation {dilation} and origin {origin} reach {reach} sites "
-                             f"far; at most {INT32_MAX} fit, as sites are int32")
+            raise ShapeError(expected("Window", f"offsets of at most {INT32_MAX}, as sites are int32",
+                                      f"{reach} for size {size}, dilation {dilation} and origin {origin}"))
 
-    def _box(self, lattice):
+    def _check_words(self) -> None:
+        if not is_one_of(self.kind, KINDS):
+            raise ShapeError(expected("Window", f"kind {', '.join(map(repr, KINDS))}", repr(self.kind)))
+        if not is_one_of(self.size_rule, ("exact", "floor")):
+            raise ShapeError(expected("Window", "size_rule 'exact' or 'floor'", repr(self.size_rule)))
+
+    def _box(self, lattice: Lattice) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...] | None]:
         if self.taps is None:
             if self.size is None:
-                raise ShapeError("Window: neither size nor taps came; give one of them")
+                raise ShapeError(expected("Window", "size or taps", "neither"))
             size = lattice.per_axis(self.size, "Window size", 1)
             checked_shape(lattice, size, self.shape)
             return size, None
         taps = checked_taps(lattice, self.taps, self.keeps_sites)
         size = tuple(max(axis) + 1 - min(0, *axis) for axis in zip(*taps, strict=True))
         if self.shape != "full" or self.size is not None and lattice.per_axis(self.size, "Window size", 1) != size:
-            raise ShapeError(f"Window: size {self.size}, shape {self.shape!r} and {len(taps)} taps came; give the taps "
-                             f"alone, whose box is {size}")
+            raise ShapeError(expected("Window", f"taps without size and shape, as their box is {size}",
+                                      f"size {self.size}, shape {self.shape!r} and {len(taps)} taps"))
         return size, taps
 
-    def _check_rule(self):
+    def _check_rule(self) -> None:
         if not is_whole(self.min_active) or not 1 <= self.min_active <= self.volume:
-            raise ShapeError(f"Window: min_active {self.min_active!r} came; 1 to {self.volume} fit, as the window has "
-                             "that many offsets")
+            raise ShapeError(expected("Window", f"min_active from 1 to {self.volume}, the number of offsets",
+                                      repr(self.min_active)))
         if self.min_active > 1 and self.kind != "valid":
-            raise ShapeError(f"Window: min_active {self.min_active} came to a {self.kind} window, whose outputs do not "
-                             "depend on how many sites it holds; 1, or a valid window, fits")
+            raise ShapeError(expected("Window", f"min_active 1 for a {self.kind} window", self.min_active,
+                                      "only the outputs of a valid window depend on it"))
         if self.kind == "centre" and not self.is_cube and not (self.offsets == self.centre).all(1).any():
-            raise ShapeError(f"Window: a centre window came without its middle, the tap "
-                             f"{tuple(f // 2 for f in self.size)}; a window that has it fits, or kind='valid'")
+            raise ShapeError(expected("Window", f"the tap {tuple(f // 2 for f in self.size)} in a centre window",
+                                      "taps without it", "add it, or use kind='valid'"))
 
     @property
-    def volume(self):
+    def volume(self) -> int:
         """Number of offsets."""
         if self.taps is None and self.shape == "full":
             return self.lattice.volume(self.size)
         return len(self.offsets)
 
     @made_once
-    def offsets(self):
-        """(k, d) int32: `input = stride * output + offset`, in the order of the first axis of a weight."""
+    def offsets(self) -> NDArray[np.int32]:
+        """(k, d) int32: `input = stride * output + offset`, in the order of a weight's first axis."""
         taps = taps_of(self.lattice, self.size, self.shape) if self.taps is None else np.array(self.taps, np.int32)
         offsets = taps * np.array(self.dilation, np.int32) - np.array(self.origin, np.int32)
         offsets.flags.writeable = False
         return offsets
 
     @made_once
-    def stages(self):
-        """Arrays (k, d) int32 of which an offset is a sum, one of each: axis by axis where the window is a cube."""
+    def stages(self) -> list[NDArray[np.int32]]:
+        """Arrays (k, d) int32: each offset is a sum of one row of each; a cube has one array for each axis."""
         if not self.is_cube:
             return [self.offsets]
         stages = [np.zeros((f, self.lattice.d), np.int32) for f in self.size]
@@ -148,29 +156,29 @@ class Window:
         return stages[::-1]
 
     @property
-    def centre(self):
-        """(d,) int64: the offset of the tap in the middle, size // 2."""
+    def centre(self) -> NDArray[np.int64]:
+        """(d,) int64: the offset of the middle tap, size // 2."""
         return np.array(self.dilation) * (np.array(self.size) // 2) - np.array(self.origin)
 
     @property
-    def is_cube(self):
-        """Whether the window has every tap of a box, so that each axis can be looked at alone."""
+    def is_cube(self) -> bool:
+        """True if the window has all taps of a box, so that axes can be handled one by one."""
         return self.taps is None and self.shape == "full" and self.lattice.is_cubic
 
     @property
-    def is_plain(self):
-        """Whether the papers' notation can say it: all taps of the lattice's shape, and no rule of its own."""
+    def is_plain(self) -> bool:
+        """True if the notation of the papers can describe the window: full, valid or submanifold, min_active 1."""
         return (self.taps is None and self.shape == "full" and self.kind in ("valid", "submanifold")
                 and self.min_active == 1)
 
     @property
-    def keeps_sites(self):
-        """Whether the output's sites are the input's own."""
+    def keeps_sites(self) -> bool:
+        """True if the output's sites are the input's own."""
         return self.kind == "submanifold"
 
     @property
-    def span(self):
-        """Sites an axis from the first tap to the last, both counted; on the simplex lattice, sites of an edge."""
+    def span(self) -> tuple[int, ...]:
+        """Number of sites from the first tap to the last on each axis; on the simplex lattice, on an edge."""
         if self.lattice.is_cubic:
             return tuple(dil * (f - 1) + 1 for f, dil in zip(self.size, self.dilation, strict=True))
         far = self.size[0] - 1
@@ -179,8 +187,8 @@ class Window:
         return (self.dilation[0] * far + 1,) * self.lattice.d
 
     @property
-    def reach(self):
-        """The lowest and the highest offset of each axis, d pairs of ints."""
+    def reach(self) -> list[tuple[int, int]]:
+        """The lowest and highest offset of each axis, d pairs of ints."""
         if self.taps is not None:
             ends = [(min(axis), max(axis)) for axis in zip(*self.taps, strict=True)]
         else:
@@ -188,58 +196,57 @@ class Window:
         return [(dil * low - pad, dil * high - pad)
                 for (low, high), dil, pad in zip(ends, self.dilation, self.origin, strict=True)]
 
-    def out_size(self, size):
-        """Return the output's spatial size for an input of `size` (d ints, or None: unbounded).
+    def out_size(self, size: int | Sequence[int] | None) -> tuple[int, ...] | None:
+        """Return the size of the output's field for an input field of `size` (an int or d ints; None: unbounded).
 
         Raises:
-            ShapeError: the window is larger than the field, or the stride does not divide (sizes that fit are named).
+            ShapeError: the window is larger than the field, or the stride does not divide it; sizes that fit are named.
         """
         if size is None or self.keeps_sites:
-            return size
-        size = self.lattice.per_axis(size, "Window size", 1)
+            return size                                                  # type: ignore[return-value]
+        axes = self.lattice.per_axis(size, "Window size", 1)
         if self.kind == "transposed":
-            return self._spread_size(size)
+            return self._spread_size(axes)
         if self.kind == "cell":
-            return tuple((n - 1) // s + 1 for n, s in zip(size, self.stride, strict=True))
-        return self._folded_size(size)
+            return tuple((n - 1) // s + 1 for n, s in zip(axes, self.stride, strict=True))
+        return self._folded_size(axes)
 
-    def in_size(self, out_size):
+    def in_size(self, out_size: int | Sequence[int]) -> tuple[int, ...]:
         """Return the smallest field that gives `out_size` (an int or d ints)."""
-        out_size = self.lattice.per_axis(out_size, "Window out_size", 1)
+        axes = self.lattice.per_axis(out_size, "Window out_size", 1)
         if self.keeps_sites:
-            return out_size
+            return axes
         if self.kind == "transposed":
-            return self._folded_size(out_size)
+            return self._folded_size(axes)
         if self.kind == "cell":
-            return tuple((n - 1) * s + 1 for n, s in zip(out_size, self.stride, strict=True))
-        return self._spread_size(out_size)
+            return tuple((n - 1) * s + 1 for n, s in zip(axes, self.stride, strict=True))
+        return self._spread_size(axes)
 
-    def _spread_size(self, size):
-        # The field that windows at each site of a field of `size` lie in.
+    def _spread_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        # Returns the field that windows at all sites of a field of `size` cover.
         faces = self.lattice.faces
         spread = tuple((n - 1) * s + span - faces * pad
                        for n, s, span, pad in zip(size, self.stride, self.span, self.origin, strict=True))
         if self.kind == "transposed" and not 1 <= min(spread) <= max(spread) <= INT32_MAX:
-            raise ShapeError(f"Window: a transposed window of span {self.span}, stride {self.stride} and padding "
-                             f"{self.origin} makes a field of size {spread} of one of {tuple(size)}; 1 to {INT32_MAX} "
-                             "sites an axis fit")
+            raise ShapeError(expected("Window", f"an output field of 1 to {INT32_MAX} sites on each axis",
+                                      f"{spread} for a transposed window of span {self.span}, stride {self.stride} and "
+                                      f"padding {self.origin} over a field of {size}"))
         return spread
 
-    def _folded_size(self, size):
-        # The windows that fit into a field of `size`, as many an axis.
+    def _folded_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        # Returns how many windows fit into a field of `size` on each axis.
         faces = self.lattice.faces
         room = [n + faces * pad - span for n, pad, span in zip(size, self.origin, self.span, strict=True)]
         if min(room) < 0:
-            raise ShapeError(
-                f"Window: a window of span {self.span} came to a field of size {tuple(size)} with padding "
-                f"{self.origin}; it is larger than the field: use a smaller window or a field of at least "
-                f"{self._spread_size((1,) * len(size))}")
+            raise ShapeError(expected(
+                "Window", f"a field of at least {self._spread_size((1,) * len(size))} for a window of span {self.span} "
+                f"and padding {self.origin}", f"size {size}", "use a smaller window or a larger field"))
         wrong = [axis for axis, (r, s) in enumerate(zip(room, self.stride, strict=True)) if r % s]
         if wrong and self.size_rule == "exact":
             fits = tuple((n - r % s, n - r % s + s) for n, r, s in zip(size, room, self.stride, strict=True))
             axis = wrong[0]
-            raise ShapeError(
-                f"Window: size {self.size} with stride {self.stride} does not divide a field of size {tuple(size)} on "
-                f"axis {axis}: {fits[axis][0]} or {fits[axis][1]} sites would fit there; change the field, or give "
-                "size_rule='floor' to leave the rest out")
+            raise ShapeError(expected(
+                "Window", f"a field of {fits[axis][0]} or {fits[axis][1]} sites on axis {axis} for size {self.size} "
+                f"with stride {self.stride}", f"size {size}",
+                "change the field, or give size_rule='floor' to leave the rest out"))
         return tuple(r // s + 1 for r, s in zip(room, self.stride, strict=True))
