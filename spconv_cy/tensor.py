@@ -17,7 +17,7 @@ from spconv_cy.functional.selection import active_of, best_of_segments, kept_row
 from spconv_cy.functional.sparse import gather
 from spconv_cy.merging import arranged, read_only
 from spconv_cy.sites import algebra
-from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.grid import Grid, Part
 from spconv_cy.sites.lattice import SITES, Lattice, per_axis
 from spconv_cy.sites.points import floored
 from spconv_cy.types import Array, ArrayLike, IntegerArray, PerAxis
@@ -229,7 +229,7 @@ class SparseTensor(SparseArithmetic):
         >>> features.data.tolist(), rows.tolist()
         ([[0.0], [5.0]], [-1, 0])
         """
-        rows = algebra.join(self.grid, checked_tensor("align", other).grid, "left").right
+        rows = algebra.join(self.grid, checked_tensor("align", other).grid, "left")[2]
         return Aligned(look_up(other.features, other.ground, rows), rows)
 
     def add(self, other: "SparseTensor", *, how: str = "outer") -> "SparseTensor":
@@ -315,7 +315,7 @@ class SparseTensor(SparseArithmetic):
             _refuse_ground("crop", self, "give moved=True, ")
         return self._part(self.grid.crop(low, high, moved=moved), self.ground)
 
-    def _part(self, part: algebra.Part, ground: Tensor | None = None) -> "SparseTensor":
+    def _part(self, part: Part, ground: Tensor | None = None) -> "SparseTensor":
         if part.grid is self.grid:
             return self
         return SparseTensor(gather(self.features, part.rows), part.grid, ground)

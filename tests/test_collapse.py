@@ -65,5 +65,5 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ShapeError, match=r"Pyramid: .*ground=None"):
         sp.layers.Pyramid(sp.MaxPooling(2, 2))(x)
     x = sp.SparseTensor.from_sites([[0, 5, 5]], [[1.0]], 6, ground=None)
-    with pytest.raises(GridError, match="outside size"):
+    with pytest.raises(GridError, match="inside size .*, got 1 of 1 outside"):
         sp.layers.Pyramid(sp.SubmanifoldConvolution(2, 1, 1, rng=0))(x)

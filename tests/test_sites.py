@@ -102,7 +102,7 @@ def test_batch_starts_count_the_empty_samples_too():
 
 
 def test_duplicates_are_refused_and_counted():
-    with pytest.raises(GridError, match=r"3 of 5 .*duplicate.*reduce"):
+    with pytest.raises(GridError, match=r"3 duplicates of 5; .*reduce"):
         Grid.from_sites(np.array([[0, 1, 1], [0, 1, 1], [0, 1, 1], [0, 2, 2], [0, 2, 2]]))
 
 

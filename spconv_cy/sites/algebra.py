@@ -6,7 +6,7 @@ is that grid, with the rules that were made for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,32 +14,49 @@ from numpy.typing import ArrayLike, NDArray
 from spconv_cy.checks import as_array, checked_flags, is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites import rules
-from spconv_cy.sites.lattice import INT32_MAX, SITES, per_axis
-
-if TYPE_CHECKING:
-    from spconv_cy.sites.grid import Grid
-    from spconv_cy.sites.lattice import Size
+from spconv_cy.sites.lattice import INT32_MAX, SITES, Lattice, Size, per_axis
 
 HOW = ("inner", "outer", "left")
+Rows: TypeAlias = NDArray[np.int32]
 
 
-class Join(NamedTuple):
-    """A grid of sites of two others; left[i], right[i] are the rows of its site i in them, -1 if it has none."""
+class AnyGrid(Protocol):
+    """What is read of a Grid, and how one is made; see sites/grid.py, which imports this module."""
 
-    grid: Grid
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
+    def __init__(self, sites: Rows, size: tuple[int, ...] | None, samples: int, lattice: Lattice) -> None: ...
+
+    @property
+    def sites(self) -> Rows:
+        """(n, 1+d): the sites, in canonical order."""
+
+    @property
+    def size(self) -> tuple[int, ...] | None:
+        """Size of the field, or None."""
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+
+    @property
+    def lattice(self) -> Lattice:
+        """Lattice of the sites."""
+
+    @property
+    def n(self) -> int:
+        """Number of sites."""
+
+    @property
+    def d(self) -> int:
+        """Dimension."""
 
 
-class Part(NamedTuple):
-    """A grid of some sites of another, and their rows there."""
-
-    grid: Grid
-    rows: NDArray[np.int32]
+G = TypeVar("G", bound=AnyGrid)
 
 
-def join(a: Grid, b: Grid, how: str) -> Join:
-    """Return Join(grid, left, right) of two grids, in time linear in their sites.
+def join(a: G, b: G, how: str) -> tuple[G, Rows, Rows]:
+    """Return (grid, left, right) of two grids, in time linear in their sites.
+
+    left[i] and right[i] are the rows of its site i in a and b, -1 if it has none.
 
     Args:
         a, b: Grids with the same lattice, size and number of samples.
@@ -49,28 +66,28 @@ def join(a: Grid, b: Grid, how: str) -> Join:
         ShapeError: another `how`; grids with different lattice, size or number of samples.
     """
     if not is_one_of(how, HOW):
-        raise ShapeError(expected("join", f"how {', '.join(map(repr, HOW))}", repr(how)))
+        raise ShapeError(expected("join", f"how to be one of {', '.join(map(repr, HOW))}", repr(how)))
     left, right = matched(a, b)
     if how == "outer":
         if len(left) == a.n:
-            return Join(a, left, right)
+            return a, left, right
         if len(right) == b.n:
-            return Join(b, left, right)
-        return Join(_like(a, _of_either(a.sites, b.sites, left, right)), left, right)
+            return b, left, right
+        return _like(a, _of_either(a.sites, b.sites, left, right)), left, right
     kept = left >= 0 if how == "left" else (left >= 0) & (right >= 0)
     left, right = left[kept], right[kept]
     if len(left) == a.n:
-        return Join(a, left, right)
-    return Join(b if len(right) == b.n else _like(a, a.sites[left]), left, right)
+        return a, left, right
+    return b if len(right) == b.n else _like(a, a.sites[left]), left, right
 
 
-def difference(a: Grid, b: Grid) -> Part:
-    """Return Part(grid, rows): the sites of a that are not in b, and their rows in a. Arguments as for join."""
+def difference(a: G, b: G) -> tuple[G, Rows]:
+    """Return (grid, rows): the sites of a that are not in b, and their rows in a. Arguments as for join."""
     left, right = matched(a, b)
     return part(a, left[right < 0])
 
 
-def matched(a: Grid, b: Grid) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def matched(a: G, b: G) -> tuple[Rows, Rows]:
     """Return (left, right), (q,) each: the rows in a and b of each site of their union, -1 if it has none."""
     if type(b) is not type(a):
         raise TypeError(expected("join", "a Grid", f"a {type(b).__name__}"))
@@ -85,8 +102,8 @@ def matched(a: Grid, b: Grid) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     return rules.merged(a.sites, b.sites)
 
 
-def mask(grid: Grid, keep: ArrayLike) -> Part:
-    """Return Part(grid, rows): the sites for which keep (n,) is True, and their rows.
+def mask(grid: G, keep: ArrayLike) -> tuple[G, Rows]:
+    """Return (grid, rows): the sites for which keep (n,) is True, and their rows.
 
     Raises:
         ShapeError: not one boolean for each site.
@@ -98,8 +115,8 @@ def mask(grid: Grid, keep: ArrayLike) -> Part:
     return part(grid, np.flatnonzero(kept).astype(np.int32))
 
 
-def crop(grid: Grid, low: Size, high: Size, *, moved: bool = False) -> Part:
-    """Return Part(grid, rows): the sites with low <= x < high on every axis, and their rows.
+def crop(grid: G, low: Size, high: Size, *, moved: bool = False) -> tuple[G, Rows]:
+    """Return (grid, rows): the sites with low <= x < high on every axis, and their rows.
 
     Args:
         grid: Grid.
@@ -125,20 +142,19 @@ def crop(grid: Grid, low: Size, high: Size, *, moved: bool = False) -> Part:
         return part(grid, rows)
     sites = grid.sites[rows].astype(np.int64)
     sites[:, 1:] -= low
-    return Part(type(grid)(sites.astype(np.int32), size, grid.samples, grid.lattice), rows)
+    return type(grid)(sites.astype(np.int32), size, grid.samples, grid.lattice), rows
 
 
-def part(grid: Grid, rows: NDArray[np.int32]) -> Part:
-    """Return Part(grid, rows) of ascending rows (m,) of a grid; the same grid if they are all rows."""
-    return Part(grid if len(rows) == grid.n else _like(grid, grid.sites[rows]), rows)
+def part(grid: G, rows: Rows) -> tuple[G, Rows]:
+    """Return (grid, rows) of ascending rows (m,) of a grid; the same grid if they are all rows."""
+    return grid if len(rows) == grid.n else _like(grid, grid.sites[rows]), rows
 
 
-def _like(grid: Grid, sites: NDArray[np.int32]) -> Grid:
+def _like(grid: G, sites: Rows) -> G:
     return type(grid)(sites, grid.size, grid.samples, grid.lattice)
 
 
-def _of_either(a: NDArray[np.int32], b: NDArray[np.int32], left: NDArray[np.int32],
-               right: NDArray[np.int32]) -> NDArray[np.int32]:
+def _of_either(a: Rows, b: Rows, left: Rows, right: Rows) -> Rows:
     sites = np.empty((len(left), a.shape[1]), np.int32)
     sites[left >= 0] = a
     sites[right >= 0] = b

@@ -18,6 +18,7 @@ from spconv_cy.sites.lattice import Lattice, LatticeLike, Size, as_lattice, is_w
 from spconv_cy.sites.partition import partition
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window
+from spconv_cy.types import IntegerArray
 
 MANY_SAMPLES = 2**20
 MOST_SAMPLES = 2**24
@@ -31,6 +32,21 @@ class Source(NamedTuple):
     parent: Grid
     window: Any
     rulebook: Rulebook
+
+
+class Join(NamedTuple):
+    """A grid of sites of two others; left[i], right[i] are the rows of its site i in them, -1 if it has none."""
+
+    grid: Grid
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+
+
+class Part(NamedTuple):
+    """A grid of some sites of another, and their rows there."""
+
+    grid: Grid
+    rows: NDArray[np.int32]
 
 
 @known_arguments
@@ -238,7 +254,7 @@ class Grid:
                  else rules.given(self.sites, there, window))
         return Rulebook.trusted(*parts)
 
-    def partition(self, size: Size, shift: Size) -> list[NDArray[np.int64]]:
+    def partition(self, size: Size, shift: Size) -> list[IntegerArray]:
         """Return the rows of each window of a partition (see sites/partition.py); the same arrays for equal d ints."""
         axes, shifts = per_axis(size, self.d, "partition size", 1), per_axis(shift, self.d, "partition shift", None)
         return once(self._kept, (axes, shifts), partition, self.sites, axes, shifts)
@@ -260,7 +276,7 @@ class Grid:
         rows.flags.writeable = False
         return grid, rows
 
-    def union(self, other: Grid) -> algebra.Join:
+    def union(self, other: Grid) -> Join:
         """Return Join(grid, left, right): the sites of either grid, and their rows in this grid and in the other.
 
         A row is -1 if the site is not in that grid. `a | b`, `a & b` and `a - b` return the grids only.
@@ -274,28 +290,28 @@ class Grid:
         >>> (a | b).sites[:, 1].tolist(), (a & b).sites[:, 1].tolist(), (a - b).sites[:, 1].tolist()
         ([1, 3, 5], [5], [1])
         """
-        return algebra.join(self, other, "outer")
+        return Join(*algebra.join(self, other, "outer"))
 
-    def intersection(self, other: Grid) -> algebra.Join:
+    def intersection(self, other: Grid) -> Join:
         """Return Join(grid, left, right): the sites of both grids, and their rows in each; see union."""
-        return algebra.join(self, other, "inner")
+        return Join(*algebra.join(self, other, "inner"))
 
-    def difference(self, other: Grid) -> algebra.Part:
+    def difference(self, other: Grid) -> Part:
         """Return Part(grid, rows): the sites of this grid that are not in the other, and their rows; see union."""
-        return algebra.difference(self, other)
+        return Part(*algebra.difference(self, other))
 
-    def crop(self, low: Size, high: Size, *, moved: bool = False) -> algebra.Part:
+    def crop(self, low: Size, high: Size, *, moved: bool = False) -> Part:
         """Return Part(grid, rows): the sites with low <= x < high, and their rows.
 
         Args:
             low, high: an int or d ints each, high above low.
             moved: True: the box becomes the field: low becomes site 0, and high - low the size.
         """
-        return algebra.crop(self, low, high, moved=moved)
+        return Part(*algebra.crop(self, low, high, moved=moved))
 
-    def mask(self, keep: ArrayLike) -> algebra.Part:
+    def mask(self, keep: ArrayLike) -> Part:
         """Return Part(grid, rows): the sites for which keep (n,) is True, and their rows."""
-        return algebra.mask(self, keep)
+        return Part(*algebra.mask(self, keep))
 
     def __or__(self, other: object) -> Grid:
         return self.union(other).grid if isinstance(other, Grid) else NotImplemented

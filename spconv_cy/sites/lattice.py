@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, is_integer, is_one_of
 from spconv_cy.errors import ShapeError, expected
+from spconv_cy.types import IntegerArray
 
 MAX_DIMENSION = 8
 INT32_MAX = 2**31 - 1
-Size: TypeAlias = int | Sequence[int]                                    # one number for all axes, or d numbers
+Size: TypeAlias = int | Sequence[int] | IntegerArray                     # one number for all axes, or d numbers
 SITES = (-2**31, 2**31)                                                  # range of int32; the end is excluded
 
 

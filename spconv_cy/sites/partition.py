@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spconv_cy.sites.order import keys_of
+from spconv_cy.types import IntegerArray
 
 
-def partition(sites: NDArray[np.int32], size: Sequence[int], shift: Sequence[int]) -> list[NDArray[np.int64]]:
+def partition(sites: NDArray[np.int32], size: Sequence[int], shift: Sequence[int]) -> list[IntegerArray]:
     """Return the rows of the sites of each window, windows with the same number of sites in one array.
 
     Site x belongs to window floor((x + shift) / size) of its sample.
@@ -38,7 +39,7 @@ def partition(sites: NDArray[np.int32], size: Sequence[int], shift: Sequence[int
     return windows
 
 
-def differences(sites: NDArray[np.int32], rows: NDArray[np.int64], size: Sequence[int]) -> NDArray[np.int64]:
+def differences(sites: IntegerArray, rows: IntegerArray, size: Sequence[int]) -> NDArray[np.int64]:
     """Return the number (w, m, m) of each difference of two sites of a window, for rows (w, m).
 
     Element (i, j) is the place of x_i - x_j in the list of all prod(2 * size - 1) differences of two sites of a window,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from spconv_cy.sites.lattice import LatticeLike
 
 
-def floored(points: ArrayLike, cell: float | Sequence[float],
+def floored(points: ArrayLike, cell: ArrayLike,
             lattice: LatticeLike | None = None) -> NDArray[np.int64]:
     """Return the sites floor(coordinate / cell) of real points (n, 1+d), batch index first: int64 (n, 1+d).
 
@@ -38,7 +37,7 @@ def floored(points: ArrayLike, cell: float | Sequence[float],
     return checked_range(scaled)
 
 
-def in_cells(points: ArrayLike, cell: float | Sequence[float], who: str = "from_points") -> NDArray[np.float64]:
+def in_cells(points: ArrayLike, cell: ArrayLike, who: str = "from_points") -> NDArray[np.float64]:
     """Return real points (n, 1+d), batch index first, with coordinates in units of the cell.
 
     Raises:
@@ -70,7 +69,7 @@ def checked_range(sites: NDArray[np.float64], who: str = "from_points") -> NDArr
     return sites.astype(np.int64)
 
 
-def _checked_cell(who: str, cell: float | Sequence[float], d: int) -> NDArray[np.float64]:
+def _checked_cell(who: str, cell: ArrayLike, d: int) -> NDArray[np.float64]:
     without_mask(cell, who)
     try:
         sides = np.asarray(cell)

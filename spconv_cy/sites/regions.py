@@ -91,8 +91,7 @@ class Regions:
     def _pairs(self, sites: NDArray[np.int32]) -> Pairing:
         tables, found = self.tables(), None
         if compiled and len(sites):
-            ends_of: list[Any] = list(rules.bounds(sites))
-            low, high = ends_of
+            low, high = rules.bounds(sites)
             for axis, ends in enumerate(self.high, 1):                   # a region's number is at most its first site
                 low[axis] = min(low[axis], (ends <= low[axis]).sum(1).min())
             found = compiled.pairs(sites, low, high - low + 1, tables, config.threads())
@@ -104,7 +103,8 @@ class Regions:
         tables = []
         for low, high, n, span in zip(self.low, self.high, self.size, self.span, strict=True):
             table = np.full((span, *low.shape[:1], n), -1, np.int32)
-            sample, number = np.indices(low.shape)
+            places: Any = np.indices(low.shape)
+            sample, number = places
             for tap in range(span):
                 holds = low + tap < high
                 table[tap, sample[holds], low[holds] + tap] = number[holds]

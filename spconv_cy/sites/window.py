@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.once import once
-from spconv_cy.sites.lattice import INT32_MAX, Lattice, as_lattice, is_whole
+from spconv_cy.sites.lattice import INT32_MAX, Lattice, LatticeLike, Size, as_lattice, is_whole
 from spconv_cy.sites.shapes import checked_shape, checked_taps, taps_of
 
 KINDS = ("valid", "submanifold", "cell", "centre", "transposed")
@@ -78,6 +78,12 @@ class Window:
     taps: tuple[tuple[int, ...], ...] | None = None
     min_active: int = 1
 
+    if TYPE_CHECKING:
+        # What the constructor takes; __post_init__ turns it into the types above.
+        def __init__(self, lattice: LatticeLike, size: Size | None = None, stride: Size | None = 1, dilation: Size = 1,
+                     origin: Size = 0, kind: str = "valid", size_rule: str = "exact", shape: str = "full",
+                     taps: Iterable[Iterable[int]] | None = None, min_active: int = 1) -> None: ...
+
     def __post_init__(self) -> None:
         lattice = as_lattice(self.lattice)
         self._check_words()
@@ -101,7 +107,7 @@ class Window:
 
     def _check_words(self) -> None:
         if not is_one_of(self.kind, KINDS):
-            raise ShapeError(expected("Window", f"kind {', '.join(map(repr, KINDS))}", repr(self.kind)))
+            raise ShapeError(expected("Window", f"kind to be one of {', '.join(map(repr, KINDS))}", repr(self.kind)))
         if not is_one_of(self.size_rule, ("exact", "floor")):
             raise ShapeError(expected("Window", "size_rule 'exact' or 'floor'", repr(self.size_rule)))
 
@@ -196,7 +202,7 @@ class Window:
         return [(dil * low - pad, dil * high - pad)
                 for (low, high), dil, pad in zip(ends, self.dilation, self.origin, strict=True)]
 
-    def out_size(self, size: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    def out_size(self, size: Size | None) -> tuple[int, ...] | None:
         """Return the size of the output's field for an input field of `size` (an int or d ints; None: unbounded).
 
         Raises:
@@ -211,7 +217,7 @@ class Window:
             return tuple((n - 1) // s + 1 for n, s in zip(axes, self.stride, strict=True))
         return self._folded_size(axes)
 
-    def in_size(self, out_size: int | Sequence[int]) -> tuple[int, ...]:
+    def in_size(self, out_size: Size) -> tuple[int, ...]:
         """Return the smallest field that gives `out_size` (an int or d ints)."""
         axes = self.lattice.per_axis(out_size, "Window out_size", 1)
         if self.keeps_sites:

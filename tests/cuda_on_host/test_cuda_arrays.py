@@ -37,7 +37,7 @@ def test_sites_and_points_of_the_device_are_refused_with_a_remedy(cuda):
                      lambda: sp.SparseTensor.from_points(cuda.asarray(POINTS), ROWS[:3]),
                      lambda: sp.layers.interpolate(tensor(), cuda.asarray(POINTS)),
                      lambda: began.set_sites(cuda.asarray(SITES[:, 1:]), ROWS)):
-            with pytest.raises(BackendError, match=r"bring it there first, .* cupy's \.get\(\)"):
+            with pytest.raises(BackendError, match=r"on device 2; copy it first: .* cupy \.get\(\)"):
                 call()
 
 
