@@ -13,6 +13,8 @@ try:
 except ImportError:
     _core = None
 
+# Programs that wrote files for tests, with packages that the tests themselves do not need.
+collect_ignore_glob = ["golden/*"]
 # The modules that the experiments share are not installed: tests import them from their folder.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "experiments"))
 
