@@ -11,7 +11,8 @@ def test_the_typed_program_runs():
 @pytest.mark.parametrize("text, loose", [
     ("def (x: Any) -> int", True), ("def (x: int, *y: Any) -> int", True), ("def (x: int, y: Any =) -> int", True),
     ("def (x: int) -> Any", True), ("def (x: list[Any], y: def (int) -> Any) -> dict[str, Any]", False),
-    ("def (net: (def (*Any, **Any) -> Any) | None =) -> int", False), ("def () -> X", False)])
+    ("def (net: (def (*Any, **Any) -> Any) | None =) -> int", False), ("def () -> X", False),
+    ("def (x: int) -> tuple[int, Any, str]", False)])
 def test_types_that_may_be_anything_are_seen(text, loose):
     assert check.is_loose(f'note: Revealed type is "{text}"') == loose
 

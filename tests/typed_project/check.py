@@ -64,7 +64,7 @@ def is_loose(text):
     text = re.sub(r"^.*Revealed type is \"(Overload\()?|\"$", "", text)
     level, part, parts = 0, "", []
     for letter in text[:4] + without_functions(text[4:]).replace("->", "\0"):
-        level += (letter in "([") - (letter in ")]")
+        level += (letter == "(") - (letter == ")") + 2 * ((letter == "[") - (letter == "]"))
         if level <= 1 and letter in "(,)":
             parts.append(part)
             part = ""
