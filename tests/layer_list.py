@@ -151,6 +151,11 @@ ON_SITES = {  # what makes the layer; inputs
             sp.Convolution(2, 4, 4, 3, 2, padding=1, groups=4, size_rule="floor", rng=0), sp.MaxPooling(2, 2)),
         {None: PLANE[None]},
     ),
+    "scale of samples": (
+        lambda: sp.layers.SampleScale(sp.GlobalPooling("max"), sp.NetworkInNetwork(4, 1, rng=0)), {None: PLANE[None]}),
+    "squeeze and excitation": (lambda: sp.layers.SqueezeExcitation(4, 2, rng=0), {None: PLANE[None]}),
+    "efficient channel attention": (lambda: sp.layers.EfficientChannelAttention(4, 3, rng=0), {None: PLANE[None]}),
+    "generalised mean": (lambda: sp.layers.GeneralizedMeanPooling(1.5, eps=0.01), PLANE),
     "keep the top": (lambda: sp.layers.KeepTop(4, 3, rng=0), {None: PLANE[None]}),
 }
 DRAWN = {  # each sample draws for itself, in evaluation too

@@ -84,6 +84,8 @@ CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in
     ("BatchNormalization", (2,), "eps momentum variance slope affine mean_only debias"), ("ELU", (), "alpha"),
     ("GroupNormalization", (1, 2), "eps over"), ("InstanceNormalization", (2,), "eps"), ("PReLU", (2,), "slope"),
     ("WindowAttention", (2, 2, 1, 2), "shift positions bias rng"), ("Collapse", (2, 0), ""), ("KeepTop", (2, 1), "rng"),
+    ("SqueezeExcitation", (2,), "reduction rng"), ("EfficientChannelAttention", (2,), "size rng"),
+    ("GeneralizedMeanPooling", (), "p eps"), ("SampleScale", (sp.GlobalPooling(),), ""),
     ("SparseToDense", (2,), "flat"), ("DenseToSparse", (2,), "threshold"), ("Sparsify", (2,), "activation gate rng"),
     ("AddCoordinates", (2,), "size"), ("RandomizedStrideConvolution", (2, 2, 3, 2, 2), "bias rng"),
     ("Sequential", (sp.ReLU(), sp.ReLU()), ""), ("Residual", (sp.ReLU(),), "shortcut how"),

@@ -98,5 +98,5 @@ def test_sites_that_no_such_windows_made_are_refused(rng):
 def test_sizes_that_fit_are_found_through_it():
     net = sp.Sequential(*unet().layers, sp.MaxPooling(2, 3))
     x = sp.SparseTensor.from_sites([[0, 1, 1]], np.ones((1, 4)), 8, ground=None)
-    with pytest.raises(ShapeError, match="; 12 sites an axis would fit"):
+    with pytest.raises(ShapeError, match="; 12 sites per axis would fit"):
         net(x)

@@ -34,6 +34,14 @@ def leaky_relu(x: Tensor | Array, slope: float) -> Recorded:
 
 
 @differentiable(reads={})
+def at_least(x: Tensor | Array, lowest: float) -> Recorded:
+    """Return x where it is larger than `lowest`, and `lowest` elsewhere, where the gradient is zero."""
+    x = cast(Array, x)
+    held = x > lowest
+    return ops_of(x).xp.where(held, x, x.dtype.type(lowest)), lambda dy: (lambda: dy * held, None)
+
+
+@differentiable(reads={})
 def subtract_row(x: Tensor | Array, row: Tensor | Array) -> Recorded:
     """Return x - row, for x (n, c) and a row (1, c), such as features minus their ground state."""
     x, row = cast(Array, x), cast(Array, row)

@@ -24,7 +24,11 @@ from spconv_cy.layers.coordinates import AddCoordinates as AddCoordinates
 from spconv_cy.layers.dropout import Dropout as Dropout
 from spconv_cy.layers.edge import DenseToSparse as DenseToSparse
 from spconv_cy.layers.edge import SparseToDense as SparseToDense
+from spconv_cy.layers.excitation import EfficientChannelAttention as EfficientChannelAttention
+from spconv_cy.layers.excitation import SampleScale as SampleScale
+from spconv_cy.layers.excitation import SqueezeExcitation as SqueezeExcitation
 from spconv_cy.layers.fractional import FractionalMaxPooling as FractionalMaxPooling
+from spconv_cy.layers.generalized_mean import GeneralizedMeanPooling as GeneralizedMeanPooling
 from spconv_cy.layers.interpolation import apply_to_points as apply_to_points
 from spconv_cy.layers.interpolation import interpolate as interpolate
 from spconv_cy.layers.interpolation import splat as splat
