@@ -78,7 +78,7 @@ def main():
     parser.add_argument("--data", help="a folder with omniglot_strokes.npz")
     options = parser.parse_args()
     if options.data:
-        whole = sp.readers.read_npz(Path(options.data) / "omniglot_strokes.npz")
+        whole = sp.readers.read_handwriting(Path(options.data) / "omniglot_strokes.npz")
         Encode.characters = whole.take(np.arange(min(options.characters, len(whole)))).characters
     else:
         Encode.characters = sp.data.digits()[0][:options.characters]

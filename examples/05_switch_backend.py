@@ -7,7 +7,7 @@ import numpy as np
 import spconv_cy as sp
 
 # "cpu": compiled, float32, the default. "reference": plain numpy, float64. "cuda": one NVIDIA GPU, where CuPy is.
-print(f"backends that run here: {', '.join(sp.available())}")
+print(f"backends that run here: {', '.join(sp.available_backends())}")
 
 rng = np.random.default_rng(0)
 points = np.column_stack([np.repeat([0, 1], 2000), rng.normal(0, 10, (4000, 3))])        # two clouds
@@ -30,11 +30,11 @@ def answers_of(backend):
 
 truth, _ = answers_of("reference")
 differences = {}
-for backend in sp.available():
+for backend in sp.available_backends():
     scores, seconds = answers_of(backend)
     differences[backend] = float(np.abs(scores - truth).max())
     print(f"{backend:>9}: {1e3 * seconds:7.1f} ms a pass, {differences[backend]:.1e} from the reference at most")
 
 # A network that exists already moves by `to`; so does a tensor.
 net = sp.Sequential(sp.NetworkInNetwork(2, 3, rng=0))
-print(net.to(sp.available()[-1]))
+print(net.to(sp.available_backends()[-1]))

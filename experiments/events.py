@@ -66,7 +66,7 @@ def parts_of(run, events, split, train, test, time, polarity, seed):
                         "stretch": run.pick(0.15, 0.1, 0.1)}            # a long training can use more distortion
     most = 4 if split == "amid" else 2                  # crops of a window in the small run
     for starts, options in ((train, moves), (test, {})):
-        crops = events.crops(starts, LENGTH, SIDE, run.pick(4, most, 1), least=1000, seed=seed)
+        crops = events.crops(starts, LENGTH, SIDE, run.pick(4, most, 1), min_events=1000, seed=seed)
         backward = np.repeat([False, True], len(crops))
         parts.append(sp.data.EventBatches(events, np.tile(crops, (2, 1)), backward.astype(int), backward=backward,
                                      length=LENGTH, side=SIDE, pixels=PIXELS, microseconds=CELL, field=47, time=time,

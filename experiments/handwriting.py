@@ -61,7 +61,7 @@ def digits_of(options, run):
     split = sp.data.digits_split(options.seed)
     if options.writers:
         split = [(list(part.characters),
-                  part.labels) for part in sp.readers.read_npz(options.data / "pendigits.npz").split()]
+                  part.labels) for part in sp.readers.read_handwriting(options.data / "pendigits.npz").split()]
     most = run.pick((None, None), (5000, 1000), (700, 300))
     return [(characters[:n], labels[:n]) for (characters, labels), n in zip(split, most, strict=True)]
 

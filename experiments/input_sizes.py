@@ -50,7 +50,7 @@ def characters_of(run, name):
         print(f"--sets omniglot wants {FILE} (B. Lake, MIT) in a folder of --data")
         raise SystemExit(2 if run.size == "full" else 0)
     else:
-        found = sp.readers.read_npz(run.data / FILE)
+        found = sp.readers.read_handwriting(run.data / FILE)
         parts, classes = [(list(part.characters), part.labels) for part in found.split()], len(found.classes)
     most = run.pick((None, None), (3000, 1000), (300, 100))
     return *((characters[:n], labels[:n]) for (characters, labels), n in zip(parts, most, strict=True)), classes

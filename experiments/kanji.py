@@ -9,7 +9,7 @@ from experiment import Experiment
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.train.metrics import error, top_k_error
+from spconv_cy.train.metrics import error_rate, top_k_error
 
 # Both sets are drawings in a printed style, not recordings of a pen.
 WANTED = {"kanjivg-*.whl": "KanjiVG (U. Apel, CC BY-SA 3.0; PyPI kanjivg)",
@@ -71,7 +71,7 @@ def hands(run):
     shared = sorted(set(train.classes) & set(test.classes))
     print(f"{'; '.join(WANTED.values())}: {len(shared):,} characters in common of {len(train):,} and {len(test):,}")
     shared = np.random.default_rng(run.seed).permutation(shared)[:run.pick(None, 300, 12)]
-    return train.among(sorted(shared.tolist())), test.among(sorted(shared.tolist()))
+    return train.with_classes(sorted(shared.tolist())), test.with_classes(sorted(shared.tolist()))
 
 
 def trained(run, name, train, test, groups):
@@ -91,7 +91,7 @@ def trained(run, name, train, test, groups):
     sure = np.where(one.argmax(1) == test.labels, 0, one.max(1))
     worst = np.argsort(-sure, kind="stable")[:min(8, int((sure > 0).sum()))]
     return {"errors": {group: [rate(outputs[of], test.labels[of]) for outputs in (one, views)
-                              for rate in (error, lambda *known: top_k_error(*known, 5))]
+                              for rate in (error_rate, lambda *known: top_k_error(*known, 5))]
                        for group, of in groups.items() if of.any()},
             "counts": {group: int(of.sum()) for group, of in groups.items()},
             "worst": [[int(i), int(one[i].argmax()), float(sure[i])] for i in worst],

@@ -41,7 +41,7 @@ def digits_of(run):
     """Return (characters, labels) for training and for testing, and the name of the split."""
     path = None if run.data is None or run.size == "tiny" else run.data / "pendigits.npz"
     if path is not None and path.exists():
-        parts = [(part.characters, part.labels) for part in sp.readers.read_npz(path).split()]
+        parts = [(part.characters, part.labels) for part in sp.readers.read_handwriting(path).split()]
         split = "test writers unseen"
     else:
         print("no pendigits.npz in a folder of --data: the digits that ship, split at random, the same writers on both "

@@ -46,7 +46,7 @@ def sets_of(run):
     test = tuple(part[:run.pick(len(part), len(part), 300)] for part in test)
     sets, found = {"digits": [(([characters[i] for i in items], labels[items]), test, 10)]}, {}
     if run.data and (run.data / "omniglot_strokes.npz").exists():
-        found["omniglot"] = sp.readers.read_npz(run.data / "omniglot_strokes.npz")
+        found["omniglot"] = sp.readers.read_handwriting(run.data / "omniglot_strokes.npz")
     if run.data and (run.data / "W1").exists():
         found["assamese"] = sp.readers.read_assamese(run.data)
     for name, every in found.items():

@@ -8,7 +8,7 @@ from solids import KINDS, solid
 
 import spconv_cy as sp
 from spconv_cy import plot
-from spconv_cy.train.metrics import area_under_curve
+from spconv_cy.train.metrics import roc_auc
 
 LATTICES = {"cubic": sp.Lattice.cubic(3), "tetrahedral": sp.Lattice.simplex(3)}
 CHANNELS, VIEWS = 16, 12
@@ -63,7 +63,7 @@ class Adrenal:
                       for part in (voxels, tests)]
             score = SVC(C=10).fit(counts[0], labels).decision_function(counts[1])
             rows.append(("support vectors on counts in 7^3 boxes", np.mean((score > 0) != answers),
-                         area_under_curve(np.stack([-score, score], 1), answers)))
+                         roc_auc(np.stack([-score, score], 1), answers)))
         rows += [(f"{name} ({SOURCE})", 1 - right, area) for name, (area, right) in PUBLISHED.items()]
         return [[name, "", "", "", "", f"{100 * wrong:.1f}", "", f"{area:.3f}"] for name, wrong, area in rows]
 
@@ -102,7 +102,7 @@ def trained(run, task, name, seed):
     n, summary = x.grid.samples, net.eval().summary(x)
     return {"parameters": net.n_parameters(), "sites": x.grid.n / n, "sparse": summary.pair_multiply_adds / n,
             "dense": summary.dense_multiply_adds / n, "error": sp.evaluate(net, test).error, "mean error": many.error,
-            "area": area_under_curve(many.outputs, many.labels)}
+            "area": roc_auc(many.outputs, many.labels)}
 
 
 def mean(values, scale):

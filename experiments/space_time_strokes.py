@@ -65,7 +65,7 @@ def omniglot(run):
     if path is None or not path.exists():
         print("no omniglot_strokes.npz (B. Lake, MIT) in a folder of --data: pen digits alone, without true times")
         return []
-    parts = sp.readers.read_npz(path).split()
+    parts = sp.readers.read_handwriting(path).split()
     if run.size == "small":
         parts = [part.take(part.labels < 20) for part in parts]
     rows = []

@@ -48,7 +48,7 @@ def main():
 def digits_of(run):
     """Return (characters, labels) for training and for testing, and a text that names the split."""
     if run.data and (run.data / "pendigits.npz").exists():
-        parts = sp.readers.read_npz(run.data / "pendigits.npz").split()
+        parts = sp.readers.read_handwriting(run.data / "pendigits.npz").split()
         parts, split = [(list(part.characters), part.labels) for part in parts], "14 writers never seen"
     else:
         print("no pendigits.npz in a folder of --data, which tells the writers: a random split of the digits that ship")

@@ -83,7 +83,7 @@ def embedded(run, method, seed, train, pictures):
         net = sp.Sequential(*trunk.layers, *([] if last.unit else [sp.Dropout(0.5, rng=seed)]), last)
         optimizer = sp.train.CombinedOptimizer(*(
             (sp.Adam(trunk.parameters(), 0.001), sp.SGD([last.columns], 1500.0)) if last.unit else
-            (sp.Nesterov(trunk.parameters(), 300 * 0.0003, clip=1.0), sp.SGD([last.columns], 10.0))))
+            (sp.Nesterov(trunk.parameters(), 300 * 0.0003, max_norm=1.0), sp.SGD([last.columns], 10.0))))
         data, loss = sp.data.AugmentedCopies(data, 1), last.loss
     elif method == "contrast":
         data, loss = sp.data.AugmentedCopies(data, 2), lambda y, _: sp.functional.contrastive_loss(y, 0.2)
@@ -92,7 +92,7 @@ def embedded(run, method, seed, train, pictures):
         optimizer = sp.Adam(net.parameters(), 0.003)
     if epochs:
         run.fit(f"{method}-{seed}", net, data, optimizer, epochs, loss=loss, schedule="cosine", rng=seed)
-    rows = [sp.train.outputs(trunk, sp.data.PictureBatches(part, None, size, batch=300)) for part in pictures]
+    rows = [sp.train.predict_outputs(trunk, sp.data.PictureBatches(part, None, size, batch=300)) for part in pictures]
     return [part / np.linalg.norm(part, axis=1, keepdims=True) for part in rows] if method in DIRECTIONS else rows
 
 

@@ -15,7 +15,7 @@ from spconv_cy.assembly import collate as collate
 from spconv_cy.autograd import Tensor as Tensor
 from spconv_cy.autograd import differentiable as differentiable
 from spconv_cy.autograd import no_grad as no_grad
-from spconv_cy.backend.switch import available as available
+from spconv_cy.backend.switch import available_backends as available_backends
 from spconv_cy.backend.switch import use as use
 from spconv_cy.config import precision as precision
 from spconv_cy.config import set_threads as set_threads

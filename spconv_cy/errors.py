@@ -1,5 +1,11 @@
 """Exceptions, one class for each kind of error, and the form of their messages."""
 
+__all__ = ["BackendError", "FileError", "GridError", "NotFittedError", "ShapeError"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class ShapeError(ValueError):
     """Arrays, channels or sizes do not fit each other."""

@@ -22,7 +22,7 @@ from spconv_cy.io.archive import BROKEN
 from spconv_cy.io.file import load_with_extra, save
 from spconv_cy.layers.layer import Layer
 from spconv_cy.models import deepcnet, deepcnin, from_spec
-from spconv_cy.train import Adam, Constant, Cosine, Exponential, History, Steps, WarmUp, fit, probabilities
+from spconv_cy.train import Adam, Constant, Cosine, Exponential, History, Steps, WarmUp, fit, predict_probabilities
 from spconv_cy.train.label import classes_of, labels_from_json, labels_to_json
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ class SparseConvClassifier:
         characters = _packed("predict", X)
         if not len(characters):
             return np.zeros((0, len(self.classes_)), np.float32)
-        return probabilities(self.net_, StrokeBatches(characters, None, self.encoder_, batch=self.batch), self.repeats)
+        batches = StrokeBatches(characters, None, self.encoder_, batch=self.batch)
+        return predict_probabilities(self.net_, batches, self.repeats)
 
     @known_arguments
     def predict(self, X: Strokes) -> Array:

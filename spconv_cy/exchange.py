@@ -21,7 +21,12 @@ from spconv_cy.types import Array, ArrayLike, IntegerArray, PerAxis
 if TYPE_CHECKING:
     from scipy.sparse import coo_array
 
+__all__ = ["Coo", "Padded", "from_coo", "from_padded", "from_scipy", "to_coo", "to_padded", "to_scipy"]
 EMPTY = -1
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class SparseMatrix(Protocol):

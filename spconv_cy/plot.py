@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from spconv_cy.train.history import History
     from spconv_cy.types import ArrayLike
 
+__all__ = ["active_sites", "confusion", "figure", "in_space", "strokes", "training_curve"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 @known_arguments
 def strokes(axes: Axes, character: Sequence[ArrayLike], cmap: str = "viridis", linewidth: float = 3) -> None:

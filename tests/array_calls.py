@@ -9,11 +9,11 @@ from figures import answers, from_above
 
 import spconv_cy as sp
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.functional.loss import hinge, mse
+from spconv_cy.functional.loss import mse, squared_hinge
 from spconv_cy.models.autoencoder import reconstruction_loss
 from spconv_cy.plot import active_sites, confusion, figure
 from spconv_cy.train import metrics
-from spconv_cy.train.evaluation import outputs, probabilities
+from spconv_cy.train.evaluation import predict_outputs, predict_probabilities
 from spconv_cy.train.exemplars import Exemplars
 from spconv_cy.train.label import classes_of
 
@@ -156,7 +156,7 @@ CALLS = {
     "cross-entropy": loss_of(sp.softmax_cross_entropy, CLASSES),
     "cross-entropy, weighted": loss_of(lambda x, y, w: sp.softmax_cross_entropy(x, y, weights=w), CLASSES,
                                        np.array([1.0, 2.0, 0.5])),
-    "hinge": loss_of(hinge, CLASSES),
+    "squared_hinge": loss_of(squared_hinge, CLASSES),
     "mse": loss_of(mse, ROWS[::-1].copy()),
     "contrastive": loss_of(lambda x: sp.functional.contrastive_loss(x[:4])),
     "index loss": loss_of(lambda x, y: sp.functional.index_loss(x, sp.Tensor(y)), ROWS[::-1].copy()),
@@ -165,7 +165,7 @@ CALLS = {
     "a gradient": backward,
     "autoencoder": autoencoder,
     "metrics": lambda give: [f(give(np.abs(ROWS)), give(CLASSES)) for f in (
-        metrics.error, metrics.area_under_curve, metrics.negative_log_likelihood)],
+        metrics.error_rate, metrics.roc_auc, metrics.negative_log_likelihood)],
     "confusion": lambda give: metrics.mean_iou(give(metrics.confusion_matrix(give(ROWS).argmax(1), give(CLASSES), 3))),
     "clusters": lambda give: list(clustering.k_means(give(ROWS), 2, rng=0)),
     "components": lambda give: list(clustering.principal_components(give(ROWS), 2)),
@@ -176,7 +176,7 @@ CALLS = {
     "trained": trained(np.array([0, 2])),
     "trained, a loss scale": trained(np.array([0, 2]), loss_scale=1024),
     "trained, targets": trained(np.ones((2, 3), np.float32), mse),
-    "outputs": lambda give: [f(network(), [(tensor(give), None)]) for f in (outputs, probabilities)],
+    "outputs": lambda give: [f(network(), [(tensor(give), None)]) for f in (predict_outputs, predict_probabilities)],
     "batches": lambda give: [labels for _, labels in sp.data.TensorBatches(
         [sp.SparseTensor.from_sites([[0, i]], give(ROWS[:1]), 4) for i in range(3)], give(CLASSES[:3]), batch=2,
     ).epoch(0, training=False)],

@@ -25,7 +25,7 @@ def rng():
     return np.random.default_rng(20140922)
 
 
-@pytest.fixture(params=[name for name in sp.available() if name != "cuda"])   # which tests/test_gpu.py tests
+@pytest.fixture(params=[name for name in sp.available_backends() if name != "cuda"])   # which tests/test_gpu.py tests
 def ops(request):
     """The name of each available backend, in use during the test."""
     with sp.use(request.param):

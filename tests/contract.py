@@ -12,7 +12,7 @@ import spconv_cy as sp
 from spconv_cy.backend.switch import ops_of
 
 # A GPU has tests of its own, tests/test_gpu.py: the others read numpy arrays.
-WITHOUT_GPU = tuple(name for name in sp.available() if name != "cuda")
+WITHOUT_GPU = tuple(name for name in sp.available_backends() if name != "cuda")
 
 
 def check_layer(make, inputs, layers=(), alike=True, backends=None):

@@ -54,7 +54,7 @@ def whole():
 
 
 def momentum(parameters, rate):
-    return sp.SGD(parameters, rate, momentum=0.9, weight_decay=1e-3, clip=1)
+    return sp.SGD(parameters, rate, momentum=0.9, weight_decay=1e-3, max_norm=1)
 
 
 @pytest.mark.parametrize("make", [sp.Adam, sp.Nesterov, momentum, sp.SGD])
@@ -137,7 +137,7 @@ def test_early_stop_goes_on_with_its_best_weights(tmp_path):
     def stopping(path, epochs, after):
         net, x, labels = sp.models.mlp((2, 2), rng=0), sp.Tensor(np.eye(2)), np.array([0, 1])
         history = sp.fit(net, [(x, labels)], sp.SGD(net.parameters(), 1.0), epochs, validation=[(x, labels)],
-                         schedule=lambda epoch: 1 if epoch < 4 else -1, stop_after=after, rng=0, progress=False,
+                         schedule=lambda epoch: 1 if epoch < 4 else -1, patience=after, rng=0, progress=False,
                          checkpoint=path)
         return net, history
 
@@ -159,7 +159,7 @@ def test_a_run_that_gets_its_validation_late_stops_early_too(tmp_path):
                       validation=[(x, labels)] if validation else None, **options)
 
     late(False, 2)
-    history = late(True, 50, stop_after=2)
+    history = late(True, 50, patience=2)
     assert history.best == 3 and len(history) == 6 and len(history.validation_losses) == 4
 
 

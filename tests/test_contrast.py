@@ -155,7 +155,7 @@ def test_it_learns_to_tell_items_apart_and_goes_on_from_a_checkpoint(tmp_path, r
     resumed = sp.fit(again, data, optimizer, 12, loss=again.layers[-1].loss, rng=0, progress=False, checkpoint=path)
     assert resumed.losses == whole.losses
     assert_array_equal(again.layers[-1].columns.data, net.layers[-1].columns.data)
-    embedding = sp.train.outputs(net, data)
+    embedding = sp.train.predict_outputs(net, data)
     assert embedding.shape == (24, 8)
     x, _ = next(sp.data.PictureBatches(pictures, None, 6, batch=24).epoch(0, training=False))
     assert_allclose(embedding, net.eval()(x).numpy(), rtol=1e-5, atol=1e-6)

@@ -108,13 +108,13 @@ def test_a_boost_is_a_motion_of_its_own():
 
 
 def test_crops_lie_inside_and_hold_what_was_asked(events):
-    crops = events.crops([0, 10_000, 45_000, 90_000], 10_000, 40, 5, least=200)
+    crops = events.crops([0, 10_000, 45_000, 90_000], 10_000, 40, 5, min_events=200)
     assert crops.shape[1] == 3 and len(crops) and set(crops[:, 0]) <= {0, 10_000, 45_000}
     assert (crops[:, 1:] >= 0).all() and (crops[:, 1:] + 40 <= events.size).all()
     for start, left, top in crops:
         held = (events.t >= start) & (events.t < start + 10_000) & (abs(events.x - left - 19.5) < 20)
         assert (held & (abs(events.y - top - 19.5) < 20)).sum() >= 200
-    np.testing.assert_array_equal(crops, events.crops([0, 10_000, 45_000, 90_000], 10_000, 40, 5, least=200))
+    np.testing.assert_array_equal(crops, events.crops([0, 10_000, 45_000, 90_000], 10_000, 40, 5, min_events=200))
     with pytest.raises(ShapeError, match="expected side to be a whole.*got 49"):
         events.crops([0], 10, 49)
 

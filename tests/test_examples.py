@@ -61,7 +61,7 @@ def test_a_saved_network_answers_on_one_thread():
 
 def test_the_backends_agree():
     found = globals_of("switch_backend")
-    assert set(found["differences"]) == set(sp.available()) and max(found["differences"].values()) < 1e-5
+    assert set(found["differences"]) == set(sp.available_backends()) and max(found["differences"].values()) < 1e-5
     assert np.abs(found["truth"]).max() > 1e-2
 
 

@@ -10,7 +10,7 @@ import spconv_cy as sp
 from spconv_cy.errors import ShapeError
 from spconv_cy.train import metrics
 
-LOSSES = (sp.softmax_cross_entropy, sp.functional.hinge)
+LOSSES = (sp.softmax_cross_entropy, sp.functional.squared_hinge)
 MARKS = [(np.int64, -1), (np.int64, -100), (np.uint8, 255), (np.int32, 255), (np.int64, 1)]
 
 
@@ -48,7 +48,7 @@ def test_gradients_beside_ignored_samples_are_the_differences(options, rng):
     outputs, labels, _ = drawn(rng)
     sp.check_gradient(lambda x: sp.softmax_cross_entropy(x, labels, ignore_label=-1, **options), outputs)
     if "weights" not in options:
-        sp.check_gradient(lambda x: sp.functional.hinge(x, labels, ignore_label=-1, **options), outputs)
+        sp.check_gradient(lambda x: sp.functional.squared_hinge(x, labels, ignore_label=-1, **options), outputs)
 
 
 def test_weights_count_only_the_samples_that_have_a_label(rng):
@@ -88,8 +88,8 @@ def test_several_labels_can_be_ignored_and_one_that_the_dtype_cannot_hold_is_met
     ([0, -1, 1], "ignore_label=-1"), ([0, 255, 1], "ignore_label=255"), ([0, -1, 255], r"ignore_label=\(-1, 255\)")])
 def test_a_label_outside_the_classes_is_refused_and_the_remedy_named(labels, remedy):
     for refuse in (lambda: sp.softmax_cross_entropy(sp.Tensor(np.ones((3, 2))), labels),
-                   lambda: sp.functional.hinge(sp.Tensor(np.ones((3, 2))), labels),
-                   lambda: metrics.error(np.ones((3, 2)), labels),
+                   lambda: sp.functional.squared_hinge(sp.Tensor(np.ones((3, 2))), labels),
+                   lambda: metrics.error_rate(np.ones((3, 2)), labels),
                    lambda: metrics.confusion_matrix([0, 1, 1], labels, 2),
                    lambda: sp.fit(**training([(np.ones((3, 2)), labels)])),
                    lambda: sp.evaluate(network(), [(np.ones((3, 2)), labels)])):
@@ -102,8 +102,8 @@ def test_a_label_outside_the_classes_is_refused_and_the_remedy_named(labels, rem
 def test_another_ignore_label_is_refused_by_all_that_take_one(wrong):
     x, labels, data = np.ones((2, 2)), np.array([0, 1]), [(np.ones((2, 2)), np.array([0, 1]))]
     for refuse in (lambda: sp.softmax_cross_entropy(sp.Tensor(x), labels, ignore_label=wrong),
-                   lambda: sp.functional.hinge(sp.Tensor(x), labels, ignore_label=wrong),
-                   lambda: metrics.error(x, labels, ignore_label=wrong),
+                   lambda: sp.functional.squared_hinge(sp.Tensor(x), labels, ignore_label=wrong),
+                   lambda: metrics.error_rate(x, labels, ignore_label=wrong),
                    lambda: sp.fit(**training(data), ignore_label=wrong),
                    lambda: sp.evaluate(network(), data, ignore_label=wrong)):
         with pytest.raises(ValueError, match="expected ignore_label to be a whole number"):
@@ -113,9 +113,9 @@ def test_another_ignore_label_is_refused_by_all_that_take_one(wrong):
 def test_metrics_are_those_of_the_labelled_samples(rng):
     outputs, labels, known = drawn(rng, 255, np.uint8, n=40)
     rest = outputs[known], labels[known]
-    assert metrics.error(outputs, labels, ignore_label=255) == (rest[0].argmax(1) != rest[1]).mean()
+    assert metrics.error_rate(outputs, labels, ignore_label=255) == (rest[0].argmax(1) != rest[1]).mean()
     assert metrics.top_k_error(outputs, labels, 2, ignore_label=255) == metrics.top_k_error(*rest, 2)
-    assert metrics.area_under_curve(outputs, labels, ignore_label=255) == metrics.area_under_curve(*rest)
+    assert metrics.roc_auc(outputs, labels, ignore_label=255) == metrics.roc_auc(*rest)
     expected = np.zeros((4, 4), int)
     np.add.at(expected, (rest[1], rest[0].argmax(1)), 1)
     assert_array_equal(metrics.confusion_matrix(outputs.argmax(1), labels, 4, ignore_label=255), expected)

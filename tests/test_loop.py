@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import softmax
-from spconv_cy.train.evaluation import probabilities
+from spconv_cy.train.evaluation import predict_probabilities
 
 CHARACTERS = [[[(0, 0), (9, i % 4)]] if i % 2 else [[(0, 0), (i % 3, 9)]] for i in range(24)]
 LABELS = np.arange(24) % 2
@@ -141,9 +141,9 @@ def test_evaluate_averages_the_probabilities_of_its_repeats():
 
 def test_probabilities_need_no_labels():
     net = network()
-    assert_array_equal(probabilities(net, batches(labels=None)), sp.evaluate(net, batches()).outputs)
+    assert_array_equal(predict_probabilities(net, batches(labels=None)), sp.evaluate(net, batches()).outputs)
     x = next(batches(batch=24).epoch(0, training=False))[0]
-    assert_allclose(probabilities(net, [(x, None)]), sp.evaluate(net, batches()).outputs, rtol=1e-5)
+    assert_allclose(predict_probabilities(net, [(x, None)]), sp.evaluate(net, batches()).outputs, rtol=1e-5)
 
 
 def test_pairs_come_in_an_order_of_the_seed_and_the_epoch(rng):
@@ -191,7 +191,7 @@ def test_early_stop_brings_the_best_weights_back():
     net = sp.models.mlp((2, 2), rng=0)
     x, labels = sp.Tensor(np.eye(2)), np.array([0, 1])
     kept = []
-    history = sp.fit(net, [(x, labels)], sp.SGD(net.parameters(), 1.0), 50, validation=[(x, labels)], stop_after=3,
+    history = sp.fit(net, [(x, labels)], sp.SGD(net.parameters(), 1.0), 50, validation=[(x, labels)], patience=3,
                      schedule=lambda epoch: 1 if epoch < 4 else -1, progress=False,
                      on_epoch=lambda history: kept.append(copy.deepcopy(net)))
     assert history.best == 3 and len(history) == 7, "after epoch 3 it climbs, and stops three epochs later"
@@ -199,7 +199,7 @@ def test_early_stop_brings_the_best_weights_back():
     assert min(history.validation_losses) == history.validation_losses[3]
 
 
-def test_without_stop_after_the_last_weights_stay():
+def test_without_patience_the_last_weights_stay():
     net, kept = sp.models.mlp((2, 2), rng=0), []
     x, labels = sp.Tensor(np.eye(2)), np.array([0, 1])
     history = sp.fit(net, [(x, labels)], sp.SGD(net.parameters(), 1.0), 6, validation=[(x, labels)],
@@ -267,7 +267,7 @@ def test_a_copied_network_trains_on_as_its_original(how):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_divergence_is_told_where_it_happens():
-    with pytest.raises(FloatingPointError, match=r"loss of (nan|inf) in epoch \d, batch \d; lower the .*clip="):
+    with pytest.raises(FloatingPointError, match=r"loss of (nan|inf) in epoch \d, batch \d; lower the .*max_norm="):
         net = network(0)
         sp.fit(net, batches(), sp.SGD(net.parameters(), 1e18), 5, rng=0, progress=False)
     assert net.training
@@ -340,8 +340,8 @@ ADAM = sp.Adam(NET.parameters())
         ({"validation": []}, ValueError, "fit: expected at least one sample in validation"),
         ({"epochs": -1}, ValueError, "epochs to be a whole number from 0 up, got -1"),
         ({"epochs": 1.5}, ValueError, "epochs to be a whole number from 0 up, got 1.5"),
-        ({"stop_after": 2}, ValueError, "fit: expected validation data with stop_after, got none"),
-        ({"stop_after": 0, "validation": batches()}, ValueError, "stop_after to be a whole number from 1 up, got 0"),
+        ({"patience": 2}, ValueError, "fit: expected validation data with patience, got none"),
+        ({"patience": 0, "validation": batches()}, ValueError, "patience to be a whole number from 1 up, got 0"),
         ({"schedule": "fast"}, ValueError, "expected schedule to be .*, got 'fast'"),
         ({"rng": -1}, ValueError, "expected rng to be .*, got -1"),
         ({"rng": "seed"}, ValueError, "expected rng to be .*, got 'seed'"),

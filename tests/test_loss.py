@@ -24,7 +24,7 @@ def squared_hinge(x, labels):
                for row, label in zip(x, labels, strict=True) for j, v in enumerate(row))
 
 
-@pytest.mark.parametrize("loss, direct", [(sp.softmax_cross_entropy, cross_entropy), (sp.functional.hinge,
+@pytest.mark.parametrize("loss, direct", [(sp.softmax_cross_entropy, cross_entropy), (sp.functional.squared_hinge,
                                                                                       squared_hinge)])
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int32])
 def test_class_losses_are_the_formula(loss, direct, dtype, rng, ops):
@@ -42,7 +42,7 @@ def test_mse_is_the_formula(rng, ops):
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.hinge])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.squared_hinge])
 def test_gradients_of_class_losses(loss, reduction, rng):
     x = rng.normal(size=(5, 4))
     x[np.abs(np.abs(x) - 1) < 1e-3] = 0.5                               # away from the hinge's kink
@@ -101,7 +101,7 @@ def test_weights_that_do_not_fit_are_told(weights):
         sp.softmax_cross_entropy(sp.Tensor(np.zeros((5, 4))), LABELS, weights=weights)
 
 
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.hinge, sp.mse])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.squared_hinge, sp.mse])
 def test_an_empty_batch_has_loss_zero(loss, ops):
     x = sp.Tensor(np.zeros((0, 4)), requires_grad=True)
     value = loss(x, np.zeros((0, 4)) if loss is sp.mse else np.zeros(0, int))
@@ -109,7 +109,7 @@ def test_an_empty_batch_has_loss_zero(loss, ops):
     assert float(value.data) == 0 and x.grad.shape == (0, 4)
 
 
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.hinge])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.squared_hinge])
 @pytest.mark.parametrize(
     "labels, message",
     [

@@ -97,10 +97,10 @@ CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in
     ("voxel_backbone_8x", (2,), "residual dense rng"), ("vgg", ([4],), "d rng"), ("resnet", ([(4, 1, 1)], 1), "d rng"),
     ("from_spec", ("4C2-MP2",), "channels_in d rng"), ("widest", (lambda k: sp.models.mlp((2, k)), 10), ""),
     ("Autoencoder", (1, 2, 2), "channels_in d size rng"), ("collate", ([sparse()],), ""),
-    ("hinge", (rows(), [0, 1]), "reduction ignore_label"), ("mse", (rows(), np.ones((2, 2))), "reduction"),
+    ("squared_hinge", (rows(), [0, 1]), "reduction ignore_label"), ("mse", (rows(), np.ones((2, 2))), "reduction"),
     ("softmax_cross_entropy", (rows(), [0, 1]), "weights reduction ignore_label"), ("load", ("none.safetensors",), ""),
     ("index_loss", (rows(), rows()), ""), ("contrastive_loss", (rows(), 0.2), ""), ("LossScale", ("dynamic",), ""),
-    ("SGD", (weights(), 0.1), "momentum nesterov weight_decay clip"), ("Adam", (weights(),), "betas eps"),
+    ("SGD", (weights(), 0.1), "momentum nesterov weight_decay max_norm"), ("Adam", (weights(),), "betas eps"),
     ("clip_gradients", (weights(), 1.0), ""), ("Cosine", (5,), "lowest"), ("Steps", (1,), "factor"),
     ("interpolate", (sparse(), POINTS), "cell kind centre missing"), ("terrain", (10, 20.0, 0), ""),
     ("splat", (POINTS, np.ones((2, 2))), "cell kind centre reduce size samples ground"),
@@ -119,7 +119,7 @@ CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in
     "from_sites": (sp.SparseTensor.from_sites, (SITES, np.ones((4, 2))), "size samples ground reduce lattice"),
     "from_points": (sp.SparseTensor.from_points, (SITES, np.ones((4, 2))), "cell size ground reduce lattice"),
     "from_dense": (sp.SparseTensor.from_dense, (np.ones((1, 1, 2, 2)),), "threshold ground lattice"),
-    "fit": (trained, (), "net data optimizer epochs validation loss schedule rng progress checkpoint stop_after "
+    "fit": (trained, (), "net data optimizer epochs validation loss schedule rng progress checkpoint patience "
                          "on_epoch loss_scale ignore_label"),
     "evaluate": (sp.evaluate, (sp.Sequential(sp.ReLU()), data()), "repeats loss progress rng ignore_label"),
     "fit: labels": (lambda labels: trained(data=[(np.ones((2, 2)), labels)]), ([0, 1],), ""),
@@ -131,7 +131,7 @@ CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in
     "TensorBatches": (partial(batches, "TensorBatches"), ([sparse().crop(0, 2)], [0]), "batch"),
     "sites": (ENCODER.sites, (INK,), "items matrices shifts stroke_shifts time_shifts n_threads"),
     "save": (lambda extra: sp.save("z.safetensors", sp.ReLU(), extra), (None,), ""),
-    "metrics": (metrics.error, (np.ones((2, 2)), [0, 1]), "ignore_label"),
+    "metrics": (metrics.error_rate, (np.ones((2, 2)), [0, 1]), "ignore_label"),
     "confusion": (metrics.confusion_matrix, ([0, 1], [0, 1]), "classes ignore_label"),
     "top_k": (metrics.top_k_error, (np.ones((2, 2)), [0, 1], 1), ""),
 } | {f"SparseTensor.{name}": (getattr(sparse(), name), arguments, options) for name, arguments, options in [

@@ -142,16 +142,15 @@ def sparse_outputs():
 
 
 @pytest.mark.parametrize("call", [
-    lambda y: sp.softmax_cross_entropy(y, [0, 1]), lambda y: sp.functional.hinge(y, [0, 1]), lambda y: sp.mse(y, [[0,
-                                                                                                                   1]]),
-    lambda y: sp.mse(y.features, y), lambda y: sp.functional.contrastive_loss(y),
+    lambda y: sp.softmax_cross_entropy(y, [0, 1]), lambda y: sp.functional.squared_hinge(y, [0, 1]), 
+    lambda y: sp.mse(y, [[0, 1]]), lambda y: sp.mse(y.features, y), lambda y: sp.functional.contrastive_loss(y),
     lambda y: sp.functional.index_loss(y.features, y)])
 def test_a_loss_of_a_sparse_tensor_names_features_topoints_and_globalpooling(call):
     with pytest.raises(TypeError, match=r"\.features .*ToPoints\(.*GlobalPooling\(\)"):
         call(sparse_outputs())
 
 
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.hinge])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.squared_hinge])
 def test_fit_and_evaluate_of_a_network_that_gives_sites_say_the_same(loss):
     net, data = sp.models.unet(2, 2, 2, 2, d=2, rng=0), [(tensor(4, channels=2), [0])]
     for call in (lambda: sp.fit(net, data, sp.SGD(net.parameters(), 0.1), 1, progress=False, loss=loss),
@@ -161,7 +160,7 @@ def test_fit_and_evaluate_of_a_network_that_gives_sites_say_the_same(loss):
             call()
 
 
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.hinge])
+@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.squared_hinge])
 def test_too_few_outputs_name_samples_for_the_last_ones_without_sites(loss):
     x = sp.SparseTensor.from_sites([[0, 1, 1], [1, 0, 0]], np.ones((2, 3)), 4)   # sample 2 has no site
     y = sp.GlobalPooling()(x)

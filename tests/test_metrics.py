@@ -12,11 +12,11 @@ SCORES = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [0.4, 0.4,
 
 
 def test_error_is_the_share_whose_largest_output_is_elsewhere():
-    assert metrics.error(SCORES, [1, 0, 2, 0]) == 0
-    assert metrics.error(SCORES, [1, 0, 2, 1]) == 0.25, "of equals the first is the largest"
-    assert metrics.error(SCORES, [0, 1, 0, 2]) == 1
-    assert metrics.error([[np.nan, 1.0]], [0]) == 1, "NaN is never right"
-    assert metrics.error([[np.nan, 1.0]], [1]) == 0
+    assert metrics.error_rate(SCORES, [1, 0, 2, 0]) == 0
+    assert metrics.error_rate(SCORES, [1, 0, 2, 1]) == 0.25, "of equals the first is the largest"
+    assert metrics.error_rate(SCORES, [0, 1, 0, 2]) == 1
+    assert metrics.error_rate([[np.nan, 1.0]], [0]) == 1, "NaN is never right"
+    assert metrics.error_rate([[np.nan, 1.0]], [1]) == 0
 
 
 def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rng):
@@ -26,16 +26,16 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_order(rng):
         for c in range(1, 2) if classes == 2 else range(classes):
             pairs = [(a > b) + (a == b) / 2 for a in scores[labels == c, c] for b in scores[labels != c, c]]
             shares.append(np.mean(pairs))
-        assert metrics.area_under_curve(scores, labels) == pytest.approx(np.mean(shares))
-    assert metrics.area_under_curve([[0, 1], [0, 2], [0, 3]], [0, 0, 1]) == 1
-    assert metrics.area_under_curve([[0, 1], [0, 2], [0, 3]], [1, 0, 0]) == 0
+        assert metrics.roc_auc(scores, labels) == pytest.approx(np.mean(shares))
+    assert metrics.roc_auc([[0, 1], [0, 2], [0, 3]], [0, 0, 1]) == 1
+    assert metrics.roc_auc([[0, 1], [0, 2], [0, 3]], [1, 0, 0]) == 0
 
 
 @pytest.mark.parametrize("scores, labels", [([[1, 2], [3, 4]], [1, 1]), ([[1.0, np.nan], [3, 4]], [0, 1]),
                                             ([[1], [2]], [0, 0])])
 def test_an_area_without_both_classes_is_refused(scores, labels):
     with pytest.raises(ShapeError, match="at least one sample of each"):
-        metrics.area_under_curve(scores, labels)
+        metrics.roc_auc(scores, labels)
 
 
 def test_top_k_error_is_the_share_outside_the_k_largest(rng):
@@ -81,12 +81,12 @@ def test_negative_log_likelihood_clips_at_1e_15():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: metrics.error(SCORES, [1, 2]), r"error: expected outputs .*, got \(4, 3\) of float64 and \(2,\)"),
-        (lambda: metrics.error(SCORES[0], [1, 2, 0]), r"got \(3,\) of float64"),
-        (lambda: metrics.error(SCORES, [0.0, 1, 2, 0]), "float64"),
-        (lambda: metrics.error(SCORES, [0, 1, 2, 3]), "labels from 0 to 2, got 0 to 3"),
-        (lambda: metrics.error(SCORES, [0, 1, 2, -1]), "labels from 0 to 2, got -1 to 2"),
-        (lambda: metrics.error(np.zeros((0, 3)), np.zeros(0, int)), "at least 1"),
+        (lambda: metrics.error_rate(SCORES, [1, 2]), r"error_rate: expected outputs .*, got \(4, 3\) of float64 and \(2,\)"),
+        (lambda: metrics.error_rate(SCORES[0], [1, 2, 0]), r"got \(3,\) of float64"),
+        (lambda: metrics.error_rate(SCORES, [0.0, 1, 2, 0]), "float64"),
+        (lambda: metrics.error_rate(SCORES, [0, 1, 2, 3]), "labels from 0 to 2, got 0 to 3"),
+        (lambda: metrics.error_rate(SCORES, [0, 1, 2, -1]), "labels from 0 to 2, got -1 to 2"),
+        (lambda: metrics.error_rate(np.zeros((0, 3)), np.zeros(0, int)), "at least 1"),
         (lambda: metrics.confusion_matrix([0, 1], [0]), r"confusion_matrix: expected predicted .*got \(2,\)"),
         (lambda: metrics.confusion_matrix([0.5], [0]), "float64"),
         (lambda: metrics.confusion_matrix([3], [0], 3), "class numbers from 0 to 2, got 0 to 3"),

@@ -120,7 +120,7 @@ def test_order_and_equality_are_asked_of_each_element():
 
 def test_rows_come_one_by_one_and_a_number_has_none():
     assert [row.data.tolist() for row in sp.Tensor([[1.0, 2.0], [3.0, 4.0]])] == [[1.0, 2.0], [3.0, 4.0]]
-    with pytest.raises(TypeError, match="iteration"):
+    with pytest.raises(TypeError, match="to iterate over"):
         list(sp.Tensor(1.0))
 
 

@@ -130,7 +130,7 @@ def test_clip_shortens_all_gradients_by_one_factor(kind, options, rule, rng):
     longest = float(np.median(lengths))                                  # some steps are shortened, some are not
     with sp.use("reference"):
         parameters = [sp.Tensor(w.copy(), requires_grad=True) for w in weights]
-        run(kind(parameters, 0.05, clip=longest, **options), gradients)
+        run(kind(parameters, 0.05, max_norm=longest, **options), gradients)
     for parameter, w, own in zip(parameters, weights, gradients, strict=True):
         short = [d * min(1, longest / length) for d, length in zip(own, lengths, strict=True)]
         assert_allclose(parameter.data, rule(w, short, 0.05), rtol=1e-10, atol=1e-12)
@@ -214,7 +214,7 @@ def test_clip_refuses_gradients_that_are_not_finite():
     for bad in (np.inf, np.nan):
         w.grad = np.array([bad, 1], np.float32)
         with pytest.raises(FloatingPointError, match="lower the rate"):
-            sp.SGD([w], 0.1, clip=1).step()
+            sp.SGD([w], 0.1, max_norm=1).step()
     assert w.data.tolist() == [1, 2]
 
 
@@ -273,7 +273,7 @@ W = sp.Tensor(np.zeros((2, 3)), requires_grad=True)
         (lambda: sp.SGD([W], 0.1, nesterov=True), ValueError, "momentum above 0 with nesterov=True, got 0.0"),
         (lambda: sp.Nesterov([W], 0.1, momentum=-0.1), ValueError, "Nesterov: expected momentum to be a number"),
         (lambda: sp.Nesterov([W], 0.1, weight_decay=-1), ValueError, "weight_decay to be .*, got -1"),
-        (lambda: sp.Adam([W], clip=-1), ValueError, "clip to be .*, got -1"),
+        (lambda: sp.Adam([W], max_norm=-1), ValueError, "max_norm to be .*, got -1"),
         (lambda: sp.Adam([W], betas=(0.9, 1.0)), ValueError, "betas to be .*, got 1.0"),
         (lambda: sp.Adam([W], betas=0.9), ValueError, "Adam: expected betas to be two numbers .*, got 0.9"),
         (lambda: sp.Adam([W], eps=0), ValueError, "Adam: expected eps to be a number above 0, got 0"),

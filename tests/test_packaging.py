@@ -38,7 +38,7 @@ assert all(np.isfinite(p.grad).all() for p in net.parameters())
 sp.save("net.safetensors", net)
 assert np.array_equal(sp.load("net.safetensors").eval()(x).data, net.eval()(x).data)
 from spconv_cy.data.pen_digits import digits
-print(sp.__file__, sp.__version__, sp.available())
+print(sp.__file__, sp.__version__, sp.available_backends())
 """
 
 

@@ -140,6 +140,6 @@ def test_a_sum_of_float16_is_float32():
 
 def test_losses_of_float16_are_float32():
     rows = np.array([[200, -300], [-60_000, 60_000]], np.float16)
-    for loss, labels in ((sp.softmax_cross_entropy, [1, 0]), (sp.functional.hinge, [1, 0]), (sp.mse, rows * 0)):
+    for loss, labels in ((sp.softmax_cross_entropy, [1, 0]), (sp.functional.squared_hinge, [1, 0]), (sp.mse, rows * 0)):
         found, truth = (loss(sp.Tensor.leaf(a, False), np.array(labels)) for a in (rows, rows.astype(np.float32)))
         assert found.dtype == np.float32 and np.isfinite(found.numpy()) and found.numpy() == truth.numpy()

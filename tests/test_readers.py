@@ -107,11 +107,11 @@ def test_casia_files_come_back(tmp_path):
     (tmp_path / "1001.pot").write_bytes(pot(0xB0A1, TWO) + pot(0xA1A2, ONE) + pot(0xD7F9, ONE))
     (tmp_path / "extra.pot").write_bytes(pot(0xB0A2, [[(0, -1), (-1, 3)]]))
     found = sp.readers.read_casia(tmp_path)
-    assert found.labels.tolist() == [0, 3754, 1] and len(set(found.classes)) == 3755 and found.left_out == 1
+    assert found.labels.tolist() == [0, 3754, 1] and len(set(found.classes)) == 3755 and found.n_skipped == 1
     assert found.classes[0] == "啊" and found.writers.tolist() == [1001, 1001, -1]
     assert strokes_of(found, 0) == TWO and strokes_of(found, 2) == [[(0, -1), (-1, 3)]]
     every = sp.readers.read_casia(tmp_path / "1001.pot", which="all")
-    assert len(every) == 3 and every.left_out == 0 and len(every.classes) == 3
+    assert len(every) == 3 and every.n_skipped == 0 and len(every.classes) == 3
 
 
 def test_the_classes_of_gb2312_are_those_of_its_rows():
@@ -212,13 +212,13 @@ def made(tmp_path, **changes):
 
 
 def test_arrays_of_strokes_come_back_and_are_written_again(tmp_path):
-    first = sp.readers.read_npz(made(tmp_path))
-    sp.readers.write_npz(tmp_path / "again.npz", first)
-    for found in (first, sp.readers.read_npz(tmp_path / "again.npz")):
+    first = sp.readers.read_handwriting(made(tmp_path))
+    sp.readers.write_handwriting(tmp_path / "again.npz", first)
+    for found in (first, sp.readers.read_handwriting(tmp_path / "again.npz")):
         assert [strokes_of(found, i) for i in range(2)] == [[[(0, 0), (3, 4)]], [[(5, 5)]]]
         assert found.labels.tolist() == [1, 0] and found.classes == ("a", "b") and found.writers.tolist() == [-1, 4]
         assert found.tested.tolist() == [False, True] and found.times.tolist() == [0, 9, 0]
-    assert sp.readers.read_npz(made(tmp_path, fold=None, t=None)).tested is None
+    assert sp.readers.read_handwriting(made(tmp_path, fold=None, t=None)).tested is None
 
 
 @pytest.mark.parametrize("changes, message", [
@@ -235,7 +235,7 @@ def test_arrays_of_strokes_come_back_and_are_written_again(tmp_path):
     ({"classes": np.array([{}], object)}, "expected a complete .npz file")])
 def test_arrays_that_do_not_fit_are_named(tmp_path, changes, message):
     with pytest.raises(FileError, match=message):
-        sp.readers.read_npz(made(tmp_path, **changes))
+        sp.readers.read_handwriting(made(tmp_path, **changes))
 
 
 class Trap:
@@ -247,13 +247,13 @@ class Trap:
 
 def test_no_pickle_is_run_and_cut_files_are_refused(tmp_path):
     with pytest.raises(FileError, match="expected a complete .npz file"):
-        sp.readers.read_npz(made(tmp_path, label=np.array([Trap(), Trap()], object)))
+        sp.readers.read_handwriting(made(tmp_path, label=np.array([Trap(), Trap()], object)))
     whole = made(tmp_path).read_bytes()
     cut = tmp_path / "cut.npz"
     for content in (b"", pickle.dumps(1), *(whole[:n] for n in range(1, len(whole), 97))):
         cut.write_bytes(content)
         with pytest.raises(FileError, match="cut.npz"):
-            sp.readers.read_npz(cut)
+            sp.readers.read_handwriting(cut)
 
 
 def samples(tmp_path):
@@ -261,7 +261,7 @@ def samples(tmp_path):
     yield sp.readers.read_casia, tmp_path / "7.pot", pot(0xB0A1, TWO) + pot(0xB0A2, ONE)
     yield sp.readers.read_unipen, tmp_path / "digits", DIGITS.encode()
     yield sp.readers.read_uji, tmp_path / "uji", LETTERS.encode()
-    yield sp.readers.read_npz, tmp_path / "strokes.npz", made(tmp_path).read_bytes()
+    yield sp.readers.read_handwriting, tmp_path / "strokes.npz", made(tmp_path).read_bytes()
     good = assamese(tmp_path).read_bytes()
     yield lambda path: sp.readers.read_assamese(path.parent), tmp_path / "W1" / "1.1.txt", good
 
@@ -286,7 +286,7 @@ def test_any_damage_is_refused_or_gives_characters_that_fit(tmp_path, rng):
 
 
 def test_a_part_is_taken_with_all_that_is_known_and_a_split_has_no_character_twice(tmp_path):
-    whole = sp.readers.read_npz(made(tmp_path))
+    whole = sp.readers.read_handwriting(made(tmp_path))
     train, test = whole.split()
     assert strokes_of(train, 0) == [[(0, 0), (3, 4)]] and strokes_of(test, 0) == [[(5, 5)]]
     assert test.times.tolist() == [0] and test.writers.tolist() == [4] and train.labels.tolist() == [1]
@@ -296,14 +296,14 @@ def test_a_part_is_taken_with_all_that_is_known_and_a_split_has_no_character_twi
     with pytest.raises(ShapeError, match=r"mask.*got shape \(3,\) of bool"):
         whole.take(np.ones(3, bool))
     with pytest.raises(ValueError, match="expected writers to test on,.*got None"):
-        sp.readers.read_npz(made(tmp_path, fold=None)).split()
+        sp.readers.read_handwriting(made(tmp_path, fold=None)).split()
 
 
 def test_omniglot_has_the_counts_of_its_description():
     folder = os.environ.get("SPCONV_CY_DATA")
     if not folder:
         pytest.skip("needs omniglot_strokes.npz: SPCONV_CY_DATA=FOLDER")
-    found = sp.readers.read_npz(Path(folder) / "omniglot_strokes.npz")
+    found = sp.readers.read_handwriting(Path(folder) / "omniglot_strokes.npz")
     train, test = found.split()
     assert (len(found), len(found.classes), len(found.characters.points)) == (2720, 136, 375_709)
     assert (len(train), len(test)) == (2040, 680) and not set(train.writers) & set(test.writers)

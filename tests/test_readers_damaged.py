@@ -26,7 +26,7 @@ EVENTS = {"t": np.arange(5), "x": np.array([0, 1, 2, 3, 0]), "y": np.array([0, 1
           "on": np.arange(5) % 2 == 0, "size": np.array([4, 2])}
 SCAN = {"xyz": np.arange(9.0).reshape(3, 3), "intensity": np.arange(3), "return_number": np.ones(3, np.uint8),
         "classification": np.array([1, 2, 9], np.uint8)}
-ARRAYS = {"npz": (sp.readers.read_npz, STROKES), "voxels": (sp.readers.read_voxels, VOXELS),
+ARRAYS = {"npz": (sp.readers.read_handwriting, STROKES), "voxels": (sp.readers.read_voxels, VOXELS),
           "cubes": (sp.readers.read_voxels, CUBES),
           "events": (sp.readers.read_events, EVENTS), "scan": (sp.readers.read_scan, SCAN)}
 

@@ -102,7 +102,7 @@ def test_kanjivg_comes_from_a_wheel_or_a_folder_without_its_variants(tmp_path):
             (tmp_path / name).write_bytes(content)
     for path in (wheel(tmp_path / "kanjivg.whl", DRAWINGS), tmp_path / "kanji"):
         found = sp.readers.read_kanjivg(path, pieces=2)
-        assert found.classes == (RIVER, TREE) and found.labels.tolist() == [0, 1] and found.left_out == 1
+        assert found.classes == (RIVER, TREE) and found.labels.tolist() == [0, 1] and found.n_skipped == 1
         assert [stroke.tolist() for stroke in found.characters[0]] == [[[10, 10], [14, 10]]]
         curve, line = (stroke.tolist() for stroke in found.characters[1])
         assert curve == [[1, 2], [2.5, 2.75], [4, 5]] and line == [[5, 5], [7, 3.5]]
@@ -198,8 +198,8 @@ def test_any_damage_is_refused_or_gives_characters_that_fit(tmp_path, rng, read,
 
 def test_the_characters_that_two_sets_share_get_the_same_labels(tmp_path):
     first = sp.readers.read_kanjivg(wheel(tmp_path / "kanjivg.whl", DRAWINGS))
-    one = first.among([TREE])
+    one = first.with_classes([TREE])
     assert one.classes == (TREE,) and one.labels.tolist() == [0] and len(one.characters[0]) == 2
-    assert first.among([TREE, RIVER]).labels.tolist() == [1, 0]
+    assert first.with_classes([TREE, RIVER]).labels.tolist() == [1, 0]
     with pytest.raises(ValueError, match="classes.*got 1 others, such as 'q'"):
-        first.among([TREE, "q"])
+        first.with_classes([TREE, "q"])

@@ -45,7 +45,7 @@ def checkpoint(path):
 
 WRITERS = {
     "save": lambda path: sp.save(path, NET),
-    "write_npz": lambda path: sp.readers.write_npz(path, handwriting()),
+    "write_handwriting": lambda path: sp.readers.write_handwriting(path, handwriting()),
     "write_ply": lambda path: write_ply(path, MESH),
     "text write_ply": lambda path: write_ply(path, MESH, text=True),
     "write_off": lambda path: write_off(path, MESH),

@@ -313,7 +313,8 @@ def test_evaluations_of_one_network_in_several_threads_give_what_one_gives(train
                         sp.BatchNormalization(4), sp.Dropout(0.5, rng=1), sp.GlobalPooling(),
                         sp.NetworkInNetwork(4, 3, rng=2)).train(training)
     data = sp.data.TensorBatches(samples, labels, batch=2)
-    jobs = [lambda: sp.evaluate(net, data, repeats=2).outputs.tobytes(), lambda: sp.train.outputs(net, data).tobytes(),
+    jobs = [lambda: sp.evaluate(net, data, repeats=2).outputs.tobytes(),
+            lambda: sp.train.predict_outputs(net, data).tobytes(),
             lambda: str(net.summary(samples[0]).parameters)]
     expected, state = [job() for job in jobs], {name: array.copy() for name, array in net.state().items()}
     found = together(6, lambda i: [jobs[(i + k) % 3]() for k in range(3)])

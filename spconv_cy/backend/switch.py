@@ -98,10 +98,10 @@ def current() -> Ops:
     return ops_named(config.backend_name())
 
 
-def available() -> tuple[str, ...]:
+def available_backends() -> tuple[str, ...]:
     """Return the names of the backends that run here.
 
-    >>> "reference" in available()
+    >>> "reference" in available_backends()
     True
     """
     return tuple(name for name in NAMES if _runs(name))

@@ -86,7 +86,7 @@ class Events:
             raise ShapeError(expected("Events.between", "numbers low and high", f"{begin.dtype} and {end.dtype}"))
         return np.searchsorted(self.t, begin), np.searchsorted(self.t, end)
 
-    def crops(self, starts: ArrayLike, length: int, side: int, per_window: int = 1, *, least: int = 100,
+    def crops(self, starts: ArrayLike, length: int, side: int, per_window: int = 1, *, min_events: int = 100,
               seed: Seed = 0) -> Array:
         """Return random square crops with events in them, each around an event of a time window.
 
@@ -95,7 +95,7 @@ class Events:
             length: of a window, in microseconds.
             side: of a crop, in pixels, at most the sensor's shorter side.
             per_window: the number of crops tried in each window.
-            least: the smallest number of events of a crop; crops with fewer are dropped.
+            min_events: the smallest number of events of a crop; crops with fewer are dropped.
             seed: for the choice of the events.
 
         Returns:
@@ -105,7 +105,7 @@ class Events:
             raise ShapeError(expected("Events.crops", f"side to be a whole number from 1 to {min(self.size)}",
                                       f"{side!r}"))
         checked_integers("Events.crops", 1, length=length)
-        checked_integers("Events.crops", 0, per_window=per_window, least=least)
+        checked_integers("Events.crops", 0, per_window=per_window, min_events=min_events)
         begin: Array = as_array("Events.crops: starts", starts)
         if begin.ndim != 1 or begin.size and begin.dtype.kind not in "iu":
             raise ShapeError(expected("Events.crops", "starts (w,) of whole numbers",
@@ -121,7 +121,7 @@ class Events:
         low = [np.clip(places[drawn] - side // 2, 0, extent - side)
                for places, extent in zip((self.x, self.y), self.size, strict=True)]
         crops = np.column_stack([begin, *low])
-        return crops[np.bincount(self._held(crops, length, side)[0], minlength=len(crops)) >= least]
+        return crops[np.bincount(self._held(crops, length, side)[0], minlength=len(crops)) >= min_events]
 
     def _held(self, crops: Array, length: int, side: int) -> tuple[Array, Array]:
         """Return (crop, event), the indices of every crop (n, 3) and every event in it."""

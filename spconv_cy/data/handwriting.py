@@ -34,7 +34,7 @@ class Handwriting:
         writers: (n,) int64, -1 where unknown.
         tested: (n,) bool, True for the test part of the set's own split; None if the set has no split.
         times: (points,) float64, the time of every pen point in the file's unit, or None.
-        left_out: the number of characters in the files that belong to none of the requested classes.
+        n_skipped: the number of characters in the files that belong to none of the requested classes.
     """
 
     characters: Characters
@@ -43,7 +43,7 @@ class Handwriting:
     writers: Array
     tested: Array | None = None
     times: Array | None = None
-    left_out: int = 0
+    n_skipped: int = 0
 
     def __len__(self) -> int:
         return len(self.characters)
@@ -79,19 +79,21 @@ class Handwriting:
                            None if self.tested is None else self.tested[at],
                            None if self.times is None else self.times[ranges(starts, ends)])
 
-    def among(self, classes: Iterable[Hashable]) -> Handwriting:
+    def with_classes(self, classes: Iterable[Hashable]) -> Handwriting:
         """Return the characters of some classes; their labels become indices into `classes`.
 
         Raises:
             ValueError: a class that this set does not have.
         """
-        classes = as_list("Handwriting.among", classes, "a list of classes")
+        classes = as_list("Handwriting.with_classes", classes, "a list of classes")
         if any(isinstance(name, (list, dict, set, np.ndarray)) for name in classes):
-            raise TypeError(expected("Handwriting.among", "classes that are names or numbers", "a list or array"))
+            raise TypeError(expected("Handwriting.with_classes", "classes that are names or numbers",
+                                     "a list or array"))
         places = {name: i for i, name in enumerate(classes)}
         missing = set(places) - set(self.classes)
         if missing:
-            raise ValueError(expected("Handwriting.among", f"some of the {len(self.classes)} classes of this set",
+            raise ValueError(expected("Handwriting.with_classes",
+                                      f"some of the {len(self.classes)} classes of this set",
                                       f"{len(missing)} others, such as {min(missing, key=str)!r}"))
         new = np.array([places.get(name, -1) for name in self.classes], np.int64)[self.labels]
         part = self.take(new >= 0)
@@ -138,7 +140,7 @@ class Gathering:
         self.writers.append(writer)
         self.tested.append(tested)
 
-    def handwriting(self, classes: Sequence[Hashable], left_out: int = 0) -> Handwriting:
+    def handwriting(self, classes: Sequence[Hashable], n_skipped: int = 0) -> Handwriting:
         """Return Handwriting; the labels, names among `classes`, become indices."""
         places = {name: i for i, name in enumerate(classes)}
         points = np.concatenate(self.strokes) if self.strokes else np.empty((0, 2))
@@ -147,7 +149,7 @@ class Gathering:
         return Handwriting(
             characters, np.array([places[name] for name in self.labels], np.int64), tuple(classes),
             np.array(self.writers, np.int64), None if None in self.tested else np.array(self.tested, bool),
-            np.ascontiguousarray(points[:, 2]) if points.shape[1] > 2 else None, left_out)
+            np.ascontiguousarray(points[:, 2]) if points.shape[1] > 2 else None, n_skipped)
 
 
 def whole_numbers(words: Iterable[str], place: str, what: str) -> list[int]:

@@ -108,16 +108,18 @@ class StrokeEncoder:
         """The number of axes of the field: 3 if one is time, else 2."""
         return ENCODINGS[self.encoding].dimension
 
-    def fit(self, characters: Characters | Sequence[Sequence[ArrayLike]], most: int = 10_000) -> StrokeEncoder:
+    def fit(self, characters: Characters | Sequence[Sequence[ArrayLike]],
+            max_characters: int = 10_000) -> StrokeEncoder:
         """Return this encoder with factors that scale the largest absolute value of each plane to 1.
 
-        The maximum is over the first `most` characters, without distortions. An empty plane gets the factor 0.
+        The maximum is over the first `max_characters` characters, without distortions. An empty plane gets the factor
+        0.
         """
-        checked_integers("StrokeEncoder.fit", 0, most=most)
+        checked_integers("StrokeEncoder.fit", 0, max_characters=max_characters)
         packed = Characters.pack(characters)
         largest = np.zeros(self.planes)
-        for first in range(0, min(len(packed), most), 1000):
-            items = np.arange(first, min(first + 1000, len(packed), most))
+        for first in range(0, min(len(packed), max_characters), 1000):
+            items = np.arange(first, min(first + 1000, len(packed), max_characters))
             features = replace(self, factors=None).sites(packed, items)[1]
             largest = np.maximum(largest, abs(features).max(axis=0, initial=0))
         factors = np.divide(1, largest, out=np.zeros(self.planes), where=largest > 0)
@@ -136,7 +138,7 @@ class StrokeEncoder:
             shifts: (b, 2) in units of scale (in sites if scale is None); None: 0.
             stroke_shifts: (all strokes of characters, 2), in the same unit, applied before the matrix; None: 0.
             time_shifts: (b,), in the same unit, along the time axis; ignored if there is none.
-            n_threads: int; None: `threads()`. The result is the same, bit for bit, for every number.
+            n_threads: int; None: as set by `set_threads`. The result is the same, bit for bit, for every number.
 
         Returns:
             sites (m, 3) int32 of (batch, x, y), or (m, 4) of (batch, x, y, t), distinct and in lexicographic order, and

@@ -14,11 +14,11 @@ from spconv_cy.functional.dense import flatten as flatten
 from spconv_cy.functional.dense import leaky_relu as leaky_relu
 from spconv_cy.functional.dense import reshape as reshape
 from spconv_cy.functional.dense import softmax as softmax
-from spconv_cy.functional.initial import glorot as glorot
-from spconv_cy.functional.initial import normal as normal
-from spconv_cy.functional.loss import hinge as hinge
+from spconv_cy.functional.initial import glorot_uniform as glorot_uniform
+from spconv_cy.functional.initial import he_normal as he_normal
 from spconv_cy.functional.loss import mse as mse
 from spconv_cy.functional.loss import softmax_cross_entropy as softmax_cross_entropy
+from spconv_cy.functional.loss import squared_hinge as squared_hinge
 from spconv_cy.functional.normalization import batch_norm as batch_norm
 from spconv_cy.functional.normalization import group_norm as group_norm
 from spconv_cy.functional.sparse import average_pool as average_pool

@@ -19,7 +19,7 @@ _instead: ContextVar[zero_weights | None] = ContextVar("instead", default=None)
 
 
 @known_arguments
-def glorot(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0) -> Tensor:
+def glorot_uniform(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0) -> Tensor:
     """Return weights drawn from U(-s, s), where s = gain * sqrt(6 / (k * c_in + c_out)).
 
     c_in and c_out are the channels of one group. The fan-out is c_out, not k * c_out, because after the pooling that
@@ -38,7 +38,7 @@ def glorot(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0) -> Tens
 
 
 @known_arguments
-def normal(shape: Sequence[int], rng: Seed = None) -> Tensor:
+def he_normal(shape: Sequence[int], rng: Seed = None) -> Tensor:
     """Return weights drawn from N(0, 2 / (k * c_in)), for ReLU networks; c_in is the channels of one group.
 
     Args:

@@ -86,7 +86,7 @@ def mse(x: Tensor | Array, target: Tensor | ArrayLike, *, reduction: str = "mean
 
 
 @differentiable(reads={})
-def hinge(x: Tensor | Array, labels: ArrayLike, *, reduction: str = "mean",
+def squared_hinge(x: Tensor | Array, labels: ArrayLike, *, reduction: str = "mean",
           ignore_label: IgnoredLabels = None) -> Recorded:
     """Return the squared hinge loss, one class against all: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1.
 
@@ -98,12 +98,12 @@ def hinge(x: Tensor | Array, labels: ArrayLike, *, reduction: str = "mean",
 
     Result and errors as for softmax_cross_entropy.
     """
-    refuse_sparse("hinge", x=x)
+    refuse_sparse("squared_hinge", x=x)
     x = cast(Array, x)
     xp = ops_of(x).xp
-    numbers, kept = checked_labels(x, labels, ignore_label, "hinge")
+    numbers, kept = checked_labels(x, labels, ignore_label, "squared_hinge")
     outputs = summable(x if kept is None else x[kept])
-    share = outputs.dtype.type(_share("hinge", reduction, len(outputs)))
+    share = outputs.dtype.type(_share("squared_hinge", reduction, len(outputs)))
     sign = xp.full_like(outputs, -1)
     sign[xp.arange(len(outputs)), xp.asarray(numbers)] = 1
     gap = xp.maximum(1 - sign * outputs, 0)

@@ -9,7 +9,7 @@ import numpy as np
 from spconv_cy.checks import checked_flags, generator
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.attention import attend
-from spconv_cy.functional.initial import glorot, zeros
+from spconv_cy.functional.initial import glorot_uniform, zeros
 from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_lattice
 from spconv_cy.layers.layer import Layer
@@ -67,7 +67,8 @@ class WindowAttention(Layer):
         self.shift = per_axis(shift, self.lattice.d, "WindowAttention shift", None)
         rng = generator("WindowAttention", rng)
         checked_flags("WindowAttention", bias=bias, positions=positions)
-        self.weight, self.weight_out = glorot((1, channels, 3 * channels), rng), glorot((1, channels, channels), rng)
+        self.weight = glorot_uniform((1, channels, 3 * channels), rng)
+        self.weight_out = glorot_uniform((1, channels, channels), rng)
         self.bias = zeros((1, 3 * channels)) if bias else None
         self.bias_out = zeros((1, channels)) if bias else None
         self.positions = zeros((self._n_positions(), heads)) if positions else None

@@ -8,7 +8,7 @@ from typing import overload
 from spconv_cy.checks import checked_flags, generator, is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, leaky_relu, subtract_row
-from spconv_cy.functional.initial import glorot, zeros
+from spconv_cy.functional.initial import glorot_uniform, zeros
 from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows, checked_sparse
 from spconv_cy.layers.layer import Activated, Role
@@ -79,7 +79,7 @@ class Convolution(Activated):
         self.window, self.channels_in, self.channels_out, self.groups = window, channels_in, channels_out, groups
         shape = (window.volume, channels_in // groups, channels_out // groups)
         rng = generator(type(self).__name__, rng)
-        self.weight = glorot(shape if groups == 1 else (shape[0], groups, *shape[1:]), rng)
+        self.weight = glorot_uniform(shape if groups == 1 else (shape[0], groups, *shape[1:]), rng)
         self.bias: Tensor | None = zeros((1, channels_out)) if bias else None
 
     def __call__(self, x: SparseTensor, grid: Grid | None = None) -> SparseTensor:
@@ -190,7 +190,7 @@ class NetworkInNetwork(Activated):
         channels_in, channels_out = checked_counts(self, channels_in=channels_in, channels_out=channels_out)
         checked_flags("NetworkInNetwork", bias=bias)
         self.channels_in, self.channels_out = channels_in, channels_out
-        self.weight = glorot((1, channels_in, channels_out), generator("NetworkInNetwork", rng))
+        self.weight = glorot_uniform((1, channels_in, channels_out), generator("NetworkInNetwork", rng))
         self.bias = zeros((1, channels_out)) if bias else None
 
     @overload

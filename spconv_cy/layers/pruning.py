@@ -6,7 +6,7 @@ from spconv_cy.autograd import Tensor, multiply
 from spconv_cy.checks import generator, is_integer, is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import conv, sigmoid
-from spconv_cy.functional.initial import glorot, zeros
+from spconv_cy.functional.initial import glorot_uniform, zeros
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sparse
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.rulebook import Rulebook
@@ -28,7 +28,7 @@ class _Scored(Layer):
                                       f"{activation!r} and {gate!r}"))
         channels, = checked_counts(self, channels=channels)
         self.channels, self.activation, self.gate = channels, activation, gate
-        self.weight, self.bias = glorot((1, channels, 1), generator(type(self).__name__, rng)), zeros((1, 1))
+        self.weight, self.bias = glorot_uniform((1, channels, 1), generator(type(self).__name__, rng)), zeros((1, 1))
 
     def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
         """Return the multiply-adds that gave y for x: by rows twice, and dense over all sites of the field."""

@@ -7,8 +7,9 @@ from spconv_cy.readers.hanzi_writer import read_hanzi_writer as read_hanzi_write
 from spconv_cy.readers.kanjivg import read_kanjivg as read_kanjivg
 from spconv_cy.readers.mesh import read_mesh as read_mesh
 from spconv_cy.readers.mesh import write_mesh as write_mesh
-from spconv_cy.readers.npz import read_npz as read_npz
-from spconv_cy.readers.npz import write_npz as write_npz
+from spconv_cy.readers.npz import read_handwriting as read_handwriting
+from spconv_cy.readers.npz import write_handwriting as write_handwriting
+from spconv_cy.readers.scan import Scan as Scan
 from spconv_cy.readers.scan import read_scan as read_scan
 from spconv_cy.readers.uji import read_uji as read_uji
 from spconv_cy.readers.unipen import read_unipen as read_unipen

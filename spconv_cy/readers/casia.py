@@ -30,7 +30,7 @@ def read_casia(paths: PathLike | Iterable[PathLike], *, which: str = "level1") -
     Args:
         paths: a file, a folder of *.pot files, or a list of files.
         which: "level1": only the 3755 common characters; others (symbols, rare characters) are skipped and counted in
-            `left_out`. "all": every character; the classes are those that occur.
+            `n_skipped`. "all": every character; the classes are those that occur.
 
     Returns:
         Handwriting; writers are the numbers in the files' names (1001.pot: 1001) of up to 18 digits, -1 for other
@@ -44,7 +44,7 @@ def read_casia(paths: PathLike | Iterable[PathLike], *, which: str = "level1") -
     """
     if which not in ("level1", "all"):
         raise ValueError(expected("read_casia", "which to be 'level1' or 'all'", f"{which!r}"))
-    found, left_out = Gathering(), 0
+    found, n_skipped = Gathering(), 0
     tags: list[int] = []
     for path in _files(paths):
         content = path.read_bytes()
@@ -58,9 +58,9 @@ def read_casia(paths: PathLike | Iterable[PathLike], *, which: str = "level1") -
                 found.add(strokes, _name(tag), writer)
                 tags.append(tag)
             else:
-                left_out += 1
+                n_skipped += 1
     classes = [tag_of_class(i) for i in range(LEVEL1)] if which == "level1" else sorted(set(tags))
-    return found.handwriting([_name(tag) for tag in classes], left_out)
+    return found.handwriting([_name(tag) for tag in classes], n_skipped)
 
 
 def level1_class(tag: int) -> int | None:

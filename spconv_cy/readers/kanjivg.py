@@ -28,7 +28,7 @@ def read_kanjivg(path: PathLike, *, pieces: int = 8) -> Handwriting:
     """Read KanjiVG: 6,700 kanji and other signs, one drawing each, strokes in the order and direction of the pen.
 
     A file is named after the code point of its character, such as 04e00.svg. Drawings of variants (04e00-Kaisho.svg)
-    are skipped and counted in `left_out`. A drawing consists of paths in groups, one per stroke, in the viewBox
+    are skipped and counted in `n_skipped`. A drawing consists of paths in groups, one per stroke, in the viewBox
     0 0 109 109 or without one; text in it is skipped.
 
     Args:
@@ -46,11 +46,11 @@ def read_kanjivg(path: PathLike, *, pieces: int = 8) -> Handwriting:
     Source: U. Apel, KanjiVG, https://kanjivg.tagaini.net, CC BY-SA 3.0.
     """
     found: dict[str, list[Array]] = {}
-    left_out = 0
+    n_skipped = 0
     for code, name, content in _files(Path(path)):
         character = chr(int(code, 16))
         if content is None:
-            left_out += 1
+            n_skipped += 1
         elif character in found or 0xD800 <= ord(character) < 0xE000:    # half of a surrogate pair
             raise FileError(expected(f"{path}, {name}", "one drawing of each character",
                                      f"{character!r}{' twice' if character in found else ''}", "keep one of each"))
@@ -62,7 +62,7 @@ def read_kanjivg(path: PathLike, *, pieces: int = 8) -> Handwriting:
     gathering = Gathering()
     for character in sorted(found):
         gathering.add(found[character], character)
-    return gathering.handwriting(sorted(found), left_out)
+    return gathering.handwriting(sorted(found), n_skipped)
 
 
 def _files(path: Path) -> Iterator[tuple[str, str, bytes | None]]:

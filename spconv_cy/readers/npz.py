@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @known_arguments
-def read_npz(path: PathLike) -> Handwriting:
+def read_handwriting(path: PathLike) -> Handwriting:
     """Read xy (points, 2), stroke_end and char_end (cumulative), label, writer, classes, and, if present, fold and t.
 
     Arrays of other names are not read.
@@ -43,11 +43,11 @@ def read_npz(path: PathLike) -> Handwriting:
 
 
 @known_arguments
-def write_npz(path: PathLike, handwriting: Handwriting) -> None:
-    """Write Handwriting for `read_npz`; the path is used unchanged, points and times are stored as float64."""
-    path = checked_path("write_npz", path)
+def write_handwriting(path: PathLike, handwriting: Handwriting) -> None:
+    """Write Handwriting for `read_handwriting`; the path is used unchanged, points and times are stored as float64."""
+    path = checked_path("write_handwriting", path)
     if not isinstance(handwriting, Handwriting):
-        raise TypeError(expected("write_npz", "Handwriting", f"a {type(handwriting).__name__}"))
+        raise TypeError(expected("write_handwriting", "Handwriting", f"a {type(handwriting).__name__}"))
     packed = handwriting.characters
     arrays = {"xy": packed.points, "stroke_end": packed.stroke_starts[1:], "char_end": packed.character_starts[1:],
               "label": handwriting.labels, "writer": handwriting.writers,

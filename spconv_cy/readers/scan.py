@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MEASURED = ("intensity", "return_number", "classification")
 
 
+@known_arguments
 @dataclass(frozen=True, eq=False)
 class Scan:
     """Points of a laser scan with classes.

@@ -11,7 +11,7 @@ from spconv_cy.checks import as_array
 from spconv_cy.errors import expected
 
 
-class Batches(Protocol):
+class BatchSource(Protocol):
     """What yields the batches of an epoch, such as StrokeBatches and TensorBatches."""
 
     def __len__(self) -> int:
@@ -21,7 +21,7 @@ class Batches(Protocol):
         """Yield the (x, labels) pairs of an epoch; with `training`, in an order drawn from (seed, epoch)."""
 
 
-Data: TypeAlias = Batches | Sequence[tuple[object, object]]
+Data: TypeAlias = BatchSource | Sequence[tuple[object, object]]
 
 
 class BatchList:
@@ -53,7 +53,7 @@ class BatchList:
             yield self.pairs[i]
 
 
-def as_batches(data: Data, who: str, name: str = "data") -> Batches:
+def as_batches(data: Data, who: str, name: str = "data") -> BatchSource:
     """Return data as an object with `len` (its samples) and `epoch(epoch, seed, training=)`.
 
     Args:

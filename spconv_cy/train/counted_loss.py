@@ -13,7 +13,7 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, checked_function
 from spconv_cy.errors import expected
 from spconv_cy.functional.labels import counted
-from spconv_cy.functional.loss import hinge, softmax_cross_entropy
+from spconv_cy.functional.loss import softmax_cross_entropy, squared_hinge
 from spconv_cy.train import metrics
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CountedLoss:
         checked_function(who, function, "loss to be a function of (outputs, labels)")
         counted(who, np.zeros(0, np.int64), ignore_label)                # raises an error before anything is changed
         self.who, self.ignore_label, self.function = who, ignore_label, function
-        self.built_in = getattr(function, "func", function) in (softmax_cross_entropy, hinge)
+        self.built_in = getattr(function, "func", function) in (softmax_cross_entropy, squared_hinge)
         if self.built_in and ignore_label is not None and "ignore_label" not in getattr(function, "keywords", {}):
             self.function = partial(function, ignore_label=ignore_label)
 
@@ -62,7 +62,7 @@ class CountedLoss:
 
     def error(self, outputs: ArrayLike, labels: ArrayLike) -> float:
         """Return the error of the samples that count; labels are class numbers, and at least one of them counts."""
-        return metrics.error(outputs, labels, ignore_label=self.ignore_label)
+        return metrics.error_rate(outputs, labels, ignore_label=self.ignore_label)
 
 
 def outputs_of(who: str, net: Layer, x: Any, loss: CountedLoss | None) -> Any:

@@ -23,7 +23,7 @@ from spconv_cy.train.random_state import run_seed
 
 if TYPE_CHECKING:
     from spconv_cy.functional.labels import IgnoredLabels
-    from spconv_cy.train.batch_list import Batches, Data
+    from spconv_cy.train.batch_list import BatchSource, Data
     from spconv_cy.train.counted_loss import Loss
     from spconv_cy.types import Array, FloatArray, IntegerArray
 
@@ -96,28 +96,30 @@ def evaluate(net: Layer, data: Data, repeats: int = 1, *, loss: Loss = softmax_c
 
 
 @known_arguments
-def probabilities(net: Layer, data: Data, repeats: int = 1, *, progress: bool | int = False,
-                  rng: int | np.random.Generator | None = 0) -> FloatArray:
+def predict_probabilities(net: Layer, data: Data, repeats: int = 1, *, progress: bool | int = False,
+                          rng: int | np.random.Generator | None = 0) -> FloatArray:
     """Return the class probabilities (n, classes) of samples.
 
     Args:
         net, data, repeats, progress, rng: as for evaluate; labels may be None.
     """
-    return _run("probabilities", net, as_batches(data, "probabilities"), repeats, None, progress, rng)[0]
+    who = "predict_probabilities"
+    return _run(who, net, as_batches(data, who), repeats, None, progress, rng)[0]
 
 
 @known_arguments
-def outputs(net: Layer, data: Data, *, progress: bool | int = False,
-            rng: int | np.random.Generator | None = 0) -> FloatArray:
+def predict_outputs(net: Layer, data: Data, *, progress: bool | int = False,
+                    rng: int | np.random.Generator | None = 0) -> FloatArray:
     """Return the outputs (n, o) of a network for samples, without a softmax, such as an embedding.
 
     Args:
         net, data, progress, rng: as for evaluate; labels may be None.
     """
-    return _run("outputs", net, as_batches(data, "outputs"), 1, None, progress, rng, as_shares=False)[0]
+    who = "predict_outputs"
+    return _run(who, net, as_batches(data, who), 1, None, progress, rng, as_shares=False)[0]
 
 
-def _run(who: str, net: Layer, data: Batches, repeats: int, count: CountedLoss | None, progress: bool | int,
+def _run(who: str, net: Layer, data: BatchSource, repeats: int, count: CountedLoss | None, progress: bool | int,
          rng: int | np.random.Generator | None, as_shares: bool = True) -> tuple[Array, Any, float, tuple[Any, ...]]:
     """Return (outputs, labels, loss, errors); with `as_shares`, outputs of classes are probabilities."""
     if not isinstance(net, Layer):

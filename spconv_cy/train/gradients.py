@@ -34,22 +34,22 @@ def gradient_norm(parameters: Iterable[Tensor]) -> float:
 
 
 @known_arguments
-def clip_gradients(parameters: Tensor | Iterable[Tensor], longest: float) -> float:
-    """Scale all gradients so that their common norm is at most `longest`, and return the norm before scaling.
+def clip_gradients(parameters: Tensor | Iterable[Tensor], max_norm: float) -> float:
+    """Scale all gradients so that their common norm is at most `max_norm`, and return the norm before scaling.
 
-    The option `clip=` of an optimiser does the same without new arrays.
+    The option `max_norm=` of an optimiser does the same without new arrays.
 
     Args:
         parameters: Tensors. Those that are frozen or without a gradient do not count, and stay unchanged.
-        longest: a number from 0 up.
+        max_norm: a number from 0 up.
 
     Raises:
         FloatingPointError: a gradient is NaN or infinite; all gradients are unchanged then.
     """
-    checked_numbers("clip_gradients", 0, longest=longest)
+    checked_numbers("clip_gradients", 0, max_norm=max_norm)
     parameters = checked_parameters("clip_gradients", parameters)
     norm = gradient_norm(parameters)
-    factor = clipping_factor("clip_gradients", norm, longest)
+    factor = clipping_factor("clip_gradients", norm, max_norm)
     if factor != 1:
         scale_gradients(parameters, factor)
     return norm
@@ -66,8 +66,8 @@ def scale_gradients(parameters: Iterable[Tensor], factor: float) -> list[Array]:
     return scaled
 
 
-def clipping_factor(who: str, norm: float, longest: float) -> float:
-    """Return the factor that shortens gradients of length `norm` to `longest`, or 1 if they are not longer.
+def clipping_factor(who: str, norm: float, max_norm: float) -> float:
+    """Return the factor that shortens gradients of length `norm` to `max_norm`, or 1 if they are not longer.
 
     Raises:
         FloatingPointError: norm is NaN or infinite.
@@ -75,7 +75,7 @@ def clipping_factor(who: str, norm: float, longest: float) -> float:
     if not math.isfinite(norm):
         raise FloatingPointError(expected(who, "finite gradients", f"gradients of length {norm}", "lower the rate, or "
                                           "look for NaN and very large numbers in the features"))
-    return longest / norm if norm > longest else 1.0
+    return max_norm / norm if norm > max_norm else 1.0
 
 
 def checked_parameters(who: str, parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:

@@ -28,7 +28,7 @@ from spconv_cy.train.schedule import from_name
 
 if TYPE_CHECKING:
     from spconv_cy.functional.labels import IgnoredLabels
-    from spconv_cy.train.batch_list import Batches, Data
+    from spconv_cy.train.batch_list import BatchSource, Data
     from spconv_cy.train.counted_loss import Loss
     from spconv_cy.train.optim import OptimizerLike
     from spconv_cy.train.schedule import Schedule
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, validation: Data | None = None,
         loss: Loss = softmax_cross_entropy, schedule: Schedule | str | None = None,
         rng: int | np.random.Generator | None = None, progress: bool | int = True,
-        checkpoint: PathLike | None = None, stop_after: int | None = None,
+        checkpoint: PathLike | None = None, patience: int | None = None,
         on_epoch: Callable[[History], object] | None = None, loss_scale: float | Literal["dynamic"] | None = None,
         ignore_label: IgnoredLabels = None) -> History:
     """Train a network in place and return the History of the run.
@@ -60,7 +60,7 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
         progress: show a bar.
         checkpoint: path of a file that is written after each epoch. If it exists, the run continues from it and ends
             with the same bits as a run without interruption. Rate and schedule are those of this call.
-        stop_after: stop after this many epochs without a lower validation error (or, at equal errors, loss), and
+        patience: stop after this many epochs without a lower validation error (or, at equal errors, loss), and
             restore the best weights.
         on_epoch: function of the History, called after each epoch.
         loss_scale: for `precision("float16")`: "dynamic" or a number, as for LossScale; None: no scaling.
@@ -78,7 +78,7 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
     """
     batches = as_batches(data, "fit")
     tests = None if validation is None else as_batches(validation, "fit", "validation")
-    _check_fit(net, optimizer, epochs, tests, stop_after)
+    _check_fit(net, optimizer, epochs, tests, patience)
     count = CountedLoss("fit", loss, ignore_label)
     shown = checked_progress("fit", progress)
     if on_epoch is not None:
@@ -92,7 +92,7 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
     try:
         with progress_bar(shown, max(0, epochs - len(history)) * len(batches)) as bar:
             for epoch in range(len(history), epochs):
-                if stop_after is not None and history.best is not None and epoch - 1 - history.best >= stop_after:
+                if patience is not None and history.best is not None and epoch - 1 - history.best >= patience:
                     break
                 run.train(epoch, partial(show_training, bar, f"epoch {epoch + 1}/{epochs}", history))
                 if tests is not None:
@@ -103,7 +103,7 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
                     write_checkpoint(path, net, optimizer, history, seed, best, scale)
                 if on_epoch is not None:
                     on_epoch(history)
-        if stop_after is not None and best is not None:
+        if patience is not None and best is not None:
             net.load_state(best)
     finally:
         optimizer.rate = run.rate
@@ -111,7 +111,7 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
     return history
 
 
-def _check_fit(net, optimizer, epochs, validation, stop_after):
+def _check_fit(net, optimizer, epochs, validation, patience):
     if not isinstance(net, Layer):
         raise TypeError(expected("fit", "net to be a Layer", type(net).__name__))
     if not all(hasattr(optimizer, name) for name in ("parameters", "step", "zero_grad", "rate")):
@@ -119,11 +119,11 @@ def _check_fit(net, optimizer, epochs, validation, stop_after):
     if not {id(p) for p in net.parameters()} & {id(p) for p in optimizer.parameters}:
         raise ValueError(expected("fit", "an optimiser of this network's parameters", "one without any of them",
                                   "make it from net.parameters() after the network was copied or loaded"))
-    for name, value, lowest in (("epochs", epochs, 0), ("stop_after", stop_after, 1)):
+    for name, value, lowest in (("epochs", epochs, 0), ("patience", patience, 1)):
         if value is not None and (not is_integer(value) or value < lowest):
             raise ValueError(expected("fit", f"{name} to be a whole number from {lowest} up", f"{value!r}"))
-    if stop_after is not None and validation is None:
-        raise ValueError(expected("fit", "validation data with stop_after", "none", "give validation="))
+    if patience is not None and validation is None:
+        raise ValueError(expected("fit", "validation data with patience", "none", "give validation="))
 
 
 def _checked_factors(schedule: Schedule) -> Schedule:
@@ -157,7 +157,7 @@ class _Run:
     """One call of `fit`; `rate` is the optimiser's rate before it."""
 
     net: Layer
-    data: Batches
+    data: BatchSource
     optimizer: OptimizerLike
     count: CountedLoss
     scale: LossScale | None
@@ -198,7 +198,7 @@ class _Run:
             self.scale.step(self.optimizer)
         self.optimizer.zero_grad()
 
-    def validate(self, data: Batches) -> None:
+    def validate(self, data: BatchSource) -> None:
         """Evaluate the network and add loss, error and the best epoch to the history."""
         history = self.history
         found = evaluate(self.net, data, loss=self.count.function, ignore_label=self.count.ignore_label)
@@ -234,5 +234,5 @@ class _Sums:
 
 def _diverged(what, optimizer):
     return FloatingPointError(expected("fit", "finite numbers", what, f"lower the rate (it was {optimizer.rate:.3g}), "
-                                       "give the optimiser clip=, or look for NaN and very large numbers in the "
+                                       "give the optimiser max_norm=, or look for NaN and very large numbers in the "
                                        "features"))

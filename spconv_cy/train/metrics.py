@@ -12,7 +12,7 @@ from spconv_cy.types import Array, ArrayLike, FloatArray, IntegerArray
 
 
 @known_arguments
-def error(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels = None) -> float:
+def error_rate(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels = None) -> float:
     """Return the fraction of samples whose largest output is not that of the label.
 
     Args:
@@ -23,10 +23,10 @@ def error(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels 
     Raises:
         ShapeError: arrays that do not fit, labels that are not classes, or no label that counts.
 
-    >>> error([[0.2, 0.8], [0.6, 0.4]], [1, 1])
+    >>> error_rate([[0.2, 0.8], [0.6, 0.4]], [1, 1])
     0.5
     """
-    return _error("error", outputs, labels, 1, ignore_label)
+    return _error("error_rate", outputs, labels, 1, ignore_label)
 
 
 @known_arguments
@@ -34,11 +34,11 @@ def top_k_error(outputs: ArrayLike, labels: ArrayLike, k: int, *, ignore_label: 
     """Return the fraction of samples whose label is not among the k largest outputs; NaN is never among them.
 
     Args:
-        outputs, labels, ignore_label: as for error.
+        outputs, labels, ignore_label: as for error_rate.
         k: a whole number from 1 up.
 
     Raises:
-        ShapeError: as for error.
+        ShapeError: as for error_rate.
         ValueError: an invalid k.
     """
     return _error("top_k_error", outputs, labels, k, ignore_label)
@@ -55,7 +55,7 @@ def _error(who, outputs, labels, k, ignore_label):
 
 
 @known_arguments
-def area_under_curve(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels = None) -> float:
+def roc_auc(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: IgnoredLabels = None) -> float:
     """Return the area under the receiver operating characteristic (ROC) curve.
 
     The area of one class is the fraction of pairs (a sample of the class, a sample of another class) in which the first
@@ -65,18 +65,18 @@ def area_under_curve(outputs: ArrayLike, labels: ArrayLike, *, ignore_label: Ign
     Args:
         outputs: (b, classes), scores or probabilities, without NaN.
         labels: (b,) class numbers, with at least one sample of each class.
-        ignore_label: as for error.
+        ignore_label: as for error_rate.
 
     Raises:
-        ShapeError: as for error; also fewer than two classes, a class without samples, or NaN.
+        ShapeError: as for error_rate; also fewer than two classes, a class without samples, or NaN.
 
-    >>> area_under_curve([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]], [0, 0, 1])
+    >>> roc_auc([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]], [0, 0, 1])
     0.5
     """
-    outputs, labels = _checked("area_under_curve", outputs, labels, ignore_label)
+    outputs, labels = _checked("roc_auc", outputs, labels, ignore_label)
     counts = np.bincount(labels, minlength=outputs.shape[1])
     if np.isnan(outputs).any() or not counts.all() or len(counts) < 2:
-        raise ShapeError(expected("area_under_curve", "at least two classes, at least one sample of each, and no NaN",
+        raise ShapeError(expected("roc_auc", "at least two classes, at least one sample of each, and no NaN",
                                   f"{counts.tolist()} samples of the classes and {int(np.isnan(outputs).sum())} NaN"))
     areas = []
     for at in range(1, 2) if len(counts) == 2 else range(len(counts)):
@@ -95,7 +95,7 @@ def confusion_matrix(predicted: ArrayLike, labels: ArrayLike, classes: int | Non
     Args:
         predicted, labels: (b,) class numbers.
         classes: number of classes; by default one more than the largest class number.
-        ignore_label: labels that do not count, whatever was predicted; as for error.
+        ignore_label: labels that do not count, whatever was predicted; as for error_rate.
 
     Raises:
         ShapeError: arrays that do not fit, or class numbers out of range.
@@ -180,10 +180,10 @@ def negative_log_likelihood(probabilities: ArrayLike, labels: ArrayLike, *,
 
     Args:
         probabilities: (b, classes).
-        labels, ignore_label: as for error.
+        labels, ignore_label: as for error_rate.
 
     Raises:
-        ShapeError: as for error.
+        ShapeError: as for error_rate.
 
     >>> round(negative_log_likelihood([[0.0, 1.0]], [0]), 3)
     34.539

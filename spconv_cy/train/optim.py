@@ -52,18 +52,18 @@ class Optimizer:
         parameters: Tensors, as `net.parameters()` returns them; each counts once.
         rate: at least 0.
         weight_decay: at least 0; this factor times the parameter is added to its gradient.
-        clip: largest norm of all gradients together; longer gradients are scaled down to it. None: no limit.
+        max_norm: largest norm of all gradients together; longer gradients are scaled down to it. None: no limit.
 
     Attributes:
         moments: names of the arrays that the optimiser keeps for each parameter.
         parameters: list of Tensors.
-        rate, weight_decay, clip: may be set at any time.
+        rate, weight_decay, max_norm: may be set at any time.
     """
 
     moments: tuple[str, ...] = ()
 
     def __init__(self, parameters: Tensor | Iterable[Tensor], rate: float, *, weight_decay: float = 0.0,
-                 clip: float | None = None) -> None:
+                 max_norm: float | None = None) -> None:
         who = type(self).__name__
         listed = checked_parameters(who, parameters)
         if not listed:
@@ -71,9 +71,9 @@ class Optimizer:
                                       "weights"))
         self.parameters = list({id(p): p for p in listed}.values())
         checked_numbers(who, 0, rate=rate, weight_decay=weight_decay)
-        if clip is not None:
-            checked_numbers(who, 0, clip=clip)
-        self.rate, self.weight_decay, self.clip = rate, weight_decay, clip
+        if max_norm is not None:
+            checked_numbers(who, 0, max_norm=max_norm)
+        self.rate, self.weight_decay, self.max_norm = rate, weight_decay, max_norm
         self._moments: list[list[Array] | None] = [None] * len(self.parameters)
         self._steps = [0] * len(self.parameters)
         self._scratch: dict[np.dtype[np.generic], Array] = {}
@@ -87,11 +87,11 @@ class Optimizer:
         """Change all parameters by their gradients, in place.
 
         Raises:
-            FloatingPointError: with `clip`, a gradient is NaN or infinite; all parameters are unchanged then.
+            FloatingPointError: with `max_norm`, a gradient is NaN or infinite; all parameters are unchanged then.
         """
         factor = 1.0
-        if self.clip is not None:
-            factor = clipping_factor(type(self).__name__, gradient_norm(self.parameters), self.clip)
+        if self.max_norm is not None:
+            factor = clipping_factor(type(self).__name__, gradient_norm(self.parameters), self.max_norm)
         for i, parameter in enumerate(self.parameters):
             if parameter.grad is not None and parameter.requires_grad:
                 self._steps[i] += 1
@@ -195,7 +195,7 @@ class SGD(Optimizer):
         momentum: at least 0, below 1.
         nesterov: use Nesterov's momentum, which looks one step ahead.
         weight_decay: at least 0; this factor times w is added to each gradient.
-        clip: largest norm of all gradients together; longer gradients are scaled down to it. None: no limit.
+        max_norm: largest norm of all gradients together; longer gradients are scaled down to it. None: no limit.
 
     >>> w = Tensor([4.0], requires_grad=True)
     >>> (w * w).sum().backward()
@@ -205,8 +205,8 @@ class SGD(Optimizer):
     """
 
     def __init__(self, parameters: Tensor | Iterable[Tensor], rate: float, momentum: float = 0.0, *,
-                 nesterov: bool = False, weight_decay: float = 0.0, clip: float | None = None) -> None:
-        super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
+                 nesterov: bool = False, weight_decay: float = 0.0, max_norm: float | None = None) -> None:
+        super().__init__(parameters, rate, weight_decay=weight_decay, max_norm=max_norm)
         checked_numbers(type(self).__name__, 0, 1, momentum=momentum)
         checked_flags("SGD", nesterov=nesterov)
         if nesterov and not momentum:
@@ -241,7 +241,7 @@ class Nesterov(Optimizer):
         parameters: Tensors.
         rate: at least 0, for a mean loss: multiply a published rate for a summed loss by the batch size.
         momentum: at least 0, below 1.
-        weight_decay, clip: as for SGD.
+        weight_decay, max_norm: as for SGD.
 
     Source: Graham's networks of 2013 to 2015.
     """
@@ -249,8 +249,8 @@ class Nesterov(Optimizer):
     moments = ("momentum",)
 
     def __init__(self, parameters: Tensor | Iterable[Tensor], rate: float, momentum: float = 0.99, *,
-                 weight_decay: float = 0.0, clip: float | None = None) -> None:
-        super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
+                 weight_decay: float = 0.0, max_norm: float | None = None) -> None:
+        super().__init__(parameters, rate, weight_decay=weight_decay, max_norm=max_norm)
         checked_numbers(type(self).__name__, 0, 1, momentum=momentum)
         self.momentum = momentum
 
@@ -273,7 +273,7 @@ class Adam(Optimizer):
         rate: at least 0.
         betas: decay of the two means, two numbers of at least 0 and below 1.
         eps: added to the square root, above 0.
-        weight_decay, clip: as for SGD.
+        weight_decay, max_norm: as for SGD.
 
     Raises:
         FloatingPointError: in `step`, the square of a gradient is too large for its dtype; the step would be zero.
@@ -285,8 +285,8 @@ class Adam(Optimizer):
 
     def __init__(self, parameters: Tensor | Iterable[Tensor], rate: float = 1e-3,
                  betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, *, weight_decay: float = 0.0,
-                 clip: float | None = None) -> None:
-        super().__init__(parameters, rate, weight_decay=weight_decay, clip=clip)
+                 max_norm: float | None = None) -> None:
+        super().__init__(parameters, rate, weight_decay=weight_decay, max_norm=max_norm)
         who = type(self).__name__
         if as_array(f"{who}: betas", betas).shape != (2,):
             raise ValueError(expected(who, "betas to be two numbers from 0 up but below 1", f"{betas!r}"))

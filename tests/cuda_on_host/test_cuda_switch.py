@@ -55,13 +55,13 @@ def test_what_is_missing_is_named_with_its_remedy(cupy, says, monkeypatch):
     with pytest.raises(BackendError) as error:
         sp.use("cuda")
     assert str(error.value) == says
-    assert "cuda" not in sp.available()
+    assert "cuda" not in sp.available_backends()
 
 
 def test_the_environment_chooses_where_arrays_are_born(cuda, monkeypatch):
     monkeypatch.setenv("SPCONV_CY_BACKEND", "cuda")
     assert type(sp.Tensor(np.ones((2, 3))).data) is cupy_on_host.ndarray
-    assert "cuda" in sp.available()
+    assert "cuda" in sp.available_backends()
 
 
 def test_arrays_of_two_backends_are_named_on_both_sides(cuda):
