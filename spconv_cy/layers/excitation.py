@@ -11,7 +11,7 @@ from spconv_cy.checks import generator, is_integer
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.activation import sigmoid
 from spconv_cy.functional.dense import reshape
-from spconv_cy.functional.initial import glorot
+from spconv_cy.functional.initial import glorot_uniform
 from spconv_cy.functional.sparse import conv, gather, global_pool
 from spconv_cy.layers.activation import ReLU, Sigmoid
 from spconv_cy.layers.container import Sequential, branch
@@ -133,7 +133,7 @@ class EfficientChannelAttention(_SampleScaled):
         if not is_integer(size) or size < 1 or size % 2 == 0:
             raise ShapeError(expected("EfficientChannelAttention", "size to be an odd number from 1 up", f"{size!r}"))
         self.size = int(size)
-        self.weight = glorot((self.size, 1, 1), generator("EfficientChannelAttention", rng))
+        self.weight = glorot_uniform((self.size, 1, 1), generator("EfficientChannelAttention", rng))
 
     def factors(self, x: SparseTensor) -> Tensor:
         """Return the factors of the samples of x, a Tensor (b, c)."""
