@@ -146,6 +146,10 @@ ON_SITES = {  # what makes the layer; inputs
     "sparsify by a sigmoid": (lambda: sp.layers.Sparsify(4, activation="sigmoid", rng=1), {None: PLANE[None]}),
     "collapse": (lambda: sp.layers.Collapse(2, 1), PLANE),
     "collapse, 3-D": (lambda: sp.layers.Collapse(3, 0), SPACE),
+    "height compression": (lambda: sp.layers.HeightCompression(2, 1), PLANE),
+    "height compression, 3-D": (lambda: sp.layers.HeightCompression(3), SPACE),
+    "densify": (lambda: sp.layers.Densify(2), THIN),
+    "densify, triangles": (lambda: sp.layers.Densify(sp.Lattice.simplex(2)), SLIM),
     "pyramid": (
         lambda: sp.layers.Pyramid(
             sp.Convolution(2, 4, 4, 3, 2, padding=1, groups=4, size_rule="floor", rng=0), sp.MaxPooling(2, 2)),

@@ -21,6 +21,8 @@ from spconv_cy.layers.convolution import Convolution as Convolution
 from spconv_cy.layers.convolution import NetworkInNetwork as NetworkInNetwork
 from spconv_cy.layers.convolution import SubmanifoldConvolution as SubmanifoldConvolution
 from spconv_cy.layers.coordinates import AddCoordinates as AddCoordinates
+from spconv_cy.layers.densify import Densify as Densify
+from spconv_cy.layers.densify import HeightCompression as HeightCompression
 from spconv_cy.layers.dropout import Dropout as Dropout
 from spconv_cy.layers.edge import DenseToSparse as DenseToSparse
 from spconv_cy.layers.edge import SparseToDense as SparseToDense

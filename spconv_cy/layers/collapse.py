@@ -36,9 +36,9 @@ class Collapse(Layer):
     def __init__(self, lattice: LatticeLike, axis: int = 0) -> None:
         self.lattice, self.axis = as_lattice(lattice), axis
         if not self.lattice.is_cubic or self.lattice.d < 2:
-            raise ShapeError(expected("Collapse", "a cubic lattice of dimension 2 to 8", f"{self.lattice}"))
+            raise ShapeError(expected(type(self).__name__, "a cubic lattice of dimension 2 to 8", f"{self.lattice}"))
         if not is_integer(axis) or not 0 <= axis < self.lattice.d:
-            raise ShapeError(expected("Collapse", f"axis to be 0 to {self.lattice.d - 1}", f"{axis!r}"))
+            raise ShapeError(expected(type(self).__name__, f"axis to be 0 to {self.lattice.d - 1}", f"{axis!r}"))
 
     def __call__(self, x: SparseTensor) -> SparseTensor:
         """Sum along the axis."""

@@ -11,6 +11,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.collapse import Collapse
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.layers.coordinates import AddCoordinates
+from spconv_cy.layers.densify import HeightCompression
 from spconv_cy.layers.edge import SparseToDense
 from spconv_cy.layers.fractional import FractionalMaxPooling
 from spconv_cy.layers.pooling import GlobalPooling
@@ -114,7 +115,8 @@ def _walk(layer: Any, field: Field | None) -> Field | None:
     if isinstance(layer, TransposedConvolution) and layer.sites == "source":
         return _finer(field, layer.window.stride, layer.channels_out)
     if isinstance(layer, Collapse):
-        return Field(tuple(n for axis, n in enumerate(field.size) if axis != layer.axis), field.channels)
+        channels = field.channels * (field.size[layer.axis] if isinstance(layer, HeightCompression) else 1)
+        return Field(tuple(n for axis, n in enumerate(field.size) if axis != layer.axis), channels)
     if isinstance(layer, FractionalMaxPooling):
         return Field(layer.out_size(field.size), field.channels, field)
     if hasattr(layer, "layers"):
