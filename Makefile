@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/compiled/*.pyx spconv_cy/compiled/*.pxd spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
+STUBS = $(subst /,.,$(basename $(wildcard spconv_cy/_core.pyi spconv_cy/compiled/*.pyi)))
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
 .PHONY: demo mnist kanji kanji-data seed check test test-all test-build test-compilers test-arm test-threads test-cuda test-page bench bench-peers bench-cuda bench-scaling lint clean
@@ -91,10 +92,11 @@ bench-cuda: .venv/built  ## the cuda backend beside the CPU, gathering with cuBL
 bench-scaling: .venv/built  ## curves over sites, scale, channels, dimension and threads
 	$(BIN)/python benchmarks/bench_scaling.py
 
-lint: .venv/built  ## ruff, cython-lint and the types of the public names; .pre-commit-config.yaml runs it before each commit
+lint: .venv/built  ## ruff, cython-lint, the types of the public names and the stubs of compiled modules; .pre-commit-config.yaml runs it before each commit
 	$(BIN)/ruff check .
 	PATH=$(BIN):$$PATH cython-lint --max-line-length=120 spconv_cy
 	$(BIN)/python tests/typed_project/check.py
+	$(BIN)/python -m mypy.stubtest --concise --allowlist tests/stubs_allowed.txt --ignore-unused-allowlist $(STUBS)
 
 .venv/built: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

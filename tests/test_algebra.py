@@ -100,7 +100,7 @@ def test_grids_that_do_not_fit_are_refused_with_a_remedy(rng):
     with pytest.raises(ShapeError, match="lattice"):
         a.union(drawn(rng, 5, 3, 8, size=8))
     for wrong in (np.ones(5), np.ones(4, bool), [0, 1, 2]):
-        with pytest.raises(ShapeError, match=r"\(5,\) booleans fit"):
+        with pytest.raises(ShapeError, match=r"expected \(5,\) booleans"):
             a.mask(wrong)
     with pytest.raises(ShapeError, match="high must be above low"):
         a.crop(3, (4, 3))

@@ -7,13 +7,20 @@ _Pointers = NDArray[np.int64]
 TILE_ROWS: int
 
 class Pairs:
-    in_rows: NDArray[np.int32]
-    out_rows: NDArray[np.int32]
-    offset_ptr: NDArray[np.int64]
-    tile_ptr: NDArray[np.int64]
-    n_in: int
-    n_out: int
-    n_offsets: int
+    @property
+    def in_rows(self) -> NDArray[np.int32]: ...
+    @property
+    def out_rows(self) -> NDArray[np.int32]: ...
+    @property
+    def offset_ptr(self) -> NDArray[np.int64]: ...
+    @property
+    def tile_ptr(self) -> NDArray[np.int64]: ...
+    @property
+    def n_in(self) -> int: ...
+    @property
+    def n_out(self) -> int: ...
+    @property
+    def n_offsets(self) -> int: ...
     def __new__(
         cls,
         in_rows: NDArray[np.int32],

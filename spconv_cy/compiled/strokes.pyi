@@ -16,7 +16,7 @@ def rasterise(
     scale: float,
     spacing: float,
     slices: int = 1,
-    pace: float = 0,
+    pace: float = 0.0,
     n_threads: int = 1,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
 def draw_signatures(
