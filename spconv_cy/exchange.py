@@ -239,7 +239,7 @@ def to_coo(x: SparseTensor) -> Coo:
     _check_zero_elsewhere("to_coo", x)
     sites, c = np.repeat(x.sites.astype(np.int64), x.channels, axis=0), np.tile(np.arange(x.channels), x.grid.n)
     coords = np.stack([sites[:, 0], c, *sites[:, 1:].T])
-    return Coo(coords, x.features.numpy().reshape(-1), (x.grid.samples, x.channels, *x.grid.size))
+    return Coo(coords, x.features.numpy().reshape(-1), (x.grid.samples, x.channels, *x.grid.size))  # type: ignore[misc]
 
 
 def _check_zero_elsewhere(who: str, x: SparseTensor) -> None:

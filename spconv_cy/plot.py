@@ -75,7 +75,7 @@ def active_sites(axes: Axes, x: SparseTensor, sample: int = 0, cmap: str = "viri
     """
     low, high = x.grid.batch_starts[sample:sample + 2]
     features, ground = x.features.numpy()[low:high], 0 if x.ground is None else x.ground.numpy()
-    picture = np.full(x.grid.size, np.nan)
+    picture = np.full(x.grid.size, np.nan)                               # type: ignore[type-var]
     picture[tuple(x.sites[low:high, 1:].T)] = np.sqrt(((features - ground) ** 2).sum(1))
     axes.set_facecolor("0.93")
     axes.imshow(picture.T, cmap=cmap, interpolation="nearest", vmin=0)
@@ -104,7 +104,7 @@ def in_space(axes: Axes, x: SparseTensor, sample: int = 0, view: ArrayLike | Non
 
     low, high = x.grid.batch_starts[sample:sample + 2]
     turned = _front_view() if view is None else view
-    places = (x.sites[low:high, 1:] + 0.5) @ x.grid.lattice.basis @ turned
+    places = (x.sites[low:high, 1:] + 0.5) @ x.grid.lattice.basis @ turned  # type: ignore[operator]
     places = places[np.argsort(places[:, 2], kind="stable")]
     depth = places[:, 2] - places[:1, 2]
     # Few shades and no blended edges make a PNG a third as large.

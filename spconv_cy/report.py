@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 
 from spconv_cy import config
-from spconv_cy.backend.switch import NAMES, ops_named
+from spconv_cy.backend.switch import BACKENDS, ops_named
 from spconv_cy.errors import BackendError
 
 PACKAGES = ("spconv_cy", "numpy", "scipy", "safetensors", "tqdm", "matplotlib", "cupy")
@@ -19,7 +19,7 @@ def show_config() -> str:
     """
     lines = [f"python       {platform.python_version()} on {platform.system()} {platform.machine()}"]
     lines += [f"{name:<12} {_version(name)}" for name in PACKAGES]
-    lines += [f"backend {name:<9} {_state(name)}" for name in NAMES]
+    lines += [f"backend {name:<9} {_state(name)}" for name in BACKENDS]
     lines.append(f"new arrays   {config.backend_name()}")
     lines.append(f"threads      {config.threads()} of {config.processors()} processors")
     lines.append(f"convolutions {config.precision_name()}")

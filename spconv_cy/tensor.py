@@ -146,10 +146,11 @@ class SparseTensor(SparseArithmetic):
 
     def dense(self, origin: PerAxis | None = None, size: PerAxis | None = None) -> Tensor:
         """Return to_dense() as a Tensor, with gradients to the features and the ground state."""
-        if self.grid.size is None and (size is None or origin is None):
+        field = self.grid.size
+        if field is None and (size is None or origin is None):
             raise ShapeError(expected("to_dense", "origin= and size= for an unbounded grid", "none"))
         _check_rows("to_dense", self)
-        shape = self.grid.size if size is None else per_axis(size, self.grid.d, "to_dense size", 1)
+        shape: tuple[int, ...] = per_axis(field if size is None else size, self.grid.d, "to_dense size", 1)
         n = self.grid.samples * math.prod(shape) * self.channels
         if n > MOST_DENSE:
             raise ShapeError(expected("to_dense", "an array that fits in memory", f"{n} numbers of size {shape}",
@@ -161,10 +162,10 @@ class SparseTensor(SparseArithmetic):
             raise GridError(expected("to_dense", f"sites inside origin {low} and size {shape}",
                                      f"{int(outside.sum())} of {self.grid.n} outside", "give a larger size"))
         dense = scatter_to_dense(self.features, self.ground, (self.sites[:, 0], *at.T), (self.grid.samples, *shape))
-        if self.ground is None or self.grid.lattice.is_cubic or self.grid.size is None:
+        if self.ground is None or self.grid.lattice.is_cubic or field is None:
             return dense
         places = np.indices(shape).reshape(self.grid.d, -1).T + low
-        held = self.grid.lattice.inside(places, self.grid.size).reshape(1, 1, *shape)
+        held = self.grid.lattice.inside(places, field).reshape(1, 1, *shape)
         return dense * Tensor.of(ops_of(dense.data).asarray(held, dense.dtype))
 
     @property

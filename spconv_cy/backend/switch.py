@@ -58,7 +58,6 @@ BACKENDS = {
     "reference": Registration(Ops, _is_reference),
     "cuda": Registration(_load_cuda, is_cupy),
 }
-NAMES = tuple(BACKENDS)
 
 
 def ops_of(*arrays: Any) -> Ops:
@@ -83,8 +82,8 @@ def ops_named(name: str) -> Ops:
     Raises:
         BackendError: there is no such backend, or it cannot run here; the message says why and what to do.
     """
-    if not isinstance(name, str) or name not in NAMES:
-        raise BackendError(expected("backend", f"one of {', '.join(NAMES)}", repr(name)))
+    if not isinstance(name, str) or name not in BACKENDS:
+        raise BackendError(expected("backend", f"one of {', '.join(BACKENDS)}", repr(name)))
     return once(_ready, name, BACKENDS[name].load)
 
 
@@ -104,7 +103,7 @@ def available_backends() -> tuple[str, ...]:
     >>> "reference" in available_backends()
     True
     """
-    return tuple(name for name in NAMES if _runs(name))
+    return tuple(name for name in BACKENDS if _runs(name))
 
 
 @known_arguments

@@ -110,7 +110,7 @@ class Convolution(Activated):
     def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
         """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
-        sites = None if y.grid.size is None else y.grid.samples * y.grid.field
+        sites = None if y.grid.field is None else y.grid.samples * y.grid.field
         _, rulebook = x.grid.rules(self.window)
         return (y.grid.n * self.window.volume * each, rulebook.n_pairs * each,
                 None if sites is None else sites * self.window.volume * each)
@@ -123,9 +123,9 @@ class Convolution(Activated):
                  and (self.window.keeps_sites or set(self.window.origin) == {0}))
         if not plain:
             return ""
-        stride = stride.pop()
+        step = stride.pop()
         letter = "SC" if self.window.keeps_sites else "C"
-        return f"{self.channels_out}{letter}{size.pop()}" + (f"/{stride}" if stride > 1 else "")
+        return f"{self.channels_out}{letter}{size.pop()}" + (f"/{step}" if step > 1 else "")
 
 
 class SubmanifoldConvolution(Convolution):
@@ -219,7 +219,7 @@ class NetworkInNetwork(Activated):
         each = self.channels_in * self.channels_out
         if not isinstance(y, SparseTensor):
             return (len(y) * each,) * 3
-        dense = None if y.grid.size is None else y.grid.samples * y.grid.field * each
+        dense = None if y.grid.field is None else y.grid.samples * y.grid.field * each
         return y.grid.n * each, y.grid.n * each, dense
 
     def notation(self) -> str:

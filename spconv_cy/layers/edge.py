@@ -10,7 +10,7 @@ from spconv_cy.layers.inputs import checked_lattice
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites import Grid, LatticeLike, as_lattice
 from spconv_cy.tensor import SparseTensor, Tensor
-from spconv_cy.types import ArrayLike
+from spconv_cy.types import Array, ArrayLike
 
 
 class SparseToDense(Layer):
@@ -54,7 +54,7 @@ class DenseToSparse(Layer):
             raise ShapeError(expected(f"{self}", f"an array (b, c, *size) with {self.lattice.d} axes of sites",
                                       f"shape {x.shape}"))
         ops = ops_of(x.data)
-        active = ~(abs(x.data) <= self.threshold).all(1)
+        active: Array = ~(abs(x.data) <= self.threshold).all(1)
         index = active.nonzero()
         sites = ops.to_numpy(ops.xp.stack(index, 1))
         grid = Grid.from_sites(sites, x.shape[2:], x.shape[0], self.lattice)

@@ -40,8 +40,8 @@ class _Pooling(Layer):
                  and self.window.size_rule == "exact")
         if not plain or len(size) > 1 or len(stride) > 1:
             return ""
-        size, stride = size.pop(), stride.pop()
-        return f"{letters}{size}" + (f"/{stride}" if stride != size else "")
+        side, step = size.pop(), stride.pop()
+        return f"{letters}{side}" + (f"/{step}" if step != side else "")
 
 
 class MaxPooling(_Pooling):

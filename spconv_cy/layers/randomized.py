@@ -53,7 +53,8 @@ class RandomizedStrideConvolution(Convolution):
     def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
         """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense or None)."""
         by_rows, _, dense = super().multiply_adds(x, y)
-        return by_rows, y.grid.source.rulebook.n_pairs * self.channels_in * self.channels_out // self.groups, dense
+        n_pairs = y.grid.source.rulebook.n_pairs                         # type: ignore[union-attr]
+        return by_rows, n_pairs * self.channels_in * self.channels_out // self.groups, dense
 
     def notation(self) -> str:
         """Return "": the notation of the papers does not have it."""

@@ -84,7 +84,8 @@ class TransposedConvolution(Convolution):
                 raise ShapeError(expected("TransposedConvolution", "sites that convolutions or pools made with strides "
                                           f"whose product is {stride}", f"{x}, made with {passed}",
                                           "use sites='reached', or give the finer grid: layer(x, grid)"))
-            grid, passed = grid.source.parent, tuple(a * b for a, b in zip(passed, window.stride, strict=True))
+            grid = grid.source.parent                                    # type: ignore[union-attr]
+            passed = tuple(a * b for a, b in zip(passed, window.stride, strict=True))
         return grid
 
     def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
@@ -97,7 +98,7 @@ class TransposedConvolution(Convolution):
     def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
         """Return the multiply-adds that gave y for x: (by input rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
-        sites = None if x.grid.size is None else x.grid.samples * x.grid.field
+        sites = None if x.grid.field is None else x.grid.samples * x.grid.field
         rows = x.grid.n * self.window.volume
         pairs = rows if self.sites == "reached" else x.grid.rules_to(self.window, y.grid).n_pairs
         return rows * each, pairs * each, None if sites is None else sites * self.window.volume * each

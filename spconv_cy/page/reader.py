@@ -86,5 +86,5 @@ class Reader:
         tensors = tensors_by_grid(net, x) if isinstance(net, Sequential) else [x]
         names = [layer.notation() for layer in getattr(net, "layers", []) if hasattr(layer, "window")]
         names = ["input", *names, *[""] * len(tensors)]
-        return [{"name": name, "size": int(x.grid.size[0]), "planes": x.channels,
+        return [{"name": name, "size": int(x.grid.size[0]), "planes": x.channels,  # type: ignore[index]
                  "sites": x.sites[:, 1:].ravel().tolist()} for x, name in zip(tensors, names, strict=False)]

@@ -39,7 +39,7 @@ def partition(sites: NDArray[np.int32], size: Sequence[int], shift: Sequence[int
     return windows
 
 
-def differences(sites: IntegerArray, rows: IntegerArray, size: Sequence[int]) -> NDArray[np.int64]:
+def differences(sites: IntegerArray, rows: IntegerArray, size: Sequence[int]) -> IntegerArray:
     """Return the number (w, m, m) of each difference of two sites of a window, for rows (w, m).
 
     Element (i, j) is the place of x_i - x_j in the list of all prod(2 * size - 1) differences of two sites of a window,

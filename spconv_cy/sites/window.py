@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,6 +201,15 @@ class Window:
             ends = [(0, f - 1) for f in self.size]
         return [(dil * low - pad, dil * high - pad)
                 for (low, high), dil, pad in zip(ends, self.dilation, self.origin, strict=True)]
+
+    @overload
+    def out_size(self, size: Size) -> tuple[int, ...]: ...
+
+    @overload
+    def out_size(self, size: None) -> None: ...
+
+    @overload
+    def out_size(self, size: Size | None) -> tuple[int, ...] | None: ...
 
     def out_size(self, size: Size | None) -> tuple[int, ...] | None:
         """Return the size of the output's field for an input field of `size` (an int or d ints; None: unbounded).
