@@ -168,7 +168,7 @@ def test_the_cost_is_counted_by_the_pairs_that_meet():
     (lambda x: sp.layers.WindowAttention(2, 4, 0, 4), "expected heads to be a whole number from 1 to 1048576, got 0"),
     (lambda x: sp.layers.WindowAttention(2, 4, 2, (4,)), "WindowAttention size: .* 2 ints"),
     (lambda x: sp.layers.WindowAttention(2, 4, 2, 0), "at least 1"),
-    (lambda x: sp.layers.WindowAttention(2, 4, 2, 4, shift=0.5), "shift: 0.5 came"),
+    (lambda x: sp.layers.WindowAttention(2, 4, 2, 4, shift=0.5), "shift: expected an int .* got 0.5"),
     (lambda x: sp.layers.WindowAttention(3, 4, 2, 200), "use a smaller window, or positions=False"),
     (lambda x: sp.layers.WindowAttention(2, 4, 2, 4)(x.with_features(x.features, sp.Tensor(np.zeros((1, 4))))),
      "ground=None"),

@@ -4,15 +4,16 @@ import copy
 import gc
 import pickle
 import re
-import threading
 import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 from strategies import random_rulebook
+from threaded import together
 
 import spconv_cy as sp
+from spconv_cy.backend import switch
 from spconv_cy.backend.switch import BACKENDS, ops_named, ops_of
 from spconv_cy.compiled.pairs import TILE_ROWS, Pairs
 from spconv_cy.errors import ShapeError
@@ -43,13 +44,9 @@ def test_pairs_keep_their_arrays_when_nothing_else_does(rng):
 
 def test_one_transpose_is_made_however_many_threads_ask(rng):
     for _ in range(20):
-        book, found, start = random_rulebook(rng, 300, 200, 9), [], threading.Barrier(4)
-        threads = [threading.Thread(target=lambda: (start.wait(), found.append(book.T))) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len({id(one) for one in found}) == 1 and found[0].pairs is book.T.pairs
+        book = random_rulebook(rng, 300, 200, 9)
+        found = together(4, lambda i, book=book: book.T)
+        assert all(one is found[0] for one in found) and found[0].pairs is book.T.pairs
 
 
 @pytest.mark.parametrize("kind", [Pairs, PlainPairs])
@@ -123,8 +120,8 @@ def test_a_backend_is_registered_in_one_place(monkeypatch):
     registration = type(BACKENDS["cpu"])(Third, lambda array: isinstance(array, Foreign))
     monkeypatch.setitem(BACKENDS, "third", registration)
     try:
-        assert ops_of(Foreign()).name == "third" and "third" in sp.available()
+        assert ops_of(Foreign()).name == "third" and "third" in switch.available()
         with sp.use("third"):
-            assert sp.backend.switch.current().name == "third"
+            assert switch.current().name == "third"
     finally:
-        sp.backend.switch._ready.pop("third", None)
+        switch._ready.pop("third", None)

@@ -54,7 +54,7 @@ class DenseToSparse(Layer):
             raise ShapeError(expected(f"{self}", f"an array (b, c, *size) with {self.lattice.d} axes of sites",
                                       f"shape {x.shape}"))
         ops = ops_of(x.data)
-        active: Array = ~(abs(x.data) <= self.threshold).all(1)
+        active: Array = ~(abs(x.data) <= self.threshold).all(1)          # type: ignore[assignment]
         index = active.nonzero()
         sites = ops.to_numpy(ops.xp.stack(index, 1))
         grid = Grid.from_sites(sites, x.shape[2:], x.shape[0], self.lattice)
