@@ -93,6 +93,14 @@ def tensor(code, key, count, shape, strides=None, offset=0):
                 (storage(code, key, count), offset, shape, strides, False, Call("collections.OrderedDict", ())))
 
 
+def numpy_array(shape, dtype="f4", content=bytes(24), order="<"):
+    """Return an array of numpy as pickle writes it."""
+    made = opcodes(Call("numpy.core.multiarray._reconstruct", (Name("numpy.ndarray"), (0,), b"b")))
+    state = (3, order, None, None, None, -1, -1, 0)
+    kind = Raw(opcodes(Call("numpy.dtype", (dtype, False, True))) + opcodes(state) + b"b")
+    return Raw(made + opcodes((1, shape, kind, False, content)) + b"b")
+
+
 def zipped(value, storages, order=None, name="archive", method=zipfile.ZIP_STORED, **more):
     """Return a zip checkpoint; storages are {key: bytes}."""
     content = io.BytesIO()

@@ -12,7 +12,7 @@ from spconv_cy.io.checkpoint_files import of_npz, of_safetensors
 from spconv_cy.io.foreign import recognised
 from spconv_cy.io.pth_files import is_pickle, of_pickles, of_tar, of_zip
 from spconv_cy.io.pth_stack import Inert, Pending
-from spconv_cy.io.pth_storage import Budget, Refused, Storage, kind_name, mapped
+from spconv_cy.io.pth_storage import Budget, Refused, Storage, brief, kind_name, mapped
 from spconv_cy.io.pth_zip import Archive
 from spconv_cy.types import Array, PathLike
 
@@ -138,7 +138,7 @@ def _chosen(root: Any, key: str | None) -> Any:
     """Return the entry of a file that holds the arrays of a network."""
     if key:
         if not isinstance(root, dict) or key not in root:
-            held = ", ".join(repr(name)[:50] for name in list(root)[:20]) if isinstance(root, dict) else kind_name(root)
+            held = ", ".join(brief(name) for name in list(root)[:20]) if isinstance(root, dict) else kind_name(root)
             raise Refused(f"a file with the key {key!r}", held or "an empty one", 'give one of these, or "" for all')
         return root[key]
     if key is None and isinstance(root, dict) and not _is_module(root):
@@ -157,7 +157,7 @@ def _named(root: Any, budget: Budget) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for name, array in _arrays(root, "", budget, 0):
         if name in found:
-            raise Refused("arrays with names of their own", f"two named {name!r}", "read it by everything=True")
+            raise Refused("arrays with names of their own", f"two named {brief(name)}", "read it by everything=True")
         found[name] = array
     if not found:
         raise Refused("a file with arrays", "one without any", "see what it holds by everything=True")
@@ -196,7 +196,8 @@ def _renamed(arrays: dict[str, Array], prefix: str | None) -> dict[str, Array]:
                 arrays = {name.removeprefix(known): array for name, array in arrays.items()}
         return arrays
     if not any(name.startswith(prefix) for name in arrays):
-        raise Refused(f"names that begin with {prefix!r}", ", ".join(list(arrays)[:3]), "give another strip_prefix")
+        raise Refused(f"names that begin with {prefix!r}", ", ".join(map(brief, list(arrays)[:3])),
+                      "give another strip_prefix")
     found = {name.removeprefix(prefix): array for name, array in arrays.items()}
     if len(found) < len(arrays):
         raise Refused(f"names that stay unequal without {prefix!r}", "two that become equal", 'give strip_prefix=""')

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spconv_cy.io.pth_machine import Source
-from spconv_cy.io.pth_storage import Budget, Refused, Storage, checked_counts, kind_name
+from spconv_cy.io.pth_storage import Budget, Refused, Storage, brief, checked_counts, kind_name
 from spconv_cy.io.pth_table import machine, storage_code
 from spconv_cy.io.pth_zip import Archive
 from spconv_cy.types import Array
@@ -37,7 +37,7 @@ def of_zip(archive: Archive, budget: Budget) -> Any:
         if (key, code) not in found:
             found[key, code] = Storage(contents[key], code, budget, order)
         if found[key, code].count < count:
-            raise Refused(f"a storage {key!r} of {count} numbers", f"one of {found[key, code].count}")
+            raise Refused(f"a storage {brief(key)} of {count} numbers", f"one of {found[key, code].count}")
         return found[key, code]
 
     return machine(Source(archive.read(name, check=True)), budget, storage).run()
@@ -54,7 +54,7 @@ def of_pickles(content: Array, budget: Budget) -> Any:
     first = machine(source, budget, _no_storage).run()
     if type(first) is not int or first != MAGIC:
         if source.tell() != len(content):
-            raise Refused("one pickle", f"{len(content) - source.tell()} more bytes after it")
+            raise Refused("a file of one pickle", f"{len(content) - source.tell()} more bytes after it")
         return first
     version = machine(source, budget, _no_storage).run()
     if type(version) is not int or version != PROTOCOL:
@@ -71,7 +71,7 @@ def of_pickles(content: Array, budget: Budget) -> Any:
             return named[1]                                              # a class, and its source text
         code, key, _ = _told(named)
         if key not in stored or stored[key].code != code:
-            raise Refused(f"a file with the storage {key!r}", "one without it")
+            raise Refused(f"a file with the storage {brief(key)}", "one without it")
         return _part(stored[key], key, named[5] if len(named) > 5 else None, found)
 
     return machine(Source(content, start), budget, storage).run()
@@ -126,7 +126,7 @@ def tar_files(content: Array) -> dict[str, Array]:
         if head[156:157] in (b"0", b"\0"):
             name = head[:100].rstrip(b"\0").decode("latin-1").removeprefix("./")
             if name in found:
-                raise Refused("an archive whose files have names of their own", f"two named {name!r}")
+                raise Refused("an archive whose files have names of their own", f"two named {brief(name)}")
             found[name] = content[at + 512:at + 512 + size]
         at += 512 + (size + 511) // 512 * 512
     return found
@@ -160,7 +160,7 @@ def _announced(told: dict[str, tuple[str, int]]) -> Callable[[Any], Any]:
             return named[1]
         code, key, count = _told(named)
         if told.setdefault(key, (code, count)) != (code, count):
-            raise Refused(f"one type and size of the storage {key!r}", "several")
+            raise Refused(f"one type and size of the storage {brief(key)}", "several")
         return nothing
 
     nothing = _Announced(np.empty(0, np.uint8), "u1", Budget(0))
@@ -173,11 +173,11 @@ def _storages(source: Source, told: dict[str, tuple[str, int]], budget: Budget) 
     found: dict[str, Storage] = {}
     for key in keys if type(keys) is list else ():
         if type(key) is not str or key not in told or key in found:
-            raise Refused("storages that the pickle names, each once", repr(key)[:100])
+            raise Refused("storages that the pickle names, each once", brief(key))
         code, count = told[key]
         found[key] = _stored(source, code, budget)
         if found[key].count != count:
-            raise Refused(f"a storage {key!r} of {count} numbers", f"one of {found[key].count}")
+            raise Refused(f"a storage {brief(key)} of {count} numbers", f"one of {found[key].count}")
     return found
 
 
@@ -221,7 +221,7 @@ def _checked_key(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _known(known: dict[Any, Any], key: Any, kind: type) -> Any:
     if type(key) not in (int, str) or not isinstance(known.get(key), kind):
-        raise Refused(f"a storage or tensor {repr(key)[:100]}", "a file without it")
+        raise Refused(f"a storage or tensor {brief(key)}", "a file without it")
     return known[key]
 
 

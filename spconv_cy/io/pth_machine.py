@@ -14,10 +14,8 @@ LONGEST_LINE = 1 << 16                                                   # only 
 DATA = "a pickle of tensors, numbers, text and containers"
 TENSORS_ALONE = "nothing in it was executed; open it where it was made, and save net.state_dict() alone"
 # Opcodes whose argument is the value.
-VALUES = frozenset("INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES "
+VALUES = ("INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES "
                    "SHORT_BINBYTES BINBYTES8 UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 FLOAT BINFLOAT".split())
-CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 # Modules that Python 2 named otherwise; pickles of protocol 2 have these names.
 RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
@@ -76,7 +74,9 @@ class Machine(Stack):
                 self.budget.take(8)
                 if opcode == "STOP":
                     return self._pop()
-                self._step(opcode, argument)
+                if opcode not in STEPS:
+                    raise Refused(DATA, f"the opcode {opcode}", TENSORS_ALONE)
+                STEPS[opcode](self, argument)
         except Refused as error:
             raise Refused(error.what, f"{error.got} (at byte {position - start})", error.remedy) from None
         raise Refused("a complete pickle", "one without an end")
@@ -93,19 +93,6 @@ class Machine(Stack):
             except (ValueError, LookupError, ArithmeticError) as error:  # a name that is not UTF-8, an unknown opcode
                 raise Refused("a complete pickle", f"one that is damaged: {error}") from None
             yield opcode.name, argument, at
-
-    def _step(self, opcode: str, argument: Any) -> None:
-        if opcode in VALUES:
-            self._push_value(argument)
-        elif opcode in CONSTANTS:
-            self.stack.append(CONSTANTS[opcode])
-        elif opcode in TUPLES:
-            self._push(tuple(self._take(TUPLES[opcode])))
-        else:
-            step = getattr(self, f"_do_{opcode.lower()}", None)
-            if step is None:
-                raise Refused(DATA, f"the opcode {opcode}", TENSORS_ALONE)
-            step(argument)
 
     def _do_proto(self, version: int) -> None:
         if version > 5:
@@ -163,7 +150,7 @@ class Machine(Stack):
 
     def _set_state(self, target: Inert, state: Any) -> None:
         parts = state if type(state) is tuple and len(state) == 2 else (state,)
-        if not all(part is None or isinstance(part, dict) for part in parts):
+        if not all(part is None or type(part) is dict for part in parts):
             parts = ({"state": state},)
         for part in parts:
             self.budget.take(80 * len(part or ()))
@@ -189,7 +176,7 @@ class Machine(Stack):
             told = shown(kind) if isinstance(kind, Name) else kind_name(kind)
             raise Refused(DATA, f"one that calls {told}", TENSORS_ALONE)
         made = Inert()
-        made.kind = str(kind)
+        made.kind = kind
         self.budget.take(200)
         return made
 
@@ -200,6 +187,13 @@ class Machine(Stack):
             raise
         except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
             raise Refused(what, f"others ({error})") from None
+
+
+# What each opcode does, called with the machine and the argument of the opcode.
+STEPS: dict[str, Callable[[Any, Any], None]] = {
+    **{name.removeprefix("_do_").upper(): getattr(Machine, name) for name in dir(Machine) if name.startswith("_do_")},
+    **dict.fromkeys(VALUES, Machine._push_value),
+}
 
 
 def shown(name: str) -> str:

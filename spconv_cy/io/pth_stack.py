@@ -19,6 +19,7 @@ class Name(str):
 class Inert(dict[Any, Any]):
     """What a file holds of an object of some class: its attributes and entries. `kind` is the name of the class."""
 
+    __slots__ = ("kind",)
     kind: str
 
     def __repr__(self) -> str:
@@ -96,6 +97,27 @@ class Stack:
 
     def _do_dup(self, _: None) -> None:
         self.stack.append(self._top(object, "a copy"))
+
+    def _do_none(self, _: None) -> None:
+        self.stack.append(None)
+
+    def _do_newtrue(self, _: None) -> None:
+        self.stack.append(True)
+
+    def _do_newfalse(self, _: None) -> None:
+        self.stack.append(False)
+
+    def _do_empty_tuple(self, _: None) -> None:
+        self.stack.append(())
+
+    def _do_tuple1(self, _: None) -> None:
+        self._push((self._pop(),))
+
+    def _do_tuple2(self, _: None) -> None:
+        self._push(tuple(self._take(2)))
+
+    def _do_tuple3(self, _: None) -> None:
+        self._push(tuple(self._take(3)))
 
     def _do_empty_list(self, _: None) -> None:
         self._push([])

@@ -30,7 +30,7 @@ class Refused(ValueError):
 
     def __init__(self, what: str, got: object, remedy: str = DAMAGED) -> None:
         super().__init__(what, got, remedy)
-        self.what, self.got, self.remedy = what, got, remedy
+        self.what, self.got, self.remedy = _cut(what), _cut(str(got)), remedy
 
 
 class Budget:
@@ -157,6 +157,17 @@ def kind_name(value: object) -> str:
     """Return the type of a value with its article, for an error message."""
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def brief(value: object) -> str:
+    """Return a value of a file for an error message: the beginning of text, a number, or the type of something else."""
+    if isinstance(value, (str, bytes)):
+        return repr(value[:80])
+    return repr(value) if value is None or type(value) in (int, float, bool) else kind_name(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:240]}..."
 
 
 def _counts(name: str, values: object) -> tuple[int, ...]:

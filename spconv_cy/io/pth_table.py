@@ -9,7 +9,7 @@ import numpy as np
 
 from spconv_cy.io.pth_machine import Machine, Source
 from spconv_cy.io.pth_stack import Name, Pending, is_plain_key
-from spconv_cy.io.pth_storage import DTYPES, Budget, Refused, Storage, array_of_bytes, checked_counts, kind_name
+from spconv_cy.io.pth_storage import DTYPES, Budget, Refused, Storage, array_of_bytes, brief, checked_counts, kind_name
 from spconv_cy.types import Array
 
 # Kinds of storages in torch, each also in torch.cuda, with the type of their numbers.
@@ -29,7 +29,7 @@ def storage_code(kind: object) -> str:
     """Return the type of the numbers of a storage, by the name of its class; raise Refused if it is not known."""
     found = re.fullmatch(r"torch\.(?:cuda\.|storage\.)?(\w+)", kind) if isinstance(kind, Name) else None
     if not found or found[1] not in STORAGES:
-        raise Refused(f"a storage of {', '.join(STORAGES)}", repr(kind)[:100],
+        raise Refused("a storage of numbers that numpy has, or of bfloat16", brief(kind),
                       QUANTIZED if "torch.Q" in str(kind) else "convert its tensors to float32, and save them again")
     return STORAGES[found[1]]
 
@@ -114,12 +114,12 @@ def table(budget: Budget) -> dict[str, Callable[..., object]]:
 def _described_dtype(code: object, _: object = False, __: object = True) -> Pending:
     """Return a dtype of numpy that a pickle describes; the order of its bytes follows as a state."""
     if not isinstance(code, str) or not CODE.fullmatch(code):
-        raise Refused("an array of numbers or text", f"one of dtype {repr(code)[:100]}", "save it in a .npy file")
+        raise Refused("an array of numbers or text", f"one of dtype {brief(code)}", "save it in a .npy file")
 
     def ordered(state: Any) -> np.dtype[Any]:
         order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
         if order not in ("<", ">", "=", "|"):
-            raise Refused("the order of bytes of a dtype", repr(order)[:100])
+            raise Refused("the order of bytes of a dtype", brief(order))
         return np.dtype(code).newbyteorder(order)
 
     return Pending(ordered)
@@ -148,7 +148,7 @@ def _retyped_tensor(storage: object, offset: object, size: object, stride: objec
                     dtype: object, *___: object) -> Array:
     code = DTYPES.get(dtype.removeprefix("torch.")) if isinstance(dtype, Name) else None
     if not isinstance(storage, Storage) or code is None:
-        raise Refused(f"a tensor of {', '.join(DTYPES)}", repr(dtype)[:100],
+        raise Refused("a tensor of numbers that numpy has, or of bfloat16", brief(dtype),
                       "convert it to float32, and save it again")
     return storage.retyped(code).view(offset, size, stride)
 
@@ -164,7 +164,7 @@ def _subclass(known: Callable[[], dict[str, Callable[..., object]]]) -> Callable
     def made(function: object, _: object, arguments: Any, __: object = None) -> object:
         name = function if isinstance(function, Name) and function.startswith("torch._utils._rebuild") else ""
         if name not in known():
-            raise Refused("a tensor", f"one that is made by {repr(function)[:100]}")
+            raise Refused("a tensor", f"one that is made by {brief(function)}")
         return known()[name](*arguments)
     return made
 

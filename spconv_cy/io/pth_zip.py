@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spconv_cy.io.pth_storage import Budget, Refused
+from spconv_cy.io.pth_storage import Budget, Refused, brief
 from spconv_cy.types import Array
 
 CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -52,13 +52,13 @@ class Archive:
             check: True: compare the checksum of a record that is not compressed too, which reads all of it.
         """
         if name not in self.records:
-            raise Refused(f"an archive with the record {name!r}", "one without it")
+            raise Refused(f"an archive with the record {brief(name)}", "one without it")
         record = self.records[name]
         found = self.content[record.begin:record.begin + record.packed]
         if record.method == DEFLATED:
             found = self._inflated(name, found, record.size)
         if (check or record.method == DEFLATED) and record.crc and zlib.crc32(memoryview(found)) != record.crc:  # type: ignore[arg-type]
-            raise Refused(f"a record {name!r} that matches its checksum", "a damaged one")
+            raise Refused(f"a record {brief(name)} that matches its checksum", "a damaged one")
         return found
 
     def _inflated(self, name: str, packed: Array, size: int) -> Array:
@@ -66,9 +66,9 @@ class Archive:
         try:
             found = zlib.decompressobj(-15).decompress(memoryview(packed), size + 1)  # type: ignore[arg-type]
         except zlib.error as error:
-            raise Refused(f"a record {name!r} that can be unpacked", f"a damaged one ({error})") from None
+            raise Refused(f"a record {brief(name)} that can be unpacked", f"a damaged one ({error})") from None
         if len(found) != size:
-            raise Refused(f"a record {name!r} of {size} bytes", "another size")
+            raise Refused(f"a record {brief(name)} of {size} bytes", "another size")
         return np.frombuffer(found, np.uint8)
 
 
@@ -85,13 +85,14 @@ def _records(content: Array, budget: Budget) -> dict[str, Record]:
         name = _decoded(bytes(content[after - name_length:after]))
         record = _record(content, name, CENTRAL.unpack(raw), bytes(content[after:after + extra_length]))
         if name in found:
-            raise Refused("an archive whose records have names of their own", f"two named {name!r}")
+            raise Refused("an archive whose records have names of their own", f"two named {brief(name)}")
         found[name] = record
         position = after + extra_length + comment_length
     last, before = 0, ""
     for name, record in sorted(found.items(), key=lambda item: item[1].head):
         if record.head < last:
-            raise Refused("an archive whose records lie apart", f"records {before!r} and {name!r}, which overlap")
+            raise Refused("an archive whose records lie apart",
+                          f"records {brief(before)} and {brief(name)}, which overlap")
         last, before = record.begin + record.packed, name
     return found
 
@@ -123,16 +124,17 @@ def _record(content: Array, name: str, fields: tuple[int, ...], extra: bytes) ->
     packed, size, head = _large(name, packed, size, head, extra)
     local = bytes(content[head:head + 30]) if head < len(content) else b""
     if len(local) < 30 or local[:4] != b"PK\3\4":
-        raise Refused(f"a record {name!r} where the list of records has it", f"something else at byte {head}")
+        raise Refused(f"a record {brief(name)} where the list of records has it", f"something else at byte {head}")
     if flags & 1 or method not in (STORED, DEFLATED):
-        raise Refused("records that are stored or deflated", f"{name!r}, which is encrypted or compressed otherwise",
+        raise Refused("records that are stored or deflated",
+                      f"{brief(name)}, which is encrypted or compressed otherwise",
                       "pack the archive anew without compression")
     name_length, extra_length = struct.unpack_from("<2H", local, 26)
     begin = head + 30 + name_length + extra_length
     if bytes(content[head + 30:head + 30 + name_length]) != name.encode():
-        raise Refused(f"a record {name!r} where the list of records has it", "one of another name")
+        raise Refused(f"a record {brief(name)} where the list of records has it", "one of another name")
     if begin + packed > len(content) or method == STORED and size != packed:
-        raise Refused(f"a record {name!r} of {size} bytes inside the file of {len(content)}",
+        raise Refused(f"a record {brief(name)} of {size} bytes inside the file of {len(content)}",
                       f"{packed} bytes from {begin} on")
     return Record(head, begin, packed, size, method, crc)
 
@@ -157,4 +159,4 @@ def _decoded(name: bytes) -> str:
     try:
         return name.decode()
     except UnicodeDecodeError:
-        raise Refused("records with names in UTF-8", repr(name)[:100]) from None
+        raise Refused("records with names in UTF-8", brief(name)) from None
