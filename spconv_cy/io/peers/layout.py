@@ -1,0 +1,134 @@
+"""What the weight of a convolution looks like to another library, and the tables that describe a library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
+from spconv_cy.layers.restoring import Deconvolution
+from spconv_cy.sites.window import Window
+from spconv_cy.types import Array
+
+# Our weight by the name of the reading: one entry for each way to read an array of that shape.
+Readings = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The weight of one of our layers: (k, c, o), or (k, g, c/g, o/g) with groups, taps in lexicographic order.
+
+    Attributes:
+        channels_in, channels_out, groups: of the layer.
+        window: Window of the layer; None: a NetworkInNetwork, which has one tap in any dimension.
+        reused: True for a Deconvolution, which reuses the pairs of an earlier layer.
+    """
+
+    channels_in: int
+    channels_out: int
+    groups: int = 1
+    window: Window | None = None
+    reused: bool = False
+
+    @classmethod
+    def of(cls, layer: Convolution | NetworkInNetwork) -> Kernel:
+        """Return the Kernel of a layer."""
+        if isinstance(layer, NetworkInNetwork):
+            return cls(layer.channels_in, layer.channels_out)
+        return cls(layer.channels_in, layer.channels_out, layer.groups, layer.window,
+                   isinstance(layer, Deconvolution))
+
+    @property
+    def volume(self) -> int:
+        """Return the number of taps."""
+        return 1 if self.window is None else self.window.volume
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Return the taps along each axis; () of a NetworkInNetwork."""
+        return () if self.window is None else self.window.size
+
+    @property
+    def is_box(self) -> bool:
+        """Return True if the taps are all those of a box on the cubic lattice."""
+        return self.window is None or (self.window.taps is None and self.window.shape == "full"
+                                       and self.window.lattice.is_cubic)
+
+    @property
+    def is_strided(self) -> bool:
+        """Return True if the layer has a stride of its own."""
+        return self.window is not None and not self.reused and max(self.window.stride) > 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of our weight."""
+        g = self.groups
+        inner = (self.channels_in // g, self.channels_out // g)
+        return (self.volume, *inner) if g == 1 else (self.volume, g, *inner)
+
+    def is_size(self, size: tuple[int, ...]) -> bool:
+        """Return True if a box of that size has this kernel's taps."""
+        return set(size) == {1} if self.window is None else self.is_box and size == self.size
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A library of sparse convolutions: how its modules name and lay out their arrays.
+
+    Attributes:
+        name: the word for `source`.
+        title: name of the library, for reports.
+        read: function from (array, name of the array in its module, Kernel) to Readings.
+        write: function from (our weight, Kernel, reading) to the library's array; the reading is "" where there is one.
+        weight: name of the array in a convolution.
+        inner: names of modules that wrap the arrays, such as ("bn",): "norm1.bn.weight" belongs to "norm1".
+        statistics: names of the running mean and variance.
+        bias_axes: axes of a convolution's bias, 1 or 2.
+    """
+
+    name: str
+    title: str
+    read: Callable[[Array, str, Kernel], Readings]
+    write: Callable[[Array, Kernel, str], Array]
+    weight: str = "weight"
+    inner: tuple[str, ...] = ()
+    statistics: tuple[str, str] = ("running_mean", "running_var")
+    bias_axes: int = 1
+
+
+def linear(array: Array, name: str, kernel: Kernel) -> Readings:
+    """Return the reading of a torch.nn.Linear's weight (o, c); none if the array is no such weight."""
+    fits = name == "weight" and kernel.volume == 1 and array.shape == (kernel.channels_out, kernel.channels_in)
+    return {"linear": np.ascontiguousarray(array.T)[None]} if fits and kernel.groups == 1 else {}
+
+
+def row_major(array: Array, kernel: Kernel) -> Array:
+    """Return taps in lexicographic order, (k, c, o), from an array (*size, c, o)."""
+    return np.ascontiguousarray(array).reshape(kernel.shape)
+
+
+def col_major(array: Array, kernel: Kernel) -> Array:
+    """Return taps in lexicographic order from an array (k, c, o) in which the first axis is fastest; also back."""
+    size = kernel.size or (1,)
+    axes = tuple(range(len(size)))[::-1]
+    box = array.reshape(*size[::-1], *array.shape[1:])
+    return np.ascontiguousarray(box.transpose(*axes, *range(len(size), box.ndim))).reshape(array.shape)
+
+
+def to_col_major(array: Array, kernel: Kernel) -> Array:
+    """Return taps with the first axis fastest from our weight (k, c, o)."""
+    size = kernel.size or (1,)
+    box = array.reshape(*size, *array.shape[1:])
+    axes = tuple(range(len(size)))[::-1]
+    return np.ascontiguousarray(box.transpose(*axes, *range(len(size), box.ndim))).reshape(array.shape)
+
+
+def only_boxes(kernel: Kernel, title: str) -> None:
+    """Raise ShapeError if a kernel has other taps than a box, or groups, which a library does not have."""
+    if not kernel.is_box or kernel.groups > 1:
+        what = "groups=1" if kernel.groups > 1 else "a window of all taps of a box"
+        got = f"{kernel.groups} groups" if kernel.groups > 1 else "other taps"
+        raise ShapeError(expected(title, what, got, f"{title} has no such layer"))
