@@ -24,8 +24,8 @@ def read(array: Array, name: str, kernel: Kernel) -> Readings:
 def write(weight: Array, kernel: Kernel, reading: str) -> Array:
     """Return (k, c, o); of one tap without a stride (c, o)."""
     if kernel.groups > 1 or not (kernel.is_box or is_cross(kernel)):
-        raise ShapeError(expected("MinkowskiEngine", "a window of all taps of a box, or a cross of an odd size, without "
-                                  "groups", f"{kernel.groups} groups, shape {kernel.window and kernel.window.shape!r}"))
+        raise ShapeError(expected("MinkowskiEngine", "all taps of a box or a cross of odd size, without groups",
+                                  f"{kernel.groups} groups, shape {kernel.window and kernel.window.shape!r}"))
     if is_cross(kernel):
         return weight[cross_order(kernel)]
     return weight[0] if kernel.volume == 1 and not kernel.is_strided else to_col_major(weight, kernel)

@@ -1,0 +1,170 @@
+"""Takes networks over from checkpoints of other libraries of sparse convolutions, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import checked_flags, checked_path, described, kind_of
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.functional.initial import zero_weights
+from spconv_cy.io.conversion import Conversion, Match, shortened
+from spconv_cy.io.matching import READINGS, Options, by_names, by_order, matched, with_shared
+from spconv_cy.io.modules import Module, layers_of, modules_of
+from spconv_cy.io.networks.family import Family
+from spconv_cy.io.networks.known import checked_family
+from spconv_cy.io.peers.known import checked_peer
+from spconv_cy.io.peers.layout import Peer
+from spconv_cy.io.pth import read_checkpoint
+from spconv_cy.layers.layer import Layer
+from spconv_cy.types import Array, PathLike
+
+LAYOUTS = ("krsc", "rskc")
+
+
+@known_arguments
+def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str, source: str = "spconv2", *,
+            names: Mapping[str, str] | str | None = None, one_by_one: str | Mapping[str, str] | None = None,
+            layout: str | None = None, prefix: str | None = None, strict: bool = True) -> tuple[Layer, Conversion]:
+    """Return (network, report): the arrays of a checkpoint of another library in a network of ours.
+
+    Args:
+        path_or_state: path of a file that `read_checkpoint` reads, or a dict of arrays by name.
+        network: Layer, into which the arrays are copied, all or none; or the name of a family, whose network is built
+            with the sizes in the checkpoint: "second", "centerpoint", "voxelnext", "spunet", "minkunet", "unet".
+        source: library that wrote the checkpoint: "spconv2", "spconv1" (also mmcv), "minkowski", "torchsparse",
+            "sparseconvnet", "paddle", "fvdb", "warpconvnet".
+        names: {module of the checkpoint: layer of the network}, such as {"conv1.0": "layers.3"}; or the name of a
+            family, whose table is used. None: by order, the first convolution to the first convolution and so on.
+        one_by_one: how weights of size 1 are read where their shape does not tell, for all or by module. spconv 2:
+            "raw" for spconv's own layers, "krsc" for look-alikes such as Custom1x1Subm3d. SparseConvNet: "matrix" for
+            a NetworkInNetwork, "linear" for a torch.nn.Linear.
+        layout: how weights of spconv 2 with as many taps an axis as channels are read: "krsc", or "rskc" for layers of
+            spconv 2.0 and 2.1 with ConvAlgo.Native.
+        prefix: of the names that belong to the network, such as "backbone_3d."; other arrays are not used. None: that
+            under which a family's first layer is found, else "".
+        strict: False: arrays that only one side has are no error.
+
+    Returns:
+        The network, in the mode that it had, and a Conversion, which prints as a table.
+
+    Raises:
+        FileNotFoundError, FileError: as `read_checkpoint`.
+        ShapeError: a shape does not fit, or can be read in two ways; an array has no counterpart; a name is unknown.
+
+    >>> from spconv_cy.layers import SubmanifoldConvolution
+    >>> state = {"conv.weight": np.ones((2, 3, 3, 3, 4), np.float32)}
+    >>> net, report = convert(state, SubmanifoldConvolution(3, 4, 2, bias=False))
+    >>> print(report)
+    from spconv 2.x  shape      to      shape   read as
+    conv.weight      2x3x3x3x4  weight  27x4x2  krsc
+    1 arrays matched, 1 of them reshaped
+    """
+    peer = checked_peer("convert", source)
+    checked_flags("convert", strict=strict)
+    options, table = _checked_options(one_by_one, layout, prefix), _checked_names(names)
+    if not isinstance(network, (Layer, str)):
+        raise TypeError(expected("convert", "a Layer or the name of a family", kind_of(network)))
+    word = network if isinstance(network, str) else names
+    family = checked_family("convert", word, peer.name) if isinstance(word, str) else None
+    state = _checked_state(path_or_state)
+    if prefix is None:
+        prefix = family.prefix(state, peer.name) if family else ""
+    modules, skipped, outside = modules_of(state, peer, prefix)
+    if not modules:
+        raise ShapeError(expected("convert", f"arrays whose names begin with {prefix!r}",
+                                  shortened(list(state)) or "none"))
+    if family:
+        for path in [path for path in modules if path.startswith(family.unused)]:
+            skipped += modules.pop(path).names.values()
+    net = _network(network, family, modules, peer)
+    if family and table is None:
+        table = family.names(net, peer.name)
+        options = Options(family.readings(table), options.layout) if one_by_one is None else options
+    found, matches = _found(peer, modules, net, table, options)
+    report = _report(peer, modules, net, found, matches, skipped, outside)
+    if strict and (report.missing or report.left_over):
+        raise ShapeError(_unmatched(report))
+    net.load_state({**net.state(), **found})
+    return net, report
+
+
+def _network(network: Layer | str, family: Family | None, modules: Mapping[str, Module], peer: Peer) -> Layer:
+    if isinstance(network, Layer):
+        return network
+    assert family is not None
+    most = sum(np.asarray(array).size for module in modules.values() for array in module.arrays.values())
+    with zero_weights(2 * most):                                         # so that a missing array is named
+        return family.built(modules, peer.name)
+
+
+def _found(peer: Peer, modules: Mapping[str, Module], net: Layer, table: Mapping[str, str] | None, options: Options
+           ) -> tuple[dict[str, Array], list[Match]]:
+    """Return ({array path: array}, matches in the order of the network)."""
+    layers = layers_of(net)
+    pairs = by_order(modules, layers) if table is None else by_names(table, modules, layers)
+    place = {path: i for i, path in enumerate(layers)}
+    found: dict[str, Array] = {}
+    matches: list[Match] = []
+    for theirs, ours in sorted(pairs, key=lambda pair: place[pair[1]]):
+        arrays, rows = matched(peer, modules[theirs], ours, layers[ours], options)
+        found |= arrays
+        matches += rows
+    return with_shared(found, layers), matches
+
+
+def _report(peer: Peer, modules: Mapping[str, Module], net: Layer, found: Mapping[str, Array], matches: list[Match],
+            skipped: list[str], outside: list[str]) -> Conversion:
+    used = {match.name for match in matches}
+    missing = [path for path in net.state() if path not in found]
+    left = [name for module in modules.values() for name in module.names.values()
+            if name not in used and name not in skipped]
+    return Conversion(peer.title, tuple(matches), tuple(missing), tuple(left),
+                      tuple(name for name in skipped if name not in used), tuple(outside))
+
+
+def _unmatched(report: Conversion) -> str:
+    parts = [f"{len(names)} {what} ({shortened(names)})" for what, names in
+             (("missing", report.missing), ("left over", report.left_over)) if names]
+    return expected("convert", "a counterpart for each array of the checkpoint and of the network", " and ".join(parts),
+                    "give names={module: layer}, the prefix= of the modules, or strict=False")
+
+
+def _checked_state(value: Any) -> dict[str, Array]:
+    """Return the arrays of a checkpoint by name, read from a file if a path is given."""
+    if not isinstance(value, Mapping):
+        return read_checkpoint(checked_path("convert", value))
+    for name, array in value.items():
+        if not isinstance(name, str):
+            raise TypeError(expected("convert", "names that are text", described(name)))
+        if not hasattr(array, "dtype") or not hasattr(array, "shape"):
+            raise TypeError(expected(f"convert: {name}", "an array", kind_of(array),
+                                     "give the dict that holds the arrays alone, such as file['state_dict']"))
+    return {name: np.asarray(array) for name, array in value.items()}
+
+
+def _checked_options(one_by_one: Any, layout: Any, prefix: Any) -> Options:
+    for name, value in (("one_by_one", one_by_one), ("layout", layout), ("prefix", prefix)):
+        if value is not None and not isinstance(value, str) and not (
+                name == "one_by_one" and isinstance(value, Mapping)):
+            raise TypeError(expected("convert", f"{name} to be text or None", described(value)))
+    words = list(one_by_one.values()) if isinstance(one_by_one, Mapping) else [one_by_one]
+    if any(word is not None and (not isinstance(word, str) or word not in READINGS) for word in words):
+        raise ShapeError(expected("convert", f"one_by_one to be one of {', '.join(map(repr, READINGS))}",
+                                  repr(one_by_one)))
+    if layout is not None and layout not in LAYOUTS:
+        raise ShapeError(expected("convert", f"layout to be one of {', '.join(map(repr, LAYOUTS))}", repr(layout)))
+    return Options(one_by_one, layout)
+
+
+def _checked_names(names: Any) -> dict[str, str] | None:
+    """Return a table of names; None if none is given."""
+    if names is None or isinstance(names, str):
+        return None
+    if not isinstance(names, Mapping) or not all(isinstance(path, str) for pair in names.items() for path in pair):
+        raise TypeError(expected("convert", "names to be a dict {module: layer} of text, or the name of a family",
+                                 described(names)))
+    return dict(names)

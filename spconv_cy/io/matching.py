@@ -1,0 +1,155 @@
+"""Which layer of a network gets the arrays of which module of a checkpoint, and the arrays in our order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.io.conversion import UNCHANGED, Match, shortened
+from spconv_cy.io.modules import MEANS, STEPS, VARIANCES, Module, kind_of_layer, own_arrays
+from spconv_cy.io.peers.known import PEERS
+from spconv_cy.io.peers.layout import Kernel, Peer
+from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
+from spconv_cy.layers.layer import Layer
+from spconv_cy.types import Array
+
+ALIASES = {"running_mean": MEANS, "running_variance": VARIANCES, "running_steps": (STEPS,)}
+MOST_STEPS = 2**24                                                       # that float32 counts exactly
+LONG = 2**20                                                             # steps, as in Layer.load_state
+READINGS = {
+    "raw": "'raw' for the layers of size 1 of spconv itself", "krsc": "'krsc' for others, such as Custom1x1Subm3d",
+    "matrix": "'matrix' for a NetworkInNetwork", "linear": "'linear' for a torch.nn.Linear",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides between the readings of one array: see `convert`."""
+
+    one_by_one: str | Mapping[str, str] | None = None
+    layout: str | None = None
+
+    def reading(self, path: str, kernel: Kernel) -> str | None:
+        """Return the reading that is wanted for a module; None if that is open."""
+        if kernel.volume > 1:
+            return self.layout
+        return self.one_by_one if isinstance(self.one_by_one, str) else (self.one_by_one or {}).get(path)
+
+
+def by_order(modules: Mapping[str, Module], layers: Mapping[str, Layer]) -> list[tuple[str, str]]:
+    """Return (module, layer) paths: the first convolution goes to the first, the first normalisation to the first.
+
+    Raises:
+        ShapeError: the numbers of one kind differ.
+    """
+    firsts: dict[int, str] = {}
+    for path, layer in layers.items():
+        firsts.setdefault(id(layer), path)                               # a shared layer counts once
+    pairs: list[tuple[str, str]] = []
+    for kind, shown in (("kernel", "convolutions and linear layers"), ("norm", "batch normalisations"),
+                        ("scale", "other layers with a row of weights")):
+        theirs = [path for path, module in modules.items() if module.kind == kind]
+        ours = [path for path in firsts.values() if kind_of_layer(layers[path]) == kind]
+        if len(theirs) != len(ours):
+            raise ShapeError(expected("convert", f"{len(ours)} {shown}, as the network has",
+                                      f"a checkpoint with {len(theirs)} ({shortened(theirs)})",
+                                      "give names={module: layer}, or the prefix= of the modules"))
+        pairs += zip(theirs, ours, strict=True)
+    return pairs
+
+
+def by_names(names: Mapping[str, str], modules: Mapping[str, Module], layers: Mapping[str, Layer]
+             ) -> list[tuple[str, str]]:
+    """Return (module, layer) paths of a table of names; raise ShapeError if a path is unknown or named twice."""
+    for what, given, known in (("modules of the checkpoint", list(names), modules),
+                               ("layers of the network", list(names.values()), layers)):
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise ShapeError(expected("convert", f"names of {what}", f"others: {shortened(unknown)}",
+                                      f"there are {shortened(list(known))}"))
+    twice = [name for name in set(names.values()) if list(names.values()).count(name) > 1]
+    if twice:
+        raise ShapeError(expected("convert", "names with each layer once", f"{shortened(twice)} twice"))
+    return list(names.items())
+
+
+def matched(peer: Peer, module: Module, path: str, layer: Layer, options: Options
+            ) -> tuple[dict[str, Array], list[Match]]:
+    """Return ({array path: array}, matches) of one layer: the arrays of a module in our shapes.
+
+    Raises:
+        ShapeError: a shape does not fit the layer, or fits in two ways and no option decides.
+    """
+    found: dict[str, Array] = {}
+    matches = []
+    for name, like in own_arrays(layer).items():
+        leaf = next((leaf for leaf in leaves(peer, name) if leaf in module.arrays), None)
+        if leaf is None:
+            continue
+        given, full = np.asarray(module.arrays[leaf]), f"{path}.{name}" if path else name
+        if name == "weight" and isinstance(layer, (Convolution, NetworkInNetwork)):
+            found[full], how = weight_of(peer, module, leaf, layer, options)
+        else:
+            found[full], how = row_of(module, leaf, given, name, like), "(1, c)"
+        how = UNCHANGED if given.shape == found[full].shape and np.array_equal(given, found[full]) else how
+        matches.append(Match(module.names[leaf], given.shape, full, found[full].shape, how))
+    return found, matches
+
+
+def leaves(peer: Peer, name: str) -> Sequence[str]:
+    """Return the names that an array of ours can have in a module of a library."""
+    return ALIASES.get(name, (peer.weight, "weight") if name == "weight" else (name,))
+
+
+def weight_of(peer: Peer, module: Module, leaf: str, layer: Convolution | NetworkInNetwork, options: Options
+              ) -> tuple[Array, str]:
+    """Return (our weight, reading) of a convolution's array."""
+    kernel, given, name = Kernel.of(layer), np.asarray(module.arrays[leaf]), module.names[leaf]
+    readings = peer.read(given, leaf, kernel)
+    if not readings:
+        others = [other.name for other in PEERS.values() if other is not peer and other.read(given, leaf, kernel)]
+        raise ShapeError(expected(f"convert: {name}", f"a weight of {peer.title} for {layer!r}", f"shape {given.shape}",
+                                  f"it fits source={' or '.join(map(repr, others))}" if others else ""))
+    wanted = options.reading(module.path, kernel)
+    if wanted in readings:
+        return readings[wanted], wanted
+    first, *rest = readings
+    if any(not np.array_equal(readings[first], readings[other]) for other in rest):
+        switch = "layout" if kernel.volume > 1 else "one_by_one"
+        words = [READINGS[reading] if switch == "one_by_one" else repr(reading) for reading in readings]
+        raise ShapeError(expected(f"convert: {name}", f"an array that can be read in one way as {layer!r}",
+                                  f"shape {given.shape}, which can be read as {' or '.join(map(repr, readings))}",
+                                  f"give {switch}=: {', '.join(words)}"))
+    return readings[first], first
+
+
+def row_of(module: Module, leaf: str, given: Array, name: str, like: Array) -> Array:
+    """Return a row of channels (1, c), or the number of steps (1,), from an array of as many numbers."""
+    if given.size != like.size or len(given.squeeze().shape) > 1:
+        raise ShapeError(expected(f"convert: {module.names[leaf]}", f"{like.size} numbers", f"shape {given.shape}"))
+    if name == "running_steps":
+        return np.clip(given, 0, MOST_STEPS).astype(np.float32).reshape(like.shape)
+    return given.reshape(like.shape)
+
+
+def with_shared(found: Mapping[str, Array], layers: Mapping[str, Layer]) -> dict[str, Array]:
+    """Return arrays by path, those of shared layers under all their paths, and the steps that a checkpoint lacks.
+
+    Running statistics without a number of steps are taken for those of long training.
+    """
+    full = dict(found)
+    paths: dict[int, str] = {}
+    for path, layer in layers.items():
+        begin = f"{path}." if path else ""
+        names = own_arrays(layer)
+        for other in paths.keys() & {id(layer)}:
+            same = f"{paths[other]}." if paths[other] else ""
+            full |= {f"{begin}{name}": full[f"{same}{name}"] for name in names if f"{same}{name}" in full}
+        paths.setdefault(id(layer), path)
+        steps = f"{begin}running_steps"
+        if "running_steps" in names and f"{begin}running_mean" in full and steps not in full:
+            full[steps] = np.full(1, LONG, np.float32)
+    return full

@@ -1,0 +1,70 @@
+"""OpenPCDet's encoders of detectors: VoxelBackBone8x, VoxelResBackBone8x and VoxelNeXt's."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from spconv_cy.io.networks.family import Family, Modules, Names, in_row, inputs, width
+from spconv_cy.layers.container import Residual
+from spconv_cy.layers.layer import Layer
+from spconv_cy.models.voxel_backbones import voxel_backbone_8x
+from spconv_cy.models.voxelnexts import voxelnext
+
+FIRST = {"spconv2": "conv_input.0.weight", "spconv1": "conv_input.0.weight"}
+BLOCK = {"conv1": 0, "bn1": 1, "conv2": 3, "bn2": 4}
+
+
+def build_second(modules: Modules, source: str) -> Layer:
+    """Return SECOND's encoder, or CenterPoint's if the modules are residual."""
+    return voxel_backbone_8x(inputs(modules["conv_input.0"], source), residual="conv1.0.conv1" in modules)
+
+
+def second(net: Layer, source: str) -> Names:
+    """Return {module: layer} of voxel_backbone_8x."""
+    return levels(net, 4) | in_row("conv_out", "layers.4.layers", 0)
+
+
+def build_voxelnext(modules: Modules, source: str) -> Layer:
+    """Return VoxelNeXt's encoder."""
+    widths = [width(modules["conv_input.1"]), *(width(modules[f"conv{i}.0.1"]) for i in range(2, 6))]
+    return voxelnext(inputs(modules["conv_input.0"], source), widths=widths, channels_out=width(modules["conv_out.1"]))
+
+
+def voxelnext_names(net: Layer, source: str) -> Names:
+    """Return {module: layer} of voxelnext."""
+    names = levels(net, 4)
+    for i, level in enumerate(net.layers[4].levels):                     # type: ignore[attr-defined]
+        names |= level_names(level, f"conv{i + 5}", f"layers.4.levels.{i}.layers")
+    return names | in_row("conv_out", "layers", 0, at=6) | in_row("shared_conv", "layers", 0, at=9)
+
+
+def levels(net: Layer, n: int) -> Names:
+    """Return {module: layer} of conv_input and of the first levels, conv1 and so on."""
+    names = in_row("conv_input", "layers.0.layers", 0)
+    for i, level in enumerate(net.layers[:n]):                           # type: ignore[attr-defined]
+        names |= level_names(level, f"conv{i + 1}", f"layers.{i}.layers", skip_first=i == 0)
+    return names
+
+
+def level_names(level: Layer, theirs: str, ours: str, *, skip_first: bool = False) -> Names:
+    """Return {module: layer} of a level: blocks of convolution, BN and ReLU, and residual blocks.
+
+    Args:
+        level: Sequential.
+        theirs, ours: paths of the level.
+        skip_first: leave out the first block, which has another name in the checkpoint.
+    """
+    names: Names = {}
+    places = count()
+    for i, layer in enumerate(level.layers):                             # type: ignore[attr-defined]
+        if isinstance(layer, Residual):
+            place = next(places)
+            names |= {f"{theirs}.{place}.{name}": f"{ours}.{i}.layers.{j}" for name, j in BLOCK.items()}
+        elif hasattr(layer, "window") and not (skip_first and i == 0):
+            names |= in_row(f"{theirs}.{next(places)}", ours, 0, at=i)
+    return names
+
+
+SECOND = Family("second", "sp.models.voxel_backbone_8x", FIRST, build_second, second)
+CENTERPOINT = Family("centerpoint", "sp.models.voxel_backbone_8x", FIRST, build_second, second)
+VOXELNEXT = Family("voxelnext", "sp.models.voxelnext", FIRST, build_voxelnext, voxelnext_names)

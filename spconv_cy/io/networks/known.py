@@ -1,0 +1,20 @@
+"""The families of networks whose checkpoints are known, by name."""
+
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.io.networks.encoders import CENTERPOINT, SECOND, VOXELNEXT
+from spconv_cy.io.networks.family import Family
+from spconv_cy.io.networks.residual_u import MINKUNETS, SPUNETS
+from spconv_cy.io.networks.scn_unet import UNET
+
+FAMILIES = {family.name: family for family in (SECOND, CENTERPOINT, VOXELNEXT, SPUNETS, MINKUNETS, UNET)}
+
+
+def checked_family(who: str, name: str, source: str) -> Family:
+    """Return the Family of a name; raise ShapeError if it is unknown or not written with that library."""
+    if name not in FAMILIES:
+        raise ShapeError(expected(who, f"a Layer, or one of {', '.join(map(repr, FAMILIES))}", repr(name)))
+    family = FAMILIES[name]
+    if source not in family.first:
+        raise ShapeError(expected(who, f"source={' or '.join(map(repr, family.first))} for {name}", repr(source),
+                                  "give a Layer and names={module: layer}"))
+    return family
