@@ -1,4 +1,5 @@
 """Files of networks and of other libraries."""
 
-from spconv_cy.io.convert import convert as convert
+from spconv_cy.io.converting import convert as convert
+from spconv_cy.io.exporting import to_peer as to_peer
 from spconv_cy.io.pth import read_checkpoint as read_checkpoint

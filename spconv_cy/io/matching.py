@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from spconv_cy.checks import described
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.conversion import UNCHANGED, Match, shortened
 from spconv_cy.io.modules import MEANS, STEPS, VARIANCES, Module, kind_of_layer, own_arrays
 from spconv_cy.io.peers.known import PEERS
 from spconv_cy.io.peers.layout import Kernel, Peer
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers import Convolution, Layer, NetworkInNetwork
 from spconv_cy.types import Array
 
 ALIASES = {"running_mean": MEANS, "running_variance": VARIANCES, "running_steps": (STEPS,)}
 MOST_STEPS = 2**24                                                       # that float32 counts exactly
 LONG = 2**20                                                             # steps, as in Layer.load_state
+LAYOUTS = ("krsc", "rskc")
 READINGS = {
     "raw": "'raw' for the layers of size 1 of spconv itself", "krsc": "'krsc' for others, such as Custom1x1Subm3d",
     "matrix": "'matrix' for a NetworkInNetwork", "linear": "'linear' for a torch.nn.Linear",
@@ -153,3 +155,25 @@ def with_shared(found: Mapping[str, Array], layers: Mapping[str, Layer]) -> dict
         if "running_steps" in names and f"{begin}running_mean" in full and steps not in full:
             full[steps] = np.full(1, LONG, np.float32)
     return full
+
+
+def checked_options(who: str, one_by_one: Any, layout: Any = None) -> Options:
+    """Return the Options of words; raise TypeError or ShapeError if one is unknown."""
+    words = list(one_by_one.values()) if isinstance(one_by_one, Mapping) else [one_by_one]
+    for name, values, known in (("one_by_one", words, READINGS), ("layout", [layout], LAYOUTS)):
+        for value in values:
+            if value is not None and not isinstance(value, str):
+                raise TypeError(expected(who, f"{name} to be text or None", described(value)))
+            if value is not None and value not in known:
+                raise ShapeError(expected(who, f"{name} to be one of {', '.join(map(repr, known))}", repr(value)))
+    return Options(one_by_one, layout)
+
+
+def checked_names(who: str, names: Any) -> dict[str, str] | None:
+    """Return a table of names; None if none is given, or the name of a family."""
+    if names is None or isinstance(names, str):
+        return None
+    if not isinstance(names, Mapping) or not all(isinstance(path, str) for pair in names.items() for path in pair):
+        raise TypeError(expected(who, "names to be a dict {module: layer} of text, or the name of a family",
+                                 described(names)))
+    return dict(names)

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from spconv_cy.io.peers.layout import Peer
+from spconv_cy.layers import BatchNormalization, Convolution, Layer, NetworkInNetwork
 from spconv_cy.layers.attributes import items
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.normalization import BatchNormalization
 from spconv_cy.types import Array
 
 MEANS = ("running_mean", "runningMean", "_mean")

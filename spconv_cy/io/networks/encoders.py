@@ -5,10 +5,8 @@ from __future__ import annotations
 from itertools import count
 
 from spconv_cy.io.networks.family import Family, Modules, Names, in_row, inputs, width
-from spconv_cy.layers.container import Residual
-from spconv_cy.layers.layer import Layer
-from spconv_cy.models.voxel_backbones import voxel_backbone_8x
-from spconv_cy.models.voxelnexts import voxelnext
+from spconv_cy.layers import Layer, Residual
+from spconv_cy.models import voxel_backbone_8x, voxelnext
 
 FIRST = {"spconv2": "conv_input.0.weight", "spconv1": "conv_input.0.weight"}
 BLOCK = {"conv1": 0, "bn1": 1, "conv2": 3, "bn2": 4}

@@ -10,7 +10,7 @@ import numpy as np
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.conversion import shortened
 from spconv_cy.io.modules import Module
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers import Layer
 from spconv_cy.types import Array
 
 Modules = Mapping[str, Module]

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.networks.family import Family, Modules, Names, inputs, weight_shape, width
-from spconv_cy.layers.container import Concatenate, Residual
-from spconv_cy.layers.layer import Layer
-from spconv_cy.models.minkunets import STEM, VARIANTS, minkunet
-from spconv_cy.models.spunets import spunet
+from spconv_cy.layers import Concatenate, Layer, Residual
+from spconv_cy.models import minkunet, spunet
+from spconv_cy.models.minkunets import STEM, VARIANTS
 
 LARGEST = 1000
 

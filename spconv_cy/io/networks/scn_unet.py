@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.networks.family import Family, Modules, Names, inputs, weight_shape, width
-from spconv_cy.layers.container import Concatenate, Residual
-from spconv_cy.layers.layer import Layer
-from spconv_cy.models.unets import unet
+from spconv_cy.layers import Concatenate, Layer, Residual
+from spconv_cy.models import unet
 
 STEM, U, NORM, LINEAR = "sparseModel.1", "sparseModel.2", "sparseModel.3", "linear"
 MOST_LEVELS = 30

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers.convolution import Convolution, NetworkInNetwork
-from spconv_cy.layers.restoring import Deconvolution
-from spconv_cy.sites.window import Window
+from spconv_cy.layers import Convolution, Deconvolution, NetworkInNetwork
+from spconv_cy.sites import Window
 from spconv_cy.types import Array
 
 # Our weight by the name of the reading: one entry for each way to read an array of that shape.

@@ -12,17 +12,23 @@ from spconv_cy.checks import checked_flags, checked_path, described, kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.initial import zero_weights
 from spconv_cy.io.conversion import Conversion, Match, shortened
-from spconv_cy.io.matching import READINGS, Options, by_names, by_order, matched, with_shared
+from spconv_cy.io.matching import (
+    Options,
+    by_names,
+    by_order,
+    checked_names,
+    checked_options,
+    matched,
+    with_shared,
+)
 from spconv_cy.io.modules import Module, layers_of, modules_of
 from spconv_cy.io.networks.family import Family
 from spconv_cy.io.networks.known import checked_family
 from spconv_cy.io.peers.known import checked_peer
 from spconv_cy.io.peers.layout import Peer
 from spconv_cy.io.pth import read_checkpoint
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers import Layer
 from spconv_cy.types import Array, PathLike
-
-LAYOUTS = ("krsc", "rskc")
 
 
 @known_arguments
@@ -65,7 +71,9 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
     """
     peer = checked_peer("convert", source)
     checked_flags("convert", strict=strict)
-    options, table = _checked_options(one_by_one, layout, prefix), _checked_names(names)
+    options, table = checked_options("convert", one_by_one, layout), checked_names("convert", names)
+    if prefix is not None and not isinstance(prefix, str):
+        raise TypeError(expected("convert", "prefix to be text or None", described(prefix)))
     if not isinstance(network, (Layer, str)):
         raise TypeError(expected("convert", "a Layer or the name of a family", kind_of(network)))
     word = network if isinstance(network, str) else names
@@ -144,27 +152,3 @@ def _checked_state(value: Any) -> dict[str, Array]:
             raise TypeError(expected(f"convert: {name}", "an array", kind_of(array),
                                      "give the dict that holds the arrays alone, such as file['state_dict']"))
     return {name: np.asarray(array) for name, array in value.items()}
-
-
-def _checked_options(one_by_one: Any, layout: Any, prefix: Any) -> Options:
-    for name, value in (("one_by_one", one_by_one), ("layout", layout), ("prefix", prefix)):
-        if value is not None and not isinstance(value, str) and not (
-                name == "one_by_one" and isinstance(value, Mapping)):
-            raise TypeError(expected("convert", f"{name} to be text or None", described(value)))
-    words = list(one_by_one.values()) if isinstance(one_by_one, Mapping) else [one_by_one]
-    if any(word is not None and (not isinstance(word, str) or word not in READINGS) for word in words):
-        raise ShapeError(expected("convert", f"one_by_one to be one of {', '.join(map(repr, READINGS))}",
-                                  repr(one_by_one)))
-    if layout is not None and layout not in LAYOUTS:
-        raise ShapeError(expected("convert", f"layout to be one of {', '.join(map(repr, LAYOUTS))}", repr(layout)))
-    return Options(one_by_one, layout)
-
-
-def _checked_names(names: Any) -> dict[str, str] | None:
-    """Return a table of names; None if none is given."""
-    if names is None or isinstance(names, str):
-        return None
-    if not isinstance(names, Mapping) or not all(isinstance(path, str) for pair in names.items() for path in pair):
-        raise TypeError(expected("convert", "names to be a dict {module: layer} of text, or the name of a family",
-                                 described(names)))
-    return dict(names)
