@@ -48,7 +48,7 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
         one_by_one: how weights of size 1 are read where their shape does not tell, for all or by module. spconv 2:
             "raw" for spconv's own layers, "krsc" for look-alikes such as Custom1x1Subm3d. SparseConvNet: "matrix" for
             a NetworkInNetwork, "linear" for a torch.nn.Linear.
-        layout: how weights of spconv 2 with as many taps an axis as channels are read: "krsc", or "rskc" for layers of
+        layout: how weights of spconv 2 with as many output channels as taps an axis are read: "krsc", or "rskc" of
             spconv 2.0 and 2.1 with ConvAlgo.Native.
         prefix: of the names that belong to the network, such as "backbone_3d."; other arrays are not used. None: that
             under which a family's first layer is found, else "".
