@@ -53,7 +53,7 @@ def test_a_layer_gives_the_sites_and_the_rows_of_spconv(case):
 
 
 def test_the_golden_file_is_the_one_that_was_made():
-    digest, name = (GOLDEN / "spconv.sha256").read_text().split()
+    digest, name = (GOLDEN / "spconv_sha256.txt").read_text().split()
     assert hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() == digest
 
 

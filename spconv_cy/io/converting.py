@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_flags, checked_path, described, kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.initial import zero_weights
-from spconv_cy.io.conversion import Conversion, Match, shortened
+from spconv_cy.io.conversion import Conversion, shortened
 from spconv_cy.io.matching import (
     Options,
     by_names,
@@ -21,21 +21,25 @@ from spconv_cy.io.matching import (
     matched,
     with_shared,
 )
-from spconv_cy.io.modules import Module, layers_of, modules_of
-from spconv_cy.io.networks.family import Family
+from spconv_cy.io.modules import layers_of, modules_of
 from spconv_cy.io.networks.known import checked_family
 from spconv_cy.io.peers.known import checked_peer
-from spconv_cy.io.peers.layout import Peer
 from spconv_cy.io.pth import read_checkpoint
 from spconv_cy.layers import Layer
 from spconv_cy.types import Array, PathLike
+
+if TYPE_CHECKING:
+    from spconv_cy.io.conversion import Match
+    from spconv_cy.io.modules import Module
+    from spconv_cy.io.networks.family import Family
+    from spconv_cy.io.peers.layout import Peer
 
 
 @known_arguments
 def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str, source: str = "spconv2", *,
             names: Mapping[str, str] | str | None = None, one_by_one: str | Mapping[str, str] | None = None,
             layout: str | None = None, prefix: str | None = None, strict: bool = True) -> tuple[Layer, Conversion]:
-    """Return (network, report): the arrays of a checkpoint of another library in a network of ours.
+    """Return (network, report): a network with the arrays of a checkpoint that a different library wrote.
 
     Args:
         path_or_state: path of a file that `read_checkpoint` reads, or a dict of arrays by name.

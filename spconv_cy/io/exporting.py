@@ -1,4 +1,4 @@
-"""The way back: the weights of a network of ours under the names and in the shapes of another library."""
+"""The way back: the weights of a network of ours by the names and in the shapes of a different library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spconv_cy.writing import new_file
 @known_arguments
 def to_peer(net: Layer, source: str = "spconv2", *, names: Mapping[str, str] | str | None = None,
             one_by_one: str | Mapping[str, str] | None = None, path: PathLike | None = None) -> dict[str, Array]:
-    """Return the arrays of a network by the names and in the shapes of another library: the way back from `convert`.
+    """Return the arrays of a network by the names and in the shapes of a different library, the reverse of `convert`.
 
     Args:
         net: Layer.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from spconv_cy.io.peers.layout import Peer
 from spconv_cy.layers import BatchNormalization, Convolution, Layer, NetworkInNetwork
 from spconv_cy.layers.attributes import items
 from spconv_cy.types import Array
+
+if TYPE_CHECKING:
+    from spconv_cy.io.peers.layout import Peer
 
 MEANS = ("running_mean", "runningMean", "_mean")
 VARIANCES = ("running_var", "runningVar", "_variance")

@@ -96,7 +96,7 @@ def main():
         listed.append({**case, "field": size, "arrays": kept})
     np.savez_compressed(HERE / "spconv.npz", cases=np.array(json.dumps(listed)), size=np.array(SIZE), **arrays)
     digest = hashlib.sha256((HERE / "spconv.npz").read_bytes()).hexdigest()
-    (HERE / "spconv.sha256").write_text(f"{digest}  spconv.npz\n")
+    (HERE / "spconv_sha256.txt").write_text(f"{digest}  spconv.npz\n")
 
 
 if __name__ == "__main__":

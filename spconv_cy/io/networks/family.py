@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.conversion import shortened
-from spconv_cy.io.modules import Module
-from spconv_cy.layers import Layer
 from spconv_cy.types import Array
 
-Modules = Mapping[str, Module]
+if TYPE_CHECKING:
+    from spconv_cy.io.modules import Module
+    from spconv_cy.layers import Layer
+
+Modules: TypeAlias = "Mapping[str, Module]"
 Names = dict[str, str]
 
 

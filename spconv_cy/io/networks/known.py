@@ -1,10 +1,16 @@
 """The families of networks whose checkpoints are known, by name."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.networks.encoders import CENTERPOINT, SECOND, VOXELNEXT
-from spconv_cy.io.networks.family import Family
 from spconv_cy.io.networks.residual_u import MINKUNETS, SPUNETS
 from spconv_cy.io.networks.scn_unet import UNET
+
+if TYPE_CHECKING:
+    from spconv_cy.io.networks.family import Family
 
 FAMILIES = {family.name: family for family in (SECOND, CENTERPOINT, VOXELNEXT, SPUNETS, MINKUNETS, UNET)}
 
