@@ -39,6 +39,11 @@ ON_SITES = {  # what makes the layer; inputs
         lambda: sp.layers.TransposedConvolution(2, 4, 6, 3, 2, padding=1, groups=2, bias=False, rng=0),
         {None: PLANE[None]},
     ),
+    "transposed convolution, another field": (
+        lambda: sp.layers.TransposedConvolution(2, 2, 3, 2, 2, dilation=2, padding=1, output_padding=1, rng=0,
+                                                size_rule="undilated"),
+        {None: THIN[None]},
+    ),
     "transposed convolution, triangles": (
         lambda: sp.layers.TransposedConvolution(sp.Lattice.simplex(2), 2, 3, 3, 2, rng=0),
         {None: SLIM[None]},

@@ -74,7 +74,7 @@ def weights():
 CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in [
     ("Convolution", (2, 2, 3, 2), "stride dilation padding bias groups size_rule shape taps sites min_active rng"),
     ("SubmanifoldConvolution", (2, 2, 3), "size dilation bias groups shape taps rng"),
-    ("TransposedConvolution", (2, 2, 3), "stride padding bias groups shape taps sites rng"),
+    ("TransposedConvolution", (2, 2, 3), "stride padding bias groups shape taps output_padding size_rule sites rng"),
     ("Deconvolution", (2, 2, 3, 2), "stride padding bias groups shape rng"), ("UnPooling", (2, 2), "stride shape"),
     ("MaxPooling", (2, 2), "stride dilation padding background size_rule shape taps sites min_active"),
     ("AveragePooling", (2, 2), "over dilation padding sites"), ("SumPooling", (2, 2), "stride"),
@@ -91,7 +91,8 @@ CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in
     ("AddCoordinates", (2,), "size"), ("RandomizedStrideConvolution", (2, 2, 3, 2, 2), "bias rng"),
     ("Sequential", (sp.ReLU(), sp.ReLU()), ""), ("Residual", (sp.ReLU(),), "shortcut how"),
     ("Concatenate", (sp.ReLU(),), "how"), ("Pyramid", (sp.MaxPooling(2, 2),), "factor"),
-    ("Window", (2, 2), "stride dilation origin kind size_rule shape taps min_active"), ("Lattice", (2,), "kind"),
+    ("Window", (2, 2), "stride dilation origin kind size_rule shape taps min_active output_padding"),
+    ("Lattice", (2,), "kind"),
     ("Rulebook", ([0], [0], [0, 1], 1, 1), "volume"), ("Tensor", (np.ones(2),), ""),
     ("unet", (1, 2), "reps slope d rng"),
     ("deepcnet", (1, 2), "dropout first rng d"), ("deepc3c3", (1, 2), "dropout centred rng"), ("mlp", ((2, 3),), "rng"),

@@ -95,6 +95,28 @@ def test_a_full_field_gives_the_dense_transposed_convolution(rng):
         np.testing.assert_allclose(y.to_dense(), dense[:, :, 1:-1, 1:-1], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("field", [7, None])
+@pytest.mark.parametrize("rule, more, size", [("exact", 0, 15), ("exact", (1, 0), (16, 15)), ("undilated", 0, 13),
+                                              ("undilated", (2, 1), (15, 14))])
+def test_output_padding_and_the_undilated_rule_change_the_field_alone(rule, more, size, field, rng, ops):
+    sites = random_sites(rng, 15, 2, 0, 7, 2)
+    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(15, 4)), field, 2, ground=None)
+    layer = sp.layers.TransposedConvolution(2, 4, 3, 3, 2, dilation=2, padding=1, output_padding=more, size_rule=rule,
+                                            rng=rng)
+    y = layer(x)
+    dense = np.zeros((2, 3, 20, 20))                                     # origin at -1
+    for site, row in zip(x.sites, x.features.numpy(), strict=True):
+        for k, tap in enumerate(np.ndindex(3, 3)):
+            dense[(site[0], slice(None), *(2 * site[1:] + 2 * np.array(tap)))] += row @ layer.weight.numpy()[k]
+    size = (size, size) if isinstance(size, int) else size
+    assert y.grid.size == (size if field else None)
+    if field:
+        assert layer.in_size(size) == (7, 7)
+        np.testing.assert_allclose(y.to_dense(), dense[:, :, 1:1 + size[0], 1:1 + size[1]], rtol=1e-5, atol=1e-5)
+    else:
+        np.testing.assert_allclose(y.dense(-1, 20).data, dense, rtol=1e-5, atol=1e-5)
+
+
 def test_at_given_sites_it_creates_none(rng):
     layer, x = made(rng, "2-D, overlapping")
     whole = layer(x)
@@ -117,6 +139,14 @@ def test_what_does_not_fit_is_refused_with_the_remedy(rng):
         sp.Deconvolution(2, 1, 1, 2, 2)(layer(bare))
     with pytest.raises(ShapeError, match="a transposed window of span"):
         sp.layers.TransposedConvolution(2, 1, 1, 1, padding=3)(bare)
+    with pytest.raises(ShapeError, match="expected size_rule to be 'exact' or 'undilated', got 'floor'"):
+        sp.layers.TransposedConvolution(2, 1, 1, 2, 2, size_rule="floor")
+    with pytest.raises(ShapeError, match="output_padding.*-1"):
+        sp.layers.TransposedConvolution(2, 1, 1, 2, 2, output_padding=-1)
+    with pytest.raises(ShapeError, match="output_padding 0 for a valid window, got .1, 1."):
+        sp.sites.Window(2, 3, output_padding=1)
+    with pytest.raises(ShapeError, match="size_rule 'exact' or 'floor', got 'undilated'"):
+        sp.Convolution(2, 1, 1, 2, size_rule="undilated")
     with pytest.raises(ShapeError, match="'valid', 'cell' or 'centre', got 'everywhere'"):
         sp.Convolution(2, 1, 1, 2, sites="everywhere")
 

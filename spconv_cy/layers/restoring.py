@@ -20,7 +20,8 @@ class Deconvolution(Convolution):
 
     This is the inverse convolution: it uses the rulebook of the earlier layer with inputs and outputs exchanged. Site p
     of the finer grid gets the sum of x[j] @ weight[k] over the pairs (p, j) of every offset k of the earlier window.
-    The coarse grid knows the finer grid and the rulebook (`x.grid.source`), so no names or keys are needed.
+    The coarse grid knows the finer grid and the rulebook (`x.grid.source`), so no names or keys are needed. spconv's
+    inverse convolution of size 1 stays on the coarse sites instead; a NetworkInNetwork computes that.
 
     Args:
         lattice: Lattice, or the dimension of the cubic one, 1 to 8.

@@ -19,8 +19,9 @@ class TransposedConvolution(Convolution):
 
     Output p is the sum of x[j] @ weight[k] over the active sites j with p = stride * j + dilation * tap_k - padding:
     the adjoint of a Convolution with the same window, and the dense transposed convolution over a zero background. A
-    field of n sites becomes one of (n - 1) * stride + dilation * (size - 1) + 1 - 2 * padding. Generative networks
-    prune the new sites (`Sparsify`, `KeepTop`). A call with a Grid, `layer(x, grid)`, computes at its sites only.
+    field of n sites becomes one of (n - 1) * stride + dilation * (size - 1) + 1 - 2 * padding + output_padding.
+    Generative networks prune the new sites (`Sparsify`, `KeepTop`). A call with a Grid, `layer(x, grid)`, computes at
+    its sites only.
 
     With `sites="source"` the outputs are at the finer sites from which earlier layers made those of the input, as in
     MinkowskiEngine's U-Nets. The earlier windows may have any size, but the product of their strides must be the stride
@@ -31,6 +32,9 @@ class TransposedConvolution(Convolution):
         channels_in, channels_out: number of channels.
         size, stride, dilation, shape, taps: of the window, as for Convolution.
         padding: sites cut off on every face of the new field.
+        output_padding: sites added at the end of each axis of the new field, an int or d ints.
+        size_rule: "exact", or "undilated" as in spconv, which leaves the dilation out of the new field's size: it is
+            (n - 1) * stride + size - 2 * padding + output_padding.
         bias: whether a bias is added at every new site.
         sites: where outputs are: "reached" (every site that a window reaches) or "source" (the finer sites that the
             grid stores, see above).
@@ -58,11 +62,16 @@ class TransposedConvolution(Convolution):
                  size: int | Sequence[int] | None = None, stride: int | Sequence[int] = 1, *,
                  dilation: int | Sequence[int] = 1, padding: int | Sequence[int] = 0, bias: bool = True,
                  groups: int = 1, shape: str = "full", taps: Sequence[Sequence[int]] | None = None,
-                 sites: str = "reached", rng: Seed = None) -> None:
+                 output_padding: int | Sequence[int] = 0, size_rule: str = "exact", sites: str = "reached",
+                 rng: Seed = None) -> None:
         if not is_one_of(sites, ("reached", "source")):
             raise ShapeError(expected("TransposedConvolution", "sites to be 'reached' or 'source'", f"{sites!r}"))
+        if not is_one_of(size_rule, ("exact", "undilated")):
+            raise ShapeError(expected("TransposedConvolution", "size_rule to be 'exact' or 'undilated'",
+                                      f"{size_rule!r}"))
         self.sites = sites
-        window = Window(lattice, size, stride, dilation, padding, "transposed", "exact", shape, taps)
+        window = Window(lattice, size, stride, dilation, padding, "transposed", size_rule, shape, taps,
+                        output_padding=output_padding)
         self._begin(window, channels_in, channels_out, bias, groups, rng)
 
     def activated(self, x: SparseTensor, slope: float | None = None, grid: Grid | None = None) -> SparseTensor:
@@ -79,13 +88,12 @@ class TransposedConvolution(Convolution):
         """Return the finer grid from which earlier windows, with this layer's stride in all, made the sites of x."""
         grid, stride, passed = x.grid, self.window.stride, (1,) * x.grid.d
         while passed != stride:
-            window = None if grid.source is None else grid.source.window
-            if not isinstance(window, Window) or window.kind == "transposed" or max(passed) > max(stride):
+            source, beyond = grid.source, max(passed) > max(stride)
+            if source is None or beyond or not isinstance(source.window, Window) or source.window.kind == "transposed":
                 raise ShapeError(expected("TransposedConvolution", "sites that convolutions or pools made with strides "
                                           f"whose product is {stride}", f"{x}, made with {passed}",
                                           "use sites='reached', or give the finer grid: layer(x, grid)"))
-            grid = grid.source.parent                                    # type: ignore[union-attr]
-            passed = tuple(a * b for a, b in zip(passed, window.stride, strict=True))
+            grid, passed = source.parent, tuple(a * b for a, b in zip(passed, source.window.stride, strict=True))
         return grid
 
     def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
@@ -98,7 +106,8 @@ class TransposedConvolution(Convolution):
     def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
         """Return the multiply-adds that gave y for x: (by input rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
-        sites = None if x.grid.field is None else x.grid.samples * x.grid.field
+        field = x.grid.field
+        sites = None if field is None else x.grid.samples * field
         rows = x.grid.n * self.window.volume
         pairs = rows if self.sites == "reached" else x.grid.rules_to(self.window, y.grid).n_pairs
         return rows * each, pairs * each, None if sites is None else sites * self.window.volume * each

@@ -50,13 +50,15 @@ class Window:
             "centre": where the site under the tap size // 2 is active.
             "transposed": at stride * j + dilation * tap - origin for all active sites j and taps: the equation above
                 with its sides swapped.
-        size_rule: "exact" raises an error for a size that the stride does not divide, "floor" drops the remainder.
+        size_rule: "exact" raises an error for a size that the stride does not divide, "floor" drops the remainder. For
+            a transposed window "undilated" computes the size of the output's field as if the dilation were 1.
         shape: which taps of the box of `size` the window has. "full": all; "cross": those on an axis through the
             middle, size // 2; "ball": those in the largest ball (ellipsoid) in the box; "nearest" (simplex lattice,
             size 3): the middle and its d^2 + d nearest neighbours.
         taps: a list of taps instead of size and shape, d ints each, counted from 0; for a submanifold window, counted
             from the site, so that they may be negative. They are sorted; weights have the lexicographic order.
         min_active: number of active sites that a valid window must cover to have an output of its own.
+        output_padding: number of sites that a transposed window's field gets in addition at the end of each axis.
 
     Raises:
         ShapeError: an argument that does not fit; the message says what does.
@@ -77,12 +79,14 @@ class Window:
     shape: str = "full"
     taps: tuple[tuple[int, ...], ...] | None = None
     min_active: int = 1
+    output_padding: tuple[int, ...] = 0                                  # type: ignore[assignment]
 
     if TYPE_CHECKING:
         # What the constructor takes; __post_init__ turns it into the types above.
         def __init__(self, lattice: LatticeLike, size: Size | None = None, stride: Size | None = 1, dilation: Size = 1,
                      origin: Size = 0, kind: str = "valid", size_rule: str = "exact", shape: str = "full",
-                     taps: Iterable[Iterable[int]] | None = None, min_active: int = 1) -> None: ...
+                     taps: Iterable[Iterable[int]] | None = None, min_active: int = 1,
+                     output_padding: Size = 0) -> None: ...
 
     def __post_init__(self) -> None:
         lattice = as_lattice(self.lattice)
@@ -92,12 +96,13 @@ class Window:
         stride = lattice.per_axis(touching if self.stride is None else self.stride, "Window stride", 1)
         dilation = lattice.per_axis(self.dilation, "Window dilation", 1)
         origin = lattice.per_axis(self.origin, "Window origin", None)
+        output_padding = lattice.per_axis(self.output_padding, "Window output_padding", 0)
         if self.keeps_sites:
             if max(stride) > 1:
                 raise ShapeError(expected("Window", "stride 1 for a submanifold window, which keeps its sites", stride))
             origin = (0,) * lattice.d if taps else tuple(dil * (f // 2) for f, dil in zip(size, dilation, strict=True))
         for name, value in (("lattice", lattice), ("size", size), ("stride", stride), ("dilation", dilation),
-                            ("origin", origin), ("taps", taps)):
+                            ("origin", origin), ("taps", taps), ("output_padding", output_padding)):
             object.__setattr__(self, name, value)
         self._check_rule()
         reach = max(max(abs(low), abs(high)) for low, high in self.reach)
@@ -108,8 +113,9 @@ class Window:
     def _check_words(self) -> None:
         if not is_one_of(self.kind, KINDS):
             raise ShapeError(expected("Window", f"kind to be one of {', '.join(map(repr, KINDS))}", repr(self.kind)))
-        if not is_one_of(self.size_rule, ("exact", "floor")):
-            raise ShapeError(expected("Window", "size_rule 'exact' or 'floor'", repr(self.size_rule)))
+        rules = ("exact", "floor", "undilated") if self.kind == "transposed" else ("exact", "floor")
+        if not is_one_of(self.size_rule, rules):
+            raise ShapeError(expected("Window", f"size_rule {' or '.join(map(repr, rules))}", repr(self.size_rule)))
 
     def _box(self, lattice: Lattice) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...] | None]:
         if self.taps is None:
@@ -132,6 +138,9 @@ class Window:
         if self.min_active > 1 and self.kind != "valid":
             raise ShapeError(expected("Window", f"min_active 1 for a {self.kind} window", self.min_active,
                                       "only the outputs of a valid window depend on it"))
+        if self.kind != "transposed" and max(self.output_padding) > 0:
+            raise ShapeError(expected("Window", f"output_padding 0 for a {self.kind} window", self.output_padding,
+                                      "only the field of a transposed window depends on it"))
         if self.kind == "centre" and not self.is_cube and not (self.offsets == self.centre).all(1).any():
             raise ShapeError(expected("Window", f"the tap {tuple(f // 2 for f in self.size)} in a centre window",
                                       "taps without it", "add it, or use kind='valid'"))
@@ -240,18 +249,25 @@ class Window:
     def _spread_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
         # Returns the field that windows at all sites of a field of `size` cover.
         faces = self.lattice.faces
-        spread = tuple((n - 1) * s + span - faces * pad
-                       for n, s, span, pad in zip(size, self.stride, self.span, self.origin, strict=True))
+        spread = tuple((n - 1) * s + extent - faces * pad
+                       for n, s, extent, pad in zip(size, self.stride, self._extent(), self.origin, strict=True))
         if self.kind == "transposed" and not 1 <= min(spread) <= max(spread) <= INT32_MAX:
             raise ShapeError(expected("Window", f"an output field of 1 to {INT32_MAX} sites on each axis",
                                       f"{spread} for a transposed window of span {self.span}, stride {self.stride} and "
                                       f"padding {self.origin} over a field of {size}"))
         return spread
 
+    def _extent(self) -> tuple[int, ...]:
+        # Returns the size of the field that one window covers.
+        undilated = self.size_rule == "undilated"
+        return tuple(((span - 1) // dil if undilated else span - 1) + 1 + more
+                     for span, dil, more in zip(self.span, self.dilation, self.output_padding, strict=True))
+
     def _folded_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
         # Returns how many windows fit into a field of `size` on each axis.
         faces = self.lattice.faces
-        room = [n + faces * pad - span for n, pad, span in zip(size, self.origin, self.span, strict=True)]
+        room = [n + faces * pad - extent
+                for n, pad, extent in zip(size, self.origin, self._extent(), strict=True)]
         if min(room) < 0:
             raise ShapeError(expected(
                 "Window", f"a field of at least {self._spread_size((1,) * len(size))} for a window of span {self.span} "
