@@ -50,7 +50,7 @@ def to_peer(net: Layer, source: str = "spconv2", *, names: Mapping[str, str] | s
     file = None if path is None else checked_path("to_peer", path)
     if isinstance(names, str):
         family = checked_family("to_peer", names, peer.name)
-        table = family.names(net, peer.name)
+        table = family.names(net, peer.name, "to_peer")
         options = Options(family.readings(table)) if one_by_one is None else options
     layers = layers_of(net)
     table = {ours: ours for ours in layers} if table is None else table
@@ -87,7 +87,7 @@ def _written(peer: Peer, theirs: str, layer: Layer, options: Options) -> dict[st
             leaf, given = _row_name(peer, name), array.reshape(-1)
             given = given[None] if kind == "kernel" and peer.bias_axes == 2 else given
         inner = "bn." if kind == "norm" and "bn" in peer.inner else ""
-        found[f"{theirs}.{inner}{leaf}" if theirs else f"{inner}{leaf}"] = np.ascontiguousarray(given)
+        found[f"{theirs}.{inner}{leaf}" if theirs else f"{inner}{leaf}"] = np.array(given, order="C")
     return found
 
 

@@ -62,12 +62,12 @@ class Family:
             raise ShapeError(expected("convert", f"the modules of {self.name}", f"others: {error} is missing",
                                       "give a Layer and names={module: layer}")) from error
 
-    def names(self, net: Layer, source: str) -> Names:
+    def names(self, net: Layer, source: str, who: str = "convert") -> Names:
         """Return {module: layer} of a network that `builder` built; raise ShapeError if it is another."""
         try:
             return self.table(net, source)
         except (AttributeError, IndexError, TypeError) as error:
-            raise ShapeError(expected("convert", f"a network of {self.builder} for {self.name}", type(net).__name__,
+            raise ShapeError(expected(who, f"a network of {self.builder} for {self.name}", type(net).__name__,
                                       "give names={module: layer}")) from error
 
     def readings(self, names: Names) -> dict[str, str]:

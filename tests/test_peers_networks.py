@@ -1,0 +1,138 @@
+"""Whole networks: run by spconv, taken over by `convert`, and run by us; tables of names of all families."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+from spconv_cy.errors import ShapeError
+from spconv_cy.io.networks.known import FAMILIES
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+sys.path.insert(0, str(GOLDEN))
+
+from seeded import seeded  # noqa: E402
+
+FILE = np.load(GOLDEN / "spconv_networks.npz")
+TOLERANCE = 2e-6                                                         # of the largest value
+
+
+def golden(name):
+    """Return the arrays of a network's case, and its input."""
+    case = {key.split("/")[1]: FILE[key] for key in FILE.files if key.startswith(f"{name}/")}
+    x = sp.SparseTensor.from_sites(case["sites"], case["rows"], tuple(case["size"]), 2, ground=None)
+    return case, x
+
+
+def check(net, name):
+    """A network gives the sites and the rows of spconv."""
+    case, x = golden(name)
+    y = net.eval()(x)
+    assert np.array_equal(y.sites, case["out_sites"]) and list(y.grid.size) == case["out_size"].tolist()
+    assert np.abs(y.features.numpy() - case["out_rows"]).max() <= TOLERANCE * np.abs(case["out_rows"]).max()
+
+
+@pytest.mark.parametrize("name", ["second", "centerpoint", "voxelnext", "spunet"])
+def test_a_network_gives_what_spconv_gave(name):
+    state = seeded(json.loads(str(golden(name)[0]["shapes"])))
+    net, report = sp.io.convert(state, name, layout="krsc")
+    check(net, name)
+    assert not report.missing and not report.left_over and len(report) == len(state)
+    again = sp.io.to_peer(net, names=name, one_by_one="raw")
+    assert again.keys() == state.keys() and all(np.array_equal(again[key], state[key]) for key in state)
+
+
+def test_a_file_of_torch_becomes_a_network(tmp_path):
+    net, report = sp.io.convert(GOLDEN / "spunet.pth", "spunet", layout="krsc")
+    check(net, "spunet")
+    assert {match.name.split(".")[0] for match in report} == {"backbone"}
+    sp.save(tmp_path / "net.safetensors", net)
+    check(sp.load(tmp_path / "net.safetensors"), "spunet")
+
+
+def test_the_golden_files_are_those_that_were_made():
+    for line in (GOLDEN / "spconv_networks_sha256.txt").read_text().splitlines():
+        digest, name = line.split()
+        assert hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() == digest
+
+
+NETS = {  # family, source: a network of it
+    ("second", "spconv1"): lambda: sp.models.voxel_backbone_8x(3, rng=0),
+    ("centerpoint", "spconv1"): lambda: sp.models.voxel_backbone_8x(3, residual=True, rng=0),
+    ("spunet", "spconv1"): lambda: sp.models.spunet(4, 3, base=2, channels=(3, 4, 4, 3), repeats=(1, 2, 2, 1), rng=0),
+    ("minkunet", "minkowski"): lambda: sp.models.minkunet("34C", 3, 5, width=1 / 16, rng=0),
+    ("minkunet", "torchsparse"): lambda: sp.models.minkunet(42, 4, 5, width=0.64 / 4, rng=0),
+    ("unet", "sparseconvnet"): lambda: sp.models.unet(3, 4, 3, 5, reps=2, residual=True, rng=0),
+    ("unet ", "sparseconvnet"): lambda: sp.models.unet(3, [3, 2, 5], 2, 4, d=2, rng=0),
+    ("unet  ", "sparseconvnet"): lambda: sp.models.unet(1, 4, 3, 5, reps=2, residual=True, rng=0),
+}
+
+
+@pytest.mark.parametrize("family, source", NETS)
+def test_a_network_goes_to_the_peer_and_comes_back(family, source, rng):
+    net, family = NETS[family, source](), family.strip()
+    for array in net.state().values():
+        array += rng.random(array.shape).astype(array.dtype) if array.dtype.kind == "f" else 0
+    state = sp.io.to_peer(net, source, names=family)
+    again, report = sp.io.convert({f"net.{name}": array for name, array in state.items()}, family, source)
+    assert repr(again) == repr(net) and not report.outside
+    for name, array in net.state().items():
+        # SparseConvNet counts no steps
+        assert np.array_equal(array.astype(int) if name.endswith("running_steps") else array, again.state()[name]), name
+
+
+NAMES = {  # family, source: modules that its checkpoints have
+    ("minkunet", "minkowski"): "conv0p1s1 bn0 conv4p8s2 block4.5.conv2 block4.0.downsample.1 convtr4p16s2 bntr4 "
+                               "convtr7p2s2 block8.1.norm2 block5.0.downsample.0 final",
+    ("minkunet", "torchsparse"): "stem.0 stem.4 stage1.0.net.0 stage4.2.net.4 up1.0.net.1 up1.1.0.downsample.0 "
+                                 "up4.1.1.net.3 classifier.0",
+    ("unet", "sparseconvnet"): "sparseModel.1 sparseModel.2.0.1.0 sparseModel.2.2.1.3 sparseModel.2.4.1.0 "
+                               "sparseModel.2.4.1.2.4.1.2.0.1.1 sparseModel.2.4.1.4 sparseModel.2.6.0 "
+                               "sparseModel.2.8.1.3 sparseModel.3 linear",
+}
+
+
+@pytest.mark.parametrize("family, source", NAMES)
+def test_modules_have_the_names_of_the_published_code(family, source):
+    names = FAMILIES[family].names(NETS[family, source](), source)
+    assert set(NAMES[family, source].split()) <= names.keys()
+
+
+def test_minkowskis_arrays_have_its_inner_names():
+    state = sp.io.to_peer(sp.models.minkunet("14A", 3, 5, width=1 / 16, rng=0), "minkowski", names="minkunet")
+    assert state["conv0p1s1.kernel"].shape == (125, 3, 2) and state["final.bias"].shape == (1, 5)
+    assert state["bn0.bn.running_var"].shape == (2,) and state["block1.0.norm1.bn.weight"].shape == (2,)
+    assert state["final.kernel"].shape == (6, 5)
+
+
+def test_the_unused_branch_of_spvnas_is_skipped():
+    net = sp.models.minkunet(42, 4, 5, width=1 / 16, rng=0)
+    state = sp.io.to_peer(net, "torchsparse", names="minkunet")
+    _, report = sp.io.convert(state | {"point_transforms.0.0.weight": np.ones((2, 2))}, "minkunet", "torchsparse")
+    assert report.skipped == ("point_transforms.0.0.weight",)
+
+
+def test_what_is_no_such_family_is_refused():
+    state = sp.io.to_peer(NETS["second", "spconv1"](), "spconv1", names="second")
+    with pytest.raises(ShapeError, match="convert: expected an array conv0p1s1.kernel, with which minkunet begins, got "
+                                         "names such as conv_input.0.weight"):
+        sp.io.convert(state, "minkunet", "minkowski")
+    with pytest.raises(ShapeError, match="expected source='minkowski' or 'torchsparse' for minkunet, got 'spconv1'"):
+        sp.io.convert(state, "minkunet", "spconv1")
+    with pytest.raises(ShapeError, match="expected a Layer, or one of 'second', .*, got 'third'"):
+        sp.io.convert(state, "third")
+    with pytest.raises(ShapeError, match="expected the modules of voxelnext, got others: 'conv5.0.1' is missing"):
+        sp.io.convert(state, "voxelnext", "spconv1")
+    with pytest.raises(ShapeError, match="expected an array conv_input.0.weight, .*, got several: '?a.*give prefix="):
+        sp.io.convert({f"{prefix}.{name}": array for name, array in state.items() for prefix in "ab"}, "second",
+                      "spconv1")
+    with pytest.raises(ShapeError, match="to_peer: expected a network of sp.models.spunet for spunet, got Sequential"):
+        sp.io.to_peer(sp.Sequential(sp.ReLU()), names="spunet")
+    with pytest.raises(ShapeError, match="a MinkUNet of the variants"):
+        odd = sp.io.to_peer(sp.models.minkunet(42, 4, 5, width=1 / 16, rng=0), "torchsparse", names="minkunet")
+        odd["stage1.1.net.4.bias"] = np.ones(3)
+        sp.io.convert(odd, "minkunet", "torchsparse")
