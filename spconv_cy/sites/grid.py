@@ -229,7 +229,7 @@ class Grid:
         """Return the rulebook of a window whose output sites are those of any grid; the same one for equal arguments.
 
         Args:
-            window: Window; if its kind is "transposed", the sides of its equation are swapped.
+            window: Window; if its kind is "transposed", the target has the finer sites, else the coarser.
             target: Grid of this lattice and number of samples, of any size.
 
         Raises:

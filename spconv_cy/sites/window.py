@@ -41,7 +41,8 @@ class Window:
     Args:
         lattice: Lattice, or the dimension of a cubic one.
         size: number of taps on each axis, an int or d ints; None with `taps`.
-        stride, dilation: an int or d ints, at least 1. A stride of None is the size: windows that touch.
+        stride, dilation: an int or d ints, at least 1. A stride of None is the size, so that windows are
+            adjacent.
         origin: an int or d ints: the padding at every face of a sized grid, filled with the ground state.
         kind: where outputs are.
             "valid": where the window covers an active site.
