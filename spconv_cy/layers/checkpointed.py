@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from spconv_cy.autograd import Tensor, leaf_gradients, with_grad
@@ -10,7 +11,7 @@ from spconv_cy.functional.dense import as_tensor
 from spconv_cy.layers.attributes import running
 from spconv_cy.layers.container import Sequential
 from spconv_cy.tensor import SparseTensor
-from spconv_cy.types import ArrayLike
+from spconv_cy.types import Array, ArrayLike
 
 
 class Checkpointed(Sequential):
@@ -44,7 +45,7 @@ class Checkpointed(Sequential):
             return y
         parameters = [p for p in self.parameters() if p.requires_grad]
 
-        def backward(gradients):
+        def backward(gradients: Iterable[tuple[int, Array]]) -> list[Array | None]:
             leaves = [Tensor.leaf(part.data, part.requires_grad) for part in inputs]
             with begin, with_grad():
                 again = _parts(Sequential.__call__(self, _with_parts(x, leaves)))
@@ -68,34 +69,34 @@ class _Snapshot:
     A `with` statement sets the snapshot, and restores the previous values at its end.
     """
 
-    def __init__(self, layer):
+    def __init__(self, layer: Sequential) -> None:
         self._layers, self._arrays, self._generators = _below(layer), running(layer), [*layer.generators().values()]
         self._then, self._precision = self._now(), precision_name()
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self._after = self._now()
         self._put(self._then)
         self._switch = precision(self._precision).__enter__()
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._switch.__exit__()
         self._put(self._after)
 
-    def _now(self):
+    def _now(self) -> tuple[list[Any], list[Array], list[Any]]:
         return ([(layer.training, layer.frozen) for layer in self._layers], [array.copy() for array in self._arrays],
                 [generator.bit_generator.state for generator in self._generators])
 
-    def _put(self, moment):
-        modes, arrays, states = moment
+    def _put(self, values: tuple[list[Any], list[Array], list[Any]]) -> None:
+        modes, arrays, states = values
         for layer, mode in zip(self._layers, modes, strict=True):
             layer.training, layer.frozen = mode
-        for array, values in zip(self._arrays, arrays, strict=True):
-            array[...] = values
+        for array, kept in zip(self._arrays, arrays, strict=True):
+            array[...] = kept
         for generator, state in zip(self._generators, states, strict=True):
             generator.bit_generator.state = state
 
 
-def _below(layer):
+def _below(layer: Any) -> list[Any]:
     return [layer, *(below for child in layer.children() for below in _below(child))]
 
 

@@ -9,7 +9,8 @@ from spconv_cy.functional.dense import as_tensor, dropout, put_columns, submatri
 from spconv_cy.layers.plan import Step
 from spconv_cy.layers.rows import on_rows
 from spconv_cy.layers.summary import step as call
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
+from spconv_cy.types import IntegerArray
 
 
 class Selection(NamedTuple):
@@ -19,7 +20,7 @@ class Selection(NamedTuple):
     channels: int
 
 
-def run(step: Step, x, selection: Selection | None):
+def run(step: Step, x: Any, selection: Selection | None) -> tuple[SparseTensor | Tensor, Selection | None]:
     """Run one step of a plan.
 
     Results and gradients equal those of dropout by masks up to rounding; the random draws are the same.
@@ -54,7 +55,7 @@ def run(step: Step, x, selection: Selection | None):
     return layer.activated(x, step.activation.slope), selection          # type: ignore[attr-defined]
 
 
-def whole(x, selection: Selection | None):
+def whole(x: Any, selection: Selection | None) -> Any:
     """Return x with all channels, the dropped ones as zeros."""
     if selection is None:
         return x
@@ -65,11 +66,11 @@ def _drawn(layer: Any, channels: int) -> Selection:
     return Selection(layer.draw(channels), channels)
 
 
-def _scaled(x, factor):
+def _scaled(x: Any, factor: float) -> Any:
     return x if factor == 1 else on_rows(lambda rows: dropout(rows, rows.dtype.type(factor)), x)
 
 
-def _part(layer, rows, columns):
+def _part(layer: Any, rows: IntegerArray | None, columns: IntegerArray | None) -> Any:
     """Return a copy of a layer with sub-matrices of its weight; rows, columns: channels in and out, None: all."""
     if rows is None and columns is None:
         return layer

@@ -136,9 +136,9 @@ def summary(net: Any, x: Any) -> Summary:
     return Summary(rows)
 
 
-def _size(size):
+def _size(size: tuple[int, ...] | None) -> str:
     return "unbounded" if size is None else "x".join(map(str, size))
 
 
-def _count(number):
+def _count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +26,8 @@ from spconv_cy.sites.lattice import MAX_DIMENSION, Lattice
 from spconv_cy.types import Seed
 
 MOST = {"l": 30, "levels": 30, "repeats": 1000, "reps": 1000, "parameters": 2**40, "d": MAX_DIMENSION}
-TORCH = {"eps": 1e-5, "momentum": 0.9}                                   # torch's BatchNorm1d with its defaults
-DETECTION = {"eps": 1e-3, "momentum": 0.99}                              # of SECOND and the detectors after it
+TORCH: dict[str, Any] = {"eps": 1e-5, "momentum": 0.9}                   # torch's BatchNorm1d with its defaults
+DETECTION: dict[str, Any] = {"eps": 1e-3, "momentum": 0.99}              # of SECOND and the detectors after it
 
 
 class Blocks:
@@ -40,8 +41,9 @@ class Blocks:
         rng: seed or numpy Generator.
     """
 
-    def __init__(self, d: int | Lattice, norm: Mapping[str, float], rng: Seed) -> None:
-        self.d, self.norm, self.rng = d, {"debias": True, **norm}, generator("Blocks", rng)
+    def __init__(self, d: int | Lattice, norm: Mapping[str, Any], rng: Seed) -> None:
+        self.norm: dict[str, Any] = {"debias": True, **norm}
+        self.d, self.rng = d, generator("Blocks", rng)
 
     def submanifold(self, channels_in: int, channels_out: int, size: int = 3) -> list[Layer]:
         """Return the layers S-BN-ReLU."""

@@ -6,7 +6,7 @@ import math
 import time
 from contextlib import suppress
 from socket import SHUT_RDWR
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waitress.channel import HTTPChannel
 
@@ -26,20 +26,20 @@ def limit_time(server: BaseWSGIServer, seconds: float) -> None:
             later.
     """
     class Channel(HTTPChannel):  # type: ignore[misc]
-        def __init__(self, *arguments, **options):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
             self.due = time.monotonic() + seconds
             super().__init__(*arguments, **options)
 
-        def service(self):
+        def service(self) -> None:
             self.due = math.inf                                          # no limit while the server computes the answer
             super().service()
             self.due = time.monotonic() + seconds
 
-        def write_soon(self, data):
+        def write_soon(self, data: Any) -> Any:
             self.due = time.monotonic() + seconds
             return super().write_soon(data)
 
-    def close_late(now):
+    def close_late(now: float) -> None:
         for channel in list(server.active_channels.values()):
             waits_for_answer = channel.requests and not channel.total_outbufs_len
             if not waits_for_answer and time.monotonic() > channel.due:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -76,7 +77,8 @@ def read_checkpoint(path: str, net: Layer, optimizer: OptimizerLike, seed: int |
     return history, text["seed"], best
 
 
-def _check_text(path, text, optimizer, seed, generators):
+def _check_text(path: str, text: dict[str, Any], optimizer: OptimizerLike, seed: int | None,
+                generators: Mapping[str, object]) -> None:
     """Raise FileError if the entries of a checkpoint do not fit the run."""
     names = {"optimizer", "generators", "seed", "history"}
     if set(text) - {"loss_scale"} != names or not isinstance(text["generators"], dict):
@@ -93,7 +95,7 @@ def _check_text(path, text, optimizer, seed, generators):
                                  sorted(text["generators"]), REMEDY))
 
 
-def _check_arrays(arrays, net, best, history):
+def _check_arrays(arrays: dict[str, Array], net: Layer, best: dict[str, Array] | None, history: History) -> None:
     for name, array in arrays.items():
         part = name.partition(".")[0]
         if part not in ("net", "best", "optimizer"):
@@ -113,12 +115,13 @@ def _check_arrays(arrays, net, best, history):
             checked_like("the best weights", name, array, mine[name])
 
 
-def _take(arrays, text, net, optimizer, scale):
+def _take(arrays: dict[str, Array], text: dict[str, Any], net: Layer, optimizer: OptimizerLike,
+          scale: LossScale | None) -> None:
     """Load the checked values; if one is refused after all, restore everything."""
     generators, states = net.generators(), text["generators"]
     before = {name: array.copy() for name, array in net.state().items()}
     drawn = {name: generator.bit_generator.state for name, generator in generators.items()}
-    steps, scaled = optimizer.state(), scale and scale.state()
+    steps, scaled = optimizer.state(), None if scale is None else scale.state()
     try:
         net.load_state(_part(arrays, "net."))
         optimizer.load_state(_part(arrays, "optimizer."))
@@ -135,10 +138,10 @@ def _take(arrays, text, net, optimizer, scale):
         optimizer.load_state(steps)
         for name, generator in generators.items():
             generator.bit_generator.state = drawn[name]
-        if scale is not None:
+        if scale is not None and scaled is not None:
             scale.load_state(scaled)
         raise
 
 
-def _part(arrays, prefix):
+def _part(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {name[len(prefix):]: array for name, array in arrays.items() if name.startswith(prefix)}

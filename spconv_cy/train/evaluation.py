@@ -138,9 +138,12 @@ def _run(who: str, net: Layer, data: BatchSource, repeats: int, count: CountedLo
                 generator.bit_generator.state = state
 
 
-def _passes(who, net, data, repeats, seed, generators, count, bar, as_shares):
+def _passes(who: str, net: Layer, data: BatchSource, repeats: int, seed: int | None,
+            generators: list[np.random.Generator], count: CountedLoss | None, bar: Any,
+            as_shares: bool) -> tuple[Array, Any, float, tuple[float | None, ...]]:
     """Run all passes and return the means over them."""
-    mean, total, errors, samples = 0.0, 0.0, [], 0
+    mean: Any = 0.0
+    total, samples, errors = 0.0, 0, list[float | None]()
     for repeat in range(repeats):
         _reseed(generators, None if seed is None else (seed, repeat))
         parts = []
@@ -155,12 +158,12 @@ def _passes(who, net, data, repeats, seed, generators, count, bar, as_shares):
         total += sum(values) / repeats
         known: Any = None if labels[0] is None else np.concatenate([as_array("labels", part) for part in labels])
         # The partial sum of the passes has its maximum in the same class as their mean.
-        classes = count is not None and are_classes(mean, known) and count.samples(mean, known)
-        errors.append(count.error(mean, known) if classes else None)
+        counts = count is not None and are_classes(mean, known) and count.samples(mean, known)
+        errors.append(count.error(mean, known) if count is not None and counts else None)
     return mean, known, total / max(1, samples), tuple(errors)
 
 
-def _batch(who, net, x, labels, count):
+def _batch(who: str, net: Layer, x: Any, labels: Any, count: CountedLoss | None) -> tuple[Any, float, int]:
     """Return (rows, loss, number of samples that count) of a batch; without a loss, the last two are 0."""
     y = outputs_of(who, net, x, count)
     rows = rows_of(y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, field, fields
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.errors import expected
@@ -63,7 +63,7 @@ def check_history(found: object) -> None:
         raise ValueError(expected("history", f"best to be {what}", f"{best!r:.60}"))
 
 
-def _check_lengths(found):
+def _check_lengths(found: dict[str, Any]) -> None:
     epochs, tested = len(found["losses"]), len(found["validation_losses"])
     for name, n in (("errors", epochs), ("rates", epochs), ("seconds", epochs), ("validation_errors", tested)):
         if len(found[name]) != n:
@@ -72,7 +72,7 @@ def _check_lengths(found):
         raise ValueError(expected("history", f"at most {epochs} validation_losses, as many as epochs", tested))
 
 
-def _check_values(found):
+def _check_values(found: dict[str, Any]) -> None:
     for name, fits, what in (("losses", math.isfinite, "finite numbers"),
                              ("rates", math.isfinite, "finite numbers"),
                              ("seconds", lambda x: math.isfinite(x) and x >= 0, "finite numbers from 0 up"),
@@ -89,10 +89,10 @@ def is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_number(value):
+def _is_number(value: object) -> bool:
     return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)
                                         and abs(value) <= sys.float_info.max)
 
 
-def _is_share(value):
+def _is_share(value: float | None) -> bool:
     return value is None or 0 <= value <= 1

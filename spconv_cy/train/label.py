@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def classes_of(labels: Iterable[object], n: int, who: str = "labels") -> tuple[A
             np.array([number[label] for label in found], np.int64))
 
 
-def _listed(who, labels, n):
+def _listed(who: str, labels: Any, n: int) -> list[Any]:
     """Return labels as a list of n values."""
     if not hasattr(labels, "__iter__") or isinstance(labels, np.ndarray) and labels.ndim != 1:
         got = f"shape {labels.shape}" if isinstance(labels, np.ndarray) else f"{labels!r}"
@@ -92,7 +93,7 @@ def labels_from_json(value: dict[str, object]) -> Array:
     return _filled(labels) if name == "object" else np.array(labels, str(name))
 
 
-def _as_array(labels, dtype):
+def _as_array(labels: list[Any], dtype: object) -> Array:
     if isinstance(dtype, np.dtype) and dtype.name in PLAIN:
         return np.array(labels, dtype)
     plain = (bool, int, float, str, np.generic)
@@ -104,14 +105,14 @@ def _as_array(labels, dtype):
     return _filled(labels)                        # np.array would make 1 and "1" the same text, and a row of each tuple
 
 
-def _filled(labels):
+def _filled(labels: list[Any]) -> Array:
     array = np.empty(len(labels), object)
     for i, label in enumerate(labels):
         array[i] = label
     return array
 
 
-def _to_json(label):
+def _to_json(label: object) -> object:
     if isinstance(label, tuple):
         return [_to_json(item) for item in label]
     label = label.item() if isinstance(label, np.generic) else label
@@ -121,7 +122,7 @@ def _to_json(label):
                              f"a label of type {type(label).__name__}"))
 
 
-def _from_json(label):
+def _from_json(label: object) -> object:
     if isinstance(label, dict):
         raise TypeError(expected("labels", "numbers, text, None and lists of them", "a JSON object"))
     return tuple(_from_json(item) for item in label) if isinstance(label, list) else label

@@ -111,7 +111,8 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
     return history
 
 
-def _check_fit(net, optimizer, epochs, validation, patience):
+def _check_fit(net: Layer, optimizer: OptimizerLike, epochs: int, validation: BatchSource | None,
+               patience: int | None) -> None:
     if not isinstance(net, Layer):
         raise TypeError(expected("fit", "net to be a Layer", type(net).__name__))
     if not all(hasattr(optimizer, name) for name in ("parameters", "step", "zero_grad", "rate")):
@@ -189,7 +190,7 @@ class _Run:
         self.history.rates.append(self.optimizer.rate)
         self.history.seconds.append(time.perf_counter() - began)
 
-    def _step(self, loss):
+    def _step(self, loss: Any) -> None:
         if self.scale is None:
             loss.backward()
             self.optimizer.step()
@@ -232,7 +233,7 @@ class _Sums:
         return self.losses / max(1, self.counted), self.wrong / max(1, self.counted)
 
 
-def _diverged(what, optimizer):
+def _diverged(what: str, optimizer: OptimizerLike) -> FloatingPointError:
     return FloatingPointError(expected("fit", "finite numbers", what, f"lower the rate (it was {optimizer.rate:.3g}), "
                                        "give the optimiser max_norm=, or look for NaN and very large numbers in the "
                                        "features"))

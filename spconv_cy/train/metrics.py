@@ -44,7 +44,7 @@ def top_k_error(outputs: ArrayLike, labels: ArrayLike, k: int, *, ignore_label: 
     return _error("top_k_error", outputs, labels, k, ignore_label)
 
 
-def _error(who, outputs, labels, k, ignore_label):
+def _error(who: str, outputs: ArrayLike, labels: ArrayLike, k: int, ignore_label: IgnoredLabels) -> float:
     outputs, labels = _checked(who, outputs, labels, ignore_label)
     if not is_integer(k) or k < 1:
         raise ValueError(expected(who, "k to be a whole number from 1 up", f"{k!r}"))

@@ -52,7 +52,7 @@ def check_random_state(name: str, state: object, bit_generator: np.random.BitGen
                 raise ValueError(expected(who, "inc to be odd", f"{value!r:.60}"))
 
 
-def _check_like(who, value, like):
+def _check_like(who: str, value: object, like: object) -> None:
     if isinstance(like, dict):
         if not isinstance(value, dict) or set(value) != set(like):
             raise ValueError(expected(who, f"{sorted(like)}", f"{value!r:.80}"))
