@@ -105,6 +105,11 @@ def test_a_large_file_is_mapped_and_only_what_is_used_is_read(tmp_path):
     assert found["w"].shape == (count,) and found["w"][-1] == 0 and found["end"].tolist() == [0, 0]
 
 
+def test_an_empty_tensor_may_begin_anywhere(tmp_path):
+    for write in (zipped, lambda value, raw: legacy(value, raw, {"0": 4})):
+        assert read(tmp_path, write({"w": tensor("f4", "0", 0, (0, 2), (8, 1), 24)}, {"0": b""}))["w"].shape == (0, 2)
+
+
 @pytest.mark.parametrize("order", ["big", "little", None])
 @pytest.mark.parametrize("code", ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u1", "b1", "c8", "bfloat16"])
 def test_both_orders_of_bytes(code, order, tmp_path):
