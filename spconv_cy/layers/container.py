@@ -131,7 +131,7 @@ class Residual(Sequential):
     def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
         """Apply the layers and the shortcut, and add the results."""
         x = x if isinstance(x, SparseTensor) else as_tensor(x)
-        y = super().__call__(x)
+        y: Any = super().__call__(x)
         start = x if self.shortcut is None else branch(self, "shortcut", self.shortcut, x, x)
         return start.add(y, how=self.how) if self.how and isinstance(start, SparseTensor) else start + y
 

@@ -60,7 +60,7 @@ class Row:
             size, rows, sites, channels = (), y.shape[0], y.shape[0], y.shape[1]
         else:
             size, rows, channels = grid.size, grid.n, y.channels
-            sites = None if size is None else grid.samples * grid.field
+            sites = grid.n_dense
         cost = layer.multiply_adds(x, y)
         return cls(layer.notation() or type(layer).__name__, size, rows, sites, channels,
                    layer.n_parameters(), *cost)
@@ -125,7 +125,7 @@ class Summary:
 
 def summary(net: Any, x: Any) -> Summary:
     """Run a network on x in evaluation mode and return its Summary."""
-    rows = [Row("input", x.grid.size, x.grid.n, None if x.grid.size is None else x.grid.samples * x.grid.field,
+    rows = [Row("input", x.grid.size, x.grid.n, x.grid.n_dense,
                 x.channels, 0, 0, 0, 0)] if hasattr(x, "grid") else []
     with evaluating(net):
         token = _listener.set(rows)

@@ -177,6 +177,11 @@ class Grid:
         """Number of sites of one sample, active or not; None if the grid is unbounded."""
         return None if self.size is None else self.lattice.field(self.size)
 
+    @property
+    def n_dense(self) -> int | None:
+        """Number of sites of all samples, active or not; None if the grid is unbounded."""
+        return None if self.size is None else self.samples * self.lattice.field(self.size)
+
     def rows_of(self, sites: ArrayLike) -> NDArray[np.int32]:
         """Return the row (q,) of each of sites (q, 1+d), -1 if a site is not active.
 
