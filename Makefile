@@ -92,8 +92,9 @@ bench-cuda: .venv/built  ## the cuda backend beside the CPU, gathering with cuBL
 bench-scaling: .venv/built  ## curves over sites, scale, channels, dimension and threads
 	$(BIN)/python benchmarks/bench_scaling.py
 
-lint: .venv/built  ## ruff, cython-lint, the types of the public names and the stubs of compiled modules; .pre-commit-config.yaml runs it before each commit
+lint: .venv/built  ## ruff, mypy, cython-lint, the types of the public names and the stubs of compiled modules; .pre-commit-config.yaml runs it before each commit
 	$(BIN)/ruff check .
+	$(BIN)/python -m mypy
 	PATH=$(BIN):$$PATH cython-lint --max-line-length=120 spconv_cy
 	$(BIN)/python tests/typed_project/check.py
 	$(BIN)/python -m mypy.stubtest --concise --allowlist tests/stubs_allowed.txt --ignore-unused-allowlist $(STUBS)
