@@ -64,3 +64,48 @@ def test_layers_of_the_same_name_and_shared_ones_are_compared_one_by_one(tmp_pat
     net.layers[1].p = 0.25
     with pytest.raises(TypeError, match="got p=0.25"):
         sp.save(tmp_path / "other.safetensors", net)
+
+
+def folded(net):
+    """Fold each BatchNormalization into the convolution before it, by hand, as people do for deployment."""
+    kept = []
+    for layer in net.layers:
+        if not isinstance(layer, sp.BatchNormalization):
+            kept.append(layer)
+            continue
+        factor = layer.weight.data / np.sqrt(layer.running_variance + layer.eps)
+        before = kept[-1]
+        before.weight.data[...] *= factor
+        bias = 0 if before.bias is None else before.bias.data
+        before.bias = sp.Tensor((bias - layer.running_mean) * factor + layer.bias.data)
+    return sp.Sequential(*kept)
+
+
+def test_biases_that_folding_adds_and_takes_come_back(tmp_path, rng):
+    net = sp.Sequential(
+        sp.Convolution(2, 2, 3, 3, 2, padding=1, bias=False, size_rule="floor", rng=rng), sp.BatchNormalization(3),
+        sp.ReLU(), sp.SubmanifoldConvolution(2, 3, 4, bias=False, rng=rng), sp.BatchNormalization(4),
+        sp.NetworkInNetwork(4, 5, bias=False, rng=rng), sp.BatchNormalization(5),
+        sp.Deconvolution(2, 5, 6, 3, 2, padding=1, rng=rng))
+    x = sp.SparseTensor.from_sites([[0, 1, 2], [0, 3, 3], [1, 0, 7]], rng.normal(size=(3, 2)), 8, ground=None)
+    net(x)
+    expected = net.eval()(x).features.data
+    net = folded(net).eval()
+    net.layers[-1].bias = None                                           # it was zero
+    assert np.allclose(net(x).features.data, expected, atol=1e-5)
+    sp.save(tmp_path / "net.safetensors", net)
+    back = sp.load(tmp_path / "net.safetensors").eval()
+    assert np.array_equal(back(x).features.data, net(x).features.data) and repr(back) == repr(net)
+    assert "bias=False" in repr(net.layers[-1]) and "bias" not in repr(net.layers[:-1])
+    assert sp.NetworkInNetwork(2, 3, bias=False).notation() == "" and net.layers[3].notation() == "5C1"
+
+
+def test_a_bias_that_no_argument_makes_is_refused_with_the_remedy(tmp_path):
+    class Own(sp.NetworkInNetwork):
+        def __init__(self, channels):
+            super().__init__(channels, channels, bias=False)
+
+    layer = Own(2)
+    layer.bias = sp.Tensor([[1.0, 2.0]])
+    with pytest.raises(TypeError, match="got bias, which load would not restore; put a new layer in place of the"):
+        sp.save(tmp_path / "own.safetensors", layer)

@@ -128,7 +128,9 @@ def _check_comes_back(net: Layer, state: dict[str, Array], description: object) 
     if shapes != others:
         names = ", ".join(sorted(n for n in shapes.keys() | others if shapes.get(n) != others.get(n)))
         raise TypeError(expected("save", "the parameters, layers and state that the constructors make",
-                                 f"{names}, which load would not restore", "create them in the constructor of a Layer"))
+                                 f"{names}, which load would not restore",
+                                 "put a new layer in place of the changed one, or write a Layer whose constructor "
+                                 "makes them"))
 
 
 def _check_attributes(layer: Layer, copy: Layer, names: Iterable[str]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 from spconv_cy.checks import checked_flags, generator, is_one_of
 from spconv_cy.errors import ShapeError, expected
@@ -103,6 +104,10 @@ class Convolution(Activated):
         """Return (output grid, rulebook) of the window over a SparseTensor, at the sites of `grid` if it is given."""
         return rules_of(x, self.window, grid)
 
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the constructor's arguments, with `bias` as it is now."""
+        return arguments_now(self, *super().arguments())
+
     def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
         """Return the field size that gives `out_size`."""
         return self.window.in_size(out_size)
@@ -167,6 +172,17 @@ def rules_of(x: SparseTensor, window: Window, grid: Grid | None = None) -> tuple
     return x.grid.rules(window) if grid is None else (grid, x.grid.rules_to(window, grid))
 
 
+def arguments_now(layer: Convolution | NetworkInNetwork, arguments: tuple[Any, ...], options: dict[str, Any],
+                  ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a layer that got or lost a bias after it was made, as by folding, for repr and files."""
+    bias = inspect.signature(type(layer).__init__).parameters.get("bias")
+    has_bias = layer.bias is not None
+    if bias is None or options.get("bias", bias.default) is has_bias:
+        return arguments, options
+    others = {name: value for name, value in options.items() if name != "bias"}
+    return arguments, others if bias.default is has_bias else {**others, "bias": has_bias}
+
+
 class NetworkInNetwork(Activated):
     """Multiply each row by one matrix: a convolution of size 1, or a linear layer.
 
@@ -221,6 +237,10 @@ class NetworkInNetwork(Activated):
             return (len(y) * each,) * 3
         dense = None if y.grid.field is None else y.grid.samples * y.grid.field * each
         return y.grid.n * each, y.grid.n * each, dense
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the constructor's arguments, with `bias` as it is now."""
+        return arguments_now(self, *super().arguments())
 
     def notation(self) -> str:
         """Return the notation, such as "32C1"; "" without a bias."""
