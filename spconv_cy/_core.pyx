@@ -206,7 +206,7 @@ def segment_sum(x, starts, *, int n_threads=1):
     """Ops.segment_sum; starts are of any integer dtype."""
     check_segments("segment_sum", x, starts)
     cdef const float[:, ::1] x_rows = x
-    cdef const int64_t[::1] begins = np.require(starts, np.int64, "CA")
+    cdef const int64_t[::1] begins = np.array(starts, np.int64)
     cdef int64_t[::1] chunk_starts = _chunk_starts(begins)
     cdef Py_ssize_t b = begins.shape[0] - 1, c = x_rows.shape[1]
     out = np.zeros((b, c), np.float32)
@@ -223,7 +223,7 @@ def segment_max(x, starts, *, int n_threads=1):
     """Ops.segment_max; starts are of any integer dtype."""
     check_segments("segment_max", x, starts)
     cdef const float[:, ::1] x_rows = x
-    cdef const int64_t[::1] begins = np.require(starts, np.int64, "CA")
+    cdef const int64_t[::1] begins = np.array(starts, np.int64)
     cdef int64_t[::1] chunk_starts = _chunk_starts(begins)
     cdef Py_ssize_t b = begins.shape[0] - 1, c = x_rows.shape[1]
     out, winners = np.zeros((b, c), np.float32), np.full((b, c), -1, np.int32)

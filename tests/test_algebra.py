@@ -106,7 +106,7 @@ def test_grids_that_do_not_fit_are_refused_with_a_remedy(rng):
         a.crop(3, (4, 3))
     with pytest.raises(TypeError):
         a | 3
-    with pytest.raises(ShapeError, match="'right' came; 'inner', 'outer', 'left' fit"):
+    with pytest.raises(ShapeError, match="how to be one of 'inner', 'outer', 'left', got 'right'"):
         algebra.join(a, a, "right")
 
 

@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_refused_with_what_does(rng):
         ({"kind": "cubic"}, "'linear' or 'nearest'"),
         ({"missing": "zero"}, "'ground' or 'skip'"),
         ({"centre": 1}, "0 to below 1"),
-        ({"cell": 0}, "interpolate: cell 0"),
+        ({"cell": 0}, "interpolate: expected cell a positive number"),
     ):
         with pytest.raises(ShapeError, match=words):
             sp.layers.interpolate(x, [[0, 1.0, 1.0]], **options)
@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_refused_with_what_does(rng):
         sp.layers.interpolate(x.features, [[0, 1.0, 1.0]])
     with pytest.raises(ShapeError, match="one row for each"):
         sp.layers.splat([[0, 1.0]], [[1.0], [2.0]])
-    with pytest.raises(GridError, match="outside size"):
+    with pytest.raises(GridError, match="inside size"):
         sp.layers.splat([[0, 5.0]], [[1.0]], size=4)
     with pytest.raises(ShapeError, match="one of them"):
         sp.layers.splat([[0, 1.0, 1.0]], [[1.0]], grid=x.grid, size=4)

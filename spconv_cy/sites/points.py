@@ -43,8 +43,9 @@ def in_cells(points: ArrayLike, cell: ArrayLike, who: str = "from_points") -> ND
     Raises:
         ShapeError: as for floored; it names `who`.
     """
+    points = as_numpy(points, who)
     try:
-        given = np.asarray(as_numpy(points, who))
+        given = np.asarray(points)
     except ValueError:
         raise ShapeError(expected(who, "real numbers (n, 1+d)", "rows of unequal length")) from None
     if given.ndim != 2 or given.shape[1] < 2 or given.dtype.kind not in "fiu":
