@@ -16,7 +16,7 @@ class ArrayProtocol:
     """Base of Tensor with the methods that Python and numpy call; a subclass has `data` and `requires_grad`."""
 
     __slots__ = ()
-    __array_ufunc__ = None                                               # numpy on the left leaves operators to us
+    __array_ufunc__ = None                       # an operator with a numpy array on the left calls our reflected method
     data: Array
     requires_grad: bool
 

@@ -26,7 +26,7 @@ MOST_DENSE = 2**45                                                       # numbe
 
 
 class Aligned(NamedTuple):
-    """What SparseTensor.align returns."""
+    """The result of SparseTensor.align."""
 
     features: Tensor
     rows: IntegerArray
@@ -175,7 +175,7 @@ class SparseTensor(SparseArithmetic):
 
     @property
     def ground_is_zero(self) -> bool:
-        """Whether the ground state is known to be zero and needs no gradient; it can be left out then."""
+        """True if the ground state is known to be zero and needs no gradient; it can be left out then."""
         if self.ground is None:
             return True
         # Data on a GPU are not read: this would wait for all its work.

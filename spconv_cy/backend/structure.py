@@ -14,7 +14,7 @@ class Window(Hashable, Protocol):
 
     @property
     def keeps_sites(self) -> bool:
-        """Whether the output sites are the input's own."""
+        """True if the output sites are those of the input."""
 
 
 class Rulebook(Protocol):

@@ -20,7 +20,7 @@ _ready: dict[str, Ops] = {}
 
 
 class Registration(NamedTuple):
-    """How a backend is loaded, and which arrays are its own."""
+    """A registered backend: the function that loads it, and the test for its arrays."""
 
     load: Callable[[], Ops]
     owns: Callable[[Any], bool]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How characters become features: by the directions of steps, or by the signature of a window along the stroke.
+    """An encoding of characters as features: directions of steps, or the signature of a window along the stroke.
 
     Attributes:
         planes: the number of features of a site.

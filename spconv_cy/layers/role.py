@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Role(Flag):
-    """What a container may assume of a layer. A layer says it in its attribute `role`, a class attribute or a property.
+    """Properties of a layer that a container may rely on, given by the layer's attribute `role`, which may be a property.
 
     A role describes how the class computes. A subclass that overrides `__call__`, `activated` or `rows` without setting
     `role` has `Role.NONE`, whatever the role of its base class: it is always called on its own, with all channels.
@@ -38,7 +38,7 @@ class Role(Flag):
 
 
 class Planned(Protocol):
-    """What the plan of a network reads of each of its layers."""
+    """The attributes of a layer that the plan of a network reads."""
 
     training: bool
 

@@ -18,9 +18,9 @@ def spunet(channels_in: int, classes: int, *, base: int = 32,
            repeats: Sequence[int] = (2, 3, 4, 6, 2, 2, 2, 2), d: int = 3, rng: Seed = None) -> Sequential:
     """Build SpUNet (v1m1), which labels every active site: a stem, levels down and as many levels up.
 
-    The stem is a convolution of size 5. A level on the way down is a convolution of size and stride 2, to the level's
-    channels, and basic blocks. A level on the way up is a Deconvolution back to the finer sites, the join with the
-    features that were there, and basic blocks. Batch normalisation has eps 1e-3 and torch's momentum 0.01.
+    The stem is a convolution of size 5. A level down is a convolution of size and stride 2 to the level's channels,
+    then basic blocks. A level up is a Deconvolution back to the finer sites, concatenation with the features of the
+    same level, then basic blocks. Batch normalisation has eps 1e-3 and torch's momentum 0.01.
 
     Args:
         channels_in: channels of the input.

@@ -1,4 +1,4 @@
-"""Where things are: grids of active sites, lattices, windows and rulebooks."""
+"""Grids of active sites, lattices, windows and rulebooks."""
 
 from spconv_cy.lazy import public
 

@@ -21,7 +21,7 @@ Rows: TypeAlias = NDArray[np.int32]
 
 
 class AnyGrid(Protocol):
-    """What is read of a Grid, and how one is made; see sites/grid.py, which imports this module."""
+    """The part of Grid that this module uses; sites/grid.py imports this module."""
 
     def __init__(self, sites: Rows, size: tuple[int, ...] | None, samples: int, lattice: Lattice) -> None: ...
 

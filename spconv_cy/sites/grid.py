@@ -27,7 +27,7 @@ SITES_FIT = "shape (n, 1+d), the batch index and d coordinates"
 
 
 class Source(NamedTuple):
-    """What made a grid: the grid before, a Window (or Regions), and their rulebook."""
+    """The origin of a grid: the grid before, the Window (or Regions) that made it, and their rulebook."""
 
     parent: Grid
     window: Any
@@ -112,7 +112,7 @@ class Grid:
 
     @property
     def source(self) -> Source | None:
-        """What made this grid, (parent, window, rulebook); None if no window did."""
+        """The origin of this grid, (parent, window, rulebook); None if no window made it."""
         return self._is[5]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What `fit` takes as data: an object that yields the batches of an epoch, or a list of (x, labels) pairs."""
+"""The data of `fit`: an object that yields the batches of an epoch, or a list of (x, labels) pairs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spconv_cy.errors import expected
 
 
 class BatchSource(Protocol):
-    """What yields the batches of an epoch, such as StrokeBatches and TensorBatches."""
+    """Protocol of objects that yield the batches of an epoch, such as StrokeBatches and TensorBatches."""
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -1,4 +1,4 @@
-"""How good outputs are: functions of outputs and class numbers."""
+"""Metrics: functions of outputs and class numbers."""
 
 from __future__ import annotations
 
