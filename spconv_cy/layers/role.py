@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Role(Flag):
-    """Properties of a layer that a container may rely on, given by the layer's attribute `role`, which may be a property.
+    """Properties of a layer that a container may rely on, given by its attribute `role`, which may be a property.
 
     A role describes how the class computes. A subclass that overrides `__call__`, `activated` or `rows` without setting
     `role` has `Role.NONE`, whatever the role of its base class: it is always called on its own, with all channels.
