@@ -1,6 +1,6 @@
 """Sparse tensors from and to other formats: padded batches, scipy's matrices, COO arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,15 +13,16 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, reshape
 from spconv_cy.functional.selection import kept_rows, look_up
 from spconv_cy.functional.sparse import gather
-from spconv_cy.sites.grid import Grid
-from spconv_cy.sites.lattice import Lattice
+from spconv_cy.sites import Grid, Lattice, Window
+from spconv_cy.sites.lattice import per_axis
 from spconv_cy.tensor import SparseTensor, Tensor, checked_tensor
 from spconv_cy.types import Array, ArrayLike, IntegerArray, PerAxis
 
 if TYPE_CHECKING:
     from scipy.sparse import coo_array
 
-__all__ = ["Coo", "Padded", "from_coo", "from_padded", "from_scipy", "to_coo", "to_padded", "to_scipy"]
+__all__ = ["Coo", "Padded", "Strided", "from_coo", "from_padded", "from_scipy", "strided_sites", "to_coo", "to_padded",
+           "to_scipy"]
 EMPTY = -1
 
 
@@ -59,6 +60,13 @@ class Coo(NamedTuple):
     coords: IntegerArray
     data: Array
     shape: tuple[int, ...]
+
+
+class Strided(NamedTuple):
+    """Sites (n, 1+d) int64 whose coordinates are multiples of the stride, d ints."""
+
+    sites: IntegerArray
+    stride: tuple[int, ...]
 
 
 @known_arguments
@@ -240,6 +248,50 @@ def to_coo(x: SparseTensor) -> Coo:
     sites, c = np.repeat(x.sites.astype(np.int64), x.channels, axis=0), np.tile(np.arange(x.channels), x.grid.n)
     coords = np.stack([sites[:, 0], c, *sites[:, 1:].T])
     return Coo(coords, x.features.numpy().reshape(-1), (x.grid.samples, x.channels, *x.grid.size))  # type: ignore[misc]
+
+
+@known_arguments
+def strided_sites(x: SparseTensor, stride: PerAxis = 1) -> Strided:
+    """Return the sites of x in the units of the first tensor, as MinkowskiEngine and torchsparse number them.
+
+    Here a window of stride s divides coordinates by s. There they stay multiples of the product of all strides, the
+    tensor stride. Use it to compare sites with those of such a library.
+
+    Args:
+        x: SparseTensor, such as the output of an encoder.
+        stride: tensor stride of the sites with which the layers began, an int or d ints.
+
+    Returns:
+        Strided(sites, stride): the sites of x, their coordinates times the tensor stride of x, and that stride.
+
+    Raises:
+        ShapeError: regions without a stride made the sites, or a transposed window whose stride does not divide.
+
+    >>> from spconv_cy.layers import MaxPooling
+    >>> x = SparseTensor.from_sites([[0, 5], [0, 8]], [[1.0], [2.0]], ground=None)
+    >>> found = strided_sites(MaxPooling(1, 2)(MaxPooling(1, 2)(x)))
+    >>> found.sites.tolist(), found.stride
+    ([[0, 4], [0, 8]], (4,))
+    """
+    grid: Grid = checked_tensor("strided_sites", x).grid
+    found = per_axis(stride, grid.d, "strided_sites: stride", 1)
+    for window in reversed(list(_windows_before(grid))):
+        if not isinstance(window, Window):
+            raise ShapeError(expected("strided_sites", "sites that windows made", f"{window}, which have no stride"))
+        if window.kind != "transposed":
+            found = tuple(a * b for a, b in zip(found, window.stride, strict=True))
+        elif any(a % b for a, b in zip(found, window.stride, strict=True)):
+            raise ShapeError(expected("strided_sites", f"a tensor stride that {window.stride}, the stride of a "
+                                      "transposed window, divides", found, "give a larger stride="))
+        else:
+            found = tuple(a // b for a, b in zip(found, window.stride, strict=True))
+    return Strided(grid.sites * np.array([1, *found], np.int64), found)
+
+
+def _windows_before(grid: Grid) -> Iterator[object]:
+    while grid.source is not None:
+        yield grid.source.window
+        grid = grid.source.parent
 
 
 def _check_zero_elsewhere(who: str, x: SparseTensor) -> None:

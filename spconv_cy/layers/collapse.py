@@ -33,6 +33,8 @@ class Collapse(Layer):
     ([[0, 3], [0, 4]], [[3.0], [4.0]])
     """
 
+    stacks = False                                                       # True: each place becomes channels
+
     def __init__(self, lattice: LatticeLike, axis: int = 0) -> None:
         self.lattice, self.axis = as_lattice(lattice), axis
         if not self.lattice.is_cubic or self.lattice.d < 2:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.placing import fill_rows, stack_channels
 from spconv_cy.layers.collapse import Collapse
 from spconv_cy.layers.inputs import checked_lattice
-from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.role import Role
+from spconv_cy.layers.layer import Layer, Role
 from spconv_cy.sites import Grid, Lattice, LatticeLike, as_lattice
-from spconv_cy.tensor import MOST_DENSE, SparseTensor
+from spconv_cy.tensor import MOST_DENSE, SparseTensor, Tensor
 
 MOST_SITES = 2**26
 
@@ -77,6 +75,7 @@ class HeightCompression(Collapse):
     """
 
     role = Role.NONE
+    stacks = True
 
     def __call__(self, x: SparseTensor) -> SparseTensor:
         """Turn the axis into channels."""

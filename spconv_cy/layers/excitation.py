@@ -6,23 +6,18 @@ import math
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor, multiply
 from spconv_cy.checks import generator, is_integer
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.activation import sigmoid
-from spconv_cy.functional.dense import reshape
-from spconv_cy.functional.initial import glorot_uniform
-from spconv_cy.functional.sparse import conv, gather, global_pool
+from spconv_cy.functional import conv, gather, global_pool, glorot_uniform, reshape, sigmoid
 from spconv_cy.layers.activation import ReLU, Sigmoid
 from spconv_cy.layers.container import Sequential, branch
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sparse
 from spconv_cy.layers.layer import Layer
-from spconv_cy.layers.plan import Plan, Step
 from spconv_cy.layers.pooling import GlobalPooling
 from spconv_cy.layers.restoring import refuse_ground
 from spconv_cy.sites import Grid, Window
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import Seed
 
 
@@ -37,7 +32,7 @@ class _SampleScaled(Layer):
                                       "row for each sample", f"{type(factors).__name__} {factors.shape}",
                                       "begin the layers with a GlobalPooling"))
         samples = np.repeat(np.arange(x.grid.samples), np.diff(x.grid.batch_starts))
-        return x.with_features(multiply(x.features, gather(factors, samples)))
+        return x.with_features(x.features * gather(factors, samples))
 
     def factors(self, x: SparseTensor) -> Tensor:
         """Return the factors of the samples of x, a Tensor (b, c) or (b, 1)."""
@@ -67,10 +62,6 @@ class SampleScale(_SampleScaled):
     def factors(self, x: SparseTensor) -> Tensor:
         """Return what the layers give for x."""
         return branch(self, "gate", self.gate, x, x)  # type: ignore[no-any-return]
-
-    def plan(self) -> Plan:
-        """Return the steps that compute the factors."""
-        return Plan((Step("gate", self.gate),), "multiply")
 
     def arguments(self) -> tuple[tuple[object, ...], dict[str, object]]:
         """Return the layers as they are now or, for a subclass with its own constructor, that one's arguments."""

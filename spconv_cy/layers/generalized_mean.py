@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from spconv_cy.autograd import Tensor, power
 from spconv_cy.checks import is_real
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import at_least
@@ -10,7 +9,7 @@ from spconv_cy.functional.initial import filled
 from spconv_cy.functional.sparse import global_pool
 from spconv_cy.layers.inputs import checked_sparse
 from spconv_cy.layers.layer import Layer
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
 
 
 class GeneralizedMeanPooling(Layer):
@@ -44,5 +43,5 @@ class GeneralizedMeanPooling(Layer):
         """Return one row for each sample, a Tensor (b, c)."""
         checked_sparse(self, x)
         ground = Tensor.of(x.features.data[:0].sum(0, keepdims=True)) if x.ground is None else x.ground
-        features, ground = (power(at_least(rows, self.eps), self.p) for rows in (x.features, ground))
-        return power(global_pool(features, ground, x.grid.batch_starts), 1 / self.p)
+        features, ground = (at_least(rows, self.eps) ** self.p for rows in (x.features, ground))
+        return global_pool(features, ground, x.grid.batch_starts) ** (1 / self.p)

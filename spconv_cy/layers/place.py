@@ -11,13 +11,11 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers.collapse import Collapse
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.layers.coordinates import AddCoordinates
-from spconv_cy.layers.densify import HeightCompression
 from spconv_cy.layers.edge import SparseToDense
 from spconv_cy.layers.fractional import FractionalMaxPooling
 from spconv_cy.layers.pooling import GlobalPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.layers.role import Role
-from spconv_cy.layers.transposed import TransposedConvolution
 
 if TYPE_CHECKING:
     from spconv_cy.layers.layer import Layer
@@ -112,10 +110,10 @@ def _walk(layer: Any, field: Field | None) -> Field | None:
     if isinstance(layer, (Deconvolution, UnPooling)):
         channels = getattr(layer, "channels_out", field.channels)
         return field.source and replace(field.source, channels=channels)
-    if isinstance(layer, TransposedConvolution) and layer.sites == "source":
+    if getattr(layer, "sites", None) == "source":
         return _finer(field, layer.window.stride, layer.channels_out)
     if isinstance(layer, Collapse):
-        channels = field.channels * (field.size[layer.axis] if isinstance(layer, HeightCompression) else 1)
+        channels = field.channels * (field.size[layer.axis] if layer.stacks else 1)
         return Field(tuple(n for axis, n in enumerate(field.size) if axis != layer.axis), channels)
     if isinstance(layer, FractionalMaxPooling):
         return Field(layer.out_size(field.size), field.channels, field)
