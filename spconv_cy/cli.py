@@ -1,4 +1,4 @@
-"""The command line: spconv-cy page | config."""
+"""The command line: spconv-cy page | config | convert | predict."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from spconv_cy.errors import FileError, expected
+from spconv_cy.errors import FileError, GridError, ShapeError, expected
+from spconv_cy.io.converting import convert
+from spconv_cy.io.file import save
+from spconv_cy.io.prediction import predict_file
 from spconv_cy.page.reader import Reader
 from spconv_cy.page.server import serve
 from spconv_cy.report import show_config
+
+WRONG = (FileError, ShapeError, GridError, OSError, ImportError, TypeError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,21 +23,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; None: those of this process.
     """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except WRONG as error:
+        print(f"spconv-cy {options.command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="spconv-cy", description="Spatially-sparse convolutional networks.")
     commands = parser.add_subparsers(dest="command", required=True)
     page = commands.add_parser("page", help="serve the handwriting page, on this machine only")
     page.add_argument("--port", type=_port, default=8765, help="by default 8765; 0: a free port")
     page.add_argument("--model", help="a file that SparseConvClassifier.save wrote; by default the model of digits")
-    commands.add_parser("config", help="print versions, backends, instruction sets and threads")
-    options = parser.parse_args(arguments)
-    if options.command == "config":
-        print(show_config())
-        return 0
-    try:
-        server = serve(Reader.of_file(options.model), options.port)
-    except (FileError, OSError, ImportError) as error:
-        print(f"spconv-cy page: {error}", file=sys.stderr)
-        return 2
+    page.set_defaults(run=_page)
+    config = commands.add_parser("config", help="print versions, backends, instruction sets and threads")
+    config.set_defaults(run=_config)
+    _add_convert(commands.add_parser("convert", help="take a network over from a checkpoint of another library"))
+    predict = commands.add_parser("predict", help="run a network on the sites and features of an .npz file")
+    predict.add_argument("net", help="a .safetensors file of a network")
+    predict.add_argument("inputs", help="an .npz file with sites (n, 1 + d), features (n, c) and, if any, size (d,)")
+    predict.add_argument("outputs", help="the .npz file to write")
+    predict.set_defaults(run=_predict)
+    return parser
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", help="a .pth, .pt, .ckpt, .safetensors or .npz file")
+    parser.add_argument("net", help="the .safetensors file to write")
+    parser.add_argument("--from", dest="source", default="spconv2", help="library that wrote it; by default spconv2")
+    parser.add_argument("--network", required=True, help="family of the network, such as second or spunet")
+    parser.add_argument("--one-by-one", help="how weights of size 1 are read: raw or krsc")
+    parser.add_argument("--layout", help="how ambiguous weights of spconv 2 are read: krsc or rskc")
+    parser.add_argument("--prefix", help="of the names that belong to the network, such as backbone_3d.")
+    parser.set_defaults(run=_convert)
+
+
+def _page(options: argparse.Namespace) -> None:
+    server = serve(Reader.of_file(options.model), options.port)
     print(f"draw on http://127.0.0.1:{server.effective_port}/ (Ctrl+C stops the server)", flush=True)
     try:
         server.run()
@@ -40,7 +70,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pass
     finally:
         server.close()
-    return 0
+
+
+def _config(_: argparse.Namespace) -> None:
+    print(show_config())
+
+
+def _convert(options: argparse.Namespace) -> None:
+    net, report = convert(options.checkpoint, options.network, options.source, one_by_one=options.one_by_one,
+                          layout=options.layout, prefix=options.prefix)
+    print(report)
+    save(options.net, net)
+
+
+def _predict(options: argparse.Namespace) -> None:
+    print(f"{options.outputs}: {predict_file(options.net, options.inputs, options.outputs)}")
 
 
 def _port(text: str) -> int:

@@ -61,6 +61,10 @@ class Family:
         except (KeyError, IndexError, ZeroDivisionError) as error:
             raise ShapeError(expected("convert", f"the modules of {self.name}", f"others: {error} is missing",
                                       "give a Layer and names={module: layer}")) from error
+        except ShapeError as error:
+            if str(error).startswith("convert"):
+                raise
+            raise ShapeError(expected("convert", f"sizes of {self.name}", f"others ({error})")) from error
 
     def names(self, net: Layer, source: str, who: str = "convert") -> Names:
         """Return {module: layer} of a network that `builder` built; raise ShapeError if it is another."""

@@ -1,0 +1,194 @@
+"""convert and to_peer: matching by order and by names, reports, errors that change nothing, and the commands."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import spconv_cy as sp
+from spconv_cy.cli import main
+from spconv_cy.errors import ShapeError
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def network(bias=False):
+    """Return a small network of ours."""
+    return sp.Sequential(
+        sp.SubmanifoldConvolution(3, 4, 6, bias=bias, rng=0), sp.BatchNormalization(6, debias=True), sp.ReLU(),
+        sp.Convolution(3, 6, 5, 2, 2, bias=bias, rng=1), sp.BatchNormalization(5), sp.ReLU())
+
+
+@pytest.fixture
+def state(rng):
+    """Return a state of spconv 2 for that network."""
+    shapes = {"conv1.weight": (6, 3, 3, 3, 4), "conv2.weight": (5, 2, 2, 2, 6)}
+    found = {name: rng.random(shape, np.float32) for name, shape in shapes.items()}
+    for name, channels in (("bn1", 6), ("bn2", 5)):
+        for leaf in ("weight", "bias", "running_mean", "running_var"):
+            found[f"{name}.{leaf}"] = rng.random(channels, np.float32)
+        found[f"{name}.num_batches_tracked"] = np.array(7, np.int64)
+    return found
+
+
+NAMES = {"conv1": "layers.0", "bn1": "layers.1", "conv2": "layers.3", "bn2": "layers.4"}
+
+
+def unchanged(net, call, message, error=ShapeError):
+    """A call raises an error and leaves a network as it was."""
+    before = {name: array.copy() for name, array in net.state().items()}
+    with pytest.raises(error, match=message):
+        call()
+    assert all(np.array_equal(before[name], array) for name, array in net.state().items())
+
+
+@pytest.mark.parametrize("names", [None, NAMES])
+def test_by_order_and_by_names(names, state):
+    net, report = sp.io.convert(state, network(), names=names)
+    mine = net.state()
+    assert np.array_equal(mine["layers.0.weight"], state["conv1.weight"].transpose(1, 2, 3, 4, 0).reshape(27, 4, 6))
+    assert np.array_equal(mine["layers.4.running_variance"][0], state["bn2.running_var"])
+    assert mine["layers.1.running_steps"] == [7] and "layers.4.running_steps" not in mine
+    assert report.skipped == ("bn2.num_batches_tracked",) and not report.missing + report.left_over + report.outside
+    assert len(report) == len(report.reshaped) == 11
+    assert [match.path for match in report][:2] == ["layers.0.weight", "layers.1.weight"]
+    assert str(report).splitlines()[0].split() == ["from", "spconv", "2.x", "shape", "to", "shape", "read", "as"]
+    assert "1 skipped: bn2.num_batches_tracked" in str(report)
+
+
+def test_statistics_without_a_count_are_those_of_long_training(state):
+    del state["bn1.num_batches_tracked"]
+    assert sp.io.convert(state, network())[0].state()["layers.1.running_steps"] == [2**20]
+
+
+def test_what_only_one_side_has(state):
+    net = network()
+    del state["bn1.bias"]
+    state["extra.weight"] = np.ones(3, np.float32)
+    unchanged(net, lambda: sp.io.convert(state, net, names=NAMES), r"1 missing \(layers.1.bias\) and 1 left over "
+              r"\(extra.weight\); give names=\{module: layer\}, the prefix= of the modules, or strict=False")
+    _, report = sp.io.convert(state, net, names=NAMES, strict=False)
+    assert report.missing == ("layers.1.bias",) and report.left_over == ("extra.weight",)
+    unchanged(net, lambda: sp.io.convert(state, network(bias=True), names=NAMES), "missing .*layers.0.bias")
+
+
+def test_a_prefix_takes_a_part_of_a_checkpoint(state):
+    whole = {f"backbone.{name}": array for name, array in state.items()} | {"head.weight": np.ones((2, 2))}
+    assert sp.io.convert(whole, network(), prefix="backbone.")[1].outside == ("head.weight",)
+    with pytest.raises(ShapeError, match="expected arrays whose names begin with 'neck.', got backbone.conv1.weight, "):
+        sp.io.convert(whole, network(), prefix="neck.")
+
+
+def test_shapes_and_numbers_that_do_not_fit_change_nothing(state):
+    net = network()
+    wrong = state | {"conv2.weight": np.ones((5, 3, 3, 3, 6), np.float32)}
+    unchanged(net, lambda: sp.io.convert(wrong, net), r"convert: conv2.weight: expected a weight of spconv 2.x for "
+              r"Convolution\(3, 6, 5, 2, 2, .*, got shape \(5, 3, 3, 3, 6\)")
+    old = state | {"conv1.weight": np.ones((3, 3, 3, 4, 6), np.float32)}
+    unchanged(net, lambda: sp.io.convert(old, net), "it fits source='spconv1' or 'paddle'")
+    unchanged(net, lambda: sp.io.convert(state | {"bn2.bias": np.ones(4)}, net), "convert: bn2.bias: expected 5 num")
+    unchanged(net, lambda: sp.io.convert(state | {"bn2.bias": np.ones(5, int)}, net), "layers.4.bias.*int64")
+    unchanged(net, lambda: sp.io.convert(state | {"bn2.bias": np.full(5, 1e300)}, net), "layers.4.bias.*float32")
+    more = state | {"conv3.weight": np.ones((5, 2, 2, 2, 6), np.float32)}
+    unchanged(net, lambda: sp.io.convert(more, net), "expected 2 convolutions .*got a checkpoint with 3")
+
+
+def test_names_that_are_unknown_or_twice(state):
+    for names, message in ((NAMES | {"conv9": "layers.3"}, "names of modules of the checkpoint, got others: conv9"),
+                           (NAMES | {"bn2": "layers.9"}, "names of layers of the network, got others: layers.9"),
+                           (NAMES | {"bn2": "layers.1"}, "layers.1 twice")):
+        with pytest.raises(ShapeError, match=message):
+            sp.io.convert(state, network(), names=names)
+
+
+def test_wrong_kinds_of_arguments(state):
+    net = network()
+    for error, message, call in (
+            (ShapeError, "source to be one of 'spconv2', .*, got 'caffe'", lambda: sp.io.convert(state, net, "caffe")),
+            (TypeError, "expected a Layer or the name of a family, got an int", lambda: sp.io.convert(state, 3)),
+            (TypeError, "names to be a dict", lambda: sp.io.convert(state, net, names=[1])),
+            (ShapeError, "one_by_one to be one of 'raw', .*'x'", lambda: sp.io.convert(state, net, one_by_one="x")),
+            (TypeError, "layout to be text", lambda: sp.io.convert(state, net, layout=3)),
+            (TypeError, "prefix to be text", lambda: sp.io.convert(state, net, prefix=3)),
+            (ShapeError, "strict to be True or False", lambda: sp.io.convert(state, net, strict="x")),
+            (TypeError, "a: expected an array, got a dict; give the dict", lambda: sp.io.convert({"a": {}}, net)),
+            (TypeError, "names that are text, got 3", lambda: sp.io.convert({3: np.ones(3)}, net)),
+            (TypeError, "the path of a file", lambda: sp.io.convert(3, net)),
+            (TypeError, "to_peer: expected a Layer", lambda: sp.io.to_peer(3)),
+            (ShapeError, "to_peer: expected names for all", lambda: sp.io.to_peer(net, names={"a": "layers.0"})),
+            (ShapeError, "got unknown ones: b", lambda: sp.io.to_peer(net, names={"a": "b"})),
+            (ShapeError, "layers that spconv 2.x has", lambda: sp.io.to_peer(sp.layers.WindowAttention(2, 2, 1, 2)))):
+        unchanged(net, call, message, error)
+
+
+def test_a_shared_layer_is_matched_once(state):
+    shared = sp.SubmanifoldConvolution(3, 4, 4, bias=False)
+    net = sp.Sequential(shared, sp.ReLU(), shared)
+    net, report = sp.io.convert({"a.weight": np.ones((4, 3, 3, 3, 4), np.float32)}, net)
+    assert len(report) == 1 and (shared.weight.numpy() == 1).all()
+
+
+def test_the_way_back_writes_a_file_that_others_read(state, tmp_path):
+    net, _ = sp.io.convert(state, network(), names=NAMES)
+    again = sp.io.to_peer(net, names=NAMES, path=tmp_path / "peer.safetensors")
+    assert all(np.array_equal(again[name], state[name]) for name in again)
+    assert state.keys() - again.keys() == {"bn2.num_batches_tracked"}
+    found = load_file(tmp_path / "peer.safetensors")
+    assert found.keys() == again.keys() and all(np.array_equal(found[name], again[name]) for name in found)
+    sp.io.convert(tmp_path / "peer.safetensors", network(), names=NAMES)
+
+
+def test_other_layers_with_rows_of_weights(rng):
+    net = sp.Sequential(sp.NetworkInNetwork(2, 4), sp.layers.PReLU(4), sp.layers.LayerNormalization(4))
+    state = {"a.weight": rng.random((4, 2)), "a.bias": rng.random(4), "b.weight": rng.random(4),
+             "c.weight": rng.random(4), "c.bias": rng.random(4)}
+    net, _ = sp.io.convert(state, net)
+    assert np.allclose(net[1].weight.numpy()[0], state["b.weight"])
+    assert np.allclose(net[2].bias.numpy()[0], state["c.bias"])
+    instance = sp.layers.InstanceNormalization(4)
+    sp.io.convert({"n.weight": rng.random((1, 4)), "n.bias": np.ones((1, 4))}, instance, "minkowski")
+    assert (instance.bias.numpy() == 1).all()
+
+
+# Commands
+
+
+def run(command, folder):
+    """Run a command of the README in a folder."""
+    words = command.split()
+    assert words[0] == "spconv-cy"
+    return subprocess.run([sys.executable, "-m", "spconv_cy", *words[1:]], cwd=folder, capture_output=True, text=True)
+
+
+def test_the_three_commands_of_the_readme(tmp_path):
+    text = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"```\n(pip install [^`]*spconv-cy convert[^`]*spconv-cy predict[^`]*)```", text)
+    _, *commands = block.strip().splitlines()
+    file = np.load(GOLDEN / "spconv_networks.npz")
+    (tmp_path / "spunet.pth").write_bytes((GOLDEN / "spunet.pth").read_bytes())
+    np.savez(tmp_path / "scene.npz", sites=file["spunet/sites"], features=file["spunet/rows"], size=file["spunet/size"])
+    for command in commands:
+        # The widths of this small network leave two readings of its weights.
+        done = run(command + (" --layout krsc" if " convert " in command else ""), tmp_path)
+        assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "classes.npz")
+    assert np.array_equal(found["sites"], file["spunet/out_sites"])
+    assert np.abs(found["features"] - file["spunet/out_rows"]).max() <= 2e-6 * np.abs(file["spunet/out_rows"]).max()
+
+
+def test_the_command_prints_the_report_or_one_line_of_error(tmp_path, capsys):
+    target = str(tmp_path / "net.safetensors")
+    call = ["convert", str(GOLDEN / "spunet.pth"), target, "--from", "spconv2", "--network"]
+    assert main([*call, "spunet", "--layout", "krsc"]) == 0
+    assert "158 arrays matched" in capsys.readouterr().out
+    assert main([*call, "second"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("spconv-cy convert: convert: ") and told.count("\n") == 1
+    assert main(["predict", target, target, str(tmp_path / "out.npz")]) == 2
+    assert "expected arrays sites (n, 1 + d) and features (n, c)" in capsys.readouterr().err
+    assert main(["predict", target, str(tmp_path / "none.npz"), str(tmp_path / "out.npz")]) == 2
