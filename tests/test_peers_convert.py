@@ -155,6 +155,21 @@ def test_other_layers_with_rows_of_weights(rng):
     assert (instance.bias.numpy() == 1).all()
 
 
+def test_the_example_of_the_docs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "converting.md").read_text()
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "names = {" in block]
+    build, _, convert = example.partition("net, report = ")
+    space = {"sp": sp}
+    exec(build, space)
+    state = sp.io.to_peer(space["net"], names=space["names"], one_by_one="linear")
+    before = space["net"].state()["layers.3.weight"].copy()
+    np.savez(tmp_path / "mine.npz", **{name: array + 1 for name, array in state.items()})
+    exec(f"net, report = {convert}".replace("mine.pth", "mine.npz"), space)
+    assert len(space["report"]) == len(space["net"].state())
+    assert np.allclose(space["net"].state()["layers.3.weight"], before + 1)
+
+
 # Commands
 
 
