@@ -6,6 +6,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_flags, checked_path, described
 from spconv_cy.errors import FileError, expected
 from spconv_cy.io.checkpoint_files import of_npz, of_safetensors
@@ -34,6 +35,7 @@ def read_checkpoint(path: PathLike, key: str | None = None, strip_prefix: str | 
                     everything: bool) -> object: ...
 
 
+@known_arguments
 def read_checkpoint(path: PathLike, key: str | None = None, strip_prefix: str | None = None, *,
                     everything: bool = False) -> object:
     """Return the arrays of a checkpoint file by name, without PyTorch and without executing anything in the file.
