@@ -10,12 +10,11 @@ from spconv_cy.backend.switch import current, hosted
 from spconv_cy.checks import as_array, as_list, is_integer
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.dense import as_tensor, reshape
+from spconv_cy.functional import gather, reshape
 from spconv_cy.functional.selection import kept_rows, look_up
-from spconv_cy.functional.sparse import gather
 from spconv_cy.sites import Grid, Lattice, Window
 from spconv_cy.sites.lattice import per_axis
-from spconv_cy.tensor import SparseTensor, Tensor, checked_tensor
+from spconv_cy.tensor import SparseTensor, Tensor, as_tensor, checked_tensor
 from spconv_cy.types import Array, ArrayLike, IntegerArray, PerAxis
 
 if TYPE_CHECKING:

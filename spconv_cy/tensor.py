@@ -12,6 +12,7 @@ from spconv_cy.autograd import add, multiply
 from spconv_cy.backend.switch import current, hosted, ops_of
 from spconv_cy.checks import as_array, checked_flags, kind_of
 from spconv_cy.errors import GridError, ShapeError, expected
+from spconv_cy.functional.dense import as_tensor as as_tensor
 from spconv_cy.functional.dense import concatenate, scatter_to_dense
 from spconv_cy.functional.selection import active_of, best_of_segments, kept_rows, look_up
 from spconv_cy.functional.sparse import gather

@@ -9,7 +9,7 @@ import numpy as np
 
 from spconv_cy import config
 from spconv_cy.arguments import known_arguments
-from spconv_cy.backend.ops import Ops
+from spconv_cy.backend.ops import Ops as Ops
 from spconv_cy.dlpack import is_cupy
 from spconv_cy.errors import BackendError, expected
 from spconv_cy.once import once

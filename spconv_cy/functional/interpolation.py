@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.ops import Ops
-from spconv_cy.backend.switch import ops_of, summable
+from spconv_cy.backend.switch import Ops, ops_of, summable
 from spconv_cy.functional.sparse import column_sums
 from spconv_cy.types import Array, FloatArray, Gradient, IntegerArray, Recorded
 

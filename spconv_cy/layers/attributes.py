@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from spconv_cy.autograd import Tensor
-from spconv_cy.backend.ops import Ops
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import Ops, ops_of
 from spconv_cy.errors import expected
 
 SIMPLE = frozenset((bool, int, float, str, type(None), Tensor))         # the most usual attributes: they hold nothing

@@ -7,10 +7,9 @@ from typing import Any
 
 from spconv_cy.autograd import Tensor, leaf_gradients, with_grad
 from spconv_cy.config import precision, precision_name
-from spconv_cy.functional.dense import as_tensor
 from spconv_cy.layers.attributes import running
 from spconv_cy.layers.container import Sequential
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, as_tensor
 from spconv_cy.types import Array, ArrayLike
 
 

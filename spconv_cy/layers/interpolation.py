@@ -11,11 +11,10 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import checked_function, is_one_of
 from spconv_cy.errors import GridError, ShapeError, expected
-from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.interpolation import corners, weighted_gather, weighted_scatter
 from spconv_cy.sites.grid import Grid
 from spconv_cy.sites.points import checked_range, in_cells
-from spconv_cy.tensor import SparseTensor, Tensor
+from spconv_cy.tensor import SparseTensor, Tensor, as_tensor
 from spconv_cy.types import Array, ArrayLike
 
 KINDS = ("linear", "nearest")

@@ -10,7 +10,6 @@ import numpy as np
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.checks import checked_flags, is_one_of, is_real
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import ones, zeros
 from spconv_cy.functional.normalization import batch_norm, group_norm, sample_norm
 from spconv_cy.functional.powers import without_infinity
@@ -18,7 +17,7 @@ from spconv_cy.layers.activation import checked_slope
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows
 from spconv_cy.layers.layer import Activated, Layer, Role
 from spconv_cy.layers.rows import on_rows
-from spconv_cy.tensor import SparseTensor, Tensor
+from spconv_cy.tensor import SparseTensor, Tensor, as_tensor
 from spconv_cy.types import Array, ArrayLike
 
 STEPS = 2**20

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import overload
 
 from spconv_cy.errors import expected
-from spconv_cy.functional.dense import as_tensor
 from spconv_cy.layers.layer import Layer
-from spconv_cy.tensor import SparseTensor, Tensor
+from spconv_cy.tensor import SparseTensor, Tensor, as_tensor
 from spconv_cy.types import ArrayLike
 
 

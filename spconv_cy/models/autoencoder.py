@@ -10,12 +10,11 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import gather, mse, softmax_cross_entropy
-from spconv_cy.functional.dense import as_tensor
 from spconv_cy.layers import Convolution, GlobalPooling, Layer, NetworkInNetwork, Sequential, TransposedConvolution
 from spconv_cy.layers.inputs import checked_sparse
 from spconv_cy.models.blocks import Blocks, checked_whole
 from spconv_cy.sites.grid import Grid
-from spconv_cy.tensor import SparseTensor, Tensor
+from spconv_cy.tensor import SparseTensor, Tensor, as_tensor
 from spconv_cy.types import ArrayLike, IntegerArray, Seed
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from spconv_cy.autograd import Tensor
 from spconv_cy.checks import as_array
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.contrast import index_loss, unit_rows
-from spconv_cy.functional.dense import as_tensor
 from spconv_cy.functional.initial import zeros
 from spconv_cy.functional.sparse import gather
 from spconv_cy.layers.inputs import checked_counts
 from spconv_cy.layers.layer import Layer
+from spconv_cy.tensor import Tensor, as_tensor
 from spconv_cy.types import ArrayLike
 
 
@@ -31,8 +30,7 @@ class Exemplars(Layer):
     Source: Graham's index learning on CIFAR-10, 2015.
 
     >>> import numpy as np
-    >>> from spconv_cy.autograd import Tensor
-    >>> exemplars, rows = Exemplars(items=5, channels=2), Tensor(np.ones((2, 2)))
+    >>>     >>> exemplars, rows = Exemplars(items=5, channels=2), Tensor(np.ones((2, 2)))
     >>> exemplars(rows) is rows, round(float(exemplars.loss(rows, [4, 0]).data), 4)
     (True, 0.6931)
     """
