@@ -84,16 +84,30 @@ def of_tar(content: Array, budget: Budget) -> Any:
         if name not in files:
             raise Refused("a tar archive of torch 0.1: storages, tensors and pickle", f"one without {name}")
     known: dict[Any, Any] = {}
-    source = Source(files["storages"])
+    _read_tar_storages(Source(files["storages"]), known, budget)
+    _read_tar_tensors(Source(files["tensors"]), known, budget)
+
+    def persistent(named: Any) -> Any:
+        named = named[0] if type(named) is tuple and named else named
+        return _known(known, int(named) if type(named) is str and named.isdecimal() and len(named) < 30 else named,
+                      object)
+
+    return machine(Source(files["pickle"]), budget, persistent).run()
+
+
+def _read_tar_storages(source: Source, known: dict[Any, Any], budget: Budget) -> None:
+    """Add the storages, and the parts of them that are storages too, by their keys."""
     for _ in range(_number(source, budget)):
         key, _, kind = _entries(source, budget, 3)
-        code = storage_code(kind)
-        known[key] = _stored(source, code, budget)
+        known[key] = _stored(source, storage_code(kind), budget)
     views = machine(source, budget, _no_storage).run()
     for view in views if type(views) is list else ():
         key, root, first, count = _checked_key(_checked(view, 4))
         known[key] = _known(known, root, Storage).part(first, count)
-    source = Source(files["tensors"])
+
+
+def _read_tar_tensors(source: Source, known: dict[Any, Any], budget: Budget) -> None:
+    """Add the tensors by their keys."""
     for _ in range(_number(source, budget)):
         key, root, _ = _entries(source, budget, 3)
         axes, = _unpacked(source, "<i4x")
@@ -102,13 +116,6 @@ def of_tar(content: Array, budget: Budget) -> Any:
         sizes = _unpacked(source, f"<{axes}q"), _unpacked(source, f"<{axes}q")
         offset, = _unpacked(source, "<q")
         known[key] = _known(known, root, Storage).view(offset, *sizes)
-
-    def persistent(named: Any) -> Any:
-        named = named[0] if type(named) is tuple and named else named
-        return _known(known, int(named) if type(named) is str and named.isdecimal() and len(named) < 30 else named,
-                      object)
-
-    return machine(Source(files["pickle"]), budget, persistent).run()
 
 
 def tar_files(content: Array) -> dict[str, Array]:

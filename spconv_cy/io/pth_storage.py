@@ -11,7 +11,7 @@ import numpy as np
 from spconv_cy.types import Array
 
 DAMAGED = "fetch it or save it again"
-ALLOWANCE = 1 << 26                                                      # bytes, besides twice the file
+ALLOWANCE = 1 << 28                                                      # bytes, besides twice the file
 MOST_AXES = 32                                                           # of numpy before 2.0
 # Types of torch, by the names in its files. numpy has no bfloat16; float32 holds each of its numbers.
 DTYPES = {"float64": "f8", "float32": "f4", "float16": "f2", "bfloat16": "bfloat16", "complex64": "c8",
@@ -34,7 +34,7 @@ class Refused(ValueError):
 
 
 class Budget:
-    """Memory that may be used for one file: twice its size and 64 MiB.
+    """Memory that may be used for one file: twice its size and 256 MiB.
 
     A small file can ask for much: a pickle of empty lists takes 60 times its size, a compressed record 1000 times.
     """
@@ -48,7 +48,7 @@ class Budget:
         self.left -= count
         if self.left < 0:
             raise Refused(f"a file that needs at most {2 * self.size + ALLOWANCE} bytes of memory, which is twice its "
-                          "size and 64 MiB", "one that needs more", "unpack it, or save the tensors alone")
+                          f"size and {ALLOWANCE >> 20} MiB", "one that needs more", "unpack it, or save the tensors alone")
 
 
 class Storage:
@@ -61,7 +61,10 @@ class Storage:
         order: of the bytes, "<" or ">".
     """
 
+    __slots__ = ("content", "code", "budget", "order", "stored", "count", "_copies")
+
     def __init__(self, content: Array, code: str, budget: Budget, order: str = "<") -> None:
+        budget.take(400)
         self.content, self.code, self.budget, self.order = content, code, budget, order
         self.stored = np.dtype(order + ("u2" if code == "bfloat16" else code))
         self.count = len(content) // self.stored.itemsize
@@ -98,6 +101,7 @@ class Storage:
         last = first + sum(spans)
         if last >= self.count:
             raise Refused(f"a tensor inside its storage of {self.count} numbers", told)
+        self.budget.take(150)
         numbers = self._numbers(first, last + 1)
         return np.ndarray(shape, numbers.dtype, numbers, 0, [step * numbers.itemsize for step in steps])
 

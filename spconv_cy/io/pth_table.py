@@ -22,7 +22,8 @@ CODE = re.compile(r"[<>=|]?([biufc]\d{1,2}|[SU]\d{1,6})")
 PLAIN_CLASSES = {"argparse.Namespace", "types.SimpleNamespace"}
 SPARSE = "make it dense by tensor.to_dense(), and save that"
 QUANTIZED = "save tensor.dequantize()"
-REMEDIES = {"_rebuild_sparse_tensor": SPARSE, "_rebuild_sparse_csr_tensor": SPARSE, "_rebuild_qtensor": QUANTIZED}
+REMEDIES = {"torch._utils._rebuild_sparse_tensor": SPARSE, "torch._utils._rebuild_sparse_csr_tensor": SPARSE,
+            "torch._utils._rebuild_qtensor": QUANTIZED}
 
 
 def storage_code(kind: object) -> str:
@@ -46,31 +47,39 @@ def is_inert(kind: str) -> bool:
 
 def table(budget: Budget) -> dict[str, Callable[..., object]]:
     """Return {name: function} of the calls that mean data."""
+    known = {**_containers(budget), **_texts(budget), **_arrays(budget), **_tensors()}
+    known["torch._tensor._rebuild_from_type_v2"] = _subclass(known)
+    return known
+
+
+def _containers(budget: Budget) -> dict[str, Callable[..., object]]:
     def container(kind: Callable[[Any], Any]) -> Callable[..., object]:
-        def made(items: Any = ()) -> object:
+        def made(items: Any = (), *_: object) -> object:
             if not isinstance(items, (list, tuple, dict, set, frozenset)):
                 raise Refused("a container", kind_name(items))
             budget.take(56 + 40 * len(items))
             return kind(items)
         return made
 
-    def array(_: object, __: object = None, ___: object = None) -> Pending:
-        return Pending(lambda state: _array_of_state(state, budget))
+    mapping = container(lambda items: dict(items if isinstance(items, dict) else _checked_pairs(items)))
+    return {
+        "collections.OrderedDict": mapping, "collections.Counter": mapping, "builtins.dict": mapping,
+        "collections.defaultdict": lambda _=None, items=(): mapping(items), "collections.deque": container(list),
+        "builtins.list": container(list), "builtins.tuple": container(tuple), "torch.Size": container(tuple),
+        "builtins.set": container(_members), "builtins.frozenset": container(lambda items: frozenset(_members(items))),
+        "builtins.slice": _slice, "builtins.complex": _complex,
+        "builtins.range": lambda *limits: range(*checked_counts("limits of a range", *limits)),
+    }
 
-    def buffer(content: object, dtype: object, shape: object, order: object = "C") -> Array:
-        return array_of_bytes(content, _dtype(dtype), shape, order == "F", budget)
 
-    def scalar(dtype: object, content: object = b"") -> Any:
-        budget.take(_dtype(dtype).itemsize)
-        return array_of_bytes(content, _dtype(dtype), (), False, budget)[()]
-
-    def text(content: object = b"", encoding: object = "latin-1") -> bytes:
-        if isinstance(content, bytes):
-            return content
-        if not isinstance(content, str) or encoding not in ("latin1", "latin-1"):
-            raise Refused("bytes as text of code points below 256", kind_name(content))
-        budget.take(len(content))
-        return content.encode("latin-1")
+def _texts(budget: Budget) -> dict[str, Callable[..., object]]:
+    def content(text: object = b"", encoding: object = "latin-1") -> bytes:
+        if isinstance(text, bytes):
+            return text
+        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+            raise Refused("bytes as text of code points below 256", kind_name(text))
+        budget.take(len(text))
+        return text.encode("latin-1")
 
     def words(between: str) -> Callable[..., str]:
         def joined(*parts: object) -> str:
@@ -81,34 +90,38 @@ def table(budget: Budget) -> dict[str, Callable[..., object]]:
             return between.join(plain).replace("//", "/")
         return joined
 
-    def counted(items: Any = ()) -> object:
-        return dict(_checked_pairs(items)) if not isinstance(items, dict) else dict(items)
+    paths = [f"pathlib.{inner}{pure}{kind}Path" for inner in ("", "_local.") for pure in ("", "Pure")
+             for kind in ("Posix", "Windows", "")]
+    return {**dict.fromkeys(("builtins.bytes", "builtins.bytearray", "_codecs.encode"), content),
+            **dict.fromkeys(paths, words("/")),
+            "torch.device": words(":"), "torch.serialization._get_layout": words("")}
 
-    known: dict[str, Callable[..., object]] = {
-        "collections.OrderedDict": container(counted), "collections.Counter": container(counted),
-        "collections.defaultdict": lambda _=None, items=(): container(counted)(items),
-        "collections.deque": lambda items=(), most=None: container(list)(items),
-        "builtins.list": container(list), "builtins.tuple": container(tuple),
-        "builtins.set": container(_members), "builtins.frozenset": container(lambda items: frozenset(_members(items))),
-        "builtins.dict": container(counted), "builtins.slice": _slice, "builtins.complex": _complex,
-        "builtins.range": lambda *limits: range(*checked_counts("limits of a range", *limits)),
-        "builtins.bytes": text, "builtins.bytearray": text, "_codecs.encode": text,
-        "numpy.dtype": _described_dtype, "numpy.ndarray": array,
-        "torch.Size": container(tuple), "torch.device": words(":"), "torch.serialization._get_layout": words(""),
-        "torch._utils._rebuild_tensor": _tensor, "torch._utils._rebuild_tensor_v2": _tensor,
-        "torch._utils._rebuild_tensor_v3": _retyped_tensor,
-        "torch._utils._rebuild_parameter": _same, "torch._utils._rebuild_parameter_with_state": _same,
-        "torch.nn.parameter.Parameter": _same, "torch.nn.parameter.Buffer": _same,
-        "torch.autograd.variable.Variable": _same, "torch._tensor._rebuild_from_type_v2": _subclass(lambda: known),
-    }
-    for core in ("numpy.core", "numpy._core"):
+
+def _arrays(budget: Budget) -> dict[str, Callable[..., object]]:
+    def array(*_: object) -> Pending:
+        return Pending(lambda state: _array_of_state(state, budget))
+
+    def buffer(content: object, dtype: object, shape: object, order: object = "C") -> Array:
+        return array_of_bytes(content, _dtype(dtype), shape, order == "F", budget)
+
+    def scalar(dtype: object, content: object = b"") -> Any:
+        budget.take(_dtype(dtype).itemsize)
+        return array_of_bytes(content, _dtype(dtype), (), False, budget)[()]
+
+    known: dict[str, Callable[..., object]] = {"numpy.dtype": _described_dtype}
+    for core in ("numpy.core", "numpy._core"):                           # before numpy 2.0, and since
         known |= {f"{core}.multiarray._reconstruct": array, f"{core}.multiarray.scalar": scalar,
                   f"{core}.numeric._frombuffer": buffer}
-    known |= {f"pathlib.{inner}{pure}{kind}Path": words("/")
-              for inner in ("", "_local.") for pure in ("", "Pure") for kind in ("Posix", "Windows", "")}
-    for name, remedy in REMEDIES.items():
-        known[f"torch._utils.{name}"] = _refusal(f"torch._utils.{name}", remedy)
     return known
+
+
+def _tensors() -> dict[str, Callable[..., object]]:
+    return {"torch._utils._rebuild_tensor": _tensor, "torch._utils._rebuild_tensor_v2": _tensor,
+            "torch._utils._rebuild_tensor_v3": _retyped_tensor,
+            "torch._utils._rebuild_parameter": _same, "torch._utils._rebuild_parameter_with_state": _same,
+            "torch.nn.parameter.Parameter": _same, "torch.nn.parameter.Buffer": _same,
+            "torch.autograd.variable.Variable": _same,
+            **{name: _refusal(name, remedy) for name, remedy in REMEDIES.items()}}
 
 
 def _described_dtype(code: object, _: object = False, __: object = True) -> Pending:
@@ -159,13 +172,13 @@ def _same(data: object, *_: object) -> Array:
     return data
 
 
-def _subclass(known: Callable[[], dict[str, Callable[..., object]]]) -> Callable[..., object]:
+def _subclass(known: dict[str, Callable[..., object]]) -> Callable[..., object]:
     """Return the function for a tensor of a class of its own: its numbers are kept, its attributes are not."""
     def made(function: object, _: object, arguments: Any, __: object = None) -> object:
         name = function if isinstance(function, Name) and function.startswith("torch._utils._rebuild") else ""
-        if name not in known():
+        if name not in known:
             raise Refused("a tensor", f"one that is made by {brief(function)}")
-        return known()[name](*arguments)
+        return known[name](*arguments)
     return made
 
 
