@@ -47,8 +47,9 @@ class Budget:
         """Use some bytes; raise Refused if none are left."""
         self.left -= count
         if self.left < 0:
-            raise Refused(f"a file that needs at most {2 * self.size + ALLOWANCE} bytes of memory, which is twice its "
-                          f"size and {ALLOWANCE >> 20} MiB", "one that needs more", "unpack it, or save the tensors alone")
+            most = 2 * self.size + ALLOWANCE
+            raise Refused(f"a file that needs at most {most} bytes of memory, twice its size and {ALLOWANCE >> 20} MiB",
+                          "one that needs more", "unpack it, or save the tensors alone")
 
 
 class Storage:
