@@ -86,6 +86,7 @@ CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in
     ("WindowAttention", (2, 2, 1, 2), "shift positions bias rng"), ("Collapse", (2, 0), ""), ("KeepTop", (2, 1), "rng"),
     ("SqueezeExcitation", (2,), "reduction rng"), ("EfficientChannelAttention", (2,), "size rng"),
     ("GeneralizedMeanPooling", (), "p eps"), ("SampleScale", (sp.GlobalPooling(),), ""),
+    ("ScorePruning", (sp.ReLU(),), "threshold gate"),
     ("HeightCompression", (2,), "axis"), ("Densify", (2,), ""),
     ("SparseToDense", (2,), "flat"), ("DenseToSparse", (2,), "threshold"), ("Sparsify", (2,), "activation gate rng"),
     ("AddCoordinates", (2,), "size"), ("RandomizedStrideConvolution", (2, 2, 3, 2, 2), "bias rng"),

@@ -45,6 +45,7 @@ from spconv_cy.layers.pooling import GlobalPooling as GlobalPooling
 from spconv_cy.layers.pooling import MaxPooling as MaxPooling
 from spconv_cy.layers.pooling import SumPooling as SumPooling
 from spconv_cy.layers.pruning import KeepTop as KeepTop
+from spconv_cy.layers.pruning import ScorePruning as ScorePruning
 from spconv_cy.layers.pruning import Sparsify as Sparsify
 from spconv_cy.layers.pyramid import Pyramid as Pyramid
 from spconv_cy.layers.randomized import RandomizedStrideConvolution as RandomizedStrideConvolution

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from spconv_cy.autograd import Tensor, multiply
-from spconv_cy.checks import generator, is_integer, is_one_of
+from spconv_cy.checks import checked_flags, generator, is_integer, is_one_of, is_real
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import conv, sigmoid
 from spconv_cy.functional.initial import glorot_uniform, zeros
+from spconv_cy.functional.selection import best_of_segments
+from spconv_cy.layers.container import Sequential, branch
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sparse
 from spconv_cy.layers.layer import Layer
-from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.sites import Grid, Rulebook
 from spconv_cy.tensor import SparseTensor
-from spconv_cy.types import Seed
+from spconv_cy.types import ArrayLike, Seed
 
 
 class _Scored(Layer):
@@ -93,3 +97,75 @@ class KeepTop(_Scored):
         """Keep the sites with the highest scores."""
         scores = self.score(x)
         return self._gated(x, scores).keep_top(scores, self.k)
+
+
+class Pruned(NamedTuple):
+    """The result of ScorePruning.scored: the pruned tensor, and the scores of all sites, a SparseTensor (n, 1)."""
+
+    tensor: SparseTensor
+    scores: SparseTensor
+
+
+class ScorePruning(Layer):
+    """Keep the sites whose score, which layers predict from the input, is above a threshold.
+
+    After a TransposedConvolution this is a level of a generative decoder, as for the completion of shapes or the
+    compression of point clouds.
+
+    Args:
+        layers: Layers, applied one after the other, that keep the sites and end with one channel, the score.
+        threshold: of the score.
+        gate: whether the remaining rows are multiplied by their scores. Without it only a loss on the scores,
+            `layer.scored(x).scores`, has gradients to the layers' weights.
+
+    Attributes:
+        scorer: Sequential of the layers.
+
+    Raises:
+        ShapeError: at the call, the layers give other sites or channels, or the tensor has a ground state.
+
+    Source: Gwak et al. 2020, arXiv:2006.12356; Wang et al. 2021, arXiv:2011.03799 (the best k).
+
+    >>> x = SparseTensor.from_sites([[0, 1], [0, 2], [0, 3]], [[1.0], [-1.0], [-2.0]], ground=None)
+    >>> prune = ScorePruning()
+    >>> prune(x).sites.tolist(), prune(x, k=2).sites.tolist()
+    ([[0, 1]], [[0, 1], [0, 2]])
+    """
+
+    def __init__(self, *layers: Layer, threshold: float = 0.0, gate: bool = False) -> None:
+        if not is_real(threshold):
+            raise ShapeError(expected("ScorePruning", "threshold to be a number", f"{threshold!r}"))
+        checked_flags("ScorePruning", gate=gate)
+        self.scorer, self.threshold, self.gate = Sequential(*layers), float(threshold), gate
+
+    def __call__(self, x: SparseTensor, *, k: int | ArrayLike | None = None, keep: Grid | None = None) -> SparseTensor:
+        """Remove the sites with low scores; arguments as for `scored`."""
+        return self.scored(x, k=k, keep=keep).tensor
+
+    def scored(self, x: SparseTensor, *, k: int | ArrayLike | None = None, keep: Grid | None = None) -> Pruned:
+        """Return the pruned tensor and the scores.
+
+        Args:
+            x: SparseTensor with ground=None.
+            k: keep the k sites of each sample with the highest scores, one number or one for each sample; None: those
+                above the threshold.
+            keep: Grid of sites that are kept whatever their scores, such as the true ones in training.
+        """
+        checked_sparse(self, x)
+        y = branch(self, "scorer", self.scorer, x, x)
+        if not isinstance(y, SparseTensor) or y.grid is not x.grid or y.channels != 1:
+            raise ShapeError(expected(f"{self}", "layers that keep the sites and give one channel", f"{y} for {x}"))
+        found = y.features.numpy()
+        mask = found[:, 0] > self.threshold if k is None else best_of_segments(found, x.grid.batch_starts, k)
+        if keep is not None:
+            if not isinstance(keep, Grid):
+                raise TypeError(expected("ScorePruning", "keep to be a Grid", type(keep).__name__))
+            mask = mask | (keep.rows_of(x.sites) >= 0)
+        return Pruned((x.with_features(x.features * y.features, x.ground) if self.gate else x).prune(mask), y)
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the layers and the options as they are now."""
+        if type(self).__init__ is not ScorePruning.__init__:
+            return super().arguments()
+        options = {"threshold": self.threshold, "gate": self.gate}
+        return tuple(self.scorer.layers), {name: value for name, value in options.items() if value}
