@@ -151,7 +151,9 @@ ON_SITES = {  # what makes the layer; inputs
     "sparsify by a sigmoid": (lambda: sp.layers.Sparsify(4, activation="sigmoid", rng=1), {None: PLANE[None]}),
     "pruning by a score of layers": (
         lambda: sp.layers.ScorePruning(sp.SubmanifoldConvolution(2, 2, 3, rng=0), sp.ReLU(),
-                                       sp.NetworkInNetwork(3, 1, rng=1), threshold=-0.3, gate=True), {None: THIN[None]}),
+                                       sp.NetworkInNetwork(3, 1, rng=1), threshold=-0.3, gate=True),
+        {None: THIN[None]},
+    ),
     "collapse": (lambda: sp.layers.Collapse(2, 1), PLANE),
     "collapse, 3-D": (lambda: sp.layers.Collapse(3, 0), SPACE),
     "height compression": (lambda: sp.layers.HeightCompression(2, 1), PLANE),
