@@ -133,6 +133,8 @@ def row_of(module: Module, leaf: str, given: Array, name: str, like: Array) -> A
     if given.size != like.size or len(given.squeeze().shape) > 1:
         raise ShapeError(expected(f"convert: {module.names[leaf]}", f"{like.size} numbers", f"shape {given.shape}"))
     if name == "running_steps":
+        if given.dtype.kind not in "iu":
+            raise ShapeError(expected(f"convert: {module.names[leaf]}", "a whole number", f"{given.dtype}"))
         return np.clip(given, 0, MOST_STEPS).astype(np.float32).reshape(like.shape)
     return given.reshape(like.shape)
 

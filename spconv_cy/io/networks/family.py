@@ -58,7 +58,7 @@ class Family:
         """Return a network with the sizes of the modules; raise ShapeError if the family has none of such modules."""
         try:
             return self.build(modules, source)
-        except (KeyError, IndexError, ZeroDivisionError) as error:
+        except (KeyError, IndexError, StopIteration) as error:
             raise ShapeError(expected("convert", f"the modules of {self.name}", f"others: {error} is missing",
                                       "give a Layer and names={module: layer}")) from error
         except ShapeError as error:
