@@ -23,7 +23,8 @@ def cases():
     for size, stride, padding, dilation, bias in itertools.product(
             (1, 2, 3, 5), (1, 2, 3), (0, 1), (1, 2), (False, True)):
         if (not bias or size == 3) and stride * dilation < 6:
-            yield "convolution", {"size": size, "stride": stride, "padding": padding, "dilation": dilation, "bias": bias}
+            yield "convolution", {"size": size, "stride": stride, "padding": padding, "dilation": dilation,
+                                  "bias": bias}
     for size, stride, padding in itertools.product((1, 2, 3), (1, 2, 3), (0, 1)):
         if padding < size:
             yield "maximum", {"size": size, "stride": stride, "padding": padding}
