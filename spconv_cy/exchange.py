@@ -13,7 +13,6 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import gather, reshape
 from spconv_cy.functional.selection import kept_rows, look_up
 from spconv_cy.sites import Grid, Lattice, Window
-from spconv_cy.sites.lattice import per_axis
 from spconv_cy.tensor import SparseTensor, Tensor, as_tensor, checked_tensor
 from spconv_cy.types import Array, ArrayLike, IntegerArray, PerAxis
 
@@ -273,7 +272,7 @@ def strided_sites(x: SparseTensor, stride: PerAxis = 1) -> Strided:
     ([[0, 4], [0, 8]], (4,))
     """
     grid: Grid = checked_tensor("strided_sites", x).grid
-    found = per_axis(stride, grid.d, "strided_sites: stride", 1)
+    found = grid.lattice.per_axis(stride, "strided_sites: stride", 1)
     for window in reversed(list(_windows_before(grid))):
         if not isinstance(window, Window):
             raise ShapeError(expected("strided_sites", "sites that windows made", f"{window}, which have no stride"))
