@@ -51,7 +51,7 @@ def to_peer(net: Layer, source: str = "spconv2", *, names: Mapping[str, str] | s
     if isinstance(names, str):
         family = checked_family("to_peer", names, peer.name)
         table = family.names(net, peer.name, "to_peer")
-        options = Options(family.readings(table)) if one_by_one is None else options
+        options = Options(family.readings(table, one_by_one))
     layers = layers_of(net)
     table = {ours: ours for ours in layers} if table is None else table
     _check_all(table, layers)

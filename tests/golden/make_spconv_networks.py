@@ -171,7 +171,74 @@ class SpUNet(nn.Module):
         return self.final(x)
 
 
+class InstanceBlock(spconv.SparseModule):
+    """A residual block that begins with its normalisation."""
+
+    def __init__(self, c, o):
+        super().__init__()
+        shortcut = nn.Identity() if c == o else spconv.SubMConv3d(c, o, 1, bias=False)
+        self.i_branch = spconv.SparseSequential(shortcut)
+        self.conv_branch = spconv.SparseSequential(
+            nn.BatchNorm1d(c, eps=1e-4), nn.ReLU(), spconv.SubMConv3d(c, o, 3, bias=False),
+            nn.BatchNorm1d(o, eps=1e-4), nn.ReLU(), spconv.SubMConv3d(o, o, 3, bias=False))
+
+    def forward(self, x):
+        """Add the block's result to the shortcut."""
+        y = self.conv_branch(x)
+        return y.replace_feature(y.features + self.i_branch(x).features)
+
+
+class InstanceU(nn.Module):
+    """A level of PointGroup's U-Net and all below."""
+
+    def __init__(self, widths, reps, depth=0):
+        super().__init__()
+        width, *rest = widths
+        self.blocks = self.named([(width, width)] * reps)
+        if rest:
+            key = f"down{depth}"
+            self.conv = spconv.SparseSequential(
+                nn.BatchNorm1d(width, eps=1e-4), nn.ReLU(),
+                spconv.SparseConv3d(width, rest[0], 2, 2, bias=False, indice_key=key))
+            self.u = InstanceU(rest, reps, depth + 1)
+            self.deconv = spconv.SparseSequential(
+                nn.BatchNorm1d(rest[0], eps=1e-4), nn.ReLU(),
+                spconv.SparseInverseConv3d(rest[0], width, 2, bias=False, indice_key=key))
+            self.blocks_tail = self.named([(2 * width, width)] + [(width, width)] * (reps - 1))
+
+    @staticmethod
+    def named(pairs):
+        """Return blocks by name."""
+        return spconv.SparseSequential(OrderedDict((f"block{i}", InstanceBlock(*pair)) for i, pair in enumerate(pairs)))
+
+    def forward(self, x):
+        """Run the level."""
+        x = self.blocks(x)
+        if not hasattr(self, "u"):
+            return x
+        y = self.deconv(self.u(self.conv(x)))
+        return self.blocks_tail(x.replace_feature(torch.cat([x.features, y.features], 1)))
+
+
+class Instances(nn.Module):
+    """PointGroup's labels of sites."""
+
+    def __init__(self, c, classes, widths, reps):
+        super().__init__()
+        self.input_conv = spconv.SparseSequential(spconv.SubMConv3d(c, widths[0], 3, bias=False))
+        self.unet = InstanceU(widths, reps)
+        self.output_layer = spconv.SparseSequential(nn.BatchNorm1d(widths[0], eps=1e-4), nn.ReLU())
+        self.linear = nn.Linear(widths[0], classes)
+        self.offset_linear = nn.Linear(widths[0], 3)
+
+    def forward(self, x):
+        """Label every site."""
+        x = self.output_layer(self.unet(self.input_conv(x)))
+        return x.replace_feature(self.linear(x.features))
+
+
 NETWORKS = {
+    "pointgroup": (lambda: Instances(6, 5, (4, 5, 6), 2), 6, (16, 16, 24), 200),
     "second": (lambda: Encoder(4, False), 4, (25, 24, 32), 300),
     "centerpoint": (lambda: Encoder(5, True), 5, (25, 24, 32), 200),
     "voxelnext": (lambda: VoxelNext(5, (3, 4, 5, 6, 6), 7), 5, (33, 32, 40), 300),

@@ -74,10 +74,12 @@ class Family:
             raise ShapeError(expected(who, f"a network of {self.builder} for {self.name}", type(net).__name__,
                                       "give names={module: layer}")) from error
 
-    def readings(self, names: Names) -> dict[str, str]:
-        """Return the reading of weights of size 1 by module."""
-        known = {} if self.one_by_one is None else {path: self.one_by_one for path in names}
-        return known | {path: "linear" for path in self.linear if path in names}
+    def readings(self, names: Names, wanted: str | Mapping[str, str] | None) -> dict[str, str]:
+        """Return the reading of weights of size 1 by module: as wanted, otherwise that of the family."""
+        every = wanted if isinstance(wanted, str) else self.one_by_one
+        known = {} if every is None else dict.fromkeys(names, every)
+        known |= {path: "linear" for path in self.linear if path in names}
+        return known | (dict(wanted) if isinstance(wanted, Mapping) else {})
 
 
 def width(module: Module) -> int:
