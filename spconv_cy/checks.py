@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
@@ -162,3 +162,9 @@ def described(value: object) -> str:
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
         return repr(value)[:80]
     return kind_of(value)
+
+
+def shortened(names: Sequence[str], most: int = 5) -> str:
+    """Return names in a row for an error message, at most some of them and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

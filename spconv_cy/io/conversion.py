@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from spconv_cy.checks import shortened
+
 UNCHANGED = "unchanged"
 
 
@@ -69,12 +71,6 @@ class Conversion:
         return "\n".join([*table, *counts])
 
     __repr__ = __str__
-
-
-def shortened(names: tuple[str, ...] | list[str], most: int = 5) -> str:
-    """Return names in a row, at most some of them."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _shown(shape: tuple[int, ...]) -> str:

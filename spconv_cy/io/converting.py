@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import checked_flags, checked_path, described, kind_of
+from spconv_cy.checks import checked_flags, checked_path, described, kind_of, shortened
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.initial import zero_weights
-from spconv_cy.io.conversion import Conversion, shortened
+from spconv_cy.io.conversion import Conversion
 from spconv_cy.io.matching import (
     Options,
     by_names,

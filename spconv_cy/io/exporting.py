@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import checked_path, kind_of
+from spconv_cy.checks import checked_path, kind_of, shortened
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.io.conversion import shortened
 from spconv_cy.io.matching import READINGS, Options, checked_names, checked_options
 from spconv_cy.io.modules import STEPS, kind_of_layer, layers_of, own_arrays
 from spconv_cy.io.networks.known import checked_family

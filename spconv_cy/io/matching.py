@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from spconv_cy.checks import described
+from spconv_cy.checks import described, shortened
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.io.conversion import UNCHANGED, Match, shortened
+from spconv_cy.io.conversion import UNCHANGED, Match
 from spconv_cy.io.modules import MEANS, STEPS, VARIANCES, Module, kind_of_layer, own_arrays
 from spconv_cy.io.peers.known import PEERS
 from spconv_cy.io.peers.layout import Kernel, Peer

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spconv_cy.checks import checked_path
+from spconv_cy.checks import checked_path, shortened
 from spconv_cy.errors import FileError, expected
-from spconv_cy.io.conversion import shortened
 from spconv_cy.io.file import load
 from spconv_cy.io.pth import read_checkpoint
 from spconv_cy.tensor import SparseTensor, Tensor

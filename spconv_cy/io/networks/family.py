@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from spconv_cy.checks import shortened
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.io.conversion import shortened
 from spconv_cy.types import Array
 
 if TYPE_CHECKING:
