@@ -30,7 +30,8 @@ class Exemplars(Layer):
     Source: Graham's index learning on CIFAR-10, 2015.
 
     >>> import numpy as np
-    >>>     >>> exemplars, rows = Exemplars(items=5, channels=2), Tensor(np.ones((2, 2)))
+    >>> from spconv_cy.tensor import Tensor
+    >>> exemplars, rows = Exemplars(items=5, channels=2), Tensor(np.ones((2, 2)))
     >>> exemplars(rows) is rows, round(float(exemplars.loss(rows, [4, 0]).data), 4)
     (True, 0.6931)
     """
