@@ -66,6 +66,7 @@ def test_the_golden_files_are_those_that_were_made():
 
 NETS = {  # family, source: a network of it
     ("second", "spconv1"): lambda: sp.models.voxel_backbone_8x(3, rng=0),
+    ("second_mmdet3d", "spconv1"): lambda: sp.models.voxel_backbone_8x(3, rng=0),
     ("centerpoint", "spconv1"): lambda: sp.models.voxel_backbone_8x(3, residual=True, rng=0),
     ("spunet", "spconv1"): lambda: sp.models.spunet(4, 3, base=2, channels=(3, 4, 4, 3), repeats=(1, 2, 2, 1), rng=0),
     ("minkunet", "minkowski"): lambda: sp.models.minkunet("34C", 3, 5, width=1 / 16, rng=0),
@@ -93,6 +94,10 @@ def test_a_network_goes_to_the_peer_and_comes_back(family, source, rng):
 
 
 NAMES = {  # family, source: modules that its checkpoints have
+    ("second_mmdet3d", "spconv1"): "conv_input.0 encoder_layers.encoder_layer1.0.0 encoder_layers.encoder_layer4.2.1 "
+                                   "conv_out.1",
+    ("pointgroup", "spconv1"): "input_conv.0 unet.blocks.block1.conv_branch.5 unet.u.u.blocks.block0.conv_branch.0 "
+                               "unet.u.conv.2 unet.deconv.0 unet.blocks_tail.block0.i_branch.0 output_layer.0 linear",
     ("minkunet", "minkowski"): "conv0p1s1 bn0 conv4p8s2 block4.5.conv2 block4.0.downsample.1 convtr4p16s2 bntr4 "
                                "convtr7p2s2 block8.1.norm2 block5.0.downsample.0 final",
     ("minkunet", "torchsparse"): "stem.0 stem.4 stage1.0.net.0 stage4.2.net.4 up1.0.net.1 up1.1.0.downsample.0 "

@@ -44,8 +44,8 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
     Args:
         path_or_state: path of a file that `read_checkpoint` reads, or a dict of arrays by name.
         network: Layer, into which the arrays are copied, all or none; or the name of a family, whose network is built
-            with the sizes in the checkpoint: "second", "centerpoint", "voxelnext", "spunet", "minkunet", "unet",
-            "pointgroup".
+            with the sizes in the checkpoint: "second", "second_mmdet3d", "centerpoint", "voxelnext", "spunet",
+            "minkunet", "unet", "pointgroup".
         source: library that wrote the checkpoint: "spconv2", "spconv1" (also mmcv), "minkowski", "torchsparse",
             "sparseconvnet", "paddle", "fvdb", "warpconvnet".
         names: {module of the checkpoint: layer of the network}, such as {"conv1.0": "layers.3"}; or the name of a

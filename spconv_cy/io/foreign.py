@@ -8,7 +8,8 @@ HEAD = 1024
 WEIGHTS = ("build the network here and give its arrays to net.load_state({name: array, ...}), names and shapes as in "
            "net.state()")
 ARRAYS = f"take the arrays out with the library that wrote them, {WEIGHTS}"
-CHECKPOINT = f"read its arrays with sp.io.read_checkpoint(path), {WEIGHTS}"
+CHECKPOINT = ("take it over with sp.io.convert(path, network, source), or read its arrays with "
+              f"sp.io.read_checkpoint(path), {WEIGHTS}")
 UNPACK = "unpack it, and give the file in it"
 AGAIN = "fetch it or make it again"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 
 from spconv_cy.io.networks.family import Family, Modules, Names, in_row, inputs, width
@@ -20,6 +21,12 @@ def build_second(modules: Modules, source: str) -> Layer:
 def second(net: Layer, source: str) -> Names:
     """Return {module: layer} of voxel_backbone_8x."""
     return levels(net, 4) | in_row("conv_out", "layers.4.layers", 0)
+
+
+def second_mmdet3d(net: Layer, source: str) -> Names:
+    """Return {module: layer} of voxel_backbone_8x, by the names of mmdetection3d's SparseEncoder."""
+    return {re.sub(r"^conv(\d)\.", r"encoder_layers.encoder_layer\1.", theirs): ours
+            for theirs, ours in second(net, source).items()}
 
 
 def build_voxelnext(modules: Modules, source: str) -> Layer:
@@ -65,4 +72,6 @@ def level_names(level: Layer, theirs: str, ours: str, *, skip_first: bool = Fals
 
 SECOND = Family("second", "sp.models.voxel_backbone_8x", FIRST, build_second, second)
 CENTERPOINT = Family("centerpoint", "sp.models.voxel_backbone_8x", FIRST, build_second, second)
+MMDET3D = Family("second_mmdet3d", "sp.models.voxel_backbone_8x",
+                 dict.fromkeys(FIRST, "encoder_layers.encoder_layer1.0.0.weight"), build_second, second_mmdet3d)
 VOXELNEXT = Family("voxelnext", "sp.models.voxelnext", FIRST, build_voxelnext, voxelnext_names)

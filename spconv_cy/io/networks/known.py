@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.io.networks.encoders import CENTERPOINT, SECOND, VOXELNEXT
+from spconv_cy.io.networks.encoders import CENTERPOINT, MMDET3D, SECOND, VOXELNEXT
 from spconv_cy.io.networks.instance_u import POINTGROUP
 from spconv_cy.io.networks.residual_u import MINKUNETS, SPUNETS
 from spconv_cy.io.networks.scn_unet import UNET
@@ -13,7 +13,8 @@ from spconv_cy.io.networks.scn_unet import UNET
 if TYPE_CHECKING:
     from spconv_cy.io.networks.family import Family
 
-FAMILIES = {family.name: family for family in (SECOND, CENTERPOINT, VOXELNEXT, SPUNETS, MINKUNETS, UNET, POINTGROUP)}
+FAMILIES = {family.name: family for family in (
+    SECOND, MMDET3D, CENTERPOINT, VOXELNEXT, SPUNETS, MINKUNETS, UNET, POINTGROUP)}
 
 
 def checked_family(who: str, name: str, source: str) -> Family:
