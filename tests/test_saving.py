@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,10 +160,9 @@ def test_a_device_that_is_full_is_told(write):
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
 
 
-def test_standard_output_can_be_a_pipe():
+def test_standard_output_can_be_a_pipe(tmp_path):
     program = "import spconv_cy as sp; sp.save('/dev/stdout', sp.NetworkInNetwork(2, 2, rng=0))"
-    piped = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True,
-                           cwd=Path(__file__).parents[1]).stdout
+    piped = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True, cwd=tmp_path).stdout
     assert sorted(load(piped)) == ["bias", "weight"]
 
 

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spconv_cy.operands import Counts
+
 
 class Window(Hashable, Protocol):
     """A window that a grid is asked for; see sites/window.py."""
@@ -17,7 +19,7 @@ class Window(Hashable, Protocol):
         """True if the output sites are those of the input."""
 
 
-class Rulebook(Protocol):
+class Rulebook(Counts, Protocol):
     """Pairs of rows by offset; see sites/rulebook.py."""
 
     listener: Any
@@ -37,18 +39,6 @@ class Rulebook(Protocol):
     @property
     def offset_ptr(self) -> NDArray[np.int64]:
         """(k+1,): where the pairs of each offset begin."""
-
-    @property
-    def n_in(self) -> int:
-        """Number of input rows."""
-
-    @property
-    def n_out(self) -> int:
-        """Number of output rows."""
-
-    @property
-    def n_offsets(self) -> int:
-        """Number of offsets."""
 
     @property
     def n_pairs(self) -> int:
