@@ -89,8 +89,8 @@ def test_a_network_goes_to_the_peer_and_comes_back(family, source, rng):
     again, report = sp.io.convert({f"net.{name}": array for name, array in state.items()}, family, source)
     assert repr(again) == repr(net) and not report.outside
     for name, array in net.state().items():
-        # SparseConvNet counts no steps
-        assert np.array_equal(array.astype(int) if name.endswith("running_steps") else array, again.state()[name]), name
+        steps = [2**20] if source == "sparseconvnet" else array.astype(int)     # SparseConvNet counts no steps
+        assert np.array_equal(steps if name.endswith("running_steps") else array, again.state()[name]), name
 
 
 NAMES = {  # family, source: modules that its checkpoints have

@@ -80,6 +80,8 @@ def _written(peer: Peer, theirs: str, layer: Layer, options: Options) -> dict[st
     for name, array in own_arrays(layer).items():
         if name == "weight" and isinstance(layer, (Convolution, NetworkInNetwork)):
             leaf, given = _weight(peer, theirs, layer, array, options)
+        elif name == "running_steps" and not peer.counts_steps:
+            continue
         elif name == "running_steps":
             leaf, given = STEPS, np.asarray(int(array[0]), np.int64)
         else:

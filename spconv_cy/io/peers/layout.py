@@ -86,6 +86,7 @@ class Peer:
         inner: names of modules that wrap the arrays, such as ("bn",): "norm1.bn.weight" belongs to "norm1".
         statistics: names of the running mean and variance.
         bias_axes: axes of a convolution's bias, 1 or 2.
+        counts_steps: whether its batch normalisation has num_batches_tracked.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Peer:
     inner: tuple[str, ...] = ()
     statistics: tuple[str, str] = ("running_mean", "running_var")
     bias_axes: int = 1
+    counts_steps: bool = True
 
 
 def linear(array: Array, name: str, kernel: Kernel) -> Readings:
@@ -110,7 +112,7 @@ def row_major(array: Array, kernel: Kernel) -> Array:
 
 
 def col_major(array: Array, kernel: Kernel) -> Array:
-    """Return taps in lexicographic order from an array (k, c, o) in which the first axis is fastest; also back."""
+    """Return taps in lexicographic order from an array (k, c, o) in which the first axis is fastest."""
     size = kernel.size or (1,)
     axes = tuple(range(len(size)))[::-1]
     box = array.reshape(*size[::-1], *array.shape[1:])

@@ -23,4 +23,5 @@ def write(weight: Array, kernel: Kernel, reading: str) -> Array:
     return weight.reshape(*(kernel.size or (1, 1, 1)), *weight.shape[1:])
 
 
-PADDLE = Peer("paddle", "paddle.sparse", read, write, statistics=("_mean", "_variance"))
+PADDLE = Peer("paddle", "paddle.sparse", read, write, statistics=("_mean", "_variance"),
+              counts_steps=False)

@@ -35,4 +35,4 @@ def write(weight: Array, kernel: Kernel, reading: str) -> Array:
     return weight
 
 
-SCN = Peer("sparseconvnet", "SparseConvNet", read, write)
+SCN = Peer("sparseconvnet", "SparseConvNet", read, write, counts_steps=False)
