@@ -155,6 +155,35 @@ def test_other_layers_with_rows_of_weights(rng):
     assert (instance.bias.numpy() == 1).all()
 
 
+def mutated(state, rng):
+    """Return a state with one to three of its arrays missing, renamed or of another shape, dtype or content."""
+    state = dict(state)
+    for name in rng.choice(list(state), rng.integers(1, 4), replace=False):
+        array = state.pop(name)
+        dtypes = (int, bool, complex, "U8", object, np.float16)
+        changed = [
+            None, array.T, array[None], array[..., :-1] if array.ndim else array.reshape(1, 1), array * np.nan,
+            np.zeros((0,) * array.ndim, np.float32), array.astype(dtypes[rng.integers(len(dtypes))]),
+            np.ones(tuple(rng.integers(1, 4, rng.integers(0, 7))), np.float32)][rng.integers(8)]
+        if changed is not None:
+            state[name if rng.random() < 0.8 else f"{name}.x"] = changed
+    return state
+
+
+@pytest.mark.parametrize("family", ["unet", "minkunet"])
+def test_damaged_states_are_refused_in_plain_words(family, rng):
+    net = (sp.models.unet(2, 3, 3, 4, rng=0) if family == "unet" else
+           sp.models.minkunet("14A", 3, 4, width=1 / 32, d=2, rng=0))
+    source = {"unet": "sparseconvnet", "minkunet": "minkowski"}[family]
+    state, refused = sp.io.to_peer(net, source, names=family), 0
+    for strict in (True, False) * 30:
+        try:
+            sp.io.convert(mutated(state, rng), family, source, strict=strict)
+        except ShapeError:
+            refused += 1
+    assert 20 < refused < 60
+
+
 def test_the_example_of_the_docs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "converting.md").read_text()
