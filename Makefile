@@ -5,11 +5,11 @@ SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/compiled/
 STUBS = $(subst /,.,$(basename $(wildcard spconv_cy/_core.pyi spconv_cy/compiled/*.pyi)))
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist kanji kanji-data seed check test test-all test-build test-compilers test-arm test-threads test-cuda test-page bench bench-peers bench-cuda bench-scaling lint clean
+.PHONY: demo mnist kanji kanji-data seed check test test-experiments test-all test-build test-compilers test-arm test-threads test-cuda test-page bench bench-peers bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
-demo mnist kanji seed test test-all test-build test-compilers test-threads test-cuda: export OMP_WAIT_POLICY ?= passive
+demo mnist kanji seed test test-experiments test-all test-build test-compilers test-threads test-cuda: export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png (experiments/handwriting.py)
 	$(BIN)/python experiments/handwriting.py $(DATA)
@@ -35,12 +35,15 @@ seed: .venv/built  ## the small version of every experiment, at most 20 minutes;
 	$(BIN)/python docs/run_small.py
 	$(BIN)/python docs/write_numbers.py
 
-check: test lint  ## what CI runs: a change is ready when this passes
+check: test test-experiments lint  ## what CI runs: a change is ready when this passes
 
 # A thread of BLAS for each worker; bytecode is kept, since many of the tests start processes.
 test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
 	OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/build/pycache \
-	  $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu" --durations=10
+	  $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not experiments" --durations=10
+
+test-experiments: .venv/built  ## the smallest run of each experiment; part of make check, not of make test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "experiments and not slow" tests
 
 test-all: .venv/built  ## with the tests marked slow, and builds by other compilers
 	$(BIN)/python -m pytest -q -m "not gpu" --durations=20

@@ -19,6 +19,13 @@ collect_ignore_glob = ["golden/*"]
 sys.path.append(str(Path(__file__).resolve().parents[1] / "experiments"))
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests that run experiments, so that the tests of the package can be run without them."""
+    for item in items:
+        if item.path.name.startswith("test_experiments_"):
+            item.add_marker(pytest.mark.experiments)
+
+
 @pytest.fixture
 def rng():
     """A generator of its own for each test, the same at every run."""

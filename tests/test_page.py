@@ -51,7 +51,7 @@ def ask(port, method="POST", path="/read", body=None, **headers):
 
 def test_the_shipped_model_reads_digits_that_it_was_not_trained_on(reader):
     (_, _), (characters, labels) = sp.data.digits_split(0)
-    read = [reader.read(character)["answers"][0][0] for character in characters[:200]]
+    read = [reader.read(character)["answers"][0][0] for character in characters[:60]]
     assert np.mean([int(answer) == label for answer, label in zip(read, labels, strict=False)]) >= 0.98
 
 

@@ -77,7 +77,7 @@ def test_pre_commit_and_ci_run_the_commands_of_the_makefile():
     hooks = [hook for repo in parsed(".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
     assert [hook["entry"] for hook in hooks] == ["make lint"]
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "make check"
-    assert re.search(r"^check: test lint\b", (ROOT / "Makefile").read_text(), re.M)
+    assert re.search(r"^check: test test-experiments lint\b", (ROOT / "Makefile").read_text(), re.M)
 
 
 def test_issue_templates_have_what_github_asks_for():
