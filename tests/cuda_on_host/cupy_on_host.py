@@ -350,8 +350,9 @@ def from_dlpack(array, *, device=None, copy=None):
         raise BufferError(f"the device {array.__dlpack_device__()} is not the GPU's")
     if isinstance(array, ndarray):
         return array
-    held = types.SimpleNamespace(__dlpack__=lambda **_: array.__dlpack__(stream=1), __dlpack_device__=lambda: (1, 0))
-    return ndarray(np.from_dlpack(held))
+    held = type("Held", (), {"__dlpack__": lambda self, **_: array.__dlpack__(stream=1),
+                             "__dlpack_device__": lambda self: (1, 0)})      # numpy asks the type
+    return ndarray(np.from_dlpack(held()))
 
 
 def ndim(a):
