@@ -2,4 +2,5 @@
 
 from spconv_cy.io.converting import convert as convert
 from spconv_cy.io.exporting import to_peer as to_peer
+from spconv_cy.io.onnx_reader import read_onnx as read_onnx
 from spconv_cy.io.pth import read_checkpoint as read_checkpoint
