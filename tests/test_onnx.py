@@ -50,7 +50,7 @@ class Graph:
     def gemm(self, x, pairs, channels_in, channels_out, size=(3, 3, 3), subm=1, bias=False, **options):
         inputs = [x, self.constant(channels_out, *size, channels_in), *pairs[1:4]]
         return self.node("ImplicitGemm", inputs + ([self.constant(channels_out)] if bias else []), domain="autoware",
-                         is_subm=subm, is_train=0, output_scale=1.0, act_alpha=0.0, **options)
+                         is_subm=subm, **{"is_train": 0, "output_scale": 1.0, "act_alpha": 0.0, **options})
 
     def model(self, output, inputs=("x",)):
         values = [helper.make_tensor_value_info(name, self.kind, None) for name in inputs]

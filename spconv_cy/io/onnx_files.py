@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,8 @@ class Model:
         self._read: set[str] = set()
         if not self.graph.node:
             raise FileError(expected(path, WHAT, "a file without nodes", "fetch it or export it again"))
+        if not all(isinstance(text, str) for text in _texts(self.graph)):
+            raise FileError(expected(path, "names in UTF-8", "other bytes", "fetch it or export it again"))
         self._constants: dict[str, Any] = {tensor.name: tensor for tensor in self.graph.initializer}
         self._same: dict[str, str] = {}
         for node in self.graph.node:
@@ -176,6 +178,29 @@ class Model:
 def titled(node: Any) -> str:
     """Return how errors name a node: its operation and its name."""
     return f"{node.op_type} {(node.name or (node.output[0] if node.output else ''))!r}"
+
+
+def _texts(graph: Any) -> Iterator[object]:
+    """Yield the names of a graph that are read; onnx gives those that are not UTF-8 as bytes."""
+    for node in graph.node:
+        yield from (node.op_type, node.name, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield from (attribute.name, *_texts_of(attribute.t))
+    for tensor in graph.initializer:
+        yield from _texts_of(tensor)
+    yield from (value.name for value in (*graph.input, *graph.output))
+
+
+def _texts_of(tensor: Any) -> Iterator[object]:
+    yield tensor.name
+    for entry in tensor.external_data:
+        yield from (entry.key, entry.value)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in a row for an error, at most five of them."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(name[:80] for name in names[:5]) + more or "none"
 
 
 def _product(shape: tuple[int, ...]) -> int:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spconv_cy.errors import FileError
-from spconv_cy.io.conversion import shortened
 from spconv_cy.io.onnx_dense import DENSE, Dense, dense_layers, reshaped, scattered, transposed
-from spconv_cy.io.onnx_files import SAME, Model, titled
+from spconv_cy.io.onnx_files import SAME, Model, listed, titled
 from spconv_cy.io.onnx_nodes import Geometry, activation, activation_of, convolution, normalization
 from spconv_cy.layers import Layer, Residual, Sequential
 
 ACTIVATIONS = ("Relu", "LeakyRelu", "Sigmoid", "Tanh")
+GRAPH = "graph"
 REMEDY = "give sparse_only=True for the sparse part alone"
 MOST_STEPS = 5000
 DEEPEST = 50
@@ -92,7 +92,7 @@ class Walk:
         """
         if not self.root:
             operations = sorted({node.op_type for node in self.model.graph.node})
-            raise self.model.wrong("graph", "nodes SparseConvolution or ImplicitGemm", shortened(operations))
+            raise self.model.wrong(GRAPH, "nodes SparseConvolution or ImplicitGemm", listed(operations))
         end = self._last_step() if self.sparse_only else self._output()
         if end in self.steps:
             return Sequential(*self._chain(self.root, end, 0))
@@ -103,23 +103,23 @@ class Walk:
         """Return the name of the graph's output, after checking that the graph begins and ends with what we have."""
         names = [self.model.name(output.name) for output in self.model.graph.output]
         if len(names) != 1:
-            raise self.model.wrong("graph", "one output", shortened(names) or "none", REMEDY)
+            raise self.model.wrong(GRAPH, "one output", listed(names), REMEDY)
         if names[0] in self.blocked:
             raise self._refused(self.blocked[names[0]])
         if names[0] not in self.steps and names[0] not in self.dense:
-            raise self.model.wrong("graph", "an output that the sparse convolutions compute", repr(names[0]), REMEDY)
+            raise self.model.wrong(GRAPH, "an output that the sparse convolutions compute", repr(names[0]), REMEDY)
         if self.root not in [value.name for value in self.model.graph.input]:
             makers = [node for node in self.model.graph.node if self.root in node.output]
             if makers:
                 raise self._refused(makers[0])
-            raise self.model.wrong("graph", "an input that the first convolution takes", repr(self.root))
+            raise self.model.wrong(GRAPH, "an input that the first convolution takes", repr(self.root))
         return names[0]
 
     def _last_step(self) -> str:
         used = {name for step in self.steps.values() for name in step.inputs}
         ends = [name for name in self.steps if name not in used | self.folded]
         if len(ends) != 1:
-            raise self.model.wrong("graph", "one sparse tensor at the end", shortened(ends))
+            raise self.model.wrong(GRAPH, "one sparse tensor at the end", listed(ends))
         return ends[0]
 
     def _refused(self, node: Any) -> FileError:
@@ -164,7 +164,7 @@ class Walk:
         names = tuple(self.model.name(name) for name in node.input[2:5])
         found = self.pairs.get(names[0])
         if found is None or found.outputs != names:
-            raise self.model.wrong(titled(node), "the pairs of one GetIndicePairsImplicitGemm", shortened(list(names)))
+            raise self.model.wrong(titled(node), "the pairs of one GetIndicePairsImplicitGemm", listed(names))
         if bool(given.get("is_subm")) != (found.geometry.kind == "submanifold"):
             raise self.model.wrong(titled(node), "is_subm as subm of its pairs", given.get("is_subm"))
         if given.get("output_scale", 1.0) != 1.0:
@@ -261,7 +261,7 @@ class Walk:
     def _add(self, node: Any, step: Step) -> None:
         self._check_new(node)
         if len(self.steps) >= MOST_STEPS:
-            raise self.model.wrong("graph", f"at most {MOST_STEPS} sparse tensors", "more")
+            raise self.model.wrong(GRAPH, f"at most {MOST_STEPS} sparse tensors", "more")
         self.steps[node.output[0]] = step
 
     def _check_new(self, node: Any) -> None:

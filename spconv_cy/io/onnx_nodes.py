@@ -10,8 +10,6 @@ import numpy as np
 from spconv_cy.errors import FileError, ShapeError
 from spconv_cy.functional.initial import zero_weights
 from spconv_cy.io.onnx_files import Model, titled
-from spconv_cy.io.peers.layout import Kernel
-from spconv_cy.io.peers.spconv import read_2
 from spconv_cy.layers import (
     BatchNormalization,
     Convolution,
@@ -55,6 +53,8 @@ class Geometry:
         found = [model.integers(node, name, given, zeros if name == output_padding else None) for name in names]
         if any(len(numbers) != len(taps) for numbers in found) or int(np.prod(taps, dtype=object)) > MOST_TAPS:
             raise model.wrong(titled(node), f"{', '.join(names)} of one length, with at most {MOST_TAPS} taps", found)
+        if min(*found[2], *found[4], 0) < 0:
+            raise model.wrong(titled(node), f"padding and {output_padding} from 0 up", f"{found[2]} and {found[4]}")
         flags = ("subm", "submanifold"), ("inverse", "inverse"), ("transpose", "transposed"), ("transposed",) * 2
         kinds = {kind for name, kind in flags if given.get(name)}
         if len(kinds) > 1:
@@ -99,12 +99,14 @@ def convolution(model: Model, node: Any, geometry: Geometry, bias: str | None, o
         raise model.wrong(titled(node), f"a weight (o, {', '.join(map(str, geometry.size))}, c)", weight.shape)
     channels_out, channels_in = weight.shape[0], weight.shape[-1]
     layer = made(model, node, lambda: geometry.layer(channels_in, channels_out, bias is not None), weight.size)
-    readings = read_2(weight, "weight", Kernel.of(layer))
-    readings = {name: readings[name] for name in ("krsc", "raw") if name in readings}
-    if len(readings) > 1 and one_by_one is None:
+    reading = np.ascontiguousarray(np.moveaxis(weight, 0, -1)).reshape(layer.weight.shape)
+    # spconv 2 does not transpose the memory of weights of size 1; the exporters write it as it is.
+    two = layer.window.volume == 1 and max(layer.window.stride) == 1
+    if two and one_by_one is None:
         raise model.wrong(titled(node), "one reading of a weight of size 1", "two",
                           "give one_by_one='raw' for a network of spconv 2, 'krsc' for one of spconv 1 or mmdet3d")
-    reading = readings["krsc" if len(readings) == 1 or one_by_one is None else one_by_one]
+    if two and one_by_one == "raw":
+        reading = weight.reshape(layer.weight.shape)
     state = {"weight": reading}
     if bias is not None:
         state["bias"] = row(model, node, bias, channels_out)
