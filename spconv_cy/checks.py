@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spconv_cy.dlpack import is_cupy, without_mask
-from spconv_cy.errors import ShapeError, expected
+from spconv_cy.errors import ShapeError, expected, printable
 from spconv_cy.types import Array, Seed
 
 MOST, LARGEST = 2**31 - 1, sys.float_info.max
+LONGEST_NAME = 160
 
 
 def generator(who: str, rng: Seed, name: str = "rng") -> np.random.Generator:
@@ -167,4 +168,10 @@ def described(value: object) -> str:
 def shortened(names: Sequence[str], most: int = 5) -> str:
     """Return names in a row for an error message, at most some of them and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(map(name_shown, names[:most])) + more
+
+
+def name_shown(name: str) -> str:
+    """Return a name of a file on one line and of limited length, for a message or a table."""
+    cut = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME // 2]}...{name[-LONGEST_NAME // 2:]}"
+    return printable(cut).replace("\n", "\\n")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from spconv_cy.errors import FileError, GridError, ShapeError, expected
+from spconv_cy.errors import FileError, GridError, ShapeError, expected, printable
 from spconv_cy.io.converting import convert
 from spconv_cy.io.file import save
 from spconv_cy.io.prediction import predict_file
@@ -77,6 +78,7 @@ def _config(_: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
+    _check_other(options.checkpoint, options.net)
     net, report = convert(options.checkpoint, options.network, options.source, one_by_one=options.one_by_one,
                           layout=options.layout, prefix=options.prefix)
     print(report)
@@ -84,7 +86,16 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    print(f"{options.outputs}: {predict_file(options.net, options.inputs, options.outputs)}")
+    for given in (options.net, options.inputs):
+        _check_other(given, options.outputs)
+    print(f"{printable(options.outputs)}: {predict_file(options.net, options.inputs, options.outputs)}")
+
+
+def _check_other(given: str, written: str) -> None:
+    """Raise FileError if the file to write is one that is read."""
+    if os.path.isfile(given) and os.path.isfile(written) and os.path.samefile(given, written):
+        raise FileError(expected(written, "the name of a new file to write", "a file that is read",
+                                 "give a different name"))
 
 
 def _port(text: str) -> int:

@@ -39,4 +39,15 @@ def expected(who: str, what: str, got: object, remedy: str = "") -> str:
     >>> expected("SubmanifoldConvolution", "features with 16 channels", 8)
     'SubmanifoldConvolution: expected features with 16 channels, got 8'
     """
-    return f"{who}: expected {what}, got {got}" + (f"; {remedy}" if remedy else "")
+    return printable(f"{who}: expected {what}, got {got}" + (f"; {remedy}" if remedy else ""))
+
+
+def printable(text: str) -> str:
+    r"""Return text in which control characters and the like are escaped, such as those in a name of a foreign file.
+
+    >>> printable("conv\x1b[2J")
+    'conv\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

@@ -64,6 +64,9 @@ def _replaced(path: str, target: str) -> Iterator[BinaryIO]:
     except PermissionError as error:
         raise PermissionError(error.errno, "expected a folder in which a new file can be created, which replaces the "
                               f"old one, got no permission to write in {os.path.dirname(target)!r}", path) from error
+    except OSError as error:
+        error.filename = path
+        raise
     try:
         with os.fdopen(opened, "wb") as file:
             yield file

@@ -118,7 +118,7 @@ def test_wrong_kinds_of_arguments(state):
             (ShapeError, "strict to be True or False", lambda: sp.io.convert(state, net, strict="x")),
             (TypeError, "a: expected an array, got a dict; give the dict", lambda: sp.io.convert({"a": {}}, net)),
             (TypeError, "names that are text, got 3", lambda: sp.io.convert({3: np.ones(3)}, net)),
-            (TypeError, "the path of a file", lambda: sp.io.convert(3, net)),
+            (TypeError, "the path of a checkpoint or a dict", lambda: sp.io.convert(3, net)),
             (TypeError, "to_peer: expected a Layer", lambda: sp.io.to_peer(3)),
             (ShapeError, "to_peer: expected names for all", lambda: sp.io.to_peer(net, names={"a": "layers.0"})),
             (ShapeError, "got unknown ones: b", lambda: sp.io.to_peer(net, names={"a": "b"})),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spconv_cy.checks import shortened
+from spconv_cy.checks import name_shown, shortened
 
 UNCHANGED = "unchanged"
 
@@ -59,7 +59,7 @@ class Conversion:
         return iter(self.matched)
 
     def __str__(self) -> str:
-        rows = [(match.name, _shown(match.shape), match.path, _shown(match.new_shape), match.how)
+        rows = [(name_shown(match.name), _shown(match.shape), match.path, _shown(match.new_shape), match.how)
                 for match in self.matched]
         lines = [(f"from {self.source}", "shape", "to", "shape", "read as"), *rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import checked_flags, checked_path, described, kind_of, shortened
+from spconv_cy.checks import checked_flags, checked_path, described, kind_of, name_shown, shortened
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.initial import zero_weights
 from spconv_cy.io.conversion import Conversion
@@ -16,12 +17,13 @@ from spconv_cy.io.matching import (
     Options,
     by_names,
     by_order,
+    check_modules,
     checked_names,
     checked_options,
     matched,
     with_shared,
 )
-from spconv_cy.io.modules import layers_of, modules_of
+from spconv_cy.io.modules import layers_of, modules_of, numbers_in
 from spconv_cy.io.networks.known import checked_family
 from spconv_cy.io.peers.known import checked_peer
 from spconv_cy.io.pth import read_checkpoint
@@ -93,6 +95,7 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
     if family:
         for path in [path for path in modules if path.startswith(family.unused)]:
             skipped += modules.pop(path).names.values()
+    check_modules("convert", one_by_one, modules)
     net = _network(network, family, modules, peer)
     if family and table is None:
         table = family.names(net, peer.name)
@@ -109,7 +112,7 @@ def _network(network: Layer | str, family: Family | None, modules: Mapping[str, 
     if isinstance(network, Layer):
         return network
     assert family is not None
-    most = sum(np.asarray(array).size for module in modules.values() for array in module.arrays.values())
+    most = numbers_in(array for module in modules.values() for array in module.arrays.values())
     with zero_weights(2 * most):                                         # so that a missing array is named
         return family.built(modules, peer.name)
 
@@ -148,12 +151,14 @@ def _unmatched(report: Conversion) -> str:
 
 def _checked_state(value: Any) -> dict[str, Array]:
     """Return the arrays of a checkpoint by name, read from a file if a path is given."""
+    if not isinstance(value, (Mapping, str, bytes, os.PathLike)):
+        raise TypeError(expected("convert", "the path of a checkpoint or a dict {name: array}", kind_of(value)))
     if not isinstance(value, Mapping):
         return read_checkpoint(checked_path("convert", value))
     for name, array in value.items():
         if not isinstance(name, str):
             raise TypeError(expected("convert", "names that are text", described(name)))
         if not hasattr(array, "dtype") or not hasattr(array, "shape"):
-            raise TypeError(expected(f"convert: {name}", "an array", kind_of(array),
+            raise TypeError(expected(f"convert: {name_shown(name)}", "an array", kind_of(array),
                                      "give the dict that holds the arrays alone, such as file['state_dict']"))
     return {name: np.asarray(array) for name, array in value.items()}

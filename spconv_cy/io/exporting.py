@@ -9,7 +9,7 @@ import numpy as np
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_path, kind_of, shortened
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.io.matching import READINGS, Options, checked_names, checked_options
+from spconv_cy.io.matching import READINGS, Options, check_modules, checked_names, checked_options
 from spconv_cy.io.modules import STEPS, kind_of_layer, layers_of, own_arrays
 from spconv_cy.io.networks.known import checked_family
 from spconv_cy.io.peers.known import checked_peer
@@ -54,6 +54,7 @@ def to_peer(net: Layer, source: str = "spconv2", *, names: Mapping[str, str] | s
     layers = layers_of(net)
     table = {ours: ours for ours in layers} if table is None else table
     _check_all(table, layers)
+    check_modules("to_peer", one_by_one, table)
     state: dict[str, Array] = {}
     for theirs, ours in table.items():
         state |= _written(peer, theirs, layers[ours], options)
@@ -107,7 +108,7 @@ def _weight(peer: Peer, theirs: str, layer: Convolution | NetworkInNetwork, arra
     if kernel.volume == 1 and not kernel.is_strided and peer.name == "spconv2" and reading is None:
         raw, krsc = (peer.write(array, kernel, way) for way in ("raw", "krsc"))
         if not np.array_equal(raw, krsc):
-            raise ShapeError(expected(f"to_peer: {theirs}", "one way to write a weight of size 1", "two",
+            raise ShapeError(expected(f"to_peer: {theirs or 'weight'}", "one way to write a weight of size 1", "two",
                                       f"give one_by_one=: {READINGS['raw']}, {READINGS['krsc']}"))
     return peer.weight, peer.write(array, kernel, reading or "")
 

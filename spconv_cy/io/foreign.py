@@ -98,7 +98,7 @@ def _text(head: bytes) -> tuple[str, str]:
         html = words[:5].lower() == b"<html" or words[:14].lower() == b"<!doctype html"
         return ("an HTML page, such as that of a download", "fetch the file itself") if html else (
             "an XML document", AGAIN)
-    if words[:1] in (b"{", b"["):
+    if words[:1] in (b"{", b"[") and not words[1:2].isalpha():           # [name] begins a part of a TOML or INI file
         return "a JSON text, such as the description of a network", "give the .safetensors file"
     if all(byte in b"\t\n\r\f" or byte >= 32 for byte in head):
         return "a text, or a damaged or foreign file", AGAIN

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from spconv_cy.checks import described, shortened
+from spconv_cy.checks import described, name_shown, shortened
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.conversion import UNCHANGED, Match
 from spconv_cy.io.modules import MEANS, STEPS, VARIANCES, Module, kind_of_layer, own_arrays
@@ -70,12 +70,22 @@ def by_names(names: Mapping[str, str], modules: Mapping[str, Module], layers: Ma
                                ("layers of the network", list(names.values()), layers)):
         unknown = [name for name in given if name not in known]
         if unknown:
+            prefix = common_prefix(unknown, modules) if known is modules else ""
             raise ShapeError(expected("convert", f"names of {what}", f"others: {shortened(unknown)}",
-                                      f"there are {shortened(list(known))}"))
+                                      f"give prefix={prefix!r}" if prefix else f"there are {shortened(list(known))}"))
     twice = [name for name in set(names.values()) if list(names.values()).count(name) > 1]
     if twice:
         raise ShapeError(expected("convert", "names with each layer once", f"{shortened(twice)} twice"))
     return list(names.items())
+
+
+def common_prefix(names: Sequence[str], modules: Mapping[str, Module]) -> str:
+    """Return the prefix with which all names are those of modules, such as "model."; "" if there is none."""
+    for path in modules:
+        prefix = path.removesuffix(names[0])
+        if path == f"{prefix}{names[0]}" and prefix.endswith(".") and all(f"{prefix}{n}" in modules for n in names):
+            return prefix
+    return ""
 
 
 def matched(peer: Peer, module: Module, path: str, layer: Layer, options: Options
@@ -109,12 +119,13 @@ def leaves(peer: Peer, name: str) -> Sequence[str]:
 def weight_of(peer: Peer, module: Module, leaf: str, layer: Convolution | NetworkInNetwork, options: Options
               ) -> tuple[Array, str]:
     """Return (our weight, reading) of a convolution's array."""
-    kernel, given, name = Kernel.of(layer), np.asarray(module.arrays[leaf]), module.names[leaf]
+    kernel, given, name = Kernel.of(layer), np.asarray(module.arrays[leaf]), name_shown(module.names[leaf])
     readings = peer.read(given, leaf, kernel)
     if not readings:
         others = [other.name for other in PEERS.values() if other is not peer and other.read(given, leaf, kernel)]
+        remedy = f"it fits source={' or '.join(map(repr, others))}" if others else "check source= and the layer's sizes"
         raise ShapeError(expected(f"convert: {name}", f"a weight of {peer.title} for {layer!r}", f"shape {given.shape}",
-                                  f"it fits source={' or '.join(map(repr, others))}" if others else ""))
+                                  remedy))
     wanted = options.reading(module.path, kernel)
     if wanted in readings:
         return readings[wanted], wanted
@@ -130,11 +141,14 @@ def weight_of(peer: Peer, module: Module, leaf: str, layer: Convolution | Networ
 
 def row_of(module: Module, leaf: str, given: Array, name: str, like: Array) -> Array:
     """Return a row of channels (1, c), or the number of steps (1,), from an array of as many numbers."""
+    who = f"convert: {name_shown(module.names[leaf])}"
     if given.size != like.size or len(given.squeeze().shape) > 1:
-        raise ShapeError(expected(f"convert: {module.names[leaf]}", f"{like.size} numbers", f"shape {given.shape}"))
+        raise ShapeError(expected(who, f"{like.size} numbers", f"shape {given.shape}"))
+    if name == "running_variance" and given.dtype.kind == "f" and (given < 0).any():
+        raise ShapeError(expected(who, "variances, numbers from 0 up", given.min()))
     if name == "running_steps":
         if given.dtype.kind not in "iu":
-            raise ShapeError(expected(f"convert: {module.names[leaf]}", "a whole number", f"{given.dtype}"))
+            raise ShapeError(expected(who, "a whole number", f"{given.dtype}"))
         return np.clip(given, 0, MOST_STEPS).astype(np.float32).reshape(like.shape)
     return given.reshape(like.shape)
 
@@ -169,6 +183,14 @@ def checked_options(who: str, one_by_one: Any, layout: Any = None) -> Options:
             if value is not None and value not in known:
                 raise ShapeError(expected(who, f"{name} to be one of {', '.join(map(repr, known))}", repr(value)))
     return Options(one_by_one, layout)
+
+
+def check_modules(who: str, one_by_one: str | Mapping[str, str] | None, modules: Iterable[str]) -> None:
+    """Raise ShapeError if `one_by_one` names a module that is not there."""
+    unknown = [] if one_by_one is None or isinstance(one_by_one, str) else sorted({*one_by_one}.difference(modules))
+    if unknown:
+        raise ShapeError(expected(who, "one_by_one={module: reading} for modules of the checkpoint",
+                                  f"others: {shortened(unknown)}", f"there are {shortened(list(modules))}"))
 
 
 def checked_names(who: str, names: Any) -> dict[str, str] | None:

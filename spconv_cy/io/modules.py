@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from spconv_cy.layers import BatchNormalization, Convolution, Layer, NetworkInNetwork
 from spconv_cy.layers.attributes import items
@@ -63,6 +65,22 @@ def modules_of(state: Mapping[str, Array], peer: Peer, prefix: str) -> tuple[dic
         module = modules.setdefault(path, Module(path))
         module.arrays[leaf], module.names[leaf] = array, name
     return modules, skipped, outside
+
+
+def numbers_in(arrays: Iterable[Array]) -> int:
+    """Return how many numbers of memory some arrays have; what several share, or a stride of 0 repeats, counts once."""
+    spans = []
+    for array in map(np.asarray, arrays):
+        if array.size:
+            reach = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)]
+            begin = array.ctypes.data
+            spans.append((begin + sum(min(0, step) for step in reach),
+                          begin + sum(max(0, step) for step in reach) + array.itemsize, array))
+    count, last = 0, 0
+    for begin, end, array in sorted(spans, key=lambda span: span[:2]):
+        count += min(array.size, max(0, end - max(begin, last)) // array.itemsize)
+        last = max(last, end)
+    return count
 
 
 def kind_of_layer(layer: Layer) -> str:

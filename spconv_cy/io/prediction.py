@@ -34,7 +34,7 @@ def predict_file(net: PathLike, inputs: PathLike, outputs: PathLike) -> SparseTe
     if missing:
         raise FileError(expected(path, "arrays sites (n, 1 + d) and features (n, c)", shortened(list(arrays))))
     layer = load(net).eval()
-    size = tuple(map(int, np.asarray(arrays["size"]).ravel())) if "size" in arrays else None
+    size = _checked_size(path, arrays["size"]) if "size" in arrays else None
     y = layer(SparseTensor.from_sites(arrays["sites"], arrays["features"], size, ground=None))
     found: dict[str, Array] = {"features": (y.features if isinstance(y, SparseTensor) else y).numpy()}
     if isinstance(y, SparseTensor):
@@ -42,3 +42,10 @@ def predict_file(net: PathLike, inputs: PathLike, outputs: PathLike) -> SparseTe
     with new_file(target) as file:
         np.savez(file, **found)                                          # type: ignore[arg-type]
     return y
+
+
+def _checked_size(path: str, size: Array) -> tuple[int, ...]:
+    numbers = np.asarray(size).ravel()
+    if numbers.dtype.kind not in "iuf" or not np.array_equal(numbers, np.floor(numbers)):
+        raise FileError(expected(path, "size (d,), whole numbers", shortened(list(map(str, numbers)))))
+    return tuple(map(int, numbers))

@@ -64,7 +64,9 @@ class Family:
         except ShapeError as error:
             if str(error).startswith("convert"):
                 raise
-            raise ShapeError(expected("convert", f"sizes of {self.name}", f"others ({error})")) from error
+            told = "those of a larger network" if str(error).startswith("load") else f"others ({error})"
+            raise ShapeError(expected("convert", f"sizes of {self.name} that the arrays of the checkpoint have", told,
+                                      "check network= and source=")) from error
 
     def names(self, net: Layer, source: str, who: str = "convert") -> Names:
         """Return {module: layer} of a network that `builder` built; raise ShapeError if it is another."""
