@@ -8,6 +8,7 @@ import numpy as np
 
 from spconv_cy.array_protocol import as_operand
 from spconv_cy.autograd import Tensor, add, multiply
+from spconv_cy.checks import kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.grid import Grid
 
@@ -106,7 +107,7 @@ def _row(sign: str, x: SparseArithmetic, other: Any) -> Tensor | None:
             return None
         if np.shape(other) if not hasattr(other, "shape") else other.shape:
             raise TypeError(expected(f"SparseTensor {sign}", f"a number, a Tensor (1, {x.channels}) or a SparseTensor",
-                                     f"a {type(other).__name__} {np.shape(other)}", "for numbers of each site compute "
+                                     f"{kind_of(other)} {np.shape(other)}", "for numbers of each site compute "
                                      "with the features: x.with_features(x.features * a, x.ground)"))
         # As a number of the features' backend; other values are refused there.
         operand = as_operand(other, x.features.data)

@@ -1,6 +1,7 @@
 """A tape of functions of arrays: Tensor, differentiable, backward, and the operators of tensors."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeAlias, overload
@@ -13,7 +14,7 @@ from spconv_cy.backend.ops import own
 from spconv_cy.backend.switch import current, ops_named, ops_of, summable
 from spconv_cy.checks import checked_function, is_integer, is_real
 from spconv_cy.dlpack import without_mask
-from spconv_cy.errors import ShapeError, expected
+from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.tape import Read, check_broadcast, checked_results, owned, owner_of, read_by, recording
 from spconv_cy.tape import fold_to as fold_to
@@ -267,7 +268,11 @@ def _recorder(function: Callable[..., Recorded], reads: tuple[tuple[int, tuple[i
                 needed = needed or a.requires_grad
                 a = a.data
             arrays.append(a)
-        results = function(*arrays, **options)
+        try:
+            results = function(*arrays, **options)
+        except BackendError as error:                                    # `ops_of` does not know for whom it looks
+            error.args = tuple(re.sub("^operation: ", f"{who}: ", str(text)) for text in error.args)
+            raise
         plain = type(results) is tuple and len(results) == 2 and type(results[0]) is np.ndarray
         y, backward = results if plain and callable(results[1]) else checked_results(who, results)
         node = Tensor.of(y)

@@ -147,7 +147,9 @@ def is_number(value: object, lowest: float = -math.inf, below: float = math.inf)
 
 
 def kind_of(value: object) -> str:
-    """Return the type of a value with its article, for an error message: "a list", "an int"."""
+    """Return the type of a value with its article, for an error message: "a list", "an int", "None", "the class X"."""
+    if value is None or isinstance(value, type):
+        return "None" if value is None else f"the class {value.__name__}"
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeiouAEIOU' or name == 'ndarray' else 'a'} {name}"
 

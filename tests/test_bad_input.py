@@ -97,9 +97,9 @@ REFUSED = {
     "far points": (lambda: P([[0, 1e30, 1]], [[1.0]]), GridError,
                     "in the range of int32, got larger ones; use a larger cell or"),
     "no cell": (lambda: P(POINTS, ROWS[:2], cell=0), ShapeError,
-                    "cell a positive number, or 2, one for each axis, got 0"),
+                    "cell to be a positive number, or 2, one for each axis, got 0"),
     "negative cell": (lambda: P(POINTS, ROWS[:2], cell=(1, -1)), ShapeError, "one for each axis, got (1, -1)"),
-    "NaN cell": (lambda: P(POINTS, ROWS[:2], cell=NAN), ShapeError, "cell a positive number", "got nan"),
+    "NaN cell": (lambda: P(POINTS, ROWS[:2], cell=NAN), ShapeError, "cell to be a positive number", "got nan"),
     "cells of three axes": (lambda: P(POINTS, ROWS[:2], cell=(1, 1, 1)), ShapeError,
                     "or 2, one for each axis, got (1, 1, 1)"),
     # dense
@@ -188,7 +188,7 @@ REFUSED = {
        for n in (0, -1, 1.5, "2", True, NAN, 2**40)},
     # rulebooks by hand: what they hold is not checked again before the kernels read it
     "rows in part": (lambda: sp.sites.Rulebook([0.5], [0], [0, 1], 1, 1), ShapeError,
-                    "in_rows an array of integers, got shape (1,) of float64"),
+                    "in_rows to be an array of integers, got shape (1,) of float64"),
     "rows out of range": (lambda: sp.sites.Rulebook([3], [0], [0, 1], 3, 1), ShapeError,
                     "in_rows from 0 to 2, got 3 to 3"),
     "negative rows": (lambda: sp.sites.Rulebook([0], [-1], [0, 1], 3, 1), ShapeError,

@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_refused_with_what_does(rng):
         ({"kind": "cubic"}, "'linear' or 'nearest'"),
         ({"missing": "zero"}, "'ground' or 'skip'"),
         ({"centre": 1}, "0 to below 1"),
-        ({"cell": 0}, "interpolate: expected cell a positive number"),
+        ({"cell": 0}, "interpolate: expected cell to be a positive number"),
     ):
         with pytest.raises(ShapeError, match=words):
             sp.layers.interpolate(x, [[0, 1.0, 1.0]], **options)

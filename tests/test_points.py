@@ -186,7 +186,7 @@ CLOUD = np.zeros((4, 3))
     ({"features": np.ones(4)}, r"features.*got shapes \[\(4,\)\]"),
     ({"labels": [1, 2, 3]}, r"labels.*got shapes \[\(3,\)\]"),
     ({"labels": [0.5] * 4}, "labels.*got dtype float64"),
-    ({"cell": 0}, "cell a positive number, .*, got 0"),
+    ({"cell": 0}, "cell to be a positive number, .*, got 0"),
     ({"tile": 0}, "expected tile to be a number.*got 0"),
     ({"tile": (3, 3)}, r"expected tile to be a number.*got \(3, 3\)"),
     ({"labels": 7}, "labels")])

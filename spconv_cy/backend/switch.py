@@ -10,6 +10,7 @@ import numpy as np
 from spconv_cy import config
 from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.ops import Ops as Ops
+from spconv_cy.checks import kind_of
 from spconv_cy.dlpack import is_cupy
 from spconv_cy.errors import BackendError, expected
 from spconv_cy.once import once
@@ -136,7 +137,7 @@ def _home(array: Any) -> str:
     for name, backend in BACKENDS.items():
         if backend.owns(array):
             return name
-    raise BackendError(expected("operation", "arrays of numpy or cupy", f"a {type(array).__name__}"))
+    raise BackendError(expected("operation", "arrays of numpy or cupy", kind_of(array)))
 
 
 def _described(array: Any) -> str:

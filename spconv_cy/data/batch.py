@@ -17,7 +17,7 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.assembly import collate
 from spconv_cy.backend.prefetch import Requests, make_ahead
 from spconv_cy.backend.switch import current
-from spconv_cy.checks import as_array, as_list, checked_flags, is_integer
+from spconv_cy.checks import as_array, as_list, checked_flags, is_integer, kind_of
 from spconv_cy.data.augment import from_name, stream
 from spconv_cy.data.bend import bent
 from spconv_cy.data.characters import Characters
@@ -180,7 +180,7 @@ class StrokeBatches(Batches):
         super().__init__(len(self.characters), labels, batch=batch)
         if not all(hasattr(encoder, name) for name in ("sites", "size", "dimension")):
             raise TypeError(expected("StrokeBatches", "a StrokeEncoder or a LiftedEncoder as the encoder",
-                                     f"a {type(encoder).__name__}"))
+                                     kind_of(encoder)))
         self.encoder, self.augment, self.views = encoder, from_name(augment), from_name(views)
         self.scales = None if scales is None else _checked_scales(encoder, scales)
         self.times = None if times is None else self._checked_times(times)
@@ -314,7 +314,7 @@ class AugmentedCopies(Batches):
 
     def __init__(self, data: Batches, copies: int = 2) -> None:
         if not isinstance(data, Batches):
-            raise TypeError(expected("AugmentedCopies", "batches such as PictureBatches", f"a {type(data).__name__}"))
+            raise TypeError(expected("AugmentedCopies", "batches such as PictureBatches", kind_of(data)))
         if not is_integer(copies) or copies < 1:
             raise ValueError(expected("AugmentedCopies", "copies to be a whole number from 1 up", f"{copies!r}"))
         super().__init__(len(data), np.arange(len(data))[:, None], batch=data.batch)

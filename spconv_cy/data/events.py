@@ -9,7 +9,16 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.ops import cast
-from spconv_cy.checks import as_array, checked_flags, checked_integers, generator, is_integer, is_number, is_one_of
+from spconv_cy.checks import (
+    as_array,
+    checked_flags,
+    checked_integers,
+    generator,
+    is_integer,
+    is_number,
+    is_one_of,
+    kind_of,
+)
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches
 from spconv_cy.data.packed import ranges
@@ -202,7 +211,7 @@ class EventBatches(Batches):
                                       "below 1", f"{self.moves}"))
         checked_flags("EventBatches", mirror=mirror)
         if not isinstance(events, Events):
-            raise TypeError(expected("EventBatches", "Events", f"a {type(events).__name__}"))
+            raise TypeError(expected("EventBatches", "Events", kind_of(events)))
         self.events, self.length, self.side, self.cell = events, length, side, (pixels, pixels, microseconds)
         self.time, self.polarity, self.mirror = time, polarity, mirror
         cells = [-(-side // pixels)] * 2 + [-(-length // microseconds)] * (time == "axis")

@@ -9,6 +9,7 @@ from typing import cast
 
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import column_sums
 from spconv_cy.types import Array, Gradient, Recorded
 
@@ -80,6 +81,8 @@ def prelu(x: Tensor | Array, slopes: Tensor | Array) -> Recorded:
     """
     x, slopes = cast(Array, x), cast(Array, slopes)
     xp = ops_of(x, slopes).xp
+    if x.ndim != 2 or slopes.shape != (1, x.shape[1]):
+        raise ShapeError(expected("prelu", "x (n, c) and slopes (1, c)", f"{x.shape} and {slopes.shape}"))
     below = xp.minimum(x, 0)
     return (xp.where(x > 0, x, slopes * x),
             lambda dy: (lambda: xp.where(x > 0, dy, slopes * dy), lambda: column_sums(dy * below)))

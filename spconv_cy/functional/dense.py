@@ -11,6 +11,7 @@ import numpy as np
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import current, ops_of, summable
+from spconv_cy.checks import described
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import column_sums
 from spconv_cy.tape import fold_to
@@ -108,6 +109,8 @@ def concatenate(*parts: Tensor | Array) -> Recorded:
         ShapeError: parts with different numbers of rows, or without two axes.
     """
     arrays = cast("tuple[Array, ...]", parts)
+    if not arrays:
+        raise ShapeError(expected("concatenate", "at least one array", "none"))
     ops = ops_of(*arrays)
     if any(part.ndim != 2 for part in arrays) or len({len(part) for part in arrays}) > 1:
         raise ShapeError(expected("concatenate", "arrays (n, c) with equal numbers of rows",
@@ -177,6 +180,8 @@ def gather_from_dense(dense: Tensor | Array, index: tuple[IntegerArray, ...]) ->
 @known_arguments
 def flatten(x: Tensor | Array) -> Tensor:
     """Return a dense array (b, ...) with one row for each sample, (b, -1)."""
+    if not getattr(x, "shape", ()):
+        raise ShapeError(expected("flatten", "an array (b, ...)", described(x)))
     return reshape(x, (len(x), int(np.prod(x.shape[1:]))))
 
 
@@ -184,7 +189,13 @@ def flatten(x: Tensor | Array) -> Tensor:
 def reshape(x: Tensor | Array, shape: int | Sequence[int]) -> Recorded:
     """Return x in another shape with the same number of elements."""
     x = cast(Array, x)
-    return x.reshape(shape), lambda dy: (lambda: dy.reshape(x.shape), None)
+    ops_of(x)
+    try:
+        y = x.reshape(shape)
+    except (TypeError, ValueError):
+        raise ShapeError(expected("reshape", f"a shape of {x.size} elements, as x {x.shape} has",
+                                  f"{shape!r:.80}")) from None
+    return y, lambda dy: (lambda: dy.reshape(x.shape), None)
 
 
 @differentiable

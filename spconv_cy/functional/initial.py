@@ -11,7 +11,7 @@ import numpy as np
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import current
-from spconv_cy.checks import generator
+from spconv_cy.checks import described, generator, is_integer
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array, ArrayLike, Seed
 
@@ -32,7 +32,7 @@ def glorot_uniform(shape: Sequence[int], rng: Seed = None, *, gain: float = 1.0)
 
     Source: Glorot and Bengio 2010; the fan-out as in Graham's networks of 2015.
     """
-    shape = tuple(map(int, shape))
+    shape = _weight_shape("glorot_uniform", shape)
     bound = gain * np.sqrt(6 / (shape[0] * shape[-2] + shape[-1]))
     return _initial(shape, lambda: generator("weights", rng).uniform(-bound, bound, shape))
 
@@ -47,8 +47,14 @@ def he_normal(shape: Sequence[int], rng: Seed = None) -> Tensor:
 
     Source: He et al. 2015, arXiv:1502.01852; SparseConvNet's default.
     """
-    shape = tuple(map(int, shape))
+    shape = _weight_shape("he_normal", shape)
     return _initial(shape, lambda: generator("weights", rng).normal(0, np.sqrt(2 / (shape[0] * shape[-2])), shape))
+
+
+def _weight_shape(who: str, shape: Sequence[int]) -> tuple[int, ...]:
+    if not isinstance(shape, (tuple, list)) or len(shape) < 2 or not all(is_integer(n) and n >= 0 for n in shape):
+        raise ShapeError(expected(who, "the shape of a weight, (k, c, o) or (k, g, c/g, o/g)", described(shape)))
+    return tuple(map(int, shape))
 
 
 def zeros(shape: Sequence[int]) -> Tensor:

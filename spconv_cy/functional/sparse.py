@@ -9,7 +9,7 @@ import numpy as np
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import is_one_of
+from spconv_cy.checks import checked_integers, described, is_one_of, kind_of
 from spconv_cy.config import precision_name
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
@@ -39,6 +39,7 @@ def conv(x: Tensor | Array, w: Tensor | Array, rulebook: Rulebook, bias: Tensor 
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
     x, w, bias = cast(Array, x), cast(Array, w), cast("Array | None", bias)
+    _check_rulebook("conv", rulebook)
     ops = ops_of(x, w) if bias is None else ops_of(x, w, bias)
     groups, precision = w.shape[1] if w.ndim == 4 else 1, precision_name()
 
@@ -69,6 +70,7 @@ def max_pool(x: Tensor | Array, ground: Tensor | Array | None, rulebook: Ruleboo
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
     x, ground = cast(Array, x), cast("Array | None", ground)
+    _check_rulebook("max_pool", rulebook)
     ops = ops_of(x) if ground is None else ops_of(x, ground)
     y, winner = ops.max_pool(x, rulebook, ground)
     return y, lambda dy: (*ops.max_pool_dx(dy, winner, len(x), rulebook), None)
@@ -87,6 +89,7 @@ def average_pool(x: Tensor | Array, ground: Tensor | Array | None, rulebook: Rul
         (rulebook.n_out, c): the sum over the active rows plus (volume - fan_in) * ground, divided by the volume.
     """
     x, ground = cast(Array, x), cast("Array | None", ground)
+    _check_rulebook("average_pool", rulebook)
     ops = ops_of(x) if ground is None else ops_of(x, ground)
     xp, volume = ops.xp, rulebook.volume
     share = 1 / xp.asarray(volume, x.dtype)[:, None] if isinstance(volume, np.ndarray) else x.dtype.type(1 / volume)
@@ -106,6 +109,7 @@ def average_pool(x: Tensor | Array, ground: Tensor | Array | None, rulebook: Rul
 def sum_pool(x: Tensor | Array, rulebook: Rulebook) -> Recorded:
     """Return the sum of each window's active rows: (rulebook.n_in, c) -> (rulebook.n_out, c)."""
     x = cast(Array, x)
+    _check_rulebook("sum_pool", rulebook)
     ops = ops_of(x)
     return ops.sum_pool(x, rulebook), lambda dy: (lambda: ops.sum_pool(dy, rulebook.T), None)
 
@@ -185,15 +189,21 @@ def segment_maximum(x: Tensor | Array, ground: Tensor | Array | None, starts: In
 @differentiable(reads={})
 def gather(x: Tensor | Array, rows: IntegerArray) -> Recorded:
     """Return rows (m,) of x (n, c), giving (m, c); the gradients of a row that is taken twice are added."""
-    x = cast(Array, x)
+    x, rows = cast(Array, x), _row_numbers("gather", rows)
     ops = ops_of(x)
-    return x[rows], lambda dy: (lambda: ops.scatter_add(dy, rows, len(x)), None)
+    try:
+        taken = x[rows]
+    except IndexError:
+        raise IndexError(expected("gather", f"rows from 0 to {len(x) - 1}",
+                                  f"{int(rows.min())} to {int(rows.max())}")) from None
+    return taken, lambda dy: (lambda: ops.scatter_add(dy, rows, len(x)), None)
 
 
 @differentiable(reads={})
 def scatter_add(x: Tensor | Array, rows: IntegerArray, m: int) -> Recorded:
     """Return (m, c), where row i of x (n, c) is added to row rows[i], in the order of i."""
-    x = cast(Array, x)
+    x, rows = cast(Array, x), _row_numbers("scatter_add", rows)
+    checked_integers("scatter_add", 0, m=m)
     return ops_of(x).scatter_add(x, rows, m), lambda dy: (lambda: dy[rows], None, None)
 
 
@@ -228,3 +238,16 @@ def column_sums(dy: Array) -> Array:
 def _spread(dy: Array, counts: IntegerArray) -> Array:
     """Return each row of dy counts[i] times: the gradient of a sample for each of its rows."""
     return ops_of(dy).xp.ascontiguousarray(dy[np.repeat(np.arange(len(counts)), counts)])
+
+
+def _check_rulebook(who: str, rulebook: object) -> None:
+    if not isinstance(rulebook, Rulebook):
+        raise TypeError(expected(who, "a Rulebook, as grid.rules(window) returns it", kind_of(rulebook)))
+
+
+def _row_numbers(who: str, rows: IntegerArray) -> IntegerArray:
+    """Return row numbers as an array of integers; a list becomes one."""
+    found = np.asarray(rows) if isinstance(rows, (list, tuple)) and rows else rows
+    if getattr(getattr(found, "dtype", None), "kind", "") not in ("i", "u") or found.ndim != 1:
+        raise ShapeError(expected(who, "rows (n,), whole numbers", described(rows)))
+    return found

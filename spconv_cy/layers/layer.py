@@ -55,6 +55,10 @@ class Layer(Node):
         super().__init_subclass__(**options)
         if vars(cls).keys() & {"__call__", "activated", "rows"} and "role" not in vars(cls):
             cls.role = Role.NONE                                         # its own code may do anything
+        role = vars(cls).get("role", Role.NONE)
+        if not isinstance(role, Role) and not hasattr(role, "__get__"):
+            raise TypeError(expected(cls.__name__, "role to be a Role or a property", repr(role),
+                                     "give one, such as sp.layers.Role.CHANNELWISE"))
 
     def __new__(cls: type[Self], *arguments: Any, **options: Any) -> Self:
         if options:

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import as_array
+from spconv_cy.checks import as_array, kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import gather, mse, softmax_cross_entropy
 from spconv_cy.layers import Convolution, GlobalPooling, Layer, NetworkInNetwork, Sequential, TransposedConvolution
@@ -158,7 +158,7 @@ def reconstruction_loss(found: Reconstruction, labels: object = None) -> Tensor:
     """
     if not isinstance(found, Reconstruction):
         raise TypeError(expected("reconstruction_loss", "the Reconstruction that an Autoencoder returns",
-                                 f"a {type(found).__name__}"))
+                                 kind_of(found)))
     rows = found.y.grid.rows_of(found.source.sites)
     there = np.flatnonzero(rows >= 0)
     loss = mse(gather(found.y.features, rows[there]), gather(found.source.features, there))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import kind_of
 from spconv_cy.errors import expected
 from spconv_cy.layers import Dropout, GlobalPooling, Layer, LeakyReLU, NetworkInNetwork, Sequential
 
@@ -36,4 +37,4 @@ def sliding_window(net: Layer) -> Sequential:
         if len(pools) == 1 and all(isinstance(layer, HEAD) for layer in net.layers[pools[0] + 1:]):
             return Sequential(*net.layers[:pools[0]], *net.layers[pools[0] + 1:])
     raise TypeError(expected("sliding_window", "a Sequential with one GlobalPooling, followed by NetworkInNetwork, "
-                             "LeakyReLU and Dropout only", f"a {type(net).__name__}: {net}"))
+                             "LeakyReLU and Dropout only", f"{kind_of(net)}: {net}"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import checked_path
+from spconv_cy.checks import checked_path, kind_of
 from spconv_cy.data.meshes import Mesh
 from spconv_cy.errors import FileError, expected
 from spconv_cy.readers.js import read_js
@@ -48,7 +48,7 @@ def write_mesh(path: PathLike, mesh: Mesh) -> None:
         FileError: another ending.
     """
     if not isinstance(mesh, Mesh):
-        raise TypeError(expected("write_mesh", "a Mesh", f"a {type(mesh).__name__}"))
+        raise TypeError(expected("write_mesh", "a Mesh", kind_of(mesh)))
     path = checked_path("write_mesh", path)
     _of(WRITERS, path)(path, mesh)
 

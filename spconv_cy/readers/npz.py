@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import checked_path
+from spconv_cy.checks import checked_path, kind_of
 from spconv_cy.data import Characters, Handwriting
 from spconv_cy.errors import expected
 from spconv_cy.readers.arrays import arrays_of, checked_ends, checked_floats, checked_names, checked_numbers
@@ -47,7 +47,7 @@ def write_handwriting(path: PathLike, handwriting: Handwriting) -> None:
     """Write Handwriting for `read_handwriting`; the path is used unchanged, points and times are stored as float64."""
     path = checked_path("write_handwriting", path)
     if not isinstance(handwriting, Handwriting):
-        raise TypeError(expected("write_handwriting", "Handwriting", f"a {type(handwriting).__name__}"))
+        raise TypeError(expected("write_handwriting", "Handwriting", kind_of(handwriting)))
     packed = handwriting.characters
     arrays = {"xy": packed.points, "stroke_end": packed.stroke_starts[1:], "char_end": packed.character_starts[1:],
               "label": handwriting.labels, "writer": handwriting.writers,

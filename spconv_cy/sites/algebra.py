@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spconv_cy.checks import as_array, checked_flags, is_one_of
+from spconv_cy.checks import as_array, checked_flags, is_one_of, kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites import rules
 from spconv_cy.sites.lattice import INT32_MAX, SITES, Lattice, Size, per_axis
@@ -90,7 +90,7 @@ def difference(a: G, b: G) -> tuple[G, Rows]:
 def matched(a: G, b: G) -> tuple[Rows, Rows]:
     """Return (left, right), (q,) each: the rows in a and b of each site of their union, -1 if it has none."""
     if type(b) is not type(a):
-        raise TypeError(expected("join", "a Grid", f"a {type(b).__name__}"))
+        raise TypeError(expected("join", "a Grid", kind_of(b)))
     for name in ("lattice", "size", "samples"):
         mine, other = getattr(a, name), getattr(b, name)
         if mine != other:

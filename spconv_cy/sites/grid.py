@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import kind_of
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.once import once
@@ -72,7 +73,7 @@ class Grid:
         fits = isinstance(sites, np.ndarray) and sites.ndim == 2 and sites.shape[1] > 1 and sites.dtype.kind in "iu"
         if not fits or not is_whole(samples) or not 0 <= samples < 2**31:
             raise ShapeError(expected("Grid", "an int32 array in canonical order and a whole number of samples",
-                                      f"a {type(sites).__name__} and {samples!r}",
+                                      f"{kind_of(sites)} and {samples!r}",
                                       "use Grid.from_sites, which takes any sites"))
         starts = np.searchsorted(sites[:, 0], np.arange(samples + 1)).astype(np.int64)
         for array in (sites, starts):
@@ -203,7 +204,7 @@ class Grid:
             ShapeError: another lattice, a window larger than the field, a stride that does not divide.
         """
         if not isinstance(window, Window):
-            raise TypeError(expected("rules", "a Window", f"a {type(window).__name__}"))
+            raise TypeError(expected("rules", "a Window", kind_of(window)))
         child, rulebook = self._rules(window)
         if self.listener is not None:
             self.listener(window, child, rulebook)
@@ -246,7 +247,7 @@ class Grid:
         """
         if not isinstance(window, Window) or not isinstance(target, Grid):
             raise TypeError(expected("rules_to", "a Window and a Grid",
-                                     f"a {type(window).__name__} and a {type(target).__name__}"))
+                                     f"{kind_of(window)} and {kind_of(target)}"))
         if not window.lattice == self.lattice == target.lattice or self.samples != target.samples:
             raise ShapeError(expected("rules_to", f"a window and a target of {self.samples} samples on {self.lattice}",
                                       f"a window on {window.lattice} and {target.samples} samples on {target.lattice}"))

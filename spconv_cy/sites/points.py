@@ -78,5 +78,5 @@ def _checked_cell(who: str, cell: ArrayLike, d: int) -> NDArray[np.float64]:
         sides = np.zeros(0)
     if sides.dtype.kind not in "fiu" or sides.shape not in ((), (d,)) or not ((sides > 0) & np.isfinite(sides)).all():
         shown = cell.tolist() if isinstance(cell, np.ndarray) else cell
-        raise ShapeError(expected(who, f"cell a positive number, or {d}, one for each axis", repr(shown)))
+        raise ShapeError(expected(who, f"cell to be a positive number, or {d}, one for each axis", repr(shown)))
     return sides.astype(np.float64)

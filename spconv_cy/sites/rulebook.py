@@ -77,6 +77,7 @@ class Rulebook:
     @classmethod
     def one_row(cls, volume: int) -> Rulebook:
         """Return the rulebook of a window that has the same single row at each of its `volume` offsets."""
+        checked_integers("Rulebook.one_row", 0, INT32_MAX, volume=volume)
         zeros = np.zeros(volume, np.int32)
         return cls.trusted(zeros, zeros, np.arange(volume + 1, dtype=np.int64), 1, 1)
 
@@ -243,7 +244,8 @@ def _whole_numbers(name: str, numbers: ArrayLike, dtype: DTypeLike) -> NDArray[A
         array = array.astype(dtype)
     limits = np.iinfo(np.dtype(dtype))
     if array.dtype.kind not in "iu" or not array.ndim:
-        raise ShapeError(expected("Rulebook", f"{name} an array of integers", f"shape {array.shape} of {array.dtype}"))
+        raise ShapeError(expected("Rulebook", f"{name} to be an array of integers",
+                                  f"shape {array.shape} of {array.dtype}"))
     if array.size and not limits.min <= array.min() <= array.max() <= limits.max:
         raise ShapeError(expected("Rulebook", f"{name} in the range of {np.dtype(dtype)}",
                                   f"{array.min()} to {array.max()}"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import is_integer, is_number, is_one_of
+from spconv_cy.checks import is_integer, is_number, is_one_of, kind_of
 from spconv_cy.errors import expected
 from spconv_cy.train.gradients import scale_gradients
 
@@ -87,6 +87,9 @@ class LossScale:
         Raises:
             FloatingPointError: a gradient is NaN or infinite, and the scale is fixed or was halved down to 2^-16.
         """
+        if not all(hasattr(optimizer, name) for name in ("parameters", "step")):
+            raise TypeError(expected("LossScale.step", "an optimiser, such as Adam(net.parameters())",
+                                     kind_of(optimizer)))
         fine = True                                    # an array on the device, so that a step waits for it only once
         for gradient in scale_gradients(optimizer.parameters, 1 / self.scale):
             xp = ops_of(gradient).xp
