@@ -84,6 +84,20 @@ def test_options_that_do_not_belong_to_the_file_are_refused(state):
             call()
 
 
+def test_a_wrong_source_or_family_is_named():
+    net = sp.models.voxel_backbone_8x(4, rng=0)
+    for one, other in (("spconv1", "spconv2"), ("spconv2", "spconv1")):
+        state = sp.io.to_peer(net, one, names="second")
+        with pytest.raises(ShapeError, match=f"convert: expected second with .*; it fits source='{one}'$"):
+            sp.io.convert(state, "second", other)
+    state = sp.io.read_checkpoint(GOLDEN / "spunet.pth")
+    with pytest.raises(ShapeError, match="larger network; check network= and source="):
+        sp.io.convert(state, "second")
+    wide = {name: np.zeros([64 * n for n in array.shape[:1]] + list(array.shape[1:])) for name, array in state.items()}
+    with pytest.raises(ShapeError, match="the modules of second, got none named conv1.0.0, .*; check the name"):
+        sp.io.convert(wide, "second")
+
+
 def test_a_configuration_file_is_no_json(tmp_path):
     for text, kind in (("[model]\na = 1\n", "a text"), ('{"a": 1}', "a JSON text"), ("[1, 2]", "a JSON text")):
         (tmp_path / "x.pth").write_text(text)

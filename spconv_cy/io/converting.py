@@ -96,16 +96,46 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
         for path in [path for path in modules if path.startswith(family.unused)]:
             skipped += modules.pop(path).names.values()
     check_modules("convert", one_by_one, modules)
-    net = _network(network, family, modules, peer)
-    if family and table is None:
-        table = family.names(net, peer.name)
-        options = Options(family.readings(table, one_by_one), options.layout)
-    found, matches = _found(peer, modules, net, table, options)
+    try:
+        net, found, matches = _filled(network, family, modules, peer, table, options)
+    except ShapeError as error:
+        fitting = _fitting(network, family, modules, peer, options)
+        if not fitting:
+            raise
+        raise ShapeError(expected("convert", f"{network} with the weights of {peer.title}", "others",
+                                  f"it fits source={' or '.join(map(repr, fitting))}")) from error
     report = _report(peer, modules, net, found, matches, skipped, outside)
     if strict and (report.missing or report.left_over):
         raise ShapeError(_unmatched(report))
     net.load_state({**net.state(), **found})
     return net, report
+
+
+def _filled(network: Layer | str, family: Family | None, modules: Mapping[str, Module], peer: Peer,
+            table: Mapping[str, str] | None, options: Options) -> tuple[Layer, dict[str, Array], list[Match]]:
+    """Return (network, {array path: array}, matches); the arrays are not yet in the network."""
+    net = _network(network, family, modules, peer)
+    if family and table is None:
+        table = family.names(net, peer.name)
+        missing = [name for name in table if name not in modules]
+        if missing:
+            raise ShapeError(expected("convert", f"the modules of {family.name}", f"none named {shortened(missing)}",
+                                      "check the name of the family, or give a Layer and names={module: layer}"))
+        options = Options(family.readings(table, options.one_by_one), options.layout)
+    return net, *_found(peer, modules, net, table, options)
+
+
+def _fitting(network: Layer | str, family: Family | None, modules: Mapping[str, Module], peer: Peer, options: Options
+             ) -> list[str]:
+    """Return the other sources with which a checkpoint fits a family that is given by name."""
+    found = []
+    for name in family.first if family and isinstance(network, str) else ():
+        try:
+            if name != peer.name and _filled(network, family, modules, checked_peer("convert", name), None, options):
+                found.append(name)
+        except ShapeError:
+            pass
+    return found
 
 
 def _network(network: Layer | str, family: Family | None, modules: Mapping[str, Module], peer: Peer) -> Layer:
