@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import as_array
-from spconv_cy.errors import expected
+from spconv_cy.checks import as_array, as_list, described, is_integer, is_number, kind_of
+from spconv_cy.errors import ShapeError, expected
+from spconv_cy.tensor import SparseTensor
+from spconv_cy.train.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from spconv_cy.tensor import SparseTensor
-    from spconv_cy.train.history import History
     from spconv_cy.types import ArrayLike
 
 __all__ = ["active_sites", "confusion", "figure", "in_space", "strokes", "training_curve"]
@@ -41,7 +41,13 @@ def strokes(axes: Axes, character: Sequence[ArrayLike], cmap: str = "viridis", l
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection
 
-    lines = [as_array("plot.strokes", stroke, float) for stroke in character]
+    _check_axes("plot.strokes", axes)
+    lines = [as_array("plot.strokes", stroke, float)
+             for stroke in as_list("plot.strokes", character, "a list of (n, 2) arrays, one for each stroke")]
+    for line in lines:
+        if line.ndim != 2 or line.shape[1] != 2 or not len(line):
+            raise ShapeError(expected("plot.strokes", "a list of (n, 2) arrays, one for each stroke",
+                                      f"one of shape {line.shape}"))
     points, first = np.concatenate([np.empty((0, 2)), *lines]), 0
     shade = colormaps[cmap]
     for stroke in lines:
@@ -73,9 +79,11 @@ def active_sites(axes: Axes, x: SparseTensor, sample: int = 0, cmap: str = "viri
         sample: number of the sample.
         cmap: name of a colour map of matplotlib.
     """
-    low, high = x.grid.batch_starts[sample:sample + 2]
+    low, high = _sample("plot.active_sites", axes, x, sample, 2)
+    if x.grid.size is None:
+        raise ShapeError(expected("plot.active_sites", "a SparseTensor with a size", f"{x}"))
     features, ground = x.features.numpy()[low:high], 0 if x.ground is None else x.ground.numpy()
-    picture = np.full(x.grid.size, np.nan)                               # type: ignore[type-var]
+    picture = np.full(x.grid.size, np.nan)
     picture[tuple(x.sites[low:high, 1:].T)] = np.sqrt(((features - ground) ** 2).sum(1))
     axes.set_facecolor("0.93")
     axes.imshow(picture.T, cmap=cmap, interpolation="nearest", vmin=0)
@@ -102,7 +110,7 @@ def in_space(axes: Axes, x: SparseTensor, sample: int = 0, view: ArrayLike | Non
     from matplotlib import colormaps
     from matplotlib.collections import EllipseCollection
 
-    low, high = x.grid.batch_starts[sample:sample + 2]
+    low, high = _sample("plot.in_space", axes, x, sample, 3)
     turned = _front_view() if view is None else view
     places = (x.sites[low:high, 1:] + 0.5) @ x.grid.lattice.basis @ turned  # type: ignore[operator]
     places = places[np.argsort(places[:, 2], kind="stable")]
@@ -135,6 +143,9 @@ def training_curve(axes: Axes, history: History, validation: str = "validation e
         validation: label of the validation error.
         floor: smaller values, such as 0, are drawn at this value.
     """
+    _check_axes("plot.training_curve", axes)
+    if not isinstance(history, History):
+        raise TypeError(expected("plot.training_curve", "a History, as fit returns it", kind_of(history)))
     epochs = np.arange(1, len(history) + 1)
     curves: list[tuple[str, Sequence[float | None], str]] = [
         ("training loss", history.losses, "0.7"), ("training error", history.errors, "#3b528b"),
@@ -158,7 +169,12 @@ def confusion(axes: Axes, matrix: ArrayLike, classes: Sequence[str]) -> None:
         matrix: (classes, classes) counts, a row for each label, a column for each answer.
         classes: names of the classes.
     """
-    off = np.array(as_array("plot.confusion", matrix), float)
+    _check_axes("plot.confusion", axes)
+    off = as_array("plot.confusion", matrix)
+    if off.dtype.kind not in "iuf" or off.shape != (len(classes), len(classes)):
+        raise ShapeError(expected("plot.confusion", f"counts ({len(classes)}, {len(classes)}) of the classes",
+                                  described(matrix)))
+    off = np.array(off, float)
     np.fill_diagonal(off, 0)
     axes.imshow(off, cmap="Reds", vmin=0, vmax=max(1.0, 1.4 * off.max(initial=0)))
     for row, column in np.argwhere(off > 0):
@@ -184,6 +200,25 @@ def figure(*size: float) -> Figure:
     except ImportError as error:
         raise ImportError(expected("plot.figure", "matplotlib to be installed", "no such package",
                                    "install it by pip install 'spconv_cy[plot]'")) from error
+    if len(size) != 2 or not all(is_number(side, 0) and side > 0 for side in size):
+        raise ValueError(expected("plot.figure", "a width and a height in inches, two numbers above 0", repr(size)))
     drawn = Figure(figsize=size, layout="constrained")  # type: ignore[arg-type]
     FigureCanvasAgg(drawn)
     return drawn
+
+
+def _check_axes(who: str, axes: object) -> None:
+    if not hasattr(axes, "add_collection"):
+        raise TypeError(expected(who, "axes of matplotlib", kind_of(axes), "figure(4, 4).subplots() returns some"))
+
+
+def _sample(who: str, axes: object, x: SparseTensor, sample: int, d: int) -> tuple[int, int]:
+    """Return the first row of a sample and the row after its last one, after the checks of both functions."""
+    _check_axes(who, axes)
+    if not isinstance(x, SparseTensor):
+        raise TypeError(expected(who, "a SparseTensor", kind_of(x)))
+    if x.grid.d != d:
+        raise ShapeError(expected(who, f"a SparseTensor of dimension {d}", f"one of dimension {x.grid.d}"))
+    if not is_integer(sample) or not 0 <= sample < x.grid.samples:
+        raise ValueError(expected(who, f"sample to be a whole number from 0 to {x.grid.samples - 1}", repr(sample)))
+    return int(x.grid.batch_starts[sample]), int(x.grid.batch_starts[sample + 1])

@@ -148,3 +148,26 @@ def test_sites_in_space_are_drawn_where_the_lattice_has_them_the_nearest_last(ax
     shades = axes.collections[0].get_facecolors()[:, :3].sum(1)
     assert shades[-1] == shades.max() > shades[0]
     plot.in_space(axes, sp.SparseTensor.from_sites(np.zeros((0, 4), int), np.zeros((0, 1)), 5, 1, lattice=lattice))
+
+
+POINTS = np.ones((3, 2))
+FLAT = sp.SparseTensor.from_sites([[0, 1, 2], [0, 3, 0]], [[1.0], [2]], size=(4, 5))
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda axes: plot.strokes(None, [POINTS]), "plot.strokes: expected axes of matplotlib, got None"),
+    (lambda axes: plot.strokes(axes, None), r"plot.strokes: expected a list of \(n, 2\) arrays, .*, got None"),
+    (lambda axes: plot.strokes(axes, POINTS), r"plot.strokes: expected a list of .*, got one of shape \(2,\)"),
+    (lambda axes: plot.active_sites(axes, POINTS), "plot.active_sites: expected a SparseTensor, got an ndarray"),
+    (lambda axes: plot.active_sites(axes, FLAT, sample=1), "plot.active_sites: expected sample to be .* to 0, got 1"),
+    (lambda axes: plot.active_sites(axes, sp.SparseTensor.from_sites([[0, 1, 2]], [[1.0]])),
+     "plot.active_sites: expected a SparseTensor with a size, got"),
+    (lambda axes: plot.in_space(axes, FLAT), "plot.in_space: expected a SparseTensor of dimension 3, got one of dim"),
+    (lambda axes: plot.confusion(axes, POINTS, "ab"), r"plot.confusion: expected counts \(2, 2\) .*\(3, 2\)"),
+    (lambda axes: plot.training_curve(axes, [1.0]), "plot.training_curve: expected a History, .*, got a list"),
+    (lambda axes: plot.figure("a", "b"), r"plot.figure: expected a width and a height .*, got \('a', 'b'\)"),
+    (lambda axes: plot.figure(3), "plot.figure: expected a width and a height"),
+])
+def test_wrong_arguments_are_named(axes, call, words):
+    with pytest.raises((TypeError, ValueError), match=f"^{words}"):
+        call(axes)

@@ -67,3 +67,10 @@ def test_lists_of_row_numbers_have_gradients():
 def test_a_role_may_be_a_property_or_a_role():
     assert type("Mine", (Plain,), {"role": sp.layers.Role.CHANNELWISE}).role == sp.layers.Role.CHANNELWISE
     type("Mine", (Plain,), {"role": property(lambda self: sp.layers.Role.NONE)})
+
+
+@pytest.mark.parametrize("name", [name for name in dir(sp.readers) if name.startswith("read_")])
+@pytest.mark.parametrize("path", [None, 3], ids=str)
+def test_a_reader_without_a_path_names_itself(name, path):
+    with pytest.raises(TypeError, match=f"^{name}: expected the path .*, got {path}"):
+        getattr(sp.readers, name)(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import checked_path
 from spconv_cy.data.handwriting import Gathering, Handwriting, whole_numbers
 from spconv_cy.data.text import read_lines, words_of
 from spconv_cy.errors import FileError, expected
@@ -41,6 +42,7 @@ def read_assamese(folder: PathLike, *, strict: bool = True) -> Handwriting:
 
     Source: UCI Machine Learning Repository, doi:10.24432/C5S317.
     """
+    checked_path("read_assamese", folder)
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(expected(f"{folder}", "the folder that holds W1 to W45", "no folder"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import as_list, checked_path
 from spconv_cy.data.handwriting import Gathering, Handwriting
 from spconv_cy.errors import FileError, expected
 
@@ -91,12 +93,13 @@ def _name(tag: int) -> str:
 
 
 def _files(paths: PathLike | Iterable[PathLike]) -> list[Path]:
-    if isinstance(paths, (str, Path)):
+    if isinstance(paths, (str, os.PathLike)):
         folder = Path(paths)
         paths = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".pot") if folder.is_dir() else [folder]
         if not paths:
             raise FileNotFoundError(expected(f"{folder}", "a folder with .pot files", "none in it"))
-    return [Path(path) for path in paths]  # type: ignore[union-attr]
+    listed = as_list("read_casia", paths, "the path of a file or folder, or a list of paths")
+    return [Path(checked_path("read_casia", path)) for path in listed]
 
 
 def _read_record(path: Path, content: bytes, at: int) -> tuple[int, list[Array], int]:

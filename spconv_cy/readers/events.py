@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import checked_path
 from spconv_cy.data.events import Events
 from spconv_cy.errors import FileError
 from spconv_cy.readers.arrays import arrays_of
@@ -23,6 +24,7 @@ def read_events(path: PathLike) -> Events:
         FileNotFoundError: there is no such file.
         FileError: an array is missing, damaged or does not match the others. Pickles are never run.
     """
+    checked_path("read_events", path)
     arrays = arrays_of(path, ("t", "x", "y", "on", "size"), ())
     try:
         return Events(**arrays)  # type: ignore[arg-type]

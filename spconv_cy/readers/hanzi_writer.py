@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import checked_path
 from spconv_cy.data.handwriting import Gathering, Handwriting
 from spconv_cy.errors import FileError, expected
 
@@ -46,6 +47,7 @@ def read_hanzi_writer(path: PathLike) -> Handwriting:
 
     Source: Make Me a Hanzi, from fonts of Arphic Technology (Arphic Public License); npm hanzi-writer-data.
     """
+    checked_path("read_hanzi_writer", path)
     found: dict[str, list[Array]] = {}
     for character, name, content in _files(Path(path)):
         if character in found or 0xD800 <= ord(character) < 0xE000:      # a name that is not Unicode text

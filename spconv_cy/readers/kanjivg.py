@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import checked_path
 from spconv_cy.data.handwriting import Gathering, Handwriting
 from spconv_cy.errors import FileError, expected
 from spconv_cy.readers.svg_path import read_svg_path
@@ -45,6 +46,7 @@ def read_kanjivg(path: PathLike, *, pieces: int = 8) -> Handwriting:
 
     Source: U. Apel, KanjiVG, https://kanjivg.tagaini.net, CC BY-SA 3.0.
     """
+    checked_path("read_kanjivg", path)
     found: dict[str, list[Array]] = {}
     n_skipped = 0
     for code, name, content in _files(Path(path)):

@@ -37,6 +37,7 @@ def read_mesh(path: PathLike) -> Mesh:
         FileError: another ending; or the file is damaged, cut short or in another format, or its rows or columns
             differ from those that it declares. The message names the place.
     """
+    checked_path("read_mesh", path)
     return _of(READERS, path)(path)
 
 

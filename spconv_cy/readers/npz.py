@@ -28,6 +28,7 @@ def read_handwriting(path: PathLike) -> Handwriting:
         FileNotFoundError: there is no such file.
         FileError: an array is missing, damaged or does not match the others. Pickles are never run.
     """
+    checked_path("read_handwriting", path)
     arrays = arrays_of(path, ("xy", "stroke_end", "char_end", "label", "writer", "classes"), ("fold", "t"))
     points = checked_floats(path, "xy", arrays["xy"], (None, 2), "(points, 2)")
     strokes = checked_ends(path, "stroke_end", arrays["stroke_end"], len(points), least=1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import checked_path
 from spconv_cy.readers.arrays import EXACT, arrays_of, checked_floats, checked_numbers
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def read_scan(path: PathLike) -> Scan:
         FileNotFoundError: there is no such file.
         FileError: an array is missing, damaged or does not match the others. Pickles are never run.
     """
+    checked_path("read_scan", path)
     arrays = arrays_of(path, ("xyz", *MEASURED), ())
     points = checked_floats(path, "xyz", arrays["xyz"], (None, 3), "(n, 3)")
     intensity, number, codes = (checked_numbers(path, name, arrays[name], (len(points),), -EXACT, EXACT)

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import checked_path
 from spconv_cy.data.handwriting import Gathering, Handwriting, whole_numbers
 from spconv_cy.data.text import read_lines, words_of
 from spconv_cy.errors import FileError, expected
@@ -31,6 +32,7 @@ def read_uji(path: PathLike) -> Handwriting:
 
     Source: D. Llorens et al., The UJIpenchars database, LREC 2008; UCI Machine Learning Repository.
     """
+    checked_path("read_uji", path)
     characters, place = _Characters(), f"{path}"
     for n, line in enumerate(read_lines(path, "utf-8"), 1):
         words, place = words_of(line), f"{path}, line {n}"

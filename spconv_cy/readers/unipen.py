@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import checked_path
 from spconv_cy.data.handwriting import Gathering, Handwriting, whole_numbers
 from spconv_cy.data.text import read_lines, words_of
 from spconv_cy.errors import FileError, expected
@@ -44,6 +45,7 @@ def read_unipen(path: PathLike, *, tested: bool | None = None) -> Handwriting:
 
     Source: E. Alpaydin, F. Alimoglu 1996, doi:10.24432/C5MG6K; I. Guyon et al., UNIPEN, 1994.
     """
+    checked_path("read_unipen", path)
     digits, place = _Digits(tested), f"{path}"
     for line, text in enumerate(read_lines(path, "utf-8"), 1):
         words, place = words_of(text), f"{path}, line {line}"

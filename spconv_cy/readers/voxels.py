@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import checked_integers
+from spconv_cy.checks import checked_integers, checked_path
 from spconv_cy.errors import FileError, expected
 from spconv_cy.readers.arrays import arrays_of, checked_ends, checked_names, checked_numbers
 
@@ -63,6 +63,7 @@ def read_voxels(path: PathLike) -> VoxelShapes:
         FileNotFoundError: there is no such file.
         FileError: an array is missing, damaged or does not match the others. Pickles are never run.
     """
+    checked_path("read_voxels", path)
     arrays = arrays_of(path, (), (*LISTS, *CUBES))
     names = CUBES if not set(LISTS) & set(arrays) and set(CUBES) & set(arrays) else LISTS
     missing = [name for name in names if name not in arrays]
