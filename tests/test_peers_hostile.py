@@ -134,3 +134,9 @@ def test_a_file_that_cannot_be_made_is_named_in_the_error():
     with pytest.raises(OSError) as error:
         sp.io.to_peer(sp.NetworkInNetwork(2, 3), "spconv1", path="/proc/self/net.safetensors")
     assert error.value.filename == "/proc/self/net.safetensors"
+
+
+@pytest.mark.parametrize("source, word", [("spconv2", "matrix"), ("paddle", "linear"), ("sparseconvnet", "raw")])
+def test_a_weight_is_not_written_in_a_way_that_the_library_does_not_have(source, word):
+    with pytest.raises(ShapeError, match=f"to_peer: last: expected one_by_one=.* got '{word}'"):
+        sp.io.to_peer(sp.NetworkInNetwork(4, 4, rng=0), source, names={"last": ""}, one_by_one=word)

@@ -103,13 +103,23 @@ def _weight(peer: Peer, theirs: str, layer: Convolution | NetworkInNetwork, arra
     """Return (name, array) of a convolution's weight in the library."""
     kernel = Kernel.of(layer)
     reading = options.reading(theirs, kernel)
-    if reading == "linear" and kernel.volume == 1:
-        return "weight", array[0].T
+    leaf, given = _written_as(peer, kernel, array, reading)
+    readings = peer.read(given, leaf, kernel) if kernel.volume == 1 and reading is not None else {"": array}
+    chosen = [readings[reading]] if reading in readings else list(readings.values())
+    if len(chosen) != 1 or not np.array_equal(chosen[0], array):         # convert would not read what was written
+        raise ShapeError(expected(f"to_peer: {theirs or 'weight'}", f"one_by_one={{module: reading}} of {peer.title}",
+                                  repr(reading)))
     if kernel.volume == 1 and not kernel.is_strided and peer.name == "spconv2" and reading is None:
         raw, krsc = (peer.write(array, kernel, way) for way in ("raw", "krsc"))
         if not np.array_equal(raw, krsc):
             raise ShapeError(expected(f"to_peer: {theirs or 'weight'}", "one way to write a weight of size 1", "two",
                                       f"give one_by_one=: {READINGS['raw']}, {READINGS['krsc']}"))
+    return leaf, given
+
+
+def _written_as(peer: Peer, kernel: Kernel, array: Array, reading: str | None) -> tuple[str, Array]:
+    if reading == "linear" and kernel.volume == 1:
+        return "weight", array[0].T
     return peer.weight, peer.write(array, kernel, reading or "")
 
 

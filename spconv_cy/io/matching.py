@@ -57,7 +57,7 @@ def by_order(modules: Mapping[str, Module], layers: Mapping[str, Layer]) -> list
         ours = [path for path in firsts.values() if kind_of_layer(layers[path]) == kind]
         if len(theirs) != len(ours):
             raise ShapeError(expected("convert", f"{len(ours)} {shown}, as the network has",
-                                      f"a checkpoint with {len(theirs)} ({shortened(theirs)})",
+                                      f"a checkpoint with {len(theirs)} ({shortened(theirs) or 'none'})",
                                       "give names={module: layer}, or the prefix= of the modules"))
         pairs += zip(theirs, ours, strict=True)
     return pairs
