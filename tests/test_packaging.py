@@ -218,7 +218,8 @@ def suite(python, source, *needs):
     elsewhere.mkdir()
     # The script and not `python -m`, which would put this folder before the installed package.
     text = run(python.with_name("pytest"), "-q", "-x", "-p", "no:cacheprovider", f"--rootdir={source}", "-c",
-               source / "pyproject.toml", "-m", "not slow and not gpu", source / "tests", cwd=elsewhere)
+               source / "pyproject.toml", "-m", "not slow and not gpu and not experiments", source / "tests",
+               cwd=elsewhere)
     assert re.search(r"\d{3,} passed", text), text[-500:]
     return text
 
