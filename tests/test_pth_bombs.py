@@ -68,6 +68,14 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, small):
     read_within(tmp_path, lying, "of 100 bytes, got another size")
 
 
+def test_a_pickle_that_is_packed_a_thousand_times_is_refused_before_it_is_read(tmp_path, small):
+    content = zipped(b"\x80\x02]" + b"N0" * MIB + b".", {}, method=zipfile.ZIP_DEFLATED)
+    read_within(tmp_path, content, "'archive/data.pkl' that is packed at most 50 times, got 2097156 bytes in")
+    content = zipped(dumps({"a": [0.5] * 50_000, "b": numpy_array((6,))}), {}, method=zipfile.ZIP_DEFLATED)
+    (tmp_path / "net.pth").write_bytes(content)                          # a small one may be
+    assert sp.io.read_checkpoint(tmp_path / "net.pth")["b"].shape == (6,)
+
+
 def test_numbers_that_must_be_copied_are_copied_once_or_refused(tmp_path, small):
     count = 4 * MIB
     many = [tensor("bfloat16", "0", count, (count - n,), (1,), n) for n in range(40)]

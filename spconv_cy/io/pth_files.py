@@ -14,6 +14,7 @@ from spconv_cy.types import Array
 
 MAGIC = 0x1950A86A20F9469CFC6C                                           # the first pickle of the old format
 PROTOCOL = 1001                                                          # and the second
+SMALL, MOST_PACKED = 1 << 20, 50                                         # bytes; ratio of a compressed pickle
 
 
 def of_zip(archive: Archive, budget: Budget) -> Any:
@@ -27,6 +28,10 @@ def of_zip(archive: Archive, budget: Budget) -> Any:
         order = {b"little": "<", b"big": ">"}.get(bytes(archive.read(f"{folder}byteorder")[:8]), "")
         if not order:
             raise Refused("the order of bytes, little or big", "something else")
+    record = archive.records[name]
+    if record.size > SMALL + MOST_PACKED * record.packed:                # each byte of a pickle takes time
+        raise Refused(f"a record {brief(name)} that is packed at most {MOST_PACKED} times",
+                      f"{record.size} bytes in {record.packed}", "pack the archive anew without compression")
     contents: dict[str, Array] = {}
     found: dict[tuple[str, str], Storage] = {}
 

@@ -10,7 +10,7 @@ from spconv_cy.io.pth_stack import Inert, Name, Pending, Stack
 from spconv_cy.io.pth_storage import Budget, Refused, kind_name
 from spconv_cy.types import Array
 
-LONGEST_LINE = 1 << 16                                                   # only old protocols write lines
+SHORT_LINE, LONGEST_LINE = 1 << 8, 1 << 16                               # only old protocols write lines
 DATA = "a pickle of tensors, numbers, text and containers"
 TENSORS_ALONE = "nothing in it was executed; open it where it was made, and save net.state_dict() alone"
 # Opcodes whose argument is the value.
@@ -34,8 +34,11 @@ class Source:
 
     def readline(self) -> bytes:
         """Return the next line; raise Refused if it is too long."""
-        ahead = bytes(self.content[self.position:self.position + LONGEST_LINE])
-        end = ahead.find(b"\n") + 1
+        for length in (SHORT_LINE, LONGEST_LINE):                        # a name is short: copy no more than needed
+            ahead = bytes(self.content[self.position:self.position + length])
+            end = ahead.find(b"\n") + 1
+            if end:
+                break
         if not end and len(ahead) == LONGEST_LINE:
             raise Refused(f"lines of at most {LONGEST_LINE} bytes in a pickle", "a longer one")
         return self.read(end or len(ahead))
