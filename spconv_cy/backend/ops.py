@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from spconv_cy.backend.copying import CopyStream
     from spconv_cy.backend.structure import Rulebook
 
+NUMBERS = "floats, integers or booleans"                               # what features may be made of
+
 
 class Ops:
     """Backend operations in plain numpy, on one thread; the backend "reference" is this class, in float64.
@@ -66,6 +68,8 @@ class Ops:
             flags = array.flags
             if flags.c_contiguous and flags.aligned:
                 return array
+        if array is None:
+            raise ShapeError(expected("features", NUMBERS, "None"))
         array = as_numpy(array, "features")
         try:
             array = np.asarray(array)
@@ -299,7 +303,7 @@ def refuse_beyond(value: object, dtype: np.dtype[Any], who: str = "features") ->
 
 def refuse_dtype(dtype: object) -> NoReturn:
     """Raise ShapeError for features of a dtype that is not one of real numbers."""
-    raise ShapeError(expected("features", "floats, integers or booleans", f"dtype {dtype}"))
+    raise ShapeError(expected("features", NUMBERS, f"dtype {dtype}"))
 
 
 def check_whole(array: Array) -> None:

@@ -90,8 +90,8 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
         prefix = family.prefix(state, peer.name) if family else ""
     modules, skipped, outside = modules_of(state, peer, prefix)
     if not modules:
-        raise ShapeError(expected("convert", f"arrays whose names begin with {prefix!r}",
-                                  shortened(list(state)) or "none"))
+        named = f"arrays whose names begin with {prefix!r}" if prefix else "arrays of layers"
+        raise ShapeError(expected("convert", named, shortened(list(state)) or "none"))
     if family:
         for path in [path for path in modules if path.startswith(family.unused)]:
             skipped += modules.pop(path).names.values()

@@ -10,7 +10,7 @@ from spconv_cy.checks import generator, is_integer
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import conv, gather, global_pool, glorot_uniform, reshape, sigmoid
 from spconv_cy.layers.activation import ReLU, Sigmoid
-from spconv_cy.layers.container import Sequential, branch
+from spconv_cy.layers.container import Sequential, branch, checked_layers
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sparse
 from spconv_cy.layers.layer import Layer
@@ -57,7 +57,7 @@ class SampleScale(_SampleScaled):
     """
 
     def __init__(self, *layers: Layer) -> None:
-        self.gate = Sequential(*layers)
+        self.gate = Sequential(*checked_layers(self, layers))
 
     def factors(self, x: SparseTensor) -> Tensor:
         """Return what the layers give for x."""

@@ -10,7 +10,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import conv, sigmoid
 from spconv_cy.functional.initial import glorot_uniform, zeros
 from spconv_cy.functional.selection import best_of_segments
-from spconv_cy.layers.container import Sequential, branch
+from spconv_cy.layers.container import Sequential, branch, checked_layers
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sparse
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites import Grid, Rulebook
@@ -136,7 +136,7 @@ class ScorePruning(Layer):
         if not is_real(threshold):
             raise ShapeError(expected("ScorePruning", "threshold to be a number", f"{threshold!r}"))
         checked_flags("ScorePruning", gate=gate)
-        self.scorer, self.threshold, self.gate = Sequential(*layers), float(threshold), gate
+        self.scorer, self.threshold, self.gate = Sequential(*checked_layers(self, layers)), float(threshold), gate
 
     def __call__(self, x: SparseTensor, *, k: int | ArrayLike | None = None, keep: Grid | None = None) -> SparseTensor:
         """Remove the sites with low scores; arguments as for `scored`."""

@@ -102,15 +102,20 @@ def matched(a: G, b: G) -> tuple[Rows, Rows]:
     return rules.merged(a.sites, b.sites)
 
 
-def mask(grid: G, keep: ArrayLike) -> tuple[G, Rows]:
+def mask(grid: G, keep: ArrayLike, who: str = "mask") -> tuple[G, Rows]:
     """Return (grid, rows): the sites for which keep (n,) is True, and their rows.
+
+    Args:
+        grid: Grid.
+        keep: (n,) booleans.
+        who: the function that was called, for the error.
 
     Raises:
         ShapeError: not one boolean for each site.
     """
-    kept = as_array("mask: keep", keep)
+    kept = as_array(f"{who}: keep", keep)
     if kept.dtype != bool or kept.shape != (grid.n,):
-        raise ShapeError(expected("mask", f"({grid.n},) booleans, one for each site",
+        raise ShapeError(expected(who, f"({grid.n},) booleans, one for each site",
                                   f"shape {kept.shape} of {kept.dtype}"))
     return part(grid, np.flatnonzero(kept).astype(np.int32))
 

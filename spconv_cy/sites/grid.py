@@ -378,7 +378,8 @@ def _checked_samples(n: int, lowest: int, highest: int, samples: int | None) -> 
     if not is_whole(samples) or not 0 <= samples <= MOST_SAMPLES:
         raise GridError(expected("Grid", f"samples to be a whole number from 0 to {MOST_SAMPLES}", repr(samples)))
     if highest >= samples:
-        raise GridError(expected("Grid", f"batch indices from 0 to {samples - 1} with samples={samples}", highest))
+        what = f"batch indices from 0 to {samples - 1}" if samples else "no sites"
+        raise GridError(expected("Grid", f"{what} with samples={samples}", highest if samples else f"{n}"))
     return int(samples)
 
 
