@@ -1,5 +1,6 @@
 """Run the --small version of every experiment in turn, for the tables of docs/numbers.md."""
 
+import argparse
 import subprocess
 import sys
 import time
@@ -24,4 +25,5 @@ def main():
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()            # it takes none; --help runs nothing
     main()

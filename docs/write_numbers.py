@@ -4,6 +4,7 @@ The records of experiments that were run here, under build/experiments, are merg
 docs/experiments/record.json, with the pictures that the page shows beside it.
 """
 
+import argparse
 import csv
 import json
 import re
@@ -119,4 +120,5 @@ def where(record):
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()            # it takes none; --help runs nothing
     main()

@@ -43,7 +43,7 @@ def expected(who: str, what: str, got: object, remedy: str = "") -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return text in which control and other invisible characters are escaped, such as those in a name of a foreign file.
+    r"""Return text in which control characters and other invisible ones are escaped, as in the names of foreign files.
 
     >>> printable("conv\x1b[2J")
     'conv\\x1b[2J'

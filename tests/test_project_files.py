@@ -4,6 +4,7 @@ import importlib
 import re
 import shutil
 import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -171,3 +172,10 @@ def _exists(dotted):
 def test_every_link_to_a_file_of_the_project_leads_to_one(path):
     targets = re.findall(r"\]\((?!\w+:)([^)#\s]+)", path.read_text())
     assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("script", ["docs/run_small.py", "docs/run_benchmarks.py", "docs/write_numbers.py"])
+def test_a_script_of_the_docs_explains_itself_and_runs_nothing(script):
+    shown = subprocess.run([sys.executable, ROOT / script, "--help"], cwd=ROOT, capture_output=True, text=True,
+                           check=True, timeout=60)
+    assert shown.stdout.startswith(f"usage: {script.rpartition('/')[2]}")
