@@ -11,7 +11,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, leaky_relu, subtract_row
 from spconv_cy.functional.initial import glorot_uniform, zeros
 from spconv_cy.functional.sparse import conv
-from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows, checked_sparse
+from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_lattice, checked_rows, checked_sparse
 from spconv_cy.layers.layer import Activated, Role
 from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
 from spconv_cy.tensor import SparseTensor, Tensor
@@ -102,6 +102,7 @@ class Convolution(Activated):
 
     def rules(self, x: SparseTensor, grid: Grid | None = None) -> tuple[Grid, Rulebook]:
         """Return (output grid, rulebook) of the window over a SparseTensor, at the sites of `grid` if it is given."""
+        checked_lattice(self, x, self.window.lattice)
         return rules_of(x, self.window, grid)
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -11,7 +11,7 @@ from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import average_pool, global_pool, leaky_relu, max_pool, sum_pool
 from spconv_cy.layers.convolution import checked_site_rule, rules_of
-from spconv_cy.layers.inputs import checked_sparse
+from spconv_cy.layers.inputs import checked_lattice, checked_sparse
 from spconv_cy.layers.layer import Layer, Role
 from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
 from spconv_cy.tensor import SparseTensor, Tensor
@@ -27,7 +27,7 @@ class _Pooling(Layer):
 
     def rules(self, x: SparseTensor, grid: Grid | None = None) -> tuple[Grid, Rulebook]:
         """Return (output grid, rulebook) of the window over a SparseTensor, at the sites of `grid` if it is given."""
-        checked_sparse(self, x)
+        checked_lattice(self, x, self.window.lattice)
         return rules_of(x, self.window, grid)
 
     def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
