@@ -138,7 +138,7 @@ REFUSED = {
                     "change the field, or give size_rule"),
     "outputs beyond int32": (lambda: sp.MaxPooling(1, 3, 1)(T([[0, -2**31]], [[1.0]])), GridError,
                     "output sites in the range of int32, got one outside; move the sites towards the origin"),
-    "window of another lattice": (lambda: conv(d=3)(x()), ShapeError, "Convolution(3, ", "sites on", "d=3", ", got ", "d=2"),
+    "window of another lattice": (lambda: conv(d=3)(x()), ShapeError, "Convolution(3, ", "sites on", "d=3", "d=2"),
     "pooling on another lattice": (lambda: sp.MaxPooling(3, 2)(x()), ShapeError, "MaxPooling(3, 2): expected sites on"),
     "rules of another lattice": (lambda: x().grid.rules(conv(d=3).window), ShapeError, "a window on", "d=2",
                                  "as the grid, got one on", "d=3"),
