@@ -104,9 +104,13 @@ def known_arguments(function: F) -> F:
 
     @wraps(function)
     def called(*arguments: object, **options: object) -> object:
-        if options:
-            check_arguments(function, options)
-        return function(*arguments, **options)
+        try:
+            return function(*arguments, **options)
+        except TypeError:                                                # calls with known names pay nothing
+            told = _unknown(function, options)
+            if told:
+                raise TypeError(told) from None
+            raise
 
     return cast(F, called)
 
@@ -119,14 +123,21 @@ def check_arguments(function: Callable[..., object], options: dict[str, object],
         options: the arguments that are given by name.
         who: for the error; by default the function's name, and the class's for a constructor.
     """
+    told = _unknown(function, options, who)
+    if told:
+        raise TypeError(told)
+
+
+def _unknown(function: Callable[..., object], options: dict[str, object], who: str = "") -> str:
+    """Return the message of an error if a function has no argument of a name, else ""."""
     names = _names(function)
     if names is None or options.keys() <= names.keys():
-        return
+        return ""
     got = next(name for name in options if name not in names)
     found = _nearest(got, list(names))
     what = f"the argument {found!r}" if found else "a known argument" if names else "no argument by name"
     who = who or function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
-    raise TypeError(expected(who, what, repr(got), f"its arguments are {', '.join(names)}" if names else ""))
+    return expected(who, what, repr(got), f"its arguments are {', '.join(names)}" if names else "")
 
 
 @lru_cache(maxsize=1024)

@@ -42,7 +42,12 @@ class Sequential(Layer):
         given, selection = x, None
         for step in self._steps(fuse=not listens()):
             try:
-                x, selection = run(step, x, selection)
+                if not step.plain:
+                    x, selection = run(step, x, selection)
+                elif step.activation is None:
+                    x = call(step.layer, x)
+                else:
+                    x = step.layer.activated(x, step.activation.slope)  # type: ignore[attr-defined]
             except Exception as error:
                 locate(error, self, step.name, step.layer, given)  # type: ignore[arg-type]
                 raise
@@ -61,9 +66,9 @@ class Sequential(Layer):
 
     def _steps(self, fuse: bool = True) -> tuple[Step, ...]:
         # Computed once for each mode, and again if a layer or its role has changed.
-        now = [fuse, *self.layers]
+        now: list[Any] = [fuse]
         for layer in self.layers:
-            now += layer.role, layer.training, vars(layer).get("rng")
+            now += layer, layer.role, layer.training, layer.__dict__.get("rng")
         for then, planned in self._planned:
             if len(then) == len(now) and all(map(operator.is_, then, now)):
                 return planned

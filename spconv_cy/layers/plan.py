@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from spconv_cy.layers.role import Planned, Role
@@ -24,6 +24,7 @@ class Step:
         dropout: the dropout that draws which channels of the result are computed, or None for all.
         selected: True if the features hold only the kept channels, so that only these rows of the weight are used.
         restore: whether dropped channels are put back as zeros first.
+        plain: whether the layer is called with all channels and computes all.
     """
 
     name: str
@@ -33,6 +34,11 @@ class Step:
     dropout: Planned | None = None
     selected: bool = False
     restore: bool = False
+    plain: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        plain = self.action == "call" and self.dropout is None and not self.selected and not self.restore
+        object.__setattr__(self, "plain", plain)
 
     def __str__(self) -> str:
         said = [_shown(self.layer) if self.activation is None else f"{_shown(self.layer)} + {_shown(self.activation)}"]
