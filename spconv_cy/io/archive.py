@@ -70,6 +70,9 @@ def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
             metadata = file.metadata() or {}
             entries = _checked_metadata(path, kind, metadata)
             arrays = {name: file.get_tensor(name) for name in file.keys()}
+            for name, array in arrays.items():                           # dtypes that a package has added to numpy
+                if array.dtype.kind not in "biufc":
+                    raise TypeError(f"data type {array.dtype.name} of {name!r} is not supported")
     except FileError:
         raise
     except (SafetensorError, OSError, *BROKEN) as error:                 # a dtype that numpy does not have: TypeError
