@@ -100,7 +100,7 @@ lint: .venv/built  ## ruff, mypy, cython-lint, the types of the public names and
 	$(BIN)/python -m mypy
 	PATH=$(BIN):$$PATH cython-lint --max-line-length=120 spconv_cy
 	$(BIN)/python tests/typed_project/check.py
-	$(BIN)/python -m mypy.stubtest --concise --allowlist tests/stubs_allowed.txt --ignore-unused-allowlist $(STUBS)
+	$(BIN)/python -m mypy.stubtest --concise --mypy-config-file pyproject.toml --allowlist tests/stubs_allowed.txt --ignore-unused-allowlist $(STUBS)
 
 .venv/built: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

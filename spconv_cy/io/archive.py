@@ -72,7 +72,8 @@ def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}
             for name, array in arrays.items():                           # dtypes that a package has added to numpy
                 if array.dtype.kind not in "biufc":
-                    raise TypeError(f"data type {array.dtype.name} of {name!r} is not supported")
+                    raise FileError(expected(path, "numbers of numpy's own dtypes", f"{array.dtype.name} in {name!r}",
+                                             "convert the array before it is saved"))
     except FileError:
         raise
     except (SafetensorError, OSError, *BROKEN) as error:                 # a dtype that numpy does not have: TypeError
