@@ -8,14 +8,11 @@ import re
 import sys
 import types
 import typing
-from pathlib import Path
 
 from public import PLACES
 
 # Constructors and calls are annotated as methods are; what other magic methods take and return, Python says.
 MAGIC = ("__init__", "__call__")
-# Places that are not yet complete. A test fails where one has become complete and still stands here.
-UNFINISHED = set((Path(__file__).parent / "unfinished_names.txt").read_text().split())
 NOT_PLAIN = re.compile(r"\b(doors?|rooms?|verbs?|at the door|what came|of another|comes to|the like)\b")
 
 
@@ -87,20 +84,18 @@ def unplain(value):
     return f"{first!r}: say {found.group()!r} in plain words" if found else ""
 
 
-def complaints(values, complain, kind):
-    """List what is wrong with public names; names that are known to be unfinished are left out while they are."""
-    found = {f"{kind}:{place}": complain(value) for place, value in values.items()}
-    told = [f"{place}: {complaint}" for place, complaint in found.items() if complaint and place not in UNFINISHED]
-    known = {place for place in UNFINISHED if place.startswith(f"{kind}:")}
-    return told + [f"{place}: take it off tests/unfinished_names.txt" for place in known if not found.get(place)]
+def complaints(values, complain):
+    """List what is wrong with public names."""
+    found = {place: complain(value) for place, value in values.items()}
+    return [f"{place}: {complaint}" for place, complaint in found.items() if complaint]
 
 
 def test_public_signatures_are_annotated():
-    assert complaints(FUNCTIONS, missing_annotations, "types") == []
+    assert complaints(FUNCTIONS, missing_annotations) == []
 
 
 def test_public_names_have_a_plain_first_sentence():
-    assert complaints(DOCUMENTED, unplain, "words") == []
+    assert complaints(DOCUMENTED, unplain) == []
 
 
 def test_missing_annotations_are_seen():

@@ -94,7 +94,7 @@ class WindowAttention(Layer):
         mixed = attend(rows, self.positions, self.heads, windows, places)
         return x.with_features(conv(mixed, self.weight_out, identity, self.bias_out))
 
-    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense or None)."""
         row, pair = 4 * self.channels**2, 2 * self.channels
         volume = int(np.prod(self.size, dtype=object))

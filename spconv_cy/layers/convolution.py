@@ -113,7 +113,7 @@ class Convolution(Activated):
         """Return the field size that gives `out_size`."""
         return self.window.in_size(out_size)
 
-    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
         sites = None if y.grid.field is None else y.grid.samples * y.grid.field

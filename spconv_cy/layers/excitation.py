@@ -136,6 +136,6 @@ class EfficientChannelAttention(_SampleScaled):
                                                                                          "submanifold"))
         return sigmoid(reshape(conv(reshape(means, (-1, 1)), self.weight, rulebook, None), shape))
 
-    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: those of the convolution along the channels, three times."""
         return (x.grid.samples * self.channels * self.size,) * 3

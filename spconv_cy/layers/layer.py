@@ -178,7 +178,7 @@ class Layer(Node):
         """Return the smallest field, d ints (an int if no layer has a window), that gives `out_size`."""
         return self.in_size(out_size)
 
-    def multiply_adds(self, x: Any, y: Any) -> tuple[int, int, int | None]:
+    def multiply_adds(self, x: SparseTensor | Tensor, y: SparseTensor | Tensor) -> tuple[int, int, int | None]:
         """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense or None if unbounded)."""
         return 0, 0, 0
 

@@ -34,7 +34,7 @@ class _Scored(Layer):
         self.channels, self.activation, self.gate = channels, activation, gate
         self.weight, self.bias = glorot_uniform((1, channels, 1), generator(type(self).__name__, rng)), zeros((1, 1))
 
-    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: by rows twice, and dense over all sites of the field."""
         dense = None if x.grid.field is None else x.grid.samples * x.grid.field * self.channels
         return x.grid.n * self.channels, x.grid.n * self.channels, dense

@@ -50,7 +50,7 @@ class RandomizedStrideConvolution(Convolution):
         """Return (output grid, rulebook), drawn at each call in training."""
         return _walked(self, x, grid) if self.training else super().rules(x, grid)
 
-    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense or None)."""
         by_rows, _, dense = super().multiply_adds(x, y)
         n_pairs = y.grid.source.rulebook.n_pairs                         # type: ignore[union-attr]

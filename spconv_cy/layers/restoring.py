@@ -68,7 +68,7 @@ class Deconvolution(Convolution):
         """Return the coarse field size that belongs to the finer field size `out_size`."""
         return self.window.out_size(out_size)
 
-    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: (by coarse rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
         sites = None if x.grid.field is None else x.grid.samples * x.grid.field

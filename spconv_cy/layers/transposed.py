@@ -103,7 +103,7 @@ class TransposedConvolution(Convolution):
                                                     self.window.stride, strict=True))
         return super().in_size(out_size)
 
-    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:
+    def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: (by input rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
         field = x.grid.field
