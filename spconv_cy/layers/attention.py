@@ -99,5 +99,5 @@ class WindowAttention(Layer):
         row, pair = 4 * self.channels**2, 2 * self.channels
         volume = int(np.prod(self.size, dtype=object))
         pairs = sum(rows.size * rows.shape[1] for rows in x.grid.partition(self.size, self.shift))
-        dense = None if x.grid.field is None else x.grid.samples * x.grid.field * (row + volume * pair)
+        dense = None if x.grid.n_dense is None else x.grid.n_dense * (row + volume * pair)
         return x.grid.n * (row + volume * pair), x.grid.n * row + pairs * pair, dense

@@ -42,12 +42,7 @@ class Sequential(Layer):
         given, selection = x, None
         for step in self._steps(fuse=not listens()):
             try:
-                if not step.plain:
-                    x, selection = run(step, x, selection)
-                elif step.activation is None:
-                    x = call(step.layer, x)
-                else:
-                    x = step.layer.activated(x, step.activation.slope)  # type: ignore[attr-defined]
+                x, selection = run(step, x, selection)
             except Exception as error:
                 locate(error, self, step.name, step.layer, given)  # type: ignore[arg-type]
                 raise

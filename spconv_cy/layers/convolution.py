@@ -116,7 +116,7 @@ class Convolution(Activated):
     def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: (by rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
-        sites = None if y.grid.field is None else y.grid.samples * y.grid.field
+        sites = y.grid.n_dense
         _, rulebook = x.grid.rules(self.window)
         return (y.grid.n * self.window.volume * each, rulebook.n_pairs * each,
                 None if sites is None else sites * self.window.volume * each)
@@ -236,7 +236,7 @@ class NetworkInNetwork(Activated):
         each = self.channels_in * self.channels_out
         if not isinstance(y, SparseTensor):
             return (len(y) * each,) * 3
-        dense = None if y.grid.field is None else y.grid.samples * y.grid.field * each
+        dense = None if y.grid.n_dense is None else y.grid.n_dense * each
         return y.grid.n * each, y.grid.n * each, dense
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

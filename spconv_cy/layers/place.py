@@ -13,6 +13,7 @@ from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.layers.coordinates import AddCoordinates
 from spconv_cy.layers.edge import SparseToDense
 from spconv_cy.layers.fractional import FractionalMaxPooling
+from spconv_cy.layers.plan import one_line
 from spconv_cy.layers.pooling import GlobalPooling
 from spconv_cy.layers.restoring import Deconvolution, UnPooling
 from spconv_cy.layers.role import Role
@@ -20,7 +21,6 @@ from spconv_cy.layers.role import Role
 if TYPE_CHECKING:
     from spconv_cy.layers.layer import Layer
 
-SHOWN = 100
 SEARCHED = 512                                                           # sites in both directions from the given size
 
 
@@ -51,7 +51,7 @@ def locate(error: Exception, container: Layer, path: str, layer: Layer, x: Any) 
     if type(error).__str__ is not BaseException.__str__ or len(error.args) != 1 or not isinstance(error.args[0], str):
         return
     try:
-        inner, shown, text = getattr(error, "_place", None) or ("", _shown(layer), error.args[0])
+        inner, shown, text = getattr(error, "_place", None) or ("", one_line(layer), error.args[0])
         path = f"{path}.{inner}" if inner else path
         error._place = path, shown, text  # type: ignore[attr-defined]
         advice = _sizes_that_fit(container, x) if isinstance(error, ShapeError) else ""
@@ -59,11 +59,6 @@ def locate(error: Exception, container: Layer, path: str, layer: Layer, x: Any) 
         error.args = (f"{type(container).__name__}: in {named}{advice}: {text}",)
     except Exception:                                                    # must not hide the error itself
         return
-
-
-def _shown(layer: Layer) -> str:
-    text = " ".join(repr(layer).split())
-    return text if len(text) <= SHOWN else f"{text[:SHOWN - 4]} ..."
 
 
 def _sizes_that_fit(container: Layer, x: Any) -> str:

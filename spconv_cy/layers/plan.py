@@ -41,7 +41,7 @@ class Step:
         object.__setattr__(self, "plain", plain)
 
     def __str__(self) -> str:
-        said = [_shown(self.layer) if self.activation is None else f"{_shown(self.layer)} + {_shown(self.activation)}"]
+        said = [" + ".join(one_line(layer) for layer in (self.layer, self.activation) if layer is not None)]
         if self.restore:
             said.append("after zeros for the dropped channels")
         if self.action != "call":
@@ -163,6 +163,7 @@ def _is_leaf(plan: Plan, layer: Planned) -> bool:
     return len(plan) == 1 and plan.steps[0].layer is layer
 
 
-def _shown(layer: Planned) -> str:
+def one_line(layer: Planned) -> str:
+    """Return a layer as text on one line, cut to 100 characters."""
     text = " ".join(repr(layer).split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN - 4]} ..."

@@ -36,7 +36,7 @@ class _Scored(Layer):
 
     def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: by rows twice, and dense over all sites of the field."""
-        dense = None if x.grid.field is None else x.grid.samples * x.grid.field * self.channels
+        dense = None if x.grid.n_dense is None else x.grid.n_dense * self.channels
         return x.grid.n * self.channels, x.grid.n * self.channels, dense
 
     def _gated(self, x: SparseTensor, scores: Tensor) -> SparseTensor:

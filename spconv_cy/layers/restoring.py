@@ -71,7 +71,7 @@ class Deconvolution(Convolution):
     def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: (by coarse rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
-        sites = None if x.grid.field is None else x.grid.samples * x.grid.field
+        sites = x.grid.n_dense
         return (x.grid.n * self.window.volume * each, x.grid.source.rulebook.n_pairs * each,  # type: ignore[union-attr]
                 None if sites is None else sites * self.window.volume * each)
 

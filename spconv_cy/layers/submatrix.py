@@ -34,6 +34,8 @@ def run(step: Step, x: Any, selection: Selection | None) -> tuple[SparseTensor |
         (output, its Selection or None).
     """
     layer: Any = step.layer
+    if step.plain:
+        return _computed(step, layer, x), selection
     if step.restore:
         x, selection = whole(x, selection), None
     if step.action == "scale":
@@ -50,9 +52,14 @@ def run(step: Step, x: Any, selection: Selection | None) -> tuple[SparseTensor |
         rows = selection.columns if step.selected and selection is not None else None
         selection = None if step.dropout is None else _drawn(step.dropout, layer.channels_out)
         layer = _part(layer, rows, None if selection is None else selection.columns)
+    return _computed(step, layer, x), selection
+
+
+def _computed(step: Step, layer: Any, x: Any) -> SparseTensor | Tensor:
+    """Return the result of a layer, or of a part of it, with the activation of the step."""
     if step.activation is None:
-        return call(layer, x), selection
-    return layer.activated(x, step.activation.slope), selection          # type: ignore[attr-defined]
+        return call(layer, x)
+    return layer.activated(x, step.activation.slope)  # type: ignore[attr-defined]
 
 
 def whole(x: Any, selection: Selection | None) -> Any:

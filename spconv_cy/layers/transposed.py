@@ -106,8 +106,7 @@ class TransposedConvolution(Convolution):
     def multiply_adds(self, x: SparseTensor, y: SparseTensor) -> tuple[int, int, int | None]:  # type: ignore[override]
         """Return the multiply-adds that gave y for x: (by input rows and volume, by pairs, dense or None)."""
         each = self.channels_in * self.channels_out // self.groups
-        field = x.grid.field
-        sites = None if field is None else x.grid.samples * field
+        sites = x.grid.n_dense
         rows = x.grid.n * self.window.volume
         pairs = rows if self.sites == "reached" else x.grid.rules_to(self.window, y.grid).n_pairs
         return rows * each, pairs * each, None if sites is None else sites * self.window.volume * each
