@@ -21,6 +21,7 @@ from spconv_cy.operands import (
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from spconv_cy.cpu cimport conv as _conv
+from spconv_cy.cpu cimport conv_dw as _conv_dw
 from spconv_cy.cpu cimport isa as _isa
 from spconv_cy.cpu cimport pool as _pool
 from spconv_cy.compiled.pairs cimport Pairs
@@ -100,7 +101,7 @@ def conv_dw(x, dy, Pairs pairs not None, int groups=1, *, int n_threads=1):
     cdef const float[:, ::1] x_rows = x, dy_rows = dy
     cdef const _conv.Rules* rules = &pairs.rules
     cdef _conv.Shape shape = _conv.Shape(groups, x_rows.shape[1] // groups, dy_rows.shape[1] // groups)
-    cdef _conv.Chunks chunks = _conv.chunks_of(rules, shape)
+    cdef _conv_dw.Chunks chunks = _conv_dw.chunks_of(rules, shape)
     out = (empty if rules.n_pairs else zeros)((rules.n_offsets, groups, shape.c, shape.o))
     cdef float[::1] dw = out.reshape(-1)
     cdef float[::1] sums = empty(((chunks.chunks - 1) * out.size,))
@@ -109,7 +110,7 @@ def conv_dw(x, dy, Pairs pairs not None, int groups=1, *, int n_threads=1):
     cdef float* psums = &sums[0] if sums.shape[0] else NULL
     if out.size and rules.n_pairs:
         with nogil:
-            _conv.conv_dw(_isa.kernels(), px, pdy, &dw[0], psums, rules, shape, chunks, n_threads)
+            _conv_dw.conv_dw(_isa.kernels(), px, pdy, &dw[0], psums, rules, shape, chunks, n_threads)
     return out[:, 0] if groups == 1 else out
 
 

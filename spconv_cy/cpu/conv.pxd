@@ -3,6 +3,7 @@
 from libc.stdint cimport int32_t, int64_t
 
 from spconv_cy.cpu.isa cimport KernelTable
+from spconv_cy.cpu.threads cimport team
 
 
 # Pointers into the arrays of a rulebook; the Pairs object that holds this struct owns them.
@@ -29,15 +30,30 @@ cdef struct Shape:
     int64_t o
 
 
-cdef struct Chunks:
-    int64_t tiles               # tiles that are swept together
-    int64_t chunks              # ranges of rows, each with a sum of its own
-    int64_t parts               # ranges of (offset, group, slab of inputs) that share a chunk's sum
+# Columns block * vectors // blocks to (block + 1) * vectors // blocks, in vectors.
+cdef struct Block:
+    int64_t first
+    int64_t vectors
+    int64_t cols
+
+
+cdef inline Block block_at(const KernelTable* table, int64_t o, int64_t vectors, int64_t blocks,
+                           int64_t index) noexcept nogil:
+    cdef Block block
+    block.first = index * vectors // blocks
+    block.vectors = (index + 1) * vectors // blocks - block.first
+    block.cols = min(block.vectors * table.lanes, o - block.first * table.lanes)
+    return block
+
+
+cdef inline int64_t ceiling(int64_t a, int64_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef inline int team_of(const Rules* rules, Shape shape, int64_t jobs, int n_threads) noexcept nogil:
+    return team(n_threads, jobs, <double>rules.n_pairs * <double>(shape.groups * shape.c * shape.o) / 16)
 
 
 cdef int64_t scratch_floats(const KernelTable* table, const Rules* rules, Shape shape, int n_threads) noexcept nogil
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
                const Rules* rules, Shape shape, float slope, int n_threads) noexcept nogil
-cdef Chunks chunks_of(const Rules* rules, Shape shape) noexcept nogil
-cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, float* dw, float* sums, const Rules* rules,
-                  Shape shape, Chunks chunks, int n_threads) noexcept nogil

@@ -1,11 +1,8 @@
-// Indirect matrix products on rows read in place. The including file defines the vector: NAME, vec, LANES, VECTORS,
-// load, store, load_part, store_part, splat, fma; and what stays in registers for V vectors of columns: the weights of
-// BLOCK[V] inputs if WEIGHTS_STAY, else BLOCK[V] rows of sums; INNER[V] inputs' rows of dw.
+// Indirect matrix products on rows read in place. The including file defines what stays in registers for V vectors of
+// columns: the weights of BLOCK[V] inputs if WEIGHTS_STAY, else BLOCK[V] rows of sums.
 #include <cassert>
 
-#include "kernels.hpp"
-
-SPCONV_CY_DECLARE(NAME)
+#include "registers.inl"
 
 namespace spconv_cy {
 namespace NAME {
@@ -13,21 +10,6 @@ namespace NAME {
 extern const int32_t lanes = LANES, vectors = VECTORS;
 
 namespace {
-
-template <int V>
-inline void read_row(vec* row, const float* p, int tail = LANES) {
-#pragma GCC unroll 8
-    for (int v = 0; v < V - 1; ++v) row[v] = load(p + v * LANES);
-    row[V - 1] = tail == LANES ? load(p + (V - 1) * LANES) : load_part(p + (V - 1) * LANES, tail);
-}
-
-template <int V>
-inline void write_row(const vec* row, float* p, int tail = LANES) {
-#pragma GCC unroll 8
-    for (int v = 0; v < V - 1; ++v) store(p + v * LANES, row[v]);
-    if (tail == LANES) store(p + (V - 1) * LANES, row[V - 1]);
-    else store_part(p + (V - 1) * LANES, row[V - 1], tail);
-}
 
 constexpr int64_t AHEAD = 8;    // pairs between prefetching a row of x and reading it
 
@@ -71,32 +53,6 @@ inline void weights_of(int n, const Igemm& job, int64_t first, const int32_t* in
     weights_block<V, I>(job, first, in_rows, out_rows, pairs);
 }
 
-// sum[n] += factor(n) * row for N rows of sums. The fewer of the two kinds of factors stay in registers, the others are
-// loaded one by one: 16 registers hold 12 sums and at most 4 factors.
-template <int V, int N, typename Factor>
-inline void multiply_add(vec (*sum)[V], Factor factor, const float* p, int tail) {
-    if constexpr (V <= N) {
-        vec row[V];
-        read_row<V>(row, p, tail);
-#pragma GCC unroll 32
-        for (int n = 0; n < N; ++n) {
-            const vec b = factor(n);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; ++v) sum[n][v] = fma(b, row[v], sum[n][v]);
-        }
-    } else {
-        vec b[N];
-#pragma GCC unroll 32
-        for (int n = 0; n < N; ++n) b[n] = factor(n);
-#pragma GCC unroll 8
-        for (int v = 0; v < V; ++v) {
-            const vec row = v < V - 1 || tail == LANES ? load(p + v * LANES) : load_part(p + v * LANES, tail);
-#pragma GCC unroll 32
-            for (int n = 0; n < N; ++n) sum[n][v] = fma(b[n], row, sum[n][v]);
-        }
-    }
-}
-
 // G pairs, V vectors of columns: G * V sums stay in registers for all c inputs. For sets of 16 registers.
 template <int V, int G>
 inline void pairs_block(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
@@ -137,47 +93,6 @@ void run(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int6
     }
 }
 
-// I inputs by V vectors of outputs: the sums stay in registers for all pairs.
-template <int V, int I>
-inline void outer_block(const Outer& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs,
-                        int tail) {
-    vec sum[I][V];
-    float* dw = job.dw + first * job.dw_stride;
-#pragma GCC unroll 32
-    for (int i = 0; i < I; ++i) read_row<V>(sum[i], dw + i * job.dw_stride, tail);
-    for (int64_t j = 0; j < pairs; ++j) {
-        const float* x = job.x + first + in_rows[j] * job.x_stride;
-        multiply_add<V, I>(sum, [&](int i) { return splat(x + i); }, job.dy + out_rows[j] * job.dy_stride, tail);
-    }
-#pragma GCC unroll 32
-    for (int i = 0; i < I; ++i) write_row<V>(sum[i], dw + i * job.dw_stride, tail);
-}
-
-template <int V, int I>
-inline void outer_of(int n, const Outer& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows,
-                     int64_t pairs, int tail) {
-    if constexpr (I > 1) {
-        if (n < I) return outer_of<V, I - 1>(n, job, first, in_rows, out_rows, pairs, tail);
-    }
-    outer_block<V, I>(job, first, in_rows, out_rows, pairs, tail);
-}
-
-// If many blocks of inputs use the same pairs, few pairs at a time, so that their rows stay in the first cache.
-template <int V>
-void run_outer(const Outer& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
-    constexpr int I = INNER[V];
-    const int tail = job.cols - (V - 1) * LANES;
-    const int blocks = (job.c + I - 1) / I, size = job.c / blocks, longer = job.c % blocks;
-    const int64_t near = WEIGHTS_STAY ? pairs : 32;
-    for (int64_t j = 0; j < pairs; j += near) {
-        for (int b = 0, first = 0; b < blocks; ++b) {
-            const int n = size + (b < longer);
-            outer_of<V, I>(n, job, first, in_rows + j, out_rows + j, pairs - j < near ? pairs - j : near, tail);
-            first += n;
-        }
-    }
-}
-
 template <int V>
 inline void igemm_of(int v, const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
     if constexpr (V > 1) {
@@ -186,24 +101,11 @@ inline void igemm_of(int v, const Igemm& job, const int32_t* in_rows, const int3
     run<V>(job, in_rows, out_rows, pairs);
 }
 
-template <int V>
-inline void outer_width(int v, const Outer& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
-    if constexpr (V > 1) {
-        if (v < V) return outer_width<V - 1>(v, job, in_rows, out_rows, pairs);
-    }
-    run_outer<V>(job, in_rows, out_rows, pairs);
-}
-
 }  // namespace
 
 void igemm(const Igemm* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
     assert(pairs > 0 && job->c > 0 && job->vectors > 0 && job->vectors <= VECTORS);
     igemm_of<VECTORS>(job->vectors, *job, in_rows, out_rows, pairs);
-}
-
-void outer(const Outer* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
-    assert(pairs > 0 && job->c > 0 && job->cols > 0 && job->cols <= VECTORS * LANES);
-    outer_width<VECTORS>((job->cols + LANES - 1) / LANES, *job, in_rows, out_rows, pairs);
 }
 
 }  // namespace NAME
