@@ -23,7 +23,7 @@ FLOORS = [
     "assembly exchange",
     "layers",
     "models data",
-    "readers io",
+    "readers io distributed",
     "train",
     "estimator memory plot report",
     "__init__ page",

@@ -29,12 +29,13 @@ from spconv_cy.tensor import SparseTensor, checked_tensor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
-    from typing import Any, TypeVar
+    from typing import Any, TypeAlias, TypeVar
 
     from spconv_cy.data.augment import Affine
     from spconv_cy.data.strokes import StrokeEncoder
     from spconv_cy.types import Array, ArrayLike
 
+    Choose: TypeAlias = Callable[[int], Sequence[int]]
     Job = TypeVar("Job")
     Made = TypeVar("Made")
 
@@ -82,8 +83,11 @@ class Batches:
         """Return a function from item indices (b,) to x."""
         raise NotImplementedError(expected(type(self).__name__, "a method prepare(epoch, seed, training)", "none"))
 
-    def epoch(self, epoch: int, seed: int = 0, *, training: bool) -> Iterator[tuple[Any, Array | None]]:
+    def epoch(self, epoch: int, seed: int = 0, *, training: bool,
+              choose: Choose | None = None) -> Iterator[tuple[Any, Array | None]]:
         """Yield (x, labels) of every batch; labels is None if none were given.
+
+        With `choose`, a function of the number of batches that returns the numbers of some, only these are made.
 
         In training, the order and all random draws depend only on (seed, epoch, item). In evaluation, samples keep
         their order, `epoch` is the number of the pass, and pass 0 has no distortions.
@@ -96,10 +100,12 @@ class Batches:
         order = stream(seed, epoch, "order").permutation(self.n) if training else np.arange(self.n)
         make = self.prepare(epoch, seed, training)
         yield from self._ahead(lambda items: (make(items), None if self.labels is None else self.labels[items]),
-                               [order[first:first + self.batch] for first in range(0, self.n, self.batch)])
+                               [order[first:first + self.batch] for first in range(0, self.n, self.batch)], choose)
 
-    def _ahead(self, make: Callable[[Array], tuple[Any, Array | None]],
-               jobs: list[Array]) -> Iterator[tuple[Any, Array | None]]:
+    def _ahead(self, make: Callable[[Array], tuple[Any, Array | None]], jobs: list[Array],
+               choose: Choose | None) -> Iterator[tuple[Any, Array | None]]:
+        if choose is not None:
+            jobs = [jobs[i] for i in choose(len(jobs))]
         ops = current()
         if ops.copies is None:
             yield from ahead(make, jobs)

@@ -19,6 +19,7 @@ from spconv_cy.tensor import SparseTensor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from spconv_cy.data.batch import Choose
     from spconv_cy.types import Array, ArrayLike
 
 MOST_AXES = 8
@@ -140,8 +141,12 @@ class PointBatches(Batches):
         """The number of batches of a test; in training it depends on the epoch's tiles."""
         return -(-(len(self.starts) - 1) // self.batch)
 
-    def epoch(self, epoch: int, seed: int = 0, *, training: bool) -> Iterator[tuple[SparseTensor, Array | None]]:
-        """Yield (x, labels) of every batch, prepared on a background thread; labels is None if none were given."""
+    def epoch(self, epoch: int, seed: int = 0, *, training: bool,
+              choose: Choose | None = None) -> Iterator[tuple[SparseTensor, Array | None]]:
+        """Yield (x, labels) of every batch, prepared on a background thread; labels is None if none were given.
+
+        With `choose`, a function of the number of batches that returns the numbers of some, only these are made.
+        """
         cloud = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
         moves = self.augment if training else self.views if epoch else None
         places = self.points if moves is None or not len(self) else self._moved(moves, cloud, epoch, seed)
@@ -164,7 +169,8 @@ class PointBatches(Batches):
                                          cell=self.cell, samples=len(samples), ground=None)
             return x, None if self.labels is None else self.labels[items]
 
-        yield from self._ahead(make, [order[first:first + self.batch] for first in range(0, n_samples, self.batch)])
+        yield from self._ahead(make, [order[first:first + self.batch] for first in range(0, n_samples, self.batch)],
+                               choose)
 
     def _moved(self, moves: PointAffine, cloud: Array, epoch: int, seed: int) -> Array:
         """Return all points moved, each cloud about its centre."""

@@ -11,6 +11,7 @@ import numpy as np
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import Ops, ops_of, summable
+from spconv_cy.functional.shared import Statistics, shared_statistics
 from spconv_cy.functional.powers import are_finite, powers, without_infinity
 from spconv_cy.functional.sparse import column_sums
 from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
@@ -39,9 +40,10 @@ def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, ru
     """
     ops = ops_of(x.data, gamma.data, beta.data)
     used, added = None, None if mean_only else cast("float | Array", eps)
+    shared = shared_statistics.get() if running is None else None
     if running is None:
         statistics = _moments(ops, x.data)
-        scale = None if mean_only else _column_powers(ops.xp, x.data, statistics)
+        scale = None if mean_only or shared is not None else _column_powers(ops.xp, x.data, statistics)
         if scale is not None:
             # Computed on scaled columns, whose squares fit a float. The result is exactly the same, and the tape scales
             # the gradients.
@@ -54,7 +56,9 @@ def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, ru
             statistics[2] = without_infinity(ops.xp, statistics[2])
     else:
         statistics = ops.xp.concatenate([running[:1], ops.xp.zeros_like(running[:1]), running[1:]])
-    how = _Map(ops, statistics, gamma.data, beta.data, added, slope, len(x) if running is None else 0)
+    if shared is not None:
+        statistics = shared.moments(statistics, len(x))
+    how = _Map(ops, statistics, gamma.data, beta.data, added, slope, len(x) if running is None else 0, shared)
     rows = _normalize(x, gamma, beta, how)
     grounds = None if ground is None else _normalize_ground(ground, Tensor.of(x.data) if running is not None else x,
                                                             gamma, beta, how)
@@ -124,14 +128,15 @@ class _Map:
         eps: a number or (1, c), added to the variance; None: do not divide.
         slope: of the leaky ReLU.
         n: number of rows over which the statistics were taken; 0: they are constants.
+        shared: of the processes over whose rows the statistics were taken; None: of this process alone.
 
     Attributes:
         rows: (4, c): mean, its rounding error, scale, shift.
     """
 
     def __init__(self, ops: Ops, statistics: Array, gamma: Array, beta: Array, eps: float | Array | None, slope: float,
-                 n: int) -> None:
-        self.ops, self.slope, self.n = ops, slope, n
+                 n: int, shared: Statistics | None = None) -> None:
+        self.ops, self.slope, self.n, self.shared = ops, slope, n if shared is None else shared.rows, shared
         self.scales, real = eps is not None, statistics.dtype.type
         self.inverse = (ops.xp.ones_like(statistics[2:]) if eps is None else
                         1 / (statistics[2:] + (eps if isinstance(eps, np.ndarray) else real(eps))) ** real(0.5))
@@ -141,6 +146,10 @@ class _Map:
         """Return a and b (2, c): the part of dx through mean and variance is (x - mean) * a + b; 0 for constants."""
         if not self.n:
             return self.ops.xp.zeros_like(sums)
+        if self.shared is not None:
+            sums = self.shared.sum(sums)
+            if not self.shared.counts:                                   # these rows are not part of the statistics
+                return self.ops.xp.zeros_like(sums)
         scale = self.rows[2:3]
         a = sums[1:] * scale * self.inverse**2 if self.scales else self.ops.xp.zeros_like(sums[1:])
         return self.ops.xp.concatenate([a, sums[:1] * scale]) * sums.dtype.type(-1 / self.n)

@@ -13,6 +13,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.initial import ones, zeros
 from spconv_cy.functional.normalization import batch_norm, group_norm, sample_norm
 from spconv_cy.functional.powers import without_infinity
+from spconv_cy.functional.shared import shared_statistics
 from spconv_cy.layers.activation import checked_slope
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows
 from spconv_cy.layers.layer import Activated, Layer, Role
@@ -93,13 +94,16 @@ class BatchNormalization(Activated):
 
     def _normalised(self, rows: Tensor, ground: Tensor | None, slope: float | None) -> tuple[Tensor, Tensor | None]:
         checked_rows(self, rows, self.channels)
-        follows = self.training and not self.frozen and len(rows)
+        shared = shared_statistics.get()                                 # then every process takes part, also without rows
+        follows = self.training and not self.frozen and (len(rows) or shared is not None)
         slopes = [s for s in (self.slope, slope) if s is not None]       # two in a row multiply
         y, ground, used = batch_norm(rows, ground, self._row(self.weight, 1), self._row(self.bias, 0),
                                      None if follows else self._running(), eps=self.eps,
                                      slope=math.prod(slopes, start=1.0), mean_only=self.mean_only)
         if follows:
-            self._follow(used, len(rows))
+            n = len(rows) if shared is None else shared.rows
+            if n:
+                self._follow(used, n)
         return y, ground
 
     def _row(self, parameter: Tensor | None, value: float) -> Tensor:

@@ -43,7 +43,7 @@ def write_checkpoint(path: str, net: Layer, optimizer: OptimizerLike, history: H
     arrays.update({f"optimizer.{name}": array for name, array in optimizer.state().items()})
     arrays.update({f"best.{name}": array for name, array in (best or {}).items()})
     generators = {name: plain(generator.bit_generator.state) for name, generator in net.generators().items()}
-    write(path, KIND, arrays, {"optimizer": type(optimizer).__name__, "generators": generators, "seed": seed,
+    write(path, KIND, arrays, {"optimizer": _kind(optimizer), "generators": generators, "seed": seed,
                                "history": asdict(history), "loss_scale": scale and scale.state()})
 
 
@@ -83,7 +83,7 @@ def _check_text(path: str, text: dict[str, Any], optimizer: OptimizerLike, seed:
     names = {"optimizer", "generators", "seed", "history"}
     if set(text) - {"loss_scale"} != names or not isinstance(text["generators"], dict):
         raise FileError(expected(path, f"a checkpoint with the entries {sorted(names)}", sorted(text), REMEDY))
-    kind = type(optimizer).__name__
+    kind = _kind(optimizer)
     if text["optimizer"] != kind:
         raise FileError(expected(path, f"a checkpoint of the optimiser {kind}", f"one of {text['optimizer']}", REMEDY))
     if not is_count(text["seed"]):
@@ -93,6 +93,11 @@ def _check_text(path: str, text: dict[str, Any], optimizer: OptimizerLike, seed:
     if set(generators) != set(text["generators"]):
         raise FileError(expected(path, f"a checkpoint with the random states {sorted(generators)}",
                                  sorted(text["generators"]), REMEDY))
+
+
+def _kind(optimizer: OptimizerLike) -> str:
+    """Return the name of an optimiser's class; a wrapped optimiser's own, so that a run goes on without the wrapper."""
+    return type(getattr(optimizer, "optimizer", optimizer)).__name__
 
 
 def _check_arrays(arrays: dict[str, Array], net: Layer, best: dict[str, Array] | None, history: History) -> None:

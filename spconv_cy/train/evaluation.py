@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import no_grad
 from spconv_cy.checks import as_array, is_integer
+from spconv_cy.distributed.ranks import Ranks, ranks_of
+from spconv_cy.distributed.shards import shard
 from spconv_cy.errors import expected
 from spconv_cy.functional import softmax, softmax_cross_entropy
 from spconv_cy.layers.evaluating import evaluating
@@ -66,7 +69,7 @@ class Evaluation:
 @known_arguments
 def evaluate(net: Layer, data: Data, repeats: int = 1, *, loss: Loss = softmax_cross_entropy,
              progress: bool | int = False, rng: int | np.random.Generator | None = 0,
-             ignore_label: IgnoredLabels = None) -> Evaluation:
+             ignore_label: IgnoredLabels = None, ranks: bool | Ranks = False) -> Evaluation:
     """Return the loss, the error and the outputs of a network in evaluation mode; data are not augmented.
 
     Args:
@@ -80,6 +83,8 @@ def evaluate(net: Layer, data: Data, repeats: int = 1, *, loss: Loss = softmax_c
         rng: seed or numpy Generator for the numbers that the network draws; None: different numbers at each call. The
             random states of the layers are restored afterwards.
         ignore_label: as for fit; these samples are left out of the Evaluation's loss, error, confusion and iou.
+        ranks: True under mpiexec: each process evaluates its share of the batches, and all return the whole Evaluation,
+            with the samples in the order of the data. Or Ranks.
 
     Returns:
         Evaluation. Its `errors` show how the error depends on the number of passes.
@@ -91,7 +96,8 @@ def evaluate(net: Layer, data: Data, repeats: int = 1, *, loss: Loss = softmax_c
     """
     count = CountedLoss("evaluate", loss, ignore_label)
     batches = as_batches(data, "evaluate")
-    outputs, labels, value, errors = _run("evaluate", net, batches, repeats, count, progress, rng)
+    outputs, labels, value, errors = _run("evaluate", net, batches, repeats, count, progress, rng,
+                                          ranks=ranks_of("evaluate", ranks))
     return Evaluation(value, errors[-1], outputs, labels, errors, ignore_label)
 
 
@@ -120,19 +126,21 @@ def predict_outputs(net: Layer, data: Data, *, progress: bool | int = False,
 
 
 def _run(who: str, net: Layer, data: BatchSource, repeats: int, count: CountedLoss | None, progress: bool | int,
-         rng: int | np.random.Generator | None, as_shares: bool = True) -> tuple[Array, Any, float, tuple[Any, ...]]:
+         rng: int | np.random.Generator | None, as_shares: bool = True,
+         ranks: Ranks | None = None) -> tuple[Array, Any, float, tuple[Any, ...]]:
     """Return (outputs, labels, loss, errors); with `as_shares`, outputs of classes are probabilities."""
     if not isinstance(net, Layer):
         raise TypeError(expected(who, "net to be a Layer", type(net).__name__))
     shown = checked_progress(who, progress)
     if not is_integer(repeats) or repeats < 1:
         raise ValueError(expected(who, "repeats to be a whole number from 1 up", f"{repeats!r}"))
-    seed = run_seed(who, rng)
+    ranks = ranks_of(who, False) if ranks is None else ranks
+    seed = ranks.broadcast(run_seed(who, rng))
     with evaluating(net):
         before = {generator: generator.bit_generator.state for generator in net.generators().values()}
         try:
-            with no_grad(), progress_bar(shown, repeats * len(data)) as bar:
-                return _passes(who, net, data, repeats, seed, list(before), count, bar, as_shares)
+            with no_grad(), progress_bar(shown and ranks.first, repeats * len(data)) as bar:
+                return _passes(who, net, data, repeats, seed, list(before), count, bar, as_shares, ranks)
         finally:
             for generator, state in before.items():
                 generator.bit_generator.state = state
@@ -140,26 +148,29 @@ def _run(who: str, net: Layer, data: BatchSource, repeats: int, count: CountedLo
 
 def _passes(who: str, net: Layer, data: BatchSource, repeats: int, seed: int | None,
             generators: list[np.random.Generator], count: CountedLoss | None, bar: Any,
-            as_shares: bool) -> tuple[Array, Any, float, tuple[float | None, ...]]:
+            as_shares: bool, ranks: Ranks) -> tuple[Array, Any, float, tuple[float | None, ...]]:
     """Run all passes and return the means over them."""
     mean: Any = 0.0
     total, samples, errors = 0.0, 0, list[float | None]()
     for repeat in range(repeats):
         _reseed(generators, None if seed is None else (seed, repeat))
-        parts = []
-        for x, labels in data.epoch(repeat, 0, training=False):
+        own = []
+        for i, mine, x, labels in shard(data, ranks, repeat, 0, training=False):
+            if not mine:
+                continue
             rows, value, n = _batch(who, net, x, labels, count)
             as_class = as_shares and (labels is None or are_classes(rows, labels))
-            parts.append((on_host(softmax(rows) if as_class else rows), labels, value * n))
-            samples += 0 if repeat else n
-            show_evaluation(bar, len(rows))
-        outputs, labels, values = zip(*parts, strict=True)
+            own.append((i, on_host(softmax(rows) if as_class else rows), labels, value * n, n))
+            show_evaluation(bar, len(rows) * ranks.size)
+        parts = sorted((part for rank in ranks.gather(own) for part in rank), key=itemgetter(0))
+        _, outputs, labels, values, counts = zip(*parts, strict=True)
+        samples += 0 if repeat else sum(counts)
         mean = mean + np.concatenate(outputs) / repeats
         total += sum(values) / repeats
         known: Any = None if labels[0] is None else np.concatenate([as_array("labels", part) for part in labels])
         # The partial sum of the passes has its maximum in the same class as their mean.
-        counts = count is not None and are_classes(mean, known) and count.samples(mean, known)
-        errors.append(count.error(mean, known) if count is not None and counts else None)
+        judged = count is not None and are_classes(mean, known) and count.samples(mean, known)
+        errors.append(count.error(mean, known) if count is not None and judged else None)
     return mean, known, total / max(1, samples), tuple(errors)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,8 +14,13 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_function, checked_path, is_integer, is_real
+from spconv_cy.distributed.averaged import Averaged
+from spconv_cy.distributed.ranks import Ranks, ranks_of
+from spconv_cy.distributed.shards import shard
+from spconv_cy.distributed.statistics import SharedStatistics
 from spconv_cy.errors import expected
 from spconv_cy.functional.loss import softmax_cross_entropy
+from spconv_cy.functional.shared import sharing
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train.batch_list import as_batches
 from spconv_cy.train.checkpoint import read_checkpoint, write_checkpoint
@@ -41,7 +47,7 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
         rng: int | np.random.Generator | None = None, progress: bool | int = True,
         checkpoint: PathLike | None = None, patience: int | None = None,
         on_epoch: Callable[[History], object] | None = None, loss_scale: float | Literal["dynamic"] | None = None,
-        ignore_label: IgnoredLabels = None) -> History:
+        ignore_label: IgnoredLabels = None, ranks: bool | Ranks = False) -> History:
     """Train a network in place and return the History of the run.
 
     Args:
@@ -66,6 +72,10 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
         loss_scale: for `precision("float16")`: "dynamic" or a number, as for LossScale; None: no scaling.
         ignore_label: a whole number that marks samples or points without a label, such as -1, 255 or -100, or several
             numbers. They do not count in the library's losses, nor in the losses and errors of the History.
+        ranks: True under `mpiexec -n N`: the processes train together. Each gets its share of the batches, so that a
+            step is that of one process with N times the batch; batch normalisation uses the rows of all; rank 0 writes
+            the checkpoint, shows the bar and calls `on_epoch`. The same as an optimiser that is
+            `distributed.Averaged`. Started without mpiexec, there is one process and nothing changes.
 
     Returns:
         History.
@@ -79,6 +89,7 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
     batches = as_batches(data, "fit")
     tests = None if validation is None else as_batches(validation, "fit", "validation")
     _check_fit(net, optimizer, epochs, tests, patience)
+    together = optimizer.ranks if isinstance(optimizer, Averaged) else ranks_of("fit", ranks)
     count = CountedLoss("fit", loss, ignore_label)
     shown = checked_progress("fit", progress)
     if on_epoch is not None:
@@ -86,11 +97,15 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
     path = None if checkpoint is None else checked_path("fit: checkpoint", checkpoint)
     scale = None if loss_scale is None else LossScale(loss_scale)
     factor = _checked_factors(from_name(schedule, epochs))               # raises an error before anything is changed
-    history, seed, best = _begin(net, optimizer, rng, path, scale)
-    run = _Run(net, batches, optimizer, count, scale, factor, seed, history, optimizer.rate)
+    if together.size > 1:
+        optimizer = _averaged(optimizer, together, scale)
+    history, seed, best = _begin(net, optimizer, rng, path if together.first else None, scale)
+    if together.size > 1:
+        history, seed, best = _same_on_all(together, net, optimizer, history, seed, best)
+    run = _Run(net, batches, optimizer, count, scale, factor, seed, history, optimizer.rate, together)
     was_training = net.training
     try:
-        with progress_bar(shown, max(0, epochs - len(history)) * len(batches)) as bar:
+        with progress_bar(shown and together.first, max(0, epochs - len(history)) * len(batches)) as bar:
             for epoch in range(len(history), epochs):
                 if patience is not None and history.best is not None and epoch - 1 - history.best >= patience:
                     break
@@ -99,9 +114,9 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
                     run.validate(tests)
                 if history.best == epoch:
                     best = {name: array.copy() for name, array in net.state().items()}
-                if path is not None:
+                if path is not None and together.first:
                     write_checkpoint(path, net, optimizer, history, seed, best, scale)
-                if on_epoch is not None:
+                if on_epoch is not None and together.first:
                     on_epoch(history)
         if patience is not None and best is not None:
             net.load_state(best)
@@ -153,6 +168,25 @@ def _begin(net: Layer, optimizer: OptimizerLike, rng: int | np.random.Generator 
     return found
 
 
+def _averaged(optimizer: OptimizerLike, ranks: Ranks, scale: LossScale | None) -> OptimizerLike:
+    if scale is not None:
+        raise ValueError(expected("fit", "no loss_scale with several ranks", "one", "train in float32"))
+    return optimizer if isinstance(optimizer, Averaged) else Averaged(optimizer, ranks=ranks)
+
+
+def _same_on_all(ranks: Ranks, net: Layer, optimizer: OptimizerLike, history: History, seed: int,
+                 best: dict[str, Array] | None) -> tuple[History, int, dict[str, Array] | None]:
+    """Let all ranks begin as rank 0 does; return its (history, seed, best weights or None)."""
+    drawn = {name: generator.bit_generator.state for name, generator in net.generators().items()}
+    history, seed, best, state, steps, drawn = ranks.broadcast((history, seed, best, net.state(), optimizer.state(),
+                                                                drawn))
+    net.load_state(state)
+    optimizer.load_state(steps)
+    for name, generator in net.generators().items():
+        generator.bit_generator.state = drawn[name]
+    return history, seed, best
+
+
 @dataclass
 class _Run:
     """One call of `fit`; `rate` is the optimiser's rate before it."""
@@ -166,21 +200,29 @@ class _Run:
     seed: int
     history: History
     rate: float
+    ranks: Ranks
 
     def train(self, epoch: int, show: Callable[[int, float, float], None]) -> None:
         """Train for one epoch and add it to the history."""
         began, sums = time.perf_counter(), _Sums()
         self.net.train()
         self.optimizer.zero_grad()
-        for batch, (x, labels) in enumerate(self.data.epoch(epoch, self.seed, training=True)):
+        for batch, mine, x, labels in shard(self.data, self.ranks, epoch, self.seed, training=True):
             self.optimizer.rate = self.rate * self.factor(epoch + sums.seen / len(self.data))
-            y = outputs_of("fit", self.net, x, self.count)
-            value, rows = self.count.loss(y, labels), rows_of(y)
-            number, n = float(value.data), self.count.samples(rows, labels)
-            if not math.isfinite(number):
-                raise _diverged(f"a loss of {number} in epoch {epoch + 1}, batch {batch + 1}", self.optimizer)
-            self._step(value)
-            show(sums.add(number, n, rows, labels, self.count), *sums.means())
+            with self._sharing(mine):
+                y = outputs_of("fit", self.net, x, self.count)
+                value, rows = self.count.loss(y, labels), rows_of(y)
+                number, n = float(value.data), self.count.samples(rows, labels)
+                if mine and not math.isfinite(number):
+                    raise _diverged(f"a loss of {number} in epoch {epoch + 1}, batch {batch + 1}", self.optimizer)
+                if isinstance(self.optimizer, Averaged):
+                    value = self.optimizer.weighted(value, n if mine else 0)
+                self._step(value)
+            given = sums.add(number, n, rows, labels, self.count) if mine else 0
+            given = int(self.ranks.sum(np.array([given], np.float64))[0])
+            sums.seen += given
+            show(given, *sums.means())
+        sums = sums.over(self.ranks)
         for name, array in self.net.state().items():                     # the losses do not show what the last step did
             if not np.isfinite(array).all():
                 raise _diverged(f"NaN or infinity in {name} in epoch {epoch + 1}", self.optimizer)
@@ -189,6 +231,9 @@ class _Run:
         self.history.errors.append(error if sums.classes else None)
         self.history.rates.append(self.optimizer.rate)
         self.history.seconds.append(time.perf_counter() - began)
+
+    def _sharing(self, mine: bool) -> AbstractContextManager[None]:
+        return nullcontext() if self.ranks.size == 1 else sharing(SharedStatistics(self.ranks, mine))
 
     def _step(self, loss: Any) -> None:
         if self.scale is None:
@@ -202,7 +247,8 @@ class _Run:
     def validate(self, data: BatchSource) -> None:
         """Evaluate the network and add loss, error and the best epoch to the history."""
         history = self.history
-        found = evaluate(self.net, data, loss=self.count.function, ignore_label=self.count.ignore_label)
+        found = evaluate(self.net, data, loss=self.count.function, ignore_label=self.count.ignore_label,
+                         ranks=self.ranks)
         history.validation_losses.append(found.loss)
         history.validation_errors.append(found.error)
         both = [(error or 0, math.inf if math.isnan(value) else value) for error, value in
@@ -212,7 +258,7 @@ class _Run:
 
 @dataclass
 class _Sums:
-    """Running sums of an epoch: all samples, the samples that count, and the losses and wrong classes of the latter."""
+    """Sums of an epoch: all ranks' samples, this rank's that count, and the losses and wrong classes of the latter."""
 
     seen: int = 0
     counted: int = 0
@@ -222,11 +268,15 @@ class _Sums:
 
     def add(self, loss: float, n: int, rows: Any, labels: Any, count: CountedLoss) -> int:
         """Add a batch with n samples that count; return the number of its samples."""
-        given = len(rows if labels is None else labels)
-        self.seen, self.counted, self.losses = self.seen + given, self.counted + n, self.losses + n * loss
+        self.counted, self.losses = self.counted + n, self.losses + n * loss
         self.classes = labels is not None and are_classes(rows, labels)
         self.wrong += n * count.error(on_host(rows), labels) if self.classes and n else 0
-        return given
+        return len(rows if labels is None else labels)
+
+    def over(self, ranks: Ranks) -> _Sums:
+        """Return the sums of all ranks."""
+        counted, losses, wrong, classes = ranks.sum(np.array([self.counted, self.losses, self.wrong, self.classes]))
+        return _Sums(self.seen, int(counted), float(losses), float(wrong), bool(classes))
 
     def means(self) -> tuple[float, float]:
         """Return the mean loss and error."""

@@ -1,0 +1,5 @@
+"""Training and evaluation on several processes with MPI."""
+
+from spconv_cy.distributed.averaged import Averaged as Averaged
+from spconv_cy.distributed.ranks import Ranks as Ranks
+from spconv_cy.distributed.ranks import world as world

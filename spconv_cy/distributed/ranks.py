@@ -1,0 +1,247 @@
+"""The processes of an MPI run, and exchanges between them that end with an error instead of waiting for ever."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import checked_numbers, kind_of
+from spconv_cy.distributed.failing import abort_on_errors
+from spconv_cy.errors import expected
+from spconv_cy.once import once
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spconv_cy.types import Array
+
+# Set by mpiexec, srun and their like: the number of processes.
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE", "PALS_SIZE")
+SMALL = 65536                                                            # bytes that every rank sends to every other
+TAGS = 32000                                                             # every MPI allows tags up to 32767
+SPINS = 200                                                              # tests before a rank leaves its processor
+
+
+@known_arguments
+class Ranks:
+    """The processes of a run under `mpiexec`, as a group that exchanges arrays and objects.
+
+    Without `mpiexec` there is one rank, and mpi4py is not needed. All ranks must make the same calls in the same order.
+    Sums are added in the order of the ranks in float64, so they have the same bits with any MPI, in every run and on
+    every rank.
+
+    Args:
+        communicator: of mpi4py; None: all processes of this run.
+        timeout: seconds after which a missing answer of another rank is an error.
+
+    Attributes:
+        rank: number of this process, from 0.
+        size: number of processes.
+        timeout: may be set at any time.
+
+    Raises:
+        ImportError: this process was started by mpiexec, and mpi4py is not installed.
+        TimeoutError: in a call, another rank did not answer in time; the message names it.
+
+    >>> ranks = Ranks()
+    >>> ranks.rank, ranks.size, ranks.gather("a")
+    (0, 1, ['a'])
+    """
+
+    def __init__(self, communicator: Any = None, *, timeout: float = 600.0) -> None:
+        checked_numbers("Ranks", 0, timeout=timeout)
+        self._begin(_all_processes() if communicator is None else communicator, timeout)
+
+    def _begin(self, communicator: Any, timeout: float) -> None:
+        self.timeout = timeout
+        self._mpi: Any = None
+        self._comm: Any = None
+        if communicator is not None and communicator.size > 1:
+            from mpi4py import MPI
+
+            self._mpi, self._comm = MPI, communicator.Dup()              # messages of its own
+        self.rank: int = self._comm.rank if self._comm else 0
+        self.size: int = self._comm.size if self._comm else 1
+        self._calls = 0
+        if self._comm:
+            abort_on_errors(self._comm)
+
+    @property
+    def first(self) -> bool:
+        """True on rank 0, which writes files and messages."""
+        return self.rank == 0
+
+    def sum(self, array: Array) -> Array:
+        """Return the sum of the ranks' arrays, of equal shape and dtype.
+
+        Args:
+            array: of float32 or float64.
+        """
+        found = np.array(array, order="C")
+        self.start_sum(found.reshape(-1)).finish()
+        return found
+
+    def start_sum(self, flat: Array) -> Sum:
+        """Begin to sum flat arrays (n,) in place, and return the Sum, which `finish` ends.
+
+        Args:
+            flat: (n,) float32 or float64, contiguous; not to be read or changed before the end.
+        """
+        return Sum(self, flat)
+
+    def gather(self, value: object) -> list[Any]:
+        """Return the ranks' objects as a list in the order of the ranks, on every rank."""
+        if self.size == 1:
+            return [value]
+        data = np.frombuffer(pickle.dumps(value, 5), np.uint8)
+        sizes = [np.zeros(1, np.int64) for _ in range(self.size)]
+        self._to_all(np.array([len(data)], np.int64), sizes)
+        parts = [np.empty(int(n[0]), np.uint8) for n in sizes]
+        self._to_all(data, parts)
+        return [pickle.loads(part) for part in parts]
+
+    def broadcast(self, value: Any) -> Any:
+        """Return rank 0's object on every rank."""
+        return self.gather(value if self.first else None)[0]
+
+    def _to_all(self, mine: Array, parts: Sequence[Array]) -> None:
+        """Send an array to all ranks, and receive theirs."""
+        tag = self.next_tag()
+        requests = [self._comm.Irecv(parts[r], r, tag) for r in self.others()]
+        requests += [self._comm.Isend(mine, r, tag) for r in self.others()]
+        parts[self.rank][:] = mine
+        self.wait(requests)
+
+    def next_tag(self) -> int:
+        """Return the tag of the next exchange; ranks that have lost count do not match."""
+        self._calls += 1
+        return self._calls % TAGS
+
+    def others(self) -> list[int]:
+        """Return the other ranks, beginning after this one, so that not all send to the same rank first."""
+        return [(self.rank + i) % self.size for i in range(1, self.size)]
+
+    def wait(self, requests: list[Any]) -> None:
+        """Wait for requests, as `others` orders them: receives, then sends.
+
+        Raises:
+            TimeoutError: some are not complete after `timeout` seconds.
+        """
+        ends, tests = time.monotonic() + self.timeout, 0
+        while not self._mpi.Request.Testall(requests):
+            tests += 1
+            if tests > SPINS:
+                time.sleep(2e-5)
+                if time.monotonic() > ends:
+                    self._refuse(requests)
+
+    def _refuse(self, requests: list[Any]) -> None:
+        missing = sorted({rank for rank, request in zip(self.others() * 2, requests, strict=False)
+                          if not request.Test()})
+        names = " and ".join(f"rank {rank}" for rank in missing)
+        raise TimeoutError(expected("Ranks", f"an answer of {names} within {self.timeout:g} s", "none",
+                                    "look for what it does meanwhile, or set a longer timeout"))
+
+
+class Sum:
+    """A sum over ranks that goes on while the caller computes.
+
+    Small arrays are sent whole to every rank. Of others, each rank sums a slice, and all slices are then exchanged: each
+    rank sends and receives about twice the array, for any number of ranks.
+
+    Args:
+        ranks: Ranks.
+        flat: (n,) float32 or float64, contiguous, changed in place.
+    """
+
+    def __init__(self, ranks: Ranks, flat: Array) -> None:
+        self.ranks, self.flat = ranks, flat
+        self.small = flat.nbytes <= SMALL
+        self._requests: list[Any] = []
+        self._summed = self._done = ranks.size == 1
+        if self._done:
+            return
+        bounds = len(flat) * np.arange(ranks.size + 1) // ranks.size
+        self._slices = [slice(None) if self.small else slice(int(low), int(high))
+                        for low, high in zip(bounds, bounds[1:], strict=False)]
+        self._tags = ranks.next_tag(), ranks.next_tag()
+        mine = flat[self._slices[ranks.rank]]
+        self._parts = {r: np.empty_like(mine) for r in ranks.others()}
+        self._exchange(self._tags[0], self._parts, {r: flat[self._slices[r]] for r in ranks.others()})
+
+    def _exchange(self, tag: int, received: dict[int, Array], sent: dict[int, Array]) -> None:
+        comm = self.ranks._comm
+        self._requests = [comm.Irecv(received[r], r, tag) for r in self.ranks.others()]
+        self._requests += [comm.Isend(sent[r], r, tag) for r in self.ranks.others()]
+
+    def progress(self) -> bool:
+        """Let MPI work without waiting; return True if the sum is complete."""
+        if not self._done and self.ranks._mpi.Request.Testall(self._requests):
+            self._next()
+        return self._done
+
+    def finish(self) -> None:
+        """Wait until the sum is complete on this rank."""
+        while not self._done:
+            self.ranks.wait(self._requests)
+            self._next()
+
+    def _next(self) -> None:
+        if self._summed:
+            self._done = True
+            return
+        ranks, mine = self.ranks, self.flat[self._slices[self.ranks.rank]]
+        total = np.zeros(len(mine))
+        for rank in range(ranks.size):
+            total += mine if rank == ranks.rank else self._parts[rank]
+        mine[:] = total
+        self._parts, self._summed, self._done = {}, True, self.small
+        if not self.small:
+            self._exchange(self._tags[1], {r: self.flat[self._slices[r]] for r in ranks.others()},
+                           {r: mine for r in ranks.others()})
+
+
+_made: dict[str, Ranks] = {}
+
+
+def world() -> Ranks:
+    """Return the Ranks of all processes of this run, the same object at each call."""
+    return once(_made, "world", Ranks)
+
+
+def ranks_of(who: str, ranks: bool | Ranks) -> Ranks:
+    """Return Ranks unchanged, those of all processes for True, and this process alone for False.
+
+    Raises:
+        TypeError: none of these.
+    """
+    if isinstance(ranks, Ranks):
+        return ranks
+    if not isinstance(ranks, bool):
+        raise TypeError(expected(who, "ranks to be True, False or Ranks", kind_of(ranks)))
+    return world() if ranks else once(_made, "alone", _alone)
+
+
+def _alone() -> Ranks:
+    ranks = Ranks.__new__(Ranks)
+    ranks._begin(None, 0.0)
+    return ranks
+
+
+def _all_processes() -> Any:
+    """Return mpi4py's communicator of all processes; None if this process is alone."""
+    started = any(os.environ.get(name, "1") not in ("", "1") for name in SIZES)
+    if not started and "mpi4py.MPI" not in sys.modules:
+        return None
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise ImportError(expected("Ranks", "mpi4py to be installed, since this process was started by mpiexec",
+                                   f"{error}", 'pip install "spconv_cy[mpi]"')) from None
+    return MPI.COMM_WORLD
