@@ -1,8 +1,8 @@
 """Inference on many machines: every job of an array takes its share of the work and writes its own files.
 
 With SLURM: sbatch --array=0-9 --wrap "python 07_many_machines.py results". Without it, this program does all alone.
-Start it again after a failure: what is written already is not computed again. Training on several machines is another
-matter, and not part of the package.
+Start it again after a failure: what is written already is not computed again. 08_train_on_ranks.py trains on many
+machines.
 """
 
 import os

@@ -1,6 +1,7 @@
 """Spatially-sparse convolutional networks for numpy: sites, rulebooks, layers and their gradients."""
 
 from spconv_cy import data as data
+from spconv_cy import distributed as distributed
 from spconv_cy import errors as errors
 from spconv_cy import exchange as exchange
 from spconv_cy import functional as functional

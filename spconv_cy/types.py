@@ -18,6 +18,8 @@ PerAxis: TypeAlias = int | Sequence[int] | IntegerArray
 # A seed: anything that np.random.default_rng accepts.
 Seed: TypeAlias = (int | np.integer[Any] | Sequence[int] | IntegerArray | np.random.Generator | np.random.BitGenerator
                    | np.random.SeedSequence | np.random.RandomState | None)
+# Which batches of an epoch to make: a function of their number that returns the numbers of some.
+Choose: TypeAlias = Callable[[int], Sequence[int]]
 # Result of the body of a differentiable function: an array, and a function that maps the gradient of that array to one
 # gradient per argument (an array, a function that computes it on demand, or None).
 Gradient: TypeAlias = Array | Callable[[], Array] | None

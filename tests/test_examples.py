@@ -87,6 +87,11 @@ def test_jobs_on_many_machines_share_the_work(tmp_path, monkeypatch, capsys):
     assert "job 0 of 1: 0 pieces computed" in capsys.readouterr().out
 
 
+def test_training_on_ranks_also_trains_alone(capsys):
+    assert globals_of("train_on_ranks")["main"]() < 0.2
+    assert "ranks: 1, " in capsys.readouterr().out
+
+
 def test_examples_are_short_and_each_has_a_test():
     names = [path.stem.partition("_")[2] for path in sorted(EXAMPLES.glob("*.py"))]
     assert 5 <= len(names) <= 8

@@ -29,13 +29,12 @@ from spconv_cy.tensor import SparseTensor, checked_tensor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
-    from typing import Any, TypeAlias, TypeVar
+    from typing import Any, TypeVar
 
     from spconv_cy.data.augment import Affine
     from spconv_cy.data.strokes import StrokeEncoder
-    from spconv_cy.types import Array, ArrayLike
+    from spconv_cy.types import Array, ArrayLike, Choose
 
-    Choose: TypeAlias = Callable[[int], Sequence[int]]
     Job = TypeVar("Job")
     Made = TypeVar("Made")
 

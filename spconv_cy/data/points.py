@@ -19,8 +19,7 @@ from spconv_cy.tensor import SparseTensor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from spconv_cy.data.batch import Choose
-    from spconv_cy.types import Array, ArrayLike
+    from spconv_cy.types import Array, ArrayLike, Choose
 
 MOST_AXES = 8
 

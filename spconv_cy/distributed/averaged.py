@@ -24,8 +24,8 @@ PARTS = ("parameters", "rate", "step", "zero_grad", "state", "load_state")
 class Averaged:
     """An optimiser that averages the gradients of all ranks before each step.
 
-    `fit` gives each rank its share of every epoch's batches if its optimiser is an Averaged. In a loop of your own, each
-    rank computes the loss of its own batch; the rest of the loop stays as it is:
+    `fit` gives each rank its share of every epoch's batches if its optimiser is an Averaged. In a loop of your own,
+    each rank computes the loss of its own batch, and one line is added:
 
         optimizer = sp.distributed.Averaged(optimizer)
 

@@ -8,7 +8,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-STEP = 0.1                                                               # seconds by which ranks let lower ones go first
+STEP = 0.1                                                               # seconds that a rank waits for each lower one
 MOST = 20                                                                # ranks with a wait of their own
 
 _installed: list[int] = []
@@ -32,7 +32,7 @@ def abort_on_errors(comm: Any) -> None:
         if issubclass(kind, KeyboardInterrupt):
             comm.Abort(130)
         time.sleep(STEP * min(comm.rank, MOST))
-        print(f"rank {comm.rank} of {comm.size}:", file=sys.stderr)
+        sys.stderr.write(f"rank {comm.rank} of {comm.size}:\n")
         try:
             before(kind, error, trace)
         except Exception:                                                # the user's own hook fails

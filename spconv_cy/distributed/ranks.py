@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 import time
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spconv_cy import config
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_numbers, kind_of
 from spconv_cy.distributed.failing import abort_on_errors
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from spconv_cy.types import Array
 
-# Set by mpiexec, srun and their like: the number of processes.
-SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE", "PALS_SIZE")
 SMALL = 65536                                                            # bytes that every rank sends to every other
 TAGS = 32000                                                             # every MPI allows tags up to 32767
 SPINS = 200                                                              # tests before a rank leaves its processor
@@ -152,8 +150,8 @@ class Ranks:
 class Sum:
     """A sum over ranks that goes on while the caller computes.
 
-    Small arrays are sent whole to every rank. Of others, each rank sums a slice, and all slices are then exchanged: each
-    rank sends and receives about twice the array, for any number of ranks.
+    Small arrays are sent whole to every rank. Of others, each rank sums a slice, and the sums are then exchanged:
+    each rank sends and receives about twice the array, for any number of ranks.
 
     Args:
         ranks: Ranks.
@@ -236,8 +234,7 @@ def _alone() -> Ranks:
 
 def _all_processes() -> Any:
     """Return mpi4py's communicator of all processes; None if this process is alone."""
-    started = any(os.environ.get(name, "1") not in ("", "1") for name in SIZES)
-    if not started and "mpi4py.MPI" not in sys.modules:
+    if not config.under_mpiexec() and "mpi4py.MPI" not in sys.modules:
         return None
     try:
         from mpi4py import MPI

@@ -11,8 +11,8 @@ import numpy as np
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import Ops, ops_of, summable
-from spconv_cy.functional.shared import Statistics, shared_statistics
 from spconv_cy.functional.powers import are_finite, powers, without_infinity
+from spconv_cy.functional.shared import Statistics, shared_statistics
 from spconv_cy.functional.sparse import column_sums
 from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
 

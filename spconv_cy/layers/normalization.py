@@ -94,7 +94,7 @@ class BatchNormalization(Activated):
 
     def _normalised(self, rows: Tensor, ground: Tensor | None, slope: float | None) -> tuple[Tensor, Tensor | None]:
         checked_rows(self, rows, self.channels)
-        shared = shared_statistics.get()                                 # then every process takes part, also without rows
+        shared = shared_statistics.get()                                 # all processes take part, also without rows
         follows = self.training and not self.frozen and (len(rows) or shared is not None)
         slopes = [s for s in (self.slope, slope) if s is not None]       # two in a row multiply
         y, ground, used = batch_norm(rows, ground, self._row(self.weight, 1), self._row(self.bias, 0),

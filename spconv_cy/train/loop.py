@@ -28,6 +28,7 @@ from spconv_cy.train.counted_loss import CountedLoss, are_classes, on_host, outp
 from spconv_cy.train.evaluation import evaluate
 from spconv_cy.train.history import History
 from spconv_cy.train.loss_scale import LossScale
+from spconv_cy.train.one_run import only_run
 from spconv_cy.train.progress import checked_progress, progress_bar, show_training
 from spconv_cy.train.random_state import run_seed
 from spconv_cy.train.schedule import from_name
@@ -83,13 +84,14 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
     Raises:
         FloatingPointError: the loss or a weight is NaN or infinite. The message names the epoch and the remedies. The
             checkpoint remains that of the previous epoch.
-        FileError: the checkpoint is damaged or of another network; nothing has been changed then.
+        FileError: the checkpoint is damaged, of another network, or in use by another run.
+            Nothing has been changed then.
         ValueError, TypeError: arguments that do not fit, or data without samples.
     """
+    together = optimizer.ranks if isinstance(optimizer, Averaged) else ranks_of("fit", ranks)
     batches = as_batches(data, "fit")
     tests = None if validation is None else as_batches(validation, "fit", "validation")
     _check_fit(net, optimizer, epochs, tests, patience)
-    together = optimizer.ranks if isinstance(optimizer, Averaged) else ranks_of("fit", ranks)
     count = CountedLoss("fit", loss, ignore_label)
     shown = checked_progress("fit", progress)
     if on_epoch is not None:
@@ -99,30 +101,32 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
     factor = _checked_factors(from_name(schedule, epochs))               # raises an error before anything is changed
     if together.size > 1:
         optimizer = _averaged(optimizer, together, scale)
-    history, seed, best = _begin(net, optimizer, rng, path if together.first else None, scale)
-    if together.size > 1:
-        history, seed, best = _same_on_all(together, net, optimizer, history, seed, best)
-    run = _Run(net, batches, optimizer, count, scale, factor, seed, history, optimizer.rate, together)
-    was_training = net.training
-    try:
-        with progress_bar(shown and together.first, max(0, epochs - len(history)) * len(batches)) as bar:
-            for epoch in range(len(history), epochs):
-                if patience is not None and history.best is not None and epoch - 1 - history.best >= patience:
-                    break
-                run.train(epoch, partial(show_training, bar, f"epoch {epoch + 1}/{epochs}", history))
-                if tests is not None:
-                    run.validate(tests)
-                if history.best == epoch:
-                    best = {name: array.copy() for name, array in net.state().items()}
-                if path is not None and together.first:
-                    write_checkpoint(path, net, optimizer, history, seed, best, scale)
-                if on_epoch is not None and together.first:
-                    on_epoch(history)
-        if patience is not None and best is not None:
-            net.load_state(best)
-    finally:
-        optimizer.rate = run.rate
-        net.train(was_training)
+    path = path if together.first else None                              # one rank writes
+    with only_run(path):
+        history, seed, best = _begin(net, optimizer, rng, path, scale)
+        if together.size > 1:
+            history, seed, best = _same_on_all(together, net, optimizer, history, seed, best)
+        run = _Run(net, batches, optimizer, count, scale, factor, seed, history, optimizer.rate, together)
+        was_training = net.training
+        try:
+            with progress_bar(shown and together.first, max(0, epochs - len(history)) * len(batches)) as bar:
+                for epoch in range(len(history), epochs):
+                    if patience is not None and history.best is not None and epoch - 1 - history.best >= patience:
+                        break
+                    run.train(epoch, partial(show_training, bar, f"epoch {epoch + 1}/{epochs}", history))
+                    if tests is not None:
+                        run.validate(tests)
+                    if history.best == epoch:
+                        best = {name: array.copy() for name, array in net.state().items()}
+                    if path is not None:
+                        write_checkpoint(path, net, optimizer, history, seed, best, scale)
+                    if on_epoch is not None and together.first:
+                        on_epoch(history)
+            if patience is not None and best is not None:
+                net.load_state(best)
+        finally:
+            optimizer.rate = run.rate
+            net.train(was_training)
     return history
 
 

@@ -1,0 +1,137 @@
+"""What tests/test_distributed.py runs under mpiexec: `ranks_program.py TASK FOLDER`."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import spconv_cy as sp
+from spconv_cy.distributed import Averaged, Ranks, world
+
+SAMPLES = 37                                            # with batches of 12: three full rounds and a single sample
+
+
+def network():
+    """Return a network with shared statistics, dropout of channels and a ground state."""
+    return sp.Sequential(
+        sp.SubmanifoldConvolution(2, 3, 8, 3, rng=1), sp.BatchNormalization(8), sp.ReLU(), sp.MaxPooling(2, 2, 2),
+        sp.Dropout(0.5, rng=3), sp.Convolution(2, 8, 8, 3, rng=2), sp.BatchNormalization(8), sp.ReLU(),
+        sp.GlobalPooling(), sp.NetworkInNetwork(8, 4, rng=4))
+
+
+def samples():
+    """Return SAMPLES SparseTensors and their labels."""
+    rng, x = np.random.default_rng(0), []
+    for _ in range(SAMPLES):
+        sites = np.unique(rng.integers(0, 12, (rng.integers(20, 60), 2)), axis=0)
+        sites = np.column_stack([np.zeros(len(sites), int), sites])
+        x.append(sp.SparseTensor.from_sites(sites, rng.standard_normal((len(sites), 3)), size=12))
+    return x, rng.integers(0, 4, SAMPLES)
+
+
+def run(batch, epochs=3, ranks=False, **options):
+    """Train, and return the network and the history."""
+    net, data = network(), sp.data.TensorBatches(*samples(), batch=batch)
+    history = sp.train.fit(net, data, sp.train.SGD(net.parameters(), 0.05, 0.9), epochs, rng=5, progress=False,
+                           ranks=ranks, **options)
+    return net, history
+
+
+def results(net, history):
+    """Return all numbers of a run by name."""
+    return {**net.state(), "losses": history.losses, "errors": history.errors,
+            "validation": history.validation_losses}
+
+
+def train(folder):
+    """Train on all ranks; every rank writes what it has."""
+    data = sp.data.TensorBatches(*samples(), batch=5)
+    net, history = run(12 // world().size, ranks=True, validation=data)
+    found = sp.train.evaluate(net, data, ranks=True)
+    alone = sp.train.evaluate(net, data)
+    np.savez(folder / f"train{world().rank}.npz", **results(net, history), outputs=found.outputs, alone=alone.outputs,
+             labels=found.labels)
+
+
+def sums(folder):
+    """Sum arrays of all sizes, in one and in two steps, and gather objects."""
+    ranks, found = world(), {}
+    rng = np.random.default_rng(ranks.rank)
+    for n in (0, 1, 5, 1000, 16385, 100_003):
+        for kind in (np.float32, np.float64):
+            found[f"{n} {np.dtype(kind)}"] = ranks.sum(rng.standard_normal(n).astype(kind))
+    first, second = (np.full(50_000, ranks.rank + i, np.float32) for i in range(2))
+    both = [ranks.start_sum(first), ranks.start_sum(second)]             # two at the same time
+    while not all([part.progress() for part in both]):
+        time.sleep(1e-3)                                                 # computes
+    objects = ranks.gather({"rank": ranks.rank, "text": "x" * 10**5 * ranks.rank})
+    assert [part["rank"] for part in objects] == list(range(ranks.size))
+    assert [len(part["text"]) for part in objects] == [10**5 * i for i in range(ranks.size)]
+    assert ranks.broadcast(ranks.rank + 7) == 7
+    np.savez(folder / f"sums{ranks.rank}.npz", first=first, second=second, **found)
+
+
+def loop(folder):
+    """Train in a loop without fit: rank 0 begins with other weights, one parameter has no gradient on rank 1."""
+    ranks = world()
+    w = sp.Tensor(np.full(3, 1.0 + ranks.rank), requires_grad=True)
+    unused, sometimes = (sp.Tensor(np.ones(2), requires_grad=True) for _ in range(2))
+    optimizer = Averaged(sp.train.SGD([w, unused, sometimes], rate=0.5))
+    n = (3, 1)[ranks.rank]
+    loss = (w * w).sum() * (1.0 + ranks.rank)
+    if ranks.first:
+        loss = loss + sometimes.sum()
+    optimizer.weighted(loss, n).backward()
+    optimizer.step()
+    np.savez(folder / f"loop{ranks.rank}.npz", w=w.data, unused=unused.data, sometimes=sometimes.data)
+
+
+def resume(folder):
+    """Train for 2 epochs of 4, as many as the file of another run leaves."""
+    net, history = run(12 // world().size, 4, ranks=True, checkpoint=folder / "run.safetensors")
+    if world().first:
+        np.savez(folder / "resumed.npz", **results(net, history))
+
+
+def dies(folder):
+    """Rank 1 is killed in its second epoch."""
+    if world().rank == 1:
+        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+    run(6, 10**6, ranks=True)
+
+
+def raises(folder):
+    """Rank 1 meets an error that the others do not."""
+    data = sp.data.TensorBatches(*samples(), batch=6)
+    if world().rank == 1:
+        data.prepare = lambda *_: (lambda items: open("no-such-file"))
+    net = network()
+    sp.train.fit(net, data, sp.train.SGD(net.parameters(), 0.05), 3, progress=False, ranks=True)
+
+
+def wrong(folder):
+    """All ranks meet the same error."""
+    net = network()
+    sp.train.fit(net, [], sp.train.SGD(net.parameters(), 0.05), 3, ranks=True)
+
+
+def hangs(folder):
+    """Rank 1 does not come to the second sum."""
+    ranks = Ranks(timeout=1.0)
+    ranks.sum(np.ones(3))
+    if ranks.rank == 1:
+        time.sleep(60)
+    ranks.sum(np.ones(3))
+
+
+def differ(folder):
+    """The ranks have different networks."""
+    Averaged(sp.train.SGD(sp.NetworkInNetwork(2, 3 + world().rank).parameters(), 0.1))
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](Path(sys.argv[2]))

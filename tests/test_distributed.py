@@ -1,0 +1,225 @@
+"""Training on several ranks: the same as on one, deterministic, and ended by any fault. tests/ranks_program.py runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ranks_program import SAMPLES, network, results, run, samples
+
+import spconv_cy as sp
+from spconv_cy.distributed import Averaged, Ranks, world
+from spconv_cy.distributed.shards import dealt, shard
+
+PROGRAM = Path(__file__).parent / "ranks_program.py"
+
+
+def mpiexec():
+    """Return the path of mpiexec, or skip the test."""
+    pytest.importorskip("mpi4py", reason="mpi4py is not installed")
+    found = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if found is None:
+        pytest.skip("mpiexec is not installed")
+    return found
+
+
+def under_mpi(task, folder, n, limit=60):
+    """Run a task of the program on n ranks; return (exit status, output, seconds)."""
+    began = time.monotonic()
+    done = subprocess.run([mpiexec(), "-n", str(n), sys.executable, str(PROGRAM), task, str(folder)], text=True,
+                          capture_output=True, timeout=limit, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return done.returncode, done.stdout + done.stderr, time.monotonic() - began
+
+
+def loaded(path):
+    """Return the arrays of an .npz file."""
+    with np.load(path) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The results of one process with the batches of all ranks."""
+    net, history = run(12, validation=sp.data.TensorBatches(*samples(), batch=5))
+    return results(net, history)
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_ranks_train_as_one_with_all_batches(tmp_path, alone, n):
+    status, output, _ = under_mpi("train", tmp_path, n)
+    assert status == 0, output
+    ranks = [loaded(tmp_path / f"train{rank}.npz") for rank in range(n)]
+    for name, array in alone.items():
+        np.testing.assert_allclose(ranks[0][name], array, rtol=1e-5, atol=1e-5, err_msg=name)
+    for other in ranks[1:]:
+        assert all(np.array_equal(other[name], ranks[0][name]) for name in ranks[0])
+    assert np.array_equal(ranks[0]["outputs"], ranks[0]["alone"])        # gathered in the order of the data
+    assert np.array_equal(ranks[0]["labels"], samples()[1])
+
+
+def test_a_run_has_the_same_bits_again(tmp_path):
+    both = []
+    for _ in range(2):
+        assert under_mpi("train", tmp_path, 2)[0] == 0
+        both.append(loaded(tmp_path / "train0.npz"))
+    assert all(np.array_equal(both[0][name], both[1][name]) for name in both[0])
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_sums_are_those_in_rank_order_in_float64(tmp_path, n):
+    status, output, _ = under_mpi("sums", tmp_path, n)
+    assert status == 0, output
+    ranks = [loaded(tmp_path / f"sums{rank}.npz") for rank in range(n)]
+    rngs = [np.random.default_rng(rank) for rank in range(n)]
+    for size in (0, 1, 5, 1000, 16385, 100_003):
+        for kind in (np.float32, np.float64):
+            parts = [rng.standard_normal(size).astype(kind) for rng in rngs]
+            total = np.zeros(size)
+            for part in parts:
+                total = total + part
+            for rank in ranks:
+                assert np.array_equal(rank[f"{size} {np.dtype(kind)}"], total.astype(kind))
+    assert all((rank["first"] == sum(range(n))).all() and (rank["second"] == sum(range(1, n + 1))).all()
+               for rank in ranks)
+
+
+def test_a_loop_averages_weighted_gradients(tmp_path):
+    status, output, _ = under_mpi("loop", tmp_path, 2)
+    assert status == 0, output
+    first, second = (loaded(tmp_path / f"loop{rank}.npz") for rank in range(2))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    # Both begin at 1, the weights of rank 0. The mean over 3 + 1 samples is (3 * 1 + 1 * 2) / 4 of the sum of squares.
+    np.testing.assert_allclose(first["w"], 1 - 0.5 * 2 * 5 / 4)
+    assert (first["unused"] == 1).all()
+    np.testing.assert_allclose(first["sometimes"], 1 - 0.5 * 3 / 4)
+
+
+def test_a_run_resumes_with_other_ranks(tmp_path):
+    whole, history = run(12, 4)
+    run(12, 2, checkpoint=tmp_path / "run.safetensors")
+    status, output, _ = under_mpi("resume", tmp_path, 3)
+    assert status == 0, output
+    found = loaded(tmp_path / "resumed.npz")
+    for name, array in results(whole, history).items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-5, err_msg=name)
+    run(12, 5, checkpoint=tmp_path / "run.safetensors")                  # and alone again
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_a_killed_rank_ends_the_run(tmp_path):
+    status, _, seconds = under_mpi("dies", tmp_path, 2)
+    assert status != 0
+    assert seconds < 30
+
+
+def test_an_error_on_one_rank_is_shown_once_and_ends_the_run(tmp_path):
+    status, output, seconds = under_mpi("raises", tmp_path, 3)
+    assert status != 0
+    assert seconds < 30
+    assert output.count("FileNotFoundError") == 1
+    assert "rank 1 of 3:" in output
+
+
+def test_an_error_on_all_ranks_is_shown_once(tmp_path):
+    status, output, _ = under_mpi("wrong", tmp_path, 3)
+    assert status != 0
+    assert output.count("ValueError: fit: expected at least one sample in data, got none") == 1
+
+
+def test_a_rank_that_hangs_is_named(tmp_path):
+    status, output, seconds = under_mpi("hangs", tmp_path, 2)
+    assert status != 0
+    assert seconds < 30
+    assert "Ranks: expected an answer of rank 1 within 1 s, got none" in output
+
+
+def test_different_networks_are_refused(tmp_path):
+    status, output, _ = under_mpi("differ", tmp_path, 2)
+    assert status != 0
+    assert "expected the same parameters on all ranks" in output
+
+
+def test_one_process_needs_no_mpi_and_changes_no_bit():
+    code = "import sys, spconv_cy as sp; sp.distributed.world(); assert 'mpi4py' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    plain, with_ranks = run(12), run(12, ranks=True)
+    assert all(np.array_equal(array, results(*with_ranks)[name]) for name, array in results(*plain).items())
+    assert world() is world()
+    assert Ranks().sum(np.ones(2)).tolist() == [1, 1]
+
+
+class Numbers:
+    """Batches without an argument `choose`."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def epoch(self, epoch, seed, *, training):
+        """Yield (i, [i])."""
+        return ((i, [i]) for i in range(self.n))
+
+
+class Choosing(Numbers):
+    """Batches with it, which remember what was made."""
+
+    def epoch(self, epoch, seed, *, training, choose=None):
+        """Yield the chosen (i, [i])."""
+        self.made = list(range(self.n)) if choose is None else list(choose(self.n))
+        return ((i, [i]) for i in self.made)
+
+
+class Place:
+    """A rank without MPI."""
+
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 6, 7])
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_batches_are_dealt_out_once_in_equal_rounds(n, size):
+    for kind in (Numbers, Choosing):
+        dealt_out = [list(shard(kind(n), Place(rank, size), 0, 0, training=True)) for rank in range(size)]
+        assert {len(batches) for batches in dealt_out} == {-(-n // size)}
+        mine = [(i, x, labels) for batches in dealt_out for i, own, x, labels in batches if own]
+        assert sorted(mine) == [(i, i, [i]) for i in range(n)]
+        assert all(i == x for batches in dealt_out for i, _, x, _ in batches)
+
+
+def test_a_rank_makes_its_own_batches_only():
+    data = sp.data.TensorBatches(*samples(), batch=5)
+    whole = list(data.epoch(1, 2, training=True))
+    chosen = []
+    part = list(data.epoch(1, 2, training=True, choose=dealt(1, 3, chosen)))
+    assert chosen == [1, 4, 7]
+    assert all(np.array_equal(part[k][1], whole[i][1]) for k, i in enumerate(chosen))
+    assert len(whole) == -(-SAMPLES // 5)
+
+
+def test_wrong_arguments():
+    net = network()
+    sgd = sp.train.SGD(net.parameters(), 0.1)
+    for wrong in (net, Averaged(sgd), None):
+        with pytest.raises(TypeError, match="Averaged: expected an optimiser, such as Adam"):
+            Averaged(wrong)
+    with pytest.raises(TypeError, match="Averaged: expected ranks to be Ranks or None, got"):
+        Averaged(sgd, ranks=4)
+    with pytest.raises(TypeError, match="fit: expected ranks to be True, False or Ranks, got"):
+        sp.train.fit(net, [(np.zeros((1, 4)), [0])], sgd, 1, ranks=4)
+
+
+def test_two_runs_with_one_checkpoint_are_refused(tmp_path):
+    path, seen = tmp_path / "run.safetensors", []
+
+    def second(_):
+        with pytest.raises(sp.errors.FileError, match="expected a checkpoint of one run at a time, got"):
+            run(12, 1, checkpoint=path)
+        seen.append(True)
+
+    run(12, 1, checkpoint=path, on_epoch=second)
+    assert seen
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["run.safetensors"]
