@@ -102,7 +102,7 @@ class Ranks:
         self._to_all(np.array([len(data)], np.int64), sizes)
         parts = [np.empty(int(n[0]), np.uint8) for n in sizes]
         self._to_all(data, parts)
-        return [pickle.loads(part) for part in parts]
+        return [pickle.loads(part.tobytes()) for part in parts]
 
     def broadcast(self, value: Any) -> Any:
         """Return rank 0's object on every rank."""
