@@ -46,8 +46,8 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
     Args:
         path_or_state: path of a file that `read_checkpoint` reads, or a dict of arrays by name.
         network: Layer, into which the arrays are copied, all or none; or the name of a family, whose network is built
-            with the sizes in the checkpoint: "second", "second_mmdet3d", "centerpoint", "voxelnext", "spunet",
-            "minkunet", "unet", "pointgroup".
+            with the sizes in the checkpoint: "second", "second_mmdet3d", "centerpoint", "centerpoint_mmdet3d",
+            "voxelnext", "spunet", "minkunet", "minkunet_mmdet3d", "minkfpn", "fcgf", "unet", "pointgroup".
         source: library that wrote the checkpoint: "spconv2", "spconv1" (also mmcv), "minkowski", "torchsparse",
             "sparseconvnet", "paddle", "fvdb", "warpconvnet".
         names: {module of the checkpoint: layer of the network}, such as {"conv1.0": "layers.3"}; or the name of a
@@ -105,7 +105,7 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
         raise ShapeError(expected("convert", f"{network} with the weights of {peer.title}", "others",
                                   f"it fits source={' or '.join(map(repr, fitting))}")) from error
     report = _report(peer, modules, net, found, matches, skipped, outside)
-    if strict and (report.missing or report.left_over):
+    if strict and (report.missing or report.left_over and not (family and family.part)):
         raise ShapeError(_unmatched(report))
     net.load_state({**net.state(), **found})
     return net, report
@@ -116,7 +116,8 @@ def _filled(network: Layer | str, family: Family | None, modules: Mapping[str, M
     """Return (network, {array path: array}, matches); the arrays are not yet in the network."""
     net = _network(network, family, modules, peer)
     if family and table is None:
-        table = family.names(net, peer.name)
+        table = {family.synonyms[name] if name not in modules and family.synonyms.get(name) in modules else name: ours
+                 for name, ours in family.names(net, peer.name).items()}
         missing = [name for name in table if name not in modules]
         if missing:
             raise ShapeError(expected("convert", f"the modules of {family.name}", f"none named {shortened(missing)}",

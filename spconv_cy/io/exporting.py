@@ -14,7 +14,7 @@ from spconv_cy.io.modules import STEPS, kind_of_layer, layers_of, own_arrays
 from spconv_cy.io.networks.known import checked_family
 from spconv_cy.io.peers.known import checked_peer
 from spconv_cy.io.peers.layout import Kernel, Peer
-from spconv_cy.layers import Convolution, Layer, NetworkInNetwork
+from spconv_cy.layers import Convolution, EfficientChannelAttention, Layer, NetworkInNetwork
 from spconv_cy.types import Array, PathLike
 from spconv_cy.writing import new_file
 
@@ -87,7 +87,10 @@ def _written(peer: Peer, theirs: str, layer: Layer, options: Options) -> dict[st
             leaf, given = STEPS, np.asarray(int(array[0]), np.int64)
         else:
             leaf, given = _row_name(peer, name), array.reshape(-1)
-            given = given[None] if kind == "kernel" and peer.bias_axes == 2 else given
+            if isinstance(layer, EfficientChannelAttention):             # a torch.nn.Conv1d along the channels
+                given = given[None, None]
+            elif kind == "kernel" and peer.bias_axes == 2:
+                given = given[None]
         inner = "bn." if kind == "norm" and "bn" in peer.inner else ""
         found[f"{theirs}.{inner}{leaf}" if theirs else f"{inner}{leaf}"] = np.array(given, order="C")
     return found

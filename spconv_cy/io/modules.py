@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spconv_cy.layers import BatchNormalization, Convolution, Layer, NetworkInNetwork
+from spconv_cy.layers import BatchNormalization, Convolution, EfficientChannelAttention, Layer, NetworkInNetwork
 from spconv_cy.layers.attributes import items
 from spconv_cy.types import Array
 
@@ -89,6 +89,8 @@ def kind_of_layer(layer: Layer) -> str:
         return "kernel"
     if isinstance(layer, BatchNormalization):
         return "norm"
+    if isinstance(layer, EfficientChannelAttention):                     # a torch.nn.Conv1d along the channels
+        return "kernel"
     shapes = [array.shape for array in own_arrays(layer).values()]
     return "scale" if all(len(shape) == 2 and shape[0] == 1 for shape in shapes) else "other"
 

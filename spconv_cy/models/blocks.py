@@ -14,6 +14,7 @@ from spconv_cy.layers import (
     Convolution,
     Deconvolution,
     Dropout,
+    EfficientChannelAttention,
     Layer,
     NetworkInNetwork,
     ReLU,
@@ -67,10 +68,12 @@ class Blocks:
         """Return the layers I-BN-ReLU, which restore the sites that `halved` had."""
         return self.activated(Deconvolution(self.d, channels_in, channels_out, 2, 2, bias=False, rng=self.rng))
 
-    def basic(self, channels_in: int, channels_out: int, *, bias: bool = False) -> list[Layer]:
+    def basic(self, channels_in: int, channels_out: int, *, bias: bool = False, attention: bool = False
+              ) -> list[Layer]:
         """Return the layers of a basic block: S-BN-ReLU-S-BN with a shortcut around it, then ReLU.
 
-        If the channels change, the shortcut is a convolution of size 1 and BN.
+        If the channels change, the shortcut is a convolution of size 1 and BN. With `attention` an
+        EfficientChannelAttention follows the last BN.
         """
         shortcut = None
         if channels_in != channels_out:
@@ -78,14 +81,15 @@ class Blocks:
                                   BatchNormalization(channels_out, **self.norm))
         first, second = (SubmanifoldConvolution(self.d, channels, channels_out, 3, bias=bias, rng=self.rng)
                          for channels in (channels_in, channels_out))
-        return [Residual(*self.activated(first), second, BatchNormalization(channels_out, **self.norm),
+        gate = [EfficientChannelAttention(channels_out, rng=self.rng)] if attention else []
+        return [Residual(*self.activated(first), second, BatchNormalization(channels_out, **self.norm), *gate,
                          shortcut=shortcut), ReLU()]
 
-    def chain(self, channels_in: int, channels_out: int, repeats: int) -> list[Layer]:
+    def chain(self, channels_in: int, channels_out: int, repeats: int, *, attention: bool = False) -> list[Layer]:
         """Return the layers of `repeats` basic blocks, the first of which changes the channels."""
         layers = []
         for channels in [channels_in] + [channels_out] * (repeats - 1):
-            layers += self.basic(channels, channels_out)
+            layers += self.basic(channels, channels_out, attention=attention)
         return layers
 
     def activated(self, layer: Convolution) -> list[Layer]:

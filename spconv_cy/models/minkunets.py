@@ -8,7 +8,7 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import Concatenate, Layer, NetworkInNetwork, Sequential
 from spconv_cy.layers.inputs import MOST_CHANNELS
-from spconv_cy.models.blocks import TORCH, Blocks, checked_whole
+from spconv_cy.models.blocks import TORCH, Blocks, checked_list, checked_whole
 from spconv_cy.types import Seed
 
 STEM = 32
@@ -29,7 +29,7 @@ VARIANTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {         # block
 
 @known_arguments
 def minkunet(variant: str | int, channels_in: int, classes: int, *, d: int = 3, width: float = 1.0,
-             rng: Seed = None) -> Sequential:
+             stem: Sequence[int] | None = None, rng: Seed = None) -> Sequential:
     """Build a MinkUNet, which labels every active site: a stem, four levels down and four levels up.
 
     The stem is one convolution of size 5, in variant 42 two of size 3. A level down is a convolution of size and stride
@@ -42,6 +42,7 @@ def minkunet(variant: str | int, channels_in: int, classes: int, *, d: int = 3, 
         classes: number of classes, the outputs of the last layer, which is linear.
         d: dimension.
         width: factor of all channels.
+        stem: sizes of the convolutions of the stem, such as (3, 3); None: those of the variant.
         rng: seed or numpy Generator.
 
     Returns:
@@ -58,12 +59,16 @@ def minkunet(variant: str | int, channels_in: int, classes: int, *, d: int = 3, 
         raise ShapeError(expected("minkunet", f"width to be a factor from 1/{STEM} to {MOST_CHANNELS // STEM}",
                                   repr(width)))
     channels_in, classes = checked_whole("minkunet", channels_in=channels_in, classes=classes)
+    if stem is None:
+        stem = (3, 3) if str(variant) == "42" else (5,)
+    checked_list("minkunet", "stem", stem)
+    sizes = checked_whole("minkunet", **{f"stem[{i}]": size for i, size in enumerate(stem)})
     repeats, planes = VARIANTS[str(variant)]
-    stem, planes = int(width * STEM), tuple(int(width * n) for n in planes)
+    base, planes = int(width * STEM), tuple(int(width * n) for n in planes)
     make = Blocks(d, TORCH, rng)
-    layers = (make.submanifold(channels_in, stem) + make.submanifold(stem, stem) if str(variant) == "42"
-              else make.submanifold(channels_in, stem, 5))
-    return Sequential(*layers, *residual_u(make, stem, repeats, planes),
+    layers = [layer for i, size in enumerate(sizes)
+              for layer in make.submanifold(base if i else channels_in, base, size)]
+    return Sequential(*layers, *residual_u(make, base if sizes else channels_in, repeats, planes),
                       NetworkInNetwork(planes[-1], classes, rng=make.rng))
 
 

@@ -10,8 +10,9 @@ from spconv_cy.types import Seed
 
 
 @known_arguments
-def voxel_backbone_8x(channels_in: int = 4, *, residual: bool = False, last_padding: int | tuple[int, int, int] = 0,
-                      dense: bool = False, rng: Seed = None) -> Sequential:
+def voxel_backbone_8x(channels_in: int = 4, *, residual: bool = False, bias: bool = True,
+                      last_padding: int | tuple[int, int, int] = 0, dense: bool = False, rng: Seed = None
+                      ) -> Sequential:
     """Build SECOND's middle encoder, or CenterPoint's with `residual`; the output is eight times coarser.
 
     The axes are z, y, x. The field should have a size, because no window reaches beyond it: that of the voxels with one
@@ -20,8 +21,8 @@ def voxel_backbone_8x(channels_in: int = 4, *, residual: bool = False, last_padd
 
     Args:
         channels_in: channels of the voxels.
-        residual: use basic blocks, with biases, instead of submanifold convolutions, and 128 channels in the last
-            level.
+        residual: use basic blocks instead of submanifold convolutions, and 128 channels in the last level.
+        bias: whether the convolutions of basic blocks have biases, as in OpenPCDet; those of mmdetection3d have none.
         last_padding: padding of the last convolution, which is strided in z: 0, or such as (1, 0, 0).
         dense: return a Tensor (b, 128, z, y, x); `.reshape(b, -1, y, x)` of its data turns z into channels.
         rng: seed or numpy Generator.
@@ -35,20 +36,21 @@ def voxel_backbone_8x(channels_in: int = 4, *, residual: bool = False, last_padd
     (711872, 2695312)
     """
     channels_in, = checked_whole("voxel_backbone_8x", channels_in=channels_in)
-    checked_flags("voxel_backbone_8x", residual=residual, dense=dense)
+    checked_flags("voxel_backbone_8x", residual=residual, bias=bias, dense=dense)
     make = Blocks(3, DETECTION, rng)
     last = 128 if residual else 64
-    levels = [make.submanifold(channels_in, 16) + same(make, 16, residual, repeats=2 if residual else 1)]
+    levels = [make.submanifold(channels_in, 16) + same(make, 16, residual, bias,
+                                                                 repeats=2 if residual else 1)]
     paddings: list[int | tuple[int, int, int]] = [1, 1, (0, 1, 1)]
     for below, width, padding in zip((16, 32, 64), (32, 64, last), paddings, strict=True):
-        levels.append(make.strided(below, width, padding=padding) + same(make, width, residual))
+        levels.append(make.strided(below, width, padding=padding) + same(make, width, residual, bias))
     levels.append(make.strided(last, 128, (3, 1, 1), (2, 1, 1), last_padding))
     return Sequential(*(Sequential(*level) for level in levels), *([SparseToDense(3)] if dense else []))
 
 
-def same(make: Blocks, width: int, residual: bool, repeats: int = 2) -> list[Layer]:
-    """Return layers that keep channels and sites: basic blocks with biases, or submanifold convolutions."""
+def same(make: Blocks, width: int, residual: bool, bias: bool = True, repeats: int = 2) -> list[Layer]:
+    """Return layers that keep channels and sites: basic blocks, or submanifold convolutions without biases."""
     layers: list[Layer] = []
     for _ in range(repeats):
-        layers += make.basic(width, width, bias=True) if residual else make.submanifold(width, width)
+        layers += make.basic(width, width, bias=bias) if residual else make.submanifold(width, width)
     return layers

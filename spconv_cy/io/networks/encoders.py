@@ -29,6 +29,32 @@ def second_mmdet3d(net: Layer, source: str) -> Names:
             for theirs, ours in second(net, source).items()}
 
 
+def build_centerpoint_mmdet3d(modules: Modules, source: str) -> Layer:
+    """Return CenterPoint's encoder with the convolutions of mmdetection3d, which have no biases."""
+    first = modules["conv_input.0"]
+    modules["encoder_layers.encoder_layer1.0.conv1"]                     # not among those of the encoder without blocks
+    return voxel_backbone_8x(inputs(first, source), residual=True, bias=False)
+
+
+def centerpoint_mmdet3d(net: Layer, source: str) -> Names:
+    """Return {module: layer} of voxel_backbone_8x with residual=True, by the names of mmdetection3d's SparseEncoder.
+
+    There a level has its strided convolution at the end; ours begin with it.
+    """
+    names: Names = {}
+    for theirs, ours in second(net, source).items():
+        level, _, place = theirs.partition(".")
+        number, (at, _, part) = level.removeprefix("conv"), place.partition(".")
+        if not number.isdecimal():
+            names[theirs] = ours
+        elif number != "1" and at == "0":
+            names[f"encoder_layers.encoder_layer{int(number) - 1}.2.{part}"] = ours
+        else:
+            block = int(at) - (number != "1")
+            names[f"encoder_layers.encoder_layer{number}.{block}.{part}"] = ours
+    return names
+
+
 def build_voxelnext(modules: Modules, source: str) -> Layer:
     """Return VoxelNeXt's encoder."""
     widths = [width(modules["conv_input.1"]), *(width(modules[f"conv{i}.0.1"]) for i in range(2, 6))]
@@ -74,4 +100,7 @@ SECOND = Family("second", "sp.models.voxel_backbone_8x", FIRST, build_second, se
 CENTERPOINT = Family("centerpoint", "sp.models.voxel_backbone_8x", FIRST, build_second, second)
 MMDET3D = Family("second_mmdet3d", "sp.models.voxel_backbone_8x",
                  dict.fromkeys(FIRST, "encoder_layers.encoder_layer1.0.0.weight"), build_second, second_mmdet3d)
+CENTERPOINT_MMDET3D = Family(
+    "centerpoint_mmdet3d", "sp.models.voxel_backbone_8x", dict.fromkeys(FIRST, "conv_input.0.weight"),
+    build_centerpoint_mmdet3d, centerpoint_mmdet3d)
 VOXELNEXT = Family("voxelnext", "sp.models.voxelnext", FIRST, build_voxelnext, voxelnext_names)

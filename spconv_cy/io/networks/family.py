@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -27,30 +27,38 @@ class Family:
     Attributes:
         name: the word for `network` and `names` of `convert`.
         builder: our function, for errors.
-        first: by source, the array that marks the prefix of the network's names, such as "conv_input.0.weight".
+        first: by source, the array that marks the prefix of the network's names, such as "conv_input.0.weight", or
+            several, the first of which that is found counts.
         build: function from (modules, source) to a network with the sizes of the modules.
         table: function from (network, source) to {module: layer}.
         one_by_one: reading of the weights of size 1; None: their shapes tell.
         linear: modules that are linear layers of torch.
         unused: beginnings of the paths of modules that the network's forward pass does not use.
+        synonyms: {module in the table: its path in other versions of the published code}.
+        part: True if the network is a part of the published one, so that other modules are left over.
     """
 
     name: str
     builder: str
-    first: Mapping[str, str]
+    first: Mapping[str, str | tuple[str, ...]]
     build: Callable[[Modules, str], Layer]
     table: Callable[[Layer, str], Names]
     one_by_one: str | None = None
     linear: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    synonyms: Mapping[str, str] = field(default_factory=dict)
+    part: bool = False
 
     def prefix(self, state: Mapping[str, Array], source: str) -> str:
         """Return the prefix of the network's names; raise ShapeError if there is none, or several."""
-        first = self.first[source]
-        found = [name[:-len(first)] for name in state if name == first or str(name).endswith(f".{first}")]
+        firsts = self.first[source]
+        found: list[str] = []
+        for first in (firsts,) if isinstance(firsts, str) else firsts:
+            found = found or [name[:-len(first)] for name in state if name == first or str(name).endswith(f".{first}")]
         if len(found) != 1:
+            wanted = firsts if isinstance(firsts, str) else " or ".join(firsts)
             got = f"several: {shortened(found)}" if found else f"names such as {shortened(list(state), 3)}"
-            raise ShapeError(expected("convert", f"an array {first}, with which {self.name} begins", got,
+            raise ShapeError(expected("convert", f"an array {wanted}, with which {self.name} begins", got,
                                       "give prefix=" if found else "give a Layer and names={module: layer}"))
         return found[0]
 

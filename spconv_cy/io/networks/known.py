@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.io.networks.encoders import CENTERPOINT, MMDET3D, SECOND, VOXELNEXT
+from spconv_cy.io.networks.encoders import CENTERPOINT, CENTERPOINT_MMDET3D, MMDET3D, SECOND, VOXELNEXT
 from spconv_cy.io.networks.instance_u import POINTGROUP
-from spconv_cy.io.networks.residual_u import MINKUNETS, SPUNETS
+from spconv_cy.io.networks.places import FCGF, MINKFPN
+from spconv_cy.io.networks.residual_u import MINKUNETS, MINKUNETS_MMDET3D, SPUNETS
 from spconv_cy.io.networks.scn_unet import UNET
 
 if TYPE_CHECKING:
     from spconv_cy.io.networks.family import Family
 
 FAMILIES = {family.name: family for family in (
-    SECOND, MMDET3D, CENTERPOINT, VOXELNEXT, SPUNETS, MINKUNETS, UNET, POINTGROUP)}
+    SECOND, MMDET3D, CENTERPOINT, CENTERPOINT_MMDET3D, VOXELNEXT, SPUNETS, MINKUNETS, MINKUNETS_MMDET3D, MINKFPN, FCGF,
+    UNET, POINTGROUP)}
 
 
 def checked_family(who: str, name: str, source: str) -> Family:

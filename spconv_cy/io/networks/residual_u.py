@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.networks.family import Family, Modules, Names, inputs, weight_shape, width
 from spconv_cy.layers import Concatenate, Layer, Residual
 from spconv_cy.models import minkunet, spunet
 from spconv_cy.models.minkunets import STEM, VARIANTS
+
+if TYPE_CHECKING:
+    from spconv_cy.io.modules import Module
 
 LARGEST = 1000
 
@@ -53,6 +57,27 @@ SPVNAS = Naming(
     lambda s, n: (f"up{n - s}.0.net.0", f"up{n - s}.0.net.1"),
     lambda s, n, j: f"stage{s + 1}.{j + 1}", lambda s, n, j: f"up{n - s}.1.{j}",
     ("net.0", "net.1", "net.3", "net.4"), ("downsample.0", "downsample.1"), "classifier.0")
+
+
+def in_mmdet3d(conv: str, block: tuple[str, str, str, str], shortcut: str) -> Naming:
+    """Return how mmdetection3d names the modules; `conv` is the Sequential inside a block of one convolution."""
+    def pair(path: str) -> tuple[str, str]:
+        return f"{path}{conv}.0", f"{path}{conv}.1"
+
+    return Naming(
+        [pair("backbone.conv_input.0"), pair("backbone.conv_input.1")],
+        lambda s, n: pair(f"backbone.encoder.{s}.0"), lambda s, n: pair(f"backbone.decoder.{n - 1 - s}.0"),
+        lambda s, n, j: f"backbone.encoder.{s}.{j + 1}", lambda s, n, j: f"backbone.decoder.{n - 1 - s}.1.{j}",
+        block, (f"{shortcut}.0", f"{shortcut}.1"), "decode_head.conv_seg")
+
+
+ON_SPCONV = in_mmdet3d("", ("conv1", "bn1", "conv2", "bn2"), "downsample")
+MMDET3D = {
+    "torchsparse": in_mmdet3d(".net", ("net.0", "net.1", "net.3", "net.4"), "downsample"),
+    "minkowski": in_mmdet3d(".net", ("conv1", "norm1", "conv2", "norm2"), "downsample.net"),
+    "spconv2": ON_SPCONV,
+    "spconv1": ON_SPCONV,
+}
 
 
 def table(net: Layer, naming: Naming) -> Names:
@@ -123,20 +148,28 @@ def build_spunet(modules: Modules, source: str) -> Layer:
                   channels=channels, repeats=repeats, d=len(weight_shape(stem)) - 2)
 
 
-def build_minkunet(modules: Modules, source: str) -> Layer:
+def build_minkunet(modules: Modules, source: str, naming: Naming | None = None) -> Layer:
     """Return the MinkUNet of the modules' sizes."""
-    naming = naming_of(source)
+    naming = naming_of(source) if naming is None else naming
     repeats, channels = sizes(modules, naming)
-    stem = modules[naming.stem[0][0]]
-    taps, size = weight_shape(stem)[0], 3 if source == "torchsparse" else 5
-    d = next((d for d in range(1, 9) if size**d == taps), 0)
-    wanted = [width(modules[naming.stem[0][1]]), *channels]
+    conv, norm = naming.stem[0]
+    size, d = window_of(modules[conv], source)
+    wanted = [width(modules[norm]), *channels]
     for variant, (blocks_, planes) in VARIANTS.items():
         factor = common_factor(wanted, [STEM, *planes])
-        if factor and d and list(blocks_) == repeats and (variant == "42") == (source == "torchsparse"):
-            return minkunet(variant, inputs(stem, source), width(modules[naming.final]), d=d, width=factor)
+        if factor and d and list(blocks_) == repeats:
+            return minkunet(variant, inputs(modules[conv], source), width(modules[naming.final]), d=d, width=factor,
+                            stem=[size] * len(naming.stem))
     raise ShapeError(expected("convert", f"a MinkUNet of the variants {', '.join(VARIANTS)}",
                               f"blocks {repeats} and channels {channels}", "give a Layer and names={module: layer}"))
+
+
+def window_of(module: Module, source: str) -> tuple[int, int]:
+    """Return (size, dimension) of a convolution's window with the same odd size on all axes; zeros if there is none."""
+    shape = weight_shape(module)
+    if source in ("spconv2", "spconv1"):
+        return (int(shape[1]), len(shape) - 2)
+    return next(((size, d) for size in (3, 5, 7) for d in range(1, 9) if size**d == shape[0]), (0, 0))
 
 
 def common_factor(wanted: Sequence[int], planes: Sequence[int]) -> float:
@@ -152,7 +185,7 @@ def common_factor(wanted: Sequence[int], planes: Sequence[int]) -> float:
 
 
 def naming_of(source: str) -> Naming:
-    """Return the names of MinkUNet's modules in a library."""
+    """Return the names of MinkUNet's modules in the examples of a library."""
     return SPVNAS if source == "torchsparse" else MINKUNET
 
 
@@ -162,3 +195,9 @@ MINKUNETS = Family("minkunet", "sp.models.minkunet",
                    {"minkowski": "conv0p1s1.kernel", "torchsparse": "stem.0.kernel"}, build_minkunet,
                    lambda net, source: table(net, naming_of(source)), linear=("classifier.0",),
                    unused=("point_transforms.",))
+MINKUNETS_MMDET3D = Family(
+    "minkunet_mmdet3d", "sp.models.minkunet",
+    dict.fromkeys(MMDET3D, "backbone.conv_input.0.0.weight") | dict.fromkeys(
+        ("torchsparse", "minkowski"), "backbone.conv_input.0.net.0.kernel"),
+    lambda modules, source: build_minkunet(modules, source, MMDET3D[source]),
+    lambda net, source: table(net, MMDET3D[source]), one_by_one="raw", linear=("decode_head.conv_seg",))
