@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import idle
 import numpy as np
 
 HERE = Path(__file__).parent
@@ -29,11 +30,10 @@ class Worker:
     """
 
     def __init__(self, name, module, python=sys.executable, threads=2, environment=None):
-        variables = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
-        variables.update(dict.fromkeys(THREADS, str(threads)), **(environment or {}))
-        self.name, self.threads, self._made = name, threads, (name, module, python, threads, environment)
+        self.name, self.threads, self.made = name, threads, (name, module, python, threads, environment)
         self.process = subprocess.Popen([python, str(HERE / "worker.py"), module, "--threads", str(threads)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env=variables(threads, environment))
 
     def ask(self, do, **request):
         """Send a request and return the answer; a side that has died answers with an error."""
@@ -48,11 +48,17 @@ class Worker:
 
     def again(self):
         """Start another process like this one."""
-        return Worker(*self._made)
+        return Worker(*self.made)
 
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+def variables(threads, more=None):
+    """Return the environment of a side: its threads, numpy's choice of kernels by the processor, and `more`."""
+    found = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
+    return found | dict.fromkeys(THREADS, str(threads)) | (more or {})
 
 
 class Run:
@@ -69,8 +75,11 @@ class Run:
             about = worker.ask("about")
             self.machine["sides"][worker.name] = about
             self.say(f"{worker.name}: " + (about.get("error") or f"{about['note']} {_versions(about['versions'])}"))
+        self.machine["idle"] = idle.measure()
+        self.say(f"machine: {idle.told(self.machine['idle'])}")
 
-    def measure(self, case, params=(), rounds=5, only=None, check=True, slow=(), rounds_of_slow=2):
+    def measure(self, case, params=(), rounds=5, only=None, check=True, slow=(), rounds_of_slow=2,
+                tolerance=1e-4):
         """Time every verb of a case on every side, round by round, each round all sides and the peak in turn.
 
         A case has processes of its own: what an earlier one left in memory is not measured.
@@ -80,6 +89,7 @@ class Run:
             rounds: turns; the sides named in `slow` take `rounds_of_slow` of them.
             only: names of verbs; by default all.
             check: whether the sides' results are compared.
+            tolerance: largest difference that is no error, as a part of the largest number.
         """
         params, verbs, turns = list(params), {}, []
         self.workers = [self._anew(worker) for worker in self.workers]
@@ -93,7 +103,7 @@ class Run:
                     verbs.setdefault(verb, gflop)
                     turns.append((worker, verb))
         if check:
-            self._check(case, params, turns)
+            self._check(case, params, turns, tolerance)
         found, gflop = {turn: [] for turn in turns}, verbs
         peak, repeats = [], dict.fromkeys(turns, 1)
         for turn in range(rounds):
@@ -122,11 +132,15 @@ class Run:
             if "figures" not in answer:
                 self._note(worker, case, params, answer.get("missing") or answer.get("error"))
             for name, value in answer.get("figures", {}).items():
-                self.figures.append({"case": case, "params": list(params), "name": name, "side": worker.name,
-                                     "value": value})
+                self.figure(case, params, name, worker, value)
                 self.say(f"{label(case, params, name):40s} {worker.name:>16s} {value:10.3f}")
             if anew:
                 worker.close()
+
+    def figure(self, case, params, name, worker, value):
+        """Keep a figure of a side."""
+        self.figures.append({"case": case, "params": list(params), "name": name, "side": worker.name,
+                             "threads": worker.threads, "value": value})
 
     def judge(self, what, value, bound, at_least=False):
         """Keep, and print, whether a figure is at most, or at least, what is asked."""
@@ -172,7 +186,7 @@ class Run:
         if text != "not offered":
             self.say(f"{label(case, params, ''):40s} {worker.name:>16s} {text}")
 
-    def _check(self, case, params, turns):
+    def _check(self, case, params, turns, tolerance):
         """Compare the sides' results with the first side's; one that differs is timed all the same, and told of."""
         truth = {}
         with tempfile.TemporaryDirectory() as folder:
@@ -190,8 +204,9 @@ class Run:
                     self._note(worker, case, params, f"{verb}: other sites, {len(sites)} for {len(expected_sites)}")
                     continue
                 wrong = np.abs(rows - expected).max() / np.abs(expected).max()
-                if wrong > 1e-4:
-                    n = int((np.abs(rows - expected).max(1) > 1e-4 * np.abs(expected).max()).sum())
+                self.figure(case, params, f"{verb}_difference", worker, float(wrong))
+                if not wrong <= tolerance:
+                    n = int((~(np.abs(rows - expected).max(1) <= tolerance * np.abs(expected).max())).sum())
                     self._note(worker, case, params, f"{verb}: WRONG by up to {wrong:.1%} of the largest number, in "
                                f"{n:,} of {len(rows):,} rows")
 

@@ -1,0 +1,172 @@
+"""Networks of other libraries and the same networks converted to ours, on the same inputs and processor.
+
+    python benchmarks/bench_peers.py --install          makes the environment of the others
+    python benchmarks/bench_converted.py [--only second spunet14] [--threads 1 2] [--isa avx2] [--add]
+    python benchmarks/bench_converted.py --table        prints the record as a table
+
+Random weights, drawn by name, go into the library's own checkpoint, and from there into ours by `sp.io.convert`; values
+must agree to 2e-6 of the largest. Measured: a frame with new sites, a frame with rules kept, the peak of memory of a
+process that runs three frames, and a fresh process from its start to its first features. A library that is not there is
+told of and left out. spconv's scatter races on two threads, so that its values are right on one thread only.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import networks
+from bench_peers import BLAS, PYTHON
+from runner import HERE, Run, Worker, variables
+
+PEERS = {"spconv": "peers.networks_spconv", "MinkowskiEngine": "peers.networks_minkowski"}
+TOLERANCE = 2e-6
+# For a run without AVX-512: ours, numpy's and torch's products of matrices.
+AVX2 = {"SPCONV_CY_ISA": "avx2", "OPENBLAS_CORETYPE": "Haswell", "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+FASTER = {("spunet14", "avx2"): 2.4, ("spunet14", "avx512f"): 3.0, ("deepcnet", "avx2"): 1.6,
+          ("deepcnet", "avx512f"): 1.6}                 # on one thread, new sites each frame
+COLUMNS = (("cold", 1e3, ".1f"), ("kept", 1e3, ".1f"), ("start_s", 1, ".2f"), ("peak_MB", 1, ".0f"))
+START, MEMORY = 10, 2                                   # times faster from the start; times less at the peak
+
+
+def sides(name, threads, more):
+    """Return the workers of a network: ours, and its library's where that can be run."""
+    library = networks.NETWORKS[name].library
+    there = {"LD_LIBRARY_PATH": str(BLAS / "lib")} if BLAS.exists() else {}
+    return [Worker("ours", "converted", threads=threads, environment=more),
+            Worker(library, PEERS[library], str(PYTHON), threads, more | there)]
+
+
+def prepare(name, more):
+    """Write the scene and the checkpoints; return why the network cannot be compared, or None."""
+    networks.save_scene(name)
+    ours, peer = sides(name, 1, more)
+    answers = [worker.ask("setup", case="Checkpoint", params=[name]) for worker in (peer, ours)]
+    for worker in (ours, peer):
+        worker.close()
+    return next((answer["error"] for answer in answers if "error" in answer), None)
+
+
+def started(worker, name, function="first_frame"):
+    """Return seconds from the start of a process to the features of its first frame."""
+    _, module, python, threads, more = worker.made
+    command = [python, str(HERE / "first_frame.py"), module, name, str(threads), function]
+    given = variables(threads, more)
+    given.pop("PYTHONDONTWRITEBYTECODE", None)          # an installed package has its bytecode
+    start = time.perf_counter()
+    subprocess.run(command, env=given, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def measure(name, threads, options, more):
+    """Return the record of one network on some threads."""
+    run = Run(sides(name, threads, more), threads, environment=more)
+    run.measure("Converted", [name], options.rounds, tolerance=TOLERANCE)
+    run.track("Peak", [name], anew=True)
+    ways = [(worker, "first_frame") for worker in run.workers] + [(run.workers[0], "first_frame_saved")]
+    seconds = [[started(worker, name, function) for worker, function in ways] for _ in range(1 + options.starts)]
+    for (worker, function), found in zip(ways, zip(*seconds[1:], strict=True), strict=True):
+        run.figure("Converted", [name], function.replace("first_frame", "start") + "_s", worker, min(found))
+    run.close()
+    return run
+
+
+def isa_of(record):
+    """Return our instruction set in a record."""
+    return record["machine"]["sides"]["ours"]["versions"]["isa"]
+
+
+def compared(record):
+    """Return {what: (ours, theirs)} of a record of one network: seconds, MB."""
+    found = {}
+    for row in record["rows"]:
+        found.setdefault(row["verb"], {})[row["side"] == "ours"] = row["best"]
+    for figure in record["figures"]:
+        found.setdefault(figure["name"], {})[figure["side"] == "ours"] = figure["value"]
+    if "start_saved_s" in found and "start_s" in found:
+        found["start_saved_s"][False] = found["start_s"].get(False)
+    return {what: (sides[True], sides[False]) for what, sides in found.items() if sides.get(False) and True in sides}
+
+
+def judge(run):
+    """Compare with what was asked for."""
+    record = {"machine": run.machine, "rows": run.rows, "figures": run.figures}
+    name, found = run.rows[0]["params"][0], compared(record)
+    goal = FASTER.get((name, isa_of(record)))
+    if goal and run.threads == 1 and "cold" in found:
+        run.judge(f"{name}: times faster, new sites", found["cold"][1] / found["cold"][0], goal, at_least=True)
+    if "start_s" in found:
+        run.judge(f"{name}: times faster to the first frame", found["start_s"][1] / found["start_s"][0], START, True)
+    if "peak_MB" in found:
+        run.judge(f"{name}: times less memory", found["peak_MB"][1] / found["peak_MB"][0], MEMORY, True)
+
+
+def table(records):
+    """Return the records as a table of Markdown."""
+    heads = ["network", "sites", "instructions, threads", "difference", "new sites, ms", "", "rules kept, ms", "",
+             "start, s (saved)", "", "peak, MB", ""]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for key, record in records.items():
+        name, isa, threads = key.split()
+        library = networks.NETWORKS[name].library
+        found, sites = compared(record), record["sites"]
+        cells = [f"{name} ({library})", f"{sites:,}", f"{isa}, {threads}", difference(record, library)]
+        for what, scale, form in COLUMNS:
+            if what not in found:
+                cells += ["", ""]
+                continue
+            ours, theirs = found[what]
+            saved = f" ({found['start_saved_s'][0]:.2f})" if what == "start_s" else ""
+            cells += [f"{scale * ours:{form}}{saved} : {scale * theirs:{form}}", f"{theirs / ours:.1f}x"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def difference(record, library):
+    """Return the largest difference of the values, as a part of the largest."""
+    found = [figure["value"] for figure in record["figures"]
+             if figure["name"] == "cold_difference" and figure["side"] == library]
+    return f"{found[0]:.0e}" if found else "other sites"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=list(networks.NETWORKS), choices=networks.NETWORKS)
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--starts", type=int, default=3, help="processes started on each side")
+    parser.add_argument("--isa", choices=["avx2"], help="leave out AVX-512 on all sides")
+    parser.add_argument("--add", action="store_true", help="keep what the record has of other networks")
+    parser.add_argument("--table", action="store_true", help="print the record as a table; measure nothing")
+    parser.add_argument("--record", default="benchmarks/records/converted.json")
+    options = parser.parse_args()
+    path, records = Path(options.record), {}
+    if (options.add or options.table) and path.exists():
+        records = json.loads(path.read_text())
+    if options.table:
+        return print(table(records))
+    if not shutil.which(str(PYTHON)):
+        sys.exit(f"{PYTHON} is not there: run `make bench-converted`, or bench_peers.py --install, first")
+    more = AVX2 if options.isa else {}
+    for name in options.only:
+        reason = prepare(name, more)
+        if reason:
+            print(f"{name}: left out: {reason}")
+            continue
+        for threads in options.threads:
+            run = measure(name, threads, options, more)
+            judge(run)
+            record = {"machine": run.machine, "rows": run.rows, "figures": run.figures, "notes": run.notes,
+                      "verdicts": run.verdicts, "sites": len(networks.scene(name)[0])}
+            records[f"{name} {isa_of(record)} {threads}"] = record
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(records, indent=1))
+    print(table(records))
+
+
+if __name__ == "__main__":
+    main()

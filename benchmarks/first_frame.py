@@ -1,0 +1,17 @@
+"""Runs the first frame of a network in a fresh process: python first_frame.py MODULE NAME THREADS [FUNCTION]."""
+
+import importlib
+import sys
+from pathlib import Path
+
+
+def main(module, name, threads, function="first_frame"):
+    """Import a side, load its network and run a frame; the checksum shows that it was done."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    side = importlib.import_module(module)
+    side.set_threads(int(threads))
+    print(float(getattr(side, function)(name).sum()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,108 @@
+"""Which networks are converted and timed, on which inputs; for all sides, so nothing but numpy is needed.
+
+Scenes and checkpoints lie in build/converted: NAME.npz has the sites, the features and the size of the field, NAME.pth
+what the library saved.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import workloads
+
+FOLDER = Path(__file__).resolve().parents[1] / "build" / "converted"
+SCAN_SIZE, HALF_SCAN_SIZE, GLYPH_SIZE = (208, 192, 96), (104, 96, 48), (96, 96)
+MINK14 = (32, 64, 128, 256, 128, 128, 96, 96)           # channels of MinkUNet14A, four levels down and four up
+MINK34 = (32, 64, 128, 256, 256, 128, 96, 96)           # of SpUNet as Pointcept has it
+POINTGROUP = tuple(16 * n for n in range(1, 8))
+VOXELNEXT = (16, 32, 64, 128, 128)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, the library that it was written with, and what it is run on.
+
+    Attributes:
+        library: "spconv" or "MinkowskiEngine".
+        family: for `sp.io.convert`.
+        channels: of the input.
+        scene: name of a function of this module.
+    """
+
+    library: str
+    family: str
+    channels: int
+    scene: str
+
+
+NETWORKS = {
+    "second": Network("spconv", "second", 4, "lidar"),
+    "centerpoint": Network("spconv", "centerpoint", 5, "lidar"),
+    "voxelnext": Network("spconv", "voxelnext", 5, "lidar"),
+    "spunet": Network("spconv", "spunet", 6, "room"),
+    "spunet14": Network("spconv", "spunet", 3, "room"),
+    "pointgroup": Network("spconv", "pointgroup", 6, "scan"),
+    "minkunet14": Network("MinkowskiEngine", "minkunet", 3, "room"),
+    "deepcnet": Network("spconv", "deepcnet", 3, "glyph"),
+}
+
+
+def lidar():
+    """Return sites and size of a sweep of a lidar, the axes z, y, x as detectors have them."""
+    sites = workloads.lidar()[:, [0, 3, 2, 1]]
+    return sites[np.lexsort(sites.T[::-1])], workloads.LIDAR_SIZE[::-1]
+
+
+def scan():
+    """Return sites and size of the indoor scan."""
+    return workloads.indoor_scan(), SCAN_SIZE
+
+
+def room():
+    """Return sites and size of 20,000 sites of the indoor scan in cells of twice the length."""
+    sites = np.unique(workloads.indoor_scan() // 2, axis=0)
+    return sites[:20_000], HALF_SCAN_SIZE
+
+
+def glyph():
+    """Return sites and size of a glyph."""
+    return workloads.glyphs(batch=1), GLYPH_SIZE
+
+
+def save_scene(name):
+    """Write NAME.npz."""
+    network = NETWORKS[name]
+    sites, size = globals()[network.scene]()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    np.savez(FOLDER / f"{name}.npz", sites=np.ascontiguousarray(sites, np.int32), size=np.array(size),
+             rows=workloads.features(sites, network.channels))
+
+
+def scene(name):
+    """Return (sites, rows, size) of NAME.npz."""
+    with np.load(FOLDER / f"{name}.npz") as file:
+        return file["sites"], file["rows"], tuple(file["size"].tolist())
+
+
+def checkpoint(name):
+    """Return the path of NAME.pth, which the library wrote."""
+    return str(FOLDER / f"{name}.pth")
+
+
+def saved(name):
+    """Return the path of NAME.safetensors, which `sp.save` wrote."""
+    return str(FOLDER / f"{name}.safetensors")
+
+
+def keys(name):
+    """Return the path of NAME.json: the keys of spconv's layers."""
+    return FOLDER / f"{name}.json"
+
+
+def peak_MB():
+    """Return megabytes of resident memory at the peak of this process; NaN where /proc does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
