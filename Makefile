@@ -5,7 +5,7 @@ SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/compiled/
 STUBS = $(subst /,.,$(basename $(wildcard spconv_cy/_core.pyi spconv_cy/compiled/*.pyi)))
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist kanji kanji-data seed check test test-experiments test-all test-build test-compilers test-arm test-threads test-cuda test-page bench bench-peers bench-cuda bench-scaling lint clean
+.PHONY: demo mnist kanji kanji-data seed check test test-experiments test-all test-build test-compilers test-arm test-threads test-cuda test-page bench bench-peers bench-converted bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
@@ -78,7 +78,8 @@ test-page: .venv/built  ## the handwriting page in a real Chromium
 	command -v chromedriver >/dev/null || (apt-get update -qq && apt-get install --yes -qq chromium chromium-driver)
 	$(BIN)/python -m pytest -q -m slow tests/test_page_browser.py
 
-bench: .venv/built  ## our speed as a fraction of the machine's, under 5 minutes
+bench: .venv/built  ## our speed as a fraction of the machine's, under 5 minutes; says first whether the machine is quiet
+	$(BIN)/python benchmarks/idle.py
 	$(BIN)/python benchmarks/bench_import.py
 	$(BIN)/python benchmarks/bench_conv.py $(DATA)
 	$(BIN)/python benchmarks/bench_rules.py $(DATA)
@@ -87,6 +88,10 @@ bench: .venv/built  ## our speed as a fraction of the machine's, under 5 minutes
 bench-peers: .venv/built  ## ours and other libraries in turn; says first what it downloads into .venv-peers
 	$(BIN)/python benchmarks/bench_peers.py --install
 	$(BIN)/python benchmarks/bench_peers.py
+
+bench-converted: .venv/built  ## networks of other libraries and the same ones converted: time, memory, start-up
+	$(BIN)/python benchmarks/bench_peers.py --install
+	$(BIN)/python benchmarks/bench_converted.py
 
 # With a GPU and CuPy; without, it says what is missing and ends with status 2.
 bench-cuda: .venv/built  ## the cuda backend beside the CPU, gathering with cuBLAS, and spconv where it is installed

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import networks
 from bench_peers import BLAS, PYTHON
+from goals import isa_of
 from runner import HERE, Run, Worker, variables
 
 PEERS = {"spconv": "peers.networks_spconv", "MinkowskiEngine": "peers.networks_minkowski"}
@@ -75,11 +76,6 @@ def measure(name, threads, options, more):
     return run
 
 
-def isa_of(record):
-    """Return our instruction set in a record."""
-    return record["machine"]["sides"]["ours"]["versions"]["isa"]
-
-
 def compared(record):
     """Return {what: (ours, theirs)} of a record of one network: seconds, MB."""
     found = {}
@@ -94,7 +90,7 @@ def compared(record):
 
 def judge(run):
     """Compare with what was asked for."""
-    record = {"machine": run.machine, "rows": run.rows, "figures": run.figures}
+    record = run.record()
     name, found = run.rows[0]["params"][0], compared(record)
     goal = FASTER.get((name, isa_of(record)))
     if goal and run.threads == 1 and "cold" in found:
@@ -160,8 +156,7 @@ def main():
         for threads in options.threads:
             run = measure(name, threads, options, more)
             judge(run)
-            record = {"machine": run.machine, "rows": run.rows, "figures": run.figures, "notes": run.notes,
-                      "verdicts": run.verdicts, "sites": len(networks.scene(name)[0])}
+            record = run.record() | {"sites": len(networks.scene(name)[0])}
             records[f"{name} {isa_of(record)} {threads}"] = record
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(records, indent=1))

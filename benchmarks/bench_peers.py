@@ -3,8 +3,8 @@
     python benchmarks/bench_peers.py --install          says what it downloads, makes .venv-peers
     python benchmarks/bench_peers.py [--rounds 5] [--only Scan UNet] [--sides spconv MinkowskiEngine]
 
-A peer that is not there, or cannot run a case, is told of and left out. SparseConvNet is in no registry: its published
-times stand beside, scaled by the peaks.
+A peer that is not there, or cannot run a case, is told of and left out. SparseConvNet is in no registry: its times
+in peers/times.csv stand beside, scaled by the peaks.
 """
 
 import argparse
@@ -22,17 +22,19 @@ HOME = Path(__file__).parent.parent / ".venv-peers"
 PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 BLAS = HOME / "openblas"
 SIDES = {"spconv": "peers.spconv_wheel", "MinkowskiEngine": "peers.minkowski", "torch dense": "peers.torch_dense",
-         "scipy sparse": "peers.scipy_sparse"}
+         "scipy sparse": "peers.scipy_sparse", "Paddle": "peers.paddle_sparse"}
 SLOW = {"torch dense", "scipy sparse"}                  # fewer rounds show the same
 ROUNDS_OF_SLOW = 2
 # numpy below 2.5 and setuptools below 60 build MinkowskiEngine, whose setup asks numpy.distutils for a BLAS.
 PACKAGES = ["torch==2.13.0", "spconv==2.3.8", "numpy<2.5", "scipy", "setuptools==59.8.0", "wheel", "ninja"]
+PADDLE = "paddlepaddle==3.3.1"                          # may fail, as MinkowskiEngine may
 SIZES = """\
 This makes {home}, about 1.3 GB of disk, from these downloads:
   torch 2.13.0            190 MB where pip finds a CPU build (download.pytorch.org/whl/cpu, or a file), else about 3 GB
                           with CUDA, of which nothing is used; PEERS_INDEX=URL names an index for it
   spconv 2.3.8            1.5 MB, cumm, pccm and others 20 MB
   numpy, scipy, ninja     60 MB
+  paddlepaddle 3.3.1      200 MB, with protobuf, networkx and others
   MinkowskiEngine 0.5.4   0.25 MB of source, compiled for 10 to 30 minutes; needs a C++ compiler and an OpenBLAS with
                           its headers (Debian: libopenblas-dev, 12 MB), or OPENBLAS=FOLDER with lib/ and include/
 """
@@ -47,6 +49,8 @@ def install():
     index = ["--index-url", os.environ["PEERS_INDEX"]] if os.environ.get("PEERS_INDEX") else []
     subprocess.run([*pip, *index, PACKAGES[0]], check=True)
     subprocess.run([*pip, *PACKAGES[1:]], check=True)
+    if subprocess.run([*pip, PADDLE]).returncode:
+        print("paddlepaddle could not be installed and is left out")
     if not _has_minkowski() and not (HOME / "no-minkowski").exists():
         _build_minkowski(pip)
 
@@ -94,9 +98,9 @@ def main():
         if not options.only or case in options.only:
             run.measure(case, params, options.rounds, slow=SLOW, rounds_of_slow=ROUNDS_OF_SLOW)
     run.close()
-    goals.tell(run.rows)
+    goals.tell(run.record())
     run.save(options.record)
-    picture.bars(run.rows, options.record)
+    picture.bars(run.record(), options.record)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import workloads
 import spconv_cy as sp
 
 SCAN_SIZE = (208, 192, 96)
+WIDE_SITES = 20_000
 WIDTHS, CLASSES = (16, 32, 48, 64), 20                  # of the U-Net: 4 levels, 16 n
 
 
@@ -49,6 +50,33 @@ class Scan(_Layer):
         self.begin(workloads.indoor_scan(), SCAN_SIZE, layer, channels)
         pairs = self.x.grid.rules(layer.window)[1].n_pairs
         assert (self.x.grid.n, pairs) == (workloads.SCAN_SITES, workloads.SCAN_PAIRS)
+
+
+class Wide(_Layer):
+    """A submanifold 3^3 convolution of many channels, on 20,000 sites of the scan."""
+
+    without = ("forward",)
+    params = [256, 512]
+
+    def setup(self, channels):
+        layer = sp.SubmanifoldConvolution(3, channels, channels, 3, bias=False, rng=0)
+        self.begin(workloads.part(WIDE_SITES), SCAN_SIZE, layer, channels)
+
+
+class Part(_Layer):
+    """A submanifold 3^3 convolution on 5,000 sites of the scan: with rules kept, and new ones."""
+
+    params = [32]
+
+    def setup(self, channels):
+        layer = sp.SubmanifoldConvolution(3, channels, channels, 3, bias=False, rng=0)
+        self.begin(workloads.part(), SCAN_SIZE, layer, channels)
+        self.gflop["cold"] = self.gflop["forward"]
+        self.results["cold"] = self.results["forward"]
+
+    def time_cold(self, *_):
+        with sp.no_grad():
+            self.layer(sp.SparseTensor.from_sites(self.sites, self.features.data, SCAN_SIZE, ground=None))
 
 
 class Lidar(_Layer):
@@ -128,6 +156,16 @@ class Cold(Scan):
         return self.layer(sp.SparseTensor.from_sites(self.sites, self.rows, SCAN_SIZE, ground=None))
 
 
+def weighed(net):
+    """Give the convolutions of a network the weights that all sides draw, by their number; biases are 0."""
+    weights = [array for name, array in net.state().items() if name.endswith("weight")]
+    arrays = [array for array in weights if array.ndim == 3 or len(array) > 1]      # not those of batch normalisation
+    for i, array in enumerate(arrays):
+        volume, c, o = array.shape if array.ndim == 3 else (1, *array.shape)
+        array[...] = workloads.weights(volume, c, o, 100 + i).reshape(array.shape)
+    return net
+
+
 class UNet:
     """A U-Net of 4 levels and 16 n channels on the scan, sites in: all rules are made each time."""
 
@@ -136,7 +174,7 @@ class UNet:
         self.sites = workloads.indoor_scan()
         self.rows = workloads.features(self.sites, 3)
         self.labels = np.random.default_rng(3).integers(0, CLASSES, len(self.sites))
-        self.net = sp.models.unet(len(WIDTHS), WIDTHS[0], 3, CLASSES, rng=0)
+        self.net = weighed(sp.models.unet(len(WIDTHS), WIDTHS[0], 3, CLASSES, rng=0))
         self.optimizer = sp.SGD(self.net.parameters(), 0.01, 0.9)
 
     def setup(self):
@@ -144,9 +182,14 @@ class UNet:
         x = sp.SparseTensor.from_sites(self.sites, self.rows, SCAN_SIZE, ground=None)
         once = 2e-9 * self.net.summary(x).pair_multiply_adds
         self.gflop = {"forward": once, "training_step": 3 * once}
+        self.results = {"forward": self.result}
 
     def run(self):
         return self.net(sp.SparseTensor.from_sites(self.sites, self.rows, SCAN_SIZE, ground=None)).features
+
+    def result(self):
+        self.net.eval()
+        return self.sites, self.run().data
 
     def time_forward(self):
         self.net.eval()
@@ -176,3 +219,18 @@ class Glyphs:
         sp.softmax_cross_entropy(self.net(x), self.labels).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
+
+
+class OneGlyph:
+    """A DeepCNet(5, 30) on one glyph, in inference, its rules made each time."""
+
+    def setup(self):
+        self.sites = workloads.glyphs(batch=1)
+        self.rows = workloads.features(self.sites, 3)
+        self.net = sp.models.deepcnet(5, 30, 3, rng=0).eval()
+        x = sp.SparseTensor.from_sites(self.sites, self.rows, 96, 1)
+        self.gflop = {"forward": 2e-9 * self.net.summary(x).pair_multiply_adds}
+
+    def time_forward(self):
+        with sp.no_grad():
+            self.net(sp.SparseTensor.from_sites(self.sites, self.rows, 96, 1))

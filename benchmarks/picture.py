@@ -5,31 +5,37 @@ from pathlib import Path
 import goals
 
 COLOURS = {"ours": "#1b7837", "spconv": "#d6604d", "SparseConvNet": "#4393c3", "MinkowskiEngine": "#b2abd2",
-           "torch dense": "#878787", "scipy sparse": "#dfc27d"}
+           "torch dense": "#878787", "scipy sparse": "#dfc27d", "Paddle": "#80cdc1"}
 
 
-def bars(rows, record):
-    """Draw each case's part of the sgemm peak, the published peers beside, into the record's name with .png."""
-    shown = [row for row in rows if row["side"] == "ours" and row.get("share")]
+def bars(made, record):
+    """Draw each case's part of the sgemm peak, the published peers beside, into the record's name with .png.
+
+    Args:
+        made: a record, a dict.
+        record: its path.
+    """
+    peers = goals.published(goals.isa_of(made))
+    shown = [row for row in made["rows"] if row["side"] == "ours" and row.get("share")]
     if not shown:
         return
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(figsize=(9, 1.2 + 0.55 * len(shown)))
     for place, row in enumerate(shown):
-        goal = goals.GOALS.get(goals.key(row), goals.Goal())
+        share = goals.GOALS.get(goals.key(row), goals.Goal()).of("share", goals.isa_of(made))
         parts = {"ours": row["share"]}
-        parts |= {peer: row["gflop"] / (ms / 1e3 * goals.PUBLISHED_PEAK) for peer, ms in goal.peers.items()}
-        parts |= {other["side"]: row["gflop"] / other["best"] / other["peak"] for other in rows
+        parts |= {peer: 1e3 * row["gflop"] / product for peer, product in peers.get(goals.key(row), {}).items()}
+        parts |= {other["side"]: row["gflop"] / other["best"] / other["peak"] for other in made["rows"]
                   if goals.key(other) == goals.key(row) and other["side"] != "ours"}
         height = 0.8 / len(parts)
         for i, (side, share) in enumerate(parts.items()):
             axis.barh(place - 0.4 + (i + 0.5) * height, share, height * 0.95, color=COLOURS.get(side, "#cccccc"),
                       label=side if place == 0 else None)
-        if goal.share:
-            axis.plot([goal.share] * 2, [place - 0.42, place + 0.42], color="black", linewidth=1)
+        if share:
+            axis.plot([share] * 2, [place - 0.42, place + 0.42], color="black", linewidth=1)
     axis.set_yticks(range(len(shown)), [goals.name_of(goals.key(row)) for row in shown])
     axis.invert_yaxis()
-    axis.set_xlim(0, 1)
+    axis.set_xlim(0, 1.1)
     axis.set_xlabel("part of the sgemm peak (pairs x channels in x channels out; black line: the goal)")
     seen = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     axis.legend(seen.values(), seen.keys(), loc="lower right", fontsize=8)

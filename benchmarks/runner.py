@@ -149,11 +149,15 @@ class Run:
         asked = f"at {'least' if at_least else 'most'} {bound:g}"
         self.say(f"{what:55s} {value:6.2f}  ({asked}) {'met' if met else 'NOT MET'}")
 
+    def record(self):
+        """Return the record as a dict."""
+        return {"machine": self.machine, "rows": self.rows, "figures": self.figures, "notes": self.notes,
+                "verdicts": self.verdicts}
+
     def save(self, path):
         """Write the record as JSON."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps({"machine": self.machine, "rows": self.rows, "figures": self.figures,
-                                          "notes": self.notes, "verdicts": self.verdicts}, indent=1))
+        Path(path).write_text(json.dumps(self.record(), indent=1))
         self.say(f"wrote {path}")
 
     def close(self):

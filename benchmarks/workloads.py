@@ -37,6 +37,11 @@ def indoor_scan(seed=0, size=(152, 124, 64), noise=0.06):
     return np.column_stack([np.zeros(len(sites), np.int32), sites])
 
 
+def part(n=5_000):
+    """Return the first sites of the indoor scan."""
+    return indoor_scan()[:n]
+
+
 def lidar(seed=1):
     """Return the sites (60000, 1+3) int32 of a turning lidar's sweep, in the order in which its beams met them.
 

@@ -80,10 +80,14 @@ def benchmark(name):
         return "Not run yet.\n"
     command, *lines = said.read_text().splitlines()
     path = BENCHMARKS / f"{name}.json"
-    record = json.loads(path.read_text()) if path.exists() else {"rows": [], "figures": []}
-    judged = goals.judged(record["rows"], record["figures"])
+    record = json.loads(path.read_text()) if path.exists() else None
     parts = [f"`{command.removeprefix('$ ')}`", ""]
-    parts += [goals.table(record), ""] if judged else ["```text", *lines, "```", ""]
+    if record and goals.judged(record):
+        parts += [goals.table(record), ""]
+    elif lines and lines[0].startswith("|"):             # a table of Markdown
+        parts += [*lines, ""]
+    else:
+        parts += ["```text", *lines, "```", ""]
     if path.with_suffix(".png").exists():
         parts += [f"![What {name} measured](benchmarks/{name}.png)", ""]
     return "\n".join(parts)

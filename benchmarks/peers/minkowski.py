@@ -17,6 +17,9 @@ import workloads  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
+CONVOLUTIONS = me.MinkowskiConvolution, me.MinkowskiConvolutionTranspose
+EPS = 1e-4                                              # of our batch normalisation
+
 
 def versions():
     """Name the packages."""
@@ -75,6 +78,25 @@ class _Layer:
 class Scan(_Layer):
     def setup(self, channels):
         self.begin(workloads.indoor_scan(), me.MinkowskiConvolution(channels, channels, 3, dimension=3), 3)
+
+
+class Wide(_Layer):
+    without = ("forward",)
+
+    def setup(self, channels):
+        sites = workloads.part(20_000)
+        self.begin(sites, me.MinkowskiConvolution(channels, channels, 3, dimension=3), 3)
+
+
+class Part(_Layer):
+    def setup(self, channels):
+        self.sites, self.rows = workloads.part(), workloads.features(workloads.part(), channels)
+        self.begin(self.sites, me.MinkowskiConvolution(channels, channels, 3, dimension=3), 3)
+        self.results["cold"] = self.result
+
+    def time_cold(self, *_):
+        with torch.no_grad():
+            self.layer(tensor(self.sites, self.rows))
 
 
 class Lidar(_Layer):
@@ -145,8 +167,19 @@ class UNet:
         self.rows = workloads.features(self.sites, 3)
         self.labels = torch.from_numpy(np.random.default_rng(3).integers(0, 20, len(self.sites)))
         self.net = nn.Sequential(_convolution(3, 16), _Level([16, 32, 48, 64]), *_activated(16),
-                                 me.MinkowskiLinear(16, 20))
+                                 me.MinkowskiConvolution(16, 20, 1, dimension=3))
+        layers = [layer for layer in self.net.modules() if isinstance(layer, CONVOLUTIONS)]
+        for i, layer in enumerate(layers):
+            size = layer.kernel_generator.kernel_size[0]
+            weigh(layer, workloads.weights(size**3, layer.in_channels, layer.out_channels, 100 + i), size)
         self.optimizer = torch.optim.SGD(self.net.parameters(), 0.01, 0.9)
+        self.results = {"forward": self.result}
+
+    def result(self):
+        self.net.eval()
+        with torch.no_grad():
+            y = self.net(tensor(self.sites, self.rows))
+        return y.C.numpy(), y.F.numpy()
 
     def time_forward(self):
         self.net.eval()
@@ -204,4 +237,4 @@ def _convolution(channels_in, channels_out):
 
 
 def _activated(channels):
-    return [me.MinkowskiBatchNorm(channels), me.MinkowskiReLU()]
+    return [me.MinkowskiBatchNorm(channels, eps=EPS), me.MinkowskiReLU()]

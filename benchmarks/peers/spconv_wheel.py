@@ -15,6 +15,7 @@ from spconv.pytorch import ops
 from torch import nn
 
 SCAN_SIZE = [208, 192, 96]
+EPS = 1e-4                                              # of our batch normalisation
 
 
 def versions():
@@ -34,7 +35,9 @@ def tensor(sites, rows, size):
 
 
 def weigh(layer, w):
-    """Put (k, c, o) into its (o, *size, c)."""
+    """Put (k, c, o) into its (o, *size, c); of size 1 it reads the memory of (o, 1, 1, 1, c) as (c, o)."""
+    if len(w) == 1:
+        return layer.weight.data.copy_(torch.from_numpy(w).reshape(layer.weight.shape))
     layer.weight.data.copy_(torch.from_numpy(w).permute(2, 0, 1).reshape(layer.weight.shape))
 
 
@@ -44,8 +47,12 @@ class _Layer:
     def begin(self, sites, size, layer, channels_in, channels_out, volume):
         weigh(layer, workloads.weights(volume, channels_in, channels_out))
         self.layer, self.x = layer.eval(), tensor(sites, workloads.features(sites, channels_in), size)
-        self.layer(self.x)                              # the rules stay in the tensor, by the layer's key
+        self.keep_rules()
         self.results = {"forward": self.result}
+
+    def keep_rules(self):
+        """Put the layer's rules into the tensor: spconv gives them to the result alone."""
+        self.x.indice_dict = self.layer(self.x).indice_dict
 
     def result(self):
         y = self.layer(self.x)
@@ -61,6 +68,23 @@ class Scan(_Layer):
         self.begin(workloads.indoor_scan(), SCAN_SIZE, layer, channels, channels, 27)
 
 
+class Wide(_Layer):
+    def setup(self, channels):
+        layer = spconv.SubMConv3d(channels, channels, 3, bias=False, indice_key="a")
+        self.begin(workloads.part(20_000), SCAN_SIZE, layer, channels, channels, 27)
+
+
+class Part(_Layer):
+    def setup(self, channels):
+        layer = spconv.SubMConv3d(channels, channels, 3, bias=False, indice_key="a")
+        self.sites, self.rows = workloads.part(), workloads.features(workloads.part(), channels)
+        self.begin(self.sites, SCAN_SIZE, layer, channels, channels, 27)
+        self.results["cold"] = self.results["forward"]
+
+    def time_cold(self, *_):
+        self.layer(tensor(self.sites, self.rows, SCAN_SIZE))
+
+
 class Lidar(_Layer):
     def setup(self):
         layer = spconv.SubMConv3d(64, 64, 3, bias=False, indice_key="a")
@@ -74,6 +98,11 @@ class SpaceTime(_Layer):
 
 
 class Down(_Layer):
+    """Its rules are made in each pass: spconv refuses kept ones of a strided convolution."""
+
+    def keep_rules(self):
+        """Nothing."""
+
     def setup(self):
         layer = spconv.SparseConv3d(32, 64, 2, 2, bias=False, indice_key="a")
         self.begin(workloads.indoor_scan(), SCAN_SIZE, layer, 32, 64, 8)
@@ -125,8 +154,18 @@ class UNet:
         self.sites = workloads.indoor_scan()
         self.rows = workloads.features(self.sites, 3)
         stem = spconv.SubMConv3d(3, 16, 3, bias=False, indice_key="s0")
-        self.net = spconv.SparseSequential(stem, _Level([16, 32, 48, 64], 0), nn.BatchNorm1d(16), nn.ReLU(),
-                                           nn.Linear(16, 20)).eval()
+        self.net = spconv.SparseSequential(
+            stem, _Level([16, 32, 48, 64], 0), nn.BatchNorm1d(16, eps=EPS), nn.ReLU(),
+            spconv.SubMConv3d(16, 20, 1, bias=False, indice_key="s0")).eval()
+        layers = [layer for layer in self.net.modules() if hasattr(layer, "kernel_size")]
+        for i, layer in enumerate(layers):
+            volume = int(np.prod(layer.kernel_size))
+            weigh(layer, workloads.weights(volume, layer.in_channels, layer.out_channels, 100 + i))
+        self.results = {"forward": self.result}
+
+    def result(self):
+        y = self.net(tensor(self.sites, self.rows, SCAN_SIZE))
+        return y.indices.numpy(), y.features.numpy()
 
     def time_forward(self):
         self.net(tensor(self.sites, self.rows, SCAN_SIZE))
@@ -140,10 +179,10 @@ class _Level(spconv.SparseModule):
         self.below = None
         if deeper:
             self.below = spconv.SparseSequential(
-                nn.BatchNorm1d(width), nn.ReLU(),
+                nn.BatchNorm1d(width, eps=EPS), nn.ReLU(),
                 spconv.SparseConv3d(width, deeper[0], 2, 2, bias=False, indice_key=f"d{depth}"),
                 _Level(deeper, depth + 1),
-                nn.BatchNorm1d(deeper[0]), nn.ReLU(),
+                nn.BatchNorm1d(deeper[0], eps=EPS), nn.ReLU(),
                 spconv.SparseInverseConv3d(deeper[0], width, 2, indice_key=f"d{depth}", bias=False))
             self.after = _block(2 * width, width, depth)
 
@@ -156,5 +195,5 @@ class _Level(spconv.SparseModule):
 
 
 def _block(channels_in, channels_out, depth):
-    return spconv.SparseSequential(nn.BatchNorm1d(channels_in), nn.ReLU(),
+    return spconv.SparseSequential(nn.BatchNorm1d(channels_in, eps=EPS), nn.ReLU(),
                                    spconv.SubMConv3d(channels_in, channels_out, 3, bias=False, indice_key=f"s{depth}"))
