@@ -15,6 +15,7 @@ COMMANDS = {
     "conv": "bench_conv.py",
     "net": "bench_net.py",
     "peers": "bench_peers.py",
+    "converted": "bench_converted.py",
     "scaling": "bench_scaling.py",
     "rules": "bench_rules.py",
     "windows": "bench_rules.py --rules",
@@ -28,19 +29,20 @@ COMMANDS = {
     "checkpointing": "bench_checkpointing.py",
     "paper": "on_paper.py",
 }
+OTHERS = ("peers", "converted")                         # need other libraries
 RECORDED = ("net", "peers", "scaling")                  # these also write a .json of all figures and a picture
 
 
 def main():
-    """Run the named benchmarks, by default all but the peers, which `make bench-peers` installs."""
+    """Run the named benchmarks, by default all but those that need other libraries: `make bench-peers` installs them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(COMMANDS)}; by default all but peers")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(COMMANDS)}; by default all but {' and '.join(OTHERS)}")
     options = parser.parse_args()
     wrong = set(options.names) - set(COMMANDS)
     if wrong:
         parser.error(f"expected names of {', '.join(COMMANDS)}, got {', '.join(sorted(wrong))}")
     KEPT.mkdir(exist_ok=True)
-    for name in options.names or [name for name in COMMANDS if name != "peers"]:
+    for name in options.names or [name for name in COMMANDS if name not in OTHERS]:
         keep(name)
 
 
@@ -57,6 +59,8 @@ def keep(name):
                 lines.append(line.rstrip() + "\n")
     if process.returncode:
         raise SystemExit(f"{COMMANDS[name]} ended with status {process.returncode}: nothing kept")
+    tabular = [line for line in lines if line.startswith("|")]
+    lines = lines[:1] + tabular if tabular else lines
     (KEPT / f"{name}.txt").write_text("".join(lines).rstrip() + "\n")
 
 
