@@ -34,9 +34,10 @@ RECORDED = ("net", "peers", "scaling")                  # these also write a .js
 
 
 def main():
-    """Run the named benchmarks, by default all but those that need other libraries: `make bench-peers` installs them."""
+    """Run the named benchmarks, by default all without other libraries, which `make bench-peers` installs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(COMMANDS)}; by default all but {' and '.join(OTHERS)}")
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help=f"of {', '.join(COMMANDS)}; by default all but {' and '.join(OTHERS)}")
     options = parser.parse_args()
     wrong = set(options.names) - set(COMMANDS)
     if wrong:
