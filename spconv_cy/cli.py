@@ -10,27 +10,27 @@ from collections.abc import Sequence
 from spconv_cy.errors import FileError, GridError, ShapeError, expected, printable
 from spconv_cy.io.converting import convert
 from spconv_cy.io.file import save
+from spconv_cy.io.fleet import predict_files
 from spconv_cy.io.prediction import predict_file
 from spconv_cy.page.reader import Reader
 from spconv_cy.page.server import serve
 from spconv_cy.report import show_config
 
-WRONG = (FileError, ShapeError, GridError, OSError, ImportError, TypeError)
+WRONG = (FileError, ShapeError, GridError, OSError, ImportError, TypeError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `spconv-cy` and return the exit status: 0, or 2 after an error.
+    """Run `spconv-cy` and return the exit status: 0, 2 after an error, or 1 if only some files failed.
 
     Args:
         arguments: of the command line; None: those of this process.
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except WRONG as error:
         print(f"spconv-cy {options.command}: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,12 +43,23 @@ def _parser() -> argparse.ArgumentParser:
     config = commands.add_parser("config", help="print versions, backends, instruction sets and threads")
     config.set_defaults(run=_config)
     _add_convert(commands.add_parser("convert", help="take a network over from a checkpoint of another library"))
-    predict = commands.add_parser("predict", help="run a network on the sites and features of an .npz file")
-    predict.add_argument("net", help="a .safetensors file of a network")
-    predict.add_argument("inputs", help="an .npz file with sites (n, 1 + d), features (n, c) and, if any, size (d,)")
-    predict.add_argument("outputs", help="the .npz file to write")
-    predict.set_defaults(run=_predict)
+    _add_predict(commands.add_parser("predict", help="run a network on the sites and features of .npz files"))
     return parser
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.usage = ("spconv-cy predict NET INPUT OUTPUT\n"
+                    "       spconv-cy predict NET FILES... --out FOLDER [--shard i/n] [--processes N] [--threads N]")
+    parser.add_argument("net", metavar="NET", help="a .safetensors file of a network")
+    parser.add_argument("files", metavar="FILES", nargs="+", help="an .npz file with sites (n, 1 + d), features (n, c) "
+                        "and, if any, size (d,), and the file to write; with --out: many inputs, or folders of them")
+    parser.add_argument("--out", metavar="FOLDER", help="of the results; those that are there are not computed again")
+    parser.add_argument("--shard", type=_shard, default=(0, 1), metavar="i/n",
+                        help="of the files, only every n-th from the i-th on, i from 0 to n - 1")
+    parser.add_argument("--processes", type=int, default=1, help="that compute at the same time; by default 1")
+    parser.add_argument("--threads", type=int, help="of each process; by default all, divided by the processes")
+    parser.add_argument("--format", choices=("npz", "parquet"), default="npz", help="of the results in --out")
+    parser.set_defaults(run=_predict)
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
@@ -85,10 +96,21 @@ def _convert(options: argparse.Namespace) -> None:
     save(options.net, net)
 
 
-def _predict(options: argparse.Namespace) -> None:
-    for given in (options.net, options.inputs):
-        _check_other(given, options.outputs)
-    print(f"{printable(options.outputs)}: {predict_file(options.net, options.inputs, options.outputs)}")
+def _predict(options: argparse.Namespace) -> int:
+    if options.out is not None:
+        found = predict_files(options.net, options.files, options.out, shard=options.shard,
+                              processes=options.processes, threads=options.threads, format=options.format)
+        for path, message in found.failed.items():
+            print(f"spconv-cy predict: {printable(path)}: {message}", file=sys.stderr)
+        print(found)
+        return 1 if found.failed else 0
+    if len(options.files) != 2:
+        raise ValueError(expected("predict", "INPUT and OUTPUT, or --out FOLDER", f"{len(options.files)} files"))
+    inputs, outputs = options.files
+    for given in (options.net, inputs):
+        _check_other(given, outputs)
+    print(f"{printable(outputs)}: {predict_file(options.net, inputs, outputs)}")
+    return 0
 
 
 def _check_other(given: str, written: str) -> None:
@@ -96,6 +118,13 @@ def _check_other(given: str, written: str) -> None:
     if os.path.isfile(given) and os.path.isfile(written) and os.path.samefile(given, written):
         raise FileError(expected(written, "the name of a new file to write", "a file that is read",
                                  "give a different name"))
+
+
+def _shard(text: str) -> tuple[int, int]:
+    i, slash, n = text.partition("/")
+    if not (slash and i.isdecimal() and n.isdecimal() and int(i) < int(n)):
+        raise argparse.ArgumentTypeError(expected("shard", "i/n, i from 0 to n - 1, such as 0/4", repr(text)))
+    return int(i), int(n)
 
 
 def _port(text: str) -> int:
