@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import cast
 
 import numpy as np
 
@@ -52,7 +51,7 @@ def predict_file(net: PathLike | Layer, inputs: PathLike, outputs: PathLike) -> 
         _write_parquet(target, y)
     else:
         _write_npz(target, y)
-    return cast("SparseTensor | Tensor", y)
+    return y
 
 
 def check_parquet() -> None:
