@@ -39,8 +39,8 @@ class Predictions:
 
 
 @known_arguments
-def predict_files(net: PathLike, files: PathLike | Iterable[PathLike], out: PathLike, *, shard: tuple[int, int] = (0, 1),
-                  processes: int = 1, threads: int | None = None, format: str = "npz",
+def predict_files(net: PathLike, files: PathLike | Iterable[PathLike], out: PathLike, *,
+                  shard: tuple[int, int] = (0, 1), processes: int = 1, threads: int | None = None, format: str = "npz",
                   progress: bool = True) -> Predictions:
     """Run a saved network on many files, each result in a file of its own, and return what was done.
 
