@@ -31,7 +31,7 @@ class State:
     """A checkpoint of one library and the layers that read it, by the names of their modules.
 
     Args:
-        library: "minkowski", "torchsparse", "spconv2" or "spconv1".
+        library: "minkowski", "torchsparse", "spconv2", "spconv1" or "open3d".
         arrays: {name: array}.
         d: dimension.
     """
@@ -50,6 +50,9 @@ class State:
             w = self.get(f"{name}.kernel")
             w = w[None] if w.ndim == 2 else w
             return list(zip(ORDER[self.library](k, self.d), w, strict=True))
+        if self.library == "open3d":              # its U-Net reads SparseConvNet's weights with the axes reversed
+            w = self.get(f"{name}.kernel")
+            return [(tap, w[tap[::-1]]) for tap in last_fastest(k, self.d)]
         w = self.get(f"{name}.weight")
         if k == 1:                                # spconv multiplies by the memory as it lies
             c = w.shape[-1] if self.library == "spconv2" else w.shape[-2]

@@ -47,9 +47,10 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
         path_or_state: path of a file that `read_checkpoint` reads, or a dict of arrays by name.
         network: Layer, into which the arrays are copied, all or none; or the name of a family, whose network is built
             with the sizes in the checkpoint: "second", "second_mmdet3d", "centerpoint", "centerpoint_mmdet3d",
-            "voxelnext", "spunet", "minkunet", "minkunet_mmdet3d", "minkfpn", "fcgf", "unet", "pointgroup".
+            "voxelnext", "spunet", "minkunet", "minkunet_mmdet3d", "spvcnn", "spvcnn_mmdet3d", "ptv3", "minkfpn",
+            "fcgf", "pcgc_encoder", "pcgc_decoder", "unet", "open3d_unet", "pointgroup".
         source: library that wrote the checkpoint: "spconv2", "spconv1" (also mmcv), "minkowski", "torchsparse",
-            "sparseconvnet", "paddle", "fvdb", "warpconvnet".
+            "sparseconvnet", "paddle", "open3d", "fvdb", "warpconvnet".
         names: {module of the checkpoint: layer of the network}, such as {"conv1.0": "layers.3"}; or the name of a
             family, whose table is used. None: by order, the first convolution to the first convolution and so on.
         one_by_one: how weights of size 1 are read where their shape does not tell, for all or by module. spconv 2:
@@ -59,7 +60,7 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
             spconv 2.0 and 2.1 with ConvAlgo.Native.
         prefix: of the names that belong to the network, such as "backbone_3d."; other arrays are not used. None: that
             under which a family's first layer is found, else "".
-        strict: False: arrays that only one side has are no error.
+        strict: False: arrays that only one side has are no error. Of a "ptv3" checkpoint the rest is never one.
 
     Returns:
         The network, in the mode that it had, and a Conversion, which prints as a table.

@@ -77,6 +77,9 @@ def _written(peer: Peer, theirs: str, layer: Layer, options: Options) -> dict[st
     kind = kind_of_layer(layer)
     if kind == "other":
         raise ShapeError(expected("to_peer", f"layers that {peer.title} has", repr(layer)))
+    if isinstance(layer, (Convolution, NetworkInNetwork)) and options.reading(theirs, Kernel.of(layer)) == "linear":
+        kind = "linear"
+    path = ".".join(filter(None, (theirs, peer.wraps.get(kind))))
     found: dict[str, Array] = {}
     for name, array in own_arrays(layer).items():
         if name == "weight" and isinstance(layer, (Convolution, NetworkInNetwork)):
@@ -91,8 +94,7 @@ def _written(peer: Peer, theirs: str, layer: Layer, options: Options) -> dict[st
                 given = given[None, None]
             elif kind == "kernel" and peer.bias_axes == 2:
                 given = given[None]
-        inner = "bn." if kind == "norm" and "bn" in peer.inner else ""
-        found[f"{theirs}.{inner}{leaf}" if theirs else f"{inner}{leaf}"] = np.array(given, order="C")
+        found[f"{path}.{leaf}" if path else leaf] = np.array(given, order="C")
     return found
 
 

@@ -56,7 +56,7 @@ def modules_of(state: Mapping[str, Array], peer: Peer, prefix: str) -> tuple[dic
             outside.append(name)
             continue
         path, _, leaf = name[len(prefix):].rpartition(".")
-        if leaf in SKIPPED:
+        if leaf in SKIPPED or leaf in peer.skipped:
             skipped.append(name)
             if leaf != STEPS:
                 continue

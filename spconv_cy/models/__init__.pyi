@@ -13,12 +13,16 @@ from spconv_cy.models.doubled import deepc3c3 as deepc3c3
 from spconv_cy.models.fcns import fully_convolutional as fully_convolutional
 from spconv_cy.models.fractional import fractional_cnn as fractional_cnn
 from spconv_cy.models.minkunets import minkunet as minkunet
+from spconv_cy.models.pcgcs import PCGCDecoder as PCGCDecoder
+from spconv_cy.models.pcgcs import pcgc_encoder as pcgc_encoder
 from spconv_cy.models.places import fcgf as fcgf
 from spconv_cy.models.places import minkfpn as minkfpn
+from spconv_cy.models.point_transformers import PointTransformerParts as PointTransformerParts
 from spconv_cy.models.resnets import resnet as resnet
 from spconv_cy.models.sliding_windows import sliding_window as sliding_window
 from spconv_cy.models.spec import from_spec as from_spec
 from spconv_cy.models.spunets import spunet as spunet
+from spconv_cy.models.spvcnns import SPVCNN as SPVCNN
 from spconv_cy.models.unets import unet as unet
 from spconv_cy.models.unets import uresnet as uresnet
 from spconv_cy.models.vggs import vgg as vgg

@@ -92,8 +92,8 @@ class Blocks:
             layers += self.basic(channels, channels_out, attention=attention)
         return layers
 
-    def activated(self, layer: Convolution) -> list[Layer]:
-        """Return the layers: the given convolution, BN and ReLU."""
+    def activated(self, layer: Convolution | NetworkInNetwork) -> list[Layer]:
+        """Return the layers: the given one, BN and ReLU."""
         return [layer, BatchNormalization(layer.channels_out, **self.norm), ReLU()]
 
 

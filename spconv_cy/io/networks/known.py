@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spconv_cy.errors import ShapeError, expected
+from spconv_cy.io.networks.compression import PCGC_DECODER, PCGC_ENCODER
 from spconv_cy.io.networks.encoders import CENTERPOINT, CENTERPOINT_MMDET3D, MMDET3D, SECOND, VOXELNEXT
 from spconv_cy.io.networks.instance_u import POINTGROUP
+from spconv_cy.io.networks.open3d_unet import UNET as OPEN3D_UNET
 from spconv_cy.io.networks.places import FCGF, MINKFPN
+from spconv_cy.io.networks.points import PTV3, SPVCNNS, SPVCNNS_MMDET3D
 from spconv_cy.io.networks.residual_u import MINKUNETS, MINKUNETS_MMDET3D, SPUNETS
 from spconv_cy.io.networks.scn_unet import UNET
 
@@ -15,8 +18,8 @@ if TYPE_CHECKING:
     from spconv_cy.io.networks.family import Family
 
 FAMILIES = {family.name: family for family in (
-    SECOND, MMDET3D, CENTERPOINT, CENTERPOINT_MMDET3D, VOXELNEXT, SPUNETS, MINKUNETS, MINKUNETS_MMDET3D, MINKFPN, FCGF,
-    UNET, POINTGROUP)}
+    SECOND, MMDET3D, CENTERPOINT, CENTERPOINT_MMDET3D, VOXELNEXT, SPUNETS, MINKUNETS, MINKUNETS_MMDET3D, SPVCNNS,
+    SPVCNNS_MMDET3D, PTV3, MINKFPN, FCGF, PCGC_ENCODER, PCGC_DECODER, UNET, OPEN3D_UNET, POINTGROUP)}
 
 
 def checked_family(who: str, name: str, source: str) -> Family:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.peers.grids import FVDB, WARPCONVNET
 from spconv_cy.io.peers.minkowski import MINKOWSKI
+from spconv_cy.io.peers.open3d import OPEN3D
 from spconv_cy.io.peers.paddle import PADDLE
 from spconv_cy.io.peers.scn import SCN
 from spconv_cy.io.peers.spconv import SPCONV1, SPCONV2
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from spconv_cy.io.peers.layout import Peer
 
 PEERS = {peer.name: peer
-         for peer in (SPCONV2, SPCONV1, MINKOWSKI, TORCHSPARSE, SCN, PADDLE, FVDB, WARPCONVNET)}
+         for peer in (SPCONV2, SPCONV1, MINKOWSKI, TORCHSPARSE, SCN, PADDLE, OPEN3D, FVDB, WARPCONVNET)}
 
 
 def checked_peer(who: str, source: object) -> Peer:

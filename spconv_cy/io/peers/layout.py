@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -84,9 +84,11 @@ class Peer:
         write: function from (our weight, Kernel, reading) to the library's array; the reading is "" where there is one.
         weight: name of the array in a convolution.
         inner: names of modules that wrap the arrays, such as ("bn",): "norm1.bn.weight" belongs to "norm1".
+        wraps: the one of these around the arrays of a layer that is written, by kind: "norm", "kernel" or "linear".
         statistics: names of the running mean and variance.
         bias_axes: axes of a convolution's bias, 1 or 2.
         counts_steps: whether its batch normalisation has num_batches_tracked.
+        skipped: names of arrays in its modules that are no weights.
     """
 
     name: str
@@ -95,9 +97,11 @@ class Peer:
     write: Callable[[Array, Kernel, str], Array]
     weight: str = "weight"
     inner: tuple[str, ...] = ()
+    wraps: Mapping[str, str] = field(default_factory=dict)
     statistics: tuple[str, str] = ("running_mean", "running_var")
     bias_axes: int = 1
     counts_steps: bool = True
+    skipped: tuple[str, ...] = ()
 
 
 def linear(array: Array, name: str, kernel: Kernel) -> Readings:

@@ -54,4 +54,4 @@ def cross_order(kernel: Kernel) -> Array:
     return np.array([place[tap] for tap in taps])
 
 
-MINKOWSKI = Peer("minkowski", "MinkowskiEngine", read, write, "kernel", ("bn", "linear"), bias_axes=2)
+MINKOWSKI = Peer("minkowski", "MinkowskiEngine", read, write, "kernel", ("bn", "linear"), {"norm": "bn"}, bias_axes=2)
