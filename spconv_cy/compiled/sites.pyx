@@ -1,10 +1,10 @@
 """Sites: canonical order, look-up, unions. Functions return None where packed keys do not hold the extents."""
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
 import numpy as np
 
-from spconv_cy.cpu cimport hashgrid, merge, order
+from spconv_cy.cpu cimport hashgrid, merge, order, ranks
 from spconv_cy.cpu.order cimport Box
 
 from spconv_cy.compiled.memory import empty
@@ -13,22 +13,47 @@ from spconv_cy.errors import ShapeError, expected
 
 def arrange(const int32_t[:, ::1] sites, int n_threads=1):
     """Return (unique sites in canonical order, row of each given site (n,) int32) of n >= 1 sites, or None."""
-    cdef int64_t n = sites.shape[0], m
-    cdef Box box = box_of(sites, n_threads)
-    cdef int64_t[::1] keys, other_keys, counts
-    cdef int32_t[::1] rows, other_rows, went
-    cdef int32_t[:, ::1] unique
-    cdef bint swapped
+    cdef int64_t n = sites.shape[0], n_words
+    cdef Box box
+    _check_sites(sites)
+    if ranks.ascends(&sites[0, 0], n, <int>sites.shape[1]):
+        return np.asarray(sites), np.arange(n, dtype=np.int32)
+    box = box_of(sites, n_threads)
     if not order.lay_out(&box):
         return None
-    n_threads = team(n_threads, n)
-    keys = empty(n, np.int64)
-    order.pack(&sites[0, 0], n, &box, &keys[0], n_threads)
-    if order.ascends(&keys[0], n):
-        return np.asarray(sites), np.arange(n, dtype=np.int32)
-    rows, other_keys, other_rows = np.arange(n, dtype=np.int32), empty(n, np.int64), empty(n, np.int32)
-    counts = empty(n_threads * order.BUCKETS, np.int64)
+    n_words = ranks.words_for(&box, n)
+    return _ranked(sites, &box, n_words, team(n_threads, n)) if n_words else _sorted(sites, &box, team(n_threads, n))
+
+
+cdef _ranked(const int32_t[:, ::1] sites, const Box* box, int64_t n_words, int n_threads):
+    cdef int64_t n = sites.shape[0], m
+    cdef uint8_t[::1] words = empty(n_words * sizeof(ranks.Word), np.uint8)
+    cdef ranks.Word* word = <ranks.Word*>&words[0]
+    cdef int64_t[::1] keys, counts = empty(n_threads, np.int64)
+    cdef int32_t[:, ::1] unique
+    cdef int32_t[::1] rows = empty(n, np.int32)
     with nogil:
+        m = ranks.mark(&sites[0, 0], n, box, word, n_words, &counts[0], n_threads)
+    unique = empty((m, box.width), np.int32)
+    if m < n:                                                           # a site that comes twice is copied once
+        keys = empty(m, np.int64)
+    with nogil:
+        ranks.complete(word, n_words, &counts[0], &keys[0] if m < n else NULL, n_threads)
+        if m < n:
+            order.unpack(&keys[0], m, box, &unique[0, 0], n_threads)
+        ranks.rank(&sites[0, 0], n, box, word, &rows[0], &unique[0, 0] if m == n else NULL, n_threads)
+    return np.asarray(unique), np.asarray(rows)
+
+
+cdef _sorted(const int32_t[:, ::1] sites, const Box* box, int n_threads):
+    cdef int64_t n = sites.shape[0], m
+    cdef int64_t[::1] keys = empty(n, np.int64), other_keys = empty(n, np.int64)
+    cdef int64_t[::1] counts = empty(n_threads * order.BUCKETS, np.int64)
+    cdef int32_t[::1] rows = np.arange(n, dtype=np.int32), other_rows = empty(n, np.int32), went
+    cdef int32_t[:, ::1] unique
+    cdef bint swapped
+    with nogil:
+        order.pack(&sites[0, 0], n, box, &keys[0], n_threads)
         swapped = order.sort(&keys[0], &rows[0], &other_keys[0], &other_rows[0], n, &counts[0], n_threads)
         if swapped:
             keys, rows, other_rows = other_keys, other_rows, rows
@@ -82,18 +107,23 @@ def merged(const int32_t[:, ::1] a, const int32_t[:, ::1] b):
     return np.asarray(rows[0, :count]), np.asarray(rows[1, :count])
 
 
+cdef int _check_sites(const int32_t[:, ::1] sites) except -1:
+    if not sites.shape[0] or not 2 <= sites.shape[1] <= order.MAX_WIDTH:
+        raise ShapeError(expected("sites", "shape (n, 1+d), n >= 1, d from 1 to 8",
+                                  (sites.shape[0], sites.shape[1])))
+    return 0
+
+
 cdef Box box_of(const int32_t[:, ::1] sites, int n_threads):
     cdef Box box
     cdef int32_t[:, ::1] found
     cdef int axis
-    if not sites.shape[0] or not 2 <= sites.shape[1] <= order.MAX_WIDTH:
-        raise ShapeError(expected("sites", "shape (n, 1+d), n >= 1, d from 1 to 8",
-                                  (sites.shape[0], sites.shape[1])))
+    _check_sites(sites)
     box.width = <int>sites.shape[1]
     n_threads = team(n_threads, sites.shape[0])
     found = empty((n_threads, 2 * box.width), np.int32)
     with nogil:
-        order.bounds(&sites[0, 0], sites.shape[0], box.width, &found[0, 0], n_threads)
+        ranks.bounds(&sites[0, 0], sites.shape[0], box.width, &found[0, 0], n_threads)
     for axis in range(box.width):
         box.low[axis] = found[0, axis]
         box.side[axis] = <int64_t>found[0, box.width + axis] - box.low[axis] + 1
