@@ -13,7 +13,6 @@ from spconv_cy.operands import (
     check_conv_dw,
     check_max_pool,
     check_rows,
-    check_scatter,
     check_segments,
     check_winner,
 )
@@ -175,22 +174,6 @@ def sum_pool(x, Pairs pairs not None, *, int n_threads=1):
     if out.size:
         with nogil:
             _pool.sum_pool(_isa.kernels(), px, &y[0, 0], rules, c, n_threads)
-    return out
-
-
-def scatter_add(x, rows, Py_ssize_t m, *, int n_threads=1):
-    """Ops.scatter_add; rows are of any integer dtype."""
-    check_scatter(x, rows, m)
-    cdef const float[:, ::1] x_rows = x
-    cdef const int32_t[::1] places = np.require(rows, np.int32, "CA")
-    cdef Py_ssize_t n = x_rows.shape[0], c = x_rows.shape[1]
-    out = zeros((m, c))
-    if n == 0 or c == 0:
-        return out
-    cdef float[:, ::1] y = out
-    cdef int32_t[::1] bounds = np.empty(2 * -(-n // _pool.CHUNK_ROWS), np.int32)
-    with nogil:
-        _pool.scatter_add(_isa.kernels(), &x_rows[0, 0], &places[0], &y[0, 0], &bounds[0], n, m, c, n_threads)
     return out
 
 

@@ -86,6 +86,16 @@ def check_winner(dy: Array, winner: Array, n: int, transposed: Counts | None = N
         raise ShapeError(expected("max_pool_dx", f"winners from -1 to {n - 1}", f"{winner.min()} to {winner.max()}"))
 
 
+def check_take(x: Array, rows: Array, ground: Array | None = None) -> None:
+    """Raise ShapeError unless rows (m,) hold numbers from -1 to n - 1 for x (n, c), and the ground state is (1, c)."""
+    if x.ndim != 2 or rows.ndim != 1 or ground is not None and ground.shape != (1, x.shape[1]):
+        raise ShapeError(expected("take", "x (n, c), rows (m,) and ground (1, c) or None",
+                                  f"x {x.shape}, rows {rows.shape} and ground "
+                                  f"{None if ground is None else ground.shape}"))
+    if rows.size and not -1 <= rows.min() <= rows.max() < len(x):
+        raise ShapeError(expected("take", f"rows from -1 to {len(x) - 1}", f"{rows.min()} to {rows.max()}"))
+
+
 def check_scatter(x: Array, rows: Array, m: int) -> None:
     """Raise ShapeError unless rows (n,) hold a number from 0 to m - 1 for each row of x."""
     if x.ndim != 2 or rows.shape != x.shape[:1] or m < 0:

@@ -8,7 +8,7 @@ import numpy as np
 
 from spconv_cy import _core
 from spconv_cy.backend.ops import Ops, open_windows
-from spconv_cy.compiled import rowwise
+from spconv_cy.compiled import gather, rowwise
 from spconv_cy.config import threads
 from spconv_cy.errors import BackendError, expected
 from spconv_cy.types import Array
@@ -59,9 +59,20 @@ class CpuOps(Ops):
         """See Ops.sum_pool."""
         return _core.sum_pool(self.asarray(x), rulebook.pairs, n_threads=threads())
 
-    def scatter_add(self, x: Array, rows: Array, m: int) -> Array:
+    def take(self, x: Array, rows: Array, ground: Array | None = None) -> Array:
+        """See Ops.take."""
+        if not isinstance(x, np.ndarray) or x.dtype != np.float32:       # whose dtype is kept
+            return super().take(x, rows, ground)
+        ground = None if ground is None else self.asarray(ground)
+        return gather.take(self.asarray(x), np.asarray(rows), ground, n_threads=threads())
+
+    def scatter_add(self, x: Array, rows: Array, m: int, mean: bool = False) -> Array:
         """See Ops.scatter_add."""
-        return _core.scatter_add(self.asarray(x), np.asarray(rows), m, n_threads=threads())
+        return gather.scatter_add(self.asarray(x), np.asarray(rows), m, mean, n_threads=threads())
+
+    def scatter_max(self, x: Array, rows: Array, m: int) -> tuple[Array, Array]:
+        """See Ops.scatter_max."""
+        return gather.scatter_max(self.asarray(x), np.asarray(rows), m, n_threads=threads())
 
     def segment_sum(self, x: Array, starts: Array) -> Array:
         """See Ops.segment_sum."""

@@ -11,7 +11,7 @@ import numpy as np
 from spconv_cy import operands
 from spconv_cy.backend import gathered
 from spconv_cy.backend.copying import CopyStream
-from spconv_cy.backend.ops import Ops, refuse_beyond, refuse_dtype
+from spconv_cy.backend.ops import Ops, refuse_beyond, refuse_dtype, shares
 from spconv_cy.backend.placed import placed
 from spconv_cy.backend.tensor_cores import TensorCores, is_vector
 from spconv_cy.dlpack import unreadable
@@ -174,11 +174,12 @@ class CudaOps(Ops):
                              i32(rulebook.n_offsets), i32(x.shape[1]))
         return y
 
-    def scatter_add(self, x: Array, rows: Array, m: int) -> Array:
+    def scatter_add(self, x: Array, rows: Array, m: int, mean: bool = False) -> Array:
         """See Ops.scatter_add."""
         x = self._rows("scatter_add", x)
         operands.check_scatter(x, rows, m)
-        return self._scatter(x, self._whole(rows, i64), m).astype(x.dtype, copy=False)
+        y = self._scatter(x, self._whole(rows, i64), m)
+        return (y * self.asarray(shares(self.to_numpy(rows), m)) if mean else y).astype(x.dtype, copy=False)
 
     def segment_sum(self, x: Array, starts: Array) -> Array:
         """See Ops.segment_sum."""

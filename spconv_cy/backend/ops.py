@@ -19,6 +19,7 @@ from spconv_cy.operands import (
     check_rows,
     check_scatter,
     check_segments,
+    check_take,
     check_winner,
 )
 from spconv_cy.types import Array
@@ -196,12 +197,44 @@ class Ops:
             y[out_rows] += x[in_rows]
         return y
 
-    def scatter_add(self, x: Array, rows: Array, m: int) -> Array:
-        """Return (m, c): row i of x (n, c) is added to row rows[i] of the result, in the order of i."""
+    def take(self, x: Array, rows: Array, ground: Array | None = None) -> Array:
+        """Return the rows (m,) of x (n, c), giving (m, c); row -1 is the ground state (1, c), or zero without one."""
+        check_take(x, rows, ground)
+        missing = rows < 0
+        if not missing.any():
+            return self.xp.ascontiguousarray(x[rows])
+        there = np.flatnonzero(~missing)
+        y = self.xp.zeros((len(rows), x.shape[1]), x.dtype)
+        if ground is not None:
+            y += ground
+        y[there] = x[rows[there]]
+        return y
+
+    def scatter_add(self, x: Array, rows: Array, m: int, mean: bool = False) -> Array:
+        """Return (m, c): row i of x (n, c) is added to row rows[i] of the result, in the order of i.
+
+        Args:
+            x: (n, c).
+            rows: (n,), 0 to m - 1.
+            m: rows of the result; one to which no row goes is zero.
+            mean: each sum is multiplied by the inverse of the number of its rows.
+        """
         check_scatter(x, rows, m)
         y = np.zeros((m, x.shape[1]), x.dtype)
         np.add.at(y, rows, x)
-        return y
+        return y * shares(rows, m).astype(x.dtype) if mean else y
+
+    def scatter_max(self, x: Array, rows: Array, m: int) -> tuple[Array, Array]:
+        """Return the largest (m, c) of the rows of x (n, c) that go to each row, and which won, (m, c) int32.
+
+        Row i goes to row rows[i]. The first of equals wins, and NaN over any number; a row to which none goes has 0
+        and -1.
+        """
+        check_scatter(x, rows, m)
+        order = np.argsort(rows, kind="stable").astype(np.int32)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=m))])
+        y, winner = self.segment_max(self.take(x, order), starts)
+        return y, self.xp.asarray(np.append(order, np.int32(-1)))[winner]
 
     def segment_sum(self, x: Array, starts: Array) -> Array:
         """Return the sums (b, c) of the rows starts[i] to starts[i+1] of x (n, c); an empty segment gives 0."""
@@ -265,6 +298,11 @@ class Ops:
 
     def __repr__(self) -> str:
         return f"<{self.name} backend>"
+
+
+def shares(rows: Array, m: int) -> Array:
+    """Return (m, 1) float64: one divided by the number of entries of `rows` that name each row; 1 where none does."""
+    return np.asarray(1 / np.maximum(np.bincount(rows, minlength=m), 1)[:, None])
 
 
 def own(made: Array, given: object) -> Array:

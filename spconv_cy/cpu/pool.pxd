@@ -16,8 +16,6 @@ cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* 
                       int n_threads) noexcept nogil
 cdef void sum_pool(const KernelTable* table, const float* x, float* y, const Rules* rules, int64_t c,
                    int n_threads) noexcept nogil
-cdef void scatter_add(const KernelTable* table, const float* x, const int32_t* rows, float* y, int32_t* bounds,
-                      int64_t n, int64_t m, int64_t c, int n_threads) noexcept nogil
 cdef void segment_sum(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
                       double* sums, float* y, int64_t b, int64_t c, int n_threads) noexcept nogil
 cdef void segment_max(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,

@@ -125,30 +125,6 @@ cdef void sum_tile(const KernelTable* table, const float* x, float* y, const Rul
         table.add_pairs(y, x, rules.in_rows + start[0], rules.out_rows + start[0], start[1] - start[0], c)
 
 
-cdef void scatter_add(const KernelTable* table, const float* x, const int32_t* rows, float* y, int32_t* bounds,
-                      int64_t n, int64_t m, int64_t c, int n_threads) noexcept nogil:
-    # A range of output rows has one owner, which reads the chunks of x that write to it. On entry, y is 0.
-    cdef int64_t n_chunks = (n + CHUNK_ROWS - 1) // CHUNK_ROWS, chunk, part, n_parts
-    n_threads = team(n_threads, n_chunks, <double>n * <double>c)
-    n_parts = 4 * n_threads if n_threads > 1 else 1
-    with parallel(num_threads=n_threads):
-        for chunk in prange(n_chunks, schedule="static"):
-            chunk_bounds(rows, bounds + 2 * chunk, chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, n))
-        for part in prange(n_parts, schedule="dynamic", chunksize=1):
-            scatter_part(table, x, rows, y, bounds, n, c, m * part // n_parts, m * (part + 1) // n_parts)
-
-
-cdef void scatter_part(const KernelTable* table, const float* x, const int32_t* rows, float* y, const int32_t* bounds,
-                       int64_t n, int64_t c, int64_t low, int64_t high) noexcept nogil:
-    cdef int64_t chunk, row
-    for chunk in range((n + CHUNK_ROWS - 1) // CHUNK_ROWS):
-        if bounds[2 * chunk] >= high or bounds[2 * chunk + 1] < low:
-            continue
-        for row in range(chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, n)):
-            if low <= rows[row] < high:
-                table.add(y + rows[row] * c, x + row * c, c)
-
-
 cdef void segment_sum(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
                       double* sums, float* y, int64_t b, int64_t c, int n_threads) noexcept nogil:
     # Segment s has the chunks chunk_starts[s] to chunk_starts[s + 1], each with its own sum in doubles: gradients of

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spconv_cy.autograd import Tensor, differentiable
+from spconv_cy.backend.ops import shares
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, is_one_of, is_real
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.sparse import column_sums, gather, scatter_add, segment_maximum
+from spconv_cy.functional.sparse import column_sums
 from spconv_cy.types import Array, ArrayLike, Gradient, IntegerArray, Recorded
 
 REDUCTIONS = ("error", "sum", "mean", "max", "first", "last")
@@ -51,21 +52,17 @@ def look_up(x: Tensor | Array, ground: Tensor | Array | None, rows: IntegerArray
     """
     x, ground = cast(Array, x), cast("Array | None", ground)
     ops = ops_of(x) if ground is None else ops_of(x, ground)
-    xp, missing = ops.xp, rows < 0
-    if not missing.any():
-        return x[rows], lambda dy: (lambda: ops.scatter_add(dy, rows, len(x)), None, None)
-    there = np.flatnonzero(~missing)
-    y = xp.zeros((len(rows), x.shape[1]), x.dtype)
-    if ground is not None:
-        y += ground
-    y[there] = x[rows[there]]
 
     def backward(dy: Array) -> tuple[Gradient, ...]:
-        return (lambda: ops.scatter_add(dy[there], rows[there], len(x)),
+        missing = rows < 0
+        if not missing.any():
+            return lambda: ops.scatter_add(dy, rows, len(x)), None, None
+        there = np.flatnonzero(~missing)
+        return (lambda: ops.scatter_add(ops.take(dy, there), rows[there], len(x)),
                 None if ground is None else lambda: column_sums(dy[missing]),
                 None)
 
-    return y, backward
+    return ops.take(x, rows, ground), backward
 
 
 def best_of_segments(scores: Array, starts: IntegerArray, k: ArrayLike) -> npt.NDArray[np.bool_]:
@@ -105,27 +102,45 @@ def merge(features: Tensor, rows: IntegerArray, n: int, reduce: str) -> Tensor:
 
     Source: SparseConvNet's input layers, modes 1 (last), 2 (first), 3 (sum) and 4 (mean) as they are documented.
     """
+    if reduce in ("sum", "mean", "max"):
+        return _combined(features, rows, n, reduce)
     if reduce == "error" and (rows[1:] > rows[:-1]).all():
         return features
-    if reduce in ("error", "max", "first", "last"):
-        return _merged_in_order(features, rows, n, reduce)
-    total = scatter_add(features, rows, n)
-    if reduce == "sum":
-        return total
-    counts = np.bincount(rows, minlength=n)
-    return total * Tensor.of(ops_of(total.data).asarray(1 / counts[:, None]))
+    return _chosen(features, rows, n, reduce)
 
 
-def _merged_in_order(features: Tensor, rows: IntegerArray, n: int, reduce: str) -> Tensor:
-    order = np.argsort(rows, kind="stable")
-    if reduce == "error":
-        return gather(features, order)
-    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
-    if reduce == "first":
-        return gather(features, order[starts[:-1]])
-    if reduce == "last":
-        return gather(features, order[starts[1:] - 1])
-    return segment_maximum(gather(features, order), None, starts, None)
+@differentiable(reads={})
+def _combined(x: Tensor | Array, rows: IntegerArray, n: int, reduce: str) -> Recorded:
+    x = cast(Array, x)
+    ops = ops_of(x)
+    if reduce == "max":
+        y, winner = ops.scatter_max(x, rows, n)
+        return y, lambda dy: (lambda: ops.max_pool_dx(dy, winner, len(x))[0], None, None, None)
+
+    def dx(dy: Array) -> Array:
+        if reduce == "mean":
+            dy = dy * ops.asarray(shares(rows, n), dy.dtype)
+        return ops.take(dy, rows)
+
+    return ops.scatter_add(x, rows, n, mean=reduce == "mean"), lambda dy: (lambda: dx(dy), None, None, None)
+
+
+@differentiable(reads={})
+def _chosen(x: Tensor | Array, rows: IntegerArray, n: int, reduce: str) -> Recorded:
+    x = cast(Array, x)
+    ops, points = ops_of(x), np.arange(len(rows), dtype=np.int32)
+    keeper = keepers(rows, n, reduce)
+    return ops.take(x, keeper), lambda dy: (
+        lambda: ops.take(dy, np.where(keeper[rows] == points, rows, -1)), None, None, None)
+
+
+def keepers(rows: IntegerArray, n: int, kept: str) -> npt.NDArray[np.int32]:
+    """Return the "first" point of each site, (n,) int32, else the last; every site has one."""
+    points = np.arange(len(rows), dtype=np.int32)
+    order = slice(None, None, -1 if kept == "first" else 1)
+    keeper = np.zeros(n, np.int32)
+    keeper[rows[order]] = points[order]                                  # the last of equal rows is kept
+    return keeper
 
 
 def kept_rows(rows: IntegerArray, n: int, kept: str) -> IntegerArray:
@@ -143,8 +158,4 @@ def kept_rows(rows: IntegerArray, n: int, kept: str) -> IntegerArray:
         raise ShapeError(expected("to_points", "kept to be 'all', 'first' or 'last'", repr(kept)))
     if kept == "all":
         return rows
-    points = np.arange(len(rows))
-    order = points if kept == "last" else points[::-1]
-    keeper = np.zeros(n, np.int64)
-    keeper[rows[order]] = order                                          # the last of equal rows is kept
-    return np.where(keeper[rows] == points, rows, -1)
+    return np.where(keepers(rows, n, kept)[rows] == np.arange(len(rows)), rows, -1)

@@ -192,7 +192,8 @@ def gather(x: Tensor | Array, rows: IntegerArray) -> Recorded:
     x, rows = cast(Array, x), _row_numbers("gather", rows)
     ops = ops_of(x)
     try:
-        taken = x[rows]
+        # numpy counts rows below 0 from the end, which `take` does not.
+        taken = ops.take(x, rows) if x.ndim == 2 and isinstance(rows, np.ndarray) and lie_in(rows, len(x)) else x[rows]
     except IndexError:
         raise IndexError(expected("gather", f"rows from 0 to {len(x) - 1}",
                                   f"{int(rows.min())} to {int(rows.max())}")) from None
@@ -204,7 +205,7 @@ def scatter_add(x: Tensor | Array, rows: IntegerArray, m: int) -> Recorded:
     """Return (m, c), where row i of x (n, c) is added to row rows[i], in the order of i."""
     x, rows = cast(Array, x), _row_numbers("scatter_add", rows)
     checked_integers("scatter_add", 0, m=m)
-    return ops_of(x).scatter_add(x, rows, m), lambda dy: (lambda: dy[rows], None, None)
+    return ops_of(x).scatter_add(x, rows, m), lambda dy: (lambda: ops_of(dy).take(dy, rows), None, None)
 
 
 @known_arguments
@@ -237,12 +238,17 @@ def column_sums(dy: Array) -> Array:
 
 def _spread(dy: Array, counts: IntegerArray) -> Array:
     """Return each row of dy counts[i] times: the gradient of a sample for each of its rows."""
-    return ops_of(dy).xp.ascontiguousarray(dy[np.repeat(np.arange(len(counts)), counts)])
+    return ops_of(dy).take(dy, np.repeat(np.arange(len(counts), dtype=np.int32), counts))
 
 
 def _check_rulebook(who: str, rulebook: object) -> None:
     if not isinstance(rulebook, Rulebook):
         raise TypeError(expected(who, "a Rulebook, as grid.rules(window) returns it", kind_of(rulebook)))
+
+
+def lie_in(rows: IntegerArray, n: int) -> bool:
+    """Return True if all row numbers are from 0 to n - 1."""
+    return not len(rows) or bool(0 <= rows.min() and rows.max() < n)
 
 
 def _row_numbers(who: str, rows: IntegerArray) -> IntegerArray:
