@@ -113,6 +113,7 @@ def calls_of(rng, rulebook, c, o, groups=1):
     starts = np.concatenate([[0], np.sort(rng.integers(0, n + 1, 5)), [n]]).astype(np.int64)
     bias, ground = numbers(rng, 1, o), numbers(rng, 1, c)
     winner = rng.integers(-1, n, (m, c)).astype(np.int32)
+    targets = rng.integers(0, max(m, 1), n).astype(np.int32)
     won = (dc, REFERENCE.max_pool(x, rulebook, ground)[1], n)
     if len(np.unique(np.stack([rulebook.in_rows, rulebook.out_rows]), axis=1).T) == rulebook.n_pairs:
         won += (rulebook,)
@@ -131,7 +132,11 @@ def calls_of(rng, rulebook, c, o, groups=1):
         ("max_pool_dx", won, {}),
         ("sum_pool", (x, rulebook), {}),
         ("sum_pool", (dc, rulebook.T), {}),
-        ("scatter_add", (x, rng.integers(0, max(m, 1), n).astype(np.int32), max(m, 1)), {}),
+        ("take", (x, rng.integers(-1, n, m).astype(np.int32)), {"ground": ground}),
+        ("take", (x, rng.integers(-1, n, 2 * m)), {}),
+        ("scatter_add", (x, targets, max(m, 1)), {}),
+        ("scatter_add", (x, targets, max(m, 1)), {"mean": True}),
+        ("scatter_max", (x, targets, max(m, 1)), {}),
         ("segment_sum", (x, starts), {}),
         ("segment_max", (x, starts), {}),
         ("leaky_relu", (x, 0.25), {}),

@@ -5,8 +5,9 @@ from contract_ops import REFERENCE, as_tuple, call, calls_of, shown
 
 # Verbs of float16 rows: which arguments are rows, and whether what comes out are rows too, or sums in float32.
 ROWS = {
-    "conv": (0,), "conv_dw": (0, 1), "max_pool": (0,), "max_pool_dx": (0,), "sum_pool": (0,), "scatter_add": (0,),
-    "segment_sum": (0,), "segment_max": (0,), "leaky_relu": (0,), "leaky_relu_dx": (0, 1), "moments": (0,),
+    "conv": (0,), "conv_dw": (0, 1), "max_pool": (0,), "max_pool_dx": (0,), "sum_pool": (0,), "take": (0,),
+    "scatter_add": (0,), "scatter_max": (0,), "segment_sum": (0,), "segment_max": (0,), "leaky_relu": (0,),
+    "leaky_relu_dx": (0, 1), "moments": (0,),
     "affine": (0,), "affine_sums": (0, 1), "affine_dx": (0, 1),
 }
 SUMS = {"conv_dw", "segment_sum", "moments", "affine_sums"}

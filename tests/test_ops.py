@@ -125,7 +125,11 @@ TRUTHS = {
     "max_pool": lambda x, book, ground=None: oracles.max_pool(x, pairs_of(book), book.n_out, book.volume, ground),
     "max_pool_dx": winners_paid,
     "sum_pool": lambda x, book: sum_of_pairs(x, pairs_of(book), book.n_out),
-    "scatter_add": lambda x, rows, m: sum_of_pairs(x, [(0, i, j) for i, j in enumerate(rows)], m),
+    "take": lambda x, rows, ground=None: np.reshape(
+        [x[i] if i >= 0 else np.zeros(x.shape[1]) if ground is None else ground[0] for i in rows], (-1, x.shape[1])),
+    "scatter_add": lambda x, rows, m, mean=False: sum_of_pairs(x, [(0, i, j) for i, j in enumerate(rows)], m) / (
+        [[max(1, list(rows).count(j))] for j in range(m)] if mean else 1),
+    "scatter_max": lambda x, rows, m: oracles.max_pool(x, [(0, i, j) for i, j in enumerate(rows)], m, 0),
     "segment_sum": lambda x, starts: np.stack([x[a:b].sum(0) for a, b in itertools.pairwise(starts)]),
     "segment_max": oracles.segment_max,
     "asarray": lambda x: x,
@@ -209,6 +213,7 @@ def test_ties_nan_and_infinities_pool_alike_on_every_instruction_set(c, isa, rng
             ("max_pool", (x, rulebook, None)),
             ("max_pool", (x, rulebook, ground)),
             ("segment_max", (x, starts)),
+            ("scatter_max", (x, rng.integers(0, 5, len(x)), 6)),
         ):
             given = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float64 else a for a in arguments]
             found, expected = getattr(ops, verb)(*given), getattr(REFERENCE, verb)(*arguments)
@@ -281,6 +286,14 @@ def bad_calls(rng):
         ("scatter_add", (x, np.full(6, 3, np.int32), 3), "rows"),
         ("scatter_add", (x, np.full(6, -1, np.int32), 3), "rows"),
         ("scatter_add", (x, np.zeros(5, np.int32), 3), "row"),
+        ("scatter_max", (x, np.full(6, 3), 3), "rows"),
+        ("scatter_max", (x, np.full(6, 2**32), 3), "rows"),
+        ("take", (x, np.full(6, 6, np.int32)), "rows from -1 to 5"),
+        ("take", (x, np.full(6, -2)), "rows from -1 to 5"),
+        ("take", (x, np.full(6, 2**32 - 1)), "rows from -1 to 5"),
+        ("take", (x, np.full(6, 2**32 - 1, np.uint32)), "rows from -1 to 5"),
+        ("take", (x, np.zeros((6, 1), np.int32)), "rows"),
+        ("take", (x, np.zeros(6, np.int32), dy[:1]), "ground"),
         ("segment_sum", (x, np.array([0, 4, 3])), "starts"),
         ("segment_sum", (x, np.array([0, 7])), "starts"),
         ("segment_max", (x, np.array([-1, 6])), "starts"),

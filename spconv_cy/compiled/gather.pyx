@@ -13,11 +13,13 @@ from spconv_cy.cpu.isa cimport kernels
 
 def take(x, rows, ground=None, *, int n_threads=1):
     """Ops.take for C-contiguous float32 arrays; rows are of any integer dtype."""
+    if rows.dtype != np.int32 or rows.ndim != 1 or x.ndim != 2 or ground is not None:
+        check_take(x, rows, ground)
     cdef const float[:, ::1] x_rows = x
     cdef const float[:, ::1] values = ground
     cdef const int32_t[::1] places = np.require(rows, np.int32, "CA")
     cdef Py_ssize_t n = x_rows.shape[0], m = places.shape[0], c = x_rows.shape[1]
-    if rows.dtype != np.int32 or ground is not None or m and not gather.lie_in(&places[0], m, -1, n):
+    if m and not gather.lie_in(&places[0], m, -1, n):
         check_take(x, rows, ground)
     out = empty((m, c))
     cdef float[:, ::1] y = out
@@ -28,9 +30,8 @@ def take(x, rows, ground=None, *, int n_threads=1):
     return out
 
 
-cdef tuple _by_target(x, rows, Py_ssize_t m):
-    # (starts, order) of the rows by their targets; m >= 1.
-    check_scatter(x, rows, m)
+cdef tuple _by_target(rows, Py_ssize_t m):
+    # (starts, order) of checked rows by their targets.
     cdef const int32_t[::1] places = np.require(rows, np.int32, "CA")
     cdef Py_ssize_t n = places.shape[0]
     cdef int32_t[::1] starts = empty(m + 1, np.int32), order = empty(max(n, 1), np.int32)
@@ -41,11 +42,12 @@ cdef tuple _by_target(x, rows, Py_ssize_t m):
 
 def scatter_add(x, rows, Py_ssize_t m, mean=False, *, int n_threads=1):
     """Ops.scatter_add for a C-contiguous float32 array; rows are of any integer dtype."""
+    check_scatter(x, rows, m)
     cdef const float[:, ::1] x_rows = x
     cdef Py_ssize_t n = x_rows.shape[0], c = x_rows.shape[1]
     cdef int32_t[::1] starts, order
     cdef bint shared = mean
-    starts, order = _by_target(x, rows, m)
+    starts, order = _by_target(rows, m)
     out = empty((m, c))
     cdef float[:, ::1] y = out
     if out.size:
@@ -56,10 +58,11 @@ def scatter_add(x, rows, Py_ssize_t m, mean=False, *, int n_threads=1):
 
 def scatter_max(x, rows, Py_ssize_t m, *, int n_threads=1):
     """Ops.scatter_max for a C-contiguous float32 array; rows are of any integer dtype."""
+    check_scatter(x, rows, m)
     cdef const float[:, ::1] x_rows = x
     cdef Py_ssize_t n = x_rows.shape[0], c = x_rows.shape[1]
     cdef int32_t[::1] starts, order
-    starts, order = _by_target(x, rows, m)
+    starts, order = _by_target(rows, m)
     out, winners = empty((m, c)), empty((m, c), np.int32)
     cdef float[:, ::1] y = out
     cdef int32_t[:, ::1] winner = winners

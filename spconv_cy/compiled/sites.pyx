@@ -6,6 +6,7 @@ import numpy as np
 
 from spconv_cy.cpu cimport hashgrid, merge, order, ranks
 from spconv_cy.cpu.order cimport Box
+from spconv_cy.cpu.ranks cimport real
 
 from spconv_cy.compiled.memory import empty
 from spconv_cy.errors import ShapeError, expected
@@ -105,6 +106,24 @@ def merged(const int32_t[:, ::1] a, const int32_t[:, ::1] b):
     with nogil:
         count = merge.merge(&a[0, 0], n, &b[0, 0], m, <int>a.shape[1], &rows[0, 0], &rows[1, 0])
     return np.asarray(rows[0, :count]), np.asarray(rows[1, :count])
+
+
+def floored(const real[:, ::1] points, const double[::1] sides, int n_threads=1):
+    """Return the sites floor(coordinate / side), (n, 1+d) int32, of points (n, 1+d), batch index first, or None.
+
+    None if a number is not finite, a batch index is not whole, or int32 does not hold a site.
+    """
+    cdef int64_t n = points.shape[0]
+    cdef int width = <int>points.shape[1]
+    cdef bint fits = True
+    cdef int32_t[:, ::1] sites = empty((n, width), np.int32)
+    if not 2 <= width <= order.MAX_WIDTH or sides.shape[0] != width - 1:
+        raise ShapeError(expected("points", "shape (n, 1+d), d from 1 to 8, and d sides",
+                                  f"{(n, width)} and {sides.shape[0]}"))
+    if n:
+        with nogil:
+            fits = ranks.floored(&points[0, 0], n, width, &sides[0], &sites[0, 0], team(n_threads, n))
+    return np.asarray(sites) if fits else None
 
 
 cdef int _check_sites(const int32_t[:, ::1] sites) except -1:

@@ -11,7 +11,7 @@ cdef extern from *:
     #include <cstdint>
     #include <cstring>
     namespace {
-    // Calls one(std::integral_constant-like width) with the width known to the compiler where it is a usual one.
+    // Calls one(Width<W>) with the width of a site that the compiler knows, where it is a usual one, else with 0.
     template <int W> struct Width { static constexpr int known = W; };
     template <class One> inline auto of_width(int width, const One& one) {
         switch (width) {
@@ -52,7 +52,7 @@ cdef extern from *:
         });
     }
 
-    // Calls one(i, key) for sites [start, stop). Unsigned, since intermediate sums may wrap although the key fits.
+    // Calls one(i, key, width) for sites [start, stop). Unsigned, since intermediate sums may wrap although the key fits.
     template <class One>
     inline void each_key(const int32_t* sites, int64_t start, int64_t stop, int given, const int64_t* steps,
                          uint64_t corner, const One& one) {
@@ -65,8 +65,35 @@ cdef extern from *:
                 uint64_t key = -corner;
                 for (int a = 0; a < width; ++a)
                     key += static_cast<uint64_t>(static_cast<int64_t>(sites[i * width + a])) * step[a];
-                one(i, key);
+                one(i, key, width);
             }
+        });
+    }
+
+    // Sets sites to floor(coordinate / side), the batch index in column 0. Returns false, before or after some were set,
+    // if a number is not finite, a batch index not whole, or a site outside int32.
+    template <class Real>
+    bool floor_points(const Real* points, int64_t start, int64_t stop, int given, const double* sides, int32_t* sites) {
+        return of_width(given, [=](auto known) {
+            constexpr int W = decltype(known)::known;
+            const int width = W ? W : given;
+            bool fits = true;
+            for (int64_t i = start * width; i < stop * width; i += width) {
+                const double batch = points[i];
+                fits &= batch > -2147483648.0 && batch < 2147483648.0;
+                const int64_t sample = fits ? static_cast<int64_t>(batch) : 0;
+                fits &= static_cast<double>(sample) == batch;
+                sites[i] = static_cast<int32_t>(sample);
+                for (int a = 1; a < width; ++a) {
+                    const double place = static_cast<double>(points[i + a]) / sides[a - 1];
+                    const bool held = place >= -2147483647.0 && place < 2147483648.0;
+                    fits &= held;
+                    const int64_t whole = held ? static_cast<int64_t>(place) : 0;       // towards 0
+                    sites[i + a] = static_cast<int32_t>(whole - (static_cast<double>(whole) > place));
+                }
+                if (!fits) return false;
+            }
+            return true;
         });
     }
 
@@ -83,7 +110,7 @@ cdef extern from *:
     void set_bits(const int32_t* sites, int64_t n, int width, const int64_t* steps, uint64_t corner, void* given) {
         RankWord* words = static_cast<RankWord*>(given);
         each_key(sites, 0, n, width, steps, corner,
-                 [=](int64_t, uint64_t key) { words[key >> 6].bits |= uint64_t(1) << (key & 63); });
+                 [=](int64_t, uint64_t key, int) { words[key >> 6].bits |= uint64_t(1) << (key & 63); });
     }
 
     int64_t count_bits(const void* given, int64_t start, int64_t stop) {
@@ -106,16 +133,18 @@ cdef extern from *:
     void rank_keys(const int32_t* sites, int64_t start, int64_t stop, int width, const int64_t* steps, uint64_t corner,
                    const void* given, int32_t* rows, int32_t* unique) {
         const RankWord* words = static_cast<const RankWord*>(given);
-        each_key(sites, start, stop, width, steps, corner, [=](int64_t i, uint64_t key) {
+        each_key(sites, start, stop, width, steps, corner, [=](int64_t i, uint64_t key, int columns) {
             const RankWord word = words[key >> 6];
             const int64_t row = word.before + ones(word.bits & ((uint64_t(1) << (key & 63)) - 1));
             rows[i] = static_cast<int32_t>(row);
-            if (unique) std::memcpy(unique + row * width, sites + i * width, width * sizeof(int32_t));
+            if (unique) std::memcpy(unique + row * columns, sites + i * columns, columns * sizeof(int32_t));
         });
     }
     }
     """
     void site_bounds(const int32_t* sites, int64_t n, int width, int32_t* found) noexcept nogil
+    bint floor_points[Real](const Real* points, int64_t start, int64_t stop, int width, const double* sides,
+                            int32_t* sites) noexcept nogil
     bint sites_ascend(const int32_t* sites, int64_t n, int width) noexcept nogil
     void set_bits(const int32_t* sites, int64_t n, int width, const int64_t* steps, uint64_t corner,
                   void* words) noexcept nogil
@@ -140,6 +169,15 @@ cdef void bounds(const int32_t* sites, int64_t n, int width, int32_t* found, int
         for axis in range(width):
             found[axis] = min(found[axis], found[part * 2 * width + axis])
             found[width + axis] = max(found[width + axis], found[part * 2 * width + width + axis])
+
+
+cdef bint floored(const real* points, int64_t n, int width, const double* sides, int32_t* sites,
+                  int n_threads) noexcept nogil:
+    # Sets sites to the cells of points. Returns False if some have none in int32.
+    cdef int part, unfit = 0
+    for part in prange(n_threads, schedule="static", num_threads=n_threads):
+        unfit += not floor_points(points, border(n, part, n_threads), border(n, part + 1, n_threads), width, sides, sites)
+    return unfit == 0
 
 
 cdef bint ascends(const int32_t* sites, int64_t n, int width) noexcept nogil:

@@ -9,15 +9,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from spconv_cy.dlpack import as_numpy, without_mask
 from spconv_cy.errors import GridError, ShapeError, expected
-from spconv_cy.sites.lattice import as_lattice
+from spconv_cy.sites import rules
+from spconv_cy.sites.lattice import MAX_DIMENSION, as_lattice
+from spconv_cy.types import IntegerArray
 
 if TYPE_CHECKING:
     from spconv_cy.sites.lattice import LatticeLike
 
 
 def floored(points: ArrayLike, cell: ArrayLike,
-            lattice: LatticeLike | None = None) -> NDArray[np.int64]:
-    """Return the sites floor(coordinate / cell) of real points (n, 1+d), batch index first: int64 (n, 1+d).
+            lattice: LatticeLike | None = None) -> IntegerArray:
+    """Return the sites floor(coordinate / cell) of real points (n, 1+d), batch index first: int32 or int64 (n, 1+d).
 
     On the simplex lattice the coordinates are `lattice.coordinates(places / cell)`.
 
@@ -30,11 +32,28 @@ def floored(points: ArrayLike, cell: ArrayLike,
         ShapeError: points of another shape or not finite; a cell that is not positive.
         GridError: sites beyond int32.
     """
+    found = _floored(points, cell) if lattice is None else None
+    if found is not None:
+        return found
     scaled = in_cells(points, cell)
     with np.errstate(invalid="ignore"):                                  # infinity is refused as beyond int32
         places = scaled[:, 1:]
         scaled[:, 1:] = np.floor(places if lattice is None else as_lattice(lattice).coordinates(places))
     return checked_range(scaled)
+
+
+def _floored(points: ArrayLike, cell: ArrayLike) -> IntegerArray | None:
+    """Return the sites of floats on the cubic lattice by the compiled core; None where it does not take them."""
+    given = as_numpy(points, "from_points")
+    if not isinstance(given, np.ndarray) or given.dtype not in (np.float32, np.float64) or given.ndim != 2 or not (
+            2 <= given.shape[1] <= 1 + MAX_DIMENSION):
+        return None
+    try:
+        sides = _checked_cell("from_points", cell, given.shape[1] - 1)
+    except ShapeError:                                                   # after errors of the points
+        return None
+    sides = np.array(np.broadcast_to(sides, given.shape[1] - 1))
+    return rules.floored(np.require(given, requirements=["C", "A"]), sides)
 
 
 def in_cells(points: ArrayLike, cell: ArrayLike, who: str = "from_points") -> NDArray[np.float64]:
