@@ -5,7 +5,7 @@ SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/compiled/
 STUBS = $(subst /,.,$(basename $(wildcard spconv_cy/_core.pyi spconv_cy/compiled/*.pyi)))
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist kanji kanji-data seed check test test-experiments test-all test-build test-compilers test-arm test-threads test-cuda test-page bench bench-peers bench-converted bench-cuda bench-scaling lint clean
+.PHONY: demo mnist kanji kanji-data seed check test test-experiments test-all test-build test-compilers test-arm test-threads test-cuda test-page fuzz bench bench-peers bench-converted bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
@@ -41,6 +41,9 @@ check: test test-experiments lint  ## what CI runs: a change is ready when this 
 test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
 	OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/build/pycache \
 	  $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not experiments" --durations=10
+
+fuzz: .venv/built  ## FILES checkpoint files, by default 100,000, changed at random from SEED: read or refused
+	nice $(BIN)/python tests/pth_mutants.py $(or $(FILES),100000) $(or $(SEED),1)
 
 test-experiments: .venv/built  ## the smallest run of each experiment; part of make check, not of make test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "experiments and not slow" tests

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from spconv_cy.errors import FileError, GridError, ShapeError, expected, printable
-from spconv_cy.io.converting import convert
-from spconv_cy.io.file import save
+from spconv_cy.io.converted_file import convert_file
 from spconv_cy.io.fleet import predict_files
 from spconv_cy.io.prediction import predict_file
 from spconv_cy.page.reader import Reader
@@ -66,10 +65,14 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="a .pth, .pt, .ckpt, .safetensors or .npz file")
     parser.add_argument("net", help="the .safetensors file to write")
     parser.add_argument("--from", dest="source", default="spconv2", help="library that wrote it; by default spconv2")
-    parser.add_argument("--network", required=True, help="family of the network, such as second or spunet")
+    parser.add_argument("--network", required=True, help="family of the network, such as second or spunet, or a "
+                        ".safetensors file of a network of this library, whose weights are replaced")
+    parser.add_argument("--names", help='a JSON file with a table of names, {"module of the checkpoint": "layer"}')
+    parser.add_argument("--key", help="entry of the checkpoint that holds the arrays, such as state_dict, model or ema")
     parser.add_argument("--one-by-one", help="how weights of size 1 are read: raw or krsc")
     parser.add_argument("--layout", help="how ambiguous weights of spconv 2 are read: krsc or rskc")
     parser.add_argument("--prefix", help="of the names that belong to the network, such as backbone_3d.")
+    parser.add_argument("--no-strict", action="store_true", help="arrays that only one side has are no error")
     parser.set_defaults(run=_convert)
 
 
@@ -90,10 +93,9 @@ def _config(_: argparse.Namespace) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     _check_other(options.checkpoint, options.net)
-    net, report = convert(options.checkpoint, options.network, options.source, one_by_one=options.one_by_one,
-                          layout=options.layout, prefix=options.prefix)
-    print(report)
-    save(options.net, net)
+    print(convert_file(options.checkpoint, options.net, options.network, options.source, key=options.key,
+                       names=options.names, one_by_one=options.one_by_one, layout=options.layout,
+                       prefix=options.prefix, strict=not options.no_strict))
 
 
 def _predict(options: argparse.Namespace) -> int:

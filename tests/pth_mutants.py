@@ -21,7 +21,7 @@ from spconv_cy.errors import FileError
 
 FOLDER = Path(__file__).parent / "golden" / "torch"
 MEMORY = 1 << 29                                                         # bytes of address space beyond the start's
-SLOWEST = 10.0                                                           # seconds
+SLOWEST = 10.0                                                           # seconds of the CPU
 EDGES = [n.to_bytes(size, "little") for n in (0, 1, 127, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1,
                                               2**63, 2**64 - 1) for size in (1, 2, 4, 8) if n < 256**size]
 WATCHED = ("import", "exec", "compile", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen",
@@ -108,7 +108,7 @@ def main(count, seed):
             path.unlink(missing_ok=True)
             del seen[:]
             path.write_bytes(content)
-            began = time.perf_counter()
+            began = time.process_time()
             try:
                 found = sp.io.read_checkpoint(path, everything=draw.random() < 0.3)
                 read += 1
@@ -122,7 +122,7 @@ def main(count, seed):
             except BaseException:
                 (Path(tempfile.gettempdir()) / "mutant.bin").write_bytes(content)
                 raise
-            slowest = max(slowest, time.perf_counter() - began)
+            slowest = max(slowest, time.process_time() - began)
             assert slowest < SLOWEST and not seen, (number, slowest, seen)
     print(f"{read} read, {refused} refused, slowest {slowest:.3f} s, {len(words)} kinds of message")
 

@@ -1,5 +1,6 @@
 """convert and to_peer: matching by order and by names, reports, errors that change nothing, and the commands."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pth_writer import tensor, zipped
 from safetensors.numpy import load_file
 
 import spconv_cy as sp
@@ -199,6 +201,19 @@ def test_the_example_of_the_docs(tmp_path, monkeypatch):
     assert np.allclose(space["net"].state()["layers.3.weight"], before + 1)
 
 
+def test_numbers_that_are_not_finite_and_masked_arrays_are_refused(state):
+    net = network()
+    for name, value in (("conv1.weight", np.nan), ("bn2.running_mean", np.inf), ("bn1.bias", -np.inf)):
+        wrong = {**state, name: state[name].copy()}
+        wrong[name].flat[3] = value
+        unchanged(net, lambda wrong=wrong: sp.io.convert(wrong, net, names=NAMES),
+                  rf"convert: {name}: expected finite numbers, got {value}, 1 of \d+ are not finite; take an earlier")
+    wrong = state | {"bn1.bias": np.ma.masked_array(state["bn1.bias"], [True] + [False] * 5)}
+    unchanged(net, lambda: sp.io.convert(wrong, net, names=NAMES), "convert: bn1.bias: expected .*masked")
+    half = {name: array.astype(np.float16) if array.dtype.kind == "f" else array for name, array in state.items()}
+    assert len(sp.io.convert(half, net, names=NAMES)[1]) == 11
+
+
 # Commands
 
 
@@ -236,3 +251,42 @@ def test_the_command_prints_the_report_or_one_line_of_error(tmp_path, capsys):
     assert main(["predict", target, target, str(tmp_path / "out.npz")]) == 2
     assert "expected arrays sites (n, 1 + d) and features (n, c)" in capsys.readouterr().err
     assert main(["predict", target, str(tmp_path / "none.npz"), str(tmp_path / "out.npz")]) == 2
+
+
+def test_the_command_takes_a_key_a_table_of_names_and_a_network_of_ours(tmp_path, capsys, state):
+    arrays = {name: array for name, array in state.items() if "tracked" not in name}
+    np.savez(tmp_path / "mine.npz", **{f"other.{name}": array for name, array in arrays.items()})
+    sp.save(tmp_path / "ours.safetensors", network())
+    (tmp_path / "names.json").write_text(json.dumps({f"other.{theirs}": ours for theirs, ours in NAMES.items()}))
+    call = ["convert", str(tmp_path / "mine.npz"), str(tmp_path / "net.safetensors"), "--network",
+            str(tmp_path / "ours.safetensors")]
+    assert main([*call, "--names", str(tmp_path / "names.json")]) == 0
+    assert "10 arrays matched" in capsys.readouterr().out
+    net = sp.load(tmp_path / "net.safetensors")
+    assert np.array_equal(net.state()["layers.4.bias"][0], state["bn2.bias"])
+    for text, told in (("{", "a file that is no JSON"), ("[1]", "JSON with a list"), ('{"a": 3}', "an int for 'a'"),
+                       ("[" * 100_000, "a file that is no JSON"), ('{"a": "b"}', "names of modules of the checkpoint")):
+        (tmp_path / "names.json").write_text(text)
+        assert main([*call, "--names", str(tmp_path / "names.json")]) == 2
+        shown = capsys.readouterr().err
+        assert told in shown and shown.count("\n") == 1, shown
+    assert main([*call, "--names", str(tmp_path)]) == 2 and "a folder" in capsys.readouterr().err
+    assert main([*call, "--names", str(tmp_path / "none.json")]) == 2 and "none.json" in capsys.readouterr().err
+
+
+def test_the_command_reads_the_entry_of_a_key(tmp_path, capsys):
+    sp.save(tmp_path / "ours.safetensors", sp.NetworkInNetwork(3, 2, bias=False))
+    numbers = np.arange(12, dtype=np.float32)
+    linear = {"a.weight": tensor("f4", "0", 12, (2, 3))}
+    ema = {"a.weight": tensor("f4", "0", 12, (2, 3), (3, 1), 6)}
+    (tmp_path / "net.pth").write_bytes(zipped({"model": linear, "ema": ema}, {"0": numbers.tobytes()}))
+    call = ["convert", str(tmp_path / "net.pth"), str(tmp_path / "net.safetensors"), "--network",
+            str(tmp_path / "ours.safetensors")]
+    for key, first in ((None, 0), ("model", 0), ("ema", 6)):
+        assert main([*call, *([] if key is None else ["--key", key])]) == 0, capsys.readouterr().err
+        assert sp.load(tmp_path / "net.safetensors").weight.numpy()[0, 0, 0] == first
+    assert main([*call, "--key", "none"]) == 2
+    assert "expected a file with the key 'none', got 'model', 'ema'; give one of these" in capsys.readouterr().err
+    assert main([*call, "--no-strict", "--key", ""]) == 2
+    assert main([call[0], call[1], call[2], "--network", str(tmp_path / "none.safetensors")]) == 2
+    assert "none.safetensors" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from spconv_cy.errors import FileError
 from spconv_cy.io import pth_storage
 
 MIB = 1 << 20
-ALLOWED = 4 * MIB                                                        # instead of 256 MiB, for the time it takes
+ALLOWED = 4 * MIB                                                        # instead of 32 MiB, for the time it takes
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def read_within(tmp_path, content, match):
     path.write_bytes(content)
     tracemalloc.start()
     try:
-        began = time.perf_counter()
+        began = time.process_time()
         with pytest.raises(FileError, match=match):
             sp.io.read_checkpoint(path)
-        took, peak = time.perf_counter() - began, tracemalloc.get_traced_memory()[1]
+        took, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < 2 * len(content) + ALLOWED + 2 * MIB and took < 20, (peak, took)
@@ -105,10 +105,10 @@ def test_containers_that_hold_each_other_often_are_refused(tmp_path, small):
     laughs = b"]q\x000" + b"".join(levels)
     path = tmp_path / "net.pth"
     path.write_bytes(dumps({"w": numpy_array((6,)), "x": Raw(laughs + b"h\x1e")}))
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(FileError, match="at most .* bytes of memory"):
         sp.io.read_checkpoint(path)
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
     assert len(sp.io.read_checkpoint(path, everything=True)) == 2        # nothing is repeated there
 
 
@@ -125,6 +125,15 @@ def test_a_container_that_holds_itself(tmp_path, small):
     path.write_bytes(dumps(net))
     with pytest.raises(FileError, match="at most .* bytes of memory|holds itself"):
         sp.io.read_checkpoint(path)
+
+
+def test_pickles_of_many_steps_are_refused(tmp_path, small, monkeypatch):
+    monkeypatch.setattr(pth_storage, "MOST_STEPS", 5000)
+    steps = Raw(b"N0" * 2600)                                            # each takes time and no memory
+    read_within(tmp_path, dumps({"w": numpy_array((6,)), "x": [steps]}), "at most 5000 opcodes, got more")
+    parts = {"w": numpy_array((6,)), "x": Raw(b"N0" * 2000 + b"N")}
+    (tmp_path / "net.pth").write_bytes(dumps(parts))
+    assert len(sp.io.read_checkpoint(tmp_path / "net.pth")) == 1
 
 
 def test_keys_whose_hashes_are_equal_take_no_time(tmp_path, small):

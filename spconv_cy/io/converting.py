@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import checked_flags, checked_path, described, kind_of, name_shown, shortened
+from spconv_cy.checks import as_array, checked_flags, checked_path, described, kind_of, name_shown, shortened
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.initial import zero_weights
 from spconv_cy.io.conversion import Conversion
@@ -193,4 +193,4 @@ def _checked_state(value: Any) -> dict[str, Array]:
         if not hasattr(array, "dtype") or not hasattr(array, "shape"):
             raise TypeError(expected(f"convert: {name_shown(name)}", "an array", kind_of(array),
                                      "give the dict that holds the arrays alone, such as file['state_dict']"))
-    return {name: np.asarray(array) for name, array in value.items()}
+    return {name: as_array(f"convert: {name_shown(name)}", array) for name, array in value.items()}

@@ -106,6 +106,12 @@ def matched(peer: Peer, module: Module, path: str, layer: Layer, options: Option
             found[full], how = weight_of(peer, module, leaf, layer, options)
         else:
             found[full], how = row_of(module, leaf, given, name, like), "(1, c)"
+        if given.dtype.kind in "fc" and not np.isfinite(given).all():
+            wrong = given[~np.isfinite(given)]
+            raise ShapeError(expected(f"convert: {name_shown(module.names[leaf])}", "finite numbers",
+                                      f"{wrong[0]}, {len(wrong)} of {given.size} are not finite",
+                                      "take an earlier checkpoint, or replace them in the dict that "
+                                      "sp.io.read_checkpoint(path) returns"))
         how = UNCHANGED if given.shape == found[full].shape and np.array_equal(given, found[full]) else how
         matches.append(Match(module.names[leaf], given.shape, full, found[full].shape, how))
     return found, matches

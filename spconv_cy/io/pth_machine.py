@@ -74,7 +74,7 @@ class Machine(Stack):
         try:
             for opcode, argument, at in self._opcodes():
                 position = start if at is None else at
-                self.budget.take(8)
+                self.budget.step()
                 if opcode == "STOP":
                     return self._pop()
                 if opcode not in STEPS:

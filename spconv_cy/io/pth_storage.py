@@ -11,7 +11,8 @@ import numpy as np
 from spconv_cy.types import Array
 
 DAMAGED = "fetch it or save it again"
-ALLOWANCE = 1 << 28                                                      # bytes, besides twice the file
+ALLOWANCE = 1 << 25                                                      # bytes, besides twice the file: as numpy takes
+MOST_STEPS = 10_000_000                                                  # opcodes of pickles, 2 to 4 microseconds each
 MOST_AXES = 32                                                           # of numpy before 2.0
 # Types of torch, by the names in its files. numpy has no bfloat16; float32 holds each of its numbers.
 DTYPES = {"float64": "f8", "float32": "f4", "float16": "f2", "bfloat16": "bfloat16", "complex64": "c8",
@@ -34,14 +35,22 @@ class Refused(ValueError):
 
 
 class Budget:
-    """Memory that may be used for one file: twice its size and 256 MiB.
+    """Memory that may be used for one file, twice its size and 32 MiB, and steps of its pickles.
 
-    A small file can ask for much: a pickle of empty lists takes 60 times its size, a compressed record 1000 times.
+    A small file can ask for much: a pickle of empty lists takes 60 times its size, a compressed record 1000 times. What
+    files of 10,000 small tensors need is within the 32 MiB. A network has some 30 steps for each tensor.
     """
 
     def __init__(self, size: int) -> None:
-        self.size = size
+        self.size, self.steps = size, MOST_STEPS
         self.left = 2 * size + ALLOWANCE
+
+    def step(self) -> None:
+        """Count an opcode of a pickle; raise Refused if there are too many."""
+        self.steps -= 1
+        if self.steps < 0:
+            raise Refused(f"pickles of at most {MOST_STEPS} opcodes", "more", "save the tensors alone")
+        self.take(8)
 
     def take(self, count: int) -> None:
         """Use some bytes; raise Refused if none are left."""

@@ -1,0 +1,66 @@
+"""What `spconv-cy convert` does: takes a network over from a checkpoint file and writes it to a file of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from spconv_cy.checks import checked_path, kind_of
+from spconv_cy.errors import FileError, expected
+from spconv_cy.io.converting import convert
+from spconv_cy.io.file import load, save
+from spconv_cy.io.pth import read_checkpoint
+from spconv_cy.types import PathLike
+
+if TYPE_CHECKING:
+    from spconv_cy.io.conversion import Conversion
+
+LARGEST = 1 << 24                                                        # bytes of a file of names
+
+
+def convert_file(checkpoint: PathLike, target: PathLike, network: str, source: str, *, key: str | None = None,
+                 names: PathLike | None = None, **options: Any) -> Conversion:
+    """Return the report of a conversion, after writing the network.
+
+    Args:
+        checkpoint: path of a file that `read_checkpoint` reads.
+        target: path of the .safetensors file to write.
+        network: name of a family, or path of a .safetensors file with a network of ours, whose weights are replaced.
+        source: library that wrote the checkpoint.
+        key: entry of the file that holds the arrays, as for `read_checkpoint`.
+        names: path of a JSON file with a table {"module of the checkpoint": "layer of the network"}.
+        options: of `convert`.
+
+    Raises:
+        FileNotFoundError, FileError, ShapeError: as `read_checkpoint`, `load` and `convert`; a damaged table.
+    """
+    table = None if names is None else read_names(names)
+    ours = network.endswith(".safetensors") or os.path.isfile(network)
+    state = read_checkpoint(checkpoint, key)
+    net, report = convert(state, load(network) if ours else network, source, names=table, **options)
+    save(target, net)
+    return report
+
+
+def read_names(path: PathLike) -> dict[str, str]:
+    """Return a table of names from a JSON file; raise FileError if the file holds something else."""
+    path = checked_path("convert", path)
+    what, remedy = 'a JSON file such as {"conv1.0": "layers.3"}', "list the network's layers by print(list(net.state()))"
+    if os.path.isdir(path):
+        raise FileError(expected(path, what, "a folder", "give a file in it"))
+    with open(path, "rb") as file:
+        text = file.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise FileError(expected(path, f"{what}, of at most {LARGEST >> 20} MiB", "a larger file"))
+    try:
+        table = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FileError(expected(path, what, f"a file that is no JSON ({error})", remedy)) from None
+    if not isinstance(table, dict):
+        raise FileError(expected(path, what, f"JSON with {kind_of(table)}", remedy))
+    wrong = [name for name, layer in table.items() if not isinstance(layer, str)]
+    if wrong:
+        raise FileError(expected(path, "names of layers that are text", f"{kind_of(table[wrong[0]])} for {wrong[0]!r}",
+                                 remedy))
+    return table
