@@ -139,6 +139,11 @@ NOT_DATA = {
     "a newer protocol": (Raw(b"\x80\x06N"), "protocol 0 to 5, got 6"),
     "arguments that do not fit": (Call("torch._utils._rebuild_tensor_v2", ()), "arguments of torch._utils._rebuild"),
     "a range of text": (Call("builtins.range", ("a",)), "limits of a range"),
+    # An array has no truth, and compares number by number.
+    "an array for the word of a storage": (Pid((numpy_array((6,)), 1, "0", 3, 4)), "key and size of a storage"),
+    "an array for a base": (Call("copyreg._reconstructor", (Name("my.Net"), numpy_array((6,)), None)), "copyreg._"),
+    "an array for arguments": (Raw(opcodes(Name("my.Net")) + numpy_array((6,)).code + b"\x81"), "calls my.Net"),
+    "an array for options": (Raw(opcodes(Name("my.Net")) + b")" + numpy_array((6,)).code + b"\x92"), "calls my.Net"),
 }
 
 
@@ -147,6 +152,18 @@ def test_what_is_no_data_is_refused(name, tmp_path):
     value, match = NOT_DATA[name]
     value = Raw(opcodes("os.system") + opcodes(COMMAND) + b"R") if value is Call else value
     refused(tmp_path, zipped(value, RAW), match)
+
+
+def test_an_array_for_the_word_of_a_storage_in_the_old_format(tmp_path):
+    refused(tmp_path, legacy({"w": Pid((numpy_array((6,)), 1, 2, 3))}, RAW, {"0": 4}), "key and size of a storage")
+
+
+def test_arrays_among_the_names_of_buffers(tmp_path):
+    buffers = {"a": tensor("f4", "0", 6, (6,)), "b": tensor("f4", "0", 6, (1,))}
+    net = Object("my.Net", {"_parameters": {}, "_buffers": buffers, "_modules": {},
+                            "_non_persistent_buffers_set": [numpy_array((6,)), "b"]})
+    (tmp_path / "net.pth").write_bytes(zipped(net, RAW))
+    assert list(sp.io.read_checkpoint(tmp_path / "net.pth")) == ["a"]
 
 
 def wrong(shape, strides=None, offset=0, count=6):

@@ -46,7 +46,7 @@ def convert_file(checkpoint: PathLike, target: PathLike, network: str, source: s
 def read_names(path: PathLike) -> dict[str, str]:
     """Return a table of names from a JSON file; raise FileError if the file holds something else."""
     path = checked_path("convert", path)
-    what, remedy = 'a JSON file such as {"conv1.0": "layers.3"}', "list the network's layers by print(list(net.state()))"
+    what, remedy = 'a JSON file such as {"conv1.0": "layers.3"}', "print(list(net.state())) shows the network's layers"
     if os.path.isdir(path):
         raise FileError(expected(path, what, "a folder", "give a file in it"))
     with open(path, "rb") as file:
@@ -61,6 +61,6 @@ def read_names(path: PathLike) -> dict[str, str]:
         raise FileError(expected(path, what, f"JSON with {kind_of(table)}", remedy))
     wrong = [name for name, layer in table.items() if not isinstance(layer, str)]
     if wrong:
-        raise FileError(expected(path, "names of layers that are text", f"{kind_of(table[wrong[0]])} for {wrong[0]!r}",
-                                 remedy))
+        raise FileError(expected(path, "names of layers that are text",
+                                 f"{kind_of(table[wrong[0]])} for {wrong[0]!r}", remedy))
     return table

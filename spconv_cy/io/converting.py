@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, checked_flags, checked_path, described, kind_of, name_shown, shortened
 from spconv_cy.errors import ShapeError, expected
@@ -69,6 +67,7 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
         FileNotFoundError, FileError: as `read_checkpoint`.
         ShapeError: a shape does not fit, or can be read in two ways; an array has no counterpart; a name is unknown.
 
+    >>> import numpy as np
     >>> from spconv_cy.layers import SubmanifoldConvolution
     >>> state = {"conv.weight": np.ones((2, 3, 3, 3, 4), np.float32)}
     >>> net, report = convert(state, SubmanifoldConvolution(3, 4, 2, bias=False))

@@ -176,9 +176,10 @@ def _arrays(value: Any, name: str, budget: Budget, depth: int) -> Iterator[tuple
         yield name, value
     elif _is_module(value):
         passing = value.get("_non_persistent_buffers_set", ())
+        passing = {part for part in passing if isinstance(part, str)} if isinstance(passing, (set, list)) else set()
         for kind in ("_parameters", "_buffers", "_modules"):
             for inner, part in value[kind].items():
-                if kind != "_buffers" or not isinstance(passing, (set, list)) or inner not in passing:
+                if kind != "_buffers" or inner not in passing:
                     yield from _arrays(part, _joined(name, inner), budget, depth + 1)
     elif isinstance(value, (dict, list, tuple)):
         for inner, part in value.items() if isinstance(value, dict) else enumerate(value):

@@ -72,7 +72,7 @@ def of_pickles(content: Array, budget: Budget) -> Any:
     found: dict[tuple[Any, ...], Storage] = {}
 
     def storage(named: Any) -> Any:
-        if type(named) is tuple and len(named) == 4 and named[0] == "module":
+        if type(named) is tuple and len(named) == 4 and type(named[0]) is str and named[0] == "module":
             return named[1]                                              # a class, and its source text
         code, key, _ = _told(named)
         if key not in stored or stored[key].code != code:
@@ -146,7 +146,7 @@ def tar_files(content: Array) -> dict[str, Array]:
 
 def _told(named: Any) -> tuple[str, str, int]:
     """Return the type of the numbers, the key and the size of a storage that a pickle names."""
-    if type(named) is not tuple or len(named) < 5 or named[0] != "storage" or type(named[2]) is not str:
+    if type(named) is not tuple or len(named) < 5 or {type(named[0]), type(named[2])} != {str} or named[0] != "storage":
         raise Refused("the kind, key and size of a storage", kind_name(named))
     return storage_code(named[1]), named[2], checked_counts("the size of a storage", named[4])[0]
 
@@ -168,7 +168,7 @@ class _Announced(Storage):
 def _announced(told: dict[str, tuple[str, int]]) -> Callable[[Any], Any]:
     """Return the function that writes down the type and size of each storage of a pickle."""
     def storage(named: Any) -> Any:
-        if type(named) is tuple and len(named) == 4 and named[0] == "module":
+        if type(named) is tuple and len(named) == 4 and type(named[0]) is str and named[0] == "module":
             return named[1]
         code, key, count = _told(named)
         if told.setdefault(key, (code, count)) != (code, count):

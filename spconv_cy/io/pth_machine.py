@@ -114,10 +114,10 @@ class Machine(Stack):
         self._push_value(_name(module, name))
 
     def _do_persid(self, key: str) -> None:
-        self._push(self.persistent(key))
+        self._push(self._calling("the name of a storage", self.persistent, (key,)))
 
     def _do_binpersid(self, _: None) -> None:
-        self._push(self.persistent(self._pop()))
+        self._push(self._calling("the name of a storage", self.persistent, (self._pop(),)))
 
     def _do_reduce(self, _: None) -> None:
         function, arguments = self._take(2)
@@ -164,7 +164,8 @@ class Machine(Stack):
             raise Refused(DATA, f"one that calls {kind_name(function)}")
         if function == "copyreg.__newobj__" and arguments:
             return self._made(arguments[0], arguments[1:], {})
-        if function == "copyreg._reconstructor" and arguments[1:] == ("builtins.object", None):
+        if function == "copyreg._reconstructor" and len(arguments) == 3 and arguments[2] is None and (
+                isinstance(arguments[1], Name) and arguments[1] == "builtins.object"):
             return self._made(arguments[0], (), {})
         if function not in self.table:
             raise Refused(DATA, f"one that calls {shown(function)}",
@@ -173,9 +174,10 @@ class Machine(Stack):
 
     def _made(self, kind: Any, arguments: Any, options: Any) -> object:
         """Return an object without running its class: empty and inert, or what the table knows."""
-        if isinstance(kind, Name) and kind in self.table and not options:
+        plain = type(options) is dict and not options                    # arrays have no truth
+        if isinstance(kind, Name) and kind in self.table and plain:
             return self._called(kind, arguments)
-        if not isinstance(kind, Name) or arguments != () or options or not self.inert(kind):
+        if not isinstance(kind, Name) or type(arguments) is not tuple or arguments or not plain or not self.inert(kind):
             told = shown(kind) if isinstance(kind, Name) else kind_name(kind)
             raise Refused(DATA, f"one that calls {told}", TENSORS_ALONE)
         made = Inert()
