@@ -12,7 +12,7 @@ from spconv_cy.checks import as_list, checked_path, kind_of
 from spconv_cy.errors import FileError, ShapeError, expected
 from spconv_cy.functional.initial import shapes_only, zero_weights
 from spconv_cy.io.archive import BROKEN, read, write
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers import Layer
 from spconv_cy.sites.lattice import Lattice
 from spconv_cy.types import Array, PathLike
 

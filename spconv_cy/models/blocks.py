@@ -26,6 +26,7 @@ from spconv_cy.layers.inputs import MOST_CHANNELS
 from spconv_cy.sites.lattice import MAX_DIMENSION, Lattice
 from spconv_cy.types import Seed
 
+WIDEST = MOST_CHANNELS
 MOST = {"l": 30, "levels": 30, "repeats": 1000, "reps": 1000, "parameters": 2**40, "d": MAX_DIMENSION}
 TORCH: dict[str, Any] = {"eps": 1e-5, "momentum": 0.9}                   # torch's BatchNorm1d with its defaults
 DETECTION: dict[str, Any] = {"eps": 1e-3, "momentum": 0.99}              # of SECOND and the detectors after it

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from spconv_cy.arguments import known_arguments
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import Concatenate, Layer, NetworkInNetwork, Sequential
-from spconv_cy.layers.inputs import MOST_CHANNELS
-from spconv_cy.models.blocks import TORCH, Blocks, checked_list, checked_whole
+from spconv_cy.models.blocks import TORCH, WIDEST, Blocks, checked_list, checked_whole
 from spconv_cy.types import Seed
 
 STEM = 32
@@ -55,8 +54,8 @@ def minkunet(variant: str | int, channels_in: int, classes: int, *, d: int = 3, 
     """
     if str(variant) not in VARIANTS:
         raise ShapeError(expected("minkunet", f"variant to be one of {', '.join(VARIANTS)}", repr(variant)))
-    if not isinstance(width, (int, float)) or not 1 <= width * STEM <= MOST_CHANNELS:
-        raise ShapeError(expected("minkunet", f"width to be a factor from 1/{STEM} to {MOST_CHANNELS // STEM}",
+    if not isinstance(width, (int, float)) or not 1 <= width * STEM <= WIDEST:
+        raise ShapeError(expected("minkunet", f"width to be a factor from 1/{STEM} to {WIDEST // STEM}",
                                   repr(width)))
     channels_in, classes = checked_whole("minkunet", channels_in=channels_in, classes=classes)
     if stem is None:

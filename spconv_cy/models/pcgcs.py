@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.errors import ShapeError, expected
@@ -21,8 +21,10 @@ from spconv_cy.layers import (
     TransposedConvolution,
 )
 from spconv_cy.models.blocks import Blocks, checked_list, checked_whole
-from spconv_cy.tensor import SparseTensor
 from spconv_cy.types import Seed
+
+if TYPE_CHECKING:
+    from spconv_cy.tensor import SparseTensor
 
 
 @known_arguments
@@ -74,6 +76,7 @@ class PCGCDecoder(Layer):
 
     Source: Wang et al. 2021, arXiv:2011.03799.
 
+    >>> from spconv_cy import SparseTensor
     >>> x = SparseTensor.from_sites([[0, 1, 2, 3]], [[1.0] * 8], ground=None)
     >>> PCGCDecoder(rng=0)(x, [3, 9, 20]).grid.n
     20

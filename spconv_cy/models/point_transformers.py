@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NoReturn
 
 from spconv_cy.checks import checked_flags
 from spconv_cy.errors import ShapeError, expected
@@ -72,7 +72,7 @@ class PointTransformerParts(Layer):
         self.encoder = [stage(make, width, n) for width, n in zip(encoder, depths, strict=True)]
         self.decoder = [stage(make, width, n) for width, n in zip(decoder, depths_up, strict=True)]
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: object) -> NoReturn:
         """Raise TypeError: the layers are to be called one by one."""
         raise TypeError(expected("PointTransformerParts", "a call of one of its layers", "a call of the group",
                                  "call net.stem, net.encoder[s][i] and net.decoder[s][i]; the attention between them "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -10,8 +10,10 @@ from spconv_cy.checks import checked_numbers
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import Dropout, Layer, NetworkInNetwork, Sequential, interpolate, splat
 from spconv_cy.models.blocks import TORCH, Blocks, checked_whole
-from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import Seed
+
+if TYPE_CHECKING:
+    from spconv_cy.tensor import SparseTensor
 
 SMALL = 1e-8                                                             # added to the weights' sum, as in torchsparse
 
@@ -93,4 +95,4 @@ class SPVCNN(Layer):
         # torchsparse divides by the sum of the weights and a small number, which counts where one corner is alone.
         ones = y.with_features(np.ones((y.grid.n, 1), y.features.dtype))
         found, weights = (interpolate(part, z.sites, cell=stride, centre=0.0) for part in (y, ones))
-        return z.with_features(found * Tensor.of(1 / (weights.data + SMALL)) + rest.features)
+        return z.with_features(found * (1 / (weights.data + SMALL)) + rest.features)
