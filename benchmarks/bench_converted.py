@@ -92,7 +92,7 @@ def judge(run):
     """Compare with what was asked for."""
     record = run.record()
     name, found = run.rows[0]["params"][0], compared(record)
-    goal = FASTER.get((name, isa_of(record)))
+    goal = FASTER.get((name.partition("-")[0], isa_of(record)))
     if goal and run.threads == 1 and "cold" in found:
         run.judge(f"{name}: times faster, new sites", found["cold"][1] / found["cold"][0], goal, at_least=True)
     if "start_s" in found:

@@ -11,7 +11,7 @@ import numpy as np
 import workloads
 
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "converted"
-SCAN_SIZE, HALF_SCAN_SIZE, GLYPH_SIZE = (208, 192, 96), (104, 96, 48), (96, 96)
+SCAN_SIZE, HALF_SCAN_SIZE, HALF_LIDAR_SIZE, GLYPH_SIZE = (208, 192, 96), (104, 96, 48), (704, 800, 32), (96, 96)
 MINK14 = (32, 64, 128, 256, 128, 128, 96, 96)           # channels of MinkUNet14A, four levels down and four up
 MINK34 = (32, 64, 128, 256, 256, 128, 96, 96)           # of SpUNet as Pointcept has it
 POINTGROUP = tuple(16 * n for n in range(1, 8))
@@ -40,7 +40,8 @@ NETWORKS = {
     "centerpoint": Network("spconv", "centerpoint", 5, "lidar"),
     "voxelnext": Network("spconv", "voxelnext", 5, "lidar"),
     "spunet": Network("spconv", "spunet", 6, "room"),
-    "spunet14": Network("spconv", "spunet", 3, "room"),
+    "spunet14": Network("spconv", "spunet", 3, "street"),
+    "spunet14-room": Network("spconv", "spunet", 3, "room"),
     "pointgroup": Network("spconv", "pointgroup", 6, "scan"),
     "minkunet14": Network("MinkowskiEngine", "minkunet", 3, "room"),
     "deepcnet": Network("spconv", "deepcnet", 3, "glyph"),
@@ -62,6 +63,13 @@ def room():
     """Return sites and size of 20,000 sites of the indoor scan in cells of twice the length."""
     sites = np.unique(workloads.indoor_scan() // 2, axis=0)
     return sites[:20_000], HALF_SCAN_SIZE
+
+
+def street():
+    """Return sites and size of the 20,000 sites of a lidar's sweep that are next to it, in cells of twice the length."""
+    sites = np.unique(workloads.lidar() // (1, 2, 2, 2), axis=0)
+    distance = (((sites[:, 1:] - (0, 400, 15)) * (1, 1, 2)) ** 2).sum(1)      # a cell is twice as high as wide
+    return sites[np.sort(np.argsort(distance, kind="stable")[:20_000])], HALF_LIDAR_SIZE
 
 
 def glyph():

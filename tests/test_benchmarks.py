@@ -139,8 +139,8 @@ def test_the_networks_that_are_timed_are_known():
     for name, network in networks.NETWORKS.items():
         assert network.library in bench_converted.PEERS and callable(getattr(networks, network.scene)), name
     assert {place[0] for place in bench_converted.FASTER} <= networks.NETWORKS.keys()
-    sites, size = networks.room()
-    assert len(sites) == 20_000 and (sites[:, 1:].max(0) < size).all() and len(np.unique(sites, axis=0)) == 20_000
+    for sites, size in (networks.room(), networks.street()):
+        assert len(sites) == 20_000 and (sites[:, 1:].max(0) < size).all() and len(np.unique(sites, axis=0)) == 20_000
 
 
 def converted_record(name, ours, theirs):

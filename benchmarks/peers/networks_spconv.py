@@ -41,7 +41,7 @@ def make(name):
         "pointgroup": lambda: published.Instances(c, 20, networks.POINTGROUP, 2),
         "deepcnet": lambda: deepcnet(c),
     }
-    return made[name]().eval()
+    return made[name.partition("-")[0]]().eval()
 
 
 def deepcnet(channels, levels=5, k=30):
