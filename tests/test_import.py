@@ -54,3 +54,12 @@ sp.softmax_cross_entropy(net(x), numpy.array([0, 1])).backward()
 sp.Adam(net.parameters()).step()
 """)
     assert [name for name in loaded_by(steps) if name.partition(".")[0] in HEAVY] == []
+
+
+def test_a_pass_does_not_import_masked_arrays():
+    new = loaded_by(PROGRAM.replace("import spconv_cy\n", """
+import spconv_cy as sp
+x = sp.SparseTensor.from_sites([[0, 1, 2]], numpy.ones((1, 3), numpy.float32), 8)
+sp.Convolution(2, 3, 4, 3, rng=0)(x)
+"""))
+    assert "spconv_cy.layers.convolution" in new and "numpy.ma" not in new
