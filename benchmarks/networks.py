@@ -66,7 +66,7 @@ def room():
 
 
 def street():
-    """Return sites and size of the 20,000 sites of a lidar's sweep that are next to it, in cells of twice the length."""
+    """Return sites and size of a lidar's 20,000 nearest sites, in cells of twice the length."""
     sites = np.unique(workloads.lidar() // (1, 2, 2, 2), axis=0)
     distance = (((sites[:, 1:] - (0, 400, 15)) * (1, 1, 2)) ** 2).sum(1)      # a cell is twice as high as wide
     return sites[np.sort(np.argsort(distance, kind="stable")[:20_000])], HALF_LIDAR_SIZE
