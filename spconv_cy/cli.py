@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from spconv_cy.errors import FileError, GridError, ShapeError, expected, printable
+from spconv_cy.errors import BackendError, FileError, GridError, ShapeError, expected, printable
 from spconv_cy.io.converted_file import convert_file
 from spconv_cy.io.fleet import predict_files
 from spconv_cy.io.prediction import predict_file
@@ -15,7 +15,7 @@ from spconv_cy.page.reader import Reader
 from spconv_cy.page.server import serve
 from spconv_cy.report import show_config
 
-WRONG = (FileError, ShapeError, GridError, OSError, ImportError, TypeError, ValueError)
+WRONG = (BackendError, FileError, ShapeError, GridError, OSError, ImportError, TypeError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -144,15 +144,16 @@ def test_the_unused_branch_of_spvnas_is_skipped():
 
 def test_what_is_no_such_family_is_refused():
     state = sp.io.to_peer(NETS["second", "spconv1"](), "spconv1", names="second")
+    odd = {name: array for name, array in state.items() if not name.startswith("conv_out")}
     with pytest.raises(ShapeError, match="convert: expected an array conv0p1s1.kernel, with which minkunet begins, got "
                                          "names such as conv_input.0.weight"):
-        sp.io.convert(state, "minkunet", "minkowski")
+        sp.io.convert(odd, "minkunet", "minkowski")
     with pytest.raises(ShapeError, match="expected source='minkowski' or 'torchsparse' for minkunet, got 'spconv1'"):
         sp.io.convert(state, "minkunet", "spconv1")
     with pytest.raises(ShapeError, match="expected a Layer, or one of 'second', .*, got 'third'"):
         sp.io.convert(state, "third")
     with pytest.raises(ShapeError, match="expected the modules of voxelnext, got others: 'conv5.0.1' is missing"):
-        sp.io.convert(state, "voxelnext", "spconv1")
+        sp.io.convert(odd, "voxelnext", "spconv1")
     with pytest.raises(ShapeError, match="expected an array conv_input.0.weight, .*, got several: '?a.*give prefix="):
         sp.io.convert({f"{prefix}.{name}": array for name, array in state.items() for prefix in "ab"}, "second",
                       "spconv1")
@@ -162,3 +163,18 @@ def test_what_is_no_such_family_is_refused():
         odd = sp.io.to_peer(sp.models.minkunet(42, 4, 5, width=1 / 16, rng=0), "torchsparse", names="minkunet")
         odd["stage1.1.net.4.bias"] = np.ones(3)
         sp.io.convert(odd, "minkunet", "torchsparse")
+
+
+def test_a_checkpoint_of_a_different_network_is_named():
+    net = sp.models.minkunet(42, 4, 5, width=1 / 4, rng=0)
+    state = sp.io.to_peer(net, "torchsparse", names="minkunet")
+    with pytest.raises(ShapeError, match="convert: expected spunet with the weights of spconv 2.x, got others; it fits "
+                                         "network='minkunet' with source='torchsparse'$"):
+        sp.io.convert(state, "spunet")
+    with pytest.raises(ShapeError, match="it fits source='torchsparse'$"):
+        sp.io.convert(state, "minkunet", "minkowski")
+    encoder = sp.io.to_peer(NETS["second", "spconv1"](), "spconv1", names="second_mmdet3d")
+    with pytest.raises(ShapeError, match="it fits network='second_mmdet3d' with source='spconv1'$"):
+        sp.io.convert(encoder, "second")
+    with pytest.raises(ShapeError, match="got 'minkunett'; did you mean 'minkunet'\\?"):
+        sp.io.convert(state, "minkunett")

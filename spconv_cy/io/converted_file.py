@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from spconv_cy.checks import checked_path, kind_of
-from spconv_cy.errors import FileError, expected
+from spconv_cy.errors import FileError, ShapeError, expected
 from spconv_cy.io.converting import convert
 from spconv_cy.io.file import load, save
 from spconv_cy.io.pth import read_checkpoint
@@ -16,6 +16,13 @@ from spconv_cy.types import PathLike
 if TYPE_CHECKING:
     from spconv_cy.io.conversion import Conversion
 
+# Arguments of `convert`, as its errors name them, and options of the command.
+OPTIONS = (("a Layer, or one of", "a .safetensors file, or one of"),
+           ("a Layer and names={module: layer}", "--network and --names with files of your own"),
+           ("names={module: layer}", "--names FILE"), ("{module: reading}", ""), ("strict=False", "--no-strict"),
+           ("source=", "--from "), ("network=", "--network "), ("prefix=", "--prefix "), ("layout=", "--layout "),
+           ("one_by_one=", "--one-by-one "), (" :", ":"), ("  ", " "))
+OTHERS = (".pth", ".pt", ".ckpt", ".npz", ".onnx")
 LARGEST = 1 << 24                                                        # bytes of a file of names
 
 
@@ -35,12 +42,28 @@ def convert_file(checkpoint: PathLike, target: PathLike, network: str, source: s
     Raises:
         FileNotFoundError, FileError, ShapeError: as `read_checkpoint`, `load` and `convert`; a damaged table.
     """
+    if os.fspath(target).lower().endswith(OTHERS):
+        raise FileError(expected(f"{target}", "the name of a .safetensors file to write", "that of a different kind"))
     table = None if names is None else read_names(names)
     ours = network.endswith(".safetensors") or os.path.isfile(network)
     state = read_checkpoint(checkpoint, key)
-    net, report = convert(state, load(network) if ours else network, source, names=table, **options)
+    try:
+        net, report = convert(state, load(network) if ours else network, source, names=table, **options)
+    except ShapeError as error:
+        raise ShapeError(in_options(str(error))) from error
     save(target, net)
     return report
+
+
+def in_options(message: str) -> str:
+    """Return an error message of `convert` with the options of the command in place of arguments.
+
+    >>> in_options("convert: expected one array, got two; give prefix=")
+    'convert: expected one array, got two; give --prefix'
+    """
+    for argument, option in OPTIONS:
+        message = message.replace(argument, option)
+    return message.rstrip()
 
 
 def read_names(path: PathLike) -> dict[str, str]:

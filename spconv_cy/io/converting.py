@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spconv_cy.arguments import known_arguments
@@ -22,7 +23,7 @@ from spconv_cy.io.matching import (
     with_shared,
 )
 from spconv_cy.io.modules import layers_of, modules_of, numbers_in
-from spconv_cy.io.networks.known import checked_family
+from spconv_cy.io.networks.known import FAMILIES, checked_family
 from spconv_cy.io.peers.known import checked_peer
 from spconv_cy.io.pth import read_checkpoint
 from spconv_cy.layers import Layer
@@ -86,29 +87,49 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
     word = network if isinstance(network, str) else names
     family = checked_family("convert", word, peer.name) if isinstance(word, str) else None
     state = _checked_state(path_or_state)
-    if prefix is None:
-        prefix = family.prefix(state, peer.name) if family else ""
-    modules, skipped, outside = modules_of(state, peer, prefix)
-    if not modules:
-        named = f"arrays whose names begin with {prefix!r}" if prefix else "arrays of layers"
-        raise ShapeError(expected("convert", named, shortened(list(state)) or "none"))
-    if family:
-        for path in [path for path in modules if path.startswith(family.unused)]:
-            skipped += modules.pop(path).names.values()
-    check_modules("convert", one_by_one, modules)
+    asked = _Asked(state, one_by_one, options, prefix, strict)
     try:
-        net, found, matches = _filled(network, family, modules, peer, table, options)
+        net, found, report = _planned(asked, network, family, peer, table)
     except ShapeError as error:
-        fitting = _fitting(network, family, modules, peer, options)
+        fitting = _fitting(asked, family, peer) if family and isinstance(network, str) else ""
         if not fitting:
             raise
         raise ShapeError(expected("convert", f"{network} with the weights of {peer.title}", "others",
-                                  f"it fits source={' or '.join(map(repr, fitting))}")) from error
-    report = _report(peer, modules, net, found, matches, skipped, outside)
-    if strict and (report.missing or report.left_over and not (family and family.part)):
-        raise ShapeError(_unmatched(report))
+                                  f"it fits {fitting}")) from error
     net.load_state({**net.state(), **found})
     return net, report
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be converted, and how: arguments of `convert`."""
+
+    state: Mapping[str, Array]
+    one_by_one: str | Mapping[str, str] | None
+    options: Options
+    prefix: str | None
+    strict: bool
+
+
+def _planned(asked: _Asked, network: Layer | str, family: Family | None, peer: Peer, table: Mapping[str, str] | None
+             ) -> tuple[Layer, dict[str, Array], Conversion]:
+    """Return (network, {array path: array}, report); the arrays are not yet in the network."""
+    prefix = asked.prefix
+    if prefix is None:
+        prefix = family.prefix(asked.state, peer.name) if family else ""
+    modules, skipped, outside = modules_of(asked.state, peer, prefix)
+    if not modules:
+        named = f"arrays whose names begin with {prefix!r}" if prefix else "arrays of layers"
+        raise ShapeError(expected("convert", named, shortened(list(asked.state)) or "none"))
+    if family:
+        for path in [path for path in modules if path.startswith(family.unused)]:
+            skipped += modules.pop(path).names.values()
+    check_modules("convert", asked.one_by_one, modules)
+    net, found, matches = _filled(network, family, modules, peer, table, asked.options)
+    report = _report(peer, modules, net, found, matches, skipped, outside)
+    if asked.strict and (report.missing or report.left_over and not (family and family.part)):
+        raise ShapeError(_unmatched(report))
+    return net, found, report
 
 
 def _filled(network: Layer | str, family: Family | None, modules: Mapping[str, Module], peer: Peer,
@@ -126,23 +147,30 @@ def _filled(network: Layer | str, family: Family | None, modules: Mapping[str, M
     return net, *_found(peer, modules, net, table, options)
 
 
-def _fitting(network: Layer | str, family: Family | None, modules: Mapping[str, Module], peer: Peer, options: Options
-             ) -> list[str]:
-    """Return the other sources with which a checkpoint fits a family that is given by name."""
-    found = []
-    for name in family.first if family and isinstance(network, str) else ():
-        try:
-            if name != peer.name and _filled(network, family, modules, checked_peer("convert", name), None, options):
-                found.append(name)
-        except ShapeError:
-            pass
-    return found
+def _fitting(asked: _Asked, family: Family, peer: Peer) -> str:
+    """Return the other source with which a checkpoint fits a family, or other families; "" if there are none."""
+    found: list[tuple[str, str]] = []
+    for other in (family, *FAMILIES.values()):
+        for source in other.first if not found else ():
+            given = (other.name, source) == (family.name, peer.name)
+            if not given and _fits(asked, other, checked_peer("convert", source)):
+                found.append((other.name, source))
+    return " or ".join(f"source={source!r}" if name == family.name else f"network={name!r} with source={source!r}"
+                       for name, source in found)
+
+
+def _fits(asked: _Asked, family: Family, peer: Peer) -> bool:
+    try:
+        _planned(asked, family.name, family, peer, None)
+    except ShapeError:
+        return False
+    return True
 
 
 def _network(network: Layer | str, family: Family | None, modules: Mapping[str, Module], peer: Peer) -> Layer:
     if isinstance(network, Layer):
         return network
-    assert family is not None
+    assert family
     most = numbers_in(array for module in modules.values() for array in module.arrays.values())
     with zero_weights(2 * most):                                         # so that a missing array is named
         return family.built(modules, peer.name)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_numbers, generator
 from spconv_cy.layers import Convolution, GlobalPooling, Layer, MaxPooling, NetworkInNetwork, Sequential, VeryLeakyReLU
 from spconv_cy.models.blocks import checked_whole, dropped
-from spconv_cy.sites.lattice import Lattice
 from spconv_cy.types import Seed
+
+if TYPE_CHECKING:
+    from spconv_cy.sites.lattice import Lattice
 
 
 @known_arguments

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,8 +29,10 @@ from spconv_cy.layers import (
     VeryLeakyReLU,
 )
 from spconv_cy.layers.fractional import LETTERS
-from spconv_cy.sites.lattice import Lattice
 from spconv_cy.types import Seed
+
+if TYPE_CHECKING:
+    from spconv_cy.sites.lattice import Lattice
 
 TOKEN = re.compile(r"(?P<channels>\d*)(?P<word>SC|C|MP|AP|SP|([RP][DOS])?FMP|GP|BN|D|LReLU|VLReLU|ReLU|linear|output|"
                    r"softmax)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from spconv_cy.errors import ShapeError, expected
@@ -25,7 +26,9 @@ FAMILIES = {family.name: family for family in (
 def checked_family(who: str, name: str, source: str) -> Family:
     """Return the Family of a name; raise ShapeError if it is unknown or not written with that library."""
     if name not in FAMILIES:
-        raise ShapeError(expected(who, f"a Layer, or one of {', '.join(map(repr, FAMILIES))}", repr(name)))
+        close = get_close_matches(name, FAMILIES, 1)
+        raise ShapeError(expected(who, f"a Layer, or one of {', '.join(map(repr, FAMILIES))}", repr(name),
+                                  f"did you mean {close[0]!r}?" if close else ""))
     family = FAMILIES[name]
     if source not in family.first:
         raise ShapeError(expected(who, f"source={' or '.join(map(repr, family.first))} for {name}", repr(source),
