@@ -1,9 +1,28 @@
 """The pairs of a rulebook as one object."""
 
+from libc.stdint cimport int32_t, int64_t
+
 from spconv_cy.cpu.conv cimport Rules
+from spconv_cy.cpu.link cimport Found
+
+
+cdef class Block:
+    cdef void* start                    # from malloc, freed with the object
+    cdef Py_ssize_t size                # in bytes
+
+    cdef words(self, const int32_t* start, shape)
+    cdef longs(self, const int64_t* start, shape)
 
 
 cdef class Pairs:
-    cdef readonly object in_rows, out_rows, offset_ptr, tile_ptr
+    cdef object _in, _out, _offsets, _tiles
+    cdef Block block                    # that holds the memory of arrays which are not made yet
+    cdef Pairs twin                     # or the Pairs with the same rows, swapped
     cdef readonly Py_ssize_t n_in, n_out, n_offsets
-    cdef Rules rules                    # pointers into the arrays above, which this object owns
+    cdef const int64_t* starts          # offset_ptr
+    cdef Rules rules                    # pointers into the arrays or the block, which this object owns
+
+    cdef _rows(self, const int32_t* start, bint outputs)
+
+
+cdef Pairs pairs_in(Block block, const Found* found, int64_t n_offsets)

@@ -1,6 +1,8 @@
 """The pairs of a rulebook as one object, which owns the arrays that loops read, and what is computed from pairs."""
 
+from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport free, malloc
 
 import numpy as np
 
@@ -12,6 +14,23 @@ from spconv_cy.compiled.memory import empty
 from spconv_cy.errors import ShapeError, expected
 
 TILE_ROWS = _rules.TILE_ROWS
+cdef object WORDS = np.dtype(np.int32), LONGS = np.dtype(np.int64), FROM_BLOCK = object()
+
+
+cdef class Block:
+    """The owner of memory in which rules lie, for arrays over parts of it, which are read-only."""
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.start, self.size, 1, flags)
+
+    def __dealloc__(self):
+        free(self.start)
+
+    cdef words(self, const int32_t* start, shape):
+        return np.ndarray(shape, WORDS, self, <char*>start - <char*>self.start)
+
+    cdef longs(self, const int64_t* start, shape):
+        return np.ndarray(shape, LONGS, self, <char*>start - <char*>self.start)
 
 
 cdef class Pairs:
@@ -32,6 +51,8 @@ cdef class Pairs:
     """
 
     def __cinit__(self, in_rows, out_rows, offset_ptr, Py_ssize_t n_in, Py_ssize_t n_out, tile_ptr):
+        if in_rows is FROM_BLOCK:
+            return
         cdef const int32_t[::1] ins = in_rows, outs = out_rows
         cdef const int64_t[::1] starts = offset_ptr
         cdef const int64_t[:, ::1] tiles = tile_ptr
@@ -49,18 +70,94 @@ cdef class Pairs:
                 "Pairs", "arrays of one rulebook", f"{ins.shape[0]} input rows, {outs.shape[0]} output rows, "
                 f"{starts.shape[0]} pointers and tiles {(tiles.shape[0], tiles.shape[1])} for {n_in} -> {n_out} rows",
                 "make it with Rulebook(...)"))
-        self.in_rows = _read_only(in_rows)
-        self.out_rows = self.in_rows if out_rows is in_rows else _read_only(out_rows)       # same object: an identity
-        self.offset_ptr, self.tile_ptr = _read_only(offset_ptr), _read_only(tile_ptr)
+        self._in = _read_only(in_rows)
+        self._out = self._in if out_rows is in_rows else _read_only(out_rows)               # same object: an identity
+        self._offsets, self._tiles = _read_only(offset_ptr), _read_only(tile_ptr)
         self.n_in, self.n_out, self.n_offsets = n_in, n_out, n_offsets
         self.rules.in_rows = &ins[0] if n_pairs else NULL
         self.rules.out_rows = &outs[0] if n_pairs else NULL
         self.rules.tile_ptr = &tiles[0, 0] if n_offsets else NULL
         self.rules.n_offsets, self.rules.n_tiles = n_offsets, n_tiles
-        self.rules.n_out, self.rules.n_pairs = n_out, n_pairs
+        self.rules.n_out, self.rules.n_pairs, self.starts = n_out, n_pairs, &starts[0]
+
+    @property
+    def in_rows(self):
+        """(p,) int32, read-only: the input row of each pair."""
+        if self._in is None:
+            self._in = self._rows(self.rules.in_rows, False)
+        return self._in
+
+    @property
+    def out_rows(self):
+        """(p,) int32, read-only: the output row of each pair."""
+        if self._out is None:
+            self._out = self._rows(self.rules.out_rows, True)
+        return self._out
+
+    @property
+    def offset_ptr(self):
+        """(k+1,) int64, read-only: where the pairs of each offset begin, and where the last end."""
+        if self._offsets is None:
+            self._offsets = (self.block.longs(self.starts, (self.n_offsets + 1,)) if self.twin is None
+                             else self.twin.offset_ptr)
+        return self._offsets
+
+    @property
+    def tile_ptr(self):
+        """(k, t+1) int64, read-only: where the pairs of each offset in each tile begin, and where the last end."""
+        if self._tiles is None:
+            self._tiles = self.block.longs(self.rules.tile_ptr, (self.n_offsets, self.rules.n_tiles + 1))
+        return self._tiles
+
+    cdef _rows(self, const int32_t* start, bint outputs):
+        if self.twin is None:
+            return self.block.words(start, (self.rules.n_pairs,))
+        return self.twin.in_rows if outputs else self.twin.out_rows
+
+    def swapped(self, int n_threads=1):
+        """Return Pairs of the same memory with inputs and outputs swapped, or None if in_rows do not ascend."""
+        cdef bint rising = self.block is not None                        # all rows of a block ascend
+        cdef int64_t n_tiles = (self.n_in + _rules.TILE_ROWS - 1) // _rules.TILE_ROWS
+        cdef Pairs made
+        n_threads = team(n_threads, self.rules.n_pairs)
+        if not rising:
+            with nogil:
+                rising = _pairs.ascend(self.rules.in_rows, self.starts, self.n_offsets, n_threads)
+        if not rising:
+            return None
+        made = Pairs.__new__(Pairs, FROM_BLOCK, None, None, 0, 0, None)
+        made.twin, made.block = self, block_of(self.n_offsets * (n_tiles + 1) * sizeof(int64_t))
+        made.n_in, made.n_out, made.n_offsets, made.starts = self.n_out, self.n_in, self.n_offsets, self.starts
+        made.rules = self.rules
+        made.rules.in_rows, made.rules.out_rows = self.rules.out_rows, self.rules.in_rows
+        made.rules.tile_ptr, made.rules.n_tiles = <int64_t*>made.block.start, n_tiles
+        made.rules.n_out = self.n_in
+        with nogil:
+            _rules.point_tiles(made.rules.out_rows, made.starts, made.n_offsets, 0, made.n_out,
+                               <int64_t*>made.block.start, n_threads)
+        return made
 
     def __reduce__(self):
         return Pairs, (self.in_rows, self.out_rows, self.offset_ptr, self.n_in, self.n_out, self.tile_ptr)
+
+
+cdef Block block_of(size_t size):
+    cdef Block block = Block.__new__(Block)
+    block.start, block.size = malloc(size + 1), size
+    if block.start == NULL:
+        raise MemoryError(f"Pairs: expected a size that fits the memory, got {size:,} bytes; use a smaller batch")
+    return block
+
+
+cdef Pairs pairs_in(Block block, const Found* found, int64_t n_offsets):
+    """Return the Pairs of rules in a block; their arrays are made when they are asked for."""
+    cdef Pairs made = Pairs.__new__(Pairs, FROM_BLOCK, None, None, 0, 0, None)
+    made.block, made.n_in, made.n_out, made.n_offsets = block, found.n, found.m, n_offsets
+    made.starts = found.offset_ptr
+    made.rules.in_rows, made.rules.out_rows, made.rules.tile_ptr = found.in_rows, found.out_rows, found.tile_ptr
+    made.rules.n_offsets, made.rules.n_tiles = n_offsets, found.n_tiles
+    made.rules.n_out, made.rules.n_pairs = found.m, found.n_pairs
+    return made
 
 
 cdef _read_only(array):

@@ -22,6 +22,9 @@ cdef struct Box:                        # the key of a site is the sum of (site[
 
 cdef bint lay_out(Box* box) noexcept nogil
 cdef void bounds(const int32_t* sites, int64_t n, int width, int32_t* found, int n_threads) noexcept nogil
+cdef void bounds_part(const int32_t* sites, int64_t start, int64_t stop, int width, int32_t* found) noexcept nogil
+cdef void pack_part(const int32_t* sites, int64_t start, int64_t stop, const Box* box, int64_t* keys) noexcept nogil
+cdef void unpack_part(const int64_t* keys, int64_t start, int64_t stop, const Box* box, int32_t* sites) noexcept nogil
 cdef void pack(const int32_t* sites, int64_t n, const Box* box, int64_t* keys, int n_threads) noexcept nogil
 cdef void unpack(const int64_t* keys, int64_t n, const Box* box, int32_t* sites, int n_threads) noexcept nogil
 cdef void repack(int64_t* keys, int64_t n, const Box* box, const Box* other, int32_t* sites,

@@ -24,6 +24,8 @@ cdef int64_t growth(const Axis* axis) noexcept nogil
 cdef int64_t cut(const int64_t* keys, int64_t n, int64_t line, int64_t* pieces) noexcept nogil
 cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Axis* axis, int64_t* mapped,
                 int64_t* spare, int64_t* found, int64_t* counts, int n_threads) noexcept nogil
+cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Axis* axis, int64_t* mapped, int64_t* spare,
+                         int64_t* found) noexcept nogil
 cdef int64_t unite(const int64_t* a, int64_t n, const int64_t* b, int64_t m, int64_t* united) noexcept nogil
 cdef void join(const int64_t* found, const int64_t* starts, int64_t n_pieces, const int64_t* counts, int64_t* keys,
                int n_threads) noexcept nogil

@@ -28,6 +28,12 @@ cdef int64_t cut_walks(const int32_t* offsets, int64_t n_offsets, int d, Walk* w
 
 cdef int64_t count_runs(const int64_t* keys, int64_t n, int64_t step, int64_t* tiles, int n_threads) noexcept nogil
 cdef void fill_runs(const int64_t* keys, int64_t n, int64_t step, const Runs* runs, int n_threads) noexcept nogil
+cdef int64_t fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t step, int64_t* first,
+                       int32_t* row) noexcept nogil
+cdef void stage_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int32_t* staged, int64_t most,
+                      int32_t* found) noexcept nogil
+cdef void place_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offset_ptr, const int32_t* staged,
+                      int64_t most, int32_t* in_rows, int32_t* out_rows) noexcept nogil
 cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int n_threads) noexcept nogil
 cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offset_ptr, int32_t* in_rows,
                      int32_t* out_rows, int32_t* room, int n_threads) noexcept nogil

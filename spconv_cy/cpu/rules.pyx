@@ -50,9 +50,10 @@ cdef void fill_runs(const int64_t* keys, int64_t n, int64_t step, const Runs* ru
     runs.row[n_runs], runs.row[n_runs + 1] = <int32_t>n, <int32_t>(n + 1)
 
 
-cdef void fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t step, int64_t* first,
-                    int32_t* row) noexcept nogil:
-    # Each row is written where a run would begin, and counted if one does begin: no unpredictable branch.
+cdef int64_t fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t step, int64_t* first,
+                       int32_t* row) noexcept nogil:
+    # Returns the number of runs. Each row is written where a run would begin, and counted if one does begin: no
+    # unpredictable branch.
     cdef int64_t i, count = 1
     cdef int64_t firsts[TILE_ROWS + 1]
     cdef int32_t rows[TILE_ROWS + 1]
@@ -62,6 +63,7 @@ cdef void fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t st
         count += keys[i] != keys[i - 1] + step
     memcpy(first, firsts, <size_t>count * sizeof(int64_t))
     memcpy(row, rows, <size_t>count * sizeof(int32_t))
+    return count
 
 
 # ---- pairs
@@ -155,6 +157,71 @@ cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64
         for row in range(first * TILE_ROWS, min(merge.m, last * TILE_ROWS)):
             in_rows[offset_ptr[merge.n_merged] + row] = <int32_t>row
             out_rows[offset_ptr[merge.n_merged] + row] = <int32_t>row
+
+
+cdef void stage_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int32_t* staged, int64_t most,
+                      int32_t* found) noexcept nogil:
+    # Count and fill in one walk, for few rows. The pairs of merged offset k, at most `most`, lie in `staged` from
+    # 2 * most * k on, their output rows `most` places further. found: PAIRS_ROOM. Afterwards come place_pairs.
+    cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS, chunk, first, last, at, tile, key
+    cdef int64_t count[TAPS]
+    cdef int32_t hits[TAPS]
+    cdef int32_t* into
+    cdef int w, k, taps, t
+    for w in range(merge.n_walks):
+        k, taps = <int>merge.walks[w].first, <int>merge.walks[w].taps
+        for t in range(taps):
+            count[t] = 0
+        for chunk in range((n_tiles + TILES - 1) // TILES):
+            first, last = chunk * TILES, min(n_tiles, (chunk + 1) * TILES)
+            key = merge.wanted.first[merge.wanted.tiles[first]] + merge.shifts[k]
+            at = first_run(&merge.inputs, merge.n_runs, key)
+            for t in range(taps):
+                hits[t] = 0
+            for tile in range(first, last):
+                for t in range(taps):
+                    tile_ptr[(k + t) * (n_tiles + 1) + tile] = count[t] + hits[t]
+                at = match(merge, w, at, merge.wanted.tiles[tile], merge.wanted.tiles[tile + 1], found,
+                           found + TAPS * ROOM, hits)
+            for t in range(taps):
+                into = staged + 2 * most * (k + t) + count[t]
+                memcpy(into, found + t * ROOM, <size_t>hits[t] * sizeof(int32_t))
+                memcpy(into + most, found + (TAPS + t) * ROOM, <size_t>hits[t] * sizeof(int32_t))
+                count[t] += hits[t]
+        for t in range(taps):
+            tile_ptr[(k + t) * (n_tiles + 1) + n_tiles] = count[t]
+    point_offsets(merge, tile_ptr, offset_ptr, n_tiles)
+
+
+cdef void point_offsets(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr, int64_t n_tiles) noexcept nogil:
+    # From numbers of pairs within an offset to numbers of all pairs.
+    cdef int64_t place = 0, t
+    cdef int64_t* tiles
+    cdef int k
+    offset_ptr[0] = 0
+    for k in range(merge.n_offsets):
+        tiles = tile_ptr + k * (n_tiles + 1)
+        if k < merge.n_merged:
+            for t in range(n_tiles + 1):
+                tiles[t] += place
+            place = tiles[n_tiles]
+        elif k == merge.n_offsets - 1 - k:
+            place += merge.m
+        else:
+            place += offset_ptr[merge.n_offsets - k] - offset_ptr[merge.n_offsets - 1 - k]
+        offset_ptr[k + 1] = place
+
+
+cdef void place_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offset_ptr, const int32_t* staged,
+                      int64_t most, int32_t* in_rows, int32_t* out_rows) noexcept nogil:
+    cdef int64_t k, row
+    for k in range(merge.n_merged):
+        put(merge, <int>k, offset_ptr[k + 1] - offset_ptr[k], staged + 2 * most * k, staged + 2 * most * k + most,
+            offset_ptr[k], offset_ptr, in_rows, out_rows)
+    if merge.n_merged < merge.n_offsets:
+        for row in range(merge.m):
+            in_rows[offset_ptr[merge.n_merged] + row] = out_rows[offset_ptr[merge.n_merged] + row] = <int32_t>row
+        point_tiles(out_rows, offset_ptr, merge.n_offsets, merge.n_merged, merge.m, tile_ptr, 1)
 
 
 cdef inline bint any_hit(const int64_t* tiles, int64_t n_tiles, int64_t first, int64_t last, int taps) noexcept nogil:

@@ -15,7 +15,7 @@ from spconv_cy.errors import expected
 
 SIMPLE = frozenset((bool, int, float, str, type(None), Tensor))         # the most usual attributes: they hold nothing
 HOLDERS = (dict, list, tuple, set, frozenset, deque, np.ndarray)         # may hold layers and tensors
-OWN = frozenset(("_call", "_kept", "_planned"))                          # attributes of the base class itself
+OWN = frozenset(("_call", "_kept", "_planned", "_course"))               # attributes of the base class itself
 
 
 class Node:

@@ -10,6 +10,7 @@ from typing import Any
 from spconv_cy.checks import is_integer, is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, concatenate
+from spconv_cy.layers.ahead import expect
 from spconv_cy.layers.layer import Layer
 from spconv_cy.layers.place import locate
 from spconv_cy.layers.plan import Plan, Step, steps
@@ -40,6 +41,7 @@ class Sequential(Layer):
     def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
         """Apply all layers."""
         given, selection = x, None
+        expect(self, x)
         for step in self._steps(fuse=not listens()):
             try:
                 x, selection = run(step, x, selection)

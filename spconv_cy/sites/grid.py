@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,17 +14,18 @@ from spconv_cy.checks import kind_of
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.once import once
-from spconv_cy.sites import algebra, rules
+from spconv_cy.sites import algebra, chains, rules
+from spconv_cy.sites.chains import Ahead, Course, Link
+from spconv_cy.sites.given import as_sites as as_sites
+from spconv_cy.sites.given import check_inside, checked_samples
+from spconv_cy.sites.given import check_samples as check_samples
 from spconv_cy.sites.lattice import Lattice, LatticeLike, Size, as_lattice, is_whole, per_axis
 from spconv_cy.sites.partition import partition
 from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.sites.window import Window
+from spconv_cy.sites.window import Window, field_after
 from spconv_cy.types import IntegerArray
 
-MANY_SAMPLES = 2**20
-MOST_SAMPLES = 2**24
-INT32 = np.iinfo(np.int32)
-SITES_FIT = "shape (n, 1+d), the batch index and d coordinates"
+MANY_WINDOWS = 16                                                        # from here on dead entries are removed
 
 
 class Source(NamedTuple):
@@ -48,6 +49,21 @@ class Part(NamedTuple):
 
     grid: Grid
     rows: NDArray[np.int32]
+
+
+class Weakly(dict[Window, Any]):
+    """Grids by the window that made them, each as long as something else holds it."""
+
+    def get(self, window: Window, /) -> Any:  # type: ignore[override]
+        """Return the grid of a window, or None."""
+        found = super().get(window)
+        return None if found is None else found()
+
+    def __setitem__(self, window: Window, grid: Any, /) -> None:
+        if len(self) >= MANY_WINDOWS:
+            for other in [other for other in list(self) if self.get(other) is None]:
+                self.pop(other, None)
+        super().__setitem__(window, ref(grid))
 
 
 @known_arguments
@@ -75,15 +91,17 @@ class Grid:
             raise ShapeError(expected("Grid", "an int32 array in canonical order and a whole number of samples",
                                       f"{kind_of(sites)} and {samples!r}",
                                       "use Grid.from_sites, which takes any sites"))
-        starts = np.searchsorted(sites[:, 0], np.arange(samples + 1)).astype(np.int64)
-        for array in (sites, starts):
-            array.flags.writeable = False
-        self._is = (sites.view(), starts.view(), size, samples, lattice, source)
+        sites.flags.writeable = False
+        self._begin(sites.view(), size, samples, lattice, source)
+
+    def _begin(self, sites: NDArray[np.int32], size: tuple[int, ...] | None, samples: int, lattice: Lattice,
+               source: Source | None, ahead: Ahead | None = None) -> None:
+        self._is = (sites, size, samples, lattice, source)
         # The rulebook of a window that keeps the sites lives as long as the grid. A grid that a window makes holds this
         # one, so this one holds it by a weak reference: no cycle keeps a batch alive. All entries are made by `once`.
         self._kept: dict[Hashable, Any] = {}
-        self._made: WeakValueDictionary[Window, Grid] = WeakValueDictionary()
-        self._given: WeakKeyDictionary[Grid, dict[Window, Rulebook]] = WeakKeyDictionary()   # by the target of rules_to
+        self._made = Weakly()
+        self._ahead, self._course = ahead, None
         self.listener: Callable[[Window, Grid, Rulebook], None] | None = None
 
     @property
@@ -94,27 +112,32 @@ class Grid:
     @property
     def batch_starts(self) -> NDArray[np.int64]:
         """(samples+1,) int64, read-only: the rows of sample i are batch_starts[i] to batch_starts[i+1]."""
-        return self._is[1]
+        return once(self._kept, "batch_starts", self._starts)
+
+    def _starts(self) -> NDArray[np.int64]:
+        starts = np.searchsorted(self.sites[:, 0], np.arange(self.samples + 1)).astype(np.int64)
+        starts.flags.writeable = False
+        return starts.view()
 
     @property
     def size(self) -> tuple[int, ...] | None:
         """Size of the field, d ints; None if the grid is unbounded."""
-        return self._is[2]
+        return self._is[1]
 
     @property
     def samples(self) -> int:
         """Number of samples in the batch, including empty ones."""
-        return self._is[3]
+        return self._is[2]
 
     @property
     def lattice(self) -> Lattice:
         """Lattice of the sites."""
-        return self._is[4]
+        return self._is[3]
 
     @property
     def source(self) -> Source | None:
         """The origin of this grid, (parent, window, rulebook); None if no window made it."""
-        return self._is[5]
+        return self._is[4]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Rules are not pickled but made again. The source is, for layers that restore its sites.
@@ -155,9 +178,9 @@ class Grid:
                                       "coordinates", f"shape {array.shape}"))
         axes = None if size is None else lattice.per_axis(size, "Grid size", 1)
         bounds = rules.bounds(array) if len(array) else np.array([[0] * array.shape[1], [-1] * array.shape[1]])
-        samples = _checked_samples(len(array), int(bounds[0, 0]), int(bounds[1, 0]), samples)
+        samples = checked_samples(len(array), int(bounds[0, 0]), int(bounds[1, 0]), samples)
         if axes is not None and len(array):
-            _check_inside(array, bounds[:, 1:], axes, lattice)
+            check_inside(array, bounds[:, 1:], axes, lattice)
         unique, rows = rules.arrange(array)
         if np.may_share_memory(unique, given):
             unique = unique.copy()                                       # the grid makes its array read-only
@@ -219,13 +242,37 @@ class Grid:
 
     def _own_pairs(self, window: Window) -> Rulebook:
         self._check_lattice(window)
-        return Rulebook.trusted(*rules.given(self.sites, self.sites, window))
+        found = self._chained(window)
+        if found is None:
+            return Rulebook.trusted(*rules.given(self.sites, self.sites, window))
+        return Rulebook.of_pairs(found[0][0])
 
     def _child(self, window: Window) -> Grid:
         self._check_lattice(window)
-        out_size = window.out_size(self.size)
-        out_sites, parts = rules.made(self.sites, window, out_size)
-        return Grid(out_sites, out_size, self.samples, self.lattice, Source(self, window, Rulebook.trusted(*parts)))
+        out_size = field_after(window, self.size)
+        found = self._chained(window)
+        if found is None:
+            out_sites, parts = rules.made(self.sites, window, out_size)
+            return Grid(out_sites, out_size, self.samples, self.lattice, Source(self, window, Rulebook.trusted(*parts)))
+        (pairs, sites), ahead = found
+        child = Grid.__new__(Grid)
+        child._begin(sites, out_size, self.samples, self.lattice, Source(self, window, Rulebook.of_pairs(pairs)), ahead)
+        return child
+
+    def expect(self, course: Course) -> None:
+        """Find the rules of all windows of a course when the first of them is asked for; see sites/chains.py."""
+        if self._ahead is None:
+            self._course = course
+
+    def _chained(self, window: Window) -> tuple[Link, Ahead] | None:
+        found = None if self._ahead is None else self._ahead.take(window)
+        if found is None and self._course is not None and window in self._course.first:
+            self._ahead = chains.run(self._course, self.sites, self.size)
+            found = None if self._ahead is None else self._ahead.take(window)
+        if found is None and chains.is_served(window):
+            ahead = chains.run(chains.alone(window), self.sites, self.size)
+            found = None if ahead is None else ahead.take(window)
+        return found
 
     def _check_lattice(self, window: Window) -> None:
         if window.lattice != self.lattice:
@@ -253,7 +300,8 @@ class Grid:
                                       f"a window on {window.lattice} and {target.samples} samples on {target.lattice}"))
         if target is self and window.keeps_sites:
             return self.rules(window)[1]
-        return once(self._given.setdefault(target, {}), window, self._pairs_to, window, target.sites)
+        given: WeakKeyDictionary[Grid, dict[Window, Rulebook]] = once(self._kept, "rules_to", WeakKeyDictionary)
+        return once(given.setdefault(target, {}), window, self._pairs_to, window, target.sites)
 
     def _pairs_to(self, window: Window, there: NDArray[np.int32]) -> Rulebook:
         parts = (rules.swapped(rules.given(there, self.sites, window)) if window.kind == "transposed"
@@ -330,69 +378,3 @@ class Grid:
 
     def __repr__(self) -> str:
         return f"Grid({self.n} sites, size {self.size}, {self.samples} samples, d {self.d})"
-
-
-def as_sites(sites: ArrayLike) -> NDArray[np.int32]:
-    """Return sites (n, 1+d) as a C-contiguous int32 array.
-
-    Raises:
-        ShapeError: not whole numbers, or another shape.
-        GridError: numbers that int32 cannot hold.
-    """
-    sites = as_numpy(sites, "sites")
-    try:
-        array = np.asarray(sites)
-    except ValueError:
-        raise ShapeError(expected("sites", SITES_FIT, "rows of unequal length")) from None
-    if array.size == 0 and array.ndim in (1, 2) and not isinstance(sites, np.ndarray):
-        array = array.astype(np.int32)
-    if array.dtype == object:
-        odd = [v for v in array.flat if not is_whole(v) or not INT32.min <= v <= INT32.max] or [array]
-        raise ShapeError(expected("sites", "an integer dtype with values in the range of int32",
-                                  f"Python objects, among them {odd[0]!r:.40}"))
-    if array.dtype.kind not in "iu":
-        raise ShapeError(expected("sites", "an integer dtype", array.dtype, "floor real points with "
-                                  "SparseTensor.from_points(points, features, cell=...)"))
-    if array.ndim != 2 or array.shape[1] < 2:
-        raise ShapeError(expected("sites", SITES_FIT, f"shape {array.shape}"))
-    if array.dtype != np.int32 and array.size and (array.min() < INT32.min or array.max() > INT32.max):
-        raise GridError(expected("sites", f"values from {INT32.min} to {INT32.max}, which int32 holds",
-                                 f"{array.min()} to {array.max()}"))
-    return np.require(array, np.int32, ["C", "A"])
-
-
-def check_samples(who: str, samples: int) -> None:
-    """Raise GridError if a batch has more samples than a grid can have."""
-    if samples > MOST_SAMPLES:
-        raise GridError(expected(who, f"at most {MOST_SAMPLES} samples", samples, "use a smaller batch"))
-
-
-def _checked_samples(n: int, lowest: int, highest: int, samples: int | None) -> int:
-    if lowest < 0:
-        raise GridError(expected("Grid", "batch indices from 0 up in column 0 of sites", lowest))
-    if samples is None:
-        if highest >= MANY_SAMPLES + n:
-            raise GridError(expected("Grid", "the batch index in column 0 of sites", f"{highest} with {n} sites",
-                                     "if it is one, give samples="))
-        return highest + 1
-    if not is_whole(samples) or not 0 <= samples <= MOST_SAMPLES:
-        raise GridError(expected("Grid", f"samples to be a whole number from 0 to {MOST_SAMPLES}", repr(samples)))
-    if highest >= samples:
-        what = f"batch indices from 0 to {samples - 1}" if samples else "no sites"
-        raise GridError(expected("Grid", f"{what} with samples={samples}", highest if samples else f"{n}"))
-    return int(samples)
-
-
-def _check_inside(sites: NDArray[np.int32], bounds: NDArray[Any], size: tuple[int, ...], lattice: Lattice) -> None:
-    if lattice.is_cubic:
-        if not ((bounds[0] < 0) | (bounds[1] >= np.array(size))).any():
-            return
-    elif bounds[0].min() >= 0 and lattice.inside(sites[:, 1:], size).all():
-        return
-    outside = ~lattice.inside(sites[:, 1:], size)
-    row = int(np.flatnonzero(outside)[0])
-    where = f"size {size}" if lattice.is_cubic else f"size {size[0]} of {lattice}, where x >= 0 and sum(x) < {size[0]}"
-    raise GridError(expected(
-        "Grid", f"sites inside {where}",
-        f"{int(outside.sum())} of {len(sites)} outside, the first at row {row}: {sites[row, 1:].tolist()}",
-        "move them, give a larger size, or size=None for an unbounded grid"))

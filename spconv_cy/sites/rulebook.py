@@ -69,6 +69,13 @@ class Rulebook:
         return rulebook
 
     @classmethod
+    def of_pairs(cls, pairs: Pairs) -> Rulebook:
+        """Return a rulebook of Pairs that are right by construction."""
+        rulebook = cls.__new__(cls)
+        rulebook._pairs, rulebook._volume, rulebook._kept, rulebook.listener = pairs, None, {}, None
+        return rulebook
+
+    @classmethod
     def identity(cls, n: int) -> Rulebook:
         """Return the rulebook of one offset that pairs each of n rows with itself; small ones are kept."""
         checked_integers("Rulebook.identity", 0, INT32_MAX, n=n)
@@ -133,7 +140,7 @@ class Rulebook:
     @property
     def n_offsets(self) -> int:
         """Number of offsets, k."""
-        return len(self._pairs.offset_ptr) - 1
+        return self._pairs.n_offsets
 
     @property
     def n_pairs(self) -> int:
@@ -161,10 +168,12 @@ class Rulebook:
         return once(self._kept, "T", self._transposed)
 
     def _transposed(self) -> Rulebook:
-        in_rows, out_rows, offset_ptr = self.out_rows, self.in_rows, self.offset_ptr
-        if not rules.ascend(out_rows, offset_ptr):
-            in_rows, out_rows = rules.transpose(self.in_rows, self.out_rows, offset_ptr, self.n_in)
-        transposed = Rulebook.trusted(in_rows, out_rows, offset_ptr, self.n_out, self.n_in)
+        pairs = rules.turned(self._pairs)
+        if pairs is None:
+            in_rows, out_rows = rules.transpose(self.in_rows, self.out_rows, self.offset_ptr, self.n_in)
+            transposed = Rulebook.trusted(in_rows, out_rows, self.offset_ptr, self.n_out, self.n_in)
+        else:
+            transposed = Rulebook.of_pairs(pairs)
         transposed.listener = None if self.listener is None else self.listener.T
         return transposed
 

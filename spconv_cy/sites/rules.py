@@ -20,6 +20,7 @@ except ImportError:
 
 if TYPE_CHECKING:
     from spconv_cy.sites.lattice import Lattice
+    from spconv_cy.sites.pairs import Pairs
     from spconv_cy.sites.window import Window
 
     Rows = NDArray[np.int32]
@@ -142,6 +143,11 @@ def transpose(in_rows: Rows, out_rows: Rows, offset_ptr: Pointers, n_in: int) ->
     if compiled and len(in_rows):
         return pairs.transpose(in_rows, out_rows, offset_ptr, n_in, config.threads())
     return build.transpose(in_rows, out_rows, offset_ptr)
+
+
+def turned(found: Pairs) -> Pairs | None:
+    """Return Pairs with inputs and outputs swapped where that needs no sorting, else None."""
+    return found.swapped(config.threads()) if compiled else None
 
 
 def tile_pointers(out_rows: Rows, offset_ptr: Pointers, n_out: int) -> Pointers:

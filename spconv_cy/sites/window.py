@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -15,6 +16,11 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.once import once
 from spconv_cy.sites.lattice import INT32_MAX, Lattice, LatticeLike, Size, as_lattice, is_whole
 from spconv_cy.sites.shapes import checked_shape, checked_taps, taps_of
+
+try:
+    import spconv_cy.compiled.chain as compiled
+except ImportError:
+    compiled = None                                                      # type: ignore[assignment]
 
 KINDS = ("valid", "submanifold", "cell", "centre", "transposed")
 
@@ -111,6 +117,17 @@ class Window:
             raise ShapeError(expected("Window", f"offsets of at most {INT32_MAX}, as sites are int32",
                                       f"{reach} for size {size}, dilation {dilation} and origin {origin}"))
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @made_once
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, name) for name in NAMES))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The hash of a text differs from process to process, and what is made once is made again.
+        return {name: getattr(self, name) for name in NAMES}
+
     def _check_words(self) -> None:
         if not is_one_of(self.kind, KINDS):
             raise ShapeError(expected("Window", f"kind to be one of {', '.join(map(repr, KINDS))}", repr(self.kind)))
@@ -170,6 +187,11 @@ class Window:
         for axis, stage in enumerate(stages):
             stage[:, axis] = np.arange(len(stage)) * self.dilation[axis] - self.origin[axis]
         return stages[::-1]
+
+    @made_once
+    def numbers(self) -> Any:
+        """The window as compiled.chain.Shape."""
+        return compiled.Shape(self.offsets, self.size, self.stride, self.dilation, self.origin, self.keeps_sites)
 
     @property
     def centre(self) -> NDArray[np.int64]:
@@ -282,3 +304,12 @@ class Window:
                 f"with stride {self.stride}", f"size {size}",
                 "change the field, or give size_rule='floor' to leave the rest out"))
         return tuple(r // s + 1 for r, s in zip(room, self.stride, strict=True))
+
+
+NAMES = tuple(field.name for field in fields(Window))
+
+
+@lru_cache(maxsize=1024)
+def field_after(window: Window, size: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Return window.out_size(size) of a size as grids store it; the last ones are kept."""
+    return window.out_size(size)
