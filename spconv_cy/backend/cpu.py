@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from spconv_cy.backend.structure import Rulebook
 
 
+FEW_PAIRS = 16384
+
+
 class CpuOps(Ops):
     """Compiled operations in float32, on several threads; other floats, integers and booleans are converted first.
 
@@ -45,7 +48,7 @@ class CpuOps(Ops):
         """See Ops.max_pool."""
         is_open = None
         if ground is not None:
-            ground, is_open = self.asarray(ground), open_windows(rulebook).view(np.uint8)
+            ground, is_open = self.asarray(ground), _opened(rulebook)
         return _core.max_pool(self.asarray(x), rulebook.pairs, ground, is_open, n_threads=threads())
 
     def max_pool_dx(self, dy: Array, winner: Array, n: int,
@@ -111,6 +114,13 @@ class CpuOps(Ops):
         # Weights keep their strides, which are those of swapped axes for dx: the core packs them anyway.
         w = np.asarray(w)
         return w if w.dtype == np.float32 and w.flags.aligned else self.asarray(w)
+
+
+def _opened(rulebook: Rulebook) -> Array:
+    # What is counted for many pairs is kept for the next pass; for few, keeping takes longer than counting.
+    if rulebook.n_pairs <= FEW_PAIRS:
+        return _core.open_windows(rulebook.pairs, rulebook.volume)
+    return open_windows(rulebook).view(np.uint8)
 
 
 def _check_precision(precision: str) -> None:

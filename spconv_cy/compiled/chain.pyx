@@ -7,8 +7,7 @@ import numpy as np
 
 from spconv_cy.compiled.pairs cimport Block, Pairs, pairs_in
 from spconv_cy.cpu cimport link as _link
-from spconv_cy.cpu cimport order, rules
-from spconv_cy.cpu.link cimport Found, Scratch
+from spconv_cy.cpu.link cimport MAX_WIDTH, Found, Scratch, Walk
 
 from spconv_cy.errors import ShapeError, expected
 
@@ -41,14 +40,14 @@ cdef class Shape:
     def __cinit__(self, const int32_t[:, ::1] offsets, size, stride, dilation, origin, bint keeps):
         cdef int64_t k, n = offsets.shape[0], d = offsets.shape[1]
         cdef int axis
-        if not n or not 1 <= d < order.MAX_WIDTH or not d == len(size) == len(stride) == len(dilation) == len(origin):
+        if not n or not 1 <= d < MAX_WIDTH or not d == len(size) == len(stride) == len(dilation) == len(origin):
             raise ShapeError(expected("Shape", "offsets (k, d), k >= 1, d from 1 to 8, and d numbers each", (n, d)))
         self.offsets, self.walks = offsets, np.empty((n, 3), np.int64)
-        self.shape.offsets, self.shape.walks = &self.offsets[0, 0], <rules.Walk*>&self.walks[0, 0]
+        self.shape.offsets, self.shape.walks = &self.offsets[0, 0], <Walk*>&self.walks[0, 0]
         self.shape.width, self.shape.n_offsets, self.shape.keeps = <int>d + 1, <int>n, keeps
         self.shape.n_merged = <int>(n // 2 if keeps and n % 2 and _are_mirrored(offsets) else n)
-        self.shape.n_walks = <int>rules.cut_walks(self.shape.offsets, self.shape.n_merged, <int>d,
-                                                  <rules.Walk*>&self.walks[0, 0])
+        self.shape.n_walks = <int>_link.cut(self.shape.offsets, self.shape.n_merged, <int>d,
+                                            <Walk*>&self.walks[0, 0])
         for axis in range(1, <int>d + 1):
             self.shape.size[axis], self.shape.stride[axis] = size[axis - 1], stride[axis - 1]
             self.shape.dilation[axis], self.shape.origin[axis] = dilation[axis - 1], origin[axis - 1]
@@ -84,7 +83,7 @@ cdef class Chain:
         self.places = <int*>calloc(self.n_links + 1, sizeof(int))
         self.bounded = <bint*>calloc(self.n_links + 1, sizeof(bint))
         self.windows = <const _link.Shape**>calloc(self.n_links + 1, sizeof(_link.Shape*))
-        self.sizes = <int64_t*>calloc((self.n_links + 1) * order.MAX_WIDTH, sizeof(int64_t))
+        self.sizes = <int64_t*>calloc((self.n_links + 1) * MAX_WIDTH, sizeof(int64_t))
         if self.places == NULL or self.bounded == NULL or self.windows == NULL or self.sizes == NULL:
             raise MemoryError("Chain: expected memory for a list of windows, got none; use a smaller batch")
         for number, (place, shape, out_size) in enumerate(links):
@@ -96,7 +95,7 @@ cdef class Chain:
             self.bounded[number] = out_size is not None
             if out_size is not None:
                 for axis in range(1, shape.shape.width):
-                    self.sizes[number * order.MAX_WIDTH + axis] = out_size[axis - 1]
+                    self.sizes[number * MAX_WIDTH + axis] = out_size[axis - 1]
 
     def __dealloc__(self):
         free(self.places)
@@ -128,7 +127,7 @@ cdef class Chain:
         cdef const int64_t* size
         for number in range(self.n_links):
             place = self.places[number]
-            size = self.sizes + number * order.MAX_WIDTH if self.bounded[number] else NULL
+            size = self.sizes + number * MAX_WIDTH if self.bounded[number] else NULL
             if place < 0:
                 _link.link(self.windows[number], sites, n, size, most, scratch, &found[number])
             elif found[place].block != NULL and found[place].m:

@@ -34,6 +34,9 @@ cdef struct Found:                      # what `link` finds, in one block of mem
     int32_t* out_rows
     int32_t* sites                      # (m, width), or NULL: the input's
 
+cdef int64_t cut(const int32_t* offsets, int64_t n_offsets, int d, Walk* walks) noexcept nogil
 cdef bint link(const Shape* shape, const int32_t* sites, int64_t n, const int64_t* out_size, int64_t most,
                Scratch* scratch, Found* found) noexcept nogil
+cdef bint lay_block(Found* found, int64_t n_offsets, int64_t n_pairs, int64_t coordinates) noexcept nogil
+cdef void* reserve(Scratch* scratch, int number, size_t size) noexcept nogil
 cdef void release(Scratch* scratch, size_t most) noexcept nogil

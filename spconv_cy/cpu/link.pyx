@@ -17,6 +17,11 @@ cdef enum:                              # buffers of a Scratch
     KEYS, WIDE, WIDER, SPARE, MAPPED, SHIFTS, POINTERS, FIRSTS, ROWS, STAGED, ROOM
 
 
+cdef int64_t cut(const int32_t* offsets, int64_t n_offsets, int d, Walk* walks) noexcept nogil:
+    # Prepares the walks of a Shape; returns their number.
+    return rules.cut_walks(offsets, n_offsets, d, walks)
+
+
 cdef bint link(const Shape* shape, const int32_t* sites, int64_t n, const int64_t* out_size, int64_t most,
                Scratch* scratch, Found* found) noexcept nogil:
     # Finds the outputs and pairs of n >= 1 canonical sites. out_size (width): of the field, or NULL: unbounded. Returns
@@ -145,8 +150,9 @@ cdef bint paired(const Shape* shape, const Box* box, const Box* out, const int64
         rules.stage_pairs(&merge, pointers + n_offsets + 1, pointers, staged, most, room)
     else:
         memset(pointers, 0, <size_t>(2 * n_offsets + 1) * sizeof(int64_t))
-    if not lay_block(shape, found, pointers[n_offsets]):
+    if not lay_block(found, n_offsets, pointers[n_offsets], 0 if shape.keeps else m * shape.width):
         return False
+    found.sites = <int32_t*>NULL if shape.keeps else found.sites
     memcpy(found.offset_ptr, pointers, <size_t>(n_offsets + 1) * sizeof(int64_t))
     memcpy(found.tile_ptr, pointers + n_offsets + 1, <size_t>(n_offsets * (n_tiles + 1)) * sizeof(int64_t))
     if not shape.keeps:
@@ -199,18 +205,18 @@ cdef bint runs_of(Runs* runs, const int64_t* keys, int64_t n, int64_t step, Scra
     return True
 
 
-cdef bint lay_block(const Shape* shape, Found* found, int64_t n_pairs) noexcept nogil:
-    cdef int64_t longs = shape.n_offsets + 1 + shape.n_offsets * (found.n_tiles + 1)
-    cdef int64_t ints = 2 * n_pairs + (0 if shape.keeps else found.m * shape.width)
-    found.size = <size_t>(longs * sizeof(int64_t) + ints * sizeof(int32_t))
+cdef bint lay_block(Found* found, int64_t n_offsets, int64_t n_pairs, int64_t coordinates) noexcept nogil:
+    # Makes the block, for found.n_tiles tiles and so many numbers of output sites.
+    cdef int64_t longs = n_offsets + 1 + n_offsets * (found.n_tiles + 1)
+    found.size = <size_t>(longs * sizeof(int64_t) + (2 * n_pairs + coordinates) * sizeof(int32_t))
     found.block = malloc(found.size)
     if found.block == NULL:
         return False
     found.n_pairs, found.offset_ptr = n_pairs, <int64_t*>found.block
-    found.tile_ptr = found.offset_ptr + shape.n_offsets + 1
+    found.tile_ptr = found.offset_ptr + n_offsets + 1
     found.in_rows = <int32_t*>(found.offset_ptr + longs)
     found.out_rows = found.in_rows + n_pairs
-    found.sites = <int32_t*>NULL if shape.keeps else found.out_rows + n_pairs
+    found.sites = found.out_rows + n_pairs
     return True
 
 

@@ -18,6 +18,13 @@ cdef struct Regions:                    # axes 1 to width - 1 of a site; column 
     int64_t batch_step, batch_low
     Bounds axes[MAX_WIDTH]
 
+cdef int64_t widen_piece(const int64_t* keys, int64_t n, const Regions* regions, int axis, int64_t* mapped,
+                         int64_t* spare, int64_t* found) noexcept nogil
+cdef void locate_piece(const int64_t* keys, int64_t low, int64_t high, const Regions* regions, int axis,
+                       const int64_t* widened, int64_t start, int64_t stop, int64_t* mapped,
+                       int32_t* source) noexcept nogil
+cdef int64_t sweep_piece(const int64_t* keys, int64_t low, int64_t high, const Regions* regions,
+                         int64_t* found) noexcept nogil
 cdef void widen(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Regions* regions, int axis,
                 int64_t* mapped, int64_t* spare, int64_t* found, int64_t* counts, int n_threads) noexcept nogil
 cdef void locate(const int64_t* keys, const int64_t* pieces, int64_t n_pieces, const Regions* regions, int axis,

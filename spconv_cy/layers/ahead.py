@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spconv_cy.layers.convolution import Convolution
-from spconv_cy.layers.pooling import MaxPooling
-from spconv_cy.layers.restoring import Deconvolution, UnPooling
-from spconv_cy.layers.role import Role
+from spconv_cy.layers import Convolution, Deconvolution, MaxPooling, Role, UnPooling
 from spconv_cy.sites.chains import Course
-from spconv_cy.tensor import SparseTensor
 
 UNKNOWN = -2                                                             # the place after a layer that may do anything
 PLAIN = (Convolution.rules, MaxPooling.rules)                            # which ask the grid for the layer's window
 
 
-def expect(net: Any, x: object) -> None:
+def expect(net: Any, x: Any) -> None:
     """Tell the grid of x which windows the layers of a Sequential will ask for, which it may then find together."""
-    if isinstance(x, SparseTensor):
+    grid = getattr(x, "grid", None)
+    if grid is not None:
         kept = net.__dict__.get("_course")
         if kept is None or kept[0] != net.layers:
             kept = net._course = [*net.layers], course_of(net.layers)
         if kept[1] is not None:
-            x.grid.expect(kept[1])
+            grid.expect(kept[1])
 
 
 def course_of(layers: Sequence[Any]) -> Course | None:

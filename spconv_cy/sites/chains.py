@@ -69,7 +69,7 @@ class Course:
             number = after.setdefault(numbers[place], {}).setdefault(window, len(links))
             numbers[i] = number
             if number == len(links):
-                links.append((numbers[place], window.numbers, out_size))
+                links.append((numbers[place], shape_of(window), out_size))
         return compiled.Chain(links) if links else None, after
 
 
@@ -107,6 +107,13 @@ def run(course: Course, sites: NDArray[int32], size: tuple[int, ...] | None) -> 
 def is_served(window: Window) -> bool:
     """Return True if a chain may have this window."""
     return window.keeps_sites or window.kind == "valid" and window.is_cube and window.min_active == 1
+
+
+@lru_cache(maxsize=1024)
+def shape_of(window: Window) -> Any:
+    """Return the compiled form of a window."""
+    return compiled.Shape(window.offsets, window.size, window.stride, window.dilation, window.origin,
+                          window.keeps_sites)
 
 
 @lru_cache(maxsize=256)

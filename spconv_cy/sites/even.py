@@ -35,6 +35,10 @@ class EvenRegions(Regions):
         """Number of samples."""
         return len(self.axes[0].shift)
 
+    def _few(self, sites: NDArray[np.int32]) -> None:
+        # There are no bounds to read.
+        return None
+
     def _pairs(self, sites: NDArray[np.int32]) -> Pairing:
         return paired(sites, self.span, [axis.regions_at for axis in self.axes])
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.even import Even, EvenRegions
 from spconv_cy.sites.regions import Regions, check_bounds
+from spconv_cy.sites.regions import drawn as compiled
 
 if TYPE_CHECKING:
     from spconv_cy.sites.lattice import Lattice
@@ -63,6 +64,8 @@ def draw(rng: np.random.Generator, lattice: Lattice, samples: int, size: Sequenc
     if sequence == "pseudorandom" and samples * sum(size) > MANY_BOUNDS:
         return EvenRegions(lattice, size, _evens(rng, samples, size, out_size, overlap))
     check_bounds("fractional pooling", samples, size)
+    if compiled:
+        return Regions.trusted(lattice, size, _sides(rng, samples, size, out_size, sequence, overlap))
     sequences = [_sequence(n, m, sequence, overlap) for n, m in zip(size, out_size, strict=True)]
     low, high = [], []
     for n, m, (starts_of, _), own in zip(size, out_size, sequences, _drawn(rng, samples, [k for _, k in sequences]),
@@ -74,6 +77,27 @@ def draw(rng: np.random.Generator, lattice: Lattice, samples: int, size: Sequenc
         else:
             high.append(starts + 2)
     return Regions(lattice, size, low, high)
+
+
+def _sides(rng: np.random.Generator, samples: int, size: Sequence[int], out_size: Sequence[int], sequence: str,
+           overlap: str) -> list[tuple[Any, Any, int]]:
+    """Return (low, high, longest) for each axis, from the same random numbers as without the compiled core."""
+    rooms = [(0, 0) if n == m else _room(n, m, overlap) for n, m in zip(size, out_size, strict=True)]
+    counts = [0 if n == m else 1 if sequence == "pseudorandom" else steps
+              for n, m, (_, steps) in zip(size, out_size, rooms, strict=True)]
+    own, column, sides = np.ascontiguousarray(rng.random((samples, sum(counts))), np.float64), 0, []
+    for n, m, (room, steps), count in zip(size, out_size, rooms, counts, strict=True):
+        width, more = 2 * (overlap == "fixed"), int(overlap == "shared")
+        if n == m:
+            low = np.tile(np.arange(m, dtype=np.int32), (samples, 1))
+            sides.append((low, low + np.int32(1), 1))
+        elif sequence == "pseudorandom":
+            sides.append(compiled.even(own, column, m, room, steps, width, more))
+        else:
+            order = np.argsort(own[:, column:column + count], axis=1)
+            sides.append(compiled.shuffled(order, m, room - steps, width, more))
+        column += count
+    return sides
 
 
 def draw_steps(rng: np.random.Generator, lattice: Lattice, samples: int, size: Sequence[int], out_size: Sequence[int],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
@@ -101,7 +101,8 @@ class Grid:
         # one, so this one holds it by a weak reference: no cycle keeps a batch alive. All entries are made by `once`.
         self._kept: dict[Hashable, Any] = {}
         self._made = Weakly()
-        self._ahead, self._course = ahead, None
+        self._ahead = ahead
+        self._course: Course | None = None
         self.listener: Callable[[Window, Grid, Rulebook], None] | None = None
 
     @property
@@ -255,9 +256,14 @@ class Grid:
             out_sites, parts = rules.made(self.sites, window, out_size)
             return Grid(out_sites, out_size, self.samples, self.lattice, Source(self, window, Rulebook.trusted(*parts)))
         (pairs, sites), ahead = found
-        child = Grid.__new__(Grid)
-        child._begin(sites, out_size, self.samples, self.lattice, Source(self, window, Rulebook.of_pairs(pairs)), ahead)
-        return child
+        return self.child(cast("NDArray[np.int32]", sites), out_size, window, Rulebook.of_pairs(pairs), ahead)
+
+    def child(self, sites: NDArray[np.int32], size: tuple[int, ...] | None, window: Any, rulebook: Rulebook,
+              ahead: Ahead | None = None) -> Grid:
+        """Return the grid of canonical, read-only sites that a Window, or Regions, made from this one."""
+        made = Grid.__new__(Grid)
+        made._begin(sites, size, self.samples, self.lattice, Source(self, window, rulebook), ahead)
+        return made
 
     def expect(self, course: Course) -> None:
         """Find the rules of all windows of a course when the first of them is asked for; see sites/chains.py."""

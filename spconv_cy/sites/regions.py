@@ -18,15 +18,18 @@ from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.shapes import MOST_OFFSETS
 
 try:
+    import spconv_cy.compiled.drawn as drawn
     import spconv_cy.compiled.regions as compiled
 except ImportError:
-    compiled = None                                                      # type: ignore[assignment]
+    compiled = drawn = None                                              # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from spconv_cy.sites.lattice import Lattice
     from spconv_cy.sites.window import Window
 
 MOST_BOUNDS = 2**24                                                      # of all samples and axes together
+MOST_SITES, MOST_ROWS = 4096, 2**16                                      # of the rules of few sites: sites, rows of a table
+Rows: TypeAlias = NDArray[np.int32]
 # Output sites, in_rows, out_rows, offset_ptr.
 Pairing: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 
@@ -66,6 +69,15 @@ class Regions:
             raise ShapeError(expected("Regions", f"at most {MOST_OFFSETS} offsets",
                                       f"regions of up to {self.span} sites"))
 
+    @classmethod
+    def trusted(cls, lattice: Lattice, size: Sequence[int], sides: Sequence[tuple[Rows, Rows, int]]) -> Regions:
+        """Return regions of (low, high, longest) for each axis, which are right by construction and not checked."""
+        regions = cls.__new__(cls)
+        regions.lattice, regions.size = lattice, tuple(size)
+        regions.low, regions.high, regions.span = zip(*sides, strict=True)
+        regions.out_size = tuple(a.shape[1] for a in regions.low)
+        return regions
+
     @property
     def samples(self) -> int:
         """Number of samples."""
@@ -83,10 +95,21 @@ class Regions:
         if (grid.lattice, grid.size, grid.samples) != (self.lattice, self.size, self.samples):
             raise ShapeError(expected("Regions", f"a grid of {self.samples} samples of size {self.size} on "
                                       f"{self.lattice}", grid))
+        few = self._few(grid.sites)
+        if few is not None:
+            pairs, out_sites, volume = few
+            rulebook = Rulebook.of_pairs(pairs, volume)
+            return grid.child(out_sites, self.out_size, window or self, rulebook), rulebook
         out_sites, in_rows, out_rows, offset_ptr = self._pairs(grid.sites)
         rulebook = Rulebook.trusted(in_rows, out_rows, offset_ptr, grid.n, len(out_sites), self._volume(out_sites))
         source = Source(grid, window or self, rulebook)
         return Grid(out_sites, self.out_size, grid.samples, grid.lattice, source), rulebook
+
+    def _few(self, sites: Rows) -> tuple[Any, Rows, int | NDArray[np.int64]] | None:
+        # Rules of few sites, in one compiled call.
+        if not drawn or not 0 < len(sites) <= MOST_SITES:
+            return None
+        return drawn.rules(sites, self.low, self.high, self.size, self.span, MOST_ROWS)
 
     def _pairs(self, sites: NDArray[np.int32]) -> Pairing:
         tables, found = self.tables(), None

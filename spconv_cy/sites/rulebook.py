@@ -69,10 +69,10 @@ class Rulebook:
         return rulebook
 
     @classmethod
-    def of_pairs(cls, pairs: Pairs) -> Rulebook:
+    def of_pairs(cls, pairs: Pairs, volume: int | NDArray[np.int64] | None = None) -> Rulebook:
         """Return a rulebook of Pairs that are right by construction."""
         rulebook = cls.__new__(cls)
-        rulebook._pairs, rulebook._volume, rulebook._kept, rulebook.listener = pairs, None, {}, None
+        rulebook._pairs, rulebook._volume, rulebook._kept, rulebook.listener = pairs, volume, {}, None
         return rulebook
 
     @classmethod

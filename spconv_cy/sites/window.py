@@ -17,11 +17,6 @@ from spconv_cy.once import once
 from spconv_cy.sites.lattice import INT32_MAX, Lattice, LatticeLike, Size, as_lattice, is_whole
 from spconv_cy.sites.shapes import checked_shape, checked_taps, taps_of
 
-try:
-    import spconv_cy.compiled.chain as compiled
-except ImportError:
-    compiled = None                                                      # type: ignore[assignment]
-
 KINDS = ("valid", "submanifold", "cell", "centre", "transposed")
 
 
@@ -187,11 +182,6 @@ class Window:
         for axis, stage in enumerate(stages):
             stage[:, axis] = np.arange(len(stage)) * self.dilation[axis] - self.origin[axis]
         return stages[::-1]
-
-    @made_once
-    def numbers(self) -> Any:
-        """The window as compiled.chain.Shape."""
-        return compiled.Shape(self.offsets, self.size, self.stride, self.dilation, self.origin, self.keeps_sites)
 
     @property
     def centre(self) -> NDArray[np.int64]:
