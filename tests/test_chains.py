@@ -1,4 +1,4 @@
-"""Rules of all windows of a network in one call: the same as one by one, at the same layers, and no cycle of objects."""
+"""Rules of all windows of a network in one call: the same as one by one, at the same layers, without cycles."""
 
 import copy
 import gc

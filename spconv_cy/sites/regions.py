@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from spconv_cy.sites.window import Window
 
 MOST_BOUNDS = 2**24                                                      # of all samples and axes together
-MOST_SITES, MOST_ROWS = 4096, 2**16                                      # of the rules of few sites: sites, rows of a table
+MOST_SITES, MOST_ROWS = 4096, 2**16                                      # of rules of few sites: sites, rows of a table
 Rows: TypeAlias = NDArray[np.int32]
 # Output sites, in_rows, out_rows, offset_ptr.
 Pairing: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
