@@ -122,8 +122,6 @@ def open_windows(Pairs pairs, volume):
     cdef const int64_t[::1] volumes = volume if isinstance(volume, np.ndarray) else np.full(n, volume, np.int64)
     cdef int32_t[::1] counts = np.zeros(n, np.int32)
     cdef uint8_t[::1] found = empty(n, np.uint8)
-    if volumes.shape[0] != n:
-        raise ShapeError(expected("open_windows", f"{n} volumes", volumes.shape[0]))
     for i in range(pairs.rules.n_pairs):
         counts[pairs.rules.out_rows[i]] += 1
     for i in range(n):

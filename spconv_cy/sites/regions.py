@@ -18,8 +18,8 @@ from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.shapes import MOST_OFFSETS
 
 try:
-    import spconv_cy.compiled.drawn as drawn
     import spconv_cy.compiled.regions as compiled
+    from spconv_cy.compiled import drawn as drawn
 except ImportError:
     compiled = drawn = None                                              # type: ignore[assignment]
 
