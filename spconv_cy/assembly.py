@@ -60,19 +60,20 @@ def _checked_parts(tensors: SparseTensor | Iterable[SparseTensor]) -> list[Spars
         raise ShapeError(expected("collate", "tensors without gradients, which a batch cannot keep",
                                   "tensors that need gradients",
                                   "collate the input of the network, or its output inside no_grad()"))
+    first = parts[0]
+    ground = None if first.ground is None else first.ground.numpy()
+    kind = (first.grid.lattice, first.grid.size, first.features.data.shape[1])
     for x in parts[1:]:
-        _check_alike(x, parts[0])
+        if (x.grid.lattice, x.grid.size, x.features.data.shape[1]) != kind or not _is_ground(x.ground, ground):
+            raise ShapeError(expected("collate", "tensors with the same lattice, size, channels and ground state",
+                                      f"{x} and {first}"))
     return parts
 
 
-def _check_alike(x: SparseTensor, first: SparseTensor) -> None:
-    if x.ground is None or first.ground is None:
-        same = x.ground is first.ground
-    else:
-        same = np.array_equal(x.ground.numpy(), first.ground.numpy())
-    if not same or (x.grid.lattice, x.grid.size, x.channels) != (first.grid.lattice, first.grid.size, first.channels):
-        raise ShapeError(expected("collate", "tensors with the same lattice, size, channels and ground state",
-                                  f"{x} and {first}"))
+def _is_ground(found: Tensor | None, ground: Array | None) -> bool:
+    if found is None or ground is None:
+        return found is None and ground is None
+    return bool((found.numpy() == ground).all())
 
 
 @known_arguments

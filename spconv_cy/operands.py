@@ -86,23 +86,36 @@ def check_winner(dy: Array, winner: Array, n: int, transposed: Counts | None = N
         raise ShapeError(expected("max_pool_dx", f"winners from -1 to {n - 1}", f"{winner.min()} to {winner.max()}"))
 
 
-def check_take(x: Array, rows: Array, ground: Array | None = None) -> None:
-    """Raise ShapeError unless rows (m,) hold numbers from -1 to n - 1 for x (n, c), and the ground state is (1, c)."""
-    if x.ndim != 2 or rows.ndim != 1 or ground is not None and ground.shape != (1, x.shape[1]):
-        raise ShapeError(expected("take", "x (n, c), rows (m,) and ground (1, c) or None",
-                                  f"x {x.shape}, rows {rows.shape} and ground "
-                                  f"{None if ground is None else ground.shape}"))
-    if rows.size and not -1 <= rows.min() <= rows.max() < len(x):
-        raise ShapeError(expected("take", f"rows from -1 to {len(x) - 1}", f"{rows.min()} to {rows.max()}"))
+def check_take(x: Array, rows: Array, ground: Array | None = None, weights: Array | None = None) -> None:
+    """Raise ShapeError unless rows (m,) hold numbers from -1 to n - 1 for x (n, c), and the ground state is (1, c).
+
+    With weights (k, m), rows are (k, m), and there is no ground state.
+    """
+    fits = rows.ndim == 1 if weights is None else rows.ndim == 2 and rows.shape == weights.shape and ground is None
+    if x.ndim != 2 or not fits or ground is not None and ground.shape != (1, x.shape[1]):
+        raise ShapeError(expected("take", "x (n, c), rows (m,) and ground (1, c) or None, or rows and weights (k, m)",
+                                  ", ".join(f"{name} {array.shape}" for name, array in (
+                                      ("x", x), ("rows", rows), ("ground", ground), ("weights", weights))
+                                      if array is not None)))
+    _check_numbers("take", rows, -1, len(x))
 
 
-def check_scatter(x: Array, rows: Array, m: int) -> None:
-    """Raise ShapeError unless rows (n,) hold a number from 0 to m - 1 for each row of x."""
-    if x.ndim != 2 or rows.shape != x.shape[:1] or m < 0:
-        raise ShapeError(expected("scatter_add", "x (n, c), rows (n,) and m >= 0",
-                                  f"x {x.shape}, rows {rows.shape} and m {m}"))
-    if rows.size and not 0 <= rows.min() <= rows.max() < m:
-        raise ShapeError(expected("scatter_add", f"rows from 0 to {m - 1}", f"{rows.min()} to {rows.max()}"))
+def check_scatter(x: Array, rows: Array, m: int, weights: Array | None = None) -> None:
+    """Raise ShapeError unless rows (n,) hold a number from 0 to m - 1 for each row of x.
+
+    With weights (k, n), rows are (k, n), from -1.
+    """
+    fits = rows.shape == x.shape[:1] if weights is None else rows.shape == weights.shape == (len(rows), *x.shape[:1])
+    if x.ndim != 2 or not fits or m < 0:
+        raise ShapeError(expected("scatter_add", "x (n, c), rows (n,), or rows and weights (k, n), and m >= 0",
+                                  f"x {x.shape}, rows {rows.shape}, "
+                                  f"{'' if weights is None else f'weights {weights.shape} '}and m {m}"))
+    _check_numbers("scatter_add", rows, 0 if weights is None else -1, m)
+
+
+def _check_numbers(who: str, rows: Array, low: int, high: int) -> None:
+    if rows.size and not low <= rows.min() <= rows.max() < high:
+        raise ShapeError(expected(who, f"rows from {low} to {high - 1}", f"{rows.min()} to {rows.max()}"))
 
 
 def check_segments(who: str, x: Array, starts: Array) -> None:

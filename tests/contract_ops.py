@@ -114,6 +114,8 @@ def calls_of(rng, rulebook, c, o, groups=1):
     bias, ground = numbers(rng, 1, o), numbers(rng, 1, c)
     winner = rng.integers(-1, n, (m, c)).astype(np.int32)
     targets = rng.integers(0, max(m, 1), n).astype(np.int32)
+    others = np.random.default_rng(n)
+    weights = numbers(others, 3, n + m) * (others.random((3, n + m)) < 0.7)
     won = (dc, REFERENCE.max_pool(x, rulebook, ground)[1], n)
     if len(np.unique(np.stack([rulebook.in_rows, rulebook.out_rows]), axis=1).T) == rulebook.n_pairs:
         won += (rulebook,)
@@ -134,7 +136,10 @@ def calls_of(rng, rulebook, c, o, groups=1):
         ("sum_pool", (dc, rulebook.T), {}),
         ("take", (x, rng.integers(-1, n, m).astype(np.int32)), {"ground": ground}),
         ("take", (x, rng.integers(-1, n, 2 * m)), {}),
+        ("take", (x, others.integers(-1, n, (3, m))), {"weights": weights[:, :m]}),
         ("scatter_add", (x, targets, max(m, 1)), {}),
+        ("scatter_add", (x, np.stack([targets, np.full(n, -1), targets[::-1]]), max(m, 1)),
+         {"weights": weights[:, :n]}),
         ("scatter_add", (x, targets, max(m, 1)), {"mean": True}),
         ("scatter_max", (x, targets, max(m, 1)), {}),
         ("segment_sum", (x, starts), {}),

@@ -113,6 +113,21 @@ def moments_of(x):
     return np.stack([mean, np.zeros(x.shape[1]), variance])
 
 
+def rows_taken(x, rows, ground=None):
+    """Take rows one by one; -1 is the ground state or zero."""
+    absent = np.zeros(x.shape[1]) if ground is None else ground[0]
+    return np.reshape([x[i] if i >= 0 else absent for i in rows], (-1, x.shape[1]))
+
+
+def sums_scattered(x, rows, m, mean, weights):
+    """Add rows one by one to others, each times its weight if there are weights."""
+    if weights is not None:
+        return sum(sum_of_pairs(weight[:, None] * x, [(0, i, j) for i, j in enumerate(row) if j >= 0], m)
+                   for row, weight in zip(rows, weights, strict=True))
+    y = sum_of_pairs(x, [(0, i, j) for i, j in enumerate(rows)], m)
+    return y / [[max(1, list(rows).count(j))] for j in range(m)] if mean else y
+
+
 TRUTHS = {
     "leaky_relu": lambda x, slope: np.maximum(x, 0) + slope * np.minimum(x, 0),
     "leaky_relu_dx": lambda y, dy, slope: dy * (slope + (1 - slope) * (y > 0)),
@@ -125,10 +140,9 @@ TRUTHS = {
     "max_pool": lambda x, book, ground=None: oracles.max_pool(x, pairs_of(book), book.n_out, book.volume, ground),
     "max_pool_dx": winners_paid,
     "sum_pool": lambda x, book: sum_of_pairs(x, pairs_of(book), book.n_out),
-    "take": lambda x, rows, ground=None: np.reshape(
-        [x[i] if i >= 0 else np.zeros(x.shape[1]) if ground is None else ground[0] for i in rows], (-1, x.shape[1])),
-    "scatter_add": lambda x, rows, m, mean=False: sum_of_pairs(x, [(0, i, j) for i, j in enumerate(rows)], m) / (
-        [[max(1, list(rows).count(j))] for j in range(m)] if mean else 1),
+    "take": lambda x, rows, ground=None, weights=None: rows_taken(x, rows, ground) if weights is None else sum(
+        weight[:, None] * rows_taken(x, row) for row, weight in zip(rows, weights, strict=True)),
+    "scatter_add": lambda x, rows, m, mean=False, weights=None: sums_scattered(x, rows, m, mean, weights),
     "scatter_max": lambda x, rows, m: oracles.max_pool(x, [(0, i, j) for i, j in enumerate(rows)], m, 0),
     "segment_sum": lambda x, starts: np.stack([x[a:b].sum(0) for a, b in itertools.pairwise(starts)]),
     "segment_max": oracles.segment_max,
@@ -294,6 +308,12 @@ def bad_calls(rng):
         ("take", (x, np.full(6, 2**32 - 1, np.uint32)), "rows from -1 to 5"),
         ("take", (x, np.zeros((6, 1), np.int32)), "rows"),
         ("take", (x, np.zeros(6, np.int32), dy[:1]), "ground"),
+        ("take", (x, np.zeros((2, 5), int), None, np.ones((2, 6))), "weights"),
+        ("take", (x, np.zeros((2, 6), int), x[:1], np.ones((2, 6))), "ground"),
+        ("take", (x, np.full((2, 6), 6), None, np.ones((2, 6))), "rows from -1 to 5"),
+        ("scatter_add", (x, np.zeros((2, 5), int), 3, False, np.ones((2, 5))), "weights"),
+        ("scatter_add", (x, np.zeros(6, int), 3, False, np.ones((1, 6))), "weights"),
+        ("scatter_add", (x, np.full((2, 6), 3), 3, False, np.ones((2, 6))), "rows from -1 to 2"),
         ("segment_sum", (x, np.array([0, 4, 3])), "starts"),
         ("segment_sum", (x, np.array([0, 7])), "starts"),
         ("segment_max", (x, np.array([-1, 6])), "starts"),

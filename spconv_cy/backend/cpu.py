@@ -62,15 +62,20 @@ class CpuOps(Ops):
         """See Ops.sum_pool."""
         return _core.sum_pool(self.asarray(x), rulebook.pairs, n_threads=threads())
 
-    def take(self, x: Array, rows: Array, ground: Array | None = None) -> Array:
+    def take(self, x: Array, rows: Array, ground: Array | None = None, weights: Array | None = None) -> Array:
         """See Ops.take."""
-        if not isinstance(x, np.ndarray) or x.dtype != np.float32:       # whose dtype is kept
-            return super().take(x, rows, ground)
+        if weights is not None and ground is None:
+            return gather.weigh(self.asarray(x), np.asarray(rows), self.asarray(weights), n_threads=threads())
+        if not isinstance(x, np.ndarray) or x.dtype != np.float32 or weights is not None:
+            return super().take(x, rows, ground, weights)                # keeps the dtype, and refuses both
         ground = None if ground is None else self.asarray(ground)
         return gather.take(self.asarray(x), np.asarray(rows), ground, n_threads=threads())
 
-    def scatter_add(self, x: Array, rows: Array, m: int, mean: bool = False) -> Array:
+    def scatter_add(self, x: Array, rows: Array, m: int, mean: bool = False, weights: Array | None = None) -> Array:
         """See Ops.scatter_add."""
+        if weights is not None:
+            return gather.scatter_weighted(self.asarray(x), np.asarray(rows), m, self.asarray(weights),
+                                           n_threads=threads())
         return gather.scatter_add(self.asarray(x), np.asarray(rows), m, mean, n_threads=threads())
 
     def scatter_max(self, x: Array, rows: Array, m: int) -> tuple[Array, Array]:

@@ -174,8 +174,10 @@ class CudaOps(Ops):
                              i32(rulebook.n_offsets), i32(x.shape[1]))
         return y
 
-    def scatter_add(self, x: Array, rows: Array, m: int, mean: bool = False) -> Array:
+    def scatter_add(self, x: Array, rows: Array, m: int, mean: bool = False, weights: Array | None = None) -> Array:
         """See Ops.scatter_add."""
+        if weights is not None:
+            return super().scatter_add(x, rows, m, mean, weights)
         x = self._rows("scatter_add", x)
         operands.check_scatter(x, rows, m)
         y = self._scatter(x, self._whole(rows, i64), m)

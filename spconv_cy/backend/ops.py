@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from spconv_cy.backend import weighted
 from spconv_cy.backend.precision import rounded
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError, expected
@@ -197,9 +198,15 @@ class Ops:
             y[out_rows] += x[in_rows]
         return y
 
-    def take(self, x: Array, rows: Array, ground: Array | None = None) -> Array:
-        """Return the rows (m,) of x (n, c), giving (m, c); row -1 is the ground state (1, c), or zero without one."""
-        check_take(x, rows, ground)
+    def take(self, x: Array, rows: Array, ground: Array | None = None, weights: Array | None = None) -> Array:
+        """Return the rows (m,) of x (n, c), giving (m, c); row -1 is the ground state (1, c), or zero without one.
+
+        With weights (k, m) and rows (k, m): the sums over k of weights[k, i] * x[rows[k, i]], without terms of row -1
+        or weight 0.
+        """
+        check_take(x, rows, ground, weights)
+        if weights is not None:
+            return weighted.taken(self, x, rows, self.to_numpy(weights))
         missing = rows < 0
         if not missing.any():
             return self.xp.ascontiguousarray(x[rows])
@@ -210,16 +217,20 @@ class Ops:
         y[there] = x[rows[there]]
         return y
 
-    def scatter_add(self, x: Array, rows: Array, m: int, mean: bool = False) -> Array:
+    def scatter_add(self, x: Array, rows: Array, m: int, mean: bool = False, weights: Array | None = None) -> Array:
         """Return (m, c): row i of x (n, c) is added to row rows[i] of the result, in the order of i.
 
         Args:
             x: (n, c).
             rows: (n,), 0 to m - 1.
             m: rows of the result; one to which no row goes is zero.
-            mean: each sum is multiplied by the inverse of the number of its rows.
+            mean: each sum is multiplied by the inverse of the number of its rows; without weights only.
+            weights: (k, n), with rows (k, n): weights[k, i] * x[i] is added to row rows[k, i], for k and i in turn,
+                without terms of row -1 or weight 0.
         """
-        check_scatter(x, rows, m)
+        check_scatter(x, rows, m, weights)
+        if weights is not None:
+            return weighted.added(self, x, rows, m, self.to_numpy(weights))
         y = np.zeros((m, x.shape[1]), x.dtype)
         np.add.at(y, rows, x)
         return y * shares(rows, m).astype(x.dtype) if mean else y

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
-from spconv_cy.compiled.memory import empty
+from spconv_cy.compiled.memory import empty, zeros
 from spconv_cy.operands import check_scatter, check_take
 
 from spconv_cy.cpu cimport gather
@@ -30,13 +30,27 @@ def take(x, rows, ground=None, *, int n_threads=1):
     return out
 
 
+def weigh(x, rows, weights, *, int n_threads=1):
+    """Ops.take with weights for C-contiguous float32 arrays; rows are of any integer dtype."""
+    check_take(x, rows, None, weights)
+    cdef const float[:, ::1] x_rows = x, factors = weights
+    cdef const int32_t[:, ::1] places = np.require(rows, np.int32, "CA")
+    cdef Py_ssize_t n = x_rows.shape[0], k = places.shape[0], m = places.shape[1], c = x_rows.shape[1]
+    out = empty((m, c)) if k else zeros((m, c))
+    cdef float[:, ::1] y = out
+    if k and out.size:
+        with nogil:
+            gather.weigh(&x_rows[0, 0] if n else NULL, &places[0, 0], &factors[0, 0], &y[0, 0], k, m, c, n_threads)
+    return out
+
+
 cdef tuple _by_target(rows, Py_ssize_t m):
     # (starts, order) of checked rows by their targets.
     cdef const int32_t[::1] places = np.require(rows, np.int32, "CA")
     cdef Py_ssize_t n = places.shape[0]
     cdef int32_t[::1] starts = empty(m + 1, np.int32), order = empty(max(n, 1), np.int32)
     with nogil:
-        gather.by_target(&places[0] if n else NULL, n, m, &starts[0], &order[0])
+        gather.by_target(&places[0] if n else NULL, NULL, 1, n, m, &starts[0], &order[0], NULL)
     return starts, order
 
 
@@ -52,7 +66,24 @@ def scatter_add(x, rows, Py_ssize_t m, mean=False, *, int n_threads=1):
     cdef float[:, ::1] y = out
     if out.size:
         with nogil:
-            gather.sums(&x_rows[0, 0] if n else NULL, &starts[0], &order[0], &y[0, 0], m, c, shared, n_threads)
+            gather.sums(&x_rows[0, 0] if n else NULL, &starts[0], &order[0], NULL, &y[0, 0], m, c, shared, n_threads)
+    return out
+
+
+def scatter_weighted(x, rows, Py_ssize_t m, weights, *, int n_threads=1):
+    """Ops.scatter_add with weights for C-contiguous float32 arrays; rows are of any integer dtype."""
+    check_scatter(x, rows, m, weights)
+    cdef const float[:, ::1] x_rows = x, given = weights
+    cdef const int32_t[:, ::1] places = np.require(rows, np.int32, "CA")
+    cdef Py_ssize_t k = places.shape[0], n = x_rows.shape[0], c = x_rows.shape[1]
+    cdef int32_t[::1] starts = empty(m + 1, np.int32), order = empty(max(k * n, 1), np.int32)
+    cdef float[::1] factors = empty(max(k * n, 1))
+    out = empty((m, c)) if k * n else zeros((m, c))
+    cdef float[:, ::1] y = out
+    if k * n and out.size:
+        with nogil:
+            gather.by_target(&places[0, 0], &given[0, 0], k, n, m, &starts[0], &order[0], &factors[0])
+            gather.sums(&x_rows[0, 0], &starts[0], &order[0], &factors[0], &y[0, 0], m, c, False, n_threads)
     return out
 
 

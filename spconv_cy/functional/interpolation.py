@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import Ops, ops_of, summable
@@ -56,21 +54,15 @@ def weighted_gather(x: Tensor | Array, ground: Tensor | Array | None, rows: Inte
     """
     x, ground = cast(Array, x), cast("Array | None", ground)
     ops, x = ops_of(x) if ground is None else ops_of(x, ground), summable(x)
-    rest = ops.asarray(rest, x.dtype)[:, None]
-    y = ops.xp.zeros((rows.shape[1], x.shape[1]), x.dtype)
-    if ground is not None:
-        y += rest * ground
-    for there, row, weight in _terms(ops, rows, weights, x.dtype):
-        y[there] += weight * x[row]
-
-    def dx(dy: Array) -> Array:
-        total = ops.xp.zeros_like(x)
-        for there, row, weight in _terms(ops, rows, weights, x.dtype):
-            total += ops.scatter_add(weight * dy[there], row, len(x))
-        return total
+    y = ops.take(x, rows, None, _as_rows(ops, weights, x))
+    open_rows = np.flatnonzero(rest)
+    shares = ops.asarray(rest[open_rows, None], x.dtype)
+    if ground is not None and len(open_rows):
+        y[open_rows] += shares * ground
 
     def backward(dy: Array) -> tuple[Gradient, ...]:
-        return lambda: dx(dy), None if ground is None else lambda: column_sums(dy * rest), None, None, None
+        return (lambda: ops.scatter_add(dy, rows, len(x), False, _as_rows(ops, weights, x)),
+                None if ground is None else lambda: column_sums(dy[open_rows] * shares), None, None, None)
 
     return y, backward
 
@@ -87,22 +79,11 @@ def weighted_scatter(x: Tensor | Array, rows: IntegerArray, weights: FloatArray,
     """
     x = cast(Array, x)
     ops, x = ops_of(x), summable(x)
-    y = ops.xp.zeros((m, x.shape[1]), x.dtype)
-    for there, row, weight in _terms(ops, rows, weights, x.dtype):
-        y += ops.scatter_add(weight * x[there], row, m)
-
-    def dx(dy: Array) -> Array:
-        total = ops.xp.zeros_like(x)
-        for there, row, weight in _terms(ops, rows, weights, x.dtype):
-            total[there] += weight * dy[row]
-        return total
-
-    return y, lambda dy: (lambda: dx(dy), None, None, None)
+    weights = _as_rows(ops, weights, x)
+    return ops.scatter_add(x, rows, m, False, weights), lambda dy: (
+        lambda: ops.take(dy, rows, None, weights), None, None, None)
 
 
-def _terms(ops: Ops, rows: IntegerArray, weights: FloatArray,
-           dtype: npt.DTypeLike) -> Iterator[tuple[IntegerArray, IntegerArray, Array]]:
-    for row, weight in zip(rows, weights, strict=True):
-        there = np.flatnonzero((row >= 0) & (weight != 0))
-        if len(there):
-            yield there, row[there], ops.asarray(weight[there, None], dtype)
+def _as_rows(ops: Ops, weights: FloatArray, x: Array) -> Array:
+    """Return weights as numpy numbers of the precision of the rows that they multiply."""
+    return ops.on_host(weights, x.dtype)

@@ -18,6 +18,7 @@ from spconv_cy.tensor import SparseTensor, Tensor, as_tensor
 from spconv_cy.types import Array, ArrayLike
 
 KINDS = ("linear", "nearest")
+TOGETHER = 8                                                             # sites around each point in one look-up
 
 
 @known_arguments
@@ -171,7 +172,10 @@ def _rows_in(who: str, grid: Grid, low: Array, ups: Array) -> Array:
     batch = low[:, 0]
     if len(batch) and not 0 <= batch.min() <= batch.max() < grid.samples:
         raise GridError(expected(who, f"batch indices from 0 to {grid.samples - 1}", f"{batch.min()} to {batch.max()}"))
-    return np.stack([grid.rows_of(low + up) for up in ups])
+    near, width = low.astype(np.int32), low.shape[1]                     # the caller has checked their range
+    rows = [grid.rows_of((near + some[:, None]).reshape(-1, width)).reshape(len(some), -1)
+            for some in np.split(ups.astype(np.int32), range(TOGETHER, len(ups), TOGETHER))]
+    return np.concatenate(rows)
 
 
 def _made_of(places: Array, low: Array, ups: Array, weights: Array, size: int | Sequence[int] | None,
