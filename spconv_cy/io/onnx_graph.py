@@ -164,7 +164,8 @@ class Walk:
         names = tuple(self.model.name(name) for name in node.input[2:5])
         found = self.pairs.get(names[0])
         if found is None or found.outputs != names:
-            raise self.model.wrong(titled(node), "the pairs of one GetIndicePairsImplicitGemm", listed(names))
+            raise self.model.wrong(titled(node), "the pairs of one GetIndicePairsImplicitGemm", listed(names),
+                                   "export the network with these nodes, not with their results as inputs")
         if bool(given.get("is_subm")) != (found.geometry.kind == "submanifold"):
             raise self.model.wrong(titled(node), "is_subm as subm of its pairs", given.get("is_subm"))
         if given.get("output_scale", 1.0) != 1.0:
