@@ -100,16 +100,17 @@ def conv_dw(x, dy, Pairs pairs not None, int groups=1, *, int n_threads=1):
     cdef const float[:, ::1] x_rows = x, dy_rows = dy
     cdef const _conv.Rules* rules = &pairs.rules
     cdef _conv.Shape shape = _conv.Shape(groups, x_rows.shape[1] // groups, dy_rows.shape[1] // groups)
-    cdef _conv_dw.Chunks chunks = _conv_dw.chunks_of(rules, shape)
     out = (empty if rules.n_pairs else zeros)((rules.n_offsets, groups, shape.c, shape.o))
-    cdef float[::1] dw = out.reshape(-1)
-    cdef float[::1] sums = empty(((chunks.chunks - 1) * out.size,))
+    if not out.size or not rules.n_pairs:
+        return out[:, 0] if groups == 1 else out
+    cdef const _isa.KernelTable* table = _isa.kernels()
+    cdef _conv_dw.Chunks chunks = _conv_dw.chunks_of(table, rules, shape)
+    cdef int team = _conv_dw.team_of_dw(rules, shape, chunks, n_threads)
+    cdef float[::1] dw = out.reshape(-1), scratch = empty((_conv_dw.scratch_floats_dw(rules, shape, chunks, team),))
     cdef const float* px = _start(x_rows)
     cdef const float* pdy = _start(dy_rows)
-    cdef float* psums = &sums[0] if sums.shape[0] else NULL
-    if out.size and rules.n_pairs:
-        with nogil:
-            _conv_dw.conv_dw(_isa.kernels(), px, pdy, &dw[0], psums, rules, shape, chunks, n_threads)
+    with nogil:
+        _conv_dw.conv_dw(table, px, pdy, &dw[0], &scratch[0], rules, shape, chunks, team)
     return out[:, 0] if groups == 1 else out
 
 

@@ -1,33 +1,61 @@
 """Loops over tiles of the weight gradient of convolution."""
 
-from cython.parallel cimport parallel, prange
-from libc.stdint cimport int32_t
+from cython.parallel cimport parallel, prange, threadid
+from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memset
 
-from spconv_cy.cpu.conv cimport Block, block_at, ceiling, team_of
+from spconv_cy.cpu.conv cimport ceiling, team_of
 from spconv_cy.cpu.isa cimport Outer
 from spconv_cy.cpu.rules cimport TILE_ROWS
 
 
 cdef enum:
-    SLAB = 64                   # inputs of a unit of the weight gradient
-    SWEEP_FLOATS = 131072       # of x and dy in a sweep of the weight gradient: they stay in the second cache
+    SLAB = 256                  # most inputs of a unit
+    SMALL_SLAB = 64             # the same where units are few
     SUM_FLOATS = 4194304        # of all chunks' sums together
-    JOBS = 32                   # least number of jobs of a weight gradient, if there are so many units
+    JOBS = 32                   # least number of jobs, if there are so many units
     CHUNKS = 16
+    TILES = 16                  # of a sweep, where rows of x and dy have up to CHANNELS numbers; half of them elsewhere
+    CHANNELS = 128              # together: all rows of a sweep stay in the second cache
+    NEAR = 128                  # most pairs that are taken together
+    FEW = 16                    # least
+    PANEL_FLOATS = 262144       # of their rows, copied
+    POINTER_FLOATS = 4          # two pointers
+    PADDING = 16                # floats of the widest vector, and of 64 bytes
 
 
-cdef Chunks chunks_of(const Rules* rules, Shape shape) noexcept nogil:
+cdef Chunks chunks_of(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil:
     # Depends on sizes only, never on the number of threads, so that the order of the sum is always the same.
     cdef Chunks chunks
-    cdef int64_t floats = rules.n_offsets * shape.groups * shape.c * shape.o
-    cdef int64_t units = rules.n_offsets * shape.groups * ceiling(shape.c, SLAB)
+    cdef int64_t floats = rules.n_offsets * shape.groups * shape.c * shape.o, planes = rules.n_offsets * shape.groups
     cdef int64_t room = SUM_FLOATS // max(floats, 1), worth = rules.n_pairs // max(rules.n_offsets * TILE_ROWS, 1)
-    chunks.tiles = min(max(SWEEP_FLOATS // max(TILE_ROWS * shape.groups * (shape.c + shape.o), 1), 1), 16)
-    chunks.chunks = min(min(room, worth), min(ceiling(rules.n_tiles, chunks.tiles), CHUNKS))
-    chunks.chunks = max(chunks.chunks, 1)
-    chunks.parts = max(min(JOBS // chunks.chunks, units), 1) if rules.n_pairs >= TILE_ROWS else 1
+    cdef int64_t channels = shape.c + shape.o, inputs
+    # With few offsets a row is read few times, and small rulebooks need short sweeps to have several chunks.
+    chunks.tiles = TILES if channels * shape.groups <= CHANNELS else TILES // 2
+    chunks.tiles = min(max(rules.n_tiles * rules.n_offsets // 64, 1), chunks.tiles)
+    chunks.chunks = max(min(min(room, worth), min(ceiling(rules.n_tiles, chunks.tiles), CHUNKS)), 1)
+    chunks.slabs = ceiling(shape.c, SLAB)
+    if chunks.chunks * planes * chunks.slabs < JOBS:
+        chunks.slabs = ceiling(shape.c, SMALL_SLAB)
+    chunks.parts = max(min(JOBS // chunks.chunks, planes * chunks.slabs), 1) if rules.n_pairs >= TILE_ROWS else 1
+    chunks.panels = channels >= table.panels
+    chunks.near = min(max((PANEL_FLOATS if chunks.panels else table.near_floats) // max(channels, 1), FEW), NEAR)
+    inputs = ceiling(shape.c, max(chunks.slabs, 1))
+    chunks.room = POINTER_FLOATS
+    if chunks.panels:
+        chunks.room = inputs + (inputs // SMALL_SLAB + 1) * PADDING + shape.o + PADDING
+    chunks.room = ceiling(chunks.near * chunks.room, PADDING) * PADDING
     return chunks
+
+
+cdef int team_of_dw(const Rules* rules, Shape shape, Chunks chunks, int n_threads) noexcept nogil:
+    return team_of(rules, shape, chunks.chunks * chunks.parts, n_threads)
+
+
+cdef int64_t scratch_floats_dw(const Rules* rules, Shape shape, Chunks chunks, int n_threads) noexcept nogil:
+    # Room of the threads, from the first 64-byte boundary on; then the sums of all chunks but the first.
+    return (PADDING + n_threads * chunks.room
+            + (chunks.chunks - 1) * rules.n_offsets * shape.groups * shape.c * shape.o)
 
 
 cdef struct Gradient:
@@ -35,33 +63,35 @@ cdef struct Gradient:
     const float* x
     const float* dy
     float* dw
+    float* room                 # a slot for each thread
     float* sums
     const Rules* rules
     Shape shape
     Chunks chunks
 
 
-cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, float* dw, float* sums, const Rules* rules,
-                  Shape shape, Chunks chunks, int n_threads) noexcept nogil:
-    # Overwrites dw, and sums, which has room for chunks - 1 arrays like dw. There is at least one pair.
+cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, float* dw, float* scratch,
+                  const Rules* rules, Shape shape, Chunks chunks, int n_threads) noexcept nogil:
+    # Overwrites dw, and scratch, which has scratch_floats_dw for these n_threads. There is at least one pair.
     cdef Gradient gradient
     cdef int64_t floats = rules.n_offsets * shape.groups * shape.c * shape.o, n_jobs = chunks.chunks * chunks.parts
     cdef int64_t n_pieces = ceiling(floats, 4096), job
-    gradient.table, gradient.x, gradient.dy, gradient.dw, gradient.sums = table, x, dy, dw, sums
+    gradient.table, gradient.x, gradient.dy, gradient.dw = table, x, dy, dw
+    gradient.room = scratch + (-<uintptr_t>scratch % 64) // sizeof(float)
+    gradient.sums = gradient.room + n_threads * chunks.room
     gradient.rules, gradient.shape, gradient.chunks = rules, shape, chunks
-    n_threads = team_of(rules, shape, n_jobs, n_threads)
     with parallel(num_threads=n_threads):
         for job in prange(n_jobs, schedule="dynamic", chunksize=1):
-            dw_job(&gradient, job)
+            dw_job(&gradient, job, threadid())
         for job in prange(n_pieces, schedule="static"):
             add_chunks(&gradient, job * 4096, min(floats, (job + 1) * 4096))
 
 
-cdef void dw_job(const Gradient* gradient, int64_t job) noexcept nogil:
+cdef void dw_job(const Gradient* gradient, int64_t job, int thread) noexcept nogil:
     cdef Shape shape = gradient.shape
     cdef Chunks chunks = gradient.chunks
-    cdef int64_t chunk = job // chunks.parts, part = job % chunks.parts
-    cdef int64_t slabs = ceiling(shape.c, SLAB), units = gradient.rules.n_offsets * shape.groups * slabs
+    cdef int64_t chunk = job // chunks.parts, part = job % chunks.parts, slabs = chunks.slabs
+    cdef int64_t units = gradient.rules.n_offsets * shape.groups * slabs
     cdef int64_t sweeps = ceiling(gradient.rules.n_tiles, chunks.tiles), sweep, unit, slab, row
     cdef int64_t floats = gradient.rules.n_offsets * shape.groups * shape.c * shape.o
     cdef float* dw = gradient.dw if chunk == 0 else gradient.sums + (chunk - 1) * floats
@@ -72,32 +102,29 @@ cdef void dw_job(const Gradient* gradient, int64_t job) noexcept nogil:
                <size_t>((unit // slabs * shape.c + (slab + 1) * shape.c // slabs - row) * shape.o) * sizeof(float))
     for sweep in range(sweeps * chunk // chunks.chunks, sweeps * (chunk + 1) // chunks.chunks):
         for unit in range(units * part // chunks.parts, units * (part + 1) // chunks.parts):
-            dw_unit(gradient, dw, sweep, unit // slabs, unit % slabs)
+            dw_unit(gradient, dw, sweep, unit, gradient.room + thread * chunks.room)
 
 
-cdef void dw_unit(const Gradient* gradient, float* dw, int64_t sweep, int64_t plane, int64_t slab) noexcept nogil:
+cdef void dw_unit(const Gradient* gradient, float* dw, int64_t sweep, int64_t unit, float* room) noexcept nogil:
     cdef const Rules* rules = gradient.rules
     cdef Shape shape = gradient.shape
-    cdef int64_t group = plane % shape.groups, slabs = ceiling(shape.c, SLAB), first = slab * shape.c // slabs
-    cdef int64_t vectors = ceiling(shape.o, gradient.table.lanes), blocks = ceiling(vectors, gradient.table.vectors), i
+    cdef int64_t slabs = gradient.chunks.slabs, plane = unit // slabs, slab = unit % slabs
+    cdef int64_t group = plane % shape.groups, first = slab * shape.c // slabs
     cdef const int64_t* tile_ptr = rules.tile_ptr + plane // shape.groups * (rules.n_tiles + 1)
     cdef int64_t start = tile_ptr[sweep * gradient.chunks.tiles]
     cdef int64_t pairs = tile_ptr[min((sweep + 1) * gradient.chunks.tiles, rules.n_tiles)] - start
-    cdef Block block
     cdef Outer product
     if pairs == 0:
         return
     product.x = gradient.x + group * shape.c + first
-    product.x_stride = shape.groups * shape.c
-    product.dy_stride = shape.groups * shape.o
-    product.dw_stride = shape.o
+    product.dy = gradient.dy + group * shape.o
+    product.dw = dw + (plane * shape.c + first) * shape.o
+    product.room = room
+    product.x_stride, product.dy_stride, product.dw_stride = shape.groups * shape.c, shape.groups * shape.o, shape.o
     product.c = <int32_t>((slab + 1) * shape.c // slabs - first)
-    for i in range(blocks):
-        block = block_at(gradient.table, shape.o, vectors, blocks, i)
-        product.dy = gradient.dy + group * shape.o + block.first * gradient.table.lanes
-        product.dw = dw + (plane * shape.c + first) * shape.o + block.first * gradient.table.lanes
-        product.cols = <int32_t>block.cols
-        gradient.table.outer(&product, rules.in_rows + start, rules.out_rows + start, pairs)
+    product.cols = <int32_t>shape.o
+    product.near, product.panels = <int32_t>gradient.chunks.near, gradient.chunks.panels
+    gradient.table.outer(&product, rules.in_rows + start, rules.out_rows + start, pairs)
 
 
 cdef void add_chunks(const Gradient* gradient, int64_t low, int64_t high) noexcept nogil:

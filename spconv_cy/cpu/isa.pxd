@@ -17,11 +17,14 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         const float* x
         const float* dy
         float* dw
+        float* room
         int64_t x_stride
         int64_t dy_stride
         int64_t dw_stride
         int32_t c
         int32_t cols
+        int32_t near
+        int32_t panels
 
     cdef struct Affine:
         const float* centre
@@ -35,6 +38,8 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         const char* name
         int32_t lanes
         int32_t vectors
+        int32_t panels
+        int32_t near_floats
         void (*igemm)(const Igemm*, const int32_t*, const int32_t*, int64_t) noexcept nogil
         void (*outer)(const Outer*, const int32_t*, const int32_t*, int64_t) noexcept nogil
         void (*add)(float*, const float*, int64_t) noexcept nogil

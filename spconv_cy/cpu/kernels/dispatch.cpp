@@ -9,7 +9,9 @@
 #define SET(isa)                                                                             \
     SPCONV_CY_DECLARE(isa)                                                                   \
     namespace spconv_cy { namespace isa {                                                    \
-    static KernelTable table() { return {#isa, lanes, vectors, SPCONV_CY_KERNELS(ADDRESS)}; } \
+    static KernelTable table() {                                                             \
+        return {#isa, lanes, vectors, panels, near_floats, SPCONV_CY_KERNELS(ADDRESS)};      \
+    }                                                                                        \
     } }
 
 SET(portable)

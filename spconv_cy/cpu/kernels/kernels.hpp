@@ -22,11 +22,14 @@ struct Outer {
     const float* x;
     const float* dy;
     float* dw;
+    float* room;            // 64-byte aligned: for each of the near pairs two pointers, or its rows in panels
     int64_t x_stride;
     int64_t dy_stride;
     int64_t dw_stride;
     int32_t c;
     int32_t cols;
+    int32_t near;           // most pairs that are taken together
+    int32_t panels;         // whether their rows are copied first
 };
 
 // One map for each column: (x - centre - rest) * scale + shift, and values below 0 times slope.
@@ -86,6 +89,8 @@ struct KernelTable {
     const char* name;
     int32_t lanes;          // floats in a vector
     int32_t vectors;        // the widest block of columns, in vectors
+    int32_t panels;         // channels in and out from which the weight gradient copies rows
+    int32_t near_floats;    // of its rows that are read in place together
     SPCONV_CY_KERNELS(SPCONV_CY_POINTER)
 };
 
@@ -98,6 +103,7 @@ const char* asked_isa();                        // the value of SPCONV_CY_ISA, o
 
 #define SPCONV_CY_DECLARE(isa)                      \
     namespace spconv_cy { namespace isa {           \
-    extern const int32_t lanes, vectors;            \
+    extern const int32_t lanes, vectors, panels;    \
+    extern const int32_t near_floats;               \
     SPCONV_CY_KERNELS(SPCONV_CY_FUNCTION)           \
     } }

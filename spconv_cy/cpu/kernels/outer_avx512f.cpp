@@ -3,8 +3,8 @@
 
 namespace {
 
-constexpr bool WEIGHTS_STAY = true;
 constexpr int INNER[] = {0, 16, 12, 8, 6};
+constexpr int POINTERS = 8, UNROLL = 1, PANELS = 256, NEAR_FLOATS = 8192;
 
 }  // namespace
 
