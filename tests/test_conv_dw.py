@@ -10,8 +10,10 @@ from spconv_cy.backend.switch import ops_named
 from spconv_cy.sites.rulebook import Rulebook
 
 # Rows in place, one block of a kernel or several; tails of columns; a group; rows in panels, with slabs and tails.
-SHAPES = [(1, 1, 1), (3, 16, 1), (5, 7, 1), (13, 33, 1), (16, 16, 1), (24, 40, 1), (33, 64, 1), (64, 65, 1), (100, 31, 1),
-          (12, 24, 4), (128, 128, 1), (130, 255, 1), (70, 321, 1), (257, 130, 1), (520, 1, 1), (1, 520, 1), (320, 640, 2)]
+SHAPES = [
+    (1, 1, 1), (3, 16, 1), (5, 7, 1), (13, 33, 1), (16, 16, 1), (24, 40, 1), (33, 64, 1), (64, 65, 1), (100, 31, 1),
+    (12, 24, 4), (128, 128, 1), (130, 255, 1), (70, 321, 1), (257, 130, 1), (520, 1, 1), (1, 520, 1), (320, 640, 2),
+]
 
 
 def by_numpy(x, dy, book, groups):
