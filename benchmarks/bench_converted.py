@@ -1,7 +1,7 @@
 """Networks of other libraries and the same networks converted to ours, on the same inputs and processor.
 
     python benchmarks/bench_peers.py --install          makes the environment of the others
-    python benchmarks/bench_converted.py [--only second spunet14] [--threads 1 2] [--isa avx2] [--add]
+    python benchmarks/bench_converted.py [--only second spunet14] [--threads 1 2] [--isa avx2] [--add --reuse]
     python benchmarks/bench_converted.py --table        prints the record as a table
 
 Random weights, drawn by name, go into the library's own checkpoint, and from there into ours by `sp.io.convert`; values
@@ -137,6 +137,7 @@ def main():
     parser.add_argument("--starts", type=int, default=3, help="processes started on each side")
     parser.add_argument("--isa", choices=["avx2"], help="leave out AVX-512 on all sides")
     parser.add_argument("--add", action="store_true", help="keep what the record has of other networks")
+    parser.add_argument("--reuse", action="store_true", help="keep the scenes and checkpoints of an earlier run")
     parser.add_argument("--table", action="store_true", help="print the record as a table; measure nothing")
     parser.add_argument("--record", default="benchmarks/records/converted.json")
     options = parser.parse_args()
@@ -149,7 +150,7 @@ def main():
         sys.exit(f"{PYTHON} is not there: run `make bench-converted`, or bench_peers.py --install, first")
     more = AVX2 if options.isa else {}
     for name in options.only:
-        reason = prepare(name, more)
+        reason = None if options.reuse and Path(networks.saved(name)).exists() else prepare(name, more)
         if reason:
             print(f"{name}: left out: {reason}")
             continue
