@@ -2,7 +2,7 @@
 
 Needs MinkowskiEngine 0.5.4 and torch: `python make_minkowski.py`. The file is like that of make_spconv.py. Coordinates
 begin at 12, a multiple of all strides, and are divided by the stride of the tensor that has them. The network's weights
-come from `seeded`.
+come from `seeded`. Windows of the type HYPER_CROSS are left out: on a CPU their kernel map is empty.
 """
 
 import collections
@@ -44,8 +44,6 @@ def cases():
                 yield kind, {"size": size, "stride": stride, "bias": bias}
     for kind, size, stride in itertools.product(("maximum", "sum", "average"), (1, 2, 3, 5), (1, 2, 3)):
         yield kind, {"size": size, "stride": stride}
-    for size in (3, 5):
-        yield "cross", {"size": size}
     for stride in (2, 3):
         yield "unpooling", {"size": stride, "stride": stride}
     for kind in ("normalisation", "global maximum", "global sum", "global average"):
@@ -63,9 +61,6 @@ def layers(kind, size=1, stride=1, dilation=1, bias=False):
         return [others[kind]()]
     if kind in pools:
         return [pools[kind](size, stride, **options)]
-    if kind == "cross":
-        cross = me.KernelGenerator(size, region_type=me.RegionType.HYPER_CROSS, dimension=3)
-        return [me.MinkowskiConvolution(c, o, size, kernel_generator=cross, dimension=3)]
     if kind == "unpooling":
         return [me.MinkowskiSumPooling(size, stride, **options), me.MinkowskiPoolingTranspose(size, stride, **options)]
     first = me.MinkowskiConvolution(c, o, size, stride, bias=bias, **options)
