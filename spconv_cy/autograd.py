@@ -16,7 +16,7 @@ from spconv_cy.checks import checked_function, is_integer, is_real
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.tape import Read, check_broadcast, checked_results, owned, owner_of, read_by, recording
+from spconv_cy.tape import Read, check_broadcast, checked_results, listener, owned, owner_of, read_by, recording
 from spconv_cy.tape import fold_to as fold_to
 from spconv_cy.tape import leaf_gradients as leaf_gradients
 from spconv_cy.tape import no_grad as no_grad
@@ -108,8 +108,11 @@ class Tensor(ArrayProtocol):
         if dy.shape != self.shape:
             raise ShapeError(expected("backward", f"a gradient of shape {self.shape}", dy.shape))
         given = {id(owner): owner for owner in (owner_of(dy), owner_of(self.data))}
-        for leaf, dx in leaf_gradients(self, dy):
+        ready = listener.get()
+        for leaf, dx in leaf_gradients(self, dy, ready is not None):
             leaf.grad = owned(dx, given) if leaf.grad is None else leaf.grad + dx
+            if ready is not None:
+                ready(leaf)
 
     def mark_changed(self) -> None:
         """Record that the data were changed in place: a backward pass that would read them raises an error then.

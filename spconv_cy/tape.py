@@ -1,7 +1,9 @@
 """The tape: whether functions are recorded, the order of the backward pass, checks and memory of gradients."""
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
@@ -13,6 +15,8 @@ from spconv_cy.types import Array, Backward, Gradient
 
 # Whether functions are recorded, and the value before.
 recording: ContextVar[tuple[bool, Any]] = ContextVar("recording", default=(True, None))
+# What a backward pass calls with each leaf whose gradient is complete.
+listener: ContextVar[Callable[[Any], None] | None] = ContextVar("listener", default=None)
 # (position of an argument, its counter of changes in place, the count at the forward pass).
 Read = tuple[int, list[int], int]
 
@@ -30,6 +34,16 @@ class Node(Protocol):
 
 
 N = TypeVar("N", bound=Node)
+
+
+@contextmanager
+def listening(ready: Callable[[Any], None]) -> Iterator[None]:
+    """Call `ready(leaf)` inside a `with` statement when a backward pass has completed the gradient of a leaf."""
+    token = listener.set(ready)
+    try:
+        yield
+    finally:
+        listener.reset(token)
 
 
 class no_grad:
@@ -51,14 +65,16 @@ class with_grad(no_grad):
     _records = True
 
 
-def leaf_gradients(root: N, gradient: Any) -> Iterator[tuple[N, Any]]:
+def leaf_gradients(root: N, gradient: Any, early: bool = False) -> Iterator[tuple[N, Any]]:
     """Yield (leaf, its gradient) for every leaf of a tensor that needs one; no `grad` is changed.
 
     A gradient has the type that the backward functions return. The gradient of an array has the dtype of the array,
-    also float16.
+    also float16. With `early`, a leaf comes as soon as its gradient is complete, else in any order.
     """
     gradients = {id(root): gradient}
-    for node in nodes_of(root):
+    nodes = nodes_of(root)
+    uses = Counter(id(parent) for node in nodes for parent in node._parents) if early else None
+    for node in nodes:
         dy = gradients.pop(id(node), None)
         if dy is None:
             continue
@@ -71,6 +87,10 @@ def leaf_gradients(root: N, gradient: Any) -> Iterator[tuple[N, Any]]:
                 dx = as_stored(node, position, dx() if callable(dx) else dx)
                 before = gradients.get(id(parent))
                 gradients[id(parent)] = dx if before is None else before + dx
+        for parent in node._parents if uses is not None else ():         # a leaf whose last use this was is complete
+            uses[id(parent)] -= 1                                        # type: ignore[index]
+            if not uses[id(parent)] and id(parent) in gradients and parent._backward is None:  # type: ignore[index]
+                yield parent, gradients.pop(id(parent))
 
 
 def nodes_of(root: N) -> list[N]:

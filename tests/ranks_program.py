@@ -89,6 +89,23 @@ def loop(folder):
     np.savez(folder / f"loop{ranks.rank}.npz", w=w.data, unused=unused.data, sometimes=sometimes.data)
 
 
+def buckets(folder):
+    """Train with one sum of all gradients a step, and with many that begin in the backward pass."""
+    states, orders = [], []
+    for bucket in (2**22, 100):
+        net = network()
+        optimizer = Averaged(sp.train.SGD(net.parameters(), 0.05, 0.9), bucket=bucket)
+        sp.train.fit(net, sp.data.TensorBatches(*samples(), batch=6), optimizer, 2, rng=5, progress=False)
+        states.append(net.state())
+        orders.append([event for event, *_ in optimizer.trace])
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+    assert orders[0] == ["ready", "started", "summed"]
+    first, last = orders[1].index("started"), len(orders[1]) - orders[1][::-1].index("ready")
+    assert orders[1].count("started") > 4                                # the last layers are summed
+    assert first < last - 1                                              # before the first have gradients
+    np.savez(folder / f"buckets{world().rank}.npz", **states[1])
+
+
 def resume(folder):
     """Train for 2 epochs of 4, as many as the file of another run leaves."""
     net, history = run(12 // world().size, 4, ranks=True, checkpoint=folder / "run.safetensors")

@@ -98,6 +98,13 @@ def test_a_loop_averages_weighted_gradients(tmp_path):
     np.testing.assert_allclose(first["sometimes"], 1 - 0.5 * 3 / 4)
 
 
+def test_sums_in_the_backward_pass_have_the_same_bits(tmp_path):
+    status, output, _ = under_mpi("buckets", tmp_path, 2)
+    assert status == 0, output
+    first, second = (loaded(tmp_path / f"buckets{rank}.npz") for rank in range(2))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
 def test_a_run_resumes_with_other_ranks(tmp_path):
     whole, history = run(12, 4)
     run(12, 2, checkpoint=tmp_path / "run.safetensors")

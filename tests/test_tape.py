@@ -7,6 +7,7 @@ import spconv_cy as sp
 from spconv_cy.autograd import Tensor, multiply, take
 from spconv_cy.errors import ShapeError
 from spconv_cy.functional.dense import reshape
+from spconv_cy.tape import leaf_gradients
 
 RNG = np.random.default_rng(0)
 
@@ -163,3 +164,13 @@ def test_a_constant_factor_gets_no_gradient_and_stays():
     x, c = leaf(1.0, 2.0), Tensor([3.0, 4.0])
     multiply(x, c).sum().backward()
     assert x.grad.tolist() == [3, 4] and c.grad is None
+
+
+def test_early_gradients_are_those_of_any_order_and_the_last_layer_comes_first():
+    x, first, second = (sp.Tensor(np.full(3, value), requires_grad=True) for value in (1.0, 2.0, 3.0))
+    y = (((x * first) * second) + first).sum()
+    usual, early = ({id(leaf): dx for leaf, dx in leaf_gradients(y, np.ones(()), early)} for early in (False, True))
+    assert usual.keys() == early.keys() == {id(x), id(first), id(second)}
+    assert all(np.array_equal(usual[key], early[key]) for key in usual)
+    order = [id(leaf) for leaf, _ in leaf_gradients(y, np.ones(()), True)]
+    assert order[0] == id(second)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import kind_of
+from spconv_cy.checks import checked_integers, kind_of
+from spconv_cy.distributed.buckets import Buckets
 from spconv_cy.distributed.ranks import Ranks, world
 from spconv_cy.errors import ShapeError, expected
+from spconv_cy.tape import listening
 
 if TYPE_CHECKING:
     from spconv_cy.autograd import Tensor
@@ -35,6 +38,7 @@ class Averaged:
     Args:
         optimizer: such as Adam(net.parameters()), over the same parameters on every rank.
         ranks: Ranks; None: all processes of this run.
+        bucket: bytes of gradients that are summed together. Networks with fewer have one sum a step.
 
     Attributes:
         optimizer: the given one. Change its settings, such as `max_norm`, there.
@@ -55,13 +59,15 @@ class Averaged:
     Source: Li et al. 2020, "PyTorch Distributed", arXiv:2006.15704.
     """
 
-    def __init__(self, optimizer: Any, *, ranks: Ranks | None = None) -> None:
+    def __init__(self, optimizer: Any, *, ranks: Ranks | None = None, bucket: int = 2**22) -> None:
         if isinstance(optimizer, Averaged) or not all(hasattr(optimizer, name) for name in PARTS):
             raise TypeError(expected("Averaged", "an optimiser, such as Adam(net.parameters())", kind_of(optimizer)))
         if ranks is not None and not isinstance(ranks, Ranks):
             raise TypeError(expected("Averaged", "ranks to be Ranks or None", kind_of(ranks)))
+        checked_integers("Averaged", 1, bucket=bucket)
         self.optimizer, self.ranks = optimizer, world() if ranks is None else ranks
-        self._flat: dict[np.dtype[Any], Array] = {}
+        self.bucket, self._begun = int(bucket), False
+        self._buckets: Buckets | None = None
         if self.ranks.size > 1:
             self._take_first()
 
@@ -117,37 +123,38 @@ class Averaged:
             self._average()
         self.optimizer.step()
 
+    @contextmanager
+    def overlapping(self) -> Iterator[None]:
+        """Sum gradients inside a `with` statement while a backward pass computes the others; one pass for each step.
+
+        It pays where gradients are large and the network is slow; without it, `step` sums them. All ranks must use it.
+        """
+        if self.ranks.size == 1:
+            yield
+            return
+        buckets = self._buckets_of()
+        buckets.begin()
+        with listening(buckets.ready):
+            yield
+        self._begun = True
+
     def _average(self) -> None:
+        buckets = self._buckets_of()
+        if not self._begun:
+            buckets.begin()
+        self._begun = False
+        buckets.finish()
+
+    def _buckets_of(self) -> Buckets:
         trained = [parameter for parameter in self.parameters if parameter.requires_grad]
-        groups: dict[np.dtype[Any], list[Tensor]] = {}
-        for parameter in trained:
-            groups.setdefault(np.dtype(np.float64 if parameter.dtype == np.float64 else np.float32),
-                              []).append(parameter)
-        for dtype, parameters in groups.items():
-            flat = self._gradients(dtype, parameters)
-            self.ranks.start_sum(flat).finish()
-            self._give_back(flat, parameters)
+        if self._buckets is None or not self._buckets.fits(trained):
+            self._buckets = Buckets(trained, self.ranks, self.bucket)
+        return self._buckets
 
-    def _gradients(self, dtype: np.dtype[Any], parameters: list[Tensor]) -> Array:
-        """Return one flat array: a flag for each parameter that has a gradient, then all gradients."""
-        size = len(parameters) + sum(parameter.data.size for parameter in parameters)
-        flat = self._flat.get(dtype)
-        if flat is None or len(flat) != size:
-            flat = self._flat[dtype] = np.empty(size, dtype)
-        flat[:len(parameters)] = [parameter.grad is not None for parameter in parameters]
-        for parameter, piece in zip(parameters, _pieces(flat, parameters), strict=True):
-            if parameter.grad is None:
-                piece[...] = 0
-            else:
-                np.copyto(piece, ops_of(parameter.grad).to_numpy(parameter.grad))
-        return flat
-
-    def _give_back(self, flat: Array, parameters: list[Tensor]) -> None:
-        for given, parameter, piece in zip(flat, parameters, _pieces(flat, parameters), strict=False):
-            if given:
-                piece /= self.ranks.size
-                gradient = ops_of(parameter.data).asarray(piece, parameter.dtype)
-                parameter.grad = gradient.copy() if gradient is piece else gradient
+    @property
+    def trace(self) -> list[tuple[str, int, float]]:
+        """When the sums of the last step began and ended: (event, number of the bucket, seconds of a clock)."""
+        return [] if self._buckets is None else list(self._buckets.trace)
 
     def state(self) -> dict[str, Array]:
         """Return the state of the optimiser."""
@@ -160,10 +167,3 @@ class Averaged:
 
     def __repr__(self) -> str:
         return f"Averaged({self.optimizer!r}, {self.ranks.size} ranks)"
-
-
-def _pieces(flat: Array, parameters: list[Tensor]) -> list[Array]:
-    """Return the part of each parameter, in its shape."""
-    ends = len(parameters) + np.cumsum([parameter.data.size for parameter in parameters])
-    return [flat[end - parameter.data.size:end].reshape(parameter.shape)
-            for end, parameter in zip(ends, parameters, strict=True)]

@@ -156,14 +156,17 @@ class Sum:
     Args:
         ranks: Ranks.
         flat: (n,) float32 or float64, contiguous, changed in place.
+
+    Attributes:
+        done: whether the sum is complete on this rank.
     """
 
     def __init__(self, ranks: Ranks, flat: Array) -> None:
         self.ranks, self.flat = ranks, flat
         self.small = flat.nbytes <= SMALL
         self._requests: list[Any] = []
-        self._summed = self._done = ranks.size == 1
-        if self._done:
+        self._summed = self.done = ranks.size == 1
+        if self.done:
             return
         bounds = len(flat) * np.arange(ranks.size + 1) // ranks.size
         self._slices = [slice(None) if self.small else slice(int(low), int(high))
@@ -180,26 +183,26 @@ class Sum:
 
     def progress(self) -> bool:
         """Let MPI work without waiting; return True if the sum is complete."""
-        if not self._done and self.ranks._mpi.Request.Testall(self._requests):
+        if not self.done and self.ranks._mpi.Request.Testall(self._requests):
             self._next()
-        return self._done
+        return self.done
 
     def finish(self) -> None:
         """Wait until the sum is complete on this rank."""
-        while not self._done:
+        while not self.done:
             self.ranks.wait(self._requests)
             self._next()
 
     def _next(self) -> None:
         if self._summed:
-            self._done = True
+            self.done = True
             return
         ranks, mine = self.ranks, self.flat[self._slices[self.ranks.rank]]
         total = np.zeros(len(mine))
         for rank in range(ranks.size):
             total += mine if rank == ranks.rank else self._parts[rank]
         mine[:] = total
-        self._parts, self._summed, self._done = {}, True, self.small
+        self._parts, self._summed, self.done = {}, True, self.small
         if not self.small:
             self._exchange(self._tags[1], {r: self.flat[self._slices[r]] for r in ranks.others()},
                            {r: mine for r in ranks.others()})

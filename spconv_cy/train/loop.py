@@ -240,7 +240,11 @@ class _Run:
         return nullcontext() if self.ranks.size == 1 else sharing(SharedStatistics(self.ranks, mine))
 
     def _step(self, loss: Any) -> None:
-        if self.scale is None:
+        if isinstance(self.optimizer, Averaged):
+            with self.optimizer.overlapping():
+                loss.backward()
+            self.optimizer.step()
+        elif self.scale is None:
             loss.backward()
             self.optimizer.step()
         else:
