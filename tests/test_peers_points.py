@@ -250,7 +250,7 @@ def test_pcgc_gives_what_its_code_computes(rng):
         want = relu(theirs.same(relu(theirs.created(want, f"decoder.up{i}")), f"decoder.conv{i}"))
         want = blocks_of(theirs, want, f"decoder.block{i}")
         want = best(want, theirs.same(want, f"decoder.conv{i}_cls"), counts[i])
-    same_values(got, want, 1e-4)
+    same_values(got, want, 2e-6)
     assert theirs.used == {key for key in state if "entropy" not in key}
     open_ended = decoder(y)                                              # by scores above 0
     assert open_ended.grid.n <= 512 * y.grid.n
