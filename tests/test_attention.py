@@ -8,6 +8,7 @@ from strategies import random_sites
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
+from spconv_cy.functional import attention
 from spconv_cy.functional.attention import attend
 from spconv_cy.sites.partition import differences, partition
 
@@ -196,3 +197,40 @@ def test_coordinates_go_from_minus_one_to_one(ops):
         sp.layers.AddCoordinates(3)(sp.SparseTensor.from_sites(sites, np.ones((4, 2)), (9, 4, 1)))
     with pytest.raises(ShapeError, match="cubic"):
         sp.layers.AddCoordinates(2)(x)
+
+
+def both_ways(layer, x, dy):
+    """Return the result of a layer and the gradients of its parameters."""
+    for parameter in layer.parameters():
+        parameter.grad = None
+    y = layer(x).features
+    (y * dy).sum().backward()
+    return [y.data, *(parameter.grad for parameter in layer.parameters())]
+
+
+@pytest.mark.skipif(attention.compiled is None, reason="without the compiled core there is numpy only")
+@pytest.mark.parametrize("positions", [True, False])
+def test_the_compiled_core_gives_what_numpy_gives_for_any_number_of_threads(rng, monkeypatch, positions):
+    sites = np.unique(np.column_stack([rng.integers(0, 3, 400), *rng.integers(0, 20, (2, 400))]), axis=0)
+    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 12)), ground=None)
+    layer = sp.layers.WindowAttention(2, 12, 3, 6, shift=2, positions=positions, rng=0)
+    dy = rng.normal(size=(len(sites), 12))
+    if positions:
+        layer.positions.data[...] = rng.normal(size=layer.positions.data.shape)
+    found = []
+    for n_threads in (1, 2, 3):
+        sp.set_threads(n_threads)
+        found.append(both_ways(layer, x, dy))
+    sp.set_threads(None)
+    assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(found[0], other, strict=True))
+    monkeypatch.setattr(attention, "compiled", None)
+    for a, b in zip(found[0], both_ways(layer, x, dy), strict=True):
+        assert_allclose(a, b, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.skipif(attention.compiled is None, reason="without the compiled core there is numpy only")
+def test_rows_that_are_not_there_are_refused(rng):
+    rows, table = rng.normal(size=(3, 6)), rng.normal(size=(5, 1))
+    for window, place in (([[0, 3]], 4), ([[-1, 0]], 4), ([[0, 1]], 5)):
+        with pytest.raises(IndexError, match="attend"):
+            attend(sp.Tensor(rows), sp.Tensor(table), 1, [np.array(window)], [np.full((1, 2, 2), place)])

@@ -93,7 +93,8 @@ cdef bint _fill(Side* sides, lows, highs, size, spans, int64_t samples) except -
     for axis in range(1, <int>len(lows) + 1):
         low, high = lows[axis - 1], highs[axis - 1]
         if low.shape[0] != samples or high.shape[0] != samples or not low.shape[1] == high.shape[1] > 0 or not samples:
-            raise ShapeError(expected("rules", f"bounds (samples, m) of {samples} samples", (low.shape[0], low.shape[1])))
+            raise ShapeError(expected("rules", f"bounds (samples, m) of {samples} samples",
+                                      (low.shape[0], low.shape[1])))
         sides[axis].low, sides[axis].high, sides[axis].m = &low[0, 0], &high[0, 0], low.shape[1]
         sides[axis].size, sides[axis].span = size[axis - 1], spans[axis - 1]
         for b in range(samples):

@@ -132,7 +132,8 @@ cdef bint tables_of(Regions* drawn, const Box* box, const Side* sides, int64_t s
     memset(table, 255, <size_t>total * sizeof(int32_t))                  # -1
     for axis in range(1, box.width):
         side = &sides[axis]
-        drawn.axes[axis].side, drawn.axes[axis].step, drawn.axes[axis].low = box.side[axis], box.step[axis], box.low[axis]
+        drawn.axes[axis].side, drawn.axes[axis].step = box.side[axis], box.step[axis]
+        drawn.axes[axis].low = box.low[axis]
         drawn.axes[axis].span, drawn.axes[axis].samples, drawn.axes[axis].size = side.span, samples, side.size
         drawn.axes[axis].region = table
         for b in range(samples):

@@ -188,11 +188,12 @@ cdef bint merge_of(Merge* merge, const Shape* shape, const Box* box, Scratch* sc
     return True
 
 
-cdef bint runs_of(Runs* runs, const int64_t* keys, int64_t n, int64_t step, Scratch* scratch, int second) noexcept nogil:
+cdef bint runs_of(Runs* runs, const int64_t* keys, int64_t n, int64_t step, Scratch* scratch,
+                  int second) noexcept nogil:
     # At most n runs. The inputs' buffers come first, the outputs' second.
     cdef int64_t n_tiles = (n + TILE_ROWS - 1) // TILE_ROWS, t, count = 0
-    cdef int64_t* first = <int64_t*>reserve(scratch, FIRSTS if not second else SPARE, (n + n_tiles + 3) * sizeof(int64_t))
-    cdef int32_t* row = <int32_t*>reserve(scratch, ROWS if not second else MAPPED, (n + 2) * sizeof(int32_t))
+    cdef int64_t* first = <int64_t*>reserve(scratch, SPARE if second else FIRSTS, (n + n_tiles + 3) * sizeof(int64_t))
+    cdef int32_t* row = <int32_t*>reserve(scratch, MAPPED if second else ROWS, (n + 2) * sizeof(int32_t))
     if first == NULL or row == NULL:
         return False
     runs.first, runs.row, runs.tiles = first, row, first + n + 2

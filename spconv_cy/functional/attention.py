@@ -6,9 +6,17 @@ import math
 from types import ModuleType
 from typing import cast
 
+import numpy as np
+
+from spconv_cy import config
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.switch import ops_of, summable
+from spconv_cy.backend.switch import Ops, ops_of, summable
 from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
+
+try:
+    import spconv_cy.compiled.attention as compiled
+except ImportError:
+    compiled = None                                                      # type: ignore[assignment]
 
 
 @differentiable(reads={0: (0, 1)})
@@ -33,6 +41,8 @@ def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, w
     """
     rows, positions = cast(Array, rows), cast("Array | None", positions)
     ops = ops_of(rows) if positions is None else ops_of(rows, positions)
+    if compiled is not None and ops.name == "cpu":
+        return _attended(ops, rows, positions, heads, windows, places)
     xp, wide, c = ops.xp, summable(rows), rows.shape[1] // 3
     scale = wide.dtype.type(1 / math.sqrt(c // heads))
     table = None if positions is None else xp.ascontiguousarray(positions.T)
@@ -54,6 +64,29 @@ def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, w
             if positions is not None and places is not None:
                 pairs = xp.ascontiguousarray(dscores.transpose(0, 2, 3, 1)).reshape(-1, heads)
                 dpositions += ops.scatter_add(pairs, places[i].reshape(-1), len(positions))
+        return drows, dpositions, None, None, None
+
+    return y, backward
+
+
+def _attended(ops: Ops, rows: Array, positions: Array | None, heads: int, windows: list[IntegerArray],
+              places: list[IntegerArray] | None) -> Recorded:
+    """Return the same by the compiled core."""
+    rows, table = ops.asarray(rows), None if positions is None else ops.asarray(positions)
+    y, n_threads, count = np.zeros((len(rows), rows.shape[1] // 3), np.float32), config.threads(), len(windows)
+    windows = [np.ascontiguousarray(window, np.int64) for window in windows]
+    at = [None] * count if places is None else [np.ascontiguousarray(place, np.int64) for place in places]
+    shares = [compiled.attend(rows, table, heads, window, place, y, n_threads)
+              for window, place in zip(windows, at, strict=True)]
+
+    def backward(dy: Array) -> tuple[Gradient, ...]:
+        dy, drows = ops.asarray(dy), np.zeros_like(rows)
+        dpositions = None if table is None else np.zeros_like(table)
+        for window, place, share in zip(windows, at, shares, strict=True):
+            dscores = compiled.attend_dx(rows, heads, window, share, dy, drows, n_threads)
+            if dpositions is not None and place is not None:
+                pairs = np.ascontiguousarray(dscores.transpose(0, 2, 3, 1)).reshape(-1, heads)
+                dpositions += ops.scatter_add(pairs, place.reshape(-1), len(dpositions))
         return drows, dpositions, None, None, None
 
     return y, backward
