@@ -74,15 +74,15 @@ def _attended(ops: Ops, rows: Array, positions: Array | None, heads: int, window
     """Return the same by the compiled core."""
     rows, table = ops.asarray(rows), None if positions is None else ops.asarray(positions)
     y, n_threads, count = np.zeros((len(rows), rows.shape[1] // 3), np.float32), config.threads(), len(windows)
-    windows = [np.ascontiguousarray(window, np.int64) for window in windows]
+    rows_of = [np.ascontiguousarray(window, np.int64) for window in windows]
     at = [None] * count if places is None else [np.ascontiguousarray(place, np.int64) for place in places]
     shares = [compiled.attend(rows, table, heads, window, place, y, n_threads)
-              for window, place in zip(windows, at, strict=True)]
+              for window, place in zip(rows_of, at, strict=True)]
 
     def backward(dy: Array) -> tuple[Gradient, ...]:
         dy, drows = ops.asarray(dy), np.zeros_like(rows)
         dpositions = None if table is None else np.zeros_like(table)
-        for window, place, share in zip(windows, at, shares, strict=True):
+        for window, place, share in zip(rows_of, at, shares, strict=True):
             dscores = compiled.attend_dx(rows, heads, window, share, dy, drows, n_threads)
             if dpositions is not None and place is not None:
                 pairs = np.ascontiguousarray(dscores.transpose(0, 2, 3, 1)).reshape(-1, heads)
