@@ -102,3 +102,24 @@ def test_whole_extents_beyond_62_bits_are_left_to_numpy(rng, monkeypatch):
     rules.arrange(rng.integers(-2**31, 2**31, (9, 4)).astype(np.int32))
     rules.arrange(rng.integers(0, 9, (9, 4)).astype(np.int32))
     assert asked == [9]
+
+
+@needs_core
+@pytest.mark.parametrize("reduce", ["error", "sum", "mean", "max", "first", "last"])
+def test_making_a_tensor_sorts_and_gathers_nothing_in_numpy(reduce, rng, monkeypatch):
+    sites = rng.permutation(np.unique(rng.integers(0, 30, (9000, 4)).astype(np.int32) % [2, 30, 30, 30], axis=0))
+    sites = sites.astype(np.int32) if reduce == "error" else np.concatenate([sites, sites[::3]]).astype(np.int32)
+    features = rng.normal(size=(len(sites), 4)).astype(np.float32)
+
+    def refuse(*_, **__):
+        raise AssertionError("numpy does what the compiled core is for")
+
+    for name in ("argsort", "lexsort", "unique", "bincount"):
+        monkeypatch.setattr(np, name, refuse)
+    x = sp.SparseTensor.from_sites(sites, features, reduce=reduce)
+    monkeypatch.undo()
+    chosen = {"first": 0, "last": -1}
+    for row in rng.integers(0, x.grid.n, 40):
+        mine = features[(sites == x.sites[row]).all(1)]
+        truth = mine[chosen[reduce]] if reduce in chosen else getattr(mine, "sum" if reduce == "error" else reduce)(0)
+        np.testing.assert_allclose(x.features.data[row], truth, rtol=1e-6, atol=1e-6)
