@@ -20,6 +20,8 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("spconv_cy/cpu/kernels")
 LINKS_KERNELS = "spconv_cy.cpu.isa"
+# Compiled without fused multiply-adds, so that results are those of numpy's separate operations.
+EXACT = "spconv_cy.cpu.steps"
 DEBUG = os.environ.get("SPCONV_CY_DEBUG", "0") not in ("", "0")
 SANITIZE = os.environ.get("SPCONV_CY_SANITIZE", "")
 OPENMP = os.environ.get("SPCONV_CY_OPENMP", "1") != "0"
@@ -81,6 +83,7 @@ class BuildExtensions(build_ext):
         pauses = link_openmp and self.compiles(PAUSE_PROGRAM, compile_openmp, link_openmp)
         for extension in self.extensions:
             extension.extra_compile_args += common + compile_openmp
+            extension.extra_compile_args += ["-ffp-contract=off"] if extension.name == EXACT else []
             extension.extra_link_args += link + link_openmp
             extension.define_macros += [(f"SPCONV_CY_{name.upper()}", "1") for name in self.sets]
             extension.define_macros += [("SPCONV_CY_OMP_PAUSE", "1")] if pauses else []

@@ -16,7 +16,17 @@ from spconv_cy.checks import checked_function, is_integer, is_real
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.tape import Read, check_broadcast, checked_results, listener, owned, owner_of, read_by, recording
+from spconv_cy.tape import (
+    Read,
+    check_broadcast,
+    checked_results,
+    listener,
+    owned,
+    owner_of,
+    read_by,
+    recording,
+    sum_of,
+)
 from spconv_cy.tape import fold_to as fold_to
 from spconv_cy.tape import leaf_gradients as leaf_gradients
 from spconv_cy.tape import no_grad as no_grad
@@ -110,7 +120,7 @@ class Tensor(ArrayProtocol):
         given = {id(owner): owner for owner in (owner_of(dy), owner_of(self.data))}
         ready = listener.get()
         for leaf, dx in leaf_gradients(self, dy, ready is not None):
-            leaf.grad = owned(dx, given) if leaf.grad is None else leaf.grad + dx
+            leaf.grad = owned(dx, given) if leaf.grad is None else sum_of(leaf.grad, dx)
             if ready is not None:
                 ready(leaf)
 
@@ -304,7 +314,7 @@ def _check_options(function: Callable[..., object], who: str, options: dict[str,
 def add(a: Operand, b: Operand) -> Recorded:
     """Return the sum, with numpy's broadcasting."""
     check_broadcast("add", a, b)
-    return a + b, lambda dy: (lambda: fold_to(dy, a.shape), lambda: fold_to(dy, b.shape))
+    return sum_of(a, b), lambda dy: (lambda: fold_to(dy, a.shape), lambda: fold_to(dy, b.shape))
 
 
 @differentiable(reads={0: (1,), 1: (0,)})

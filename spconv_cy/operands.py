@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array
@@ -130,6 +130,40 @@ def check_equal(who: str, a: Array, b: Array) -> None:
     """Raise ShapeError unless two arrays have one shape (n, c)."""
     if a.ndim != 2 or a.shape != b.shape:
         raise ShapeError(expected(who, "two arrays of one shape (n, c)", f"{a.shape} and {b.shape}"))
+
+
+def check_sum(a: Array, b: Array, out: Array | None) -> None:
+    """Raise ShapeError unless the arrays of a sum have one shape."""
+    if a.shape != b.shape or out is not None and out.shape != a.shape:
+        raise ShapeError(expected("add", "arrays of one shape",
+                                  " and ".join(str(given.shape) for given in (a, b, out) if given is not None)))
+
+
+def check_parts(parts: tuple[Array, ...]) -> int:
+    """Return the number of columns of all parts; raise ShapeError unless they are arrays (n, c) with n rows each."""
+    if any(part.ndim != 2 for part in parts) or len({len(part) for part in parts}) != 1:
+        raise ShapeError(expected("concatenate", "at least one array (n, c), all with equal numbers of rows",
+                                  ", ".join(str(part.shape) for part in parts) or "none"))
+    return sum(part.shape[1] for part in parts)
+
+
+def check_widths(x: Array, widths: tuple[int, ...]) -> None:
+    """Raise ShapeError unless x is (n, c) and widths are numbers of columns that add up to c."""
+    if x.ndim != 2 or min(widths, default=0) < 0 or sum(widths) != x.shape[1]:
+        raise ShapeError(expected("split", "an array (n, c) and widths that add up to c", f"{x.shape} and {widths}"))
+
+
+def check_labels(who: str, x: Array, labels: Array, counts: Array | None, found: Array | None = None) -> None:
+    """Raise ShapeError unless x is (n, c), labels and counts are (n,), and found is (n, 2)."""
+    shapes = (labels.shape, (len(x),) if counts is None else counts.shape, (len(x), 2) if found is None else found.shape)
+    if x.ndim != 2 or shapes != ((len(x),), (len(x),), (len(x), 2)):
+        raise ShapeError(expected(who, "x (n, c), labels (n,), counts (n,) or None, and sums (n, 2)",
+                                  f"x {x.shape}, {', '.join(map(str, shapes))}"))
+
+
+def refuse_label(who: str, label: int, c: int) -> NoReturn:
+    """Raise ShapeError for a label that is no class of c."""
+    raise ShapeError(expected(who, f"labels from -1 to {c - 1}", label))
 
 
 def check_affine(who: str, x: Array, rows: Array, dy: Array | None = None, ab: Array | None = None) -> None:

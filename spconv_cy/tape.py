@@ -17,6 +17,7 @@ from spconv_cy.types import Array, Backward, Gradient
 recording: ContextVar[tuple[bool, Any]] = ContextVar("recording", default=(True, None))
 # What a backward pass calls with each leaf whose gradient is complete.
 listener: ContextVar[Callable[[Any], None] | None] = ContextVar("listener", default=None)
+LARGE = 4096                                                             # numbers of an array that numpy adds slower
 # (position of an argument, its counter of changes in place, the count at the forward pass).
 Read = tuple[int, list[int], int]
 
@@ -74,6 +75,7 @@ def leaf_gradients(root: N, gradient: Any, early: bool = False) -> Iterator[tupl
     gradients = {id(root): gradient}
     nodes = nodes_of(root)
     uses = Counter(id(parent) for node in nodes for parent in node._parents) if early else None
+    sums: set[int] = set()                                               # whose gradients are sums that nobody else has
     for node in nodes:
         dy = gradients.pop(id(node), None)
         if dy is None:
@@ -86,7 +88,10 @@ def leaf_gradients(root: N, gradient: Any, early: bool = False) -> Iterator[tupl
             if getattr(parent, "requires_grad", False) and dx is not None:
                 dx = as_stored(node, position, dx() if callable(dx) else dx)
                 before = gradients.get(id(parent))
-                gradients[id(parent)] = dx if before is None else before + dx
+                if before is not None:
+                    dx = sum_of(before, dx, before if id(parent) in sums else None)
+                    sums.add(id(parent))
+                gradients[id(parent)] = dx
         for parent in node._parents if uses is not None else ():         # a leaf whose last use this was is complete
             uses[id(parent)] -= 1                                        # type: ignore[index]
             if not uses[id(parent)] and id(parent) in gradients and parent._backward is None:  # type: ignore[index]
@@ -218,6 +223,14 @@ def owned(dx: Array, given: dict[int, Any]) -> Array:
         owner = owner_of(dx)
     given[id(owner)] = owner
     return dx
+
+
+def sum_of(a: Any, b: Any, out: Array | None = None) -> Any:
+    """Return a + b; large arrays are added by the backend, on all threads, and into `out` if it is given."""
+    if type(a) is np.ndarray and type(b) is np.ndarray and a.size >= LARGE and a.shape == b.shape \
+            and a.dtype == b.dtype == np.float32:
+        return ops_of(a).add(a, b, out)
+    return a + b
 
 
 def check_broadcast(who: str, a: Array, b: Array) -> None:

@@ -150,7 +150,22 @@ def calls_of(rng, rulebook, c, o, groups=1):
         ("affine", (x, numbers(rng, 4, c)), {"slope": 0.25}),
         ("affine_sums", (x, numbers(rng, n, c), numbers(rng, 4, c)), {"slope": 0.25}),
         ("affine_dx", (x, numbers(rng, n, c), numbers(rng, 4, c), numbers(rng, 2, c)), {"slope": 0.25}),
+        ("add", (x, numbers(rng, n, c)), {}),
+        ("concatenate", (x, numbers(rng, n, 3), x), {}),
+        ("split", (dy, 1, o - 1), {}),
+        *entropies(rng, x),
     ]
+
+
+def entropies(rng, x):
+    """List calls for the cross-entropy; the second result is that of the reference, but for rows that do not count."""
+    (n, c), calls = x.shape, []
+    for lowest, counts in ((0, None), (-1, np.abs(numbers(rng, n)))):
+        labels = rng.integers(lowest, c, n)
+        calls += [("cross_entropy", (x, labels), {"counts": counts} if counts is not None else {}),
+                  ("cross_entropy_dx", (x, REFERENCE.cross_entropy(x, labels)[1].astype(np.float32).astype(np.float64),
+                                        labels, 0.25), {"counts": counts} if counts is not None else {})]
+    return calls
 
 
 def without_volume(rulebook):

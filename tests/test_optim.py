@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
-from spconv_cy.train.gradients import PIECE, gradient_norm
+from spconv_cy.train.flat import PIECE
+from spconv_cy.train.gradients import gradient_norm
 from spconv_cy.train.optim import Optimizer
 
 SHAPES = [(3, 2), (1, 5), (PIECE + 7,)]  # the last one goes over the edge of a piece

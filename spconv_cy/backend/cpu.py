@@ -8,7 +8,7 @@ import numpy as np
 
 from spconv_cy import _core
 from spconv_cy.backend.ops import Ops, open_windows
-from spconv_cy.compiled import gather, rowwise
+from spconv_cy.compiled import gather, rowwise, steps
 from spconv_cy.config import threads
 from spconv_cy.errors import BackendError, expected
 from spconv_cy.types import Array
@@ -29,6 +29,7 @@ class CpuOps(Ops):
 
     name = "cpu"
     float_dtypes = (np.float32,)
+    steps = steps
 
     def conv(self, x: Array, w: Array, rulebook: Rulebook, *, bias: Array | None = None, slope: float | None = None,
              precision: str = "float32") -> Array:
@@ -115,6 +116,30 @@ class CpuOps(Ops):
         return rowwise.affine_dx(self.asarray(x), self.asarray(dy), self.asarray(rows), self.asarray(ab), slope,
                                  n_threads=threads())
 
+    def add(self, x: Array, y: Array, out: Array | None = None) -> Array:
+        """See Ops.add."""
+        return rowwise.add(self.asarray(x), self.asarray(y), out, n_threads=threads())
+
+    def concatenate(self, *parts: Array) -> Array:
+        """See Ops.concatenate."""
+        return rowwise.concatenate(tuple(map(self.asarray, parts)), n_threads=threads())
+
+    def split(self, x: Array, *widths: int) -> tuple[Array, ...]:
+        """See Ops.split."""
+        return rowwise.split(self.asarray(x), widths, n_threads=threads())
+
+    def cross_entropy(self, x: Array, labels: Array, counts: Array | None = None) -> tuple[Array, Array]:
+        """See Ops.cross_entropy."""
+        counts = None if counts is None else self.asarray(counts)
+        return rowwise.cross_entropy(self.asarray(x), _int64(labels), counts, n_threads=threads())
+
+    def cross_entropy_dx(self, x: Array, found: Array, labels: Array, factor: float | Array,
+                         counts: Array | None = None) -> Array:
+        """See Ops.cross_entropy_dx."""
+        counts = None if counts is None else self.asarray(counts)
+        return rowwise.cross_entropy_dx(self.asarray(x), self.asarray(found), _int64(labels), float(factor), counts,
+                                        n_threads=threads())
+
     def _weights(self, w: Array) -> Array:
         # Weights keep their strides, which are those of swapped axes for dx: the core packs them anyway.
         w = np.asarray(w)
@@ -126,6 +151,10 @@ def _opened(rulebook: Rulebook) -> Array:
     if rulebook.n_pairs <= FEW_PAIRS:
         return _core.open_windows(rulebook.pairs, rulebook.volume)
     return open_windows(rulebook).view(np.uint8)
+
+
+def _int64(labels: Array) -> Array:
+    return np.require(labels, np.int64, ["C", "A"])
 
 
 def _check_precision(precision: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from spconv_cy.backend import weighted
+from spconv_cy.backend import classes, weighted
 from spconv_cy.backend.precision import rounded
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError, expected
@@ -16,11 +17,15 @@ from spconv_cy.operands import (
     check_conv,
     check_conv_dw,
     check_equal,
+    check_labels,
     check_max_pool,
+    check_parts,
     check_rows,
     check_scatter,
     check_segments,
+    check_sum,
     check_take,
+    check_widths,
     check_winner,
 )
 from spconv_cy.types import Array
@@ -45,12 +50,14 @@ class Ops:
         xp: numpy, or a module like it, for the backend's arrays.
         float_dtypes: dtypes of float arrays of this backend, the default first.
         copies: None, or on a GPU the CopyStream that prepares batches.
+        steps: None, or the module compiled.steps, whose loops change parameters in place.
     """
 
     name: str = "reference"
     xp: Any = np
     float_dtypes: tuple[type[np.floating[Any]], ...] = (np.float64,)
     copies: CopyStream | None = None
+    steps: ModuleType | None = None
 
     def asarray(self, array: object, dtype: DTypeLike | None = None) -> Array:
         """Return `array` as a C-contiguous array of this backend, without a copy if it is one already.
@@ -306,6 +313,43 @@ class Ops:
         """Return dz * scale + (x - centre - rest) * a + b for a, b = ab (2, c): dx if the rows depend on x."""
         check_affine("affine_dx", x, rows, dy, ab)
         return self.leaky_relu_dx(self.affine(x, rows), dy, slope) * rows[2] + ((x - rows[0] - rows[1]) * ab[0] + ab[1])
+
+    def add(self, x: Array, y: Array, out: Array | None = None) -> Array:
+        """Return x + y of equal shapes; `out`, which may be x or y, is the C-contiguous array to write to."""
+        check_sum(x, y, out)
+        return self.xp.add(x, y, out=out)
+
+    def concatenate(self, *parts: Array) -> Array:
+        """Return the columns of all parts (n, c1), (n, c2), ... joined."""
+        check_parts(parts)
+        return self.xp.concatenate(parts, axis=1)
+
+    def split(self, x: Array, *widths: int) -> tuple[Array, ...]:
+        """Return the columns of x (n, c) in parts of the given widths, which add up to c."""
+        check_widths(x, widths)
+        ends = np.cumsum(widths).tolist()
+        return tuple(self.xp.ascontiguousarray(x[:, end - c:end]) for c, end in zip(widths, ends, strict=True))
+
+    def cross_entropy(self, x: Array, labels: Array, counts: Array | None = None) -> tuple[Array, Array]:
+        """Return the sum of log(sum of exp(x)) - x[label] over the rows, and what cross_entropy_dx needs.
+
+        Args:
+            x: (n, c).
+            labels: (n,) whole numbers from 0 to c - 1, or -1: the row does not count.
+            counts: (n,) factors of the rows, or None: 1.
+
+        Returns:
+            The sum, shape (), and (n, 2): the maximum of each row, and the sum of exp(x - maximum); 0 and 1 for a row
+            that does not count.
+        """
+        check_labels("cross_entropy", x, labels, counts)
+        return classes.cross_entropy(self.xp, x, labels, counts)
+
+    def cross_entropy_dx(self, x: Array, found: Array, labels: Array, factor: float | Array,
+                         counts: Array | None = None) -> Array:
+        """Return the gradient of cross_entropy times a number, `factor`; `found` is its second result."""
+        check_labels("cross_entropy_dx", x, labels, counts, found)
+        return classes.cross_entropy_dx(self.xp, x, found, labels, factor, counts)
 
     def __repr__(self) -> str:
         return f"<{self.name} backend>"

@@ -43,6 +43,8 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         void (*igemm)(const Igemm*, const int32_t*, const int32_t*, int64_t) noexcept nogil
         void (*outer)(const Outer*, const int32_t*, const int32_t*, int64_t) noexcept nogil
         void (*add)(float*, const float*, int64_t) noexcept nogil
+        void (*sum)(float*, const float*, const float*, int64_t) noexcept nogil
+        void (*copy)(float*, int64_t, const float*, int64_t, int64_t, int64_t) noexcept nogil
         void (*add_rows)(double*, const float*, int64_t, int64_t) noexcept nogil
         void (*add_pairs)(float*, const float*, const int32_t*, const int32_t*, int64_t, int64_t) noexcept nogil
         void (*max)(float*, int32_t*, const float*, int32_t, int64_t) noexcept nogil
@@ -58,6 +60,9 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         void (*affine_sums)(double*, double*, const float*, const float*, const Affine*, int64_t) noexcept nogil
         void (*affine_dx)(float*, const float*, const float*, const Affine*, const float*, const float*,
                           int64_t) noexcept nogil
+        void (*entropy)(double*, float*, const float*, const int64_t*, const float*, int64_t, int64_t) noexcept nogil
+        void (*entropy_dx)(float*, const float*, const float*, const int64_t*, const float*, float, int64_t,
+                           int64_t) noexcept nogil
 
 cdef const KernelTable* kernels() noexcept nogil
 cdef const KernelTable* available(int index) noexcept nogil

@@ -6,6 +6,10 @@ from libc.string cimport memset
 from spconv_cy.cpu.threads cimport team
 
 
+cdef enum:
+    EXPONENTIAL = 4             # sums that take as long as one exponential
+
+
 cdef inline int64_t ceiling(int64_t a, int64_t b) noexcept nogil:
     return (a + b - 1) // b
 
@@ -96,3 +100,88 @@ cdef void affine_dx(const KernelTable* table, const float* x, const float* dy, f
     for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
         start = chunk * CHUNK_ROWS * map.c
         table.affine_dx(dx + start, x + start, dy + start, map, ab, ab + map.c, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))
+
+
+cdef void sum(const KernelTable* table, const float* a, const float* b, float* y, int64_t n,
+              int n_threads) noexcept nogil:
+    cdef int64_t i
+    n_threads = team(n_threads, ceiling(n, PIECE), <double>n)
+    for i in prange(ceiling(n, PIECE), schedule="static", num_threads=n_threads):
+        table.sum(y + i * PIECE, a + i * PIECE, b + i * PIECE, min(PIECE, n - i * PIECE))
+
+
+cdef void join(const KernelTable* table, const vector[Part]& parts, float* y, int64_t n, int64_t c,
+               int n_threads) noexcept nogil:
+    # Sets y (n, c) to the columns of all parts.
+    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk
+    n_threads = team(n_threads, n_chunks, <double>n * <double>c)
+    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+        join_chunk(table, parts, y + chunk * CHUNK_ROWS * c, chunk, n, c)
+
+
+cdef void join_chunk(const KernelTable* table, const vector[Part]& parts, float* y, int64_t chunk, int64_t n,
+                     int64_t c) noexcept nogil:
+    cdef size_t i
+    for i in range(parts.size()):
+        table.copy(y, c, parts[i].rows + chunk * CHUNK_ROWS * parts[i].c, parts[i].c,
+                   min(CHUNK_ROWS, n - chunk * CHUNK_ROWS), parts[i].c)
+        y += parts[i].c
+
+
+cdef void part(const KernelTable* table, const float* x, const vector[Part]& parts, int64_t n, int64_t c,
+               int n_threads) noexcept nogil:
+    # Sets the parts to their columns of x (n, c).
+    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk
+    n_threads = team(n_threads, n_chunks, <double>n * <double>c)
+    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+        part_chunk(table, x + chunk * CHUNK_ROWS * c, parts, chunk, n, c)
+
+
+cdef void part_chunk(const KernelTable* table, const float* x, const vector[Part]& parts, int64_t chunk, int64_t n,
+                     int64_t c) noexcept nogil:
+    cdef size_t i
+    for i in range(parts.size()):
+        table.copy(parts[i].rows + chunk * CHUNK_ROWS * parts[i].c, parts[i].c, x, c,
+                   min(CHUNK_ROWS, n - chunk * CHUNK_ROWS), parts[i].c)
+        x += parts[i].c
+
+
+cdef inline const float* at(const float* numbers, int64_t start) noexcept nogil:
+    if numbers == NULL:
+        return NULL
+    return numbers + start
+
+
+cdef int64_t misfit(const int64_t* labels, int64_t n, int64_t c) noexcept nogil:
+    # Returns the first place of a label that is not from -1 to c - 1, or -1.
+    cdef int64_t i
+    for i in range(n):
+        if labels[i] < -1 or labels[i] >= c:
+            return i
+    return -1
+
+
+cdef double entropy(const KernelTable* table, const float* x, const int64_t* labels, const float* counts, float* found,
+                    double* sums, int64_t n, int64_t c, int n_threads) noexcept nogil:
+    # Returns the sum of all losses. sums has a place for each chunk; counts may be NULL.
+    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, start
+    cdef double total = 0
+    n_threads = team(n_threads, n_chunks, EXPONENTIAL * <double>n * <double>c)
+    memset(sums, 0, <size_t>n_chunks * sizeof(double))
+    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+        start = chunk * CHUNK_ROWS
+        table.entropy(sums + chunk, found + 2 * start, x + start * c, labels + start,
+                      at(counts, start), min(CHUNK_ROWS, n - start), c)
+    for chunk in range(n_chunks):
+        total += sums[chunk]
+    return total
+
+
+cdef void entropy_dx(const KernelTable* table, const float* x, const float* found, const int64_t* labels,
+                     const float* counts, float factor, float* dx, int64_t n, int64_t c, int n_threads) noexcept nogil:
+    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, start
+    n_threads = team(n_threads, n_chunks, EXPONENTIAL * <double>n * <double>c)
+    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+        start = chunk * CHUNK_ROWS
+        table.entropy_dx(dx + start * c, x + start * c, found + 2 * start, labels + start,
+                         at(counts, start), factor, min(CHUNK_ROWS, n - start), c)

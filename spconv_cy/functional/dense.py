@@ -115,12 +115,8 @@ def concatenate(*parts: Tensor | Array) -> Recorded:
     if any(part.ndim != 2 for part in arrays) or len({len(part) for part in arrays}) > 1:
         raise ShapeError(expected("concatenate", "arrays (n, c) with equal numbers of rows",
                                   ", ".join(str(part.shape) for part in arrays)))
-    ends = np.cumsum([0] + [part.shape[1] for part in arrays])
-
-    def backward(dy: Array) -> tuple[Gradient, ...]:
-        return tuple(ops.xp.ascontiguousarray(dy[:, low:high]) for low, high in zip(ends[:-1], ends[1:], strict=True))
-
-    return ops.xp.concatenate(arrays, axis=1), backward
+    widths = [part.shape[1] for part in arrays]
+    return ops.concatenate(*arrays), lambda dy: ops.split(dy, *widths)
 
 
 @differentiable(reads={})

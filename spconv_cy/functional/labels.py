@@ -51,16 +51,34 @@ def checked_labels(x: Array, labels: ArrayLike, ignore_label: IgnoredLabels = No
         ShapeError: labels of another shape or kind, or outside the classes and not ignored.
         ValueError: an ignore_label that is no whole number.
     """
+    labels, counts = _counted(x, labels, ignore_label, who)
+    rows = None if counts is None else np.flatnonzero(counts)
+    labels = labels if rows is None else labels[rows]
+    check_range(who, labels, x.shape[1], ignore_label)
+    return labels.astype(np.int64, copy=False), rows
+
+
+def marked_labels(x: Array, labels: ArrayLike, ignore_label: IgnoredLabels,
+                  who: str) -> tuple[npt.NDArray[np.int64], int]:
+    """Return (labels, n): all labels, int64, with -1 for those that do not count, and how many count.
+
+    Arguments and errors as for checked_labels.
+    """
+    labels, counts = _counted(x, labels, ignore_label, who)
+    check_range(who, labels if counts is None else labels[counts], x.shape[1], ignore_label)
+    if counts is None:
+        return labels.astype(np.int64, copy=False), len(labels)
+    return np.where(counts, labels.astype(np.int64, copy=False), -1), int(counts.sum())
+
+
+def _counted(x: Array, labels: ArrayLike, ignore_label: IgnoredLabels,
+             who: str) -> tuple[Array, npt.NDArray[np.bool_] | None]:
     labels = as_labels(who, labels)
     if x.ndim != 2 or labels.shape != x.shape[:1] or (labels.size and labels.dtype.kind not in "iu"):
         raise ShapeError(expected(who, "outputs (b, classes) and labels (b,) of whole numbers",
                                   f"outputs {x.shape} and labels {labels.shape} of {labels.dtype}", _remedy(x, labels)))
     labels = labels if labels.size else labels.astype(np.int64)
-    counts = counted(who, labels, ignore_label)
-    rows = None if counts is None else np.flatnonzero(counts)
-    labels = labels if rows is None else labels[rows]
-    check_range(who, labels, x.shape[1], ignore_label)
-    return labels.astype(np.int64, copy=False), rows
+    return labels, counted(who, labels, ignore_label)
 
 
 def as_labels(who: str, labels: ArrayLike) -> Array:

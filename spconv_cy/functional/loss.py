@@ -10,11 +10,11 @@ from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of, summable
 from spconv_cy.checks import as_array, is_one_of
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.labels import IgnoredLabels, checked_labels, refuse_sparse, remedy_of
+from spconv_cy.functional.labels import IgnoredLabels, checked_labels, marked_labels, refuse_sparse, remedy_of
 from spconv_cy.types import Array, ArrayLike, FloatArray, Gradient, IntegerArray, Recorded
 
 
-@differentiable(reads={})
+@differentiable(reads={0: (0,)})
 def softmax_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, weights: ArrayLike | None = None,
                           reduction: str = "mean", ignore_label: IgnoredLabels = None) -> Recorded:
     """Return the negative log-likelihood of the labels under the softmax of x.
@@ -39,29 +39,16 @@ def softmax_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, weights: Arra
     """
     refuse_sparse("softmax_cross_entropy", x=x)
     x = cast(Array, x)
-    xp = ops_of(x).xp
-    numbers, kept = checked_labels(x, labels, ignore_label, "softmax_cross_entropy")
-    outputs = summable(x if kept is None else x[kept])
-    counts = None if weights is None else _checked_weights(outputs, weights)[numbers]
-    n = len(outputs) if counts is None else counts.sum()
-    share = outputs.dtype.type(_share("softmax_cross_entropy", reduction, n))
-    counts = None if counts is None else ops_of(outputs).asarray(counts, outputs.dtype)
-    rows, at = xp.arange(len(outputs)), xp.asarray(numbers)
-    # For short rows numpy computes the maximum several times faster column by column, and the sum by einsum.
-    shifted = outputs - xp.ascontiguousarray(outputs.T).max(0)[:, None] if outputs.size else outputs.copy()
-    at_labels = shifted[rows, at]
-    exponentials = xp.exp(shifted, out=shifted)
-    totals = xp.einsum("ij->i", exponentials)[:, None]
-    losses = xp.log(totals[:, 0]) - at_labels
-    losses = losses if counts is None else losses * counts
-
-    def backward(dy: Array) -> tuple[Gradient, ...]:
-        dx = exponentials / totals
-        dx[rows, at] -= 1
-        dx *= dy * share
-        return _at_rows(dx if counts is None else dx * counts[:, None], kept, x), None
-
-    return xp.asarray(losses.sum() * share), backward
+    ops, real = ops_of(x), summable(x)
+    numbers, n = marked_labels(x, labels, ignore_label, "softmax_cross_entropy")
+    counts = None
+    if weights is not None:
+        shares = np.append(_checked_weights(x, weights), 0)[numbers]     # -1 is the last
+        counts, n = ops.asarray(shares, real.dtype), shares.sum()
+    share = real.dtype.type(_share("softmax_cross_entropy", reduction, n))
+    total, found = ops.cross_entropy(real, numbers, counts)
+    return (ops.xp.asarray(total * share),
+            lambda dy: (lambda: ops.cross_entropy_dx(summable(x), found, numbers, dy * share, counts), None))
 
 
 @differentiable(reads={})

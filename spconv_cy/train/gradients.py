@@ -6,31 +6,24 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_list, checked_numbers
 from spconv_cy.errors import expected
+from spconv_cy.train.flat import sum_of_squares
 
 if TYPE_CHECKING:
+    from spconv_cy.backend.switch import Ops
     from spconv_cy.types import Array
-
-# Numbers of a parameter that go through all the arithmetic of a step together: 64 KiB of float32, so that weights,
-# gradient, moments and temporary arrays stay in the second-level cache, and a step needs little additional memory.
-PIECE = 16384
-
 
 def gradient_norm(parameters: Iterable[Tensor]) -> float:
     """Return the Euclidean norm of all gradients together, without parameters that are frozen or have no gradient."""
-    total = 0.0
+    by_backend: dict[Ops, list[Array]] = {}
     for parameter in parameters:
         if parameter.grad is not None and parameter.requires_grad:
-            xp, gradient = ops_of(parameter.grad).xp, parameter.grad.reshape(-1)
-            for low in range(0, gradient.size, PIECE):
-                total += float(xp.square(gradient[low:low + PIECE], dtype=np.float64).sum())
-    return math.sqrt(total)
+            by_backend.setdefault(ops_of(parameter.grad), []).append(parameter.grad.reshape(-1))
+    return math.sqrt(sum(sum_of_squares(ops, gradients) for ops, gradients in by_backend.items()))
 
 
 @known_arguments

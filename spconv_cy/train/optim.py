@@ -14,7 +14,8 @@ from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, checked_flags, checked_numbers
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.state import checked_like, checked_names
-from spconv_cy.train.gradients import PIECE, checked_parameters, clipping_factor, gradient_norm
+from spconv_cy.train.flat import PIECE, Flat, left_by_loops
+from spconv_cy.train.gradients import checked_parameters, clipping_factor, gradient_norm
 from spconv_cy.types import Array, FloatArray
 
 MOST_STEPS = 2**62                                                       # more than any run can take
@@ -92,27 +93,34 @@ class Optimizer:
         factor = 1.0
         if self.max_norm is not None:
             factor = clipping_factor(type(self).__name__, gradient_norm(self.parameters), self.max_norm)
-        for i, parameter in enumerate(self.parameters):
-            if parameter.grad is not None and parameter.requires_grad:
-                self._steps[i] += 1
-                self._step(i, parameter, parameter.grad, factor)
+        ready = [(i, p, p.grad) for i, p in enumerate(self.parameters) if p.grad is not None and p.requires_grad]
+        for _, parameter, gradient in ready:
+            if gradient.shape != parameter.shape:
+                raise ShapeError(expected(f"{type(self).__name__}.step", f"a gradient of shape {parameter.shape}",
+                                          gradient.shape))
+        flat = [self._flat(i, parameter, gradient) for i, parameter, gradient in ready]
+        kind, numbers = self._rule() if type(self)._change in _WRITTEN_OUT else ("", {})
+        shares = {"factor": factor, "decay": self.weight_decay, **numbers}
+        for one, lows in left_by_loops(kind, flat, [self._numbers(one.t) for one in flat], shares):
+            self._by_pieces(one, factor, lows)
 
-    def _step(self, i: int, parameter: Tensor, gradient: Array, factor: float) -> None:
-        """Change one parameter, piece by piece; its gradient is multiplied by `factor`."""
-        if gradient.shape != parameter.shape:
-            raise ShapeError(expected(f"{type(self).__name__}.step", f"a gradient of shape {parameter.shape}",
-                                      gradient.shape))
+    def _flat(self, i: int, parameter: Tensor, gradient: Array) -> Flat:
+        """Return one parameter, its gradient and its moments as flat arrays, and count its step."""
         ops = ops_of(parameter.data, gradient)
-        xp = ops.xp
         if not parameter.data.flags.c_contiguous:
-            parameter.data = xp.ascontiguousarray(parameter.data)
-        w, gradient = parameter.data.reshape(-1), gradient.reshape(-1)
+            parameter.data = ops.xp.ascontiguousarray(parameter.data)
         moments = [moment.reshape(-1) for moment in self._moments_on(ops, i, parameter)]
+        self._steps[i] += 1
         parameter.mark_changed()
+        return Flat(ops, parameter.data.reshape(-1), gradient.reshape(-1), moments, self._steps[i])
+
+    def _by_pieces(self, one: Flat, factor: float, lows: list[int]) -> None:
+        """Change pieces of a parameter that begin at given numbers; its gradient is multiplied by `factor`."""
+        xp, w = one.ops.xp, one.w
         buffers = self._buffers(xp, w.dtype)
-        for low in range(0, w.size, PIECE):
+        for low in lows:
             piece = slice(low, low + PIECE)
-            wp, d = w[piece], gradient[piece]
+            wp, d = w[piece], one.d[piece]
             scratch, changed = buffers[:, :len(wp)]
             if factor != 1 or self.weight_decay:
                 xp.multiply(d, factor, out=changed)
@@ -120,7 +128,7 @@ class Optimizer:
                     xp.multiply(wp, self.weight_decay, out=scratch)
                     changed += scratch
                 d = changed
-            self._change(xp, wp, d, scratch, self._steps[i], *(moment[piece] for moment in moments))
+            self._change(xp, wp, d, scratch, one.t, *(moment[piece] for moment in one.moments))
 
     def _moments_on(self, ops, i, parameter):
         """Return the moments of parameter i on its backend; at its first step they are zero."""
@@ -151,6 +159,14 @@ class Optimizer:
             moments: the piece's part of each moment, to change in place; zero at the first step.
         """
         raise NotImplementedError(f"{type(self).__name__}: expected a method _change, got none")
+
+    def _rule(self) -> tuple[str, dict[str, float]]:
+        """Return the name and the numbers of `_change` for compiled.steps.step; "": there is none."""
+        return "", {}
+
+    def _numbers(self, t: int) -> tuple[float, float]:
+        """Return the rate and the correction of a parameter's step t for compiled.steps.step."""
+        return self.rate, 0.0
 
     def state(self) -> dict[str, Array]:
         """Return a dict of copied arrays by name: the moments of each parameter ("0.momentum") and all "steps"."""
@@ -215,6 +231,10 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = momentum, nesterov
         self.moments = ("momentum",) if momentum else ()
 
+    def _rule(self) -> tuple[str, dict[str, float]]:
+        kind = "nesterov" if self.nesterov else "momentum" if self.moments else "plain"
+        return kind, {"momentum": self.momentum}
+
     def _change(self, xp: ModuleType, w: Array, d: Array, scratch: Array, t: int, *moments: Array) -> None:
         if not moments:
             xp.multiply(d, self.rate, out=scratch)
@@ -253,6 +273,12 @@ class Nesterov(Optimizer):
         super().__init__(parameters, rate, weight_decay=weight_decay, max_norm=max_norm)
         checked_numbers(type(self).__name__, 0, 1, momentum=momentum)
         self.momentum = momentum
+
+    def _rule(self) -> tuple[str, dict[str, float]]:
+        return "light", {"momentum": self.momentum}
+
+    def _numbers(self, t: int) -> tuple[float, float]:
+        return self.rate * (1 - self.momentum), 0.0
 
     def _change(self, xp: ModuleType, w: Array, d: Array, scratch: Array, t: int, *moments: Array) -> None:
         m = moments[0]
@@ -298,6 +324,12 @@ class Adam(Optimizer):
                                       "it"))
         self.betas, self.eps = tuple(betas), eps
 
+    def _rule(self) -> tuple[str, dict[str, float]]:
+        return "adam", {"momentum": self.betas[0], "second": self.betas[1], "eps": self.eps}
+
+    def _numbers(self, t: int) -> tuple[float, float]:
+        return self.rate / (1 - self.betas[0]**t), 1 / (1 - self.betas[1]**t)
+
     def _change(self, xp: ModuleType, w: Array, d: Array, scratch: Array, t: int, *moments: Array) -> None:
         (mean, square), (first, second) = moments, self.betas
         with np.errstate(over="raise"):
@@ -321,6 +353,10 @@ class Adam(Optimizer):
         xp.divide(mean, scratch, out=scratch)
         scratch *= self.rate / (1 - first**t)
         w -= scratch
+
+
+# What compiled loops compute too; a subclass that overrides `_change` goes by its own.
+_WRITTEN_OUT = {SGD._change, Nesterov._change, Adam._change}
 
 
 def _squares(d: FloatArray, square: FloatArray, beta: float) -> FloatArray:

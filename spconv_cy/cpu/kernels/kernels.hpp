@@ -50,6 +50,10 @@ struct Affine {
     KERNEL(outer, (const Outer* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs))                  \
     /* y += x */                                                                                                       \
     KERNEL(add, (float* y, const float* x, int64_t c))                                                                 \
+    /* y = a + b */                                                                                                    \
+    KERNEL(sum, (float* y, const float* a, const float* b, int64_t n))                                                 \
+    /* y (rows, c) = x (rows, c), each with the distance of its rows */                                                \
+    KERNEL(copy, (float* y, int64_t y_stride, const float* x, int64_t x_stride, int64_t rows, int64_t c))              \
     /* sums += the rows of x */                                                                                        \
     KERNEL(add_rows, (double* sums, const float* x, int64_t rows, int64_t c))                                          \
     /* y[out] += x[in] */                                                                                              \
@@ -80,7 +84,14 @@ struct Affine {
                          int64_t rows))                                                                                \
     /* dx = dz * scale + (x - centre - rest) * a + b */                                                                \
     KERNEL(affine_dx, (float* dx, const float* x, const float* dy, const Affine* map, const float* a, const float* b,  \
-                       int64_t rows))
+                       int64_t rows))                                                                                  \
+    /* found (rows, 2) = the maximum of each row and the sum of exponentials of its distances from it;                 \
+       total += losses at the labels, times counts if there are any; rows of labels below 0 do not count */            \
+    KERNEL(entropy, (double* total, float* found, const float* x, const int64_t* labels, const float* counts,          \
+                     int64_t rows, int64_t c))                                                                         \
+    /* dx = (softmax of x - 1 at the label) * factor, times counts if there are any; 0 for labels below 0 */           \
+    KERNEL(entropy_dx, (float* dx, const float* x, const float* found, const int64_t* labels,                          \
+                        const float* counts, float factor, int64_t rows, int64_t c))
 
 #define SPCONV_CY_POINTER(name, arguments) void (*name) arguments;
 #define SPCONV_CY_FUNCTION(name, arguments) void name arguments;

@@ -2,3 +2,4 @@
 #define NAME avx2
 #define LANES 8
 #include "rows.inl"
+#include "classes.inl"

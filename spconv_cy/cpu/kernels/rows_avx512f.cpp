@@ -2,3 +2,4 @@
 #define NAME avx512f
 #define LANES 16
 #include "rows.inl"
+#include "classes.inl"

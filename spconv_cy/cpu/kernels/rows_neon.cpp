@@ -2,3 +2,4 @@
 #define NAME neon
 #define LANES 4
 #include "rows.inl"
+#include "classes.inl"

@@ -2,3 +2,4 @@
 #define NAME portable
 #define LANES 4
 #include "rows.inl"
+#include "classes.inl"
