@@ -10,7 +10,7 @@ import numpy as np
 
 from spconv_cy.arguments import check_arguments, known_arguments
 from spconv_cy.array_protocol import ArrayProtocol, as_operand, refuse_options
-from spconv_cy.backend.ops import own
+from spconv_cy.backend.numbers import own
 from spconv_cy.backend.switch import current, ops_named, ops_of, summable
 from spconv_cy.checks import checked_function, is_integer, is_real
 from spconv_cy.dlpack import without_mask

@@ -3,7 +3,8 @@
 import numpy as np
 
 from spconv_cy.autograd import Tensor
-from spconv_cy.backend.ops import Ops, own
+from spconv_cy.backend.numbers import own
+from spconv_cy.backend.ops import Ops
 from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.checks import is_one_of
 from spconv_cy.errors import GridError, ShapeError, expected

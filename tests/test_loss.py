@@ -131,3 +131,48 @@ def test_other_wrong_arguments_are_told():
         sp.softmax_cross_entropy(sp.Tensor(np.zeros((5, 4))), LABELS, reduction="none")
     with pytest.raises(ShapeError, match=r"mse: expected .* equal shapes, got x \(5, 4\) and target \(5,\)"):
         sp.mse(sp.Tensor(np.zeros((5, 4))), np.zeros(5))
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 7, 8, 20, 33, 100])
+def test_the_compiled_cross_entropy_is_exact_to_float32(classes, isa, rng):
+    x = (10 * rng.normal(size=(300, classes))).astype(np.float32)
+    labels = rng.integers(-1, classes, 300)
+    exact = x.astype(np.longdouble)
+    exact -= exact.max(1, keepdims=True)
+    shares = np.exp(exact) / np.exp(exact).sum(1, keepdims=True)
+    kept = np.flatnonzero(labels >= 0)
+    tensor = sp.Tensor(x, requires_grad=True)
+    loss = sp.softmax_cross_entropy(tensor, labels, ignore_label=-1, reduction="sum")
+    loss.backward()
+    assert_allclose(float(loss.data), -np.log(shares[kept, labels[kept]]).sum(), rtol=2e-7, atol=1e-6)
+    shares[kept, labels[kept]] -= 1
+    shares[labels < 0] = 0
+    assert np.abs(tensor.grad - shares).max() < 3e-7
+
+
+def test_what_does_not_count_may_be_infinite_and_what_counts_shows_nan(ops):
+    x = sp.Tensor(np.array([[np.inf, np.nan], [1, 2], [-np.inf, 0]]), requires_grad=True)
+    loss = sp.softmax_cross_entropy(x, [-1, 0, 1], ignore_label=-1, reduction="sum")
+    loss.backward()
+    assert_allclose(float(loss.data), math.log(1 + math.e), rtol=1e-6)
+    assert_allclose(x.grad, [[0, 0], [-1 / (1 + 1 / math.e), 1 / (1 + 1 / math.e)], [0, 0]], rtol=1e-6, atol=1e-7)
+    with np.errstate(invalid="ignore"):
+        for bad in (np.nan, np.inf):
+            assert np.isnan(float(sp.softmax_cross_entropy(sp.Tensor([[bad, 0.0, 1]]), [1]).data))
+
+
+def test_outputs_changed_in_place_before_the_backward_pass_are_told():
+    x = sp.Tensor(np.zeros((5, 4)), requires_grad=True)
+    loss = sp.softmax_cross_entropy(x, LABELS)
+    x.mark_changed()
+    with pytest.raises(RuntimeError, match="unchanged since softmax_cross_entropy read it"):
+        loss.backward()
+
+
+def test_a_second_backward_pass_gives_the_same_gradient(rng):
+    x = sp.Tensor(rng.normal(size=(5, 4)), requires_grad=True)
+    loss = sp.softmax_cross_entropy(x, LABELS)
+    loss.backward()
+    once = x.grad.copy()
+    loss.backward(np.float32(2))
+    assert_allclose(x.grad, 3 * once, rtol=1e-6)

@@ -131,7 +131,7 @@ def sums_scattered(x, rows, m, mean, weights):
 
 def entropy_of(x, labels, counts=None):
     """Add up -log p(label) row by row, and give what the gradient needs."""
-    total, found = 0.0, np.ones((len(x), 2))
+    total, found = 0.0, np.tile([0.0, 1.0], (len(x), 1))
     for i, (row, label) in enumerate(zip(x, labels, strict=True)):
         if label >= 0:
             p = math.exp(row[label]) / math.fsum(map(math.exp, row))

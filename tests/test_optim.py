@@ -302,3 +302,67 @@ def test_an_optimiser_of_ones_own_is_a_few_lines(rng):
     w = sp.Tensor([1.0, 1.0], requires_grad=True)
     run(Sign([w], 0.5), [[np.array([3.0, -0.1])]])
     assert w.data.tolist() == [0.5, 1.5]
+
+
+# The compiled steps
+
+
+@rules
+@pytest.mark.parametrize("decay, most", [(0.0, None), (0.1, None), (0.0, 5.0), (0.1, 5.0)])
+def test_compiled_steps_have_the_bits_of_numpy(kind, options, rule, decay, most, rng):
+    by_numpy = type("ByNumpy", (kind,), {"_change": lambda self, *arguments: kind._change(self, *arguments)})
+    weights, gradients = drawn(rng)
+    found = []
+    for which, threads in ((kind, 1), (kind, 2), (by_numpy, 1)):
+        sp.set_threads(threads)
+        parameters = [sp.Tensor(w, requires_grad=True) for w in weights]
+        optimizer = which(parameters, 0.05, weight_decay=decay, max_norm=most, **options)
+        run(optimizer, gradients)
+        found.append([p.data for p in parameters] + list(optimizer.state().values()))
+    sp.set_threads(None)
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_a_step_of_all_parameters_is_one_compiled_call(monkeypatch):
+    steps, calls = sp.backend.switch.ops_named("cpu").steps, []
+    monkeypatch.setattr(steps, "step", lambda *a, call=steps.step, **k: calls.append(a[0]) or call(*a, **k))
+    net = sp.Sequential(sp.NetworkInNetwork(3, 4, rng=0), sp.NetworkInNetwork(4, 2, rng=0))
+    for kind, options, name in ((sp.SGD, {}, "plain"), (sp.SGD, {"momentum": 0.5}, "momentum"), (sp.Adam, {}, "adam"),
+                                (sp.SGD, {"momentum": 0.5, "nesterov": True}, "nesterov"), (sp.Nesterov, {}, "light")):
+        calls.clear()
+        for p in net.parameters():
+            p.grad = np.ones(p.shape, np.float32)
+        kind(net.parameters(), 0.1, **options).step()
+        assert calls == [name]
+
+
+def test_pieces_whose_squares_overflow_are_changed_by_numpy():
+    d = np.full(2 * PIECE, 1e-3, np.float32)
+    d[PIECE + 1] = 1e20                                                  # its square overflows, and its mean fits
+    w = sp.Tensor(np.zeros(2 * PIECE), requires_grad=True)
+    optimizer = sp.Adam([w], 0.1, betas=(0.9, 0.9999999))
+    run(optimizer, [[d]])
+    assert_allclose(w.data, -0.1, rtol=1e-4)
+    assert np.isfinite(optimizer.state()["0.square"]).all()
+
+
+def test_a_gradient_of_another_shape_changes_no_parameter():
+    a, b = (sp.Tensor(np.ones(3), requires_grad=True) for _ in range(2))
+    a.grad, b.grad = np.ones(3, np.float32), np.ones(4, np.float32)
+    with pytest.raises(ShapeError, match=r"a gradient of shape \(3,\), got \(4,\)"):
+        sp.SGD([a, b], 0.1).step()
+    assert (a.data == 1).all()
+
+
+@pytest.mark.parametrize("n", [0, 1, 15, PIECE + 7, 5 * PIECE])
+def test_the_length_of_gradients_is_a_sum_in_double_precision(n, rng):
+    w = sp.Tensor(np.zeros(n), requires_grad=True)
+    w.grad = rng.normal(size=n).astype(np.float32)
+    lengths = set()
+    for threads in (1, 2):
+        sp.set_threads(threads)
+        lengths.add(gradient_norm([w, w]))
+    sp.set_threads(None)
+    assert len(lengths) == 1
+    assert lengths.pop() == pytest.approx(np.sqrt(2 * np.sum(w.grad.astype(np.longdouble) ** 2)), rel=1e-13)

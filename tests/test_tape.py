@@ -174,3 +174,20 @@ def test_early_gradients_are_those_of_any_order_and_the_last_layer_comes_first()
     assert all(np.array_equal(usual[key], early[key]) for key in usual)
     order = [id(leaf) for leaf, _ in leaf_gradients(y, np.ones(()), True)]
     assert order[0] == id(second)
+
+
+def test_further_gradients_of_a_tensor_are_added_in_place_to_a_sum_of_the_tapes_own(monkeypatch):
+    kind, outs = type(sp.backend.switch.ops_named("cpu")), []
+    add = kind.add
+    monkeypatch.setattr(kind, "add", lambda self, *a: outs.append(a[2]) or add(self, *a))
+    x = sp.Tensor(np.zeros(5000), requires_grad=True)
+    dy, held = np.arange(5000, dtype=np.float32), []
+
+    @sp.differentiable
+    def three_times(a, b, c):
+        return a + b + c, lambda dy: (held.append(dy) or dy, dy, dy)
+
+    three_times(x, x, x).backward(dy)
+    assert np.array_equal(x.grad, 3 * dy)
+    assert np.array_equal(held[0], np.arange(5000))                       # nobody else's array was written to
+    assert [out is None for out in outs] == [True, False] and outs[1] is x.grad

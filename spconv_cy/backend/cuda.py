@@ -11,7 +11,8 @@ import numpy as np
 from spconv_cy import operands
 from spconv_cy.backend import gathered
 from spconv_cy.backend.copying import CopyStream
-from spconv_cy.backend.ops import Ops, refuse_beyond, refuse_dtype, shares
+from spconv_cy.backend.numbers import refuse_beyond, refuse_dtype
+from spconv_cy.backend.ops import Ops, shares
 from spconv_cy.backend.placed import placed
 from spconv_cy.backend.tensor_cores import TensorCores, is_vector
 from spconv_cy.dlpack import unreadable

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from spconv_cy.backend import classes, weighted
+from spconv_cy.backend.numbers import NUMBERS, cast, check_whole, refuse_dtype
 from spconv_cy.backend.precision import rounded
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError, expected
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from spconv_cy.backend.copying import CopyStream
     from spconv_cy.backend.structure import Rulebook
 
-NUMBERS = "floats, integers or booleans"                               # what features may be made of
 
 
 class Ops:
@@ -358,53 +358,6 @@ class Ops:
 def shares(rows: Array, m: int) -> Array:
     """Return (m, 1) float64: one divided by the number of entries of `rows` that name each row; 1 where none does."""
     return np.asarray(1 / np.maximum(np.bincount(rows, minlength=m), 1)[:, None])
-
-
-def own(made: Array, given: object) -> Array:
-    """Return `made`, the result of Ops.asarray for `given`, or a copy if the two may share memory."""
-    apart = isinstance(given, (list, tuple)) or isinstance(given, np.ndarray) and not (
-        isinstance(made, np.ndarray) and np.may_share_memory(made, given))
-    return made if apart else made.copy()
-
-
-def cast(array: Array, dtype: np.dtype[Any], who: str = "features") -> Array:
-    """Return a numpy array as a C-contiguous array of a dtype, without a copy if it is one.
-
-    Raises:
-        ShapeError: a finite number that the dtype, float32 or a longer float, cannot hold.
-    """
-    if not (array.dtype.kind == dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize > 2):
-        return np.asarray(array, dtype, order="C")
-    try:
-        with np.errstate(over="raise"):
-            return np.asarray(array, dtype, order="C")
-    except FloatingPointError:
-        pass                                                             # the error below names the number
-    beyond = array[np.isfinite(array) & (abs(array) > np.finfo(dtype).max)]
-    if beyond.size:
-        refuse_beyond(beyond[0], dtype, who)
-    with np.errstate(over="ignore"):                                     # infinite before, or rounded to infinity
-        return np.asarray(array, dtype, order="C")
-
-
-def refuse_beyond(value: object, dtype: np.dtype[Any], who: str = "features") -> NoReturn:
-    """Raise ShapeError for a number that a dtype cannot hold."""
-    remedy = ', or use("reference"), which keeps float64' if dtype == np.float32 else ""
-    raise ShapeError(expected(who, f"numbers that {dtype} holds, up to {np.finfo(dtype).max:.3g}", f"{value!s}",
-                              f"scale them{remedy}"))
-
-
-def refuse_dtype(dtype: object) -> NoReturn:
-    """Raise ShapeError for features of a dtype that is not one of real numbers."""
-    raise ShapeError(expected("features", NUMBERS, f"dtype {dtype}"))
-
-
-def check_whole(array: Array) -> None:
-    """Raise ShapeError for a Python int in an array of objects that no integer dtype holds."""
-    for value in array.flat if array.dtype == object else ():
-        if isinstance(value, int) and not -2**63 <= value < 2**64:
-            raise ShapeError(expected("features", "numbers", f"the whole number {value!r:.40}, which no integer dtype "
-                                      "holds", "make it a float, or scale it"))
 
 
 def open_windows(rulebook: Rulebook) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.backend.ops import cast
+from spconv_cy.backend.numbers import cast
 from spconv_cy.checks import (
     as_array,
     checked_flags,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.backend.ops import cast
+from spconv_cy.backend.numbers import cast
 from spconv_cy.checks import as_array, checked_integers, checked_numbers, is_integer, is_real
 from spconv_cy.data.augment import stream
 from spconv_cy.data.batch import Batches

@@ -46,9 +46,10 @@ def softmax_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, weights: Arra
         shares = np.append(_checked_weights(x, weights), 0)[numbers]     # -1 is the last
         counts, n = ops.asarray(shares, real.dtype), shares.sum()
     share = real.dtype.type(_share("softmax_cross_entropy", reduction, n))
-    total, found = ops.cross_entropy(real, numbers, counts)
+    classes = ops.xp.asarray(numbers)
+    total, found = ops.cross_entropy(real, classes, counts)
     return (ops.xp.asarray(total * share),
-            lambda dy: (lambda: ops.cross_entropy_dx(summable(x), found, numbers, dy * share, counts), None))
+            lambda dy: (lambda: ops.cross_entropy_dx(summable(x), found, classes, dy * share, counts), None))
 
 
 @differentiable(reads={})

@@ -27,7 +27,8 @@ class Flat(NamedTuple):
     def is_plain(self) -> bool:
         """Return whether all arrays are as compiled loops need them: C-contiguous, of the backend's first dtype."""
         wanted = self.ops.float_dtypes[0]
-        return all(a.dtype == wanted and a.flags.c_contiguous and a.flags.aligned for a in (self.w, self.d, *self.moments))
+        arrays = (self.w, self.d, *self.moments)
+        return all(a.dtype == wanted and a.flags.c_contiguous and a.flags.aligned for a in arrays)
 
 
 def left_by_loops(kind: str, flat: list[Flat], numbers: list[tuple[float, float]],
@@ -42,14 +43,15 @@ def left_by_loops(kind: str, flat: list[Flat], numbers: list[tuple[float, float]
     """
     done = [j for j, one in enumerate(flat) if kind and one.ops.steps and one.is_plain()]
     left = {j: list(range(0, one.w.size, PIECE)) for j, one in enumerate(flat)}
-    if done:
+    steps = flat[done[0]].ops.steps if done else None
+    if steps:
         chosen = [flat[j] for j in done]
         rates, corrections = zip(*(numbers[j] for j in done), strict=True)
         for j in done:
             left[j] = []
-        for place, low in chosen[0].ops.steps.step(
-                kind, [one.w for one in chosen], [one.d for one in chosen], [one.moments for one in chosen], rates,
-                corrections, n_threads=threads(), **shares):
+        for place, low in steps.step(kind, [one.w for one in chosen], [one.d for one in chosen],
+                                     [one.moments for one in chosen], rates, corrections, n_threads=threads(),
+                                     **shares):
             left[done[place]].append(low)
     return [(flat[j], lows) for j, lows in left.items() if lows]
 
