@@ -155,10 +155,10 @@ def check_widths(x: Array, widths: tuple[int, ...]) -> None:
 
 def check_labels(who: str, x: Array, labels: Array, counts: Array | None, found: Array | None = None) -> None:
     """Raise ShapeError unless x is (n, c), labels and counts are (n,), and found is (n, 2)."""
-    shapes = (labels.shape, (len(x),) if counts is None else counts.shape, (len(x), 2) if found is None else found.shape)
-    if x.ndim != 2 or shapes != ((len(x),), (len(x),), (len(x), 2)):
-        raise ShapeError(expected(who, "x (n, c), labels (n,), counts (n,) or None, and sums (n, 2)",
-                                  f"x {x.shape}, {', '.join(map(str, shapes))}"))
+    wanted = [(labels, (len(x),)), (counts, (len(x),)), (found, (len(x), 2))]
+    if x.ndim != 2 or any(array is not None and array.shape != shape for array, shape in wanted):
+        raise ShapeError(expected(who, "x (n, c), labels (n,), counts (n,) or None, and sums (n, 2)", " and ".join(
+            str(array.shape) for array in (x, labels, counts, found) if array is not None)))
 
 
 def refuse_label(who: str, label: int, c: int) -> NoReturn:
