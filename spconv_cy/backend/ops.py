@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from spconv_cy.backend.copying import CopyStream
     from spconv_cy.backend.structure import Rulebook
-
 
 
 class Ops:

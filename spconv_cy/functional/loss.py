@@ -11,7 +11,7 @@ from spconv_cy.backend.switch import ops_of, summable
 from spconv_cy.checks import as_array, is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.labels import IgnoredLabels, checked_labels, marked_labels, refuse_sparse, remedy_of
-from spconv_cy.types import Array, ArrayLike, FloatArray, Gradient, IntegerArray, Recorded
+from spconv_cy.types import Array, ArrayLike, FloatArray, IntegerArray, Recorded
 
 
 @differentiable(reads={0: (0,)})
