@@ -3,7 +3,9 @@
 # New memory takes a page fault every 4 KB, a third of the time of the cheap passes, and the system's allocator returns
 # large pieces at once. At most 16 MB and a quarter of the memory in use are kept here. If a loop asks again for memory
 # that was returned before, so much more is kept from then on, until nothing was taken from it for five seconds, a full
-# garbage collection runs, or `release` is called.
+# garbage collection runs, or `release` is called. What is in use and what is kept, less 16 MB, is then at most one and
+# a half times the most that was in use at once: pieces of different sizes are wanted at different times of a loop. The
+# pieces that were not wanted for the longest time are returned first.
 
 import gc
 import math
@@ -12,7 +14,7 @@ import numpy as np
 
 from cpython.buffer cimport PyBuffer_FillInfo
 from libcpp.utility cimport pair
-from cython.operator cimport dereference
+from cython.operator cimport dereference, preincrement
 
 cdef extern from *:
     """
@@ -91,10 +93,12 @@ cdef enum:
     SPARE = 16777216            # bytes that are always kept
     PATIENCE = 5                # seconds after which unused memory is returned
 
-ctypedef void* void_pointer
+cdef struct Kept:
+    void* start
+    size_t turn                 # the number of pieces that were kept before
 
-cdef multimap[size_t, void_pointer] kept
-cdef size_t kept_bytes = 0, used_bytes = 0, most_used = 0
+cdef multimap[size_t, Kept] kept
+cdef size_t kept_bytes = 0, used_bytes = 0, most_used = 0, turns = 0
 # Bytes that were returned and may be wanted again; bytes that are kept because they were; the time of the last use.
 cdef size_t missed_bytes = 0, earned_bytes = 0
 cdef double last_taken = 0
@@ -118,26 +122,50 @@ cdef class Block:
 
 
 cdef void _give_back(void* start, size_t size) noexcept nogil:
-    global kept_bytes, used_bytes
+    global kept_bytes, used_bytes, turns
+    cdef Kept piece
     lock_kept()
+    turns += 1
+    piece.start, piece.turn = start, turns
     used_bytes -= size
     kept_bytes += size
     # Before others of its size: the piece that was used last is still in the caches.
-    kept.insert(kept.lower_bound(size), pair[size_t, void_pointer](size, start))
-    _trim(max(used_bytes // 4, earned_bytes) + SPARE)
+    kept.insert(kept.lower_bound(size), pair[size_t, Kept](size, piece))
+    _trim(_most_kept())
     unlock_kept()
+
+
+cdef size_t _whole() noexcept nogil:
+    # The most that may be in use and kept together. The lock is held.
+    return most_used + most_used // 2
+
+
+cdef size_t _most_kept() noexcept nogil:
+    # The lock is held.
+    cdef size_t room = _whole() - used_bytes if used_bytes < _whole() else 0
+    return max(used_bytes // 4, min(earned_bytes, room)) + SPARE
 
 
 cdef void _trim(size_t most) noexcept nogil:
     # Returns memory until at most `most` bytes are kept. The lock is held.
     global kept_bytes, missed_bytes
-    cdef multimap[size_t, void_pointer].iterator found
+    cdef multimap[size_t, Kept].iterator found
     while kept_bytes > most:
-        found = kept.begin()
+        found = _oldest()
         kept_bytes -= dereference(found).first
-        missed_bytes = min(missed_bytes + dereference(found).first, most_used)
-        drop(dereference(found).second, dereference(found).first)
+        missed_bytes = min(missed_bytes + dereference(found).first, _whole())
+        drop(dereference(found).second.start, dereference(found).first)
         kept.erase(found)
+
+
+cdef multimap[size_t, Kept].iterator _oldest() noexcept nogil:
+    # Returns what was kept first. Something is kept, and the lock is held.
+    cdef multimap[size_t, Kept].iterator found = kept.begin(), oldest = kept.begin()
+    while found != kept.end():
+        if dereference(found).second.turn < dereference(oldest).second.turn:
+            oldest = found
+        preincrement(found)
+    return oldest
 
 
 cdef void _forget() noexcept nogil:
@@ -148,23 +176,23 @@ cdef void _forget() noexcept nogil:
 
 cdef Block _take(size_t length):
     cdef Block block = Block.__new__(Block)
-    cdef pair[size_t, void_pointer] piece = _piece(_rounded(length))
-    if piece.second == NULL:
+    cdef pair[size_t, Kept] piece = _piece(_rounded(length))
+    if piece.second.start == NULL:
         raise MemoryError(f"array: expected a size that fits the memory, got {length:,} bytes; use a smaller batch")
-    block.length, block.size, block.start = <Py_ssize_t>length, piece.first, piece.second
+    block.length, block.size, block.start = <Py_ssize_t>length, piece.first, piece.second.start
     return block
 
 
-cdef pair[size_t, void_pointer] _piece(size_t size) noexcept nogil:
+cdef pair[size_t, Kept] _piece(size_t size) noexcept nogil:
     global kept_bytes, used_bytes, most_used, missed_bytes, earned_bytes, last_taken
-    cdef pair[size_t, void_pointer] piece
+    cdef pair[size_t, Kept] piece
     cdef double now = seconds()
     lock_kept()
     if now - last_taken > PATIENCE:
         _forget()
         _trim(used_bytes // 4 + SPARE)
         missed_bytes, last_taken = 0, now
-    cdef multimap[size_t, void_pointer].iterator found = kept.lower_bound(size)
+    cdef multimap[size_t, Kept].iterator found = kept.lower_bound(size)
     if found != kept.end() and dereference(found).first <= 2 * size:
         piece = dereference(found)
         kept_bytes -= piece.first
@@ -173,15 +201,16 @@ cdef pair[size_t, void_pointer] _piece(size_t size) noexcept nogil:
     else:
         if missed_bytes >= size:
             missed_bytes -= size
-            earned_bytes = min(earned_bytes + size, most_used)
+            earned_bytes = min(earned_bytes + size, _whole())
             last_taken = now
-        piece.first, piece.second = size, fresh(size)
-        if piece.second == NULL:                                        # return what is kept and try again
+        piece.first, piece.second.start = size, fresh(size)
+        if piece.second.start == NULL:                                  # return what is kept and try again
             _trim(0)
-            piece.second = fresh(size)
-    if piece.second != NULL:
+            piece.second.start = fresh(size)
+    if piece.second.start != NULL:
         used_bytes += piece.first
         most_used = max(most_used, used_bytes)
+        _trim(_most_kept())
     unlock_kept()
     return piece
 
