@@ -16,20 +16,12 @@ from spconv_cy.checks import checked_function, is_integer, is_real
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.tape import (
-    Read,
-    check_broadcast,
-    checked_results,
-    listener,
-    owned,
-    owner_of,
-    read_by,
-    recording,
-    sum_of,
-)
+from spconv_cy.tape import Read, check_broadcast, checked_results, listener, owned, owner_of, read_by
 from spconv_cy.tape import fold_to as fold_to
 from spconv_cy.tape import leaf_gradients as leaf_gradients
 from spconv_cy.tape import no_grad as no_grad
+from spconv_cy.tape import recording as recording
+from spconv_cy.tape import sum_of as sum_of
 from spconv_cy.tape import with_grad as with_grad
 from spconv_cy.types import Array, ArrayLike, Recorded
 
