@@ -258,7 +258,7 @@ class Grid:
         (pairs, sites), ahead = found
         return self.child(cast("NDArray[np.int32]", sites), out_size, window, Rulebook.of_pairs(pairs), ahead)
 
-    def child(self, sites: NDArray[np.int32], size: tuple[int, ...] | None, window: Any, rulebook: Rulebook,
+    def child(self, sites: NDArray[np.int32], size: tuple[int, ...] | None, window: object, rulebook: Rulebook,
               ahead: Ahead | None = None) -> Grid:
         """Return the grid of canonical, read-only sites that a Window, or Regions, made from this one."""
         made = Grid.__new__(Grid)
