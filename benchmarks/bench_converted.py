@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+import idle
 import networks
 from bench_peers import BLAS, PYTHON
 from goals import isa_of
@@ -68,6 +69,9 @@ def measure(name, threads, options, more):
     run = Run(sides(name, threads, more), threads, environment=more)
     run.measure("Converted", [name], options.rounds, tolerance=TOLERANCE)
     run.track("Peak", [name], anew=True)
+    if len({row["side"] for row in run.rows}) < len(run.workers):           # a side could not run it, and said why
+        run.close()
+        return run
     ways = [(worker, "first_frame") for worker in run.workers] + [(run.workers[0], "first_frame_saved")]
     seconds = [[started(worker, name, function) for worker, function in ways] for _ in range(1 + options.starts)]
     for (worker, function), found in zip(ways, zip(*seconds[1:], strict=True), strict=True):
@@ -110,7 +114,8 @@ def table(records):
         name, isa, threads = key.split()
         library = networks.NETWORKS[name].library
         found, sites = compared(record), record["sites"]
-        cells = [f"{name} ({library})", f"{sites:,}", f"{isa}, {threads}", difference(record, library)]
+        quiet = "" if idle.is_quiet(record["machine"]["idle"]) else ", busy machine"
+        cells = [f"{name} ({library})", f"{sites:,}", f"{isa}, {threads}{quiet}", difference(record, library)]
         for what, scale, form in COLUMNS:
             if what not in found:
                 cells += ["", ""]
@@ -156,6 +161,8 @@ def main():
             continue
         for threads in options.threads:
             run = measure(name, threads, options, more)
+            if not run.rows:
+                continue
             judge(run)
             record = run.record() | {"sites": len(networks.scene(name)[0])}
             records[f"{name} {isa_of(record)} {threads}"] = record

@@ -152,7 +152,9 @@ def converted_record(name, ours, theirs):
                for case, what, value in (("Peak", "peak_MB", times[2]), ("Converted", "start_s", times[3]))]
     figures += [{"case": "Converted", "params": [name], "name": "start_saved_s", "side": "ours", "value": ours[3] / 2},
                 {"case": "Converted", "params": [name], "name": "cold_difference", "side": "spconv", "value": 7e-7}]
-    return record(rows) | {"figures": figures, "sites": 20_000}
+    made = record(rows) | {"figures": figures, "sites": 20_000}
+    made["machine"]["idle"] = {"spread": [0.01], "gflops": [100.0], "others": 0.0}
+    return made
 
 
 def test_converted_networks_are_compared_in_a_table():
@@ -162,5 +164,7 @@ def test_converted_networks_are_compared_in_a_table():
     line = bench_converted.table({"second avx512f 1": made}).splitlines()[-1]
     assert line == ("| second (spconv) | 20,000 | avx512f, 1 | 7e-07 | 100.0 : 300.0 | 3.0x | 50.0 : 200.0 | 4.0x | "
                     "0.20 (0.10) : 3.00 | 15.0x | 100 : 400 | 4.0x |")
+    made["machine"]["idle"]["others"] = 1.0
+    assert "avx512f, 1, busy machine" in bench_converted.table({"second avx512f 1": made})
     alone = made | {"rows": [r for r in made["rows"] if r["side"] == "ours"]}
     assert "cold" not in bench_converted.compared(alone)
