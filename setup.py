@@ -54,11 +54,12 @@ def extensions():
     found = []
     for path in sorted(Path("spconv_cy").rglob("*.pyx")):
         name = ".".join(path.with_suffix("").parts)
-        sources = [str(path)]
+        sources, headers = [str(path)], "kernels.hpp"
         if name == LINKS_KERNELS:
             sources += [str(kernel) for kernel in sorted(KERNELS.glob("*.cpp"))]
+            headers = "*.[hi]*"
         found.append(Extension(name, sources, language="c++", include_dirs=[str(KERNELS)],
-                               depends=[str(header) for header in sorted(KERNELS.glob("*.[hi]*"))]))
+                               depends=[str(header) for header in sorted(KERNELS.glob(headers))]))
     return found
 
 

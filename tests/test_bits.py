@@ -57,6 +57,18 @@ def test_every_verb_gives_the_same_bits_for_any_number_of_threads(c, o, groups, 
             for_each_thread_count(once)
 
 
+@pytest.mark.parametrize("o", [5, 16, 32, 48, 64, 72])
+def test_inputs_that_are_zero_change_no_bit(o, rng):
+    # Kernels for few inputs keep weights in registers, those for many keep rows; more than 160 inputs are added in passes.
+    ops, book = ops_named("cpu"), random_rulebook(rng, 700, 600, 5, share=0.4)
+    x, w = rng.standard_normal((700, 7), np.float32), rng.standard_normal((5, 7, o), np.float32)
+    for name in every_set():
+        few = ops.conv(x, w, book)
+        for more in (1, 2, 10, 160):
+            wide = ops.conv(np.pad(x, ((0, 0), (0, more))), np.pad(w, ((0, 0), (0, more), (0, 0)), "edge"), book)
+            assert np.array_equal(few, wide), (name, more)
+
+
 def test_grids_and_rules_are_the_same_for_any_number_of_threads(rng):
     sites = rng.integers(0, 200, (60_000, 4)).astype(np.int32)
     sites[:, 0] %= 3

@@ -1,17 +1,27 @@
 """Loops over tiles of the convolution: forward, and dx with transposed pairs and weights."""
 
 from cython.parallel cimport parallel, prange, threadid
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from spconv_cy.cpu.isa cimport Igemm
 from spconv_cy.cpu.rules cimport TILE_ROWS
 
 
+cdef extern from *:
+    """
+    static inline void spconv_cy_fetch(const void* start, int64_t bytes) {
+        const char* p = (const char*)start;
+        for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+    }
+    """
+    void fetch "spconv_cy_fetch"(const void* start, int64_t n_bytes) noexcept nogil
+
 cdef enum:
-    WIDTH = 64                  # most columns of a block: KernelTable.lanes times vectors
+    WIDTH = 64                  # most columns of all tiles of a job: their sums fill a first cache
+    DEEP = 96                   # inputs from which on sums are used so seldom that they may lie in the second cache
     INPUTS = 160                # most inputs of a pass over a tile: their weights stay in the first cache
-    SLOT = TILE_ROWS * WIDTH    # floats of a thread's sums; its stack may be too small for them
+    JOBS = 24                   # least number of jobs that have more than one tile
 
 
 cdef struct Layer:
@@ -28,13 +38,31 @@ cdef struct Layer:
     int64_t blocks              # of columns in a group, each at most table.vectors wide
     int64_t span                # tiles of a job
     int64_t spans               # jobs of a block of columns
+    int64_t slot                # floats of a thread's sums; its stack may be too small for them
     float slope                 # of what is below 0; 1: no activation
+
+
+cdef int64_t widest_block(const KernelTable* table, Shape shape) noexcept nogil:
+    cdef int64_t vectors = ceiling(shape.o, table.lanes)
+    return ceiling(vectors, ceiling(vectors, table.vectors)) * table.lanes
+
+
+cdef int64_t span_of(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil:
+    # How many tiles a job takes. Their pairs are consecutive in each offset, so each load of the weights serves more
+    # pairs. With few tiles, a job takes one, so that all threads have work. Depends on sizes only.
+    cdef int64_t width = widest_block(table, shape), span = 1
+    cdef int64_t jobs = rules.n_tiles * shape.groups * ceiling(ceiling(shape.o, table.lanes), table.vectors)
+    cdef int64_t most = 4 * WIDTH if shape.c >= DEEP else WIDTH
+    while 2 * span * width <= most and jobs >= 2 * JOBS * span:
+        span *= 2
+    return span
 
 
 cdef int64_t scratch_floats(const KernelTable* table, const Rules* rules, Shape shape, int n_threads) noexcept nogil:
     # Slots of sums for as many threads as conv can use, from the first 64-byte boundary on; then the packed weights.
     cdef int64_t jobs = rules.n_tiles * shape.groups * ceiling(shape.o, table.lanes)
-    return (16 + team_of(rules, shape, jobs, n_threads) * SLOT
+    return (16 + team_of(rules, shape, jobs, n_threads) * span_of(table, rules, shape) * TILE_ROWS
+            * widest_block(table, shape)
             + rules.n_offsets * shape.groups * shape.c * ceiling(shape.o, table.lanes) * table.lanes)
 
 
@@ -50,17 +78,13 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
     layer.vectors = ceiling(shape.o, table.lanes)
     layer.blocks = ceiling(layer.vectors, table.vectors)
     n_packs = shape.groups * layer.blocks * rules.n_offsets
-    # Narrow blocks leave room for the sums of several tiles. Their pairs are consecutive in each offset, so each load
-    # of the weights serves more pairs. With few tiles, a job takes one, so that all threads have work.
-    layer.span = 1
-    while (2 * layer.span * ceiling(layer.vectors, layer.blocks) * table.lanes <= WIDTH
-            and rules.n_tiles >= 64 * layer.span):
-        layer.span *= 2
+    layer.span = span_of(table, rules, shape)
     layer.spans = ceiling(rules.n_tiles, layer.span)
     n_jobs = layer.spans * shape.groups * layer.blocks
     n_threads = team_of(rules, shape, n_jobs, n_threads)
     layer.sums = scratch + (-<uintptr_t>scratch % 64) // sizeof(float)
-    layer.packed = layer.sums + n_threads * SLOT
+    layer.slot = layer.span * TILE_ROWS * widest_block(table, shape)
+    layer.packed = layer.sums + n_threads * layer.slot
     chunk = <int>min(max(n_jobs // (16 * n_threads), 1), 8)
     with parallel(num_threads=n_threads):
         for job in prange(n_packs, schedule="static"):
@@ -97,7 +121,7 @@ cdef void pack(const Layer* layer, int64_t job) noexcept nogil:
 
 cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     # The sums stay in the first cache, padded to whole vectors, and y is written once.
-    cdef float* sums = layer.sums + thread * SLOT
+    cdef float* sums = layer.sums + thread * layer.slot
     cdef const Rules* rules = layer.rules
     cdef int64_t columns = layer.shape.groups * layer.blocks, index = job % columns
     cdef int64_t tile = job // columns * layer.span, last = min(tile + layer.span, rules.n_tiles)
@@ -109,6 +133,7 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     cdef const float* w
     cdef const float* bias = layer.bias
     cdef Igemm product
+    cdef Fetch ahead = fetch_of(layer, tile, last, index == 0)
     if bias != NULL:
         bias += first_column
     product.x_stride = layer.shape.groups * c
@@ -117,6 +142,7 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     for offset in range(rules.n_offsets):
         start = rules.tile_ptr[offset * (rules.n_tiles + 1) + tile]
         pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + last] - start
+        fetch_share(layer, &ahead, offset, start + pairs, first_column, block.cols)
         if pairs == 0 or c == 0:
             continue
         w = packed_at(layer, block, group, offset)
@@ -127,6 +153,54 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
             product.c = <int32_t>((i + 1) * c // passes - taken)
             layer.table.igemm(&product, rules.in_rows + start, rules.out_rows + start, pairs)
     layer.table.finish(layer.y + tile * TILE_ROWS * o + first_column, o, sums, width, rows, block.cols, layer.slope)
+
+
+# What a job fetches into the second cache, a share at every offset: its rows of y, which are written at the end, and for
+# the next job the numbers of rows and those rows of x that no job has read yet. Processors fetch long streams by
+# themselves, but these are many and short.
+cdef struct Fetch:
+    int64_t row                 # of y
+    int64_t rows
+    int64_t x_row
+    int64_t x_rows
+    int64_t tile                # the first one behind the next job; 0: fetch for this job only
+
+
+cdef Fetch fetch_of(const Layer* layer, int64_t tile, int64_t last, bint is_first) noexcept nogil:
+    cdef const Rules* rules = layer.rules
+    cdef const int64_t* tiles
+    cdef int64_t offset, to = -1
+    cdef Fetch ahead
+    ahead.row, ahead.rows = tile * TILE_ROWS, min(last * TILE_ROWS, rules.n_out) - tile * TILE_ROWS
+    ahead.tile = min(last + layer.span, rules.n_tiles) if is_first else 0
+    ahead.x_row = -1
+    if ahead.tile > last:
+        for offset in range(rules.n_offsets):
+            tiles = rules.tile_ptr + offset * (rules.n_tiles + 1)
+            if tiles[last] > tiles[0]:
+                ahead.x_row = max(ahead.x_row, <int64_t>rules.in_rows[tiles[last] - 1])
+            if tiles[ahead.tile] > tiles[0]:
+                to = max(to, <int64_t>rules.in_rows[tiles[ahead.tile] - 1])
+    ahead.x_rows = max(to - ahead.x_row, 0)
+    if ahead.x_rows > 16 * ahead.rows:                      # rows in no order
+        ahead.x_rows = 0
+    ahead.x_row += 1
+    return ahead
+
+
+cdef void fetch_share(const Layer* layer, const Fetch* ahead, int64_t offset, int64_t pair, int64_t first_column,
+                      int64_t cols) noexcept nogil:
+    cdef const Rules* rules = layer.rules
+    cdef int64_t n = rules.n_offsets, c = layer.shape.groups * layer.shape.c, o = layer.shape.groups * layer.shape.o
+    cdef int64_t row, low, pairs
+    for row in range(ahead.row + ahead.rows * offset // n, ahead.row + ahead.rows * (offset + 1) // n):
+        fetch(layer.y + row * o + first_column, cols * <int64_t>sizeof(float))
+    if ahead.tile > 0:
+        low = ahead.x_row + ahead.x_rows * offset // n
+        fetch(layer.x + low * c, (ahead.x_row + ahead.x_rows * (offset + 1) // n - low) * c * <int64_t>sizeof(float))
+        pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + ahead.tile] - pair
+        fetch(rules.in_rows + pair, pairs * <int64_t>sizeof(int32_t))
+        fetch(rules.out_rows + pair, pairs * <int64_t>sizeof(int32_t))
 
 
 cdef void begin_sums(float* sums, int64_t rows, int64_t width, const float* bias, int64_t cols) noexcept nogil:

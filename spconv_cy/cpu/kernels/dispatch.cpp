@@ -3,6 +3,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#ifdef SPCONV_CY_AVX512F
+#include <cpuid.h>
+#endif
+
 #include "kernels.hpp"
 
 #define ADDRESS(name, arguments) name,
@@ -25,6 +29,10 @@ SET(avx512f)
 SET(neon)
 #endif
 
+#ifdef SPCONV_CY_AVX512F
+namespace spconv_cy { namespace avx512f { extern int32_t stay_below; } }
+#endif
+
 namespace spconv_cy {
 namespace {
 
@@ -33,11 +41,23 @@ KernelTable tables[MOST];
 int n_tables = 0;
 std::atomic<const KernelTable*> current{nullptr};
 
+#ifdef SPCONV_CY_AVX512F
+// Zen 4 does one product of 16 floats a cycle, others do two. With one, a load for each product is no burden, and weights
+// in registers are faster than rows, for any number of inputs.
+bool has_half_units() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(1, &a, &b, &c, &d) && (a >> 8 & 15) + (a >> 20 & 255) == 0x19 && __builtin_cpu_is("amd");
+}
+#endif
+
 // Built at first use, not by static initialisation, whose order between files is undefined.
 bool fill() {
 #ifdef SPCONV_CY_AVX512F
     // Includes whether the operating system saves the registers: the compiler's run time reads xgetbv too.
-    if (__builtin_cpu_supports("avx512f")) tables[n_tables++] = avx512f::table();
+    if (__builtin_cpu_supports("avx512f")) {
+        if (has_half_units()) avx512f::stay_below = INT32_MAX;
+        tables[n_tables++] = avx512f::table();
+    }
 #endif
 #ifdef SPCONV_CY_AVX2
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) tables[n_tables++] = avx2::table();

@@ -1,5 +1,6 @@
 // Indirect matrix products on rows read in place. The including file defines what stays in registers for V vectors of
-// columns: the weights of BLOCK[V] inputs if WEIGHTS_STAY, else BLOCK[V] rows of sums.
+// columns: ROWS[V] rows of sums; or, in sets of 32 registers and for less than STAY_BELOW inputs, the weights of INPUTS[V]
+// inputs. The sums are the same bits either way.
 #include <cassert>
 
 #include "registers.inl"
@@ -8,10 +9,13 @@ namespace spconv_cy {
 namespace NAME {
 
 extern const int32_t lanes = LANES, vectors = VECTORS;
+extern int32_t stay_below;
+int32_t stay_below = STAY_BELOW;    // the weights of fewer inputs stay in registers; dispatch.cpp knows the processor
 
 namespace {
 
 constexpr int64_t AHEAD = 8;    // pairs between prefetching a row of x and reading it
+constexpr int UNROLL = 8;       // inputs of a pass of the loop over inputs
 
 // V vectors of the weights of I inputs stay in registers for all pairs: no remainders of rows, no dispatch in the loop,
 // and the processor overlaps several pairs. For sets of 32 registers.
@@ -53,9 +57,25 @@ inline void weights_of(int n, const Igemm& job, int64_t first, const int32_t* in
     weights_block<V, I>(job, first, in_rows, out_rows, pairs);
 }
 
-// G pairs, V vectors of columns: G * V sums stay in registers for all c inputs. For sets of 16 registers.
+// sum[g] += x[g][i] * row i of the weights, for I inputs from i on; w is aligned to whole vectors.
+template <int V, int G, int I>
+inline void add_inputs(vec (*sum)[V], const float* const* x, int64_t i, const float* w) {
+#pragma GCC unroll 32
+    for (int n = 0; n < I; ++n, w += V * LANES) {
+        const vec* row = reinterpret_cast<const vec*>(w);
+#pragma GCC unroll 32
+        for (int g = 0; g < G; ++g) {
+            const vec b = splat(x[g] + i + n);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) sum[g][v] = fma(b, row[v], sum[g][v]);
+        }
+    }
+}
+
+// G pairs, V vectors of columns: G * V sums stay in registers for all c inputs. Each input's weights serve all G rows,
+// so there are fewer loads than products.
 template <int V, int G>
-inline void pairs_block(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
+inline void rows_block(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
     const float* x[G];
     vec sum[G][V];
 #pragma GCC unroll 32
@@ -65,30 +85,41 @@ inline void pairs_block(const Igemm& job, const int32_t* in_rows, const int32_t*
     }
     const float* w = job.w;
     const int64_t c = job.c;
-    for (int64_t i = 0; i < c; ++i, w += V * LANES) {
-        multiply_add<V, G>(sum, [&](int g) { return splat(x[g] + i); }, w, LANES);
-    }
+    int64_t i = 0;
+    for (; i + UNROLL <= c; i += UNROLL, w += UNROLL * V * LANES) add_inputs<V, G, UNROLL>(sum, x, i, w);
+    for (; i < c; ++i, w += V * LANES) add_inputs<V, G, 1>(sum, x, i, w);
 #pragma GCC unroll 32
     for (int g = 0; g < G; ++g) write_row<V>(sum[g], job.sums + (out_rows[g] - job.first_row) * V * LANES);
 }
 
 template <int V, int G>
-inline void pairs_of(int g, const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
+inline void rows_of(int g, const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
     if constexpr (G > 1) {
-        if (g < G) return pairs_of<V, G - 1>(g, job, in_rows, out_rows);
+        if (g < G) return rows_of<V, G - 1>(g, job, in_rows, out_rows);
     }
-    pairs_block<V, G>(job, in_rows, out_rows);
+    rows_block<V, G>(job, in_rows, out_rows);
 }
 
-// Blocks of nearly equal size: a remainder of one or two would leave most of the multipliers idle.
+// Whole blocks as long as two are left; what remains is cut in halves: a block of one or two rows would leave most of
+// the multipliers idle.
 template <int V>
-void run(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
-    constexpr int MOST = BLOCK[V];
-    const int64_t all = WEIGHTS_STAY ? job.c : pairs, blocks = (all + MOST - 1) / MOST;
-    for (int64_t i = 0, first = 0; i < blocks; ++i) {
-        const int n = static_cast<int>(all / blocks + (i < all % blocks));
-        if constexpr (WEIGHTS_STAY) weights_of<V, MOST>(n, job, first, in_rows, out_rows, pairs);
-        else pairs_of<V, MOST>(n, job, in_rows + first, out_rows + first);
+void run_rows(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
+    constexpr int MOST = ROWS[V];
+    int64_t j = 0;
+    for (; pairs - j >= 2 * MOST; j += MOST) rows_block<V, MOST>(job, in_rows + j, out_rows + j);
+    const int left = static_cast<int>(pairs - j), half = left > MOST ? (left + 1) / 2 : left;
+    rows_of<V, MOST>(half, job, in_rows + j, out_rows + j);
+    if (half < left) rows_of<V, MOST>(left - half, job, in_rows + j + half, out_rows + j + half);
+}
+
+// Blocks of nearly equal size: 33 inputs are 4 blocks of 8 or 9, and not 4 blocks and a remainder.
+template <int V>
+void run_weights(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
+    constexpr int MOST = INPUTS[V];
+    const int blocks = (job.c + MOST - 1) / MOST, size = job.c / blocks, longer = job.c % blocks;
+    for (int b = 0, first = 0; b < blocks; ++b) {
+        const int n = size + (b < longer);
+        weights_of<V, MOST>(n, job, first, in_rows, out_rows, pairs);
         first += n;
     }
 }
@@ -98,13 +129,17 @@ inline void igemm_of(int v, const Igemm& job, const int32_t* in_rows, const int3
     if constexpr (V > 1) {
         if (v < V) return igemm_of<V - 1>(v, job, in_rows, out_rows, pairs);
     }
-    run<V>(job, in_rows, out_rows, pairs);
+    if constexpr (STAY_BELOW > 0) {
+        if (job.c < stay_below) return run_weights<V>(job, in_rows, out_rows, pairs);
+    }
+    run_rows<V>(job, in_rows, out_rows, pairs);
 }
 
 }  // namespace
 
 void igemm(const Igemm* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
     assert(pairs > 0 && job->c > 0 && job->vectors > 0 && job->vectors <= VECTORS);
+    assert(reinterpret_cast<uintptr_t>(job->w) % sizeof(vec) == 0);
     igemm_of<VECTORS>(job->vectors, *job, in_rows, out_rows, pairs);
 }
 

@@ -3,8 +3,9 @@
 
 namespace {
 
-constexpr bool WEIGHTS_STAY = false;
-constexpr int BLOCK[] = {0, 12, 6, 4, 3};
+constexpr int ROWS[] = {0, 12, 6, 4, 3};
+constexpr int INPUTS[VECTORS + 1] = {};     // 16 registers hold too few weights
+constexpr int STAY_BELOW = 0;
 
 }  // namespace
 

@@ -3,8 +3,10 @@
 
 namespace {
 
-constexpr bool WEIGHTS_STAY = true;
-constexpr int BLOCK[] = {0, 16, 8, 8, 6};
+constexpr int ROWS[] = {0, 12, 8, 8, 6};
+constexpr int INPUTS[] = {0, 16, 8, 8, 6};
+// Of few inputs all weights stay, and there are no remainders of rows.
+constexpr int STAY_BELOW = 8;
 
 }  // namespace
 

@@ -3,8 +3,9 @@
 
 namespace {
 
-constexpr bool WEIGHTS_STAY = true;
-constexpr int BLOCK[] = {0, 16, 8, 8, 6};
+constexpr int ROWS[] = {0, 12, 8, 8, 6};
+constexpr int INPUTS[] = {0, 16, 8, 8, 6};
+constexpr int STAY_BELOW = INT32_MAX;
 
 }  // namespace
 

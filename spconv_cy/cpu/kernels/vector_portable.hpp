@@ -5,7 +5,7 @@
 namespace {
 
 typedef float vec __attribute__((vector_size(16)));
-constexpr int LANES = 4, VECTORS = 2;
+constexpr int LANES = 4, VECTORS = 4;
 
 // Rows have the alignment of floats, and a pointer to vec would imply more.
 struct [[gnu::packed, gnu::may_alias]] alignas(float) Within {
