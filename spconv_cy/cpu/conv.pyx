@@ -163,6 +163,8 @@ cdef struct Fetch:
     int64_t rows
     int64_t x_row
     int64_t x_rows
+    int64_t step                # rows of y at each offset
+    int64_t x_step
     int64_t tile                # the first one behind the next job; 0: fetch for this job only
 
 
@@ -185,19 +187,20 @@ cdef Fetch fetch_of(const Layer* layer, int64_t tile, int64_t last, bint is_firs
     if ahead.x_rows > 16 * ahead.rows:                      # rows in no order
         ahead.x_rows = 0
     ahead.x_row += 1
+    ahead.step = ceiling(ahead.rows, max(rules.n_offsets, 1))
+    ahead.x_step = ceiling(ahead.x_rows, max(rules.n_offsets, 1))
     return ahead
 
 
 cdef void fetch_share(const Layer* layer, const Fetch* ahead, int64_t offset, int64_t pair, int64_t first_column,
                       int64_t cols) noexcept nogil:
     cdef const Rules* rules = layer.rules
-    cdef int64_t n = rules.n_offsets, c = layer.shape.groups * layer.shape.c, o = layer.shape.groups * layer.shape.o
-    cdef int64_t row, low, pairs
-    for row in range(ahead.row + ahead.rows * offset // n, ahead.row + ahead.rows * (offset + 1) // n):
+    cdef int64_t c = layer.shape.groups * layer.shape.c, o = layer.shape.groups * layer.shape.o, row, low, pairs
+    for row in range(ahead.row + offset * ahead.step, ahead.row + min((offset + 1) * ahead.step, ahead.rows)):
         fetch(layer.y + row * o + first_column, cols * <int64_t>sizeof(float))
     if ahead.tile > 0:
-        low = ahead.x_row + ahead.x_rows * offset // n
-        fetch(layer.x + low * c, (ahead.x_row + ahead.x_rows * (offset + 1) // n - low) * c * <int64_t>sizeof(float))
+        low = min(offset * ahead.x_step, ahead.x_rows)
+        fetch(layer.x + (ahead.x_row + low) * c, min(ahead.x_step, ahead.x_rows - low) * c * <int64_t>sizeof(float))
         pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + ahead.tile] - pair
         fetch(rules.in_rows + pair, pairs * <int64_t>sizeof(int32_t))
         fetch(rules.out_rows + pair, pairs * <int64_t>sizeof(int32_t))

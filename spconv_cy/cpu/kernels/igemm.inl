@@ -1,6 +1,6 @@
 // Indirect matrix products on rows read in place. The including file defines what stays in registers for V vectors of
-// columns: ROWS[V] rows of sums; or, in sets of 32 registers and for less than STAY_BELOW inputs, the weights of INPUTS[V]
-// inputs. The sums are the same bits either way.
+// columns: ROWS[V] rows of sums, with UNROLL[V] inputs a pass; or, in sets of 32 registers and for fewer than STAY_BELOW
+// inputs, the weights of INPUTS[V] inputs. The sums are the same bits either way.
 #include <cassert>
 
 #include "registers.inl"
@@ -15,7 +15,6 @@ int32_t stay_below = STAY_BELOW;    // the weights of fewer inputs stay in regis
 namespace {
 
 constexpr int64_t AHEAD = 8;    // pairs between prefetching a row of x and reading it
-constexpr int UNROLL = 8;       // inputs of a pass of the loop over inputs
 
 // V vectors of the weights of I inputs stay in registers for all pairs: no remainders of rows, no dispatch in the loop,
 // and the processor overlaps several pairs. For sets of 32 registers.
@@ -25,7 +24,7 @@ inline void weights_block(const Igemm& job, int64_t first, const int32_t* in_row
     vec w[I][V];
 #pragma GCC unroll 32
     for (int i = 0; i < I; ++i) read_row<V>(w[i], job.w + (first + i) * V * LANES);
-    const auto product = [&](int64_t j) {
+    const auto product = [&](int64_t j) ALWAYS_INLINE {
         const float* x = job.x + first + in_rows[j] * job.x_stride;
         float* y = job.sums + (out_rows[j] - job.first_row) * V * LANES;
         vec sum[V];
@@ -57,21 +56,6 @@ inline void weights_of(int n, const Igemm& job, int64_t first, const int32_t* in
     weights_block<V, I>(job, first, in_rows, out_rows, pairs);
 }
 
-// sum[g] += x[g][i] * row i of the weights, for I inputs from i on; w is aligned to whole vectors.
-template <int V, int G, int I>
-inline void add_inputs(vec (*sum)[V], const float* const* x, int64_t i, const float* w) {
-#pragma GCC unroll 32
-    for (int n = 0; n < I; ++n, w += V * LANES) {
-        const vec* row = reinterpret_cast<const vec*>(w);
-#pragma GCC unroll 32
-        for (int g = 0; g < G; ++g) {
-            const vec b = splat(x[g] + i + n);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; ++v) sum[g][v] = fma(b, row[v], sum[g][v]);
-        }
-    }
-}
-
 // G pairs, V vectors of columns: G * V sums stay in registers for all c inputs. Each input's weights serve all G rows,
 // so there are fewer loads than products.
 template <int V, int G>
@@ -86,8 +70,15 @@ inline void rows_block(const Igemm& job, const int32_t* in_rows, const int32_t* 
     const float* w = job.w;
     const int64_t c = job.c;
     int64_t i = 0;
-    for (; i + UNROLL <= c; i += UNROLL, w += UNROLL * V * LANES) add_inputs<V, G, UNROLL>(sum, x, i, w);
-    for (; i < c; ++i, w += V * LANES) add_inputs<V, G, 1>(sum, x, i, w);
+    const auto add_input = [&](int64_t n) ALWAYS_INLINE {
+        multiply_add<V, G>(sum, [&](int g) ALWAYS_INLINE { return splat(x[g] + n); }, w, LANES);
+        w += V * LANES;
+    };
+    for (; i + UNROLL[V] <= c; i += UNROLL[V]) {
+#pragma GCC unroll 8
+        for (int n = 0; n < UNROLL[V]; ++n) add_input(i + n);
+    }
+    for (; UNROLL[V] > 1 && i < c; ++i) add_input(i);
 #pragma GCC unroll 32
     for (int g = 0; g < G; ++g) write_row<V>(sum[g], job.sums + (out_rows[g] - job.first_row) * V * LANES);
 }
@@ -139,7 +130,6 @@ inline void igemm_of(int v, const Igemm& job, const int32_t* in_rows, const int3
 
 void igemm(const Igemm* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
     assert(pairs > 0 && job->c > 0 && job->vectors > 0 && job->vectors <= VECTORS);
-    assert(reinterpret_cast<uintptr_t>(job->w) % sizeof(vec) == 0);
     igemm_of<VECTORS>(job->vectors, *job, in_rows, out_rows, pairs);
 }
 

@@ -3,10 +3,11 @@
 
 namespace {
 
-constexpr int ROWS[] = {0, 12, 8, 8, 6};
+constexpr int ROWS[] = {0, 8, 8, 8, 6};
 constexpr int INPUTS[] = {0, 16, 8, 8, 6};
+constexpr int UNROLL[] = {0, 8, 8, 8, 8};
 // Of few inputs all weights stay, and there are no remainders of rows.
-constexpr int STAY_BELOW = 8;
+constexpr int STAY_BELOW = 12;
 
 }  // namespace
 

@@ -5,6 +5,7 @@ namespace {
 
 constexpr int ROWS[] = {0, 12, 8, 8, 6};
 constexpr int INPUTS[] = {0, 16, 8, 8, 6};
+constexpr int UNROLL[] = {0, 1, 1, 1, 1};
 constexpr int STAY_BELOW = INT32_MAX;
 
 }  // namespace

@@ -2,6 +2,10 @@
 // NAME, vec, LANES, VECTORS, load, store, load_part, store_part, splat, fma.
 #include "kernels.hpp"
 
+// For what takes an array of registers: called, it would find them in memory. There are too many kernels in a file for
+// compilers to do so by themselves.
+#define ALWAYS_INLINE __attribute__((always_inline))
+
 SPCONV_CY_DECLARE(NAME)
 
 namespace spconv_cy {
@@ -9,14 +13,14 @@ namespace NAME {
 namespace {
 
 template <int V>
-inline void read_row(vec* row, const float* p, int tail = LANES) {
+ALWAYS_INLINE inline void read_row(vec* row, const float* p, int tail = LANES) {
 #pragma GCC unroll 8
     for (int v = 0; v < V - 1; ++v) row[v] = load(p + v * LANES);
     row[V - 1] = tail == LANES ? load(p + (V - 1) * LANES) : load_part(p + (V - 1) * LANES, tail);
 }
 
 template <int V>
-inline void write_row(const vec* row, float* p, int tail = LANES) {
+ALWAYS_INLINE inline void write_row(const vec* row, float* p, int tail = LANES) {
 #pragma GCC unroll 8
     for (int v = 0; v < V - 1; ++v) store(p + v * LANES, row[v]);
     if (tail == LANES) store(p + (V - 1) * LANES, row[V - 1]);
@@ -26,7 +30,7 @@ inline void write_row(const vec* row, float* p, int tail = LANES) {
 // sum[n] += factor(n) * row for N rows of sums. The fewer of the two kinds of factors stay in registers, the others are
 // loaded one by one: 16 registers hold 12 sums and at most 4 factors.
 template <int V, int N, typename Factor>
-inline void multiply_add(vec (*sum)[V], Factor factor, const float* p, int tail) {
+ALWAYS_INLINE inline void multiply_add(vec (*sum)[V], Factor factor, const float* p, int tail) {
     if constexpr (V <= N) {
         vec row[V];
         read_row<V>(row, p, tail);
