@@ -59,7 +59,7 @@ def test_every_verb_gives_the_same_bits_for_any_number_of_threads(c, o, groups, 
 
 @pytest.mark.parametrize("o", [5, 16, 32, 48, 64, 72])
 def test_inputs_that_are_zero_change_no_bit(o, rng):
-    # Kernels for few inputs keep weights in registers, those for many keep rows; more than 160 inputs are added in passes.
+    # For few inputs weights stay in registers, for many rows; more than 160 inputs are added in passes.
     ops, book = ops_named("cpu"), random_rulebook(rng, 700, 600, 5, share=0.4)
     x, w = rng.standard_normal((700, 7), np.float32), rng.standard_normal((5, 7, o), np.float32)
     for name in every_set():
