@@ -1,3 +1,5 @@
+from typing import Literal, overload
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -6,6 +8,7 @@ from spconv_cy.compiled.pairs import Pairs
 def isas() -> tuple[str, ...]: ...
 def isa() -> str: ...
 def select_isa(name: str | None = None) -> None: ...
+@overload
 def conv(
     x: NDArray[np.float32],
     w: NDArray[np.float32],
@@ -13,8 +16,24 @@ def conv(
     *,
     bias: NDArray[np.float32] | None = None,
     slope: float | None = None,
+    rows: NDArray[np.float32] | None = None,
+    residual: NDArray[np.float32] | None = None,
+    measure: Literal[False] = False,
     n_threads: int = 1,
 ) -> NDArray[np.float32]: ...
+@overload
+def conv(
+    x: NDArray[np.float32],
+    w: NDArray[np.float32],
+    pairs: Pairs,
+    *,
+    bias: NDArray[np.float32] | None = None,
+    slope: float | None = None,
+    rows: NDArray[np.float32] | None = None,
+    residual: NDArray[np.float32] | None = None,
+    measure: Literal[True],
+    n_threads: int = 1,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def conv_dw(
     x: NDArray[np.float32], dy: NDArray[np.float32], pairs: Pairs, groups: int = 1, *, n_threads: int = 1
 ) -> NDArray[np.float32]: ...

@@ -10,6 +10,7 @@ from spconv_cy.compiled.memory import empty, zeros
 from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.operands import (
     check_conv,
+    check_conv_after,
     check_conv_dw,
     check_max_pool,
     check_rows,
@@ -22,6 +23,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from spconv_cy.cpu cimport conv as _conv
 from spconv_cy.cpu cimport conv_dw as _conv_dw
 from spconv_cy.cpu cimport isa as _isa
+from spconv_cy.cpu cimport moments as _moments
 from spconv_cy.cpu cimport pool as _pool
 from spconv_cy.compiled.pairs cimport Pairs
 
@@ -65,16 +67,18 @@ cdef inline const float* _start(const float[:, ::1] a):
     return &a[0, 0] if a.shape[0] and a.shape[1] else NULL
 
 
-def conv(x, w, Pairs pairs not None, *, bias=None, slope=None, int n_threads=1):
-    """Ops.conv; w may have any strides: it is packed for the kernels anyway."""
+def conv(x, w, Pairs pairs not None, *, bias=None, slope=None, rows=None, residual=None, bint measure=False,
+         int n_threads=1):
+    """Ops.conv and, with `measure`, Ops.conv_after; w may have any strides: it is packed for the kernels anyway."""
     cdef Py_ssize_t o = check_conv("conv", x, w, pairs, bias)
+    check_conv_after(o, pairs, rows, residual)
     cdef const float[:, ::1] x_rows = x, bias_row = bias
     cdef const float[:, :, :, :] w4 = w if w.ndim == 4 else w[:, None]
     cdef const _conv.Rules* rules = &pairs.rules
-    out = empty((rules.n_out, o))
-    cdef float[:, ::1] y = out
+    out, found = empty((rules.n_out, o)), np.zeros((3, o), np.float32) if measure else None
+    cdef float[:, ::1] y = out, moments = found
     if out.size == 0:
-        return out
+        return (out, found) if measure else out
     cdef const _isa.KernelTable* table = _isa.kernels()
     cdef _conv.Shape shape = _conv.Shape(w4.shape[1], w4.shape[2], w4.shape[3])
     cdef float[:, ::1] scratch = empty((1, _conv.scratch_floats(table, rules, shape, n_threads)))
@@ -88,10 +92,26 @@ def conv(x, w, Pairs pairs not None, *, bias=None, slope=None, int n_threads=1):
     cdef const float* pb = NULL
     if bias_row is not None:
         pb = _start(bias_row)
-    cdef float below = 1.0 if slope is None else slope
+    cdef const float[:, ::1] map_rows = rows, added = residual
+    cdef _conv.After after
+    cdef int64_t part_rows
+    cdef double[::1] room
+    after.finish.slope, after.room = 1.0 if slope is None else slope, NULL
+    after.finish.residual = after.finish.scale = NULL
+    if map_rows is not None:
+        after.finish.centre, after.finish.rest = &map_rows[0, 0], &map_rows[1, 0]
+        after.finish.scale, after.finish.shift = &map_rows[2, 0], &map_rows[3, 0]
+    if added is not None:
+        after.finish.residual = &added[0, 0]
+    if measure:
+        part_rows = _conv.job_rows(table, rules, shape)
+        room = empty((_moments.room_of(rules.n_out, part_rows, o),), np.float64)
+        after.room = &room[0]
     with nogil:
-        _conv.conv(table, px, &weights, &scratch[0, 0], pb, &y[0, 0], rules, shape, below, n_threads)
-    return out
+        _conv.conv(table, px, &weights, &scratch[0, 0], pb, &y[0, 0], rules, shape, &after, n_threads)
+        if measure:
+            _moments.joined(after.room, part_rows, &moments[0, 0], rules.n_out, o)
+    return (out, found) if measure else out
 
 
 def conv_dw(x, dy, Pairs pairs not None, int groups=1, *, int n_threads=1):

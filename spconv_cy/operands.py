@@ -45,6 +45,14 @@ def check_conv(who: str, x: Array, w: Array, rulebook: Counts, bias: Array | Non
     return channels_out
 
 
+def check_conv_after(channels: int, rulebook: Counts, rows: Array | None, residual: Array | None) -> None:
+    """Raise ShapeError if the column-wise map or the rows to add do not fit the result of a convolution."""
+    if rows is not None and rows.shape != (4, channels):
+        raise ShapeError(expected("conv", f"rows (4, {channels}) of a map", f"shape {rows.shape}"))
+    if residual is not None and residual.shape != (rulebook.n_out, channels):
+        raise ShapeError(expected("conv", f"a residual ({rulebook.n_out}, {channels})", f"shape {residual.shape}"))
+
+
 def check_conv_dw(x: Array, dy: Array, rulebook: Counts, groups: int) -> None:
     """Raise ShapeError if the arrays of a weight gradient do not fit each other."""
     if x.ndim != 2 or dy.ndim != 2 or (len(x), len(dy)) != (rulebook.n_in, rulebook.n_out):

@@ -39,6 +39,18 @@ class CpuOps(Ops):
         return _core.conv(self.asarray(x), self._weights(w), rulebook.pairs, bias=bias, slope=slope,
                           n_threads=threads())
 
+    def conv_after(self, x: Array, w: Array, rulebook: Rulebook, *, bias: Array | None = None,
+                   slope: float | None = None, rows: Array | None = None, residual: Array | None = None,
+                   measure: bool = False, precision: str = "float32") -> tuple[Array, Array | None]:
+        """See Ops.conv_after; all is computed while a tile of the result is in the cache."""
+        _check_precision(precision)
+        bias, rows, residual = (None if a is None else self.asarray(a) for a in (bias, rows, residual))
+        x, w, n = self.asarray(x), self._weights(w), threads()
+        if measure:
+            return _core.conv(x, w, rulebook.pairs, bias=bias, slope=slope, rows=rows, residual=residual, measure=True,
+                              n_threads=n)
+        return _core.conv(x, w, rulebook.pairs, bias=bias, slope=slope, rows=rows, residual=residual, n_threads=n), None
+
     def conv_dw(self, x: Array, dy: Array, rulebook: Rulebook, groups: int = 1, *,
                 precision: str = "float32") -> Array:
         """See Ops.conv_dw; the only precision is float32."""
@@ -103,9 +115,10 @@ class CpuOps(Ops):
         """See Ops.moments."""
         return rowwise.moments(self.asarray(x), n_threads=threads())
 
-    def affine(self, x: Array, rows: Array, slope: float = 1.0) -> Array:
+    def affine(self, x: Array, rows: Array, slope: float = 1.0, residual: Array | None = None) -> Array:
         """See Ops.affine."""
-        return rowwise.affine(self.asarray(x), self.asarray(rows), slope, n_threads=threads())
+        return rowwise.affine(self.asarray(x), self.asarray(rows), slope,
+                              None if residual is None else self.asarray(residual), n_threads=threads())
 
     def affine_sums(self, x: Array, dy: Array, rows: Array, slope: float = 1.0) -> Array:
         """See Ops.affine_sums."""

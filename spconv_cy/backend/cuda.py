@@ -239,8 +239,12 @@ class CudaOps(Ops):
         rest, square = self._column_sums(part).reshape(2, c) / f32(n)    # of the distances from the rounded mean
         return self.xp.stack([mean[0], rest, self.xp.maximum(square - rest * rest, f32(0))])
 
-    def affine(self, x: Array, rows: Array, slope: float = 1.0) -> Array:
+    def affine(self, x: Array, rows: Array, slope: float = 1.0, residual: Array | None = None) -> Array:
         """See Ops.affine."""
+        if residual is not None:
+            operands.check_affine("affine", x, rows, residual)
+            y = self.affine(x, rows) + residual
+            return y if slope == 1.0 else self.leaky_relu(y, slope)
         x, rows = self._rows("affine", x), self._rows("affine", rows, f32)
         operands.check_affine("affine", x, rows)
         y = self._empty("affine", x.shape, x.dtype)

@@ -16,6 +16,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.operands import (
     check_affine,
     check_conv,
+    check_conv_after,
     check_conv_dw,
     check_equal,
     check_labels,
@@ -131,6 +132,30 @@ class Ops:
             y[out_rows] += _grouped(x[in_rows], w[k])
         y = y if slope is None else np.where(y >= 0, y, y * y.dtype.type(slope))
         return rounded(y, precision) if precision == "float16" else y
+
+    def conv_after(self, x: Array, w: Array, rulebook: Rulebook, *, bias: Array | None = None,
+                   slope: float | None = None, rows: Array | None = None, residual: Array | None = None,
+                   measure: bool = False, precision: str = "float32") -> tuple[Array, Array | None]:
+        """Return (conv, then affine without a slope, plus residual, then leaky_relu; its moments or None).
+
+        A backend does this in one pass over memory if it can. Only then are there moments, and only with `measure`.
+
+        Args:
+            x, w, rulebook, bias, precision: as for conv.
+            slope: of the leaky ReLU, or None.
+            rows: (4, o), as for affine, or None.
+            residual: (m, o), or None.
+            measure: whether moments of the result are wanted.
+        """
+        if rows is None and residual is None:
+            return self.conv(x, w, rulebook, bias=bias, slope=slope, precision=precision), None
+        y = self.conv(x, w, rulebook, bias=bias, precision=precision)
+        check_conv_after(y.shape[1], rulebook, rows, residual)
+        if rows is None:
+            y = y + residual
+        else:
+            y = self.affine(y, rows, 1.0, residual)
+        return y if slope is None else self.leaky_relu(y, slope), None
 
     def conv_dw(self, x: Array, dy: Array, rulebook: Rulebook, groups: int = 1, *,
                 precision: str = "float32") -> Array:
@@ -291,16 +316,18 @@ class Ops:
         mean = x.mean(0)
         return self.xp.stack([mean, self.xp.zeros_like(mean), ((x - mean) ** 2).mean(0)])
 
-    def affine(self, x: Array, rows: Array, slope: float = 1.0) -> Array:
-        """Return z = (x - centre - rest) * scale + shift by column, values below 0 times slope.
+    def affine(self, x: Array, rows: Array, slope: float = 1.0, residual: Array | None = None) -> Array:
+        """Return z = (x - centre - rest) * scale + shift by column, plus residual; values below 0 times slope.
 
         Args:
             x: (n, c).
             rows: (4, c): centre, rest (the rounding error of centre), scale, shift.
             slope: factor of values below 0.
+            residual: (n, c), or None.
         """
-        check_affine("affine", x, rows)
-        return self.leaky_relu((x - rows[0] - rows[1]) * rows[2] + rows[3], slope)
+        check_affine("affine", x, rows, residual)
+        z = (x - rows[0] - rows[1]) * rows[2] + rows[3]
+        return self.leaky_relu(z if residual is None else z + residual, slope)
 
     def affine_sums(self, x: Array, dy: Array, rows: Array, slope: float = 1.0) -> Array:
         """Return (2, c): the columns' sums of dz, the gradient of z in `affine`, and of dz * (x - centre - rest)."""

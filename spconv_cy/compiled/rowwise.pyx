@@ -17,6 +17,7 @@ from spconv_cy.operands import (
 from libc.stdint cimport int64_t
 from libcpp.vector cimport vector
 
+from spconv_cy.cpu cimport moments as _moments
 from spconv_cy.cpu cimport rowwise
 from spconv_cy.cpu.isa cimport Affine, kernels
 
@@ -53,23 +54,26 @@ def moments(x, *, int n_threads=1):
     cdef Py_ssize_t n = x_rows.shape[0], c = x_rows.shape[1]
     out = np.zeros((3, c), np.float32)
     cdef float[:, ::1] found = out
-    cdef double[::1] sums = _sums(n, c)
+    cdef double[::1] room = np.empty(_moments.room_of(n, _moments.PART_ROWS, c), np.float64)
     if n and c:
         with nogil:
-            rowwise.moments(kernels(), &x_rows[0, 0], &found[0, 0], &sums[0], n, c, n_threads)
+            _moments.moments(kernels(), &x_rows[0, 0], &found[0, 0], &room[0], n, c, n_threads)
     return out
 
 
-def affine(x, rows, float slope=1.0, *, int n_threads=1):
+def affine(x, rows, float slope=1.0, residual=None, *, int n_threads=1):
     """Ops.affine for C-contiguous float32 arrays."""
-    check_affine("affine", x, rows)
-    cdef const float[:, ::1] x_rows = x, map_rows = rows
+    check_affine("affine", x, rows, residual)
+    cdef const float[:, ::1] x_rows = x, map_rows = rows, added = residual
     cdef Affine map = _map(map_rows, slope)
+    cdef const float* pr = NULL
     out = empty(x.shape)
     cdef float[:, ::1] y = out
     if out.size:
+        if added is not None:
+            pr = &added[0, 0]
         with nogil:
-            rowwise.affine(kernels(), &x_rows[0, 0], &y[0, 0], &map, x_rows.shape[0], n_threads)
+            rowwise.affine(kernels(), &x_rows[0, 0], pr, &y[0, 0], &map, x_rows.shape[0], n_threads)
     return out
 
 

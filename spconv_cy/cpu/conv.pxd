@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t
 
-from spconv_cy.cpu.isa cimport KernelTable
+from spconv_cy.cpu.isa cimport Finish, KernelTable
 from spconv_cy.cpu.threads cimport team
 
 
@@ -54,6 +54,13 @@ cdef inline int team_of(const Rules* rules, Shape shape, int64_t jobs, int n_thr
     return team(n_threads, jobs, <double>rules.n_pairs * <double>(shape.groups * shape.c * shape.o) / 16)
 
 
+# What is computed while a tile of outputs is in the cache, before and after they are written.
+cdef struct After:
+    Finish finish               # its pointers are at the first column
+    double* room                # for moments of the outputs, of moments.room_of doubles; NULL: they are not wanted
+
+
+cdef int64_t job_rows(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil
 cdef int64_t scratch_floats(const KernelTable* table, const Rules* rules, Shape shape, int n_threads) noexcept nogil
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
-               const Rules* rules, Shape shape, float slope, int n_threads) noexcept nogil
+               const Rules* rules, Shape shape, const After* after, int n_threads) noexcept nogil

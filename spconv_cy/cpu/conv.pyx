@@ -39,7 +39,7 @@ cdef struct Layer:
     int64_t span                # tiles of a job
     int64_t spans               # jobs of a block of columns
     int64_t slot                # floats of a thread's sums; its stack may be too small for them
-    float slope                 # of what is below 0; 1: no activation
+    const After* after
 
 
 cdef int64_t widest_block(const KernelTable* table, Shape shape) noexcept nogil:
@@ -66,15 +66,19 @@ cdef int64_t scratch_floats(const KernelTable* table, const Rules* rules, Shape 
             + rules.n_offsets * shape.groups * shape.c * ceiling(shape.o, table.lanes) * table.lanes)
 
 
+cdef int64_t job_rows(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil:
+    return span_of(table, rules, shape) * TILE_ROWS
+
+
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
-               const Rules* rules, Shape shape, float slope, int n_threads) noexcept nogil:
+               const Rules* rules, Shape shape, const After* after, int n_threads) noexcept nogil:
     # A tile owns its output rows, and a job owns a block of their columns, so no two threads write the same value.
     # Every value is summed in the order of the offsets, for any number of threads.
     cdef Layer layer
     cdef int64_t job, n_jobs, n_packs
     cdef int chunk
     layer.table, layer.x, layer.w, layer.bias, layer.y = table, x, w, bias, y
-    layer.rules, layer.shape, layer.slope = rules, shape, slope
+    layer.rules, layer.shape, layer.after = rules, shape, after
     layer.vectors = ceiling(shape.o, table.lanes)
     layer.blocks = ceiling(layer.vectors, table.vectors)
     n_packs = shape.groups * layer.blocks * rules.n_offsets
@@ -129,7 +133,7 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     cdef Block block = block_at(layer.table, layer.shape.o, layer.vectors, layer.blocks, index % layer.blocks)
     cdef int64_t first_column = group * layer.shape.o + block.first * layer.table.lanes
     cdef int64_t width = block.vectors * layer.table.lanes, rows = min(last * TILE_ROWS, rules.n_out) - tile * TILE_ROWS
-    cdef int64_t passes = ceiling(c, INPUTS), o = layer.shape.groups * layer.shape.o
+    cdef int64_t passes = ceiling(c, INPUTS)
     cdef const float* w
     cdef const float* bias = layer.bias
     cdef Igemm product
@@ -152,7 +156,23 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
             product.w = w + taken * width
             product.c = <int32_t>((i + 1) * c // passes - taken)
             layer.table.igemm(&product, rules.in_rows + start, rules.out_rows + start, pairs)
-    layer.table.finish(layer.y + tile * TILE_ROWS * o + first_column, o, sums, width, rows, block.cols, layer.slope)
+    finish_tile(layer, tile, rows, first_column, sums, width, block.cols)
+
+
+cdef void finish_tile(const Layer* layer, int64_t tile, int64_t rows, int64_t first_column, const float* sums,
+                      int64_t width, int64_t cols) noexcept nogil:
+    cdef int64_t o = layer.shape.groups * layer.shape.o, at = tile * TILE_ROWS * o + first_column
+    cdef Finish how = layer.after.finish
+    cdef double* part = layer.after.room
+    if how.scale != NULL:
+        how.centre, how.rest = how.centre + first_column, how.rest + first_column
+        how.scale, how.shift = how.scale + first_column, how.shift + first_column
+    if how.residual != NULL:
+        how.residual += at
+    layer.table.finish(layer.y + at, o, sums, width, rows, cols, &how)
+    if part != NULL:
+        part += 2 * (tile // layer.span + 1) * o + first_column
+        layer.table.measure(part, part + o, layer.y + at, o, rows, cols)
 
 
 # What a job fetches into the second cache, a share at every offset: its rows of y, which are written at the end, and for

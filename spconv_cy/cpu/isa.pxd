@@ -34,6 +34,14 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         int64_t c
         float slope
 
+    cdef struct Finish:
+        const float* centre
+        const float* rest
+        const float* scale
+        const float* shift
+        const float* residual
+        float slope
+
     cdef struct KernelTable:
         const char* name
         int32_t lanes
@@ -52,10 +60,10 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         void (*won_pairs)(float*, const float*, const int32_t*, const int32_t*, const int32_t*, int64_t,
                           int64_t) noexcept nogil
         void (*lost_rows)(float*, const float*, const int32_t*, int64_t, int64_t) noexcept nogil
-        void (*finish)(float*, int64_t, const float*, int64_t, int64_t, int64_t, float) noexcept nogil
+        void (*finish)(float*, int64_t, const float*, int64_t, int64_t, int64_t, const Finish*) noexcept nogil
+        void (*measure)(double*, double*, const float*, int64_t, int64_t, int64_t) noexcept nogil
         void (*leaky)(float*, const float*, float, int64_t) noexcept nogil
         void (*leaky_dx)(float*, const float*, const float*, float, int64_t) noexcept nogil
-        void (*squares)(double*, const float*, const double*, int64_t, int64_t) noexcept nogil
         void (*affine)(float*, const float*, const Affine*, int64_t) noexcept nogil
         void (*affine_sums)(double*, double*, const float*, const float*, const Affine*, int64_t) noexcept nogil
         void (*affine_dx)(float*, const float*, const float*, const Affine*, const float*, const float*,

@@ -19,10 +19,8 @@ cdef void leaky(const KernelTable* table, const float* x, float* y, float slope,
                 int n_threads) noexcept nogil
 cdef void leaky_dx(const KernelTable* table, const float* y, const float* dy, float* dx, float slope, int64_t n,
                    int n_threads) noexcept nogil
-cdef void moments(const KernelTable* table, const float* x, float* found, double* sums, int64_t n, int64_t c,
-                  int n_threads) noexcept nogil
-cdef void affine(const KernelTable* table, const float* x, float* y, const Affine* map, int64_t n,
-                 int n_threads) noexcept nogil
+cdef void affine(const KernelTable* table, const float* x, const float* residual, float* y, const Affine* map,
+                 int64_t n, int n_threads) noexcept nogil
 cdef void affine_sums(const KernelTable* table, const float* x, const float* dy, float* found, double* sums,
                       const Affine* map, int64_t n, int n_threads) noexcept nogil
 cdef void affine_dx(const KernelTable* table, const float* x, const float* dy, float* dx, const Affine* map,

@@ -3,6 +3,7 @@
 from cython.parallel cimport prange
 from libc.string cimport memset
 
+from spconv_cy.cpu.isa cimport Finish
 from spconv_cy.cpu.threads cimport team
 
 
@@ -30,38 +31,6 @@ cdef void leaky_dx(const KernelTable* table, const float* y, const float* dy, fl
         table.leaky_dx(dx + i * PIECE, y + i * PIECE, dy + i * PIECE, slope, min(PIECE, n - i * PIECE))
 
 
-cdef void moments(const KernelTable* table, const float* x, float* found, double* sums, int64_t n, int64_t c,
-                  int n_threads) noexcept nogil:
-    # Sets found (3, c) to the mean as a float, the rest of it that a float does not hold, and the biased variance.
-    # n >= 1; sums has 2 * c places for each chunk.
-    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, i
-    n_threads = team(n_threads, n_chunks, <double>n * <double>c)
-    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
-        sum_chunk(table, x, sums + chunk * c, chunk, n, c)
-    add_chunks(sums, n_chunks, c)
-    for i in range(c):
-        sums[i] /= <double>n
-        found[i] = <float>sums[i]
-        found[c + i] = <float>(sums[i] - found[i])
-    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
-        squares_chunk(table, x, sums, sums + (n_chunks + chunk) * c, chunk, n, c)
-    add_chunks(sums + n_chunks * c, n_chunks, c)
-    for i in range(c):
-        found[2 * c + i] = <float>(sums[n_chunks * c + i] / n)
-
-
-cdef void sum_chunk(const KernelTable* table, const float* x, double* total, int64_t chunk, int64_t n,
-                    int64_t c) noexcept nogil:
-    memset(total, 0, <size_t>c * sizeof(double))
-    table.add_rows(total, x + chunk * CHUNK_ROWS * c, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS), c)
-
-
-cdef void squares_chunk(const KernelTable* table, const float* x, const double* mean, double* total, int64_t chunk,
-                        int64_t n, int64_t c) noexcept nogil:
-    memset(total, 0, <size_t>c * sizeof(double))
-    table.squares(total, x + chunk * CHUNK_ROWS * c, mean, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS), c)
-
-
 cdef void add_chunks(double* sums, int64_t n_chunks, int64_t c) noexcept nogil:
     # Adds the sums of all chunks to those of the first.
     cdef int64_t chunk, i
@@ -70,13 +39,23 @@ cdef void add_chunks(double* sums, int64_t n_chunks, int64_t c) noexcept nogil:
             sums[i] += sums[chunk * c + i]
 
 
-cdef void affine(const KernelTable* table, const float* x, float* y, const Affine* map, int64_t n,
-                 int n_threads) noexcept nogil:
-    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, start
+cdef void affine(const KernelTable* table, const float* x, const float* residual, float* y, const Affine* map,
+                 int64_t n, int n_threads) noexcept nogil:
+    cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk
     n_threads = team(n_threads, n_chunks, <double>n * <double>map.c)
     for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
-        start = chunk * CHUNK_ROWS * map.c
-        table.affine(y + start, x + start, map, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))
+        affine_chunk(table, x, residual, y, map, chunk * CHUNK_ROWS * map.c, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))
+
+
+cdef void affine_chunk(const KernelTable* table, const float* x, const float* residual, float* y, const Affine* map,
+                       int64_t start, int64_t rows) noexcept nogil:
+    cdef Finish how
+    if residual == NULL:
+        table.affine(y + start, x + start, map, rows)
+        return
+    how.centre, how.rest, how.scale, how.shift = map.centre, map.rest, map.scale, map.shift
+    how.residual, how.slope = residual + start, map.slope
+    table.finish(y + start, map.c, x + start, map.c, rows, map.c, &how)
 
 
 cdef void affine_sums(const KernelTable* table, const float* x, const float* dy, float* found, double* sums,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from types import ModuleType
 from typing import cast
@@ -19,7 +20,8 @@ from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
 
 @known_arguments
 def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, running: Array | None = None, *,
-               eps: float, slope: float = 1.0, mean_only: bool = False) -> tuple[Tensor, Tensor | None, Array]:
+               eps: float, slope: float = 1.0, mean_only: bool = False, residual: Tensor | None = None,
+               moments: Array | None = None) -> tuple[Tensor, Tensor | None, Array]:
     """Return (x - mean) / sqrt(variance + eps) * gamma + beta for each column, and the ground state by the same map.
 
     Args:
@@ -30,6 +32,9 @@ def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, ru
         eps: a number, added to the variance.
         slope: of a leaky ReLU that is applied to the result; 1: none.
         mean_only: do not divide: (x - mean) * gamma + beta.
+        residual: Tensor (n, c), added to the rows before the leaky ReLU, or None. With one, the ground state is mapped
+            without the leaky ReLU.
+        moments: array (3, c), what Ops.moments returns for x, if that is known.
 
     Returns:
         (Tensor (n, c), Tensor (1, c) or None, array (2, c): the mean and the biased variance that were used). The array
@@ -42,7 +47,7 @@ def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, ru
     used, added = None, None if mean_only else cast("float | Array", eps)
     shared = shared_statistics.get() if running is None else None
     if running is None:
-        statistics = _moments(ops, x.data)
+        statistics = _moments(ops, x.data) if moments is None else moments
         scale = None if mean_only or shared is not None else _column_powers(ops.xp, x.data, statistics)
         if scale is not None:
             # Computed on scaled columns, whose squares fit a float. The result is exactly the same, and the tape scales
@@ -55,14 +60,31 @@ def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, ru
         elif ops.xp is not np:
             statistics[2] = without_infinity(ops.xp, statistics[2])
     else:
-        statistics = ops.xp.concatenate([running[:1], ops.xp.zeros_like(running[:1]), running[1:]])
+        statistics = _constant(ops, running)
     if shared is not None:
         statistics = shared.moments(statistics, len(x))
     how = _Map(ops, statistics, gamma.data, beta.data, added, slope, len(x) if running is None else 0, shared)
-    rows = _normalize(x, gamma, beta, how)
-    grounds = None if ground is None else _normalize_ground(ground, Tensor.of(x.data) if running is not None else x,
-                                                            gamma, beta, how)
-    return rows, grounds, statistics[::2] if used is None else used
+    rows = _normalize(x, gamma, beta, how) if residual is None else _normalize_sum(x, gamma, beta, residual, how)
+    if ground is not None:
+        ground = _normalize_ground(ground, Tensor.of(x.data) if running is not None else x, gamma, beta,
+                                   how if residual is None else how.linear())
+    return rows, ground, statistics[::2] if used is None else used
+
+
+def normal_rows(running: Array, gamma: Array, beta: Array, eps: float | None) -> Array:
+    """Return (4, c): mean, its rounding error, scale and shift of batch normalisation by given statistics.
+
+    Args:
+        running: (2, c), the mean and the variance.
+        gamma, beta: (1, c).
+        eps: a number, added to the variance; None: do not divide.
+    """
+    ops = ops_of(running, gamma, beta)
+    return _Map(ops, _constant(ops, running), gamma, beta, eps, 1.0, 0).rows
+
+
+def _constant(ops: Ops, running: Array) -> Array:
+    return ops.xp.concatenate([running[:1], ops.xp.zeros_like(running[:1]), running[1:]])
 
 
 def _moments(ops: Ops, x: Array) -> Array:
@@ -142,6 +164,12 @@ class _Map:
                         1 / (statistics[2:] + (eps if isinstance(eps, np.ndarray) else real(eps))) ** real(0.5))
         self.rows = ops.xp.concatenate([statistics[:2], gamma * self.inverse, beta])
 
+    def linear(self) -> _Map:
+        """Return the map without the leaky ReLU."""
+        other = copy.copy(self)
+        other.slope = 1.0
+        return other
+
     def through_statistics(self, sums: Array) -> Array:
         """Return a and b (2, c): the part of dx through mean and variance is (x - mean) * a + b; 0 for constants."""
         if not self.n:
@@ -166,6 +194,22 @@ def _normalize(x: Tensor | Array, gamma: Tensor | Array, beta: Tensor | Array, h
                 lambda: sums[1:] * how.inverse, sums[:1], None)
 
     return ops.affine(x, rows, how.slope), backward
+
+
+@differentiable(reads={0: (0, 1, 2)})
+def _normalize_sum(x: Tensor | Array, gamma: Tensor | Array, beta: Tensor | Array, residual: Tensor | Array,
+                   how: _Map) -> Recorded:
+    x, residual = cast(Array, x), cast(Array, residual)
+    ops, rows = how.ops, how.rows
+    y = ops.affine(x, rows, how.slope, residual)
+
+    def backward(dy: Array) -> tuple[Gradient, ...]:
+        dz = dy if how.slope == 1 else ops.leaky_relu_dx(y, dy, how.slope)
+        sums = ops.affine_sums(x, dz, rows)
+        return (lambda: ops.affine_dx(x, dz, rows, how.through_statistics(sums)),
+                lambda: sums[1:] * how.inverse, sums[:1], dz, None)
+
+    return y, backward
 
 
 @differentiable(reads={0: (0, 1, 2, 3), 1: (1,)})

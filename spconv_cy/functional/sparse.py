@@ -8,7 +8,7 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import Ops, ops_of
 from spconv_cy.checks import checked_integers, described, is_one_of, kind_of
 from spconv_cy.config import precision_name
 from spconv_cy.errors import ShapeError, expected
@@ -41,27 +41,68 @@ def conv(x: Tensor | Array, w: Tensor | Array, rulebook: Rulebook, bias: Tensor 
     x, w, bias = cast(Array, x), cast(Array, w), cast("Array | None", bias)
     _check_rulebook("conv", rulebook)
     ops = ops_of(x, w) if bias is None else ops_of(x, w, bias)
-    groups, precision = w.shape[1] if w.ndim == 4 else 1, precision_name()
+    precision = precision_name()
 
     def backward(dy: Array) -> tuple[Gradient, ...]:
         dy = dy if slope is None else ops.leaky_relu_dx(y, dy, slope)
-        return (lambda: ops.conv(dy, w.swapaxes(-1, -2), rulebook.T, precision=precision),
-                lambda: ops.conv_dw(x, dy, rulebook, groups, precision=precision).reshape(w.shape),
-                None,
-                lambda: column_sums(dy))
+        return _conv_gradients(ops, x, w, rulebook, dy, precision)
 
     y = ops.conv(x, w, rulebook, bias=bias, slope=slope, precision=precision)
     return y, backward
 
 
+@differentiable(reads={0: (1,), 1: (0,)})
+def conv_after(x: Tensor | Array, w: Tensor | Array, rulebook: Rulebook, bias: Tensor | Array | None,
+               residual: Tensor | Array | None, *, slope: float | None = None, rows: Array | None = None,
+               found: list[Array] | None = None) -> Recorded:
+    """Convolve as `conv`, apply a map to each column, add a residual, then a leaky ReLU, in one pass over memory.
+
+    Args:
+        x, w, rulebook, bias: as for conv.
+        residual: (rulebook.n_out, o), added to the result of the map, or None.
+        slope: of the leaky ReLU, or None.
+        rows: (4, o), the map as for Ops.affine, a constant; or None.
+        found: a list to which the moments of the result (3, o), as Ops.moments gives them, are appended if the backend
+            takes them while it computes; None: they are not wanted.
+
+    Returns:
+        (rulebook.n_out, o).
+    """
+    x, w, bias, residual = cast(Array, x), cast(Array, w), cast("Array | None", bias), cast("Array | None", residual)
+    _check_rulebook("conv", rulebook)
+    ops, precision = ops_of(*(a for a in (x, w, bias, residual) if a is not None)), precision_name()
+
+    def backward(dy: Array) -> tuple[Gradient, ...]:
+        dy = dy if slope is None else ops.leaky_relu_dx(y, dy, slope)
+        inner = dy if rows is None else dy * rows[2:3].astype(dy.dtype, copy=False)
+        return (*_conv_gradients(ops, x, w, rulebook, inner, precision), dy)
+
+    y, moments = ops.conv_after(x, w, rulebook, bias=bias, slope=slope, rows=rows, residual=residual,
+                                measure=found is not None, precision=precision)
+    if found is not None and moments is not None:
+        found.append(moments)
+    return y, backward
+
+
+def _conv_gradients(ops: Ops, x: Array, w: Array, rulebook: Rulebook, dy: Array, precision: str
+                    ) -> tuple[Gradient, Gradient, None, Gradient]:
+    groups = w.shape[1] if w.ndim == 4 else 1
+    return (lambda: ops.conv(dy, w.swapaxes(-1, -2), rulebook.T, precision=precision),
+            lambda: ops.conv_dw(x, dy, rulebook, groups, precision=precision).reshape(w.shape),
+            None,
+            lambda: column_sums(dy))
+
+
 @differentiable(reads={})
-def max_pool(x: Tensor | Array, ground: Tensor | Array | None, rulebook: Rulebook) -> Recorded:
+def max_pool(x: Tensor | Array, ground: Tensor | Array | None, rulebook: Rulebook, *,
+             slope: float | None = None) -> Recorded:
     """Return the maximum of each window; inactive sites count as the ground state.
 
     Args:
         x: (rulebook.n_in, c).
         ground: (1, c), or None: only active rows count.
         rulebook: Rulebook.
+        slope: of a leaky ReLU that is applied to the result, from 0 to 1; None: none.
 
     Returns:
         (rulebook.n_out, c). The gradient goes to the row with the maximum. Among equal rows it is the first in offset
@@ -73,7 +114,10 @@ def max_pool(x: Tensor | Array, ground: Tensor | Array | None, rulebook: Ruleboo
     _check_rulebook("max_pool", rulebook)
     ops = ops_of(x) if ground is None else ops_of(x, ground)
     y, winner = ops.max_pool(x, rulebook, ground)
-    return y, lambda dy: (*ops.max_pool_dx(dy, winner, len(x), rulebook), None)
+    if slope is None:
+        return y, lambda dy: (*ops.max_pool_dx(dy, winner, len(x), rulebook), None)
+    z = ops.leaky_relu(y, slope)
+    return z, lambda dy: (*ops.max_pool_dx(ops.leaky_relu_dx(z, dy, slope), winner, len(x), rulebook), None)
 
 
 @differentiable(reads={})

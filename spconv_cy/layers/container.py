@@ -9,12 +9,13 @@ from typing import Any
 
 from spconv_cy.checks import is_integer, is_one_of
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.dense import as_tensor, concatenate
+from spconv_cy.functional.dense import as_tensor, concatenate, leaky_relu
 from spconv_cy.layers.ahead import expect
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers.layer import Layer, Role
 from spconv_cy.layers.place import locate
-from spconv_cy.layers.plan import Plan, Step, steps
-from spconv_cy.layers.submatrix import run, whole
+from spconv_cy.layers.plan import Plan, Step, steps, with_sum
+from spconv_cy.layers.rows import on_rows
+from spconv_cy.layers.submatrix import computed, run, whole
 from spconv_cy.layers.summary import listens
 from spconv_cy.layers.summary import step as call
 from spconv_cy.sites.algebra import HOW
@@ -40,13 +41,16 @@ class Sequential(Layer):
 
     def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
         """Apply all layers."""
+        return self._run(self._steps(fuse=not listens()), x)
+
+    def _run(self, planned: tuple[Step, ...], x: Any) -> SparseTensor | Tensor:
         given, selection = x, None
         expect(self, x)
-        for step in self._steps(fuse=not listens()):
+        for step in planned:
             try:
                 x, selection = run(step, x, selection)
             except Exception as error:
-                locate(error, self, step.name, step.layer, given)  # type: ignore[arg-type]
+                locate(error, self, *step.blamed(error, self.layers), given)  # type: ignore[arg-type]
                 raise
         return whole(x, selection)
 
@@ -63,15 +67,18 @@ class Sequential(Layer):
 
     def _steps(self, fuse: bool = True) -> tuple[Step, ...]:
         # Computed once for each mode, and again if a layer or its role has changed.
-        now: list[Any] = [fuse]
+        now: list[Any] = [fuse, self.__dict__.get("how")]
         for layer in self.layers:
             now += layer, layer.role, layer.training, layer.__dict__.get("rng")
         for then, planned in self._planned:
             if len(then) == len(now) and all(map(operator.is_, then, now)):
                 return planned
-        planned = steps(self.layers, fuse=fuse)
+        planned = self._made(fuse)
         self._planned = ((now, planned), *self._planned[:2])
         return planned
+
+    def _made(self, fuse: bool) -> tuple[Step, ...]:
+        return steps(self.layers, fuse=fuse)
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the current layers or, for a subclass with its own constructor, the arguments of that constructor."""
@@ -124,6 +131,8 @@ class Residual(Sequential):
     Source: He et al. 2016, arXiv:1512.03385.
     """
 
+    role = Role.ACTIVATES
+
     def __init__(self, *layers: Layer, shortcut: Layer | None = None, how: str | None = None) -> None:
         super().__init__(*layers)
         self.shortcut, self.how = shortcut, checked_how(self, how)
@@ -132,10 +141,31 @@ class Residual(Sequential):
 
     def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> SparseTensor | Tensor:
         """Apply the layers and the shortcut, and add the results."""
+        return self.activated(x)
+
+    def activated(self, x: SparseTensor | Tensor | ArrayLike, slope: float | None = None) -> SparseTensor | Tensor:
+        """Apply the layers and the shortcut, add the results, and apply a leaky ReLU of that slope unless it is None.
+
+        The last layer adds the other branch to its own result, if it can.
+        """
         x = x if isinstance(x, SparseTensor) else as_tensor(x)
-        y: Any = super().__call__(x)
-        start = x if self.shortcut is None else branch(self, "shortcut", self.shortcut, x, x)
-        return start.add(y, how=self.how) if self.how and isinstance(start, SparseTensor) else start + y
+        planned = self._steps(fuse=not listens())
+        adds = bool(planned) and planned[-1].adds
+        y: Any = self._run(planned[:-1] if adds else planned, x)
+        start: Any = x if self.shortcut is None else branch(self, "shortcut", self.shortcut, x, x)
+        if adds:
+            last = planned[-1]
+            try:
+                return computed(last, last.layer, y, start, slope)
+            except Exception as error:
+                locate(error, self, *last.blamed(error, self.layers), x)  # type: ignore[arg-type]
+                raise
+        y = start.add(y, how=self.how) if self.how and isinstance(start, SparseTensor) else start + y
+        return y if slope is None else on_rows(lambda rows: leaky_relu(rows, slope), y)
+
+    def _made(self, fuse: bool) -> tuple[Step, ...]:
+        planned = super()._made(fuse)
+        return with_sum(planned) if fuse and self.how is None else planned
 
     def plan(self) -> Plan:
         """Return the steps that a call runs now: those of the layers, and of the shortcut from the input."""

@@ -11,8 +11,10 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, leaky_relu, subtract_row
 from spconv_cy.functional.initial import glorot_uniform, zeros
 from spconv_cy.functional.sparse import conv
+from spconv_cy.layers.convolved import convolved
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_lattice, checked_rows, checked_sparse
 from spconv_cy.layers.layer import Activated, Role
+from spconv_cy.layers.rows import added, can_add
 from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
 from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import ArrayLike, Seed
@@ -55,6 +57,8 @@ class Convolution(Activated):
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
 
+    fuses = True
+
     @property
     def role(self) -> Role:  # type: ignore[override]
         """Return what the plan of a network may assume."""
@@ -89,16 +93,38 @@ class Convolution(Activated):
 
     def activated(self, x: SparseTensor, slope: float | None = None, grid: Grid | None = None) -> SparseTensor:
         """Convolve, and apply a leaky ReLU of that slope unless it is None."""
+        features, rulebook, bias, ground, grid = self._begun(x, grid)
+        y = conv(features, self.weight, rulebook, bias, slope=slope)
+        if ground is not None and slope is not None:
+            ground = leaky_relu(ground, slope)
+        return SparseTensor(y, grid, ground, x.point_rows if grid is x.grid else None)
+
+    def fused(self, x: SparseTensor, slope: float | None, norm: Any, residual: Any) -> SparseTensor:
+        """Convolve, normalise, add a residual, and apply a leaky ReLU; for the plan of a network.
+
+        Args:
+            x: SparseTensor.
+            slope: of the leaky ReLU, or None.
+            norm: BatchNormalization or None.
+            residual: SparseTensor or None.
+        """
+        features, rulebook, bias, ground, grid = self._begun(x, None)
+        if residual is not None and not can_add(residual, x, (rulebook.n_out, self.channels_out), grid):
+            return added(self.fused(x, None, norm, None), residual, slope)
+        y, ground = convolved(features, self.weight, rulebook, bias, ground, slope, norm, residual)
+        return SparseTensor(y, grid, ground, x.point_rows if grid is x.grid else None)
+
+    def _begun(self, x: SparseTensor, grid: Grid | None
+               ) -> tuple[Tensor, Rulebook, Tensor | None, Tensor | None, Grid]:
+        """Return (features minus their ground state, rulebook, bias, ground state and grid of the result)."""
         checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
         grid, rulebook = self.rules(x, grid)
-        features, ground, bias = x.features, None, self.bias
-        if x.ground is not None:
-            bias = conv(x.ground, self.weight, rulebook.ground, self.bias)
-            ground = bias if slope is None else leaky_relu(bias, slope)
-            features = features if x.ground_is_zero else subtract_row(features, x.ground)
-        features = conv(features, self.weight, rulebook, bias, slope=slope)
-        return SparseTensor(features, grid, ground, x.point_rows if grid is x.grid else None)
+        if x.ground is None:
+            return x.features, rulebook, self.bias, None, grid
+        ground = conv(x.ground, self.weight, rulebook.ground, self.bias)
+        features = x.features if x.ground_is_zero else subtract_row(x.features, x.ground)
+        return features, rulebook, ground, ground, grid
 
     def rules(self, x: SparseTensor, grid: Grid | None = None) -> tuple[Grid, Rulebook]:
         """Return (output grid, rulebook) of the window over a SparseTensor, at the sites of `grid` if it is given."""
@@ -202,6 +228,7 @@ class NetworkInNetwork(Activated):
     """
 
     role = MIXING
+    fuses = True
 
     def __init__(self, channels_in: int, channels_out: int, *, bias: bool = True, rng: Seed = None) -> None:
         channels_in, channels_out = checked_counts(self, channels_in=channels_in, channels_out=channels_out)
@@ -226,6 +253,18 @@ class NetworkInNetwork(Activated):
             return self._rows(as_tensor(x), slope)
         ground = None if x.ground is None else self._rows(x.ground, slope)
         return x.with_features(self._rows(x.features, slope), ground)
+
+    def fused(self, x: SparseTensor | Tensor | ArrayLike, slope: float | None, norm: Any, residual: Any
+              ) -> SparseTensor | Tensor:
+        """Multiply, normalise, add a residual, and apply a leaky ReLU; for the plan of a network."""
+        x = x if isinstance(x, SparseTensor) else as_tensor(x)
+        rows, ground = (x.features, x.ground) if isinstance(x, SparseTensor) else (x, None)
+        checked_rows(self, rows, self.channels_in)
+        if residual is not None and not can_add(residual, x, (len(rows), self.channels_out)):
+            return added(self.fused(x, None, norm, None), residual, slope)
+        ground = None if ground is None else self._rows(ground, None)
+        y, ground = convolved(rows, self.weight, Rulebook.identity(len(rows)), self.bias, ground, slope, norm, residual)
+        return x.with_features(y, ground) if isinstance(x, SparseTensor) else y
 
     def _rows(self, x: Tensor, slope: float | None) -> Tensor:
         checked_rows(self, x, self.channels_in)

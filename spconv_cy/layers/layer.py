@@ -35,6 +35,10 @@ class Layer(Node):
         training: True in training mode (also for a new layer); see `train`.
         frozen: True if training leaves the parameters unchanged; see `freeze`.
         role: Role, what the plan of a network may assume about the layer.
+        fuses: whether the layer computes what follows it, too: `fused(x, slope, norm, residual)` returns its result
+            through a batch normalisation, a sum and a leaky ReLU, `activated(x, slope)` of a max-pooling through a
+            leaky ReLU. A subclass that overrides `__call__`, `activated` or `rows` without `fused` does not, whatever
+            its base class does.
 
     >>> class Scale(Layer):
     ...     def __init__(self, channels):
@@ -48,13 +52,15 @@ class Layer(Node):
     training: bool = True
     frozen: bool = False
     role: Role = Role.NONE  # type: ignore[assignment]
+    fuses: bool = False
     _kept: frozenset[str] = frozenset()
     _call: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if vars(cls).keys() & {"__call__", "activated", "rows"} and "role" not in vars(cls):
-            cls.role = Role.NONE                                         # its own code may do anything
+        if vars(cls).keys() & {"__call__", "activated", "rows"}:         # its own code may do anything
+            cls.role = vars(cls).get("role", Role.NONE)
+            cls.fuses = "fused" in vars(cls)
         role = vars(cls).get("role", Role.NONE)
         if not isinstance(role, Role) and not hasattr(role, "__get__"):
             raise TypeError(expected(cls.__name__, "role to be a Role or a property", repr(role),

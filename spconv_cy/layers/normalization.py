@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -11,13 +11,13 @@ from spconv_cy.backend.switch import current, ops_of
 from spconv_cy.checks import checked_flags, is_one_of, is_real
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.initial import ones, zeros
-from spconv_cy.functional.normalization import batch_norm, group_norm, sample_norm
+from spconv_cy.functional.normalization import batch_norm, group_norm, normal_rows, sample_norm
 from spconv_cy.functional.powers import without_infinity
 from spconv_cy.functional.shared import shared_statistics
 from spconv_cy.layers.activation import checked_slope
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows
 from spconv_cy.layers.layer import Activated, Layer, Role
-from spconv_cy.layers.rows import on_rows
+from spconv_cy.layers.rows import added, can_add, on_rows
 from spconv_cy.tensor import SparseTensor, Tensor, as_tensor
 from spconv_cy.types import Array, ArrayLike
 
@@ -55,7 +55,8 @@ class BatchNormalization(Activated):
     2016, arXiv:1602.07868.
     """
 
-    role = Role.ACTIVATES
+    role = Role.ACTIVATES | Role.NORMALIZES
+    fuses = True
 
     def __init__(self, channels: int, *, eps: float = 1e-4, momentum: float = 0.99, variance: str = "unbiased",
                  slope: float | None = None, affine: bool = True, mean_only: bool = False,
@@ -89,22 +90,56 @@ class BatchNormalization(Activated):
     def activated(self, x: SparseTensor | Tensor | ArrayLike, slope: float | None = None) -> SparseTensor | Tensor:
         """Normalise, and apply a leaky ReLU of that slope, after the layer's own, unless it is None."""
         if isinstance(x, SparseTensor):
-            return x.with_features(*self._normalised(x.features, x.ground, slope))
-        return self._normalised(as_tensor(x), None, slope)[0]
+            return x.with_features(*self.normalised(x.features, x.ground, slope))
+        return self.normalised(as_tensor(x), None, slope)[0]
 
-    def _normalised(self, rows: Tensor, ground: Tensor | None, slope: float | None) -> tuple[Tensor, Tensor | None]:
+    def fused(self, x: Any, slope: float | None, norm: None, residual: Any) -> SparseTensor | Tensor:
+        """Normalise, add a residual, and apply a leaky ReLU; for the plan of a network."""
+        x = x if isinstance(x, SparseTensor) else as_tensor(x)
+        if not can_add(residual, x, x.shape):
+            return added(self.activated(x), residual, slope)
+        if not isinstance(x, SparseTensor):
+            return self.normalised(x, None, slope, residual)[0]
+        return x.with_features(*self.normalised(x.features, x.ground, slope, residual.features, residual.ground))
+
+    def normalised(self, rows: Tensor, ground: Tensor | None, slope: float | None, residual: Tensor | None = None,
+                   ground_residual: Tensor | None = None, moments: Array | None = None
+                   ) -> tuple[Tensor, Tensor | None]:
+        """Return rows and ground state normalised, plus residuals, through a leaky ReLU of that slope.
+
+        Args:
+            rows: Tensor (n, c).
+            ground: Tensor (1, c) or None.
+            slope: number or None.
+            residual, ground_residual: what is added to the rows and to the ground state, of a layer without a slope of
+                its own; or None.
+            moments: (3, c) of the rows, as Ops.moments gives them, if they are known.
+        """
         checked_rows(self, rows, self.channels)
         shared = shared_statistics.get()                                 # all processes take part, also without rows
-        follows = self.training and not self.frozen and (len(rows) or shared is not None)
+        follows = self.follows and (len(rows) or shared is not None)
         slopes = [s for s in (self.slope, slope) if s is not None]       # two in a row multiply
+        below = math.prod(slopes, start=1.0)
         y, ground, used = batch_norm(rows, ground, self._row(self.weight, 1), self._row(self.bias, 0),
-                                     None if follows else self._running(), eps=self.eps,
-                                     slope=math.prod(slopes, start=1.0), mean_only=self.mean_only)
+                                     None if follows else self._running(), eps=self.eps, slope=below,
+                                     mean_only=self.mean_only, residual=residual, moments=moments)
         if follows:
             n = len(rows) if shared is None else shared.rows
             if n:
                 self._follow(used, n)
-        return y, ground
+        return y, ground if ground_residual is None else added(ground, ground_residual, slope)
+
+    @property
+    def follows(self) -> bool:
+        """Whether a call normalises by the statistics of the batch, which the running ones then follow."""
+        return self.training and not self.frozen
+
+    def map_rows(self) -> Array | None:
+        """Return (4, c), as for Ops.affine, if a call applies a map that takes no gradient; else None."""
+        parameters = self._row(self.weight, 1), self._row(self.bias, 0)
+        if self.follows or any(p.requires_grad for p in parameters):
+            return None
+        return normal_rows(self._running(), *(p.data for p in parameters), None if self.mean_only else self.eps)
 
     def _row(self, parameter: Tensor | None, value: float) -> Tensor:
         return parameter if parameter is not None else Tensor.of(

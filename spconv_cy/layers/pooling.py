@@ -69,7 +69,8 @@ class MaxPooling(_Pooling):
     Source: Graham 2014, arXiv:1409.6070, section 3.
     """
 
-    role = Role.CHANNELWISE
+    role = Role.CHANNELWISE | Role.PICKS
+    fuses = True
 
     def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
                  stride: int | Sequence[int] | None = None, *, dilation: int | Sequence[int] = 1,
@@ -82,6 +83,10 @@ class MaxPooling(_Pooling):
     def __call__(self, x: SparseTensor, grid: Grid | None = None) -> SparseTensor:
         """Pool; with a Grid, compute outputs at its sites only."""
         return max_pooled(x, *self.rules(x, grid), background=self.background)
+
+    def activated(self, x: SparseTensor, slope: float) -> SparseTensor:
+        """Pool, and apply a leaky ReLU of that slope."""
+        return max_pooled(x, *self.rules(x), background=self.background, slope=slope)
 
     def notation(self) -> str:
         """Return the notation, such as "MP2", "MP3/2"."""
@@ -192,12 +197,18 @@ class GlobalPooling(Layer):
         return "GP" if (self.kind, self.over) == ("average", "active") else ""
 
 
-def max_pooled(x: SparseTensor, grid: Grid, rulebook: Rulebook, *, background: str) -> SparseTensor:
-    """Return the maxima over windows of a SparseTensor; background "ground" or "zero", as for MaxPooling."""
-    if background == "ground":
-        return SparseTensor(max_pool(x.features, x.ground, rulebook), grid, x.ground)
-    ground = None if x.ground is None else leaky_relu(x.ground, 0)
-    return SparseTensor(leaky_relu(max_pool(x.features, None, rulebook), 0), grid, ground)
+def max_pooled(x: SparseTensor, grid: Grid, rulebook: Rulebook, *, background: str,
+               slope: float | None = None) -> SparseTensor:
+    """Return the maxima over windows of a SparseTensor, through a leaky ReLU of that slope unless it is None.
+
+    The background is "ground" or "zero", as for MaxPooling.
+    """
+    ground = x.ground
+    if background == "zero":                                             # maxima with 0 are the same through any slope
+        features = max_pool(x.features, None, rulebook, slope=0.0)
+        return SparseTensor(features, grid, None if ground is None else leaky_relu(ground, 0.0))
+    features = max_pool(x.features, ground, rulebook, slope=slope)
+    return SparseTensor(features, grid, ground if ground is None or slope is None else leaky_relu(ground, slope))
 
 
 def checked_background(layer: object, background: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import conv, sum_pool
@@ -11,7 +12,7 @@ from spconv_cy.layers.inputs import checked_channels, checked_sparse
 from spconv_cy.layers.layer import Layer, Role
 from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
 from spconv_cy.sites.regions import Regions
-from spconv_cy.tensor import SparseTensor
+from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import Seed
 
 
@@ -59,10 +60,19 @@ class Deconvolution(Convolution):
 
     def activated(self, x: SparseTensor, slope: float | None = None) -> SparseTensor:  # type: ignore[override]
         """Convolve back to the finer sites, and apply a leaky ReLU of that slope unless it is None."""
+        features, rulebook, bias, _, grid = self._begun(x)
+        return SparseTensor(conv(features, self.weight, rulebook, bias, slope=slope), grid)
+
+    def fused(self, x: SparseTensor, slope: float | None, norm: Any, residual: Any) -> SparseTensor:
+        """Convolve back, normalise, add a residual, and apply a leaky ReLU; for the plan of a network."""
+        return super().fused(x, slope, norm, residual)
+
+    def _begun(self, x: SparseTensor, grid: Grid | None = None
+               ) -> tuple[Tensor, Rulebook, Tensor | None, Tensor | None, Grid]:
         checked_sparse(self, x)
         checked_channels(self, x.channels, self.channels_in)
-        grid, rulebook = source_of(self, x)
-        return SparseTensor(conv(x.features, self.weight, rulebook.T, self.bias, slope=slope), grid)
+        fine, rulebook = source_of(self, x)
+        return x.features, rulebook.T, self.bias, None, fine
 
     def in_size(self, out_size: int | tuple[int, ...]) -> int | tuple[int, ...]:
         """Return the coarse field size that belongs to the finer field size `out_size`."""

@@ -23,6 +23,9 @@ class Role(Flag):
         LEAKY: a leaky ReLU of slope `slope`.
         DROPS: dropout of whole channels: in training `draw(c)` returns those that are kept, which are multiplied by
             `factor`.
+        NORMALIZES: batch normalisation of `channels` channels, which a layer that `fuses` computes with its own result.
+        PICKS: each result is one of the inputs, the greatest, and `activated(x, slope)` is there. An activation before
+            it is computed after it, on fewer rows.
 
     >>> from spconv_cy.layers.activation import ReLU
     >>> ReLU().role == Role.CHANNELWISE | Role.LEAKY
@@ -35,12 +38,15 @@ class Role(Flag):
     MIXES = auto()
     LEAKY = auto()
     DROPS = auto()
+    NORMALIZES = auto()
+    PICKS = auto()
 
 
 class Planned(Protocol):
     """The attributes of a layer that the plan of a network reads."""
 
     training: bool
+    fuses: bool
 
     @property
     def role(self) -> Role:

@@ -35,7 +35,7 @@ def run(step: Step, x: Any, selection: Selection | None) -> tuple[SparseTensor |
     """
     layer: Any = step.layer
     if step.plain:
-        return _computed(step, layer, x), selection
+        return computed(step, layer, x), selection
     if step.restore:
         x, selection = whole(x, selection), None
     if step.action == "scale":
@@ -52,14 +52,24 @@ def run(step: Step, x: Any, selection: Selection | None) -> tuple[SparseTensor |
         rows = selection.columns if step.selected and selection is not None else None
         selection = None if step.dropout is None else _drawn(step.dropout, layer.channels_out)
         layer = _part(layer, rows, None if selection is None else selection.columns)
-    return _computed(step, layer, x), selection
+    return computed(step, layer, x), selection
 
 
-def _computed(step: Step, layer: Any, x: Any) -> SparseTensor | Tensor:
-    """Return the result of a layer, or of a part of it, with the activation of the step."""
-    if step.activation is None:
-        return call(layer, x)
-    return layer.activated(x, step.activation.slope)  # type: ignore[attr-defined]
+def computed(step: Step, layer: Any, x: Any, residual: Any = None, slope: float | None = None) -> SparseTensor | Tensor:
+    """Return the result of a layer, or of a part of it, with what the step computes after it.
+
+    Args:
+        step: Step.
+        layer: its layer, or a part of it.
+        x: the input.
+        residual: what a step that adds adds.
+        slope: of a leaky ReLU, if the step has no activation of its own.
+    """
+    if step.activation is not None:
+        slope = step.activation.slope  # type: ignore[attr-defined]
+    if step.norm is None and residual is None:
+        return call(layer, x) if slope is None else layer.activated(x, slope)
+    return layer.fused(x, slope, step.norm, residual)
 
 
 def whole(x: Any, selection: Selection | None) -> Any:

@@ -42,6 +42,17 @@ struct Affine {
     float slope;
 };
 
+// What happens to the sums of a convolution's tile when they are written: with `scale`, the map of Affine; with
+// `residual`, rows that are added, as far apart as those of y; then values below 0 times slope.
+struct Finish {
+    const float* centre;
+    const float* rest;
+    const float* scale;     // null: no map
+    const float* shift;
+    const float* residual;  // null: nothing is added
+    float slope;
+};
+
 // Every micro-kernel, KERNEL(name, arguments): the one list on this side; isa.pxd has the other, for Cython.
 #define SPCONV_CY_KERNELS(KERNEL)                                                                                      \
     /* sums of the tile += x @ w, by pairs */                                                                          \
@@ -68,15 +79,15 @@ struct Affine {
                        const int32_t* out_rows, int64_t pairs, int64_t c))                                             \
     /* total += the rows of dy where the winner is below 0 */                                                          \
     KERNEL(lost_rows, (float* total, const float* dy, const int32_t* winner, int64_t rows, int64_t c))                 \
-    /* y (rows, cols) = sums (rows, width), those below 0 times slope */                                               \
+    /* y (rows, cols) = sums (rows, width), through what `how` says */                                                 \
     KERNEL(finish, (float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols,          \
-                    float slope))                                                                                      \
+                    const Finish* how))                                                                                \
+    /* mean = that of each column of at least one row, spread = the sum of squares about it */                         \
+    KERNEL(measure, (double* mean, double* spread, const float* x, int64_t stride, int64_t rows, int64_t c))           \
     /* y = x, those below 0 times slope */                                                                             \
     KERNEL(leaky, (float* y, const float* x, float slope, int64_t n))                                                  \
     /* dx = dy, where y is not above 0 times slope */                                                                  \
     KERNEL(leaky_dx, (float* dx, const float* y, const float* dy, float slope, int64_t n))                             \
-    /* sums += (x - mean)^2 */                                                                                         \
-    KERNEL(squares, (double* sums, const float* x, const double* mean, int64_t rows, int64_t c))                       \
     /* y = x through the map */                                                                                        \
     KERNEL(affine, (float* y, const float* x, const Affine* map, int64_t rows))                                        \
     /* with dz = dy through the slope: total += dz, dot += dz * (x - centre - rest) */                                 \

@@ -100,12 +100,6 @@ void lost_rows(float* total, const float* dy, const int32_t* winner, int64_t row
     }
 }
 
-void finish(float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols, float slope) {
-    for (int64_t row = 0; row < rows; ++row, y += y_stride, sums += width) {
-        each(cols, [=](auto at, int64_t i) { at.put(y + i, at.through(at.at(sums + i), slope)); });
-    }
-}
-
 void leaky(float* y, const float* x, float slope, int64_t n) {
     each(n, [=](auto at, int64_t i) { at.put(y + i, at.through(at.at(x + i), slope)); });
 }
@@ -114,18 +108,6 @@ void leaky_dx(float* dx, const float* y, const float* dy, float slope, int64_t n
     each(n, [=](auto at, int64_t i) {
         const auto value = at.at(dy + i);
         at.put(dx + i, at.at(y + i) > 0.0f ? value : slope * value);
-    });
-}
-
-void squares(double* sums, const float* x, const double* mean, int64_t rows, int64_t c) {
-    sums_of(rows, c, [=](auto at, int64_t i, int64_t row, int64_t end) {
-        auto sum = at.at(sums + i);
-        const auto centre = at.at(mean + i);
-        for (; row < end; ++row) {
-            const auto centred = at.wide(at.at(x + row * c + i)) - centre;
-            sum += centred * centred;
-        }
-        at.put(sums + i, sum);
     });
 }
 
@@ -163,6 +145,8 @@ void affine_dx(float* dx, const float* x, const float* dy, const Affine* map, co
         });
     }
 }
+
+#include "finish.inl"
 
 }  // namespace NAME
 }  // namespace spconv_cy
