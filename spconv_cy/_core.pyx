@@ -94,10 +94,12 @@ def conv(x, w, Pairs pairs not None, *, bias=None, slope=None, rows=None, residu
         pb = _start(bias_row)
     cdef const float[:, ::1] map_rows = rows, added = residual
     cdef _conv.After after
-    cdef int64_t part_rows
+    cdef int64_t part_rows = 0
     cdef double[::1] room
-    after.finish.slope, after.room = 1.0 if slope is None else slope, NULL
-    after.finish.residual = after.finish.scale = NULL
+    after.finish.slope = 1.0 if slope is None else slope
+    after.finish.residual = NULL
+    after.finish.scale = NULL
+    after.room = NULL
     if map_rows is not None:
         after.finish.centre, after.finish.rest = &map_rows[0, 0], &map_rows[1, 0]
         after.finish.scale, after.finish.shift = &map_rows[2, 0], &map_rows[3, 0]
