@@ -11,6 +11,7 @@ ROWS = {
     "affine": (0,), "affine_sums": (0, 1), "affine_dx": (0, 1),
 }
 SUMS = {"conv_dw", "segment_sum", "moments", "affine_sums"}
+HALF = ("ground", "residual")                                            # options that are rows
 CONVOLUTIONS = ("conv", "conv_dw")
 
 
@@ -26,7 +27,7 @@ def check_precisions(ops, rng, rulebook, c, o, groups=1, names=("float16", "tf32
                 compare(ops, verb, arguments, {**options, "precision": name}, np.float32, name, tolerance)
         if verb in ROWS and "float16" in names:
             given = [rounded(a) if i in ROWS[verb] else a for i, a in enumerate(arguments)]
-            options = {name: rounded(a) if name == "ground" else a for name, a in options.items()}
+            options = {name: rounded(a) if name in HALF else a for name, a in options.items()}
             if verb in CONVOLUTIONS:
                 options = {**options, "precision": "float16"}
             compare(ops, verb, given, options, np.float16, "float16", tolerance)
@@ -35,7 +36,7 @@ def check_precisions(ops, rng, rulebook, c, o, groups=1, names=("float16", "tf32
 def compare(ops, verb, arguments, options, stored, precision, tolerance=1e-5):
     """Call a verb with its rows stored in a dtype, the rest in float32; compare with the reference."""
     given = [born(ops, a, stored if i in ROWS[verb] else np.float32) for i, a in enumerate(arguments)]
-    options_given = {name: born(ops, a, stored if name == "ground" else np.float32) for name, a in options.items()}
+    options_given = {name: born(ops, a, stored if name in HALF else np.float32) for name, a in options.items()}
     found = as_tuple(getattr(ops, verb)(*given, **options_given))
     expected = as_tuple(call(REFERENCE, verb, arguments, options))
     what = f"{verb}({', '.join(map(shown, [*arguments, *options.values()]))}), rows of {np.dtype(stored)}"

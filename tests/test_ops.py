@@ -89,6 +89,11 @@ def mapped(x, rows, slope=1.0):
     return z, np.maximum(z, 0) + slope * np.minimum(z, 0)
 
 
+def bent(z, slope):
+    """Multiply what is negative by the slope."""
+    return np.maximum(z, 0) + slope * np.minimum(z, 0)
+
+
 def gradient_mapped(x, dy, rows, slope):
     """Give dz and the centred numbers of `mapped`."""
     return np.array([[d if v > 0 else slope * d for v, d in zip(*r, strict=True)]
@@ -105,6 +110,14 @@ def dx_mapped(x, dy, rows, ab, slope):
     """Add up the three parts of dx."""
     dz, centred = gradient_mapped(x, dy, rows, slope)
     return np.einsum("nc,c->nc", dz, rows[2]) + np.einsum("nc,c->nc", centred, ab[0]) + ab[1]
+
+
+def convolved(x, w, rulebook, bias=None, slope=None, rows=None, residual=0.0, measure=False):
+    """Convolve by loops, then map, add, bend and measure."""
+    y = oracles.conv(x, w, pairs_of(rulebook), rulebook.n_out, bias, None)
+    z = (y if rows is None else mapped(y, rows)[0]) + residual
+    z = z if slope is None else bent(z, slope)
+    return (z, moments_of(z)) if measure else (z,)
 
 
 def moments_of(x):
@@ -160,7 +173,8 @@ TRUTHS = {
     "leaky_relu": lambda x, slope: np.maximum(x, 0) + slope * np.minimum(x, 0),
     "leaky_relu_dx": lambda y, dy, slope: dy * (slope + (1 - slope) * (y > 0)),
     "moments": moments_of,
-    "affine": lambda x, rows, slope: mapped(x, rows, slope)[1],
+    "affine": lambda x, rows, slope, residual=0.0: bent(mapped(x, rows)[0] + residual, slope),
+    "conv_after": convolved,
     "affine_sums": sums_mapped,
     "affine_dx": dx_mapped,
     "conv": lambda x, w, book, bias=None, slope=None: oracles.conv(x, w, pairs_of(book), book.n_out, bias, slope),

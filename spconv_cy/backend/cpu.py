@@ -41,7 +41,7 @@ class CpuOps(Ops):
 
     def conv_after(self, x: Array, w: Array, rulebook: Rulebook, *, bias: Array | None = None,
                    slope: float | None = None, rows: Array | None = None, residual: Array | None = None,
-                   measure: bool = False, precision: str = "float32") -> tuple[Array, Array | None]:
+                   measure: bool = False, precision: str = "float32") -> tuple[Array, ...]:
         """See Ops.conv_after; all is computed while a tile of the result is in the cache."""
         _check_precision(precision)
         bias, rows, residual = (None if a is None else self.asarray(a) for a in (bias, rows, residual))
@@ -49,7 +49,7 @@ class CpuOps(Ops):
         if measure:
             return _core.conv(x, w, rulebook.pairs, bias=bias, slope=slope, rows=rows, residual=residual, measure=True,
                               n_threads=n)
-        return _core.conv(x, w, rulebook.pairs, bias=bias, slope=slope, rows=rows, residual=residual, n_threads=n), None
+        return (_core.conv(x, w, rulebook.pairs, bias=bias, slope=slope, rows=rows, residual=residual, n_threads=n),)
 
     def conv_dw(self, x: Array, dy: Array, rulebook: Rulebook, groups: int = 1, *,
                 precision: str = "float32") -> Array:

@@ -242,9 +242,10 @@ class CudaOps(Ops):
     def affine(self, x: Array, rows: Array, slope: float = 1.0, residual: Array | None = None) -> Array:
         """See Ops.affine."""
         if residual is not None:
+            x = self._rows("affine", x)
             operands.check_affine("affine", x, rows, residual)
-            y = self.affine(x, rows) + residual
-            return y if slope == 1.0 else self.leaky_relu(y, slope)
+            y = self.affine(x.astype(f32, copy=False), rows) + residual
+            return (y if slope == 1.0 else self.leaky_relu(y, slope)).astype(x.dtype, copy=False)
         x, rows = self._rows("affine", x), self._rows("affine", rows, f32)
         operands.check_affine("affine", x, rows)
         y = self._empty("affine", x.shape, x.dtype)

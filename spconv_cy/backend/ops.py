@@ -135,27 +135,25 @@ class Ops:
 
     def conv_after(self, x: Array, w: Array, rulebook: Rulebook, *, bias: Array | None = None,
                    slope: float | None = None, rows: Array | None = None, residual: Array | None = None,
-                   measure: bool = False, precision: str = "float32") -> tuple[Array, Array | None]:
-        """Return (conv, then affine without a slope, plus residual, then leaky_relu; its moments or None).
+                   measure: bool = False, precision: str = "float32") -> tuple[Array, ...]:
+        """Return (y,): conv, then affine with `rows`, plus residual, then leaky_relu; with `measure` (y, moments of y).
 
-        A backend does this in one pass over memory if it can. Only then are there moments, and only with `measure`.
+        A backend reads and writes memory once for all of it if it can.
 
         Args:
             x, w, rulebook, bias, precision: as for conv.
             slope: of the leaky ReLU, or None.
             rows: (4, o), as for affine, or None.
             residual: (m, o), or None.
-            measure: whether moments of the result are wanted.
+            measure: whether moments are wanted.
         """
-        if rows is None and residual is None:
-            return self.conv(x, w, rulebook, bias=bias, slope=slope, precision=precision), None
-        y = self.conv(x, w, rulebook, bias=bias, precision=precision)
-        check_conv_after(y.shape[1], rulebook, rows, residual)
-        if rows is None:
-            y = y + residual
-        else:
-            y = self.affine(y, rows, 1.0, residual)
-        return y if slope is None else self.leaky_relu(y, slope), None
+        joined = rows is not None or residual is not None
+        y = self.conv(x, w, rulebook, bias=bias, slope=None if joined else slope, precision=precision)
+        if joined:
+            check_conv_after(y.shape[1], rulebook, rows, residual)
+            y = y + residual if rows is None else self.affine(y, rows, 1.0, residual)
+            y = y if slope is None else self.leaky_relu(y, slope)
+        return (y, self.moments(y)) if measure else (y,)
 
     def conv_dw(self, x: Array, dy: Array, rulebook: Rulebook, groups: int = 1, *,
                 precision: str = "float32") -> Array:

@@ -62,8 +62,8 @@ def conv_after(x: Tensor | Array, w: Tensor | Array, rulebook: Rulebook, bias: T
         residual: (rulebook.n_out, o), added to the result of the map, or None.
         slope: of the leaky ReLU, or None.
         rows: (4, o), the map as for Ops.affine, a constant; or None.
-        found: a list to which the moments of the result (3, o), as Ops.moments gives them, are appended if the backend
-            takes them while it computes; None: they are not wanted.
+        found: a list to which the moments of the result (3, o), as Ops.moments gives them, are appended; None: they are
+            not wanted.
 
     Returns:
         (rulebook.n_out, o).
@@ -77,10 +77,11 @@ def conv_after(x: Tensor | Array, w: Tensor | Array, rulebook: Rulebook, bias: T
         inner = dy if rows is None else dy * rows[2:3].astype(dy.dtype, copy=False)
         return (*_conv_gradients(ops, x, w, rulebook, inner, precision), dy)
 
-    y, moments = ops.conv_after(x, w, rulebook, bias=bias, slope=slope, rows=rows, residual=residual,
-                                measure=found is not None, precision=precision)
-    if found is not None and moments is not None:
-        found.append(moments)
+    with np.errstate(over="ignore", invalid="ignore"):                   # moments that overflow are computed again
+        y, *moments = ops.conv_after(x, w, rulebook, bias=bias, slope=slope, rows=rows, residual=residual,
+                                     measure=found is not None, precision=precision)
+    if found is not None:
+        found += moments
     return y, backward
 
 

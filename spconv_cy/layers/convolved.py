@@ -37,7 +37,7 @@ def convolved(x: Tensor, w: Tensor, rulebook: Rulebook, bias: Tensor | None, gro
         return y, None if ground is None else norm.normalised(ground, None, slope, row)[0]
     found: list[Array] = []
     y = conv_after(x, w, rulebook, bias, None, found=found) if norm.follows else conv(x, w, rulebook, bias)
-    return norm.normalised(y, ground, slope, rows, row, found[0] if found else None)
+    return norm.normalised(y, ground, slope, rows, row, *found)
 
 
 def _product(own: float | None, slope: float | None) -> float | None:

@@ -147,7 +147,7 @@ def steps(layers: Sequence[Planned], training: bool | None = None, fuse: bool = 
 def with_sum(planned: tuple[Step, ...]) -> tuple[Step, ...]:
     """Return steps of which the last one also adds the other branch of a Residual, if it can."""
     last = planned[-1] if planned else None
-    if last is None or not (last.plain and last.layer.fuses and last.activation is None) or Role.PICKS in last.layer.role:
+    if last is None or not last.plain or not last.layer.fuses or last.activation or Role.PICKS in last.layer.role:
         return planned
     slopes = [getattr(layer, "slope", None) for layer in (last.layer, last.norm)]
     return planned if slopes != [None, None] else (*planned[:-1], replace(last, adds=True))
