@@ -60,7 +60,7 @@ class Layer(Node):
         super().__init_subclass__(**options)
         if vars(cls).keys() & {"__call__", "activated", "rows"}:         # its own code may do anything
             cls.role = vars(cls).get("role", Role.NONE)
-            cls.fuses = "fused" in vars(cls)
+            cls.fuses = vars(cls).get("fuses", "fused" in vars(cls))
         role = vars(cls).get("role", Role.NONE)
         if not isinstance(role, Role) and not hasattr(role, "__get__"):
             raise TypeError(expected(cls.__name__, "role to be a Role or a property", repr(role),

@@ -43,8 +43,8 @@ def can_add(residual: Any, like: Any, shape: tuple[int, ...], grid: Any = None) 
 
 
 def added(y: Any, residual: Any, slope: float | None) -> Any:
-    """Return the sum of two tensors through a leaky ReLU of that slope, unless it is None."""
-    total = residual + y
+    """Return the sum of two tensors through a leaky ReLU of that slope; None: no residual, no leaky ReLU."""
+    total = y if residual is None else residual + y
     return total if slope is None else on_rows(lambda rows: leaky_relu(rows, slope), total)
 
 
