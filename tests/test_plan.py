@@ -79,7 +79,7 @@ def test_dropout_between_weights_becomes_sub_matrices():
     layers = [nin(), sp.ReLU(), sp.MaxPooling(2, 2), sp.Dropout(0.5), nin(), sp.Dropout(0.5), sp.layers.Softmax(),
               nin()]
     assert shown(layers) == [
-        call(0, "ReLU", dropout=True), call(2), ("layers[3]", "scale", None, False, False, False),
+        call(0, dropout=True), call(2, "ReLU"), ("layers[3]", "scale", None, False, False, False),
         call(4, dropout=True, selected=True), ("layers[5]", "scale", None, False, False, False),
         call(6, restore=True), call(7)]
     assert shown(layers, training=False) == [call(0, "ReLU"), call(2), call(3), call(4), call(5), call(6), call(7)]

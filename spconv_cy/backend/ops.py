@@ -138,14 +138,8 @@ class Ops:
                    measure: bool = False, precision: str = "float32") -> tuple[Array, ...]:
         """Return (y,): conv, then affine with `rows`, plus residual, then leaky_relu; with `measure` (y, moments of y).
 
-        A backend reads and writes memory once for all of it if it can.
-
-        Args:
-            x, w, rulebook, bias, precision: as for conv.
-            slope: of the leaky ReLU, or None.
-            rows: (4, o), as for affine, or None.
-            residual: (m, o), or None.
-            measure: whether moments are wanted.
+        A backend reads and writes memory once for all of it if it can. x, w, rulebook, bias and precision are as for
+        conv, slope is of the leaky ReLU or None, rows (4, o) or None as for affine, residual (m, o) or None.
         """
         joined = rows is not None or residual is not None
         y = self.conv(x, w, rulebook, bias=bias, slope=None if joined else slope, precision=precision)

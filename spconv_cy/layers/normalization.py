@@ -136,10 +136,10 @@ class BatchNormalization(Activated):
 
     def map_rows(self) -> Array | None:
         """Return (4, c), as for Ops.affine, if a call applies a map that takes no gradient; else None."""
-        parameters = self._row(self.weight, 1), self._row(self.bias, 0)
-        if self.follows or any(p.requires_grad for p in parameters):
+        gamma, beta = self._row(self.weight, 1), self._row(self.bias, 0)
+        if self.follows or gamma.requires_grad or beta.requires_grad:
             return None
-        return normal_rows(self._running(), *(p.data for p in parameters), None if self.mean_only else self.eps)
+        return normal_rows(self._running(), gamma.data, beta.data, None if self.mean_only else self.eps)
 
     def _row(self, parameter: Tensor | None, value: float) -> Tensor:
         return parameter if parameter is not None else Tensor.of(
