@@ -124,10 +124,8 @@ class Ops:
             BackendError: the backend does not have this precision.
         """
         x, w = rounded(x, precision), rounded(w, precision)
-        channels_out = check_conv("conv", x, w, rulebook, bias)
-        y = np.zeros((rulebook.n_out, channels_out), x.dtype)
-        if bias is not None:
-            y += bias
+        y = np.zeros((rulebook.n_out, check_conv("conv", x, w, rulebook, bias)), x.dtype)
+        y += 0 if bias is None else bias
         for k, in_rows, out_rows in _offsets(rulebook):
             y[out_rows] += _grouped(x[in_rows], w[k])
         y = y if slope is None else np.where(y >= 0, y, y * y.dtype.type(slope))
@@ -138,15 +136,14 @@ class Ops:
                    measure: bool = False, precision: str = "float32") -> tuple[Array, ...]:
         """Return (y,): conv, then affine with `rows`, plus residual, then leaky_relu; with `measure` (y, moments of y).
 
-        A backend reads and writes memory once for all of it if it can. x, w, rulebook, bias and precision are as for
-        conv, slope is of the leaky ReLU or None, rows (4, o) or None as for affine, residual (m, o) or None.
+        A backend reads and writes memory once for it if it can. rows are (4, o) or None, residual (m, o) or None.
         """
         joined = rows is not None or residual is not None
         y = self.conv(x, w, rulebook, bias=bias, slope=None if joined else slope, precision=precision)
         if joined:
             check_conv_after(y.shape[1], rulebook, rows, residual)
-            y = y + residual if rows is None else self.affine(y, rows, 1.0, residual)
-            y = y if slope is None else self.leaky_relu(y, slope)
+            y = self.affine(y, rows, 1.0, residual) if rows is not None else y + residual
+        y = self.leaky_relu(y, slope) if joined and slope is not None else y
         return (y, self.moments(y)) if measure else (y,)
 
     def conv_dw(self, x: Array, dy: Array, rulebook: Rulebook, groups: int = 1, *,
@@ -315,11 +312,10 @@ class Ops:
             x: (n, c).
             rows: (4, c): centre, rest (the rounding error of centre), scale, shift.
             slope: factor of values below 0.
-            residual: (n, c), or None.
+            residual: (n, c) or None.
         """
         check_affine("affine", x, rows, residual)
-        z = (x - rows[0] - rows[1]) * rows[2] + rows[3]
-        return self.leaky_relu(z if residual is None else z + residual, slope)
+        return self.leaky_relu((x - rows[0] - rows[1]) * rows[2] + rows[3] + (0 if residual is None else residual), slope)
 
     def affine_sums(self, x: Array, dy: Array, rows: Array, slope: float = 1.0) -> Array:
         """Return (2, c): the columns' sums of dz, the gradient of z in `affine`, and of dz * (x - centre - rest)."""
@@ -386,8 +382,7 @@ def open_windows(rulebook: Rulebook) -> Array:
 def _offsets(rulebook: Rulebook) -> Iterator[tuple[int, Array, Array]]:
     pointers = rulebook.offset_ptr
     for k in range(rulebook.n_offsets):
-        pairs = slice(pointers[k], pointers[k + 1])
-        yield k, rulebook.in_rows[pairs], rulebook.out_rows[pairs]
+        yield k, rulebook.in_rows[pointers[k]:pointers[k + 1]], rulebook.out_rows[pointers[k]:pointers[k + 1]]
 
 
 def _grouped(x: Array, w: Array) -> Array:
