@@ -311,11 +311,11 @@ class Ops:
         Args:
             x: (n, c).
             rows: (4, c): centre, rest (the rounding error of centre), scale, shift.
-            slope: factor of values below 0.
-            residual: (n, c) or None.
+            slope, residual: factor of values below 0; (n, c) or None.
         """
         check_affine("affine", x, rows, residual)
-        return self.leaky_relu((x - rows[0] - rows[1]) * rows[2] + rows[3] + (0 if residual is None else residual), slope)
+        z = (x - rows[0] - rows[1]) * rows[2] + rows[3]
+        return self.leaky_relu(z if residual is None else z + residual, slope)
 
     def affine_sums(self, x: Array, dy: Array, rows: Array, slope: float = 1.0) -> Array:
         """Return (2, c): the columns' sums of dz, the gradient of z in `affine`, and of dz * (x - centre - rest)."""
