@@ -9,7 +9,7 @@ from strategies import random_sites
 
 import spconv_cy as sp
 from spconv_cy.errors import GridError, ShapeError
-from spconv_cy.sites import fractional, grid
+from spconv_cy.sites import fractional, given, grid
 from spconv_cy.sites.even import EvenRegions
 
 LARGEST = 2**31 - 1
@@ -77,7 +77,7 @@ def test_what_must_draw_every_step_refuses_a_huge_field_before_it_draws(make):
 
 
 def test_a_batch_has_as_many_samples_as_a_grid_takes(monkeypatch):
-    monkeypatch.setattr(grid, "MOST_SAMPLES", 10)
+    monkeypatch.setattr(given, "MOST_SAMPLES", 10)
     x = sp.SparseTensor.from_sites([[0, 1]], [[1.0]], size=4, samples=4)
     assert sp.collate([x, x]).grid.samples == 8
     with pytest.raises(GridError, match="collate: expected at most 10 samples, got 12"):

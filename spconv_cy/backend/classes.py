@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from spconv_cy.types import Array
 
 
@@ -15,7 +17,10 @@ def cross_entropy(xp: Any, x: Array, labels: Array, counts: Array | None) -> tup
     rest = rest - most[:, None]
     sums = xp.where(kept, xp.exp(rest).sum(1), x.dtype.type(1))
     losses = xp.log(sums) - rest[rows, at]
-    return xp.asarray((losses * shares).sum()), xp.stack([most, sums], axis=1)
+    losses = losses * shares
+    if xp is np:                                                         # the sum of the rows that count, to the bit
+        losses = losses[kept]
+    return xp.asarray(losses.sum()), xp.stack([most, sums], axis=1)
 
 
 def cross_entropy_dx(xp: Any, x: Array, found: Array, labels: Array, factor: Any, counts: Array | None) -> Array:

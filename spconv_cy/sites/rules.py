@@ -41,7 +41,7 @@ def bounds(sites: Rows) -> NDArray[np.integer[Any]]:
     return compiled.bounds(sites, config.threads()) if compiled else np.stack([sites.min(0), sites.max(0)])
 
 
-def floored(points: NDArray[np.float32 | np.float64], sides: NDArray[np.float64]) -> Rows | None:
+def floored(points: NDArray[np.floating[Any]], sides: NDArray[np.float64]) -> Rows | None:
     """Return the sites floor(coordinate / side) of points (n, 1+d); None if some have none, or nothing is compiled."""
     return compiled.floored(points, sides, config.threads()) if compiled else None
 

@@ -29,7 +29,7 @@ inline float reduced(typename Columns<W>::Floats a, const One& one) {
     if constexpr (W == 1) {
         return a;
     } else {
-        float numbers[W];
+        float numbers[static_cast<unsigned>(W)];
         Columns<W>::put(numbers, a);
         typedef Columns<W / 2> Half;
         return reduced<W / 2>(one(Half::at(numbers), Half::at(numbers + W / 2)), one);

@@ -42,8 +42,8 @@ int n_tables = 0;
 std::atomic<const KernelTable*> current{nullptr};
 
 #ifdef SPCONV_CY_AVX512F
-// Zen 4 does one product of 16 floats a cycle, others do two. With one, a load for each product is no burden, and weights
-// in registers are faster than rows, for any number of inputs.
+// Zen 4 does one product of 16 floats a cycle, others do two. With one, a load for each product costs nothing, and
+// weights in registers are faster than rows, for any number of inputs.
 bool has_half_units() {
     unsigned a = 0, b = 0, c = 0, d = 0;
     return __get_cpuid(1, &a, &b, &c, &d) && (a >> 8 & 15) + (a >> 20 & 255) == 0x19 && __builtin_cpu_is("amd");

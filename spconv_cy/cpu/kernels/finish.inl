@@ -5,7 +5,8 @@ namespace {
 const int64_t SAMPLE = 16, GROUP = 64, NEAR = 64;
 
 template <bool MAPPED, bool ADDED>
-inline void finished(float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols, Finish how) {
+inline void finished(float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols,
+                     Finish how) {
     for (int64_t row = 0; row < rows; ++row, y += y_stride, sums += width) {
         each(cols, [=](auto at, int64_t i) {
             auto z = at.at(sums + i);
@@ -57,7 +58,8 @@ inline void sample_mean(float* shift, const float* x, int64_t stride, int64_t ro
 
 }  // namespace
 
-void finish(float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols, const Finish* how) {
+void finish(float* y, int64_t y_stride, const float* sums, int64_t width, int64_t rows, int64_t cols,
+            const Finish* how) {
     if (how->scale) {
         (how->residual ? finished<true, true> : finished<true, false>)(y, y_stride, sums, width, rows, cols, *how);
     } else {

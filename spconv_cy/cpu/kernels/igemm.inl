@@ -1,6 +1,6 @@
 // Indirect matrix products on rows read in place. The including file defines what stays in registers for V vectors of
-// columns: ROWS[V] rows of sums, with UNROLL[V] inputs a pass; or, in sets of 32 registers and for fewer than STAY_BELOW
-// inputs, the weights of INPUTS[V] inputs. The sums are the same bits either way.
+// columns: ROWS[V] rows of sums, with UNROLL[V] inputs a pass; or, in sets of 32 registers and for fewer inputs than
+// STAY_BELOW, the weights of INPUTS[V] inputs. The sums are the same bits either way.
 #include <cassert>
 
 #include "registers.inl"

@@ -1,5 +1,6 @@
-// The weight gradient: outer products of rows of x and dy, added up in registers for many pairs. The including file defines
-// INNER[V], of how many inputs' rows of dw V vectors of columns stay in registers; POINTERS, UNROLL, PANELS, NEAR_FLOATS.
+// The weight gradient: outer products of rows of x and dy, added up in registers for many pairs. The including file
+// defines INNER[V], of how many inputs' rows of dw V vectors of columns stay in registers, and POINTERS, UNROLL, PANELS
+// and NEAR_FLOATS.
 #include <cassert>
 #include <type_traits>
 
@@ -200,8 +201,8 @@ void in_panels(const Outer& job, const int32_t* in_rows, const int32_t* out_rows
 
 void outer(const Outer* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
     assert(pairs > 0 && job->c > 0 && job->cols > 0 && job->near > 0);
-    // Few pairs at a time, so that their rows stay in the first cache for all blocks: nearly equal numbers, multiples of
-    // UNROLL but the last.
+    // Few pairs at a time, so that their rows stay in the first cache for all blocks: nearly equal numbers, all but the
+    // last multiples of UNROLL.
     const int64_t near = !job->panels && blocks_of(*job) == 1 ? pairs : job->near;
     for (int64_t left = pairs; left > 0;) {
         const int64_t parts = (left + near - 1) / near;

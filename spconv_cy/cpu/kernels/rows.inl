@@ -135,7 +135,8 @@ void affine_sums(double* total, double* dot, const float* x, const float* dy, co
     });
 }
 
-void affine_dx(float* dx, const float* x, const float* dy, const Affine* map, const float* a, const float* b, int64_t rows) {
+void affine_dx(float* dx, const float* x, const float* dy, const Affine* map, const float* a, const float* b,
+               int64_t rows) {
     const Affine m = *map;
     for (int64_t row = 0; row < rows; ++row, x += m.c, dy += m.c, dx += m.c) {
         each(m.c, [=](auto at, int64_t i) {
