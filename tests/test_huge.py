@@ -9,7 +9,7 @@ from strategies import random_sites
 
 import spconv_cy as sp
 from spconv_cy.errors import GridError, ShapeError
-from spconv_cy.sites import fractional, given, grid
+from spconv_cy.sites import fractional, given
 from spconv_cy.sites.even import EvenRegions
 
 LARGEST = 2**31 - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from spconv_cy.checks import checked_flags, generator, is_one_of
 from spconv_cy.errors import ShapeError, expected
@@ -18,6 +18,9 @@ from spconv_cy.layers.rows import added, can_add
 from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
 from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import ArrayLike, Seed
+
+if TYPE_CHECKING:
+    from spconv_cy.layers.normalization import BatchNormalization
 
 MIXING = Role.ACTIVATES | Role.MIXES
 
@@ -99,7 +102,8 @@ class Convolution(Activated):
             ground = leaky_relu(ground, slope)
         return SparseTensor(y, grid, ground, x.point_rows if grid is x.grid else None)
 
-    def fused(self, x: SparseTensor, slope: float | None, norm: Any, residual: Any) -> SparseTensor:
+    def fused(self, x: SparseTensor, slope: float | None, norm: BatchNormalization | None,
+              residual: SparseTensor | None) -> SparseTensor:
         """Convolve, normalise, add a residual, and apply a leaky ReLU; for the plan of a network.
 
         Args:
@@ -254,8 +258,8 @@ class NetworkInNetwork(Activated):
         ground = None if x.ground is None else self._rows(x.ground, slope)
         return x.with_features(self._rows(x.features, slope), ground)
 
-    def fused(self, x: SparseTensor | Tensor | ArrayLike, slope: float | None, norm: Any, residual: Any
-              ) -> SparseTensor | Tensor:
+    def fused(self, x: SparseTensor | Tensor | ArrayLike, slope: float | None, norm: BatchNormalization | None,
+              residual: SparseTensor | Tensor | None) -> SparseTensor | Tensor:
         """Multiply, normalise, add a residual, and apply a leaky ReLU; for the plan of a network."""
         x = x if isinstance(x, SparseTensor) else as_tensor(x)
         rows, ground = (x.features, x.ground) if isinstance(x, SparseTensor) else (x, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 
@@ -93,14 +93,16 @@ class BatchNormalization(Activated):
             return x.with_features(*self.normalised(x.features, x.ground, slope))
         return self.normalised(as_tensor(x), None, slope)[0]
 
-    def fused(self, x: Any, slope: float | None, norm: None, residual: Any) -> SparseTensor | Tensor:
+    def fused(self, x: SparseTensor | Tensor | ArrayLike, slope: float | None, norm: None,
+              residual: SparseTensor | Tensor) -> SparseTensor | Tensor:
         """Normalise, add a residual, and apply a leaky ReLU; for the plan of a network."""
         x = x if isinstance(x, SparseTensor) else as_tensor(x)
         if not can_add(residual, x, x.shape):
             return added(self.activated(x), residual, slope)
         if not isinstance(x, SparseTensor):
-            return self.normalised(x, None, slope, residual)[0]
-        return x.with_features(*self.normalised(x.features, x.ground, slope, residual.features, residual.ground))
+            return self.normalised(x, None, slope, residual)[0]          # type: ignore[arg-type]
+        features, ground = residual.features, residual.ground            # type: ignore[union-attr]
+        return x.with_features(*self.normalised(x.features, x.ground, slope, features, ground))
 
     def normalised(self, rows: Tensor, ground: Tensor | None, slope: float | None, residual: Tensor | None = None,
                    ground_residual: Tensor | None = None, moments: Array | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import conv, sum_pool
@@ -14,6 +14,9 @@ from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
 from spconv_cy.sites.regions import Regions
 from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import Seed
+
+if TYPE_CHECKING:
+    from spconv_cy.layers.normalization import BatchNormalization
 
 
 class Deconvolution(Convolution):
@@ -63,7 +66,8 @@ class Deconvolution(Convolution):
         features, rulebook, bias, _, grid = self._begun(x)
         return SparseTensor(conv(features, self.weight, rulebook, bias, slope=slope), grid)
 
-    def fused(self, x: SparseTensor, slope: float | None, norm: Any, residual: Any) -> SparseTensor:
+    def fused(self, x: SparseTensor, slope: float | None, norm: BatchNormalization | None,
+              residual: SparseTensor | None) -> SparseTensor:
         """Convolve back, normalise, add a residual, and apply a leaky ReLU; for the plan of a network."""
         return super().fused(x, slope, norm, residual)
 

@@ -45,7 +45,7 @@ def floored(points: ArrayLike, cell: ArrayLike,
 def _floored(points: ArrayLike, cell: ArrayLike) -> IntegerArray | None:
     """Return the sites of floats on the cubic lattice by the compiled core; None where it does not take them."""
     given = as_numpy(points, "from_points")
-    if not isinstance(given, np.ndarray) or given.dtype not in (np.float32, np.float64) or given.ndim != 2 or not (
+    if not isinstance(given, np.ndarray) or given.dtype.char not in "fd" or given.ndim != 2 or not (
             2 <= given.shape[1] <= 1 + MAX_DIMENSION):
         return None
     try:
