@@ -31,7 +31,7 @@ def attend(const float[:, ::1] rows, positions, int64_t heads, const int64_t[:, 
     cdef float[::1] scratch
     if y.shape[0] != rows.shape[0] or y.shape[1] != c:
         raise ShapeError(expected("attend", f"a result {(rows.shape[0], c)}", (y.shape[0], y.shape[1])))
-    held = _fill(&given, rows, positions, heads, window, places)
+    _held = _fill(&given, rows, positions, heads, window, places)
     shares = empty((w, heads, m, m), np.float32)
     n_threads = team(n_threads, w * m * m * c)
     scratch = empty(n_threads * m * given.d + 1, np.float32)

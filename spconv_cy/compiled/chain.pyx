@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free
 
 import numpy as np
 
-from spconv_cy.compiled.pairs cimport Block, Pairs, pairs_in
+from spconv_cy.compiled.pairs cimport Block, pairs_in
 from spconv_cy.cpu cimport link as _link
 from spconv_cy.cpu.link cimport MAX_WIDTH, Found, Scratch, Walk
 

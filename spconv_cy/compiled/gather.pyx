@@ -1,6 +1,6 @@
 """Rows by their numbers: float32 arrays and row numbers in, checks, pointers down, arrays out."""
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t
 
 import numpy as np
 

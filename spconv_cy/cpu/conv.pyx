@@ -175,8 +175,8 @@ cdef void finish_tile(const Layer* layer, int64_t tile, int64_t rows, int64_t fi
         layer.table.measure(part, part + o, layer.y + at, o, rows, cols)
 
 
-# What a job fetches into the second cache, a share at every offset: its rows of y, which are written at the end, and for
-# the next job the numbers of rows and those rows of x that no job has read yet. Processors fetch long streams by
+# What a job fetches into the second cache, a share at every offset: its rows of y, which are written at the end; and
+# for the next job the numbers of rows and those rows of x that no job has read yet. Processors fetch long streams by
 # themselves, but these are many and short.
 cdef struct Fetch:
     int64_t row                 # of y

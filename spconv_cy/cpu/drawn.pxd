@@ -11,7 +11,7 @@ cdef struct Side:                       # regions of one axis; sample b has low[
 
 cdef void even(const double* own, int64_t stride, int64_t samples, int64_t m, int64_t room, int64_t steps,
                int64_t width, int64_t more, int32_t* low, int32_t* high) noexcept nogil
-cdef void shuffled(const int64_t* order, int64_t samples, int64_t m, int64_t steps, int64_t twos, int64_t width,
+cdef void shuffled(const int64_t* places, int64_t samples, int64_t m, int64_t steps, int64_t twos, int64_t width,
                    int64_t more, int64_t* scratch, int32_t* low, int32_t* high) noexcept nogil
 cdef bint few(const Side* sides, int width, int64_t samples, const int32_t* sites, int64_t n, int64_t most,
               Scratch* scratch, Found* found, int64_t** volumes) noexcept nogil

@@ -1,7 +1,7 @@
 """Bounds of regions from drawn numbers, and the rules of regions over few sites, without Python."""
 
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from spconv_cy.cpu cimport order, regions, rules
 from spconv_cy.cpu.link cimport Found, Scratch, lay_block, reserve
@@ -30,16 +30,16 @@ cdef void even(const double* own, int64_t stride, int64_t samples, int64_t m, in
             start = after
 
 
-cdef void shuffled(const int64_t* order, int64_t samples, int64_t m, int64_t steps, int64_t twos, int64_t width,
+cdef void shuffled(const int64_t* places, int64_t samples, int64_t m, int64_t steps, int64_t twos, int64_t width,
                    int64_t more, int64_t* scratch, int32_t* low, int32_t* high) noexcept nogil:
-    # Steps of 1, and of 2 at the first `twos` places that order (samples, steps) names. scratch: steps + 1.
+    # Steps of 1, and of 2 at the first `twos` places of each sample's row of `places`. scratch: steps + 1.
     cdef int64_t b, j, start
     for b in range(samples):
         for j in range(steps):
             scratch[j] = 1
         scratch[steps] = 0
         for j in range(twos):
-            scratch[order[b * steps + j]] = 2
+            scratch[places[b * steps + j]] = 2
         start = 0
         for j in range(m):
             low[b * m + j] = <int32_t>start

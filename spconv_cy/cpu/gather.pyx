@@ -160,8 +160,8 @@ cdef void by_target(const int32_t* rows, const float* weights, int64_t k, int64_
 
 cdef void sums(const float* x, const int32_t* starts, const int32_t* order, const float* factors, float* y, int64_t m,
                int64_t c, bint mean, int n_threads) noexcept nogil:
-    # y[i] = the sum of the rows of its target, each times its factor (NULL: 1), or their mean: the sum times the rounded
-    # inverse of their number.
+    # y[i] = the sum of the rows of its target, each times its factor (NULL: 1), or their mean: the sum times the
+    # rounded inverse of their number.
     cdef int64_t n_jobs = (m + ROWS - 1) // ROWS, job
     n_threads = team(n_threads, n_jobs, <double>max(starts[m], m) * <double>c)
     for job in prange(n_jobs, schedule="dynamic", chunksize=4, num_threads=n_threads):

@@ -128,8 +128,8 @@ cdef bint paired(const Shape* shape, const Box* box, const Box* out, const int64
     # Finds the pairs of n sites and m outputs, whose keys come in the box `out` and change, and makes the block.
     cdef int64_t n_tiles = (m + TILE_ROWS - 1) // TILE_ROWS, most = min(n, m), n_offsets = shape.n_offsets
     cdef int32_t* sites
-    cdef int32_t* staged = <int32_t*>reserve(scratch, STAGED, (2 * most * shape.n_merged
-                                                                + m * shape.width) * sizeof(int32_t))
+    cdef int64_t n_staged = 2 * most * shape.n_merged + m * shape.width
+    cdef int32_t* staged = <int32_t*>reserve(scratch, STAGED, n_staged * sizeof(int32_t))
     cdef int64_t* pointers = <int64_t*>reserve(scratch, POINTERS, (n_offsets * (n_tiles + 2) + 1) * sizeof(int64_t))
     cdef int32_t* room = <int32_t*>reserve(scratch, ROOM, PAIRS_ROOM * sizeof(int32_t))
     cdef Merge merge

@@ -1,4 +1,4 @@
-"""Mean and variance of columns in one pass over memory: each part of the rows has its own, and they are joined in order.
+"""Mean and variance of columns in one pass over memory: each part of the rows has its own; they are joined in order.
 
 A part is (2, c) doubles: the means of its rows, and the sums of squares about them. The first place is for the result.
 """

@@ -52,7 +52,7 @@ cdef extern from *:
         });
     }
 
-    // Calls one(i, key, width) for sites [start, stop). Unsigned, since intermediate sums may wrap although the key fits.
+    // Calls one(i, key, width) for sites [start, stop). Unsigned, since sums on the way may wrap.
     template <class One>
     inline void each_key(const int32_t* sites, int64_t start, int64_t stop, int given, const int64_t* steps,
                          uint64_t corner, const One& one) {
@@ -70,8 +70,8 @@ cdef extern from *:
         });
     }
 
-    // Sets sites to floor(coordinate / side), the batch index in column 0. Returns false, before or after some were set,
-    // if a number is not finite, a batch index not whole, or a site outside int32.
+    // Sets sites to floor(coordinate / side), the batch index in column 0. Returns false (some may be set) if
+    // a number is not finite, a batch index not whole, or a site outside int32.
     template <class Real>
     bool floor_points(const Real* points, int64_t start, int64_t stop, int given, const double* sides, int32_t* sites) {
         return of_width(given, [=](auto known) {
@@ -176,7 +176,8 @@ cdef bint floored(const real* points, int64_t n, int width, const double* sides,
     # Sets sites to the cells of points. Returns False if some have none in int32.
     cdef int part, unfit = 0
     for part in prange(n_threads, schedule="static", num_threads=n_threads):
-        unfit += not floor_points(points, border(n, part, n_threads), border(n, part + 1, n_threads), width, sides, sites)
+        unfit += not floor_points(points, border(n, part, n_threads), border(n, part + 1, n_threads), width, sides,
+                                  sites)
     return unfit == 0
 
 
