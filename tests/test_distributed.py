@@ -230,3 +230,12 @@ def test_two_runs_with_one_checkpoint_are_refused(tmp_path):
     run(12, 1, checkpoint=path, on_epoch=second)
     assert seen
     assert sorted(file.name for file in tmp_path.iterdir()) == ["run.safetensors"]
+
+
+def test_a_loss_scale_is_used_with_an_averaged_optimiser(monkeypatch):
+    steps, step = [], sp.train.LossScale.step
+    monkeypatch.setattr(sp.train.LossScale, "step", lambda *given: steps.append(given) or step(*given))
+    net = network()
+    data = sp.data.TensorBatches(*samples(), batch=12)
+    sp.train.fit(net, data, Averaged(sp.train.SGD(net.parameters(), 0.05)), 1, rng=5, progress=False, loss_scale=8.0)
+    assert len(steps) == 4

@@ -8,6 +8,7 @@ import numpy as np
 from spconv_cy.compiled.pairs cimport Block, pairs_in
 from spconv_cy.cpu cimport link as _link
 from spconv_cy.cpu.link cimport MAX_WIDTH, Found, Scratch, Walk
+from spconv_cy.cpu.rules cimport are_mirrored
 
 from spconv_cy.errors import ShapeError, expected
 
@@ -45,7 +46,7 @@ cdef class Shape:
         self.offsets, self.walks = offsets, np.empty((n, 3), np.int64)
         self.shape.offsets, self.shape.walks = &self.offsets[0, 0], <Walk*>&self.walks[0, 0]
         self.shape.width, self.shape.n_offsets, self.shape.keeps = <int>d + 1, <int>n, keeps
-        self.shape.n_merged = <int>(n // 2 if keeps and n % 2 and _are_mirrored(offsets) else n)
+        self.shape.n_merged = <int>(n // 2 if keeps and n % 2 and are_mirrored(&offsets[0, 0], n, <int>d) else n)
         self.shape.n_walks = <int>_link.cut(self.shape.offsets, self.shape.n_merged, <int>d,
                                             <Walk*>&self.walks[0, 0])
         for axis in range(1, <int>d + 1):
@@ -144,13 +145,3 @@ cdef class Chain:
         if found.sites == NULL:
             return pairs, None
         return pairs, block.words(found.sites, (found.m, self.windows[number].width))
-
-
-cdef bint _are_mirrored(const int32_t[:, ::1] offsets):
-    cdef int64_t k, n = offsets.shape[0]
-    cdef int axis
-    for k in range(n):
-        for axis in range(offsets.shape[1]):
-            if offsets[k, axis] != -offsets[n - 1 - k, axis]:
-                return False
-    return True

@@ -275,7 +275,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
     merge.n_merged = <int>n_offsets
     if &keys[0] == &wanted[0]:
         merge.wanted = merge.inputs
-        if n_offsets % 2 and _are_mirrored(offsets):
+        if n_offsets % 2 and rules.are_mirrored(&offsets[0, 0], n_offsets, last + 1):
             merge.n_merged = <int>(n_offsets // 2)
     else:
         _outputs = _runs_of(wanted, stride[last], &merge.wanted, n_threads)
@@ -294,16 +294,6 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
     with nogil:
         rules.fill_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], &in_rows[0], &out_rows[0], &room[0], n_threads)
     return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
-
-
-cdef bint _are_mirrored(const int32_t[:, ::1] offsets):
-    cdef int64_t k, n = offsets.shape[0]
-    cdef int axis
-    for k in range(n):
-        for axis in range(offsets.shape[1]):
-            if offsets[k, axis] != -offsets[n - 1 - k, axis]:
-                return False
-    return True
 
 
 cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):

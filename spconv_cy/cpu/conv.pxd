@@ -46,10 +46,6 @@ cdef inline Block block_at(const KernelTable* table, int64_t o, int64_t vectors,
     return block
 
 
-cdef inline int64_t ceiling(int64_t a, int64_t b) noexcept nogil:
-    return (a + b - 1) // b
-
-
 cdef inline int team_of(const Rules* rules, Shape shape, int64_t jobs, int n_threads) noexcept nogil:
     return team(n_threads, jobs, <double>rules.n_pairs * <double>(shape.groups * shape.c * shape.o) / 16)
 

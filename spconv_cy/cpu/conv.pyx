@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset
 
 from spconv_cy.cpu.isa cimport Igemm
 from spconv_cy.cpu.rules cimport TILE_ROWS
+from spconv_cy.cpu.threads cimport ceiling
 
 
 cdef extern from *:

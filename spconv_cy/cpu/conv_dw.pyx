@@ -4,9 +4,10 @@ from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memset
 
-from spconv_cy.cpu.conv cimport ceiling, team_of
+from spconv_cy.cpu.conv cimport team_of
 from spconv_cy.cpu.isa cimport Outer
 from spconv_cy.cpu.rules cimport TILE_ROWS
+from spconv_cy.cpu.threads cimport ceiling
 
 
 cdef enum:

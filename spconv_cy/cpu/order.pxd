@@ -36,6 +36,21 @@ cdef int64_t count_unique(const int64_t* keys, int64_t n, int64_t* counts, int n
 cdef void gather_unique(const int64_t* keys, const int32_t* order, int64_t n, const int32_t* sites, int width,
                         const int64_t* counts, int32_t* unique, int32_t* rows, int n_threads) noexcept nogil
 
+cdef inline int64_t sums_before(int64_t* counts, int n) noexcept nogil:
+    # Sets each of n counts to the sum of those before it, and returns the sum of all.
+    cdef int i
+    cdef int64_t total = 0, count
+    for i in range(n):
+        count = counts[i]
+        counts[i] = total
+        total += count
+    return total
+
+
+cdef inline int64_t border(int64_t n, int part, int parts) noexcept nogil:
+    return n * part // parts
+
+
 cdef inline int64_t lower_bound(const int64_t* keys, int64_t n, int64_t key) noexcept nogil:
     cdef int64_t low = 0, high = n, middle
     while low < high:

@@ -5,10 +5,6 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 
-cdef inline int64_t border(int64_t n, int part, int parts) noexcept nogil:
-    return n * part // parts
-
-
 cdef bint lay_out(Box* box) noexcept nogil:
     # Sets the steps of the sides, the last axis fastest, and the corner. Returns False if keys need over 62 bits.
     cdef int axis
@@ -185,14 +181,9 @@ cdef void scatter(const int64_t* keys, const int32_t* rows, int64_t start, int64
 cdef int64_t count_unique(const int64_t* keys, int64_t n, int64_t* counts, int n_threads) noexcept nogil:
     # The keys are sorted. Sets counts[part] to the number of different keys before the part.
     cdef int part
-    cdef int64_t total = 0, count
     for part in prange(n_threads, schedule="static", num_threads=n_threads):
         counts[part] = count_part(keys, border(n, part, n_threads), border(n, part + 1, n_threads))
-    for part in range(n_threads):
-        count = counts[part]
-        counts[part] = total
-        total += count
-    return total
+    return sums_before(counts, n_threads)
 
 
 cdef int64_t count_part(const int64_t* keys, int64_t start, int64_t stop) noexcept nogil:

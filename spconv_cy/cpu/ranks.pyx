@@ -6,6 +6,8 @@ A site's row is the number of bits before its own. This needs no passes over key
 from cython.parallel cimport prange
 from libc.string cimport memset
 
+from spconv_cy.cpu.order cimport border, sums_before
+
 cdef extern from *:
     """
     #include <cstdint>
@@ -154,10 +156,6 @@ cdef extern from *:
                    const void* words, int32_t* rows, int32_t* unique) noexcept nogil
 
 
-cdef inline int64_t border(int64_t n, int part, int parts) noexcept nogil:
-    return n * part // parts
-
-
 cdef void bounds(const int32_t* sites, int64_t n, int width, int32_t* found, int n_threads) noexcept nogil:
     # found: n_threads rows of 2 * width numbers; sets the first to the smallest and largest value of every column.
     # n >= n_threads.
@@ -196,16 +194,11 @@ cdef int64_t mark(const int32_t* sites, int64_t n, const Box* box, Word* words, 
     # Sets the bits of all sites, and counts[part] to the number of sites before a part of the words. Returns the number
     # of different sites.
     cdef int part
-    cdef int64_t total = 0, count
     memset(words, 0, <size_t>n_words * sizeof(Word))
     set_bits(sites, n, box.width, box.step, box.corner, words)
     for part in prange(n_threads, schedule="static", num_threads=n_threads):
         counts[part] = count_bits(words, border(n_words, part, n_threads), border(n_words, part + 1, n_threads))
-    for part in range(n_threads):
-        count = counts[part]
-        counts[part] = total
-        total += count
-    return total
+    return sums_before(counts, n_threads)
 
 
 cdef void complete(Word* words, int64_t n_words, const int64_t* counts, int64_t* keys, int n_threads) noexcept nogil:

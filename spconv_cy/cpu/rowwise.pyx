@@ -4,15 +4,11 @@ from cython.parallel cimport prange
 from libc.string cimport memset
 
 from spconv_cy.cpu.isa cimport Finish
-from spconv_cy.cpu.threads cimport team
+from spconv_cy.cpu.threads cimport ceiling, team
 
 
 cdef enum:
     EXPONENTIAL = 4             # sums that take as long as one exponential
-
-
-cdef inline int64_t ceiling(int64_t a, int64_t b) noexcept nogil:
-    return (a + b - 1) // b
 
 
 cdef void leaky(const KernelTable* table, const float* x, float* y, float slope, int64_t n,

@@ -24,6 +24,7 @@ cdef struct Merge:                      # input runs against wanted runs + shift
     int n_walks, n_offsets, n_merged
     bint lone                           # most runs are a single row
 
+cdef bint are_mirrored(const int32_t* offsets, int64_t n_offsets, int d) noexcept nogil
 cdef int64_t cut_walks(const int32_t* offsets, int64_t n_offsets, int d, Walk* walks) noexcept nogil
 
 cdef int64_t count_runs(const int64_t* keys, int64_t n, int64_t step, int64_t* tiles, int n_threads) noexcept nogil

@@ -68,6 +68,23 @@ cdef int64_t fill_tile(const int64_t* keys, int64_t start, int64_t stop, int64_t
 
 # ---- pairs
 
+cdef bint are_mirrored(const int32_t* offsets, int64_t n_offsets, int d) noexcept nogil:
+    # Whether the last of the offsets (n_offsets, d) is the opposite of the first, and so on.
+    cdef int64_t i
+    for i in range(n_offsets):
+        if not are_opposite(offsets + i * d, offsets + (n_offsets - 1 - i) * d, d):
+            return False
+    return True
+
+
+cdef inline bint are_opposite(const int32_t* a, const int32_t* b, int d) noexcept nogil:
+    cdef int axis
+    for axis in range(d):
+        if a[axis] != -b[axis]:
+            return False
+    return True
+
+
 cdef int64_t cut_walks(const int32_t* offsets, int64_t n_offsets, int d, Walk* walks) noexcept nogil:
     # Groups lexicographic offsets (n_offsets, d), neighbours on the last axis alone; returns the number of groups.
     # Taps far apart on one walk would visit all that lies between them.

@@ -1,4 +1,4 @@
-"""The number of threads of a call; the same source builds without OpenMP."""
+"""The number of threads of a call, and of jobs; the same source builds without OpenMP."""
 
 from libc.stdint cimport int64_t
 
@@ -23,3 +23,7 @@ cdef inline int team(int n_threads, int64_t jobs, double work) noexcept nogil:
     if jobs < n_threads:
         n_threads = <int>jobs
     return startable(n_threads) if n_threads > 1 and work > 200000 else 1
+
+
+cdef inline int64_t ceiling(int64_t a, int64_t b) noexcept nogil:
+    return (a + b - 1) // b

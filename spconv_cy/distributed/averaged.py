@@ -102,7 +102,7 @@ class Averaged:
         """Remove all gradients."""
         self.optimizer.zero_grad()
 
-    def weighted(self, loss: Tensor, n: int) -> Tensor:
+    def weighted(self, loss: Tensor, n: int, total: float | None = None) -> Tensor:
         """Return a loss times n * size / (the sum of all ranks' n), for batches of different sizes.
 
         With it, the average of the ranks' gradients is the gradient of the mean over all their samples.
@@ -110,8 +110,10 @@ class Averaged:
         Args:
             loss: Tensor of shape (), the mean over n samples.
             n: number of samples, 0 if this rank's loss must not count.
+            total: the sum of all ranks' n, where it is known; None: the ranks exchange their n.
         """
-        total = float(self.ranks.sum(np.array([n], np.float64))[0])
+        if total is None:
+            total = float(self.ranks.sum(np.array([n], np.float64))[0])
         return loss * (n * self.ranks.size / total if total else 0.0)
 
     def step(self) -> None:

@@ -40,8 +40,9 @@ def shard(data: Any, ranks: Ranks, epoch: int, seed: int, *, training: bool) -> 
         turn = list(islice(batches, size))
         if not turn:
             return
-        x, labels = turn[min(rank, len(turn) - 1) if rank < len(turn) else 0]
-        yield i + (rank if rank < len(turn) else 0), rank < len(turn), x, labels
+        mine = rank < len(turn)
+        place = rank if mine else 0
+        yield i + place, mine, *turn[place]
 
 
 def dealt(rank: int, size: int, chosen: list[int]) -> Callable[[int], Sequence[int]]:

@@ -73,7 +73,8 @@ def predict_files(net: PathLike, files: PathLike | Iterable[PathLike], out: Path
         check_parquet()
     os.makedirs(out, exist_ok=True)
     found = Predictions(skipped=[target for _, target in tasks if os.path.exists(target)])
-    tasks = [task for task in tasks if not os.path.exists(task[1])]
+    there = set(found.skipped)
+    tasks = [task for task in tasks if task[1] not in there]
     each = threads or max(1, config.threads() // processes)
     for source, target, error in _results(path, tasks, processes, each, progress):
         if error is None:

@@ -219,11 +219,11 @@ class _Run:
                 number, n = float(value.data), self.count.samples(rows, labels)
                 if mine and not math.isfinite(number):
                     raise _diverged(f"a loss of {number} in epoch {epoch + 1}, batch {batch + 1}", self.optimizer)
-                if isinstance(self.optimizer, Averaged):
-                    value = self.optimizer.weighted(value, n if mine else 0)
+                given = sums.add(number, n, rows, labels, self.count) if mine else 0
+                if self.ranks.size > 1:
+                    counted, given = map(int, self.ranks.sum(np.array([n if mine else 0, given], np.float64)))
+                    value = self.optimizer.weighted(value, n if mine else 0, counted)  # type: ignore[attr-defined]
                 self._step(value)
-            given = sums.add(number, n, rows, labels, self.count) if mine else 0
-            given = int(self.ranks.sum(np.array([given], np.float64))[0])
             sums.seen += given
             show(given, *sums.means())
         sums = sums.over(self.ranks)
@@ -240,12 +240,9 @@ class _Run:
         return nullcontext() if self.ranks.size == 1 else sharing(SharedStatistics(self.ranks, mine))
 
     def _step(self, loss: Any) -> None:
-        if isinstance(self.optimizer, Averaged):
-            with self.optimizer.overlapping():
+        if self.scale is None:
+            with self.optimizer.overlapping() if isinstance(self.optimizer, Averaged) else nullcontext():
                 loss.backward()
-            self.optimizer.step()
-        elif self.scale is None:
-            loss.backward()
             self.optimizer.step()
         else:
             self.scale.backward(loss)
