@@ -12,6 +12,7 @@ from spconv_cy.errors import expected
 OTHER_NAMES = {
     "alpha": "negative_slope slope",
     "augment": "augmentation transform transforms",
+    "samples": "batch batch_size n_samples",                             # before "batch", where a function has both
     "batch": "batch_size",
     "betas": "beta beta1 beta_1 beta2 beta_2",
     "bias": "use_bias has_bias fit_intercept",
@@ -60,7 +61,6 @@ OTHER_NAMES = {
     "repeats": "n_repeats num_repeats views",
     "requires_grad": "trainable",
     "rng": "generator random_seed random_state seed",
-    "samples": "batch batch_size n_samples",
     "schedule": "learning_rate_schedule lr_schedule lr_scheduler scheduler",
     "seed": "random_seed random_state rng",
     "shortcut": "downsample projection residual",

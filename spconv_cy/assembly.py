@@ -41,7 +41,8 @@ def collate(tensors: SparseTensor | Iterable[SparseTensor]) -> SparseTensor:
     sites[:, 0] += np.repeat(samples[:-1], np.diff(rows)).astype(np.int32)
     grid = Grid(sites, first.grid.size, int(samples[-1]), first.grid.lattice)
     ops = ops_of(*(x.features.data for x in parts))
-    found = [x.point_rows + start for x, start in zip(parts, rows[:-1], strict=True) if x.point_rows is not None]
+    found = [np.where(x.point_rows < 0, -1, x.point_rows + start).astype(np.int32)
+             for x, start in zip(parts, rows[:-1], strict=True) if x.point_rows is not None]
     point_rows = np.concatenate(found) if len(found) == len(parts) else None
     features = Tensor.of(ops.xp.concatenate([x.features.data for x in parts]))
     ground = None if first.ground is None else Tensor.of(first.ground.data.copy())

@@ -10,8 +10,12 @@ from spconv_cy.checks import is_one_of
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, copy
 from spconv_cy.functional.selection import REDUCTIONS, merge
+from spconv_cy.functional.sparse import gather
 from spconv_cy.sites import Grid, Lattice
+from spconv_cy.sites.points import floored, inside
 from spconv_cy.types import Array, ArrayLike, PerAxis
+
+OUTSIDE = ("error", "drop")
 
 
 def arranged(sites: ArrayLike, features: Tensor | ArrayLike, size: PerAxis | None, samples: int | None,
@@ -31,6 +35,23 @@ def arranged(sites: ArrayLike, features: Tensor | ArrayLike, size: PerAxis | Non
     if merged is given:                                                  # in order already, and not copied yet
         merged = copy(given) if given is wanted else Tensor.of(own(given.data, wanted))
     return merged, grid, _ground_of(ground, given, ops), rows
+
+
+def placed(points: ArrayLike, features: Tensor | ArrayLike, cell: ArrayLike, size: PerAxis | None,
+           samples: int | None, ground: str | None, reduce: str, lattice: Lattice | None, *, outside: str
+           ) -> tuple[Tensor, Grid, Tensor | None, Array]:
+    """Return the same of points (n, 1+d); a point outside the size has the row -1 if `outside` is "drop"."""
+    if not is_one_of(outside, OUTSIDE) or outside is None:
+        raise ShapeError(expected("from_points", "outside to be 'error' or 'drop'", repr(outside)))
+    if outside == "error":
+        return arranged(floored(points, cell, lattice), features, size, samples, ground, reduce, lattice)
+    found = inside(points, cell, size, samples, lattice)
+    given = _checked_features(features, found.n)
+    merged, grid, row, rows = arranged(found.sites, gather(given, found.points), size, found.samples, ground, reduce,
+                                       lattice)
+    every = np.full(found.n, -1, np.int32)
+    every[found.points] = rows
+    return merged, grid, row, every
 
 
 def _checked_features(features: Tensor | ArrayLike, n: int) -> Tensor:

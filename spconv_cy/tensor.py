@@ -10,17 +10,18 @@ from spconv_cy.arithmetic import SparseArithmetic
 from spconv_cy.autograd import Tensor as Tensor
 from spconv_cy.autograd import add, multiply
 from spconv_cy.backend.switch import current, hosted, ops_of
-from spconv_cy.checks import as_array, checked_flags, kind_of
+from spconv_cy.checks import as_array, checked_flags, is_integer, kind_of
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.functional.dense import as_tensor as as_tensor
 from spconv_cy.functional.dense import concatenate, scatter_to_dense
 from spconv_cy.functional.selection import active_of, best_of_segments, kept_rows, look_up
 from spconv_cy.functional.sparse import gather
-from spconv_cy.merging import arranged, read_only
+from spconv_cy.merging import arranged, placed, read_only
 from spconv_cy.sites import algebra
 from spconv_cy.sites.grid import Grid, Part
+from spconv_cy.sites.indexed import indexed
 from spconv_cy.sites.lattice import SITES, Lattice, per_axis
-from spconv_cy.sites.points import floored
+from spconv_cy.sites.points import moved
 from spconv_cy.types import Array, ArrayLike, IntegerArray, PerAxis
 
 MOST_DENSE = 2**45                                                       # numbers that an address space can hold
@@ -47,8 +48,8 @@ class SparseTensor(SparseArithmetic):
         features: Tensor (n, c).
         grid: Grid.
         ground: Tensor (1, c) or None.
-        point_rows: (n_points,) int32, the row of each given site or point; None for the output of a layer that changes
-            the sites.
+        point_rows: (n_points,) int32, the row of each given site or point, -1 for points that `outside="drop"` left
+            out; None for the output of a layer that changes the sites.
 
     For layers that keep the sites, `y.features.data[x.point_rows]` is the output in the order of the input.
 
@@ -76,15 +77,19 @@ class SparseTensor(SparseArithmetic):
     @classmethod
     @known_arguments
     def from_sites(cls, sites: ArrayLike, features: Tensor | ArrayLike, size: PerAxis | None = None,
-                   samples: int | None = None, *, ground: str | None = "zero", reduce: str = "error",
-                   lattice: Lattice | None = None) -> "SparseTensor":
+                   samples: int | None = None, *, batch: ArrayLike | None = None, ground: str | None = "zero",
+                   reduce: str = "error", lattice: Lattice | None = None) -> "SparseTensor":
         """Return a tensor of sites and their features, which are copied.
 
+        Sites (n, 2) or (n, 3) whose column 0 is not zero give a warning: they may be points without a batch index. Give
+        `batch` then, else `samples`, a lattice, or a size with an entry for each axis.
+
         Args:
-            sites: (n, 1+d) integers, batch index first, in any order.
+            sites: (n, 1+d) integers, batch index first, in any order; (n, d) if `batch` is given.
             features: (n, c), an array of numbers, or a Tensor, to which gradients flow.
             size: an int or d ints, the field; None: unbounded, negative sites allowed.
             samples: number of samples; by default the largest batch index plus 1.
+            batch: the batch index of all sites, 0 for one sample, or (n,) of them; None: it is in column 0.
             ground: "zero": inactive sites are zero in the input, and every layer computes their common value, the
                 ground state, exactly; None: inactive sites count as zero in every layer, as in submanifold networks.
             reduce: "error": duplicate sites are an error; "sum", "mean", "max", "first" or "last": they are merged.
@@ -94,32 +99,43 @@ class SparseTensor(SparseArithmetic):
             ShapeError: shapes or dtypes that do not fit.
             GridError: duplicates, sites outside the size, batch indices out of range.
         """
-        return cls(*arranged(sites, features, size, samples, ground, reduce, lattice))
+        given = indexed("from_sites", sites, batch, samples, lattice, None if is_integer(size) else size)
+        return cls(*arranged(given, features, size, samples, ground, reduce, lattice))
 
     @classmethod
     @known_arguments
     def from_points(cls, points: ArrayLike, features: Tensor | ArrayLike, *, cell: float | ArrayLike = 1.0,
-                    size: PerAxis | None = None, samples: int | None = None, ground: str | None = "zero",
+                    size: PerAxis | None = None, samples: int | None = None, batch: ArrayLike | None = None,
+                    origin: ArrayLike | None = None, outside: str = "error", ground: str | None = "zero",
                     reduce: str = "mean", lattice: Lattice | None = None) -> "SparseTensor":
-        """Return a tensor of points: the site of a point is floor(coordinate / cell); points of one site are merged.
+        """Return a tensor of points at the sites floor((coordinate - origin) / cell); points of one site are merged.
 
         On the simplex lattice the coordinates are those of `lattice.basis`. To place a cloud around zero in the middle
         of a field, add `lattice.middle(size)` to the points in cells.
 
         Args:
-            points: (n, 1+d) real numbers, batch index first.
+            points: (n, 1+d) real numbers, batch index first; (n, d) if `batch` is given.
             features: (n, c); copied.
             cell: side of a site in the unit of the points, a number or d numbers.
-            size, samples, ground: as for from_sites.
+            size, samples, batch, ground: as for from_sites.
+            origin: the point at which site 0 begins, in the unit of the points, a number or d numbers; None: zero.
+            outside: what happens to points outside the size: "error", or "drop": they are left out, and their
+                point_rows are -1, for which `to_points` returns zeros.
             reduce: "mean" (default), "sum", "max", "first", "last", or "error".
             lattice: Lattice; by default the cubic one.
 
         Raises:
             ShapeError: points of a wrong shape or not finite, a cell that is not positive.
             GridError: as for from_sites, and sites beyond int32.
+
+        >>> cloud = [[0.2, -1.0], [0.7, -0.6], [9.0, 9.0]]
+        >>> x = SparseTensor.from_points(cloud, np.ones((3, 1)), batch=0, origin=-1, size=4, outside="drop")
+        >>> x.sites.tolist(), x.point_rows.tolist()
+        ([[0, 1, 0]], [0, 0, -1])
         """
-        return cls.from_sites(floored(points, cell, lattice), features, size, samples, ground=ground, reduce=reduce,
-                              lattice=lattice)
+        given = indexed("from_points", points, batch, samples, lattice, None if is_integer(size) else size)
+        return cls(*placed(given if origin is None else moved(given, origin), features, cell, size, samples, ground,
+                           reduce, lattice, outside=outside))
 
     @classmethod
     @known_arguments
@@ -198,7 +214,7 @@ class SparseTensor(SparseArithmetic):
         """Return the features of each given point, in the order of the points, (n_points, c).
 
         Args:
-            point_rows: (n_points,) ints, the row of each point; by default those of this tensor.
+            point_rows: (n_points,) ints, the row of each point, -1 for none; by default those of this tensor.
             kept: "all": every point has the row of its site, as after reduce="sum", "mean" or "max"; "first" or "last":
                 only the point that reduce="first" or "last" has kept gets the row of its site; the other points get
                 zeros.
@@ -372,7 +388,7 @@ def _kept_rows(x: SparseTensor, point_rows: ArrayLike | None, kept: str) -> Inte
     if rows is None:
         raise ShapeError(expected("to_points", "a tensor whose points are known", x,
                                   "give the point_rows of the tensor that was made of the points"))
-    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (rows.size and not 0 <= rows.min() <= rows.max() < x.grid.n):
-        raise ShapeError(expected("to_points", f"point_rows to be (n_points,) rows from 0 to {x.grid.n - 1}",
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (rows.size and not -1 <= rows.min() <= rows.max() < x.grid.n):
+        raise ShapeError(expected("to_points", f"point_rows to be (n_points,) rows from -1 to {x.grid.n - 1}",
                                   f"{rows.shape} of {rows.dtype}"))
     return kept_rows(rows, x.grid.n, kept)

@@ -48,8 +48,8 @@ def test_an_output_of_other_sites_takes_the_points_of_the_input(rng):
     assert np.array_equal(y.to_points(x.point_rows).data, y.features.data[x.point_rows])
     with pytest.raises(ShapeError, match="give the point_rows of the tensor that was made of the"):
         y.to_points()
-    for wrong in ([20], [-1], [[0]], [0.5]):
-        with pytest.raises(ShapeError, match="rows from 0 to 19"):
+    for wrong in ([20], [-2], [[0]], [0.5]):
+        with pytest.raises(ShapeError, match="rows from -1 to 19"):
             y.to_points(wrong)
     with pytest.raises(ShapeError, match="kept to be 'all', 'first' or 'last', got 'mean'"):
         x.to_points(kept="mean")

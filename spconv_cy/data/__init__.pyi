@@ -27,3 +27,5 @@ from spconv_cy.data.shapes import voxel_points as voxel_points
 from spconv_cy.data.signatures import log_signature as log_signature
 from spconv_cy.data.signatures import signature as signature
 from spconv_cy.data.strokes import StrokeEncoder as StrokeEncoder
+from spconv_cy.data.voxels import Voxels as Voxels
+from spconv_cy.data.voxels import voxelize as voxelize

@@ -138,16 +138,16 @@ def keepers(rows: IntegerArray, n: int, kept: str) -> npt.NDArray[np.int32]:
     """Return the "first" point of each site, (n,) int32, else the last; every site has one."""
     points = np.arange(len(rows), dtype=np.int32)
     order = slice(None, None, -1 if kept == "first" else 1)
-    keeper = np.zeros(n, np.int32)
+    keeper = np.zeros(n + 1, np.int32)                                   # the last one is for points without a row
     keeper[rows[order]] = points[order]                                  # the last of equal rows is kept
-    return keeper
+    return keeper[:n]
 
 
 def kept_rows(rows: IntegerArray, n: int, kept: str) -> IntegerArray:
     """Return the rows (p,) of points among n sites, with -1 for points that do not get their site's features.
 
     Args:
-        rows: (p,) ints, 0 to n - 1.
+        rows: (p,) ints, -1 to n - 1.
         n: number of sites.
         kept: "all", or "first" or "last": only the point of each site that this reduction keeps.
 
@@ -158,4 +158,5 @@ def kept_rows(rows: IntegerArray, n: int, kept: str) -> IntegerArray:
         raise ShapeError(expected("to_points", "kept to be 'all', 'first' or 'last'", repr(kept)))
     if kept == "all":
         return rows
-    return np.where(keepers(rows, n, kept)[rows] == np.arange(len(rows)), rows, -1)
+    keeper = np.append(keepers(rows, n, kept), -1)                       # the last one belongs to points without a row
+    return np.where(keeper[rows] == np.arange(len(rows)), rows, -1)

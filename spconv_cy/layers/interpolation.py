@@ -9,10 +9,11 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import checked_function, is_one_of
+from spconv_cy.checks import checked_function, is_integer, is_one_of
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.functional.interpolation import corners, weighted_gather, weighted_scatter
 from spconv_cy.sites.grid import Grid
+from spconv_cy.sites.indexed import indexed
 from spconv_cy.sites.points import checked_range, in_cells
 from spconv_cy.tensor import SparseTensor, Tensor, as_tensor
 from spconv_cy.types import Array, ArrayLike
@@ -23,12 +24,12 @@ TOGETHER = 8                                                             # sites
 
 @known_arguments
 def interpolate(x: SparseTensor, points: ArrayLike, *, cell: float | Sequence[float] = 1.0, kind: str = "linear",
-                centre: float = 0.5, missing: str = "ground") -> Tensor:
+                centre: float = 0.5, missing: str = "ground", batch: ArrayLike | None = None) -> Tensor:
     """Return the features of a SparseTensor at real points.
 
     Args:
         x: SparseTensor on a cubic lattice, of any dimension.
-        points: (m, 1+d) real numbers, batch index first; points outside the field are allowed.
+        points: (m, 1+d) real numbers, batch index first, or (m, d) with `batch`; they may lie outside the field.
         cell: side of a site, in the points' unit; a number or d numbers.
         kind: "linear": from the 2^d sites around a point, multilinear; "nearest": from the nearest one.
         centre: position of a site inside its cell: 0.5 is the middle, so that `from_points` and "nearest" agree; 0.0
@@ -36,6 +37,7 @@ def interpolate(x: SparseTensor, points: ArrayLike, *, cell: float | Sequence[fl
         missing: "ground": an inactive site counts as the ground state (None: as zero), so that the result is the
             interpolation of x.to_dense(); "skip": inactive sites are left out and the weights of the active ones are
             scaled to a sum of 1. A point without an active site around it gets the ground state in both cases.
+        batch: the batch index of all points, or (m,) of them; None: it is in column 0.
 
     Returns:
         Tensor (m, c), with gradients to the features and the ground state.
@@ -54,7 +56,7 @@ def interpolate(x: SparseTensor, points: ArrayLike, *, cell: float | Sequence[fl
         raise TypeError(expected("interpolate", "a SparseTensor", type(x).__name__))
     if not is_one_of(missing, ("ground", "skip")):
         raise ShapeError(expected("interpolate", "missing to be 'ground' or 'skip'", f"{missing!r}"))
-    _, low, ups, weights = _around("interpolate", points, cell, kind, centre)
+    _, low, ups, weights = _around("interpolate", indexed("interpolate", points, batch, x), cell, kind, centre)
     rows = _rows_in("interpolate", x.grid, low, ups)
     weights[rows < 0] = 0
     total = weights.sum(0)
@@ -68,13 +70,14 @@ def interpolate(x: SparseTensor, points: ArrayLike, *, cell: float | Sequence[fl
 @known_arguments
 def splat(points: ArrayLike, features: Tensor | ArrayLike, *, cell: float | Sequence[float] = 1.0,
           kind: str = "linear", centre: float = 0.5, reduce: str = "sum", size: int | Sequence[int] | None = None,
-          samples: int | None = None, grid: Grid | None = None, ground: str | None = "zero") -> SparseTensor:
+          samples: int | None = None, batch: ArrayLike | None = None, grid: Grid | None = None,
+          ground: str | None = "zero") -> SparseTensor:
     """Distribute features of real points onto the sites around them: the adjoint of `interpolate`.
 
     Args:
-        points: (n, 1+d) real numbers, batch index first.
+        points: (n, 1+d) real numbers, batch index first; (n, d) if `batch` is given.
         features: (n, c), an array or a Tensor.
-        cell, kind, centre: as for interpolate.
+        cell, kind, centre, batch: as for interpolate.
         reduce: "sum" of what a site gets, or the weighted "mean".
         size, samples: of the field, as for SparseTensor.from_sites; contributions to sites outside are dropped.
         grid: Grid whose sites are the result's, in place of size and samples; contributions to other sites are dropped,
@@ -93,7 +96,8 @@ def splat(points: ArrayLike, features: Tensor | ArrayLike, *, cell: float | Sequ
     ([[0, 0], [0, 1], [0, 2]], [4.0, 4.0, 1.0])
     """
     features = as_tensor(features)
-    places, low, ups, weights = _around("splat", points, cell, kind, centre)
+    given = indexed("splat", points, batch, samples, grid, None if is_integer(size) else size)
+    places, low, ups, weights = _around("splat", given, cell, kind, centre)
     if features.data.ndim != 2 or len(features) != len(places):
         raise ShapeError(expected("splat", f"features ({len(places)}, channels), one row for each point",
                                   f"{features.shape}"))
@@ -118,15 +122,16 @@ def splat(points: ArrayLike, features: Tensor | ArrayLike, *, cell: float | Sequ
 @known_arguments
 def apply_to_points(net: Callable[[SparseTensor], Any], points: ArrayLike, features: Tensor | ArrayLike, *,
                     cell: float | Sequence[float] = 1.0, size: int | Sequence[int] | None = None,
-                    samples: int | None = None, kind: str = "linear", ground: str | None = None) -> Tensor:
+                    samples: int | None = None, batch: ArrayLike | None = None, kind: str = "linear",
+                    ground: str | None = None) -> Tensor:
     """Apply a network to the features of points: averaged onto sites, through the network, interpolated at the points.
 
     Args:
         net: Layer, SparseTensor -> SparseTensor on the same sites.
-        points: (n, 1+d) real numbers, batch index first.
+        points: (n, 1+d) real numbers, batch index first; (n, d) if `batch` is given.
         features: (n, c), an array or a Tensor.
         cell: side of a site, in the points' unit.
-        size, samples, ground: of the sites, as for SparseTensor.from_sites.
+        size, samples, batch, ground: of the sites, as for SparseTensor.from_sites.
         kind: of the interpolation, "linear" over the active sites around a point, or "nearest".
 
     Returns:
@@ -138,12 +143,13 @@ def apply_to_points(net: Callable[[SparseTensor], Any], points: ArrayLike, featu
     Source: Liu et al. 2019, "Point-voxel CNN", arXiv:1907.03739.
     """
     checked_function("apply_to_points", net, "net to be a Layer, or a function of a SparseTensor")
-    x = splat(points, features, cell=cell, kind="nearest", reduce="mean", size=size, samples=samples, ground=ground)
+    x = splat(points, features, cell=cell, kind="nearest", reduce="mean", size=size, samples=samples, batch=batch,
+              ground=ground)
     y = net(x)
     if not isinstance(y, SparseTensor) or y.grid is not x.grid:
         raise ShapeError(expected("apply_to_points", "a network that keeps the sites", f"one that gave {y} for {x}",
                                   "call splat, the network and interpolate with the cell of its output"))
-    return interpolate(y, points, cell=cell, kind=kind, missing="skip")
+    return interpolate(y, points, cell=cell, kind=kind, missing="skip", batch=batch)
 
 
 def _around(who: str, points: ArrayLike, cell: float | Sequence[float], kind: str,

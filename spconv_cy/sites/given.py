@@ -55,11 +55,13 @@ def check_samples(who: str, samples: int) -> None:
 def checked_samples(n: int, lowest: int, highest: int, samples: int | None) -> int:
     """Return the number of samples of n sites with these batch indices; raise GridError if they do not fit."""
     if lowest < 0:
-        raise GridError(expected("Grid", "batch indices from 0 up in column 0 of sites", lowest))
+        raise GridError(expected("Grid", "batch indices from 0 up in column 0 of sites", lowest,
+                                 "give batch=0 for points of one sample without a batch index"))
     if samples is None:
         if highest >= MANY_SAMPLES + n:
             raise GridError(expected("Grid", "the batch index in column 0 of sites", f"{highest} with {n} sites",
-                                     "if it is one, give samples="))
+                                     "if it is one, give samples=; if these are points of one sample without "
+                                     "it, batch=0"))
         return highest + 1
     if not is_whole(samples) or not 0 <= samples <= MOST_SAMPLES:
         raise GridError(expected("Grid", f"samples to be a whole number from 0 to {MOST_SAMPLES}", repr(samples)))

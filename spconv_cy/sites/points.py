@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,11 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from spconv_cy.dlpack import as_numpy, without_mask
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.sites import rules
-from spconv_cy.sites.lattice import MAX_DIMENSION, as_lattice
-from spconv_cy.types import IntegerArray
-
-if TYPE_CHECKING:
-    from spconv_cy.sites.lattice import LatticeLike
+from spconv_cy.sites.given import checked_samples
+from spconv_cy.sites.lattice import MAX_DIMENSION, Lattice, LatticeLike, as_lattice
+from spconv_cy.types import IntegerArray, PerAxis
 
 
 def floored(points: ArrayLike, cell: ArrayLike,
@@ -40,6 +38,59 @@ def floored(points: ArrayLike, cell: ArrayLike,
         places = scaled[:, 1:]
         scaled[:, 1:] = np.floor(places if lattice is None else as_lattice(lattice).coordinates(places))
     return checked_range(scaled)
+
+
+def moved(points: Any, origin: ArrayLike) -> Any:
+    """Return points (n, 1+d), batch index first, with `origin`, a finite number or d, as the zero of their axes."""
+    given = as_numpy(points, "from_points")
+    try:
+        given = np.asarray(given)
+        low = np.asarray(without_mask(origin, "from_points"))
+    except ValueError:
+        low = np.zeros((0, 0))
+    d = given.shape[1] - 1 if getattr(given, "ndim", 0) == 2 else 0
+    if low.dtype.kind not in "fiu" or low.shape not in ((), (d,)) or not np.isfinite(low).all():
+        raise ShapeError(expected("from_points", f"origin to be a finite number, or {d}, one for each axis",
+                                  f"{origin!r:.60}"))
+    if given.dtype.kind not in "fiu" or d < 1:
+        return given                                                     # refused by `floored`
+    places = given.astype(np.float64)
+    places[:, 1:] -= low
+    return places
+
+
+class Inside(NamedTuple):
+    """Sites in a field, the numbers of their points, the number of all points and that of their samples."""
+
+    sites: IntegerArray
+    points: IntegerArray
+    n: int
+    samples: int
+
+
+def inside(points: ArrayLike, cell: ArrayLike, size: PerAxis | None, samples: int | None,
+           lattice: Lattice | None) -> Inside:
+    """Return the sites of those points (n, 1+d) that lie in a field.
+
+    Raises:
+        ShapeError: as for floored; no size.
+        GridError: batch indices out of range.
+    """
+    who = "from_points"
+    scaled = in_cells(points, cell)
+    field = as_lattice(scaled.shape[1] - 1 if lattice is None else lattice)
+    if size is None or field.d != scaled.shape[1] - 1:
+        raise ShapeError(expected(who, f"with outside='drop', a size and points (n, {field.d + 1})",
+                                  f"size {size!r} and points {scaled.shape}"))
+    axes = field.per_axis(size, f"{who} size", 1)
+    column = scaled[:, 0]
+    low, high = (int(column.min()), int(column.max())) if len(column) else (0, -1)
+    samples = checked_samples(len(column), low, high, samples)
+    with np.errstate(invalid="ignore"):
+        places = np.floor(scaled[:, 1:] if lattice is None else field.coordinates(scaled[:, 1:]))
+    kept = np.flatnonzero(field.inside(np.clip(places, -2.0**40, 2.0**40), axes))
+    return Inside(np.column_stack([column[kept], places[kept]]).astype(np.int64), kept, len(scaled),
+                  samples)
 
 
 def _floored(points: ArrayLike, cell: ArrayLike) -> IntegerArray | None:
@@ -74,7 +125,8 @@ def in_cells(points: ArrayLike, cell: ArrayLike, who: str = "from_points") -> ND
                                   "points that are NaN or infinite", "remove them"))
     sides = _checked_cell(who, cell, given.shape[1] - 1)
     if (given[:, 0] != np.floor(given[:, 0])).any():
-        raise ShapeError(expected(who, "whole numbers in column 0, the batch index", "others"))
+        raise ShapeError(expected(who, "whole numbers in column 0, the batch index", "others",
+                                  "give batch=0 for points of one sample without a batch index"))
     scaled = given.astype(np.float64)
     with np.errstate(over="ignore"):
         scaled[:, 1:] /= sides
