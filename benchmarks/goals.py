@@ -126,7 +126,7 @@ def judged(record):
         told = {peer: ms / row["peak"] for peer, ms in peers.get(key(row), {}).items()}
         beside = {other["side"]: 1e3 * other["best"] for other in rows
                   if key(other) == key(row) and other["side"] != "ours"}
-        for times, where in ((told, "published"), (beside, "in this run")):
+        for times, where in ((told, "measured by us before"), (beside, "in this run")):
             for bound, who in (("over_any", "any"), ("over_right", "any right one")):
                 factor = goal.of(bound, isa)
                 ratios = {peer: ms / best for peer, ms in times.items() if who == "any" or peer not in WRONG}
@@ -142,7 +142,7 @@ def judged(record):
 
 
 def tell(record, say=print):
-    """Print the table of goals, and how the published peers compare."""
+    """Print the table of goals, and how the peers of the sheet compare."""
     for name, asked, got, met in judged(record):
         say(f"{name:34s} {asked:44s} {got:34s} {'met' if met else 'NOT MET'}")
     peers = published(isa_of(record))

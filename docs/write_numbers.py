@@ -1,40 +1,54 @@
-"""Write what experiments and benchmarks found into docs/numbers.md: between its markers nothing is typed by hand.
+"""Write what experiments and benchmarks found into the pages of numbers: between their markers nothing is typed by hand.
 
 The records of experiments that were run here, under build/experiments, are merged first into the one that is kept,
-docs/experiments/record.json, with the pictures that the page shows beside it.
+docs/experiments/record.json, with the pictures that the pages show beside it. Places are filled by their markers,
+`<!-- KIND NAME -->` to `<!-- end -->`, in docs/numbers.md, docs/experiments/*.md and docs/benchmarks/*.md:
+
+    experiment NAME  the tables and pictures of a full run
+    small all        those of all small runs
+    benchmark NAME   what docs/benchmarks/NAME.txt and .json say
+    results NAME     a table of docs/results.py
 """
 
 import argparse
 import csv
 import json
+import os
 import re
 import shutil
 import sys
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent / "benchmarks"))
+sys.path[:0] = [str(DOCS.parent / "benchmarks"), str(DOCS)]
 import goals  # noqa: E402
+import results  # noqa: E402
 
-RUNS, KEPT, PAGE = DOCS.parent / "build" / "experiments", DOCS / "experiments", DOCS / "numbers.md"
-BENCHMARKS = DOCS / "benchmarks"
-BLOCK = re.compile(r"(<!-- (experiment|benchmark) (\w+) -->\n).*?(<!-- end -->)", re.S)
+RUNS, KEPT, BENCHMARKS = DOCS.parent / "build" / "experiments", DOCS / "experiments", DOCS / "benchmarks"
+PAGES = (DOCS / "numbers.md", *sorted(KEPT.glob("*.md")), *sorted(BENCHMARKS.glob("*.md")))
+BLOCK = re.compile(r"(<!-- (experiment|small|benchmark|results) (\w+) -->\n).*?(<!-- end -->)", re.S)
+LAST = ("loss", "error", "validation loss", "validation error")
 
 
 def main():
-    """Merge the runs under build/ into the record and write the page again."""
+    """Merge the runs under build/ into the record and write the pages again."""
     records = kept_records()
     for path in sorted(RUNS.glob("*/record.json")):
         keep(records, path.parent)
     KEPT.mkdir(parents=True, exist_ok=True)
     (KEPT / "record.json").write_text(json.dumps(dict(sorted(records.items())), indent=1, ensure_ascii=False) + "\n")
-    text = PAGE.read_text()
-    places = set(re.findall(r"<!-- (\w+ \w+) -->", text))
-    found = {f"experiment {record['name']}" for record in records.values()}
+    texts = {path: path.read_text() for path in PAGES}
+    places = {" ".join(match[2:4]) for text in texts.values() for match in map(list_of, BLOCK.finditer(text))}
+    found = {f"experiment {record['name']}" for record in records.values() if record["size"] == "full"}
     found |= {f"benchmark {path.stem}" for path in BENCHMARKS.glob("*.txt")}
     if found - places:
-        raise SystemExit(f"numbers.md lacks <!-- {' -->, <!-- '.join(sorted(found - places))} --> and <!-- end -->")
-    PAGE.write_text(page(text))
+        raise SystemExit(f"no page has <!-- {' -->, <!-- '.join(sorted(found - places))} --> and <!-- end -->")
+    for path, text in texts.items():
+        path.write_text(page(text, path.parent))
+
+
+def list_of(match):
+    return [match[0], *match.groups()]
 
 
 def kept_records():
@@ -62,18 +76,21 @@ def last_epoch(log):
     """Return what the last line of a training's log says, and the seconds of all its epochs."""
     with open(log, newline="") as file:
         rows = list(csv.DictReader(file))
-    last = {name: float(value) for name, value in rows[-1].items()
-            if value and name not in ("epoch", "rate")} if rows else {}
-    return {"epochs": len(rows)} | last | {"seconds": round(sum(float(row["seconds"]) for row in rows), 1)}
+    last = {name: float(rows[-1][name]) for name in LAST if rows[-1].get(name)} if rows else {}
+    sums = {name: round(sum(float(row[name]) for row in rows), 1) for name in ("seconds", "processor seconds")
+            if all(row.get(name) for row in rows)}
+    return {"epochs": len(rows)} | last | sums
 
 
-def page(text):
-    """Return the page's text with each marked place filled from the kept records."""
-    fill = {"experiment": experiment, "benchmark": benchmark}
+def page(text, folder=DOCS):
+    """Return a page's text with each marked place filled from the kept records; its links start in `folder`."""
+    records = kept_records()
+    fill = {"experiment": lambda name: experiment(name, records, folder), "small": lambda _: small(records, folder),
+            "benchmark": lambda name: benchmark(name, folder), "results": lambda name: results.table(name, records)}
     return BLOCK.sub(lambda match: match[1] + fill[match[2]](match[3]) + match[4], text)
 
 
-def benchmark(name):
+def benchmark(name, folder):
     """Return what a benchmark said: its goals where it judged some, and its picture, else its own lines."""
     said = BENCHMARKS / f"{name}.txt"
     if not said.exists():
@@ -89,40 +106,35 @@ def benchmark(name):
     else:
         parts += ["```text", *lines, "```", ""]
     if path.with_suffix(".png").exists():
-        parts += [f"![What {name} measured](benchmarks/{name}.png)", ""]
+        parts += [f"![What {name} measured]({linked(path.with_suffix('.png'), folder)})", ""]
     return "\n".join(parts)
 
 
-def experiment(name):
-    """Return what an experiment found: the full run, then the small one."""
-    records = kept_records()
-    parts = [shown(key, records[key]) for key in (name, f"{name}-small") if key in records]
-    return "\n".join(parts) or "Not run yet.\n"
+def experiment(name, records, folder):
+    """Return what the full run of an experiment found."""
+    return shown(name, records[name], folder) if name in records else "Not run yet.\n"
 
 
-def shown(key, record):
+def small(records, folder):
+    """Return what all small runs found, each under a heading."""
+    return "\n".join(f"\n## {record['name']}\n\n{shown(key, record, folder)}" for key, record in records.items()
+                     if record["size"] == "small") or "Not run yet.\n"
+
+
+def shown(key, record, folder):
     """Return one run's command, time, tables and pictures in Markdown."""
-    seconds = record["seconds"]
-    took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
-    lines = [f"`{record['command']}`: {took} on {record['threads']} threads{where(record)}", ""]
+    lines = [f"`{record['command']}`: {results.took(record)}{results.where(record)}", ""]
     for title, table in record["tables"].items():
         lines += [f"*{title}*", "", table, ""]
     for picture, caption in record["pictures"].items():
-        lines += [f"![{caption}](experiments/{key}-{picture})", "", caption, ""]
-    if record["size"] == "small":                        # what `make seed` makes; the full run, if any, stands above
-        lines = ["<details><summary>Small, by <code>make seed</code></summary>", "", *lines, "</details>", ""]
+        lines += [f"![{caption}]({linked(KEPT / f'{key}-{picture}', folder)})", "", caption, ""]
     return "\n".join(lines)
 
 
-def where(record):
-    """Return the processor, the versions, the commit and the date of a record that has them."""
-    processor, versions = record["processor"] or {}, record["versions"] or {}
-    known = [", ".join(filter(None, processor.values())), ", ".join(f"{name} {found}" for name, found in
-                                                                     versions.items() if found),
-             f"commit {record['commit']}" * bool(record["commit"]), record["date"] or ""]
-    return "".join(f"; {part}" for part in known if part)
+def linked(path, folder):
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()            # it takes none; --help runs nothing
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()    # it takes none; --help runs nothing
     main()

@@ -24,8 +24,9 @@ SIZES = ("full", "small", "tiny")
 class Experiment:
     """One run of an experiment. All results are kept in a folder, and what is kept is not computed again.
 
-    The folder holds `record.json` (figures, tables, captions, command, seconds, and the commit, date, processor and
-    versions of the run that began it), a .csv of the epochs and a checkpoint for each training, and the pictures.
+    The folder holds `record.json` (figures, tables, captions, command, seconds of the clock and of the processor, those
+    of each training, and the commit, date, processor and versions of the run that began it), a .csv of the epochs and a
+    checkpoint for each training, and the pictures.
 
     Args:
         name: name of the record, one word.
@@ -60,9 +61,9 @@ class Experiment:
         self.data = None if data is None else Path(data)
         self.folder = Path(folder or Path("build", "experiments", name if size == "full" else f"{name}-{size}"))
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._path, self._counted = self.folder / "record.json", time.perf_counter()
+        self._path, self._counted = self.folder / "record.json", (time.perf_counter(), time.process_time())
         self.record = {"name": name, "size": size, "seed": seed, "command": _command(), "threads": config.threads(),
-                       "seconds": 0} | provenance.provenance()
+                       "seconds": 0, "processor seconds": 0, "spent": {}} | provenance.provenance()
         self.record |= {"figures": {}, "tables": {}, "pictures": {}, "logs": []}
         if self._path.exists():
             found = _record_of(self._path)
@@ -123,9 +124,15 @@ class Experiment:
     def fit(self, name, net, data, optimizer, epochs, *, rng=None, **options):
         """Train as `fit` does, with a checkpoint and a .csv of the epochs, and return the History.
 
-        `rng` is the seed, by default that of this run.
+        `rng` is the seed, by default that of this run. The record's `spent` adds up the training's processor seconds.
         """
+        began = time.process_time()
+
         def log(history):
+            nonlocal began
+            now = time.process_time()
+            self.record["spent"][name] = round(self.record["spent"].get(name, 0) + now - began, 2)
+            began = now
             columns = {"loss": history.losses, "error": history.errors, "validation loss": history.validation_losses,
                        "validation error": history.validation_errors, "rate": history.rates, "seconds": history.seconds}
             lines = [",".join(["epoch", *columns])]
@@ -225,8 +232,10 @@ class Experiment:
         self._write()
 
     def _write(self):
-        now = time.perf_counter()                       # the time of stopped runs counts up to their last result
-        self.record["seconds"], self._counted = round(self.record["seconds"] + now - self._counted, 1), now
+        now = time.perf_counter(), time.process_time()  # the time of stopped runs counts up to their last result
+        for name, end, start in zip(("seconds", "processor seconds"), now, self._counted, strict=True):
+            self.record[name] = round((self.record[name] or 0) + end - start, 1)
+        self._counted = now
         text = json.dumps(self.record, indent=1) + "\n"
         with new_file(self._path) as file:
             file.write(text.encode())

@@ -123,29 +123,42 @@ def test_arguments_make_the_experiment_and_the_command_names_no_folder(tmp_path,
     assert run.record["command"] == "python experiments/it.py --tiny --data FOLDER --l 3 --model net.file"
 
 
-def test_the_page_is_made_of_the_records(tmp_path, monkeypatch):
+def test_the_pages_are_made_of_the_records(tmp_path, monkeypatch):
     writing = writer()
-    monkeypatch.setattr(writing, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(writing, "KEPT", tmp_path / "kept")
-    monkeypatch.setattr(writing, "PAGE", tmp_path / "page.md")
-    monkeypatch.setattr(writing, "BENCHMARKS", tmp_path)
+    pages = tmp_path / "page.md", tmp_path / "small" / "other.md"
+    for name, value in {"RUNS": tmp_path / "runs", "KEPT": tmp_path / "kept", "PAGES": pages,
+                        "BENCHMARKS": tmp_path}.items():
+        monkeypatch.setattr(writing, name, value)
     (tmp_path / "b.txt").write_text("$ python benchmarks/b.py\n7 ms\n")
-    places = [f"<!-- {name} -->\nold\n<!-- end -->\n" for name in ("experiment a", "benchmark b")]
-    (tmp_path / "page.md").write_text(f"Before.\n{places[0]}Between.\n{places[1]}After.\n")
-    run = Experiment("a", "small", tmp_path / "runs" / "a-small")
-    run.table("errors", ["l", "error"], [[3, "1.5 %"]])
+    places = [f"<!-- {name} -->\nold\n<!-- end -->\n" for name in ("experiment a", "benchmark b", "small all")]
+    pages[0].write_text(f"Before.\n{places[0]}Between.\n{places[1]}After.\n")
+    pages[1].parent.mkdir()
+    pages[1].write_text(places[2])
+    for size, error in (("full", "1.5 %"), ("small", "2.5 %")):
+        run = Experiment("a", size, tmp_path / "runs" / size)
+        run.table("errors", ["l", "error"], [[3, error]])
+        (run.folder / "it.png").write_bytes(b"")
+        run.record["pictures"]["it.png"] = "It."
+        run.once("x", int)
     writing.main()
-    text = (tmp_path / "page.md").read_text()
-    assert re.search(r"^Before\.\n.*\| 3 \| 1\.5 % \|.*Between\..*`python.*7 ms.*After\.\n$", text, re.S)
-    assert "old" not in text
+    texts = [path.read_text() for path in pages]
+    assert re.search(r"^Before\.\n.*\| 3 \| 1\.5 % \|.*kept/a-it\.png.*Between\..*`python.*7 ms.*After\.\n$", texts[0], re.S)
+    assert re.search(r"## a\n.*\| 3 \| 2\.5 % \|.*\.\./kept/a-small-it\.png", texts[1], re.S)
+    assert "old" not in "".join(texts) and "2.5" not in texts[0]
     writing.main()
-    assert (tmp_path / "page.md").read_text() == text
+    assert [path.read_text() for path in pages] == texts
     assert json.loads((tmp_path / "kept" / "record.json").read_text())["a-small"]["tables"]
+    pages[0].write_text(places[1])
+    with pytest.raises(SystemExit, match="no page has <!-- experiment a -->"):
+        writing.main()
 
 
-def test_the_page_of_numbers_is_what_its_records_say():
-    text = (DOCS / "numbers.md").read_text()
-    assert writer().page(text) == text, "docs/numbers.md was edited inside its markers: python docs/write_numbers.py"
+def test_the_pages_of_numbers_are_what_their_records_say():
+    writing = writer()
+    for path in writing.PAGES:
+        text = path.read_text()
+        assert writing.page(text, path.parent) == text, f"{path} was edited inside its markers: docs/write_numbers.py"
+    assert len((DOCS / "numbers.md").read_text().splitlines()) < 400
 
 
 @pytest.mark.parametrize(("value", "found"), [("", None), ("somewhere", Path("somewhere"))])

@@ -1,0 +1,180 @@
+"""The tables of docs/numbers.md that compare: each cell is computed from the kept records and benchmarks.
+
+`python docs/write_numbers.py` writes them; `python docs/results.py NAME` prints one of TABLES.
+"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+sys.path[:0] = [str(DOCS.parent / "experiments"), str(DOCS)]
+import comparison  # noqa: E402
+
+BENCHMARKS = DOCS / "benchmarks"
+NONE = "—"
+
+
+def table(name, records):
+    """Return the table NAME of TABLES in Markdown, computed from the records of experiments."""
+    head, rows = TABLES[name](records)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+# What was read, and compared with what.
+
+
+def main(records):
+    """One line a task: ours over seeds, the best of the cheap baselines, their difference, what others published."""
+    from result_rows import ROWS                         # the rows are data; they name functions of this module
+
+    head = ["task", "data and split", "n", "ours: error, %", "best cheap baseline, %", "ours less baseline (95 %)",
+            "published on the same data, %", "processor seconds to train", "command"]
+    return head, [line for row in ROWS for line in [told(row, records)] if line]
+
+
+def told(row, records):
+    """Return the cells of a row, or None if its experiment was not run."""
+    if row.record not in records:
+        return None
+    ours, n = row.ours(records[row.record])
+    best = baseline(row.task, records)
+    cells = [row.what, row.data, f"{n:,}", spread([100 * share(answer, n) for answer in ours])]
+    cells += [NONE, NONE] if best is None else [f"{100 * best['error']:.2f}: {best['name']}", difference(ours, best, n)]
+    return [*cells, row.published or NONE, spent(records[row.record], row.trainings), f"`{row.command}`"]
+
+
+def share(answer, n):
+    """Return the share of wrong answers: of a list of wrong items, or the share itself."""
+    return len(answer) / n if isinstance(answer, list) else answer
+
+
+def spread(values):
+    """Return a mean with the deviation of the seeds, or a single value with the remark that it is one."""
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return f"{mean:.2f} (1 seed)"
+    deviation = (sum((value - mean)**2 for value in values) / (len(values) - 1))**0.5
+    return f"{mean:.2f} ± {deviation:.2f} ({len(values)} seeds)"
+
+
+def baseline(task, records):
+    """Return the baseline of a task with the fewest errors, {"name", "error", "wrong", ...}, or None."""
+    figures = records.get("baselines", {"figures": {}})["figures"]
+    found = [{"name": key.partition(": ")[2]} | value for key, value in figures.items()
+             if key.partition(": ")[0] == task and "error" in value]
+    return min(found, key=lambda one: one["error"], default=None)
+
+
+def difference(ours, best, n):
+    """Return ours less theirs in % with a 95 % interval, paired by item where both lists of wrong items are kept."""
+    if best.get("wrong") is not None and all(isinstance(answer, list) for answer in ours):
+        mean, low, high = comparison.paired(ours, best["wrong"], n)
+        return f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+    mean, low, high = comparison.unpaired([share(answer, n) for answer in ours], best["error"], n)
+    return f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f}), not paired"
+
+
+def spent(record, begins):
+    """Return the mean processor seconds of the trainings whose names begin so; of the clock for older records."""
+    runs = [run for name, run in record["trainings"].items() if name.startswith(begins)]
+    for key, said in (("processor seconds", ""), ("seconds", " by the clock, busy machine")):
+        times = [run[key] for run in runs if run.get(key)]
+        if times:
+            return f"{sum(times) / len(times):,.0f}{said}"
+    return NONE
+
+
+def others(records):
+    """Every baseline of every task."""
+    figures = records.get("baselines", {"figures": {}})["figures"]
+    rows = [[*key.split(": ", 1), f"{value['n']:,}", f"{100 * value['error']:.2f}", value["setting"],
+             f"{value['seconds']:.0f}"] for key, value in sorted(figures.items()) if "error" in value]
+    return ["task", "baseline", "n", "error, %", "chosen on held-out training items", "processor seconds"], rows
+
+
+# Exactness.
+
+
+def exact(records):
+    """What must be equal, how far it is, and where that is checked."""
+    rows = []
+    if "mnist" in records:
+        nets = {key: value for key, value in records["mnist"]["figures"].items() if isinstance(value, dict)}
+        most = max(value.get("difference", 0) for value in nets.values())
+        rows.append(["active sites only, or all sites of the field: answers of " + str(len(nets)) + " networks on MNIST",
+                     f"{most:g}", "`python experiments/mnist.py`"])
+    if "same_log" in records:
+        found = records["same_log"]["figures"]["logs"]
+        rows.append([f"the log of one training on {', '.join(found['sets'])}: largest relative difference",
+                     f"{found['difference']:.1g}", "`python experiments/same_log.py`"])
+    if "input_sizes" in records:
+        alone = records["input_sizes"]["tables"].get("digits: a field of many digits, read in one pass", "")
+        rows += [["a field of many digits read in one pass, or each alone: largest difference of a probability",
+                  alone.rsplit("|", 2)[-2].strip(), "`python experiments/input_sizes.py`"]] if alone else []
+    rows += [[f"{one[0]} converted: values, as a part of the largest ({one[2]})", one[3], "`make bench-converted`"]
+             for one in rows_of("converted") if one[0].startswith(("second", "centerpoint", "voxelnext", "minkunet14"))]
+    return ["what must be equal", "largest difference", "command"], rows
+
+
+def rows_of(name):
+    """Return the cells of a benchmark's table of Markdown, without its head."""
+    path = BENCHMARKS / f"{name}.txt"
+    lines = path.read_text().splitlines() if path.exists() else []
+    lines = [line for line in lines if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+# Speed and cost.
+
+
+def speed(records):
+    """Our times, their share of the sgemm peak, and other libraries in the same run."""
+    path = BENCHMARKS / "peers.json"
+    record = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    places, rows = {}, []
+    for row in record["rows"]:
+        places.setdefault((row["case"], *row["params"], row["verb"]), {})[row["side"]] = row
+    for place, sides in places.items():
+        others = {side: row["best"] / sides["ours"]["best"] for side, row in sides.items() if side != "ours"} \
+            if "ours" in sides else {}
+        if others:
+            case, *params, verb = place
+            share = sides["ours"].get("share")
+            rows.append([f"{case}{params or ''} {verb}".replace("[", "(").replace("]", ")"),
+                         f"{1e3 * sides['ours']['best']:.2f}", f"{share:.0%}" if share else NONE,
+                         ", ".join(f"{side} {ratio:.1f}" for side, ratio in sorted(others.items()))])
+    return ["case, 2 threads", "ours, ms", "of the sgemm peak", "times faster than, in the same run"], rows
+
+
+def scale(records):
+    """Active sites and multiply-adds of a glyph as its scale doubles, sparse and dense."""
+    table = records.get("scale_table", {"tables": {}})["tables"]
+    found = next((text for title, text in table.items() if title.startswith("digits: cost")), "")
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in found.splitlines()]
+    return (lines[0], lines[2:]) if lines else (["not run"], [])
+
+
+def took(record):
+    """Return how long a run took, in words."""
+    seconds, spent_ = record["seconds"], record.get("processor seconds")
+    said = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    return f"{said} on {record['threads']} threads" + (f", {spent_:,.0f} processor seconds" if spent_ else "")
+
+
+def where(record):
+    """Return the processor, the versions, the commit and the date of a record that has them."""
+    processor, versions = record["processor"] or {}, record["versions"] or {}
+    known = [", ".join(filter(None, processor.values())), ", ".join(f"{name} {found}" for name, found in
+                                                                     versions.items() if found),
+             f"commit {record['commit']}" * bool(record["commit"]), record["date"] or ""]
+    return "".join(f"; {part}" for part in known if part)
+
+
+TABLES = {"main": main, "baselines": others, "exact": exact, "speed": speed, "scale": scale}
+
+
+if __name__ == "__main__":
+    print(table(sys.argv[1], json.loads((DOCS / "experiments" / "record.json").read_text())))
