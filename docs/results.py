@@ -3,7 +3,6 @@
 `python docs/write_numbers.py` writes them; `python docs/results.py NAME` prints one of TABLES.
 """
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS.parent / "experiments"), str(DOCS)]
 import comparison  # noqa: E402
+from result_rows import ROWS  # noqa: E402
 
 BENCHMARKS = DOCS / "benchmarks"
 NONE = "—"
@@ -28,8 +28,6 @@ def table(name, records):
 
 def main(records):
     """One line a task: ours over seeds, the best of the cheap baselines, their difference, what others published."""
-    from result_rows import ROWS                         # the rows are data; they name functions of this module
-
     head = ["task", "data and split", "n", "ours: error, %", "best cheap baseline, %", "ours less baseline (95 %)",
             "published on the same data, %", "processor seconds to train", "command"]
     return head, [line for row in ROWS for line in [told(row, records)] if line]
@@ -104,7 +102,7 @@ def exact(records):
     if "mnist" in records:
         nets = {key: value for key, value in records["mnist"]["figures"].items() if isinstance(value, dict)}
         most = max(value.get("difference", 0) for value in nets.values())
-        rows.append(["active sites only, or all sites of the field: answers of " + str(len(nets)) + " networks on MNIST",
+        rows.append([f"active sites only, or all sites of the field: answers of {len(nets)} networks on MNIST",
                      f"{most:g}", "`python experiments/mnist.py`"])
     if "same_log" in records:
         found = records["same_log"]["figures"]["logs"]

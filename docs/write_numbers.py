@@ -1,7 +1,7 @@
-"""Write what experiments and benchmarks found into the pages of numbers: between their markers nothing is typed by hand.
+"""Write what experiments and benchmarks found into the pages of numbers.
 
 The records of experiments that were run here, under build/experiments, are merged first into the one that is kept,
-docs/experiments/record.json, with the pictures that the pages show beside it. Places are filled by their markers,
+docs/experiments/record.json, with the pictures that the pages show beside it. Places are found by their markers,
 `<!-- KIND NAME -->` to `<!-- end -->`, in docs/numbers.md, docs/experiments/*.md and docs/benchmarks/*.md:
 
     experiment NAME  the tables and pictures of a full run
@@ -38,17 +38,13 @@ def main():
     KEPT.mkdir(parents=True, exist_ok=True)
     (KEPT / "record.json").write_text(json.dumps(dict(sorted(records.items())), indent=1, ensure_ascii=False) + "\n")
     texts = {path: path.read_text() for path in PAGES}
-    places = {" ".join(match[2:4]) for text in texts.values() for match in map(list_of, BLOCK.finditer(text))}
+    places = {f"{match[2]} {match[3]}" for text in texts.values() for match in BLOCK.finditer(text)}
     found = {f"experiment {record['name']}" for record in records.values() if record["size"] == "full"}
     found |= {f"benchmark {path.stem}" for path in BENCHMARKS.glob("*.txt")}
     if found - places:
         raise SystemExit(f"no page has <!-- {' -->, <!-- '.join(sorted(found - places))} --> and <!-- end -->")
     for path, text in texts.items():
         path.write_text(page(text, path.parent))
-
-
-def list_of(match):
-    return [match[0], *match.groups()]
 
 
 def kept_records():
@@ -132,6 +128,7 @@ def shown(key, record, folder):
 
 
 def linked(path, folder):
+    """Return the path as a link of a page in `folder`."""
     return Path(os.path.relpath(path, folder)).as_posix()
 
 

@@ -142,7 +142,8 @@ def test_the_pages_are_made_of_the_records(tmp_path, monkeypatch):
         run.once("x", int)
     writing.main()
     texts = [path.read_text() for path in pages]
-    assert re.search(r"^Before\.\n.*\| 3 \| 1\.5 % \|.*kept/a-it\.png.*Between\..*`python.*7 ms.*After\.\n$", texts[0], re.S)
+    assert re.search(r"^Before\.\n.*\| 3 \| 1\.5 % \|.*kept/a-it\.png.*Between\..*`python.*7 ms.*After\.\n$", texts[0],
+                     re.S)
     assert re.search(r"## a\n.*\| 3 \| 2\.5 % \|.*\.\./kept/a-small-it\.png", texts[1], re.S)
     assert "old" not in "".join(texts) and "2.5" not in texts[0]
     writing.main()
