@@ -81,13 +81,13 @@ def conv(x, w, Pairs pairs not None, *, bias=None, slope=None, rows=None, residu
         return (out, found) if measure else out
     cdef const _isa.KernelTable* table = _isa.kernels()
     cdef _conv.Shape shape = _conv.Shape(w4.shape[1], w4.shape[2], w4.shape[3])
-    cdef float[:, ::1] scratch = empty((1, _conv.scratch_floats(table, rules, shape, n_threads)))
     cdef _conv.Weights weights
-    weights.start = NULL
+    weights.start = weights.packed = NULL
     if w4.shape[0] and w4.shape[2]:
         weights.start = &w4[0, 0, 0, 0]
     for i in range(4):
         weights.stride[i] = w4.strides[i] // <Py_ssize_t>sizeof(float)
+    cdef float[:, ::1] scratch = empty((1, _conv.scratch_floats(table, &weights, rules, shape, n_threads)))
     cdef const float* px = _start(x_rows)
     cdef const float* pb = NULL
     if bias_row is not None:
@@ -100,6 +100,7 @@ def conv(x, w, Pairs pairs not None, *, bias=None, slope=None, rows=None, residu
     after.finish.residual = NULL
     after.finish.scale = NULL
     after.room = NULL
+    after.x_stride, after.y_stride, after.finish.residual_stride = x_rows.shape[1], o, o
     if map_rows is not None:
         after.finish.centre, after.finish.rest = &map_rows[0, 0], &map_rows[1, 0]
         after.finish.scale, after.finish.shift = &map_rows[2, 0], &map_rows[3, 0]

@@ -17,10 +17,11 @@ cdef struct Rules:
     int64_t n_pairs
 
 
-# Weights (offsets, groups, c, o) with any strides, counted in floats.
+# Weights (offsets, groups, c, o) with any strides, counted in floats; or packed ones, as pack_weights leaves them.
 cdef struct Weights:
     const float* start
     int64_t stride[4]
+    const float* packed         # NULL: they are packed by conv
 
 
 # c and o count the channels of one group.
@@ -53,10 +54,19 @@ cdef inline int team_of(const Rules* rules, Shape shape, int64_t jobs, int n_thr
 # What is computed while a tile of outputs is in the cache, before and after they are written.
 cdef struct After:
     Finish finish               # its pointers are at the first column
+    int64_t x_stride            # floats from row to row of x
+    int64_t y_stride            # and of y
     double* room                # for moments of the outputs, of moments.room_of doubles; NULL: they are not wanted
 
 
+# Floats of packed weights; and weights to that form and back. Layout and numbers depend on the table.
+cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offsets) noexcept nogil
+cdef void pack_weights(const KernelTable* table, const Weights* w, Shape shape, int64_t n_offsets,
+                       float* packed) noexcept nogil
+cdef void unpack_weights(const KernelTable* table, const float* packed, Shape shape, int64_t n_offsets,
+                         float* w) noexcept nogil
 cdef int64_t job_rows(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil
-cdef int64_t scratch_floats(const KernelTable* table, const Rules* rules, Shape shape, int n_threads) noexcept nogil
+cdef int64_t scratch_floats(const KernelTable* table, const Weights* w, const Rules* rules, Shape shape,
+                            int n_threads) noexcept nogil
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
                const Rules* rules, Shape shape, const After* after, int n_threads) noexcept nogil

@@ -59,12 +59,17 @@ cdef int64_t span_of(const KernelTable* table, const Rules* rules, Shape shape) 
     return span
 
 
-cdef int64_t scratch_floats(const KernelTable* table, const Rules* rules, Shape shape, int n_threads) noexcept nogil:
+cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offsets) noexcept nogil:
+    return n_offsets * shape.groups * shape.c * ceiling(shape.o, table.lanes) * table.lanes
+
+
+cdef int64_t scratch_floats(const KernelTable* table, const Weights* w, const Rules* rules, Shape shape,
+                            int n_threads) noexcept nogil:
     # Slots of sums for as many threads as conv can use, from the first 64-byte boundary on; then the packed weights.
     cdef int64_t jobs = rules.n_tiles * shape.groups * ceiling(shape.o, table.lanes)
     return (16 + team_of(rules, shape, jobs, n_threads) * span_of(table, rules, shape) * TILE_ROWS
             * widest_block(table, shape)
-            + rules.n_offsets * shape.groups * shape.c * ceiling(shape.o, table.lanes) * table.lanes)
+            + (packed_floats(table, shape, rules.n_offsets) if w.packed == NULL else 0))
 
 
 cdef int64_t job_rows(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil:
@@ -90,6 +95,8 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
     layer.sums = scratch + (-<uintptr_t>scratch % 64) // sizeof(float)
     layer.slot = layer.span * TILE_ROWS * widest_block(table, shape)
     layer.packed = layer.sums + n_threads * layer.slot
+    if w.packed != NULL:
+        layer.packed, n_packs = <float*>w.packed, 0
     chunk = <int>min(max(n_jobs // (16 * n_threads), 1), 8)
     with parallel(num_threads=n_threads):
         for job in prange(n_packs, schedule="static"):
@@ -102,6 +109,45 @@ cdef inline float* packed_at(const Layer* layer, Block block, int64_t group, int
     # Order of the packed weights: group, block, offset, input, column; a job reads them from front to back.
     cdef int64_t before = (group * layer.vectors + block.first) * layer.rules.n_offsets + offset * block.vectors
     return layer.packed + before * layer.shape.c * layer.table.lanes
+
+
+cdef Layer packing(const KernelTable* table, Shape shape, Rules* rules, float* packed) noexcept nogil:
+    # What pack and packed_at read of a layer.
+    cdef Layer layer
+    layer.table, layer.shape, layer.rules, layer.packed = table, shape, rules, packed
+    layer.vectors = ceiling(shape.o, table.lanes)
+    layer.blocks = ceiling(layer.vectors, table.vectors)
+    return layer
+
+
+cdef void pack_weights(const KernelTable* table, const Weights* w, Shape shape, int64_t n_offsets,
+                       float* packed) noexcept nogil:
+    cdef Rules rules
+    cdef int64_t job
+    rules.n_offsets = n_offsets
+    cdef Layer layer = packing(table, shape, &rules, packed)
+    layer.w = w
+    for job in range(shape.groups * layer.blocks * n_offsets):
+        pack(&layer, job)
+
+
+cdef void unpack_weights(const KernelTable* table, const float* packed, Shape shape, int64_t n_offsets,
+                         float* w) noexcept nogil:
+    # w (n_offsets, groups, c, o), C-contiguous.
+    cdef Rules rules
+    cdef Block block
+    cdef int64_t offset, group, index, i
+    cdef const float* source
+    rules.n_offsets = n_offsets
+    cdef Layer layer = packing(table, shape, &rules, <float*>packed)
+    for group in range(shape.groups):
+        for index in range(layer.blocks):
+            block = block_at(table, shape.o, layer.vectors, layer.blocks, index)
+            for offset in range(n_offsets):
+                source = packed_at(&layer, block, group, offset)
+                for i in range(shape.c):
+                    memcpy(w + ((offset * shape.groups + group) * shape.c + i) * shape.o + block.first * table.lanes,
+                           source + i * block.vectors * table.lanes, <size_t>block.cols * sizeof(float))
 
 
 cdef void pack(const Layer* layer, int64_t job) noexcept nogil:
@@ -141,7 +187,7 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     cdef Fetch ahead = fetch_of(layer, tile, last, index == 0)
     if bias != NULL:
         bias += first_column
-    product.x_stride = layer.shape.groups * c
+    product.x_stride = layer.after.x_stride
     product.sums, product.first_row, product.vectors = sums, tile * TILE_ROWS, <int32_t>block.vectors
     begin_sums(sums, rows, width, bias, block.cols)
     for offset in range(rules.n_offsets):
@@ -162,18 +208,19 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
 
 cdef void finish_tile(const Layer* layer, int64_t tile, int64_t rows, int64_t first_column, const float* sums,
                       int64_t width, int64_t cols) noexcept nogil:
-    cdef int64_t o = layer.shape.groups * layer.shape.o, at = tile * TILE_ROWS * o + first_column
+    cdef int64_t o = layer.shape.groups * layer.shape.o, step = layer.after.y_stride
+    cdef int64_t at = tile * TILE_ROWS * step + first_column
     cdef Finish how = layer.after.finish
     cdef double* part = layer.after.room
     if how.scale != NULL:
         how.centre, how.rest = how.centre + first_column, how.rest + first_column
         how.scale, how.shift = how.scale + first_column, how.shift + first_column
     if how.residual != NULL:
-        how.residual += at
-    layer.table.finish(layer.y + at, o, sums, width, rows, cols, &how)
+        how.residual += tile * TILE_ROWS * how.residual_stride + first_column
+    layer.table.finish(layer.y + at, step, sums, width, rows, cols, &how)
     if part != NULL:
         part += 2 * (tile // layer.span + 1) * o + first_column
-        layer.table.measure(part, part + o, layer.y + at, o, rows, cols)
+        layer.table.measure(part, part + o, layer.y + at, step, rows, cols)
 
 
 # What a job fetches into the second cache, a share at every offset: its rows of y, which are written at the end; and
@@ -216,12 +263,14 @@ cdef Fetch fetch_of(const Layer* layer, int64_t tile, int64_t last, bint is_firs
 cdef void fetch_share(const Layer* layer, const Fetch* ahead, int64_t offset, int64_t pair, int64_t first_column,
                       int64_t cols) noexcept nogil:
     cdef const Rules* rules = layer.rules
-    cdef int64_t c = layer.shape.groups * layer.shape.c, o = layer.shape.groups * layer.shape.o, row, low, pairs
+    cdef int64_t x_step = layer.after.x_stride, step = layer.after.y_stride, c = layer.shape.groups * layer.shape.c
+    cdef int64_t row, low, pairs
     for row in range(ahead.row + offset * ahead.step, ahead.row + min((offset + 1) * ahead.step, ahead.rows)):
-        fetch(layer.y + row * o + first_column, cols * <int64_t>sizeof(float))
+        fetch(layer.y + row * step + first_column, cols * <int64_t>sizeof(float))
     if ahead.tile > 0:
         low = min(offset * ahead.x_step, ahead.x_rows)
-        fetch(layer.x + (ahead.x_row + low) * c, min(ahead.x_step, ahead.x_rows - low) * c * <int64_t>sizeof(float))
+        for row in range(ahead.x_row + low, ahead.x_row + min(low + ahead.x_step, ahead.x_rows)):
+            fetch(layer.x + row * x_step, c * <int64_t>sizeof(float))
         pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + ahead.tile] - pair
         fetch(rules.in_rows + pair, pairs * <int64_t>sizeof(int32_t))
         fetch(rules.out_rows + pair, pairs * <int64_t>sizeof(int32_t))

@@ -40,6 +40,7 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         const float* scale
         const float* shift
         const float* residual
+        int64_t residual_stride
         float slope
 
     cdef struct KernelTable:

@@ -16,7 +16,7 @@ inline void finished(float* y, int64_t y_stride, const float* sums, int64_t widt
             if constexpr (ADDED) z = z + at.at(how.residual + i);
             at.put(y + i, at.through(z, how.slope));
         });
-        if constexpr (ADDED) how.residual += y_stride;
+        if constexpr (ADDED) how.residual += how.residual_stride;
     }
 }
 

@@ -43,13 +43,14 @@ struct Affine {
 };
 
 // What happens to the sums of a convolution's tile when they are written: with `scale`, the map of Affine; with
-// `residual`, rows that are added, as far apart as those of y; then values below 0 times slope.
+// `residual`, rows that are added; then values below 0 times slope.
 struct Finish {
     const float* centre;
     const float* rest;
     const float* scale;     // null: no map
     const float* shift;
     const float* residual;  // null: nothing is added
+    int64_t residual_stride;
     float slope;
 };
 

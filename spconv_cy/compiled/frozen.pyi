@@ -1,0 +1,52 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spconv_cy.compiled.pairs import Pairs
+
+_Rows = NDArray[np.float32]
+
+class Packed:
+    def __new__(cls, w: _Rows) -> Packed: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def groups(self) -> int: ...
+    @property
+    def channels_in(self) -> int: ...
+    @property
+    def channels_out(self) -> int: ...
+    @property
+    def n_offsets(self) -> int: ...
+    def weight(self) -> _Rows: ...
+    def scratch_bytes(self, pairs: Pairs, n_threads: int = 1) -> int: ...
+    def __reduce__(self) -> Any: ...
+
+def conv(
+    x: _Rows,
+    packed: Packed,
+    pairs: Pairs,
+    y: _Rows,
+    bias: _Rows | None = None,
+    slope: float | None = None,
+    residual: _Rows | None = None,
+    n_threads: int = 1,
+) -> None: ...
+def mapped(
+    x: _Rows,
+    y: _Rows,
+    rows: _Rows | None = None,
+    residual: _Rows | None = None,
+    slope: float | None = None,
+    n_threads: int = 1,
+) -> None: ...
+def max_pool(
+    x: _Rows,
+    pairs: Pairs,
+    y: _Rows,
+    ground: _Rows | None = None,
+    is_open: NDArray[np.uint8] | None = None,
+    slope: float | None = None,
+    n_threads: int = 1,
+) -> None: ...

@@ -1,0 +1,189 @@
+"""Steps of a frozen network: packed weights, and operations that write into rows of memory that is given.
+
+Rows of x, y and residual are float32, with neighbouring columns side by side and any distance from row to row, so that
+an operation may read or write some columns of wider rows.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
+
+import numpy as np
+
+from spconv_cy.compiled.memory import empty
+from spconv_cy.errors import ShapeError, expected
+
+from spconv_cy.compiled.pairs cimport Pairs
+from spconv_cy.cpu cimport conv as _conv
+from spconv_cy.cpu cimport frozen as _frozen
+from spconv_cy.cpu cimport isa as _isa
+from spconv_cy.cpu.threads cimport startable
+
+
+cdef class Packed:
+    """Weights (k, g, c, o) in the order in which the kernels of the instruction set in use read them.
+
+    Args:
+        w: (k, c, o), or (k, g, c, o) for g groups, float32; copied.
+
+    If another instruction set is selected later, weights in its order are made once and kept.
+    """
+
+    cdef object array, others
+    cdef float[::1] numbers
+    cdef const float* start
+    cdef const _isa.KernelTable* table
+    cdef _conv.Shape shape
+    cdef readonly Py_ssize_t n_offsets
+
+    def __cinit__(self, w):
+        cdef const float[:, :, :, ::1] w4 = np.require(w if w.ndim == 4 else w[:, None], np.float32, "CA")
+        cdef _conv.Weights weights
+        cdef int i
+        self.table, self.n_offsets, self.others = _isa.kernels(), w4.shape[0], {}
+        self.shape = _conv.Shape(w4.shape[1], w4.shape[2], w4.shape[3])
+        cdef int64_t floats = _conv.packed_floats(self.table, self.shape, self.n_offsets)
+        self.array = empty((floats + 16,))
+        self.numbers = self.array
+        self.start = &self.numbers[0] + (-<uintptr_t>&self.numbers[0] % 64) // sizeof(float)
+        if not floats:
+            return
+        weights.start = &w4[0, 0, 0, 0]
+        weights.packed = NULL
+        for i in range(4):
+            weights.stride[i] = w4.strides[i] // <Py_ssize_t>sizeof(float)
+        with nogil:
+            _conv.pack_weights(self.table, &weights, self.shape, self.n_offsets, <float*>self.start)
+
+    @property
+    def nbytes(self):
+        """Bytes of the packed weights."""
+        return self.array.nbytes
+
+    @property
+    def groups(self):
+        """Number of groups."""
+        return self.shape.groups
+
+    @property
+    def channels_in(self):
+        """Number of channels in, of all groups."""
+        return self.shape.groups * self.shape.c
+
+    @property
+    def channels_out(self):
+        """Number of channels out, of all groups."""
+        return self.shape.groups * self.shape.o
+
+    def weight(self):
+        """Return the weights again, (k, g, c, o)."""
+        out = np.zeros((self.n_offsets, self.shape.groups, self.shape.c, self.shape.o), np.float32)
+        cdef float[:, :, :, ::1] w = out
+        if out.size:
+            _conv.unpack_weights(self.table, self.start, self.shape, self.n_offsets, &w[0, 0, 0, 0])
+        return out
+
+    cdef Packed now(self):
+        cdef const _isa.KernelTable* table = _isa.kernels()
+        if table == self.table:
+            return self
+        found = self.others.get(table.name)
+        if found is None:
+            found = self.others.setdefault(table.name, Packed(self.weight()))
+        return found
+
+    def __reduce__(self):
+        return Packed, (self.weight(),)
+
+    def scratch_bytes(self, Pairs pairs not None, int n_threads=1):
+        """Return how many bytes conv takes for these pairs, for sums, beside x and y."""
+        cdef Packed w = self.now()
+        cdef _conv.Weights weights
+        weights.packed = w.start
+        return sizeof(float) * _conv.scratch_floats(w.table, &weights, &pairs.rules, w.shape, n_threads)
+
+
+cdef const float* _rows(const float[:, :] a, int64_t n, int64_t c, int64_t* stride, what) except? NULL:
+    # The first number of rows (n, c), and the floats from row to row; 0 rows have none.
+    if a.shape[0] != n or a.shape[1] != c or (c > 1 and n and a.strides[1] != sizeof(float)):
+        raise ShapeError(expected("frozen", f"{what} ({n}, {c}), columns side by side",
+                                  f"shape {a.shape[0], a.shape[1]}, strides {a.strides[0], a.strides[1]}"))
+    stride[0] = a.strides[0] // <Py_ssize_t>sizeof(float)
+    return &a[0, 0] if n and c else NULL
+
+
+cdef const float* _row(const float[:, ::1] a, int64_t rows, int64_t c, what) except? NULL:
+    if a.shape[0] != rows or a.shape[1] != c:
+        raise ShapeError(expected("frozen", f"{what} ({rows}, {c})", f"shape {a.shape[0], a.shape[1]}"))
+    return &a[0, 0] if c else NULL
+
+
+def conv(const float[:, :] x, Packed packed not None, Pairs pairs not None, float[:, :] y,
+         const float[:, ::1] bias=None, slope=None, const float[:, :] residual=None, int n_threads=1):
+    """Write Ops.conv_after of x (n_in, c) into y (n_out, o), without a map of columns."""
+    cdef Packed w = packed.now()
+    cdef const _conv.Rules* rules = &pairs.rules
+    cdef _conv.Shape shape = w.shape
+    cdef int64_t c = shape.groups * shape.c, o = shape.groups * shape.o
+    cdef _conv.Weights weights
+    cdef _conv.After after
+    cdef const float* px
+    cdef const float* pb = NULL
+    cdef float* py
+    if rules.n_offsets != w.n_offsets:
+        raise ShapeError(expected("frozen", f"a rulebook of {w.n_offsets} offsets", rules.n_offsets))
+    px = _rows(x, pairs.n_in, c, &after.x_stride, "x")
+    py = <float*>_rows(y, rules.n_out, o, &after.y_stride, "y")
+    after.room = NULL
+    after.finish.scale = NULL
+    after.finish.residual = NULL
+    after.finish.slope = 1.0 if slope is None else slope
+    if bias is not None:
+        pb = _row(bias, 1, o, "bias")
+    if residual is not None:
+        after.finish.residual = _rows(residual, rules.n_out, o, &after.finish.residual_stride, "residual")
+    if py == NULL:
+        return
+    weights.packed = w.start
+    cdef float[::1] scratch = empty((_conv.scratch_floats(w.table, &weights, rules, shape, n_threads),))
+    with nogil:
+        _conv.conv(w.table, px, &weights, &scratch[0], pb, py, rules, shape, &after, n_threads)
+
+
+def mapped(const float[:, :] x, float[:, :] y, const float[:, ::1] rows=None, const float[:, :] residual=None,
+           slope=None, int n_threads=1):
+    """Write Ops.affine of x (n, c), by a map of columns (4, c) or None, plus a residual, into y, which may be x."""
+    cdef int64_t n = x.shape[0], c = x.shape[1], x_stride, y_stride
+    cdef _isa.Finish how
+    cdef const float* map_rows = NULL
+    cdef const float* px = _rows(x, n, c, &x_stride, "x")
+    cdef float* py = <float*>_rows(y, n, c, &y_stride, "y")
+    how.scale = NULL
+    how.residual = NULL
+    how.slope = 1.0 if slope is None else slope
+    if rows is not None:
+        map_rows = _row(rows, 4, c, "rows")
+        how.centre, how.rest, how.scale, how.shift = map_rows, map_rows + c, map_rows + 2 * c, map_rows + 3 * c
+    if residual is not None:
+        how.residual = _rows(residual, n, c, &how.residual_stride, "residual")
+    if px != NULL:
+        with nogil:
+            _frozen.map_rows(_isa.kernels(), px, x_stride, py, y_stride, n, c, &how, n_threads)
+
+
+def max_pool(const float[:, ::1] x, Pairs pairs not None, float[:, ::1] y, const float[:, ::1] ground=None,
+             const uint8_t[::1] is_open=None, slope=None, int n_threads=1):
+    """Write the maxima of Ops.max_pool, through a leaky ReLU, into y (n_out, c); is_open as for _core.max_pool."""
+    cdef int64_t c = x.shape[1], stride
+    cdef float below = 1.0 if slope is None else slope
+    cdef const float* px = _rows(x, pairs.n_in, c, &stride, "x")
+    cdef float* py = <float*>_rows(y, pairs.rules.n_out, c, &stride, "y")
+    cdef const float* pg = NULL
+    cdef const uint8_t* popen = NULL
+    if ground is not None:
+        if is_open is None or is_open.shape[0] != pairs.rules.n_out:
+            raise ShapeError(expected("frozen", f"is_open ({pairs.rules.n_out},) with a ground", "another"))
+        pg, popen = _row(ground, 1, c, "ground"), &is_open[0] if is_open.shape[0] else NULL
+    if py == NULL:
+        return
+    cdef int32_t[::1] winner = np.zeros(startable(n_threads) * c, np.int32)
+    with nogil:
+        _frozen.max_pool(_isa.kernels(), px, pg, popen, py, &winner[0], &pairs.rules, c, below, n_threads)
