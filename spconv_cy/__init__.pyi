@@ -20,7 +20,7 @@ from spconv_cy.backend.switch import available_backends as available_backends
 from spconv_cy.backend.switch import use as use
 from spconv_cy.config import precision as precision
 from spconv_cy.config import set_threads as set_threads
-from spconv_cy.estimator import SparseConvClassifier as SparseConvClassifier
+from spconv_cy.estimators.classifier import SparseConvClassifier as SparseConvClassifier
 from spconv_cy.functional.loss import mse as mse
 from spconv_cy.functional.loss import softmax_cross_entropy as softmax_cross_entropy
 from spconv_cy.gradient_check import check_gradient as check_gradient

@@ -19,7 +19,7 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Tensor]] = {
 
 
 class SparseArithmetic:
-    """The operators `+ - * /` and `-x` of a SparseTensor.
+    """The operators `+ - * /` and `-x` of a SparseTensor, and exp, log, sqrt and abs.
 
     The other operand is a number, a Tensor of shape (), (1, 1) or (1, channels), or a SparseTensor on the same Grid.
     The same operation is applied to the ground state. If there is none, inactive sites stay zero: x + 1 adds to the
@@ -54,6 +54,31 @@ class SparseArithmetic:
     def with_features(self, features: Tensor, ground: Tensor | None = None) -> Any:
         """Return a tensor on the same grid with other features and ground state."""
         raise NotImplementedError
+
+    def exp(self: S) -> S:
+        """Return e to the power of each feature; an inactive site of a ground state of zero gets 1."""
+        return _mapped(self, Tensor.exp)
+
+    def log(self: S) -> S:
+        """Return the natural logarithm of each feature.
+
+        Raises:
+            ShapeError: a ground state that is not above 0, such as that of a new tensor, which is zero.
+        """
+        if self.ground is not None and not bool((self.ground.data > 0).all()):
+            raise ShapeError(expected("log", "a ground state above 0, or none", "one with numbers of 0 or below",
+                                      "make the tensor with ground=None, or add a number before: (x + 1).log()"))
+        return _mapped(self, Tensor.log)
+
+    def sqrt(self: S) -> S:
+        """Return the square root of each feature."""
+        return _mapped(self, Tensor.sqrt)
+
+    def abs(self: S) -> S:
+        """Return the absolute value of each feature; abs(x) calls it."""
+        return _mapped(self, Tensor.abs)
+
+    __abs__ = abs
 
     def __neg__(self: S) -> S:
         return _mapped(self, lambda a: -a)

@@ -26,6 +26,16 @@ class ArrayProtocol:
         return self.data.shape
 
     @property
+    def ndim(self) -> int:
+        """The number of axes of the data."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements of the data."""
+        return self.data.size
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the data."""
         return self.data.dtype

@@ -8,11 +8,12 @@ from typing import Any, ParamSpec, TypeAlias, overload
 
 import numpy as np
 
+from spconv_cy import array_functions
 from spconv_cy.arguments import check_arguments, known_arguments
 from spconv_cy.array_protocol import ArrayProtocol, as_operand, refuse_options
 from spconv_cy.backend.numbers import own
-from spconv_cy.backend.switch import current, ops_named, ops_of, summable
-from spconv_cy.checks import checked_function, is_integer, is_real
+from spconv_cy.backend.switch import current, ops_named, ops_of
+from spconv_cy.checks import checked_function, is_real
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
@@ -26,8 +27,7 @@ from spconv_cy.tape import with_grad as with_grad
 from spconv_cy.types import Array, ArrayLike, Recorded
 
 P = ParamSpec("P")
-# An operand: a Tensor or number for the caller, an array inside a differentiable function.
-Operand: TypeAlias = Any
+Operand: TypeAlias = array_functions.Operand
 Reads: TypeAlias = Mapping[int, tuple[int, ...]]
 
 
@@ -217,6 +217,48 @@ class Tensor(ArrayProtocol):
         refuse_options("mean", dtype, out)
         return sum_over(self, axis) * (1 / max(1, self.data.size if axis is None else self.shape[axis]))
 
+    def max(self, axis: int | None = None, out: None = None) -> "Tensor":
+        """Return the largest element along one axis, kept with length 1, or of all, of shape (); np.max(x) calls it.
+
+        Equal largest elements share the gradient equally. With NaN among them the result is NaN.
+        """
+        refuse_options("max", None, out)
+        return extreme(self, axis, True)
+
+    def min(self, axis: int | None = None, out: None = None) -> "Tensor":
+        """Return the smallest element; otherwise as max."""
+        refuse_options("min", None, out)
+        return extreme(self, axis, False)
+
+    def exp(self) -> "Tensor":
+        """Return e to the power of each element."""
+        return exp(self)
+
+    def log(self) -> "Tensor":
+        """Return the natural logarithm of each element, as numpy's log: -inf at 0, NaN below."""
+        return log(self)
+
+    def sqrt(self) -> "Tensor":
+        """Return the square root of each element; its gradient at 0 is infinite."""
+        return sqrt(self)
+
+    def abs(self) -> "Tensor":
+        """Return the absolute value of each element; its gradient at 0 is 0. abs(x) calls it."""
+        return absolute(self)
+
+    __abs__ = abs
+
+    def reshape(self, *shape: int | Sequence[int], order: str = "C") -> "Tensor":
+        """Return the elements in another shape, numbers or one tuple of them; -1 stands for what is left over."""
+        if order != "C":
+            raise ShapeError(expected("reshape", "order='C'", f"{order!r}"))
+        return reshape(self, shape[0] if len(shape) == 1 else shape)  # type: ignore[arg-type]
+
+    @property
+    def T(self) -> "Tensor":
+        """The tensor with its axes in reverse order."""
+        return transpose(self)
+
 
 @overload
 def differentiable(function: Callable[P, Recorded], *, reads: Reads | None = None) -> Callable[P, Tensor]: ...
@@ -316,25 +358,16 @@ def multiply(a: Operand, b: Operand) -> Recorded:
     return a * b, lambda dy: (lambda: fold_to(dy * b, a.shape), lambda: fold_to(dy * a, b.shape))
 
 
-@differentiable
-def power(a: Operand, exponent: Operand) -> Recorded:
-    """Return each element to the power of an exponent, a number or a tensor, with numpy's broadcasting."""
-    if not isinstance(exponent, (int, float)):
-        check_broadcast("power", a, exponent)
-    else:
-        return a**exponent, lambda dy: (lambda: dy * exponent * a**(exponent - 1) if exponent else dy * 0, None)
-    xp, y = ops_of(a, exponent).xp, a**exponent
-
-    def da(dy: Array) -> Array:
-        constant = exponent == 0                                         # 0 * 0**-1 would be NaN
-        slope = exponent * a**xp.where(constant, 1, exponent - 1)
-        return fold_to(xp.where(constant, 0, dy * slope).astype(a.dtype), a.shape)
-
-    def dexponent(dy: Array) -> Array:
-        logarithm = xp.where(a > 0, xp.log(xp.where(a > 0, a, 1)), xp.where((a == 0) & (exponent >= 0), 0, xp.nan))
-        return fold_to((dy * y * logarithm).astype(exponent.dtype), exponent.shape)
-
-    return y, lambda dy: (lambda: da(dy), lambda: dexponent(dy))
+power = differentiable(array_functions.power)
+sum_over = differentiable(reads={})(array_functions.sum_over)
+take = differentiable(reads={})(array_functions.take)
+exp = differentiable(reads={})(array_functions.exp)
+log = differentiable(reads={0: (0,)})(array_functions.log)
+sqrt = differentiable(reads={})(array_functions.sqrt)
+absolute = differentiable(reads={0: (0,)})(array_functions.absolute)
+extreme = differentiable(reads={0: (0,)})(array_functions.extreme)
+reshape = differentiable(reads={})(array_functions.reshape)
+transpose = differentiable(reads={})(array_functions.transpose)
 
 
 @differentiable(reads={0: (1,), 1: (0,)})
@@ -354,36 +387,6 @@ def matmul(x: Operand, w: Operand) -> Recorded:
         return (lambda: ops.conv(dy, w.T[None], rulebook), lambda: ops.conv_dw(x, dy, rulebook)[0])
 
     return ops.conv(x, w[None], rulebook), backward
-
-
-@differentiable(reads={})
-def sum_over(x: Operand, axis: int | None) -> Recorded:
-    """Return the sum over one axis, kept with length 1, or over all elements (axis None), of shape ().
-
-    float16 is summed in float32.
-    """
-    xp, x = ops_of(x).xp, summable(x)
-    if axis is not None and (not is_integer(axis) or not -x.ndim <= axis < x.ndim):
-        raise ShapeError(expected("sum", f"an axis of a tensor {x.shape}, or None for all", repr(axis)))
-    y = x.sum() if axis is None else x.sum(axis, keepdims=True)
-    return xp.asarray(y), lambda dy: (lambda: xp.array(xp.broadcast_to(dy, x.shape), order="C"), None)
-
-
-@differentiable(reads={})
-def take(x: Operand, key: Any) -> Recorded:
-    """Return a copy of the elements that a key of numpy's rules selects; repeated elements add their gradients."""
-    ops = ops_of(x)
-    xp = ops.xp
-    try:
-        y = xp.array(x[key], order="C")                                  # of one element: shape ()
-    except (IndexError, TypeError, ValueError) as error:
-        raise IndexError(expected("Tensor", f"an index of shape {x.shape}", f"{key!r:.60} ({error})")) from None
-
-    def backward(dy: Array) -> tuple[Array, None]:
-        places = xp.arange(x.size).reshape(x.shape)[key].reshape(-1)     # in order, where CuPy's add.at has none
-        return ops.scatter_add(dy.reshape(-1, 1), places, x.size).reshape(x.shape), None
-
-    return y, backward
 
 
 def _operand(value: object, like: Tensor) -> Tensor | None:

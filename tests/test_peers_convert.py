@@ -22,8 +22,8 @@ GOLDEN = ROOT / "tests" / "golden"
 def network(bias=False):
     """Return a small network of ours."""
     return sp.Sequential(
-        sp.SubmanifoldConvolution(3, 4, 6, bias=bias, rng=0), sp.BatchNormalization(6, debias=True), sp.ReLU(),
-        sp.Convolution(3, 6, 5, 2, 2, bias=bias, rng=1), sp.BatchNormalization(5), sp.ReLU())
+        sp.SubmanifoldConvolution(3, 4, 6, bias=bias, rng=0), sp.BatchNormalization(6), sp.ReLU(),
+        sp.Convolution(3, 6, 5, 2, 2, bias=bias, rng=1), sp.BatchNormalization(5, debias=False), sp.ReLU())
 
 
 @pytest.fixture

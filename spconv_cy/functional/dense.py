@@ -8,13 +8,13 @@ from typing import cast
 
 import numpy as np
 
+from spconv_cy import array_functions
 from spconv_cy.arguments import known_arguments
-from spconv_cy.autograd import Tensor, differentiable
+from spconv_cy.autograd import Tensor, differentiable, fold_to
 from spconv_cy.backend.switch import current, ops_of, summable
 from spconv_cy.checks import described
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import column_sums
-from spconv_cy.tape import fold_to
 from spconv_cy.types import Array, ArrayLike, Gradient, IntegerArray, Recorded
 
 
@@ -184,14 +184,7 @@ def flatten(x: Tensor | Array) -> Tensor:
 @differentiable(reads={})
 def reshape(x: Tensor | Array, shape: int | Sequence[int]) -> Recorded:
     """Return x in another shape with the same number of elements."""
-    x = cast(Array, x)
-    ops_of(x)
-    try:
-        y = x.reshape(shape)
-    except (TypeError, ValueError):
-        raise ShapeError(expected("reshape", f"a shape of {x.size} elements, as x {x.shape} has",
-                                  f"{shape!r:.80}")) from None
-    return y, lambda dy: (lambda: dy.reshape(x.shape), None)
+    return array_functions.reshape(x, shape)
 
 
 @differentiable

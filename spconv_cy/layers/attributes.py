@@ -66,7 +66,8 @@ def running(layer: Node) -> list[Any]:
 
 def is_array(value: object) -> bool:
     """Return True if a value is an array of any backend, of one axis or more."""
-    return hasattr(value, "dtype") and hasattr(value, "shape") and bool(getattr(value, "ndim", 0))
+    return (hasattr(value, "dtype") and hasattr(value, "shape") and bool(getattr(value, "ndim", 0))
+            and not isinstance(value, Tensor))
 
 
 def moved(value: Any, ops: Ops, name: str) -> Any:

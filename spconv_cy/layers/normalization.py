@@ -22,6 +22,7 @@ from spconv_cy.tensor import SparseTensor, Tensor, as_tensor
 from spconv_cy.types import Array, ArrayLike
 
 STEPS = 2**20
+LAG = 9                                                                  # see docs/training.md for other values
 LARGE = 1e37                                                             # a variance well within float32
 
 
@@ -37,14 +38,16 @@ class BatchNormalization(Activated):
         slope: of a leaky ReLU that is applied in the same pass over memory, 0 to 1 (0: a ReLU); None: no activation.
         affine: whether weight and bias are learnt; otherwise there are none.
         mean_only: subtract the mean without dividing; there is no weight and no running variance.
-        debias: give the first steps more weight, so that the running statistics of a short training are useful: the
-            weight of the old ones is (1 + t) / (10 + t) after t steps, until that exceeds the momentum (0.99: after 890
-            steps). The library's networks use it, except the Autoencoder. False: the rule of the libraries above from
-            the first step on; the running statistics then stay close to their initial mean 0 and variance 1 for long.
+        debias: let the running statistics follow from the first step on, so that a network can be tested after a short
+            training: the weight of the old ones is t / (t + 9) after t steps, until that exceeds the momentum (0.99:
+            after 891 steps). The initial mean 0 and variance 1 then have no weight at all, and the newest batches the
+            most, since the older ones saw other weights. False: the momentum from the first step on, as in the
+            libraries above; the statistics then stay close to their initial values for about 1 / (1 - momentum) steps.
+            A converted network counts on from the steps of its checkpoint, so momentum 0.9 is reached after 81 steps.
 
     In training the batch's own mean and biased variance are used, and the running ones are updated. In evaluation, or
     if the layer is frozen, the running ones are used. A batch without rows changes nothing. torch's BatchNorm1d(c) is
-    BatchNormalization(c, eps=1e-5, momentum=0.9), since torch's momentum 0.1 is the weight of the new statistics.
+    BatchNormalization(c, eps=1e-5, momentum=0.9, debias=False), since torch's momentum 0.1 is the weight of the new.
 
     Attributes:
         weight, bias: Tensors (1, c), or None.
@@ -60,7 +63,7 @@ class BatchNormalization(Activated):
 
     def __init__(self, channels: int, *, eps: float = 1e-4, momentum: float = 0.99, variance: str = "unbiased",
                  slope: float | None = None, affine: bool = True, mean_only: bool = False,
-                 debias: bool = False) -> None:
+                 debias: bool = True) -> None:
         channels, = checked_counts(self, channels=channels)
         if not all(is_real(v) for v in (eps, momentum)) or not (0 <= eps < np.inf and 0 <= momentum <= 1):
             raise ShapeError(expected("BatchNormalization", "eps to be a number from 0 up and momentum one from 0 to 1",
@@ -180,8 +183,8 @@ class BatchNormalization(Activated):
             return self.momentum
         if isinstance(self.running_steps, np.ndarray):
             steps = float(self.running_steps[0])
-            return min(self.momentum, (1 + steps) / (10 + steps))
-        begun = (1 + self.running_steps) / (10 + self.running_steps)     # without waiting for a GPU
+            return min(self.momentum, steps / (steps + LAG))
+        begun = self.running_steps / (self.running_steps + LAG)          # without waiting for a GPU
         return ops_of(begun).xp.minimum(begun, self.momentum)
 
     def notation(self) -> str:

@@ -44,8 +44,7 @@ class Blocks:
     """
 
     def __init__(self, d: int | Lattice, norm: Mapping[str, Any], rng: Seed) -> None:
-        self.norm: dict[str, Any] = {"debias": True, **norm}
-        self.d, self.rng = d, generator("Blocks", rng)
+        self.norm, self.d, self.rng = norm, d, generator("Blocks", rng)
 
     def submanifold(self, channels_in: int, channels_out: int, size: int = 3) -> list[Layer]:
         """Return the layers S-BN-ReLU."""

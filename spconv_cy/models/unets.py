@@ -158,4 +158,4 @@ class Levels:
 
     def activated(self, channels: int) -> list[Layer]:
         """Return the layers batch normalisation and (leaky) ReLU."""
-        return [BatchNormalization(channels, debias=True), LeakyReLU(self.slope) if self.slope else ReLU()]
+        return [BatchNormalization(channels), LeakyReLU(self.slope) if self.slope else ReLU()]

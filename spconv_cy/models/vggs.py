@@ -103,4 +103,4 @@ def normalised(layer: Convolution) -> list[Layer]:
 
 def activated(channels: int) -> list[Layer]:
     """Return SparseConvNet's batch normalisation and ReLU, as a list."""
-    return [BatchNormalization(channels, debias=True), ReLU()]
+    return [BatchNormalization(channels), ReLU()]

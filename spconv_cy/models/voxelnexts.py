@@ -58,4 +58,4 @@ def voxelnext(channels_in: int = 5, *, widths: Sequence[int] = (16, 32, 64, 128,
         first, *levels[:3], Pyramid(*levels[3:]), Collapse(3, axis=0),
         *plane.strided(widths[3], channels_out, 3, stride=1),
         SubmanifoldConvolution(2, channels_out, channels_out, 3, rng=make.rng),
-        BatchNormalization(channels_out, debias=True, **TORCH), ReLU())
+        BatchNormalization(channels_out, **TORCH), ReLU())

@@ -13,7 +13,7 @@ import numpy as np
 from spconv_cy.autograd import no_grad
 from spconv_cy.data.pen_digits import as_digit
 from spconv_cy.errors import FileError, ShapeError, expected
-from spconv_cy.estimator import SparseConvClassifier
+from spconv_cy.estimators.classifier import SparseConvClassifier
 from spconv_cy.layers.container import Sequential
 from spconv_cy.layers.intermediate import tensors_by_grid
 from spconv_cy.tensor import SparseTensor

@@ -32,7 +32,7 @@ def build(modules: Modules, source: str) -> Layer:
 
 def head(channels: int, classes: int) -> list[Layer]:
     """Return SoftGroup's head for the classes of the sites."""
-    return [NetworkInNetwork(channels, channels, bias=False), BatchNormalization(channels, debias=True), ReLU(),
+    return [NetworkInNetwork(channels, channels, bias=False), BatchNormalization(channels), ReLU(),
             NetworkInNetwork(channels, classes)]
 
 
