@@ -22,8 +22,8 @@ def by_hand(rng):
                          sp.NetworkInNetwork(16, 3, rng=rng))
 
 
-@pytest.mark.parametrize("make", [lambda: sp.models.unet(3, 16, 1, 3, rng=0), lambda: by_hand(np.random.default_rng(0))],
-                         ids=["unet", "by hand"])
+@pytest.mark.parametrize("make", [lambda: sp.models.unet(3, 16, 1, 3, rng=0),
+                                  lambda: by_hand(np.random.default_rng(0))], ids=["unet", "by hand"])
 def test_a_short_training_evaluates_on_its_own_data_as_it_logged(make):
     rng = np.random.default_rng(0)
     clouds = [rng.normal(size=(150, 3)) * [4, 4, 1] for _ in range(40)]

@@ -142,7 +142,8 @@ def normalization(model: Model, node: Any) -> BatchNormalization:
     scale = row(model, node, node.input[1], None)
     rows = [scale, *(row(model, node, name, scale.size) for name in node.input[2:5])]
     eps = model.number(node, "epsilon", 1e-5)
-    layer = made(model, node, lambda: BatchNormalization(scale.size, eps=eps, momentum=0.9, debias=False), 2 * scale.size)
+    layer = made(model, node, lambda: BatchNormalization(scale.size, eps=eps, momentum=0.9, debias=False),
+                 2 * scale.size)
     layer.load_state(dict(zip(("weight", "bias", "running_mean", "running_variance"), rows, strict=True)))
     return layer
 
