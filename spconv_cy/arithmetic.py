@@ -75,7 +75,7 @@ class SparseArithmetic:
         return _mapped(self, Tensor.sqrt)
 
     def abs(self: S) -> S:
-        """Return the absolute value of each feature; abs(x) calls it."""
+        """Return the absolute value of each feature, as `abs` of Python does."""
         return _mapped(self, Tensor.abs)
 
     __abs__ = abs

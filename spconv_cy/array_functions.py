@@ -1,6 +1,6 @@
 """Functions of arrays, each with its gradient, that the methods of a Tensor record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from spconv_cy.backend.switch import ops_of, summable

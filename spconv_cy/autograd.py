@@ -243,7 +243,7 @@ class Tensor(ArrayProtocol):
         return sqrt(self)
 
     def abs(self) -> "Tensor":
-        """Return the absolute value of each element; its gradient at 0 is 0. abs(x) calls it."""
+        """Return the absolute value of each element; its gradient at 0 is 0."""
         return absolute(self)
 
     __abs__ = abs
