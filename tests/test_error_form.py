@@ -12,7 +12,7 @@ from spconv_cy.errors import expected
 OTHER = {"NotImplementedError", "SystemExit", "StopIteration", "AttributeError", "Refused", "_Refused", "_diverged"}
 # Modules whose readers catch their own errors and put them into one of the form.
 CAUGHT = {"spconv_cy.readers.archives", "spconv_cy.readers.arrays", "spconv_cy.readers.hanzi_writer",
-          "spconv_cy.readers.js", "spconv_cy.page.server", "spconv_cy.io.networks.family"}
+          "spconv_cy.readers.js", "spconv_cy.readers.lzf", "spconv_cy.page.server", "spconv_cy.io.networks.family"}
 
 
 def literal_words(node):

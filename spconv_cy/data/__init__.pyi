@@ -9,6 +9,7 @@ from spconv_cy.data.batch import Batches as Batches
 from spconv_cy.data.batch import StrokeBatches as StrokeBatches
 from spconv_cy.data.batch import TensorBatches as TensorBatches
 from spconv_cy.data.characters import Characters as Characters
+from spconv_cy.data.clouds import PointCloud as PointCloud
 from spconv_cy.data.events import EventBatches as EventBatches
 from spconv_cy.data.events import Events as Events
 from spconv_cy.data.handwriting import Handwriting as Handwriting

@@ -13,7 +13,7 @@ import numpy as np
 from spconv_cy.errors import FileError, expected
 
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, BinaryIO
     from zipfile import ZipFile, ZipInfo
 
     from spconv_cy.types import Array, PathLike
@@ -24,11 +24,17 @@ METHODS = (0, 8)                                    # of zip: stored, deflated
 EXACT = 2**53                                       # float64 holds all whole numbers up to here
 
 
-def arrays_of(path: PathLike, needed: Sequence[str], optional: Sequence[str]) -> dict[str, Array]:
+def arrays_of(path: PathLike, needed: Sequence[str], optional: Sequence[str],
+              content: BinaryIO | None = None) -> dict[str, Array]:
     """Return {name: array} of an .npz file: all needed arrays and those optional ones that it has.
 
     Arrays of other names are not read. The memory of an array is limited by the size of its entry, which is at most
     1032 times the size of the file.
+
+    Args:
+        path: of the file.
+        needed, optional: names of arrays.
+        content: the .npz file, if it is not the one at the path, which is only named in errors then.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -37,7 +43,7 @@ def arrays_of(path: PathLike, needed: Sequence[str], optional: Sequence[str]) ->
     """
     from zipfile import ZipFile  # imported here because it takes long
 
-    with open(path, "rb") as file:
+    with open(path, "rb") if content is None else content as file:
         try:
             with ZipFile(file) as archive:
                 entries = _entries(path, archive, needed, optional)

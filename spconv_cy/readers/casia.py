@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import as_list, checked_path
 from spconv_cy.data.handwriting import Gathering, Handwriting
 from spconv_cy.errors import FileError, expected
+from spconv_cy.readers.listing import listed_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +47,7 @@ def read_casia(paths: PathLike | Iterable[PathLike], *, which: str = "level1") -
         raise ValueError(expected("read_casia", "which to be 'level1' or 'all'", f"{which!r}"))
     found, n_skipped = Gathering(), 0
     tags: list[int] = []
-    for path in _files(paths):
+    for path in listed_files("read_casia", paths, ".pot"):
         content = path.read_bytes()
         writer = int(path.stem) if NUMBER.fullmatch(path.stem) else -1
         if not content:
@@ -90,16 +89,6 @@ def _name(tag: int) -> str:
         return tag.to_bytes(2, "big").lstrip(b"\0").decode("gb2312") or f"tag {tag:#06x}"
     except UnicodeDecodeError:
         return f"tag {tag:#06x}"
-
-
-def _files(paths: PathLike | Iterable[PathLike]) -> list[Path]:
-    if isinstance(paths, (str, os.PathLike)):
-        folder = Path(paths)
-        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".pot") if folder.is_dir() else [folder]
-        if not paths:
-            raise FileNotFoundError(expected(f"{folder}", "a folder with .pot files", "none in it"))
-    listed = as_list("read_casia", paths, "the path of a file or folder, or a list of paths")
-    return [Path(checked_path("read_casia", path)) for path in listed]
 
 
 def _read_record(path: Path, content: bytes, at: int) -> tuple[int, list[Array], int]:

@@ -10,13 +10,14 @@ import numpy as np
 
 from spconv_cy.data.text import unmarked
 from spconv_cy.errors import FileError, expected
+from spconv_cy.readers.fields import cloud_of
 from spconv_cy.readers.ply_rows import FACES, Body, Table
 from spconv_cy.readers.polygons import mesh_of, shown
 from spconv_cy.writing import new_file
 
 if TYPE_CHECKING:
-    from spconv_cy.data.meshes import Mesh
-    from spconv_cy.types import PathLike
+    from spconv_cy.data import Mesh, PointCloud
+    from spconv_cy.types import Array, PathLike
 
 TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
          "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
@@ -38,10 +39,9 @@ def read_ply(path: PathLike) -> Mesh:
         FileError: a malformed header; fewer, more or other rows than it declares; a table other than face that holds
             polygons, such as tristrips.
     """
-    data = Path(path).read_bytes()
-    header, content = _parts(path, data)
-    order, tables = _declared(path, header)
-    body = Body(path, content, order, tables, (len(header) + 1, len(data) - len(content)))
+    body, tables = _opened(path)
+    _check_vertices(f"{path}", tables)
+    _check_faces(f"{path}", tables)
     vertices, sizes, corners = np.zeros((0, 3)), np.zeros(0, np.int64), np.zeros(0)
     for table in tables:
         rows = body.rows(table)
@@ -51,6 +51,28 @@ def read_ply(path: PathLike) -> Mesh:
             sizes, corners = rows.lists(next(name for name in FACES if name in table.properties))
     body.end(tables)
     return mesh_of(path, vertices, sizes, corners)
+
+
+def read_ply_points(path: PathLike) -> PointCloud:
+    """Read x, y, z and the other numbers of `vertex`, such as red, intensity or label, in the types of the header.
+
+    Lists of vertices and other tables, such as faces, are skipped. The rules of `read_ply` hold otherwise.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FileError: a malformed header; fewer, more or other rows than it declares.
+    """
+    body, tables = _opened(path)
+    columns: dict[str, Array] | None = None
+    for table in tables:
+        rows = body.rows(table)
+        if table.name.lower() in ("vertex", "point"):
+            kinds = {name: kind for name, (count, kind) in table.properties.items() if count is None}
+            columns = {name: rows.numbers(name).astype(kind) for name, kind in kinds.items()}
+    body.end(tables)
+    if columns is None:
+        raise FileError(expected(f"{path}", "an element 'vertex' with numbers x, y and z", "none"))
+    return cloud_of(path, columns)
 
 
 def write_ply(path: PathLike, mesh: Mesh, *, text: bool = False) -> None:
@@ -74,6 +96,46 @@ def write_ply(path: PathLike, mesh: Mesh, *, text: bool = False) -> None:
         body = mesh.vertices.astype("<f8").tobytes() + faces.tobytes()
     with new_file(path) as file:
         file.write(head.encode() + body)
+
+
+def write_ply_points(path: PathLike, cloud: PointCloud) -> None:
+    """Write a PointCloud as little-endian binary PLY; reading the file returns the same numbers, bit for bit.
+
+    Raises:
+        FileError: points that have not 3 coordinates, or values that PLY has no type for.
+    """
+    names = {kind: name for name, kind in reversed(TYPES.items())}
+    values = {name: value.astype(np.uint8) if value.dtype.kind == "b" else _narrowed(value)
+              for name, value in cloud.values.items()}
+    for name, value in values.items():
+        if value.dtype.str[1:] not in names or not re.fullmatch(r"[!-~]+", name) or name in ("x", "y", "z"):
+            raise FileError(expected(f"{path}", "named numbers of up to 32 bits or float64", f"{name!r:.40} of "
+                                     f"{value.dtype}", "change its type, or write a .csv"))
+    if cloud.points.shape[1] != 3:
+        raise FileError(expected(f"{path}", "points in 3 dimensions", cloud.points.shape[1], "write a .csv"))
+    columns = {**dict(zip("xyz", cloud.points.T, strict=True)), **values}
+    rows = np.zeros(len(cloud), [(name, "<" + value.dtype.str[1:]) for name, value in columns.items()])
+    for name, value in columns.items():
+        rows[name] = value
+    head = "".join(f"property {names[value.dtype.str[1:]]} {name}\n" for name, value in columns.items())
+    with new_file(path) as file:
+        file.write(f"ply\nformat binary_little_endian 1.0\nelement vertex {len(cloud)}\n{head}end_header\n".encode()
+                   + rows.tobytes())
+
+
+def _narrowed(value: Array) -> Array:
+    """Return int64 numbers, which PLY has no type for, as int32 if that holds them."""
+    fits = value.dtype.kind in "iu" and value.dtype.itemsize == 8 and (
+        not value.size or -2**31 <= int(value.min()) <= int(value.max()) < 2**31)
+    return value.astype(np.int32) if fits else value
+
+
+def _opened(path: PathLike) -> tuple[Body, list[Table]]:
+    """Return the rows of a file, not yet read, and the tables that its header declares."""
+    data = Path(path).read_bytes()
+    header, content = _parts(path, data)
+    order, tables = _declared(path, header)
+    return Body(path, content, order, tables, (len(header) + 1, len(data) - len(content))), tables
 
 
 def _parts(path: PathLike, data: bytes) -> tuple[list[bytes], bytes]:
@@ -120,7 +182,8 @@ def _declared(path: PathLike, header: list[bytes]) -> tuple[str | None, list[Tab
     if order == "":
         raise FileError(expected(f"{path}", "a line 'format' with ascii, binary_little_endian or binary_big_endian",
                                  "none"))
-    _check_tables(f"{path}", tables)
+    if len({table.name for table in tables}) < len(tables):
+        raise FileError(expected(f"{path}", "one element of each name", "two"))
     return order, tables
 
 
@@ -132,14 +195,14 @@ def _add(place: str, table: Table, name: str, count: str | None, kind: str) -> N
     table.properties[name] = count, kind
 
 
-def _check_tables(path: str, tables: list[Table]) -> None:
-    by_name = {table.name: table for table in tables}
-    if len(by_name) < len(tables):
-        raise FileError(expected(path, "one element of each name", "two"))
-    lists = {table.name: {name for name, (count, _) in table.properties.items() if count} for table in tables}
-    vertex = by_name.get("vertex", Table("", 0)).properties
-    if any(axis not in vertex or axis in lists["vertex"] for axis in "xyz"):
+def _check_vertices(path: str, tables: list[Table]) -> None:
+    vertex = next((table.properties for table in tables if table.name == "vertex"), {})
+    if any(axis not in vertex or vertex[axis][0] for axis in "xyz"):
         raise FileError(expected(path, "an element 'vertex' with numbers x, y and z", "none"))
+
+
+def _check_faces(path: str, tables: list[Table]) -> None:
+    lists = {table.name: {name for name, (count, _) in table.properties.items() if count} for table in tables}
     for table in tables:
         found = [name for name in FACES if name in lists[table.name]]
         if table.name == "face" and table.n and not found:

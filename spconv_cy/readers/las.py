@@ -1,0 +1,68 @@
+"""Reads LAS and LAZ, the laser scans of surveys, by laspy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spconv_cy.data import PointCloud
+from spconv_cy.errors import FileError, expected
+
+if TYPE_CHECKING:
+    from spconv_cy.types import Array, PathLike
+
+CHUNK = 2**20                                       # points that are read at a time
+RENAMED = {"raw_classification": "classification"}
+SKIPPED = ("X", "Y", "Z", "bit_fields", "raw_classification", "classification_flags")
+
+
+def read_las(path: PathLike) -> PointCloud:
+    """Read x, y, z in their unit, and all dimensions of the points, such as intensity, classification and red.
+
+    Raises:
+        ImportError: laspy is not installed; the message names the extra that installs it. For .laz it needs lazrs.
+        FileNotFoundError: there is no such file.
+        FileError: the file is damaged, cut short or of another format.
+    """
+    try:
+        import laspy
+    except ImportError as error:
+        raise ImportError(expected("read_points", "laspy to be installed for .las and .laz", "no such package",
+                                   'install it by pip install "spconv_cy[las]"')) from error
+    with open(path, "rb"):
+        pass                                                             # FileNotFoundError, before laspy's errors
+    try:
+        with laspy.open(path) as file:
+            header = file.header
+            _check_counts(path, header)
+            parts = [_columns(chunk) for chunk in file.chunk_iterator(CHUNK)]
+    except FileError:
+        raise
+    except Exception as error:                                           # of many classes, from laspy and lazrs
+        raise FileError(expected(f"{path}", "a LAS or LAZ file", f"one that laspy cannot read ({error})",
+                                 "it is damaged, cut short or of another format")) from error
+    n = sum(len(points) for points, _ in parts)
+    if n != header.point_count:
+        raise FileError(expected(f"{path}", f"{header.point_count} points, as declared", n, "the file is cut short"))
+    if not parts:
+        return PointCloud(np.zeros((0, 3)), {})
+    return PointCloud(np.concatenate([points for points, _ in parts]),
+                      {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]})
+
+
+def _check_counts(path: PathLike, header: Any) -> None:
+    """Check that a file that is not compressed has the bytes of its points."""
+    size, declared = Path(path).stat().st_size, header.point_count * header.point_format.size
+    if not header.are_points_compressed and header.offset_to_point_data + declared > size:
+        raise FileError(expected(f"{path}", f"{declared} bytes of {header.point_count} points, as declared",
+                                 max(0, size - header.offset_to_point_data),
+                                 "the file is cut short or its counts are wrong"))
+
+
+def _columns(chunk: Any) -> tuple[Array, dict[str, Array]]:
+    points = np.stack([np.asarray(chunk[axis], np.float64) for axis in "xyz"], 1)
+    names = [name for name in chunk.point_format.dimension_names if name not in SKIPPED]
+    values = {name: np.asarray(chunk[name]) for name in names}
+    return points, {name: value for name, value in values.items() if value.ndim == 1}

@@ -1,0 +1,75 @@
+"""LAS and LAZ by laspy: all dimensions, counts that are checked, damage."""
+
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import spconv_cy as sp
+from spconv_cy.errors import FileError
+
+
+def test_without_laspy_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "laspy", None)
+    (tmp_path / "a.las").write_bytes(b"LASF")
+    with pytest.raises(ImportError, match=r'laspy to be installed for .las and .laz.*pip install "spconv_cy\[las\]"'):
+        sp.readers.read_points(tmp_path / "a.las")
+
+
+@pytest.fixture
+def scan(tmp_path, rng):
+    """Return (path of a .las, points, intensity, classification)."""
+    laspy = pytest.importorskip("laspy")
+    header = laspy.LasHeader(point_format=3, version="1.4")
+    header.scales, header.offsets = [0.01] * 3, [4.5e5, 5.0e6, 0]
+    las = laspy.LasData(header)
+    points = np.round(rng.uniform(-50, 50, (200, 3)), 2) + header.offsets
+    las.x, las.y, las.z = points.T
+    las.intensity, las.classification = np.arange(200), rng.integers(0, 10, 200)
+    las.red = np.arange(200) * 256
+    las.add_extra_dim(laspy.ExtraBytesParams("height", "float32"))
+    las.height = np.linspace(0, 1, 200)
+    las.write(tmp_path / "a.las")
+    return tmp_path / "a.las", points, np.asarray(las.classification)
+
+
+def test_all_dimensions_of_a_scan_are_read(scan, tmp_path):
+    path, points, classes = scan
+    cloud = sp.readers.read_points(path)
+    assert_allclose(cloud.points, points, atol=1e-6)
+    assert_array_equal(cloud.labels(), classes)
+    assert cloud.values["intensity"].tolist() == list(range(200)) and cloud.values["red"][3] == 768
+    assert_allclose(cloud.values["height"], np.linspace(0, 1, 200), atol=1e-6)
+    assert {"return_number", "gps_time"} <= set(cloud.values) and cloud.features().shape[0] == 200
+    if pytest.importorskip("laspy").LazBackend.detect_available():
+        import laspy
+
+        laspy.read(path).write(tmp_path / "a.laz")
+        again = sp.readers.read_points(tmp_path / "a.laz")
+        assert_array_equal(again.points, cloud.points)
+        content = (tmp_path / "a.laz").read_bytes()
+        (tmp_path / "a.laz").write_bytes(content[:-len(content) // 3])
+        with pytest.raises(FileError, match="a.laz: expected "):
+            sp.readers.read_points(tmp_path / "a.laz")
+
+
+def test_damaged_scans_are_file_errors(scan, tmp_path, rng):
+    path, _, _ = scan
+    whole, refused = path.read_bytes(), 0
+    for content, message in ((whole[:-7], "bytes of 200 points, as declared"), (b"", "LAS or LAZ file"),
+                             (whole[:150], "LAS or LAZ file"), (b"no scan at all" * 30, "LAS or LAZ file")):
+        path.write_bytes(content)
+        with pytest.raises(FileError, match=f"a.las: .*{message}"):
+            sp.readers.read_points(path)
+    for _ in range(60):
+        content = bytearray(whole)
+        content[rng.integers(400)] ^= 1 << rng.integers(8)
+        path.write_bytes(content)
+        try:
+            sp.readers.read_points(path)
+        except FileError:
+            refused += 1
+    assert refused > 3
+    with pytest.raises(FileNotFoundError):
+        sp.readers.read_points(tmp_path / "none.las")
