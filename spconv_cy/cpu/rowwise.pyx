@@ -50,7 +50,7 @@ cdef void affine_chunk(const KernelTable* table, const float* x, const float* re
         table.affine(y + start, x + start, map, rows)
         return
     how.centre, how.rest, how.scale, how.shift = map.centre, map.rest, map.scale, map.shift
-    how.residual, how.slope = residual + start, map.slope
+    how.residual, how.residual_stride, how.slope = residual + start, map.c, map.slope
     table.finish(y + start, map.c, x + start, map.c, rows, map.c, &how)
 
 
