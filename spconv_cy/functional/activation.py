@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import cast
 
+import numpy as np
+
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError, expected
@@ -96,7 +98,11 @@ def _logistic(xp: ModuleType, x: Array) -> Array:
 def _erf(xp: ModuleType) -> Callable[[Array], Array]:
     # Imported at first use: scipy's subpackages take longer to import than the rest of the library.
     if xp.__name__ == "numpy":
-        from scipy.special import erf
+        try:
+            from scipy.special import erf
+        except ModuleNotFoundError:
+            each = np.vectorize(math.erf, otypes=[np.float64])
+            return lambda x: each(x).astype(x.dtype)
     else:
         from cupyx.scipy.special import erf  # type: ignore[import-not-found]
     return erf

@@ -19,6 +19,11 @@ CODES = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bfloat16", "I64": "i8",
 
 def of_safetensors(content: Array, budget: Budget) -> dict[str, Array]:
     """Return the arrays of a .safetensors file."""
+    return with_metadata(content, budget)[0]
+
+
+def with_metadata(content: Array, budget: Budget) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the arrays and the metadata of a .safetensors file."""
     length = int.from_bytes(bytes(content[:8]), "little")
     if length > min(len(content) - 8, LONGEST_HEADER):
         raise Refused("a header inside the file", f"one of {length} bytes")
@@ -31,8 +36,11 @@ def of_safetensors(content: Array, budget: Budget) -> dict[str, Array]:
         raise Refused("a header in JSON", f"a damaged one ({error})") from None
     if not isinstance(told, dict):
         raise Refused("a header of names and places", kind_name(told))
+    metadata = told.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise Refused("metadata of names and text", kind_name(metadata))
     body = content[8 + length:]
-    return {name: _tensor(name, entry, body, budget) for name, entry in told.items() if name != "__metadata__"}
+    return {name: _tensor(name, entry, body, budget) for name, entry in told.items()}, metadata
 
 
 def of_npz(archive: Archive) -> dict[str, Array]:
