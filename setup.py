@@ -12,6 +12,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import Cython
 import setuptools
 from Cython.Build import cythonize
 from Cython.Compiler.Options import get_directive_defaults
@@ -20,6 +21,8 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("spconv_cy/cpu/kernels")
 LINKS_KERNELS = "spconv_cy.cpu.isa"
+# What Cython adds to every module that takes arrays, compiled once instead of a dozen times.
+SHARED = "spconv_cy.compiled.shared"
 # Compiled without fused multiply-adds, so that results are those of numpy's separate operations.
 EXACT = "spconv_cy.cpu.steps"
 DEBUG = os.environ.get("SPCONV_CY_DEBUG", "0") not in ("", "0")
@@ -144,6 +147,17 @@ def is_new_variant():
     return STAMP.is_file() and STAMP.read_text() != VARIANT
 
 
+def shared_module():
+    """List the extension of what Cython's modules share; none where Cython is older than that."""
+    if tuple(map(int, Cython.__version__.split(".")[:2])) < (3, 2):
+        return []
+    path = Path("build", *SHARED.split(".")).with_suffix(".cpp")
+    if is_new_variant() or not path.is_file() or f"Cython {Cython.__version__} " not in path.read_text()[:100]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-m", "cython", "-3", "--cplus", "--generate-shared", str(path)], check=True)
+    return [Extension(SHARED, [str(path)], language="c++")]
+
+
 def compiled():
     """Translate the .pyx files to C++ under build/: facades with checks; the parts in cpu/ check nothing."""
     modules = extensions()
@@ -154,9 +168,11 @@ def compiled():
                                     "cdivision": part}
     # Cython has the word from 3.1 on. What modules keep is set once, at import; that of compiled/memory.pyx is locked.
     known = {"freethreading_compatible": True} if "freethreading_compatible" in get_directive_defaults() else {}
-    return cythonize(modules, build_dir="build", force=is_new_variant(), nthreads=2 if sys.platform == "linux" else 0,
-                     compiler_directives={"language_level": 3, "embedsignature": True,
-                                          "show_performance_hints": False, **known})
+    shared = shared_module()
+    named = {"shared_utility_qualified_name": SHARED} if shared else {}
+    return shared + cythonize(modules, **named, build_dir="build", force=is_new_variant(), nthreads=2 if sys.platform == "linux" else 0,
+                              compiler_directives={"language_level": 3, "embedsignature": True,
+                                                   "show_performance_hints": False, **known})
 
 
 if __name__ == "__main__":
