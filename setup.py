@@ -30,6 +30,8 @@ SANITIZE = os.environ.get("SPCONV_CY_SANITIZE", "")
 OPENMP = os.environ.get("SPCONV_CY_OPENMP", "1") != "0"
 SYMBOLS = DEBUG or SANITIZE or any(flag.startswith("-g") for name in ("CFLAGS", "CXXFLAGS")
                                    for flag in os.environ.get(name, "").split())
+# Segments of a library share pages of the file: a dozen kilobytes less for each of dozens of modules.
+SMALL = "-Wl,-z,noseparate-code"
 # With which variables build/ was filled: what time stamps would not tell.
 STAMP = Path("build", "variant.txt")
 VARIANT = (f"debug={DEBUG} sanitize={SANITIZE} openmp={OPENMP} symbols={bool(SYMBOLS)} "
@@ -77,9 +79,9 @@ class BuildExtensions(build_ext):
     def build_extensions(self):
         self.sets = {name: flags for name, (flags, program) in SETS.items() if self.compiles(program, flags)}
         common = ["-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-        common += ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O3"]
+        common += ["-O1", "-g", "-UNDEBUG"] if DEBUG else []
         common += [] if SYMBOLS else ["-g0"]
-        link = []
+        link = [SMALL] if self.compiles(SETS["portable"][1], [], [SMALL]) else []
         if SANITIZE:
             common += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
             link += [f"-fsanitize={SANITIZE}"]
@@ -87,6 +89,7 @@ class BuildExtensions(build_ext):
         pauses = link_openmp and self.compiles(PAUSE_PROGRAM, compile_openmp, link_openmp)
         for extension in self.extensions:
             extension.extra_compile_args += common + compile_openmp
+            extension.extra_compile_args += [] if DEBUG else ["-O3" if has_loops(extension) else "-Os"]
             extension.extra_compile_args += ["-ffp-contract=off"] if extension.name == EXACT else []
             extension.extra_link_args += link + link_openmp
             extension.define_macros += [(f"SPCONV_CY_{name.upper()}", "1") for name in self.sets]
@@ -136,6 +139,11 @@ class BuildExtensions(build_ext):
                 return False
 
 
+def has_loops(extension):
+    """Tell whether a module computes; the others check and allocate arrays, and are built small."""
+    return extension.name.startswith("spconv_cy.cpu.")
+
+
 def set_of(source):
     """Return the instruction set in a file's name (igemm_avx2.cpp: avx2), or None."""
     name = Path(source).stem.rpartition("_")[2]
@@ -170,7 +178,8 @@ def compiled():
     known = {"freethreading_compatible": True} if "freethreading_compatible" in get_directive_defaults() else {}
     shared = shared_module()
     named = {"shared_utility_qualified_name": SHARED} if shared else {}
-    return shared + cythonize(modules, **named, build_dir="build", force=is_new_variant(), nthreads=2 if sys.platform == "linux" else 0,
+    return shared + cythonize(modules, **named, build_dir="build", force=is_new_variant(),
+                              nthreads=2 if sys.platform == "linux" else 0,
                               compiler_directives={"language_level": 3, "embedsignature": True,
                                                    "show_performance_hints": False, **known})
 

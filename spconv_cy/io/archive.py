@@ -90,7 +90,7 @@ def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
 
 @contextmanager
 def _opened(path: str) -> Iterator[tuple[dict[str, str], Callable[[], dict[str, Array]]]]:
-    """Give the metadata of a file and a function that reads its arrays, without safetensors where it is not installed."""
+    """Give the metadata of a file and a function that reads its arrays; safetensors need not be installed."""
     try:
         from safetensors import SafetensorError, safe_open
     except ModuleNotFoundError:
