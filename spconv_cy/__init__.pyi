@@ -1,6 +1,7 @@
 """Spatially-sparse convolutional networks for numpy: sites, rulebooks, layers and their gradients."""
 
 from spconv_cy import data as data
+from spconv_cy import deploy as deploy
 from spconv_cy import distributed as distributed
 from spconv_cy import errors as errors
 from spconv_cy import exchange as exchange
@@ -20,6 +21,7 @@ from spconv_cy.backend.switch import available_backends as available_backends
 from spconv_cy.backend.switch import use as use
 from spconv_cy.config import precision as precision
 from spconv_cy.config import set_threads as set_threads
+from spconv_cy.deploy.freezing import freeze as freeze
 from spconv_cy.estimators.classifier import SparseConvClassifier as SparseConvClassifier
 from spconv_cy.functional.loss import mse as mse
 from spconv_cy.functional.loss import softmax_cross_entropy as softmax_cross_entropy

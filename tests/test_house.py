@@ -23,7 +23,7 @@ FLOORS = [
     "tensor",
     "assembly exchange",
     "layers",
-    "models data",
+    "models data deploy",
     "readers io distributed",
     "train",
     "estimators memory plot report",

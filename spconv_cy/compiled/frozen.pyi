@@ -29,6 +29,7 @@ def conv(
     pairs: Pairs,
     y: _Rows,
     bias: _Rows | None = None,
+    rows: _Rows | None = None,
     slope: float | None = None,
     residual: _Rows | None = None,
     n_threads: int = 1,

@@ -117,8 +117,9 @@ cdef const float* _row(const float[:, ::1] a, int64_t rows, int64_t c, what) exc
 
 
 def conv(const float[:, :] x, Packed packed not None, Pairs pairs not None, float[:, :] y,
-         const float[:, ::1] bias=None, slope=None, const float[:, :] residual=None, int n_threads=1):
-    """Write Ops.conv_after of x (n_in, c) into y (n_out, o), without a map of columns."""
+         const float[:, ::1] bias=None, const float[:, ::1] rows=None, slope=None, const float[:, :] residual=None,
+         int n_threads=1):
+    """Write Ops.conv_after of x (n_in, c) into y (n_out, o)."""
     cdef Packed w = packed.now()
     cdef const _conv.Rules* rules = &pairs.rules
     cdef _conv.Shape shape = w.shape
@@ -127,6 +128,7 @@ def conv(const float[:, :] x, Packed packed not None, Pairs pairs not None, floa
     cdef _conv.After after
     cdef const float* px
     cdef const float* pb = NULL
+    cdef const float* map_rows
     cdef float* py
     if rules.n_offsets != w.n_offsets:
         raise ShapeError(expected("frozen", f"a rulebook of {w.n_offsets} offsets", rules.n_offsets))
@@ -138,6 +140,10 @@ def conv(const float[:, :] x, Packed packed not None, Pairs pairs not None, floa
     after.finish.slope = 1.0 if slope is None else slope
     if bias is not None:
         pb = _row(bias, 1, o, "bias")
+    if rows is not None:
+        map_rows = _row(rows, 4, o, "rows")
+        after.finish.centre, after.finish.rest = map_rows, map_rows + o
+        after.finish.scale, after.finish.shift = map_rows + 2 * o, map_rows + 3 * o
     if residual is not None:
         after.finish.residual = _rows(residual, rules.n_out, o, &after.finish.residual_stride, "residual")
     if py == NULL:

@@ -1,0 +1,134 @@
+"""Where a frozen convolution computes: weights packed for the machine, and the product by a rulebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from spconv_cy.backend.ops import open_windows
+from spconv_cy.backend.switch import ops_named
+
+try:
+    import spconv_cy.compiled.frozen as compiled
+except ImportError:
+    compiled = None                                                      # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from spconv_cy.sites import Rulebook
+    from spconv_cy.types import Array
+
+
+class Product(Protocol):
+    """A convolution and the map of its columns, with weights in the form in which they are multiplied; see `packed`.
+
+    Attributes:
+        precision: name of the numbers: "float32", or those of a module that packs others.
+        nbytes: bytes that the packed weights take.
+    """
+
+    precision: str
+    nbytes: int
+
+    def run(self, x: Array, rulebook: Rulebook, y: Array, bias: Array | None, slope: float | None,
+            residual: Array | None, n_threads: int) -> None:
+        """Write leaky(map(x @ w by the rulebook + bias) + residual) into y (n_out, o).
+
+        Args:
+            x, y, residual: rows whose columns lie side by side; from row to row it may be any distance.
+            bias: (1, o) in place of that of the weights, or None.
+        """
+
+    def scratch_bytes(self, rulebook: Rulebook, n_threads: int) -> int:
+        """Return the bytes that `run` takes for a rulebook beside its arguments."""
+
+    def state(self) -> dict[str, Array]:
+        """Return the arrays that a file keeps, from which `packed` makes the same object."""
+
+
+class Float32:
+    """Float32 weights in the order in which the compiled kernels read them.
+
+    Args:
+        state: {"weight": (k, c, o), or (k, g, c, o) for g groups; perhaps "bias": (1, o); perhaps "rows": (4, o), a
+            map of the columns as for Ops.affine}.
+    """
+
+    precision = "float32"
+
+    def __init__(self, state: dict[str, Array]) -> None:
+        self._packed = compiled.Packed(state["weight"])
+        self._bias, self._rows = state.get("bias"), state.get("rows")
+        self.nbytes = int(self._packed.nbytes)
+
+    def run(self, x: Array, rulebook: Rulebook, y: Array, bias: Array | None, slope: float | None,
+            residual: Array | None, n_threads: int) -> None:
+        """See Product.run."""
+        compiled.conv(x, self._packed, rulebook.pairs, y, self._bias if bias is None else bias, self._rows, slope,
+                      residual, n_threads)
+
+    def scratch_bytes(self, rulebook: Rulebook, n_threads: int) -> int:
+        """See Product.scratch_bytes."""
+        return self._packed.scratch_bytes(rulebook.pairs, n_threads)
+
+    def state(self) -> dict[str, Array]:
+        """Return what the object was made of, the weights (k, g, c, o)."""
+        return {"weight": self._packed.weight(), **_given(bias=self._bias, rows=self._rows)}
+
+
+class Plain:
+    """Float32 weights for an installation without the compiled core; arguments as for Float32."""
+
+    precision = "float32"
+
+    def __init__(self, state: dict[str, Array]) -> None:
+        w = np.array(state["weight"], np.float32)
+        self._weight = w if w.ndim == 4 else w[:, None]
+        self._bias, self._rows = state.get("bias"), state.get("rows")
+        self.nbytes = self._weight.nbytes
+
+    def run(self, x: Array, rulebook: Rulebook, y: Array, bias: Array | None, slope: float | None,
+            residual: Array | None, n_threads: int) -> None:
+        """See Product.run."""
+        bias = self._bias if bias is None else bias
+        y[...] = ops_named("reference").conv_after(x, self._weight, rulebook, bias=bias, slope=slope, rows=self._rows,
+                                                   residual=residual)[0]
+
+    def scratch_bytes(self, rulebook: Rulebook, n_threads: int) -> int:
+        """Return the bytes of gathered rows and products, in double precision at most."""
+        c, o = self._weight.shape[-2], self._weight.shape[-1]
+        return 8 * (c + 2 * o) * max(rulebook.n_out, rulebook.n_in)
+
+    def state(self) -> dict[str, Array]:
+        """Return what the object was made of, the weights (k, g, c, o)."""
+        return {"weight": self._weight, **_given(bias=self._bias, rows=self._rows)}
+
+
+def packed(precision: str, state: dict[str, Any]) -> Product:
+    """Return the Product of a precision for the arrays that `state()` of one gave."""
+    return (Float32 if compiled else Plain)(state)
+
+
+def _given(**arrays: Array | None) -> dict[str, Array]:
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def mapped(x: Array, y: Array, rows: Array | None, residual: Array | None, slope: float | None, n_threads: int) -> None:
+    """Write leaky((x - rows[0] - rows[1]) * rows[2] + rows[3] + residual) into y, which may be x; None: left out."""
+    if compiled:
+        compiled.mapped(x, y, rows, residual, slope, n_threads)
+        return
+    z = x if rows is None else (x - rows[:1] - rows[1:2]) * rows[2:3] + rows[3:]
+    z = z if residual is None else z + residual
+    y[...] = z if slope is None else np.where(z > 0, z, z * np.float32(slope))
+
+
+def max_pooled(x: Array, rulebook: Rulebook, y: Array, ground: Array | None, slope: float | None,
+               n_threads: int) -> None:
+    """Write the maxima over the windows of a rulebook, with the ground state, through a leaky ReLU into y."""
+    if compiled:
+        is_open = None if ground is None else open_windows(rulebook).view(np.uint8)
+        compiled.max_pool(x, rulebook.pairs, y, ground, is_open, slope, n_threads)
+        return
+    found = ops_named("reference").max_pool(x, rulebook, ground)[0]
+    y[...] = found if slope is None else np.where(found > 0, found, found * np.float32(slope))

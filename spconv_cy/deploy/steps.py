@@ -1,0 +1,265 @@
+"""The steps of a frozen network: each reads the rows of some values and writes those of another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spconv_cy.deploy.products import Product, mapped, max_pooled, packed
+from spconv_cy.sites import Grid, Rulebook
+from spconv_cy.tensor import SparseTensor, Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spconv_cy.deploy.rules import Found
+    from spconv_cy.layers import Layer
+    from spconv_cy.types import Array
+
+Ground = Any                            # (1, c), or None
+
+
+@dataclass(eq=False)
+class Value:
+    """Rows that a step writes: at the sites of a place, with a number of channels.
+
+    Attributes:
+        place: number of the place, as for Link; ROWS for rows without sites.
+        channels: of the rows.
+        inside: (value, first column) of the wider rows of which these are some columns, or None.
+    """
+
+    place: int
+    channels: int
+    inside: tuple[int, int] | None = None
+
+
+@dataclass(eq=False)
+class Run:
+    """What one call of a program holds.
+
+    Attributes:
+        places: the place of each value.
+        found: Found, or None for rows without sites.
+        rows: number of rows of an input without sites.
+        values: arrays by number of the value.
+        grounds: ground states by number of the value, (1, c) or None.
+        biases: by number of the value, what a convolution adds where the input has a ground state.
+        n_threads: of this call.
+    """
+
+    places: Sequence[int]
+    found: Found | None
+    rows: int
+    values: list[Any]
+    grounds: Sequence[Ground]
+    biases: dict[int, Array]
+    n_threads: int
+    kept: dict[int, Rulebook] = field(default_factory=dict)
+
+    def count(self, value: int) -> int:
+        """Return the number of rows of a value."""
+        place = self.places[value]
+        if self.found is None:
+            return self.rows
+        return self.found.grids[0].samples if place < 0 else self.found.grids[place].n
+
+    def identity(self, value: int) -> Rulebook:
+        """Return the rulebook that pairs each row of a value with itself."""
+        n = self.count(value)
+        if n not in self.kept:
+            self.kept[n] = Rulebook.identity(n)
+        return self.kept[n]
+
+    def tensor(self, value: int) -> Any:
+        """Return a value as a SparseTensor, or as a Tensor of rows without sites."""
+        place, rows = self.places[value], Tensor.of(self.values[value])
+        if self.found is None or place < 0:
+            return rows
+        ground = self.grounds[value]
+        return SparseTensor(rows, self.found.grids[place], None if ground is None else Tensor.of(ground))
+
+
+@dataclass(eq=False)
+class Step:
+    """Base of steps.
+
+    Attributes:
+        x: number of the value that is read.
+        y: number of the value that is written.
+    """
+
+    x: int
+    y: int
+
+    def reads(self) -> tuple[int, ...]:
+        """Return the numbers of the values that are read."""
+        return (self.x,)
+
+    def run(self, run: Run, y: Array | None) -> Any:
+        """Write into y; or, for a step that makes its result itself, return it."""
+        raise NotImplementedError
+
+    def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        """Return the ground state of y from those of the values before."""
+        raise NotImplementedError
+
+
+@dataclass(eq=False)
+class Convolve(Step):
+    """A convolution with what follows it: leaky(map(x @ w by a rulebook + bias) + residual).
+
+    Attributes:
+        link: number of the link; None: each row by itself.
+        product: Product, which holds the weights, the bias and the map.
+        turned: whether the link's rulebook is used with inputs and outputs exchanged.
+        slope: of the leaky ReLU, or None.
+        residual: number of the value that is added, or None.
+    """
+
+    link: int | None
+    product: Product
+    turned: bool = False
+    slope: float | None = None
+    residual: int | None = None
+
+    def reads(self) -> tuple[int, ...]:
+        return (self.x,) if self.residual is None else (self.x, self.residual)
+
+    def rulebook(self, run: Run) -> Rulebook:
+        """Return the rulebook of a call."""
+        if self.link is None or run.found is None:
+            return run.identity(self.x)
+        book = run.found.books[self.link]
+        return book.T if self.turned else book
+
+    def run(self, run: Run, y: Array | None) -> Any:
+        x, bias = run.values[self.x], None
+        if self.y in run.biases:
+            bias, ground = run.biases[self.y], run.grounds[self.x]
+            x = x - ground if ground.any() else x
+        residual = None if self.residual is None else run.values[self.residual]
+        self.product.run(x, self.rulebook(run), y, bias, self.slope, residual, run.n_threads)
+
+    def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        x = grounds[self.x]
+        if x is None:
+            return None
+        state = self.product.state()
+        plain, w = packed("float32", {name: state[name] for name in state if name != "rows"}), state["weight"]
+        row, y = (np.empty((1, w.shape[1] * w.shape[3]), np.float32) for _ in range(2))
+        plain.run(x, Rulebook.identity(1) if self.link is None else Rulebook.one_row(len(w)), row, None, None, None, 1)
+        if self.link is not None:
+            biases[self.y] = row
+        mapped(row, y, state.get("rows"), None if self.residual is None else grounds[self.residual], self.slope, 1)
+        return y
+
+
+@dataclass(eq=False)
+class Map(Step):
+    """A map of each column with what follows it: leaky((x - r0 - r1) * r2 + r3 + residual).
+
+    Attributes:
+        rows: (4, c) of the map, or None.
+        slope: of the leaky ReLU, or None.
+        residual: number of the value that is added, or None.
+    """
+
+    rows: Array | None = None
+    slope: float | None = None
+    residual: int | None = None
+
+    def reads(self) -> tuple[int, ...]:
+        return (self.x,) if self.residual is None else (self.x, self.residual)
+
+    def run(self, run: Run, y: Array | None) -> Any:
+        residual = None if self.residual is None else run.values[self.residual]
+        mapped(run.values[self.x], y, self.rows, residual, self.slope, run.n_threads)  # type: ignore[arg-type]
+
+    def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        x = grounds[self.x]
+        if x is None:
+            return None
+        y = np.empty_like(x)
+        mapped(x, y, self.rows, None if self.residual is None else grounds[self.residual], self.slope, 1)
+        return y
+
+
+@dataclass(eq=False)
+class MaxPool(Step):
+    """Maxima over the windows of a link, through a leaky ReLU.
+
+    Attributes:
+        link: number of the link.
+        background: "ground" or "zero", as for MaxPooling.
+        slope: of the leaky ReLU, or None.
+    """
+
+    link: int
+    background: str = "ground"
+    slope: float | None = None
+
+    def run(self, run: Run, y: Array | None) -> Any:
+        ground = None if self.background == "zero" else run.grounds[self.x]
+        slope = 0.0 if self.background == "zero" else self.slope
+        book = run.found.books[self.link]                                # type: ignore[union-attr]
+        max_pooled(run.values[self.x], book, y, ground, slope, run.n_threads)  # type: ignore[arg-type]
+
+    def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        slope, x = 0.0 if self.background == "zero" else self.slope, grounds[self.x]
+        return x if x is None or slope is None else np.where(x > 0, x, x * np.float32(slope))
+
+
+@dataclass(eq=False)
+class Join(Step):
+    """The columns of several values side by side; those that lie inside y already are not copied.
+
+    Attributes:
+        parts: numbers of the values.
+    """
+
+    parts: tuple[int, ...] = ()
+
+    def reads(self) -> tuple[int, ...]:
+        return self.parts
+
+    def run(self, run: Run, y: Array | None) -> Any:
+        column = 0
+        for part in self.parts:
+            x = run.values[part]
+            to = y[:, column:column + x.shape[1]]                        # type: ignore[index]
+            column += x.shape[1]
+            if not np.may_share_memory(x, to):
+                mapped(x, to, None, None, None, run.n_threads)
+
+    def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        parts = [grounds[part] for part in self.parts]
+        return None if parts[0] is None else np.concatenate(parts, 1)
+
+
+@dataclass(eq=False)
+class Apply(Step):
+    """A layer's own call in evaluation mode, which makes its result itself.
+
+    Attributes:
+        layer: Layer.
+    """
+
+    layer: Layer
+
+    def run(self, run: Run, y: Array | None) -> Any:
+        found = self.layer(run.tensor(self.x))
+        return getattr(found, "features", found).data
+
+    def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        x = grounds[self.x]
+        if x is None:
+            return None
+        window = getattr(self.layer, "window", None)
+        d = 1 if window is None else window.lattice
+        empty = Grid.from_sites(np.zeros((0, (d if window is None else d.d) + 1), np.int32), None, 1, d)
+        found = self.layer(SparseTensor(Tensor.of(x[:0]), empty, Tensor.of(x)))
+        ground = getattr(found, "ground", None)
+        return None if ground is None else ground.data
