@@ -6,7 +6,6 @@ from typing import Any
 
 from spconv_cy.autograd import no_grad
 from spconv_cy.checks import as_array
-
 from spconv_cy.layers import Layer
 from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import ArrayLike

@@ -101,4 +101,4 @@ class Program:
 
 
 def _float32(x: Any) -> Array:
-    return np.require(x.data, np.float32, "CA")
+    return np.require(x.data, np.float32, ["C", "A"])

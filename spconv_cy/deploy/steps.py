@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.deploy.products import Product, mapped, max_pooled, packed
-from spconv_cy.sites import Grid, Rulebook
+from spconv_cy.sites import Grid, Rulebook, as_lattice
 from spconv_cy.tensor import SparseTensor, Tensor
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class Convolve(Step):
     residual: int | None = None
 
     def reads(self) -> tuple[int, ...]:
+        """Return the numbers of the values that are read."""
         return (self.x,) if self.residual is None else (self.x, self.residual)
 
     def rulebook(self, run: Run) -> Rulebook:
@@ -136,14 +137,16 @@ class Convolve(Step):
         return book.T if self.turned else book
 
     def run(self, run: Run, y: Array | None) -> Any:
+        """See Step.run."""
         x, bias = run.values[self.x], None
         if self.y in run.biases:
             bias, ground = run.biases[self.y], run.grounds[self.x]
             x = x - ground if ground.any() else x
         residual = None if self.residual is None else run.values[self.residual]
-        self.product.run(x, self.rulebook(run), y, bias, self.slope, residual, run.n_threads)
+        self.product.run(x, self.rulebook(run), y, bias, self.slope, residual, run.n_threads)  # type: ignore[arg-type]
 
     def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        """See Step.ground."""
         x = grounds[self.x]
         if x is None:
             return None
@@ -172,13 +175,16 @@ class Map(Step):
     residual: int | None = None
 
     def reads(self) -> tuple[int, ...]:
+        """Return the numbers of the values that are read."""
         return (self.x,) if self.residual is None else (self.x, self.residual)
 
     def run(self, run: Run, y: Array | None) -> Any:
+        """See Step.run."""
         residual = None if self.residual is None else run.values[self.residual]
         mapped(run.values[self.x], y, self.rows, residual, self.slope, run.n_threads)  # type: ignore[arg-type]
 
     def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        """See Step.ground."""
         x = grounds[self.x]
         if x is None:
             return None
@@ -202,12 +208,14 @@ class MaxPool(Step):
     slope: float | None = None
 
     def run(self, run: Run, y: Array | None) -> Any:
+        """See Step.run."""
         ground = None if self.background == "zero" else run.grounds[self.x]
         slope = 0.0 if self.background == "zero" else self.slope
         book = run.found.books[self.link]                                # type: ignore[union-attr]
         max_pooled(run.values[self.x], book, y, ground, slope, run.n_threads)  # type: ignore[arg-type]
 
     def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        """See Step.ground."""
         slope, x = 0.0 if self.background == "zero" else self.slope, grounds[self.x]
         return x if x is None or slope is None else np.where(x > 0, x, x * np.float32(slope))
 
@@ -223,9 +231,11 @@ class Join(Step):
     parts: tuple[int, ...] = ()
 
     def reads(self) -> tuple[int, ...]:
+        """Return the numbers of the values that are read."""
         return self.parts
 
     def run(self, run: Run, y: Array | None) -> Any:
+        """See Step.run."""
         column = 0
         for part in self.parts:
             x = run.values[part]
@@ -235,6 +245,7 @@ class Join(Step):
                 mapped(x, to, None, None, None, run.n_threads)
 
     def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        """See Step.ground."""
         parts = [grounds[part] for part in self.parts]
         return None if parts[0] is None else np.concatenate(parts, 1)
 
@@ -250,16 +261,18 @@ class Apply(Step):
     layer: Layer
 
     def run(self, run: Run, y: Array | None) -> Any:
-        found = self.layer(run.tensor(self.x))
+        """See Step.run."""
+        found: Any = self.layer(run.tensor(self.x))
         return getattr(found, "features", found).data
 
     def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
+        """See Step.ground."""
         x = grounds[self.x]
         if x is None:
             return None
         window = getattr(self.layer, "window", None)
-        d = 1 if window is None else window.lattice
-        empty = Grid.from_sites(np.zeros((0, (d if window is None else d.d) + 1), np.int32), None, 1, d)
+        lattice = as_lattice(1) if window is None else window.lattice
+        empty = Grid.from_sites(np.zeros((0, lattice.d + 1), np.int32), None, 1, lattice)
         found = self.layer(SparseTensor(Tensor.of(x[:0]), empty, Tensor.of(x)))
         ground = getattr(found, "ground", None)
         return None if ground is None else ground.data

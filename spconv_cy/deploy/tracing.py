@@ -259,7 +259,7 @@ KINDS: tuple[tuple[Any, Any], ...] = (
 
 def float32(array: Array) -> Array:
     """Return an array as float32, without its axes' strides."""
-    return np.require(array, np.float32, "CA")
+    return np.require(array, np.float32, ["C", "A"])
 
 
 def computes_as_the_library(layer: Any) -> bool:
