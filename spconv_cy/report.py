@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import platform
+import sys
 
 from spconv_cy import config
 from spconv_cy.backend.switch import BACKENDS, ops_named
 from spconv_cy.errors import BackendError
 
 PACKAGES = ("spconv_cy", "numpy", "scipy", "safetensors", "tqdm", "matplotlib", "cupy")
+
+
+def installation() -> dict[str, object]:
+    """Return versions, backends, instruction set and threads by name."""
+    found: dict[str, object] = {"python": platform.python_version(), "system": f"{platform.system()} "
+                                f"{platform.machine()}"}
+    found |= {name: _version(name) for name in PACKAGES}
+    found |= {"backends": {name: _state(name) for name in BACKENDS}, "new_arrays": config.backend_name(),
+              "threads": config.threads(), "processors": config.processors(), "precision": config.precision_name()}
+    return found | dict(line.split(maxsplit=1) for line in _compiled())
 
 
 def show_config() -> str:
@@ -31,8 +42,9 @@ def _version(name: str) -> str:
     # Imported here: it takes a third of the time that the import of this library may take.
     from importlib.metadata import PackageNotFoundError, version
 
+    running = getattr(sys.modules.get(name), "__version__", None)        # of a checkout that is not installed, too
     try:
-        return version(name)
+        return running or version(name)
     except PackageNotFoundError:
         return "not installed"
 

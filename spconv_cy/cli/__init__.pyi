@@ -1,0 +1,3 @@
+"""The command line."""
+
+from spconv_cy.cli.main import main as main

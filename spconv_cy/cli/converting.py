@@ -1,0 +1,42 @@
+"""The command convert."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from spconv_cy.cli.printed import WrongArguments, add_json, tell
+from spconv_cy.errors import expected
+from spconv_cy.io.converted_file import convert_file
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of convert."""
+    parser.add_argument("checkpoint", help="a .pth, .pt, .ckpt, .safetensors or .npz file")
+    parser.add_argument("net", help="the .safetensors file to write")
+    parser.add_argument("--from", dest="source", default="spconv2", help="library that wrote it; by default spconv2")
+    parser.add_argument("--network", required=True, help="family of the network, such as second or spunet, or a "
+                        ".safetensors file of a network of this library, whose weights are replaced")
+    parser.add_argument("--names", help='a JSON file with a table of names, {"module of the checkpoint": "layer"}')
+    parser.add_argument("--key", help="entry of the checkpoint that holds the arrays, such as state_dict, model or ema")
+    parser.add_argument("--one-by-one", help="how weights of size 1 are read: raw or krsc")
+    parser.add_argument("--layout", help="how ambiguous weights of spconv 2 are read: krsc or rskc")
+    parser.add_argument("--prefix", help="of the names that belong to the network, such as backbone_3d.")
+    parser.add_argument("--no-strict", action="store_true", help="arrays that only one side has are no error")
+    add_json(parser)
+    parser.set_defaults(run=_convert)
+
+
+def check_other(given: str, written: str) -> None:
+    """Raise WrongArguments if the file to write is one that is read."""
+    if os.path.isfile(given) and os.path.isfile(written) and os.path.samefile(given, written):
+        raise WrongArguments(expected(written, "the name of a new file to write", "a file that is read",
+                                      "give a different name"))
+
+
+def _convert(options: argparse.Namespace) -> None:
+    check_other(options.checkpoint, options.net)
+    report = convert_file(options.checkpoint, options.net, options.network, options.source, key=options.key,
+                          names=options.names, one_by_one=options.one_by_one, layout=options.layout,
+                          prefix=options.prefix, strict=not options.no_strict)
+    tell(options, {"net": options.net, "report": str(report)}, str(report))
