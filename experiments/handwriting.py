@@ -18,7 +18,7 @@ def main():
     options, run = arguments()
     (train, train_labels), (test, test_labels) = digits_of(options, run)
     print(f"{len(train)} pen digits to train on, {len(test)} to test on: "
-          + ("14 writers never seen" if options.writers else f"a stratified random split, seed {options.seed}"))
+          + (f"a stratified random split, seed {options.seed}" if options.random else "14 writers never seen"))
     a, b = (np.array(part, np.float32).reshape(len(part), 16) for part in (train, test))
     neighbour = 100 * np.mean(train_labels[((a**2).sum(1) - 2 * b @ a.T).argmin(1)] != test_labels)
     print(f"1-nearest neighbour on the 16 raw coordinates: {neighbour:.2f} % test error")
@@ -28,7 +28,7 @@ def main():
     tests = sp.data.StrokeBatches(test, test_labels, encoder, batch=100)
     net = sp.models.deepcnet(l=4, k=20, channels_in=encoder.planes, classes=10, rng=options.seed)
     print(f"DeepCNet(4, 20): {net.spec()}, {net.n_parameters():,} parameters")
-    name = f"{'writers' if options.writers else 'random'}-{options.seed}"
+    name = f"{'random' if options.random else 'writers'}-{options.seed}"
     history = run.fit(name, net, batches, sp.Adam(net.parameters(), rate=0.005), options.epochs or run.pick(24, 2, 2),
                       validation=tests, schedule="cosine", rng=options.seed)
     (run.folder / f"{name}.safetensors").unlink()       # a stopped run continues, a finished one starts again
@@ -40,39 +40,35 @@ def main():
     print(f"\n{len(history) * len(train) / seconds:,.0f} samples/s in training")
     picture(net, encoder, test, result, history).savefig(options.picture, dpi=110)
     print(f"{options.picture} shows digits, active sites, curve and errors")
-    run.figures[name] = [100 * result.error, float(neighbour), seconds]
+    run.figures[name] = {"error": result.error, "neighbour": float(neighbour), "seconds": seconds,
+                         "wrong": np.flatnonzero(result.outputs.argmax(1) != result.labels).tolist()}
     keep(run)
     print(f"test error: {100 * result.error:.2f} % (trained in {seconds:.0f} s)")
 
 
 def arguments():
-    parser = Experiment.parser(__doc__, data="folder with pendigits.npz (E. Alpaydin and F. Alimoglu, UCI, CC BY "
-                               "4.0), which knows the writers")
+    parser = Experiment.parser(__doc__)
     parser.add_argument("--epochs", type=int, help="passes over the training digits (24)")
-    parser.add_argument("--writers", action="store_true", help="with --data: test on writers never seen")
+    parser.add_argument("--random", action="store_true", help="a random split, with the same writers in both parts")
     parser.add_argument("--picture", type=Path, default=Path("demo.png"), help="where to draw it")
     options = parser.parse_args()
-    if options.writers and not (options.data and (options.data / "pendigits.npz").exists()):
-        parser.error("--writers needs --data FOLDER with pendigits.npz: the package's digits do not tell the writers")
-    return options, Experiment("demo", options.size, options.log, data=options.data)     # one record for all seeds
+    return options, Experiment("demo", options.size, options.log)     # one record for all seeds
 
 
 def digits_of(options, run):
-    split = sp.data.digits_split(options.seed)
-    if options.writers:
-        split = [(list(part.characters),
-                  part.labels) for part in sp.readers.read_handwriting(options.data / "pendigits.npz").split()]
+    split = sp.data.digits_split(options.seed) if options.random else sp.data.digits_by_writers()
     most = run.pick((None, None), (5000, 1000), (700, 300))
     return [(characters[:n], labels[:n]) for (characters, labels), n in zip(split, most, strict=True)]
 
 
 def keep(run):
-    for split, title in (("random", "the same 44 writers in training and test"), ("writers", "14 writers never seen")):
-        found = sorted(item for item in run.figures.items() if item[0].startswith(split))
+    for split, title in (("writers", "14 writers never seen"), ("random", "the same 44 writers in training and test")):
+        found = {name: [100 * found["error"], found["neighbour"], found["seconds"]] for name, found in
+                 sorted(run.figures.items()) if name.startswith(split)}
         if found:
+            found["mean"] = np.mean(list(found.values()), 0)
             run.table(f"{title}: test error in %", ["", "DeepCNet(4, 20)", "1-nearest neighbour", "seconds to train"],
-                      [[name, *(f"{number:.2f}" for number in numbers)] for name, numbers in
-                       (*found, ("mean", np.mean([numbers for _, numbers in found], 0)))])
+                      [[name, *(f"{number:.2f}" for number in numbers)] for name, numbers in found.items()])
 
 
 def worst(confusion):

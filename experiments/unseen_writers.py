@@ -21,11 +21,21 @@ VIEWS = 8
 
 
 def main():
-    parser = Experiment.parser(__doc__, data="folder with pendigits.npz (E. Alpaydin and F. Alimoglu, UCI, CC BY "
-                               "4.0), which tells the digits of 14 writers from those of 30 others")
-    run = Experiment.of("unseen_writers", parser.parse_args())
-    train, test, split = digits_of(run)
-    print(f"{len(train[1])} digits to train on, {len(test[1])} to test on: {split}")
+    run = Experiment.of("unseen_writers", Experiment.parser(__doc__).parse_args())
+    train, test = ((characters[:n], labels[:n]) for (characters, labels), n in
+                   zip(sp.data.digits_by_writers(), run.pick((None,) * 2, (None,) * 2, (400, 200)), strict=True))
+    print(f"{len(train[1])} digits to train on, {len(test[1])} to test on: 14 writers never seen")
+    seeds = range(run.seed, run.seed + run.pick(3, 1, 1))
+    for seed in seeds:
+        found = run.once(f"seed {seed}", partial(tested, run, train, test, seed))
+        print(f"seed {seed}: {found['one']:.2f} % with one view, {found['views']:.2f} % with {VIEWS}", flush=True)
+    cells = [[run.figures[f"seed {seed}"][key] for key in ("one", "views")] for seed in seeds]
+    rows = zip([*(f"seed {seed}" for seed in seeds), "mean"], [*cells, np.mean(cells, 0)], strict=True)
+    print(run.table("14 writers never seen: test error in %", ["", "one view", f"mean of {VIEWS} mild views"],
+                    [[name, *(f"{number:.2f}" for number in numbers)] for name, numbers in rows]))
+    wrong = run.figures[f"seed {run.seed}"]["wrong"]
+    run.picture("misread", picture(test[0], wrong), f"What seed {run.seed} misread: the truth, and its answer.")
+
     tried = list(TRIED.items())[:run.pick(None, 3, 2)]
     for name, change in tried:
         found = run.once(name, partial(held_out, run, name, train, {**CHOSEN, **change}))
@@ -33,42 +43,19 @@ def main():
     print(run.table("Held-out styles of the training part: error in %, cross-entropy", ["", "error", "cross-entropy"], [
         [name, f"{100 * run.figures[name]['error']:.2f}", f"{run.figures[name]['loss']:.4f}"] for name, _ in tried]))
 
-    seeds = range(run.seed, run.seed + run.pick(3, 1, 1))
-    for seed in seeds:
-        found = run.once(f"seed {seed}", partial(tested, run, train, test, seed))
-        print(f"seed {seed}: {found['one']:.2f} % with one view, {found['views']:.2f} % with {VIEWS}", flush=True)
-    cells = [[run.figures[f"seed {seed}"][key] for key in ("one", "views", "seconds")] for seed in seeds]
-    rows = zip([*(f"seed {seed}" for seed in seeds), "mean"], [*cells, np.mean(cells, 0)], strict=True)
-    print(run.table(f"{split}: test error in %", ["", "one view", f"mean of {VIEWS} mild views", "seconds of training"],
-                    [[name, *(f"{number:.2f}" for number in numbers)] for name, numbers in rows]))
-    wrong = run.figures[f"seed {run.seed}"]["wrong"]
-    run.picture("misread", picture(test[0], wrong), f"What seed {run.seed} misread: the truth, and its answer.")
-
-
-def digits_of(run):
-    """Return (characters, labels) for training and for testing, and a text that names the split."""
-    if run.data and (run.data / "pendigits.npz").exists():
-        parts = sp.readers.read_handwriting(run.data / "pendigits.npz").split()
-        parts, split = [(list(part.characters), part.labels) for part in parts], "14 writers never seen"
-    else:
-        print("no pendigits.npz in a folder of --data, which tells the writers: a random split of the digits that ship")
-        parts, split = sp.data.digits_split(run.seed), "A random split"
-    most = run.pick((None, None), (None, None), (400, 200))
-    return *((characters[:n], labels[:n]) for (characters, labels), n in zip(parts, most, strict=True)), split
-
 
 def trained(run, name, train, setting, epochs, seed):
-    """Return a trained network, the function that makes its batches of (characters, labels), and the seconds taken."""
+    """Return a trained network and the function that makes its batches of (characters, labels)."""
     def shaped(characters):
         return [with_aspect(character) for character in characters] if setting["aspect"] else characters
 
     encoder = sp.data.StrokeEncoder(setting["encoding"], size=48, scale=16).fit(shaped(train[0]))
     net = sp.models.deepcnet(4, setting["k"], encoder.planes, 10, dropout=setting["dropout"], rng=seed)
     data = sp.data.StrokeBatches(shaped(train[0]), train[1], encoder, augment=sp.data.Affine(**setting["augment"]))
-    history = run.fit(re.sub(r"\W+", "-", name), net, data, sp.Adam(net.parameters(), 0.005), epochs,
-                      schedule="cosine", rng=seed)
+    run.fit(re.sub(r"\W+", "-", name), net, data, sp.Adam(net.parameters(), 0.005), epochs,
+            schedule="cosine", rng=seed)
     views = lambda part: sp.data.StrokeBatches(shaped(part[0]), part[1], encoder, views="mild")  # noqa: E731
-    return net, views, sum(history.seconds)
+    return net, views
 
 
 def held_out(run, name, train, setting):
@@ -80,18 +67,18 @@ def held_out(run, name, train, setting):
         styles = kmeans2(points, run.pick(30, 30, 5), minit="++", rng=rng)[1]
         held[items] = np.isin(styles, rng.permutation(styles.max() + 1)[:run.pick(6, 6, 1)])
     kept, out = (([train[0][i] for i in np.flatnonzero(mask)], train[1][mask]) for mask in (~held, held))
-    net, batches, _ = trained(run, name, kept, setting, run.pick(12, 3, 1), run.seed)
+    net, batches = trained(run, name, kept, setting, run.pick(12, 3, 1), run.seed)
     result = sp.evaluate(net, batches(out))
     return {"error": result.error, "loss": result.loss, "n": len(result.labels)}
 
 
 def tested(run, train, test, seed):
-    """Return test errors in % with one view and with several, seconds of training, and the errors with one view."""
-    net, batches, seconds = trained(run, f"seed {seed}", train, CHOSEN, run.pick(30, 6, 1), seed)
+    """Return test errors in % with one view and with several, and what one view misread: item, truth, answer."""
+    net, batches = trained(run, f"seed {seed}", train, CHOSEN, run.pick(30, 6, 1), seed)
     one, views = (sp.evaluate(net, batches(test), repeats) for repeats in (1, VIEWS))
     answers = one.outputs.argmax(1)
     wrong = [[int(i), int(one.labels[i]), int(answers[i])] for i in np.flatnonzero(answers != one.labels)]
-    return {"one": 100 * one.error, "views": 100 * views.error, "seconds": seconds, "wrong": wrong}
+    return {"one": 100 * one.error, "views": 100 * views.error, "wrong": wrong}
 
 
 def picture(characters, wrong):

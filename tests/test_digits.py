@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import spconv_cy.data.pen_digits as module
-from spconv_cy.data.pen_digits import digits, digits_split, with_aspect
+from spconv_cy.data.pen_digits import digits, digits_by_writers, digits_split, with_aspect
 
 # UCI's pendigits.names, training and testing sets together.
 COUNTS = [1143, 1143, 1144, 1055, 1144, 1055, 1056, 1142, 1055, 1055]
@@ -46,6 +46,20 @@ def test_the_digits_are_those_of_the_writers_split():
     characters, labels = digits()
     ours = np.column_stack([labels, np.array(characters).reshape(len(labels), 16)])
     np.testing.assert_array_equal(np.unique(ours, axis=0, return_counts=True)[0], np.unique(theirs, axis=0))
+    with np.load(Path(folder) / "pendigits.npz") as file:
+        for (characters, labels), part in zip(digits_by_writers(), (0, 1), strict=True):
+            ours = np.column_stack([labels, np.array(characters).reshape(len(labels), 16)])
+            of_part = theirs[file["fold"] == part]
+            np.testing.assert_array_equal(*(rows[np.lexsort(rows.T)] for rows in (ours, of_part)))
+
+
+def test_the_split_by_writers_has_every_digit_once_and_ucis_counts():
+    (train, train_labels), (test, test_labels) = digits_by_writers()
+    assert np.bincount(train_labels).tolist() == [780, 779, 780, 719, 780, 720, 720, 778, 719, 719]     # pendigits.names
+    assert np.bincount(test_labels).tolist() == [363, 364, 364, 336, 364, 335, 336, 364, 336, 336]
+    both = sorted((label, stroke.tobytes()) for (stroke,), label in
+                  zip([*train, *test], [*train_labels, *test_labels], strict=True))
+    assert both == sorted((label, stroke.tobytes()) for (stroke,), label in zip(*digits(), strict=True))
 
 
 def test_the_split_is_drawn_within_each_class_by_the_seed_alone():

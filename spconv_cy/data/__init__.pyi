@@ -17,6 +17,7 @@ from spconv_cy.data.lifting import LiftedEncoder as LiftedEncoder
 from spconv_cy.data.meshes import Mesh as Mesh
 from spconv_cy.data.motion import Motion as Motion
 from spconv_cy.data.pen_digits import digits as digits
+from spconv_cy.data.pen_digits import digits_by_writers as digits_by_writers
 from spconv_cy.data.pen_digits import digits_split as digits_split
 from spconv_cy.data.pictures import PictureBatches as PictureBatches
 from spconv_cy.data.points import PointAffine as PointAffine
