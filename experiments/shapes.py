@@ -12,8 +12,6 @@ from spconv_cy.train.metrics import roc_auc
 
 LATTICES = {"cubic": sp.Lattice.cubic(3), "tetrahedral": sp.Lattice.simplex(3)}
 CHANNELS, VIEWS = 16, 12
-PUBLISHED = {"ResNet-18 + 3D": (0.827, 0.721), "ResNet-18 + ACS": (0.839, 0.754), "auto-sklearn": (0.828, 0.802)}
-SOURCE = "Yang et al. 2023, Scientific Data 10:41"       # area under the curve, accuracy
 
 
 def main():
@@ -54,7 +52,7 @@ class Adrenal:
         return [sp.data.voxel_points(v) - np.array(self.all.size) / 2 for v in voxels], labels
 
     def references(self):
-        """Return rows without a network: the larger class, support vectors on counts, and published results."""
+        """Return rows without a network: the larger class, and support vectors on counts."""
         (voxels, labels), (tests, answers) = self.all.part(0), self.all.part(1)
         rows = [("always the larger class", np.mean(answers != np.bincount(labels).argmax()), 0.5)]
         if find_spec("sklearn"):
@@ -64,7 +62,6 @@ class Adrenal:
             score = SVC(C=10).fit(counts[0], labels).decision_function(counts[1])
             rows.append(("support vectors on counts in 7^3 boxes", np.mean((score > 0) != answers),
                          roc_auc(np.stack([-score, score], 1), answers)))
-        rows += [(f"{name} ({SOURCE})", 1 - right, area) for name, (area, right) in PUBLISHED.items()]
         return [[name, "", "", "", "", f"{100 * wrong:.1f}", "", f"{area:.3f}"] for name, wrong, area in rows]
 
 

@@ -10,14 +10,17 @@ from spconv_cy.data.pen_digits import with_aspect
 
 ENCODINGS = ("pen", "undirected", "octogram", "signature0", "signature1", "signature2", "signature3", "log-signature2",
              "log-signature3")
-SETTINGS = {"digits": (4, 20, 8, "mild"), "omniglot": (4, 30, 50, "affine")}            # l, k, epochs, distortions
+SETTINGS = {"digits": (4, 20, 8, "mild"), "omniglot": (4, 30, 40, "affine")}            # l, k, epochs, distortions
 
 
 def main():
     parser = Experiment.parser(__doc__, data="folder with omniglot_strokes.npz (B. Lake, MIT), a second set")
     parser.add_argument("--encodings", nargs="+", choices=ENCODINGS, default=ENCODINGS, help="which (all)")
+    parser.add_argument("--sets", nargs="+", choices=SETTINGS, default=list(SETTINGS), help="which (both)")
     run = Experiment.of("signature_levels", options := parser.parse_args())
     for name, (train, test, classes) in sets_of(run).items():
+        if name not in options.sets:
+            continue
         print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes")
         for encoding in options.encodings[:run.pick(None, None, 2)]:
             for seed in range(run.seed, run.seed + run.pick(3, 1, 1)):

@@ -55,7 +55,8 @@ def test_the_digits_are_those_of_the_writers_split():
 
 def test_the_split_by_writers_has_every_digit_once_and_ucis_counts():
     (train, train_labels), (test, test_labels) = digits_by_writers()
-    assert np.bincount(train_labels).tolist() == [780, 779, 780, 719, 780, 720, 720, 778, 719, 719]     # pendigits.names
+    # Of pendigits.names.
+    assert np.bincount(train_labels).tolist() == [780, 779, 780, 719, 780, 720, 720, 778, 719, 719]
     assert np.bincount(test_labels).tolist() == [363, 364, 364, 336, 364, 335, 336, 364, 336, 336]
     both = sorted((label, stroke.tobytes()) for (stroke,), label in
                   zip([*train, *test], [*train_labels, *test_labels], strict=True))

@@ -44,6 +44,7 @@ def test_a_record_says_where_it_was_made_and_a_run_that_goes_on_keeps_that(tmp_p
     assert record["versions"]["numpy"] == np.__version__ and re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
     assert record["processor"].keys() == {"model", "instruction set"}
     assert record["commit"] is None or re.fullmatch("[0-9a-f]{12,}", record["commit"])
+    assert record["seconds"] >= 0 and record["processor seconds"] >= 0 and record["spent"] == {}
     (tmp_path / "record.json").write_text(json.dumps({**record, "date": "2001-02-03"}))
     assert Experiment("a", "tiny", tmp_path).record["date"] == "2001-02-03"
     before = {key: value for key, value in record.items() if key not in ("commit", "date", "processor", "versions")}
@@ -60,6 +61,7 @@ def test_a_stopped_training_goes_on_and_the_log_has_every_epoch_once(tmp_path, r
     rows = list(csv.DictReader(open(tmp_path / "net.csv")))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3] and run.record["logs"] == ["net.csv"]
     np.testing.assert_allclose([float(row["loss"]) for row in rows], history.losses, rtol=1e-5)
+    assert run.record["spent"].keys() == {"net"} and run.record["spent"]["net"] >= 0
     assert rows[0]["validation loss"] == ""
     (tmp_path / "net.csv").unlink()                                      # a checkpoint alone makes the log again
     again, _, optimizer = training(rng)

@@ -174,7 +174,8 @@ def test_every_link_to_a_file_of_the_project_leads_to_one(path):
     assert [target for target in targets if not (path.parent / target).exists()] == []
 
 
-@pytest.mark.parametrize("script", ["docs/run_small.py", "docs/run_benchmarks.py", "docs/write_numbers.py"])
+@pytest.mark.parametrize("script", ["docs/run_small.py", "docs/run_evidence.py", "docs/run_benchmarks.py",
+                                    "docs/write_numbers.py"])
 def test_a_script_of_the_docs_explains_itself_and_runs_nothing(script):
     shown = subprocess.run([sys.executable, ROOT / script, "--help"], cwd=ROOT, capture_output=True, text=True,
                            check=True, timeout=60)

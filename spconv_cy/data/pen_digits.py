@@ -81,14 +81,20 @@ def digits_split(seed: Seed = 0, test: int = 3498) -> tuple[Digits, Digits]:
     return train, rest
 
 
-def as_digit(character: Sequence[ArrayLike]) -> list[Array]:
+def as_digit(character: Sequence[ArrayLike], aspect: bool = False) -> list[Array]:
     """Return a character (a list of (n, 2) arrays) in the form of these digits: one stroke of 8 points, 0 to 100.
 
     Strokes are joined in their order, 8 points are taken at even spacing along the path, and both axes are stretched
     to 0..100 (an axis without extent becomes 50).
 
+    Args:
+        character: a list of strokes.
+        aspect: stretch both axes by the same factor, so that the longer side is 0..100.
+
     >>> as_digit([[(0, 0), (0, 30)], [(0, 30), (40, 30)]])[0].round().tolist()[:2]
     [[0.0, 0.0], [0.0, 33.0]]
+    >>> as_digit([[(0, 0), (0, 30)], [(0, 30), (40, 30)]], aspect=True)[0].round().tolist()[:2]
+    [[0.0, 0.0], [0.0, 25.0]]
     """
     points = np.concatenate([as_array("as_digit", stroke, np.float64).reshape(-1, 2) for stroke in character])
     steps = np.diff(points, axis=0)
@@ -96,7 +102,8 @@ def as_digit(character: Sequence[ArrayLike]) -> list[Array]:
     at = np.linspace(0, way[-1], 8)
     points = np.stack([np.interp(at, way, points[:, axis]) for axis in (0, 1)], 1)
     low, extent = points.min(0), np.ptp(points, axis=0)
-    return [np.where(extent > 0, 100 * (points - low) / np.where(extent > 0, extent, 1), 50.0)]
+    side = np.full(2, extent.max()) if aspect else extent
+    return [np.where(extent > 0, 100 * (points - low) / np.where(side > 0, side, 1), 50.0)]
 
 
 def with_aspect(character: Sequence[ArrayLike]) -> list[Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ class Reader:
         """
         classifier = SparseConvClassifier.load(SHIPPED if path is None else path)
         try:
-            return cls(classifier, as_digit if path is None else None)
+            return cls(classifier, partial(as_digit, aspect=True) if path is None else None)
         except (ShapeError, ValueError) as error:
             raise FileError(expected(f"{path}", "a classifier that reads characters", f"another one ({error})")
                             ) from error

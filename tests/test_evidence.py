@@ -1,0 +1,65 @@
+"""Comparisons are right: intervals, baselines, the first table of the numbers, one log on every instruction set."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from comparison import paired, unpaired
+from experiment_runs import tiny
+
+from spconv_cy._core import isas
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def results():
+    sys.path.insert(0, str(ROOT / "docs"))
+    spec = importlib.util.spec_from_file_location("results", ROOT / "docs" / "results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_paired_interval_is_that_of_the_differences_of_the_items(rng):
+    n = 2000
+    theirs = np.flatnonzero(rng.random(n) < 0.05)
+    ours = np.setdiff1d(theirs, theirs[:40])                             # 40 fewer, all of them theirs
+    mean, low, high = paired([ours.tolist()], theirs.tolist(), n)
+    half = 1.96 * np.sqrt(40 / n * (1 - 40 / n) / n)                     # of 40 ones among n
+    assert mean == pytest.approx(-40 / n)
+    assert (low, high) == (pytest.approx(mean - half, abs=1e-3), pytest.approx(mean + half, abs=1e-3))
+    wide = unpaired([len(ours) / n], len(theirs) / n, n)
+    assert wide[0] == pytest.approx(mean) and wide[2] - wide[1] > 1.5 * (high - low)
+
+
+def test_equal_answers_differ_by_nothing():
+    assert paired([[3, 5], [3, 5]], [3, 5], 10) == (0, 0, 0)
+    assert paired([[]], [], 10) == (0, 0, 0)
+
+
+def test_the_best_baseline_stands_beside_ours(results):
+    records = {"baselines": {"figures": {"t: a": {"error": 0.3, "wrong": [0, 1, 2], "n": 10},
+                                         "t: b": {"error": 0.2, "wrong": [0, 1], "n": 10},
+                                         "other: c": {"error": 0.0, "wrong": [], "n": 10}}}}
+    assert results.baseline("t", records)["name"] == "b" and results.baseline("nothing", records) is None
+    assert results.spread([1.0, 3.0]) == "2.00 ± 1.41 (2 seeds)" and results.spread([1.0]) == "1.00 (1 seed)"
+    assert results.difference([[0], [0]], results.baseline("t", records), 10).startswith("-10.00 (")
+    assert results.difference([0.1], {"error": 0.2}, 10).endswith("not paired")
+
+
+def test_seconds_of_the_clock_are_told_from_those_of_the_processor(results):
+    record = {"trainings": {"seed-0": {"seconds": 9, "processor seconds": 4}, "seed-1": {"seconds": 9}}}
+    assert results.spent(record, "seed") == "4" and results.spent(record, "seed-1") == "9 by the clock, busy machine"
+    assert results.spent(record, "other") == results.NONE
+
+
+def test_a_short_training_has_the_same_log_to_six_digits_on_every_instruction_set(tmp_path):
+    done, record = tiny(tmp_path, "same_log.py")
+    found = record["figures"]["logs"]
+    assert sorted(found["sets"]) == sorted(isas()), done.stdout
+    for name in found["sets"]:
+        np.testing.assert_allclose(found["logs"][name], found["logs"][found["sets"][0]], rtol=1e-6)
+    assert found["difference"] < 1e-6
