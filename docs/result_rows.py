@@ -17,6 +17,7 @@ class Row:
         trainings: how the names of the trainings begin whose seconds are meant.
         published: figures of others on the same data and split.
         command: what to type at the root of a checkout.
+        overlap: the answers are mean intersections over union in %, the more the better.
     """
 
     what: str
@@ -27,6 +28,7 @@ class Row:
     trainings: str
     published: str
     command: str
+    overlap: bool = False
 
 
 def seeds(n, begins, key):
@@ -50,6 +52,21 @@ def kanji(record):
     return [found.get("wrong", found["errors"]["all"][0])], found["counts"]["all"]
 
 
+def overlaps(view):
+    """Return the function of the record of the scan that lists the mean IoU in % of each seed, one view or several."""
+    def found(record):
+        nets = [value for name, value in sorted(record["figures"].items()) if name.startswith("net ")]
+        return [100 * mean_iou(net["confusion"][view]) for net in nets], sum(map(sum, nets[0]["confusion"][view]))
+
+    return found
+
+
+def mean_iou(matrix):
+    """Return the mean over classes of the intersection over union of a confusion matrix, rows the truth."""
+    columns = [sum(row[i] for row in matrix) for i in range(len(matrix))]
+    return sum(row[i] / (sum(row) + columns[i] - row[i]) for i, row in enumerate(matrix)) / len(matrix)
+
+
 def mnist(name, n=10_000):
     """Return the function of the record that lists what a network of MNIST misread, one seed."""
     return lambda record: ([[item[0] for item in record["figures"][name]["wrong"]]], n)
@@ -71,4 +88,8 @@ ROWS = (
         "", "make mnist"),
     Row("adrenal glands, normal or enlarged", "AdrenalMNIST3D, 1,188 to train on, 12 views", "adrenal", "shapes",
         seeds(298, "cubic", "mean error"), "cubic", "", "python experiments/shapes.py --data FOLDER"),
+    Row("points of an aerial scan, one view: mean IoU", "lidR's Topography, west to train on, east to test on", "lidar",
+        "lidar", overlaps(0), "net", "", "python experiments/lidar.py --data FOLDER", overlap=True),
+    Row("the same, mean of 12 views: mean IoU", "the same", "lidar", "lidar", overlaps(1), "net", "",
+        "python experiments/lidar.py --data FOLDER", overlap=True),
 )

