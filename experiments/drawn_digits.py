@@ -82,7 +82,7 @@ def varied(points, label, rng):
         way = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
         at = np.unique(np.clip(way, begin * way[-1], end * way[-1]))
         points = np.stack([np.interp(at, way, points[:, axis]) for axis in (0, 1)], 1)
-    return as_digit([points], aspect=True)
+    return sampled(points)
 
 
 def written(digit, rng):
@@ -90,7 +90,7 @@ def written(digit, rng):
     strokes = [np.array(stroke, float) for stroke in WAYS[digit][rng.integers(len(WAYS[digit]))]]
     strokes = [rounded(stroke) if len(stroke) > 3 and rng.random() < 0.8 else stroke for stroke in strokes]
     strokes = [stroke[::-1] if rng.random() < 0.12 else stroke for stroke in strokes]
-    return as_digit(strokes[::-1] if rng.random() < 0.2 else strokes, aspect=True)
+    return sampled(np.concatenate(strokes[::-1] if rng.random() < 0.2 else strokes))
 
 
 def rounded(points):
@@ -106,4 +106,9 @@ def line(rng):
     up, t = rng.random() < 0.5, np.linspace(0, 1, 8)
     x = 100 * rng.normal(0, 0.2) * t + rng.uniform(0, 4) * rng.normal(0, 1, 8) + rng.normal(0, 24) * t * (1 - t)
     points = np.column_stack([x, 100 * t])
-    return as_digit([points[::-1] if up else points], aspect=True)
+    return sampled(points[::-1] if up else points)
+
+
+def sampled(points):
+    """Return 8 points at even spacing along a path, also where it has 8 points already."""
+    return as_digit([points[:1], points], aspect=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
+from spconv_cy.data.pen_digits import as_digit, with_aspect
 from spconv_cy.page.reader import Reader
 from spconv_cy.page.server import serve
 
@@ -80,13 +81,13 @@ def rows(page):
 
 
 def test_real_test_digits_drawn_with_the_pointer_are_read(page):
-    (_, _), (characters, labels) = sp.data.digits_split(0)
+    _, (characters, labels) = sp.data.digits_by_writers()
     chosen = [int(np.flatnonzero(labels == c)[i]) for c in range(10) for i in range(2)]
     read = []
     for item in chosen:
         page.find_element("id", "clear").click()
         wait(page, lambda: text(page, "best") == "Nothing drawn yet.")
-        draw(page, characters[item][0])
+        draw(page, as_digit(with_aspect(characters[item]), aspect=True)[0])
         wait(page, lambda: text(page, "best") != "Nothing drawn yet.")
         read.append(int(text(page, "best").split(",")[0]))
         assert len(rows(page)) == 10 and rows(page)[0].text.split()[0] == str(read[-1])

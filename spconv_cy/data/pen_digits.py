@@ -89,7 +89,8 @@ def as_digit(character: Sequence[ArrayLike], aspect: bool = False) -> list[Array
 
     Args:
         character: a list of strokes.
-        aspect: stretch both axes by the same factor, so that the longer side is 0..100.
+        aspect: stretch both axes by the same factor, so that the longer side is 0..100; one stroke of 8 points, such
+            as `with_aspect` returns, is not sampled again, since that would cut its corners once more.
 
     >>> as_digit([[(0, 0), (0, 30)], [(0, 30), (40, 30)]])[0].round().tolist()[:2]
     [[0.0, 0.0], [0.0, 33.0]]
@@ -97,10 +98,11 @@ def as_digit(character: Sequence[ArrayLike], aspect: bool = False) -> list[Array
     [[0.0, 0.0], [0.0, 25.0]]
     """
     points = np.concatenate([as_array("as_digit", stroke, np.float64).reshape(-1, 2) for stroke in character])
-    steps = np.diff(points, axis=0)
-    way = np.concatenate([[0], np.cumsum(np.hypot(steps[:, 0], steps[:, 1]))])
-    at = np.linspace(0, way[-1], 8)
-    points = np.stack([np.interp(at, way, points[:, axis]) for axis in (0, 1)], 1)
+    if not (aspect and len(character) == 1 and len(points) == 8):
+        steps = np.diff(points, axis=0)
+        way = np.concatenate([[0], np.cumsum(np.hypot(steps[:, 0], steps[:, 1]))])
+        at = np.linspace(0, way[-1], 8)
+        points = np.stack([np.interp(at, way, points[:, axis]) for axis in (0, 1)], 1)
     low, extent = points.min(0), np.ptp(points, axis=0)
     side = np.full(2, extent.max()) if aspect else extent
     return [np.where(extent > 0, 100 * (points - low) / np.where(side > 0, side, 1), 50.0)]
