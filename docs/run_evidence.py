@@ -15,7 +15,8 @@ from pathlib import Path
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 COMMANDS = (                                            # the longest first; those of one record follow one another
     ("lidar.py",), ("kanji.py",), ("signature_levels.py",), ("shapes.py",), ("mnist.py --nets lenet5 deepcnet",),
-    ("baselines.py",), ("unseen_writers.py",), tuple(f"handwriting.py --random --seed {seed}" for seed in range(3)),
+    ("baselines.py",), ("defaults.py",), ("unseen_writers.py",),
+    tuple(f"handwriting.py --random --seed {seed}" for seed in range(3)),
     ("same_log.py", "digit_model.py --judge"))
 
 

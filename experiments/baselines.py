@@ -89,8 +89,10 @@ def hands(run):
              partial(neighbour, [of(part.characters) for part in (train, test)], *given)
              for what, of in (("coordinates", coordinates), ("direction maps", direction_maps))}
     maps = partial(direction_maps, encoding="undirected")
-    return found | {"1-nearest neighbour on maps of four directions":
-                    partial(neighbour, [maps(part.characters) for part in (train, test)], *given)}
+    eight, four = ([of(part.characters) for part in (train, test)] for of in (direction_maps, maps))
+                                                                              (train, test)]
+    return found | {"1-nearest neighbour on maps of four directions": partial(neighbour, four, *given),
+                    "1-nearest neighbour on direction maps, cosine": partial(neighbour, [unit(x) for x in eight], *given)}
 
 
 def adrenal(run):
@@ -164,6 +166,10 @@ def vectors(x, labels, truth, held, *, rest=True, most=None):
     c = min(tried, key=tried.get)
     fitted = SVC(C=c).fit(*((x[0], labels) if rest else (x[0][~held], labels[~held])))
     return outcome(fitted.predict(x[1]), truth, f"C = {c:g} of {', '.join(f'{one:g}' for one in C)}", began)
+
+
+def unit(x):
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
 
 
 def neighbour(x, labels, truth):
