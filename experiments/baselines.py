@@ -85,14 +85,11 @@ def hands(run):
     except SystemExit:                                  # it has said what it wants
         return None
     given = train.labels, test.labels
-    found = {f"1-nearest neighbour on {what}":
-             partial(neighbour, [of(part.characters) for part in (train, test)], *given)
-             for what, of in (("coordinates", coordinates), ("direction maps", direction_maps))}
-    maps = partial(direction_maps, encoding="undirected")
-    eight, four = ([of(part.characters) for part in (train, test)] for of in (direction_maps, maps))
-                                                                              (train, test)]
-    return found | {"1-nearest neighbour on maps of four directions": partial(neighbour, four, *given),
-                    "1-nearest neighbour on direction maps, cosine": partial(neighbour, [unit(x) for x in eight], *given)}
+    what = {"coordinates": coordinates, "direction maps": direction_maps,
+            "maps of four directions": partial(direction_maps, encoding="undirected"),
+            "direction maps, cosine": lambda characters: unit(direction_maps(characters))}
+    x = {name: [of(part.characters) for part in (train, test)] for name, of in what.items()}
+    return {f"1-nearest neighbour on {name}": partial(neighbour, parts, *given) for name, parts in x.items()}
 
 
 def adrenal(run):
