@@ -23,8 +23,8 @@ from spconv_cy.config import precision as precision
 from spconv_cy.config import set_threads as set_threads
 from spconv_cy.deploy.freezing import freeze as freeze
 from spconv_cy.estimators.classifier import SparseConvClassifier as SparseConvClassifier
-from spconv_cy.functional.loss import mse as mse
 from spconv_cy.functional.loss import softmax_cross_entropy as softmax_cross_entropy
+from spconv_cy.functional.loss_regression import mse as mse
 from spconv_cy.gradient_check import check_gradient as check_gradient
 from spconv_cy.io.file import load as load
 from spconv_cy.io.file import save as save

@@ -16,9 +16,15 @@ from spconv_cy.functional.dense import reshape as reshape
 from spconv_cy.functional.dense import softmax as softmax
 from spconv_cy.functional.initial import glorot_uniform as glorot_uniform
 from spconv_cy.functional.initial import he_normal as he_normal
-from spconv_cy.functional.loss import mse as mse
 from spconv_cy.functional.loss import softmax_cross_entropy as softmax_cross_entropy
 from spconv_cy.functional.loss import squared_hinge as squared_hinge
+from spconv_cy.functional.loss_decisions import binary_cross_entropy as binary_cross_entropy
+from spconv_cy.functional.loss_decisions import focal_loss as focal_loss
+from spconv_cy.functional.loss_overlap import dice_loss as dice_loss
+from spconv_cy.functional.loss_overlap import lovasz_softmax as lovasz_softmax
+from spconv_cy.functional.loss_regression import huber_loss as huber_loss
+from spconv_cy.functional.loss_regression import l1_loss as l1_loss
+from spconv_cy.functional.loss_regression import mse as mse
 from spconv_cy.functional.normalization import batch_norm as batch_norm
 from spconv_cy.functional.normalization import group_norm as group_norm
 from spconv_cy.functional.sparse import average_pool as average_pool

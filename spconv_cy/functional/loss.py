@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.switch import ops_of, summable
-from spconv_cy.checks import as_array, is_one_of
+from spconv_cy.checks import as_array, checked_numbers
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.labels import IgnoredLabels, checked_labels, marked_labels, refuse_sparse, remedy_of
+from spconv_cy.functional.labels import IgnoredLabels, checked_labels, marked_labels, refuse_sparse
+from spconv_cy.functional.loss_regression import mse as mse
+from spconv_cy.functional.loss_targets import checked_sample_weight, log_softmax, share_of
 from spconv_cy.types import Array, ArrayLike, FloatArray, IntegerArray, Recorded
 
 
 @differentiable(reads={0: (0,)})
 def softmax_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, weights: ArrayLike | None = None,
-                          reduction: str = "mean", ignore_label: IgnoredLabels = None) -> Recorded:
+                          reduction: str = "mean", ignore_label: IgnoredLabels = None,
+                          label_smoothing: float = 0.0, sample_weight: ArrayLike | None = None) -> Recorded:
     """Return the negative log-likelihood of the labels under the softmax of x.
 
     Args:
@@ -27,6 +30,8 @@ def softmax_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, weights: Arra
         reduction: "mean" over the samples that count (0 if there are none), or "sum".
         ignore_label: a whole number that marks samples without a label, such as -1 or 255, or several of them. These
             samples do not count, and their gradient is zero. None: all samples count.
+        label_smoothing: from 0 up to below 1: this share of a label is spread evenly over all classes.
+        sample_weight: (b,) numbers from 0 up, the weights of the samples, times those of their classes; None: all 1.
 
     Returns:
         One number, shape ().
@@ -35,42 +40,32 @@ def softmax_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, weights: Arra
         ShapeError: labels of another shape or kind, or outside the classes; weights of another shape or below 0; an
             unknown reduction.
         TypeError: x is a SparseTensor.
-        ValueError: an ignore_label that is no whole number.
+        ValueError: an ignore_label that is no whole number, or a label_smoothing out of range.
+
+    Source of label_smoothing: Szegedy et al. 2016, arXiv:1512.00567; with weights as in torch.
     """
     refuse_sparse("softmax_cross_entropy", x=x)
     x = cast(Array, x)
     ops, real = ops_of(x), summable(x)
     numbers, n = marked_labels(x, labels, ignore_label, "softmax_cross_entropy")
-    counts = None
-    if weights is not None:
-        shares = np.append(_checked_weights(x, weights), 0)[numbers]     # -1 is the last
+    checked_numbers("softmax_cross_entropy", 0, 1, label_smoothing=label_smoothing)
+    counts, each = None, None if weights is None else _checked_weights(x, weights)
+    if each is not None or sample_weight is not None:
+        shares = checked_sample_weight("softmax_cross_entropy", sample_weight, len(numbers)) * (numbers >= 0)
+        shares = shares if each is None else shares * np.append(each, 0)[numbers]       # -1 is the last
         counts, n = ops.asarray(shares, real.dtype), shares.sum()
-    share = real.dtype.type(_share("softmax_cross_entropy", reduction, n))
+    share = real.dtype.type(share_of("softmax_cross_entropy", reduction, n))
+    if label_smoothing:
+        spread = label_smoothing / x.shape[1] * (np.ones(x.shape[1]) if each is None else each)
+        own = checked_sample_weight("softmax_cross_entropy", sample_weight, len(numbers)) * (numbers >= 0)
+        wanted = own[:, None] * spread
+        wanted[np.arange(len(numbers)), numbers] += (1 - label_smoothing) * (
+            (numbers >= 0) if counts is None else ops.to_numpy(counts))
+        return _spread_cross_entropy(ops.xp, real, ops.asarray(wanted, real.dtype), share)
     classes = ops.xp.asarray(numbers)
     total, found = ops.cross_entropy(real, classes, counts)
     return (ops.xp.asarray(total * share),
             lambda dy: (lambda: ops.cross_entropy_dx(summable(x), found, classes, dy * share, counts), None))
-
-
-@differentiable(reads={})
-def mse(x: Tensor | Array, target: Tensor | ArrayLike, *, reduction: str = "mean") -> Recorded:
-    """Return the squared error to a target of x's shape: the "mean" over all elements, or the "sum".
-
-    Raises:
-        ShapeError: a target of another shape, or an unknown reduction.
-        TypeError: an argument is a SparseTensor.
-    """
-    refuse_sparse("mse", x=x, target=target)
-    x = cast(Array, x)
-    ops, outputs = ops_of(x), summable(x)
-    wanted = ops.asarray(target, outputs.dtype)
-    if wanted.shape != outputs.shape:
-        raise ShapeError(expected("mse", "x and target of equal shapes", f"x {outputs.shape} and target {wanted.shape}",
-                                  remedy_of(outputs.shape, wanted.shape)))
-    share = outputs.dtype.type(_share("mse", reduction, outputs.size))
-    difference = outputs - wanted
-    return (ops.xp.asarray((difference * difference).sum() * share),
-            lambda dy: (lambda: difference * (2 * share * dy), lambda: difference * (-2 * share * dy)))
 
 
 @differentiable(reads={})
@@ -91,12 +86,23 @@ def squared_hinge(x: Tensor | Array, labels: ArrayLike, *, reduction: str = "mea
     xp = ops_of(x).xp
     numbers, kept = checked_labels(x, labels, ignore_label, "squared_hinge")
     outputs = summable(x if kept is None else x[kept])
-    share = outputs.dtype.type(_share("squared_hinge", reduction, len(outputs)))
+    share = outputs.dtype.type(share_of("squared_hinge", reduction, len(outputs)))
     sign = xp.full_like(outputs, -1)
     sign[xp.arange(len(outputs)), xp.asarray(numbers)] = 1
     gap = xp.maximum(1 - sign * outputs, 0)
     return (xp.asarray((gap * gap).sum() * share),
             lambda dy: (lambda: _at_rows(sign * gap * (-2 * share * dy), kept, x), None))
+
+
+def _spread_cross_entropy(xp: Any, x: Array, wanted: Array, share: float) -> Recorded:
+    """Return the cross-entropy of labels that are spread over the classes, (b, classes)."""
+    log_p = log_softmax(xp, x)
+
+    def dx(dy: Array) -> Array:
+        found: Array = (xp.exp(log_p) * wanted.sum(1, keepdims=True) - wanted) * (dy * share)
+        return found
+
+    return xp.asarray(-(log_p * wanted).sum() * share), lambda dy: (lambda: dx(dy), None)
 
 
 def _at_rows(dx: Array, rows: IntegerArray | None, x: Array) -> Array:
@@ -116,8 +122,3 @@ def _checked_weights(x: Array, weights: ArrayLike) -> FloatArray:
                                   repr(found.tolist())))
     return found.astype(np.float64)
 
-
-def _share(who: str, reduction: str, n: float) -> float:
-    if not is_one_of(reduction, ("mean", "sum")):
-        raise ShapeError(expected(who, "reduction to be 'mean' or 'sum'", repr(reduction)))
-    return 1 / n if reduction == "mean" and n else 1.0

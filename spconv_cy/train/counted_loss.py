@@ -14,6 +14,8 @@ from spconv_cy.checks import as_array, checked_function
 from spconv_cy.errors import expected
 from spconv_cy.functional.labels import counted
 from spconv_cy.functional.loss import softmax_cross_entropy, squared_hinge
+from spconv_cy.functional.loss_decisions import binary_cross_entropy, focal_loss
+from spconv_cy.functional.loss_overlap import dice_loss, lovasz_softmax
 from spconv_cy.train import metrics
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array, ArrayLike
 
 Loss: TypeAlias = Callable[..., Tensor]
+OF_LABELS = (softmax_cross_entropy, squared_hinge, binary_cross_entropy, focal_loss, dice_loss, lovasz_softmax)
 
 
 class CountedLoss:
@@ -41,7 +44,7 @@ class CountedLoss:
         checked_function(who, function, "loss to be a function of (outputs, labels)")
         counted(who, np.zeros(0, np.int64), ignore_label)                # raises an error before anything is changed
         self.who, self.ignore_label, self.function = who, ignore_label, function
-        self.built_in = getattr(function, "func", function) in (softmax_cross_entropy, squared_hinge)
+        self.built_in = getattr(function, "func", function) in OF_LABELS
         if self.built_in and ignore_label is not None and "ignore_label" not in getattr(function, "keywords", {}):
             self.function = partial(function, ignore_label=ignore_label)
 
