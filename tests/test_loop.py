@@ -220,7 +220,7 @@ def test_what_is_frozen_stays_and_the_rest_trains():
     trained(net=net, validation=batches())
     still = {name for name, array in net.state().items() if np.array_equal(array, before[name])}
     assert still == {"layers.0.weight", "layers.1.weight", "layers.1.bias", "layers.1.running_mean",
-                     "layers.1.running_variance"}
+                     "layers.1.running_variance", "layers.1.running_steps"}
     net.layers[1].freeze(False)
     net.layers[0].weight.requires_grad = True
     before = {name: array.copy() for name, array in net.state().items()}
@@ -290,22 +290,6 @@ def test_nan_in_the_features_is_told():
     net = network(0)
     with pytest.raises(FloatingPointError, match="NaN and very large numbers in the features"):
         sp.fit(net, [(x, [0])], sp.Adam(net.parameters()), 1, progress=False)
-
-
-def test_the_bar_shows_loss_error_speed_and_time_left(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    net = network()
-    sp.fit(net, batches(), sp.Adam(net.parameters()), 2, validation=batches(), rng=0)
-    shown = capsys.readouterr().err
-    assert "epoch 2/2" in shown and "100%" in shown and "48/48" in shown
-    for part in ("loss 0.", "error ", "validation ", "samples/s", "<"):
-        assert part in shown, part
-    sp.evaluate(net, batches(), progress=True)
-    assert "24/24" in capsys.readouterr().err
-    sp.evaluate(net, batches())
-    sp.fit(net, batches(), sp.Adam(net.parameters()), 1, progress=False)
-    out = capsys.readouterr()
-    assert not out.err and not out.out
 
 
 def test_the_mode_and_the_rate_come_back_when_a_run_is_left():

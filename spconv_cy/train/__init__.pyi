@@ -1,5 +1,6 @@
 """Training and evaluation: optimisers, schedules, metrics."""
 
+from spconv_cy.train.callbacks import Training as Training
 from spconv_cy.train.combined import CombinedOptimizer as CombinedOptimizer
 from spconv_cy.train.evaluation import Evaluation as Evaluation
 from spconv_cy.train.evaluation import evaluate as evaluate

@@ -21,7 +21,7 @@ from spconv_cy.layers.layer import Layer
 from spconv_cy.train import metrics
 from spconv_cy.train.batch_list import as_batches
 from spconv_cy.train.counted_loss import CountedLoss, are_classes, on_host, outputs_of, rows_of
-from spconv_cy.train.progress import checked_progress, progress_bar, show_evaluation
+from spconv_cy.train.progress import Progress, checked_progress, show_evaluation
 from spconv_cy.train.random_state import run_seed
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @known_arguments
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """The outputs of a network for labelled samples, their loss and their errors.
 
@@ -64,6 +64,23 @@ class Evaluation:
     def iou(self) -> FloatArray:
         """Intersection over union (classes,), NaN where a class has no samples and was never predicted."""
         return metrics.intersection_over_union(self.confusion)
+
+    def __repr__(self) -> str:
+        n = self.labels.shape[:1] if hasattr(self.labels, "shape") else (len(self.labels),)
+        first = f"Evaluation: loss {self.loss:.4f}"
+        if self.error is None:
+            return (f"{first}, {n[0]} samples\n  outputs {self.outputs.shape}, labels {self.labels.shape}\n"
+                    "  no error: the labels are not class numbers, or none of them counts")
+        confusion = self.confusion
+        counted, right = confusion.sum(1), np.diag(confusion)
+        wrong = confusion - np.diag(right)
+        hard = [i for i in np.argsort(-wrong.sum(1) / np.maximum(counted, 1), kind="stable")[:3] if wrong[i].sum()]
+        pairs = [divmod(int(i), len(wrong)) for i in np.argsort(-wrong.ravel(), kind="stable")[:3] if wrong.flat[i]]
+        return (f"{first}, error {100 * self.error:.2f} % of {counted.sum()} samples, mean IoU "
+                f"{100 * metrics.mean_iou(confusion):.1f} %\n  worst classes: "
+                + (", ".join(f"{i} ({100 * wrong[i].sum() / counted[i]:.1f} %)" for i in hard) or "none")
+                + "\n  most often confused: "
+                + (", ".join(f"{row} taken for {column} ({wrong[row, column]})" for row, column in pairs) or "none"))
 
 
 @known_arguments
@@ -139,15 +156,17 @@ def _run(who: str, net: Layer, data: BatchSource, repeats: int, count: CountedLo
     with evaluating(net):
         before = {generator: generator.bit_generator.state for generator in net.generators().values()}
         try:
-            with no_grad(), progress_bar(shown and ranks.first, repeats * len(data)) as bar:
-                return _passes(who, net, data, repeats, seed, list(before), count, bar, as_shares, ranks)
+            with no_grad(), Progress(shown and ranks.first, repeats * len(data)) as bar:
+                found = _passes(who, net, data, repeats, seed, list(before), count, bar, as_shares, ranks)
+                bar.line(f"{who}  {bar.seen}/{bar.total} samples")
+                return found
         finally:
             for generator, state in before.items():
                 generator.bit_generator.state = state
 
 
 def _passes(who: str, net: Layer, data: BatchSource, repeats: int, seed: int | None,
-            generators: list[np.random.Generator], count: CountedLoss | None, bar: Any,
+            generators: list[np.random.Generator], count: CountedLoss | None, bar: Progress,
             as_shares: bool, ranks: Ranks) -> tuple[Array, Any, float, tuple[float | None, ...]]:
     """Run all passes and return the means over them."""
     mean: Any = 0.0

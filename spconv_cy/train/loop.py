@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import checked_function, checked_path, is_integer, is_real
+from spconv_cy.checks import checked_function, checked_integers, checked_path, is_integer, is_real
 from spconv_cy.distributed.averaged import Averaged
 from spconv_cy.distributed.ranks import Ranks, ranks_of
 from spconv_cy.distributed.shards import shard
@@ -23,13 +23,14 @@ from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.functional.shared import sharing
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train.batch_list import as_batches
+from spconv_cy.train.callbacks import Callback, Callbacks, Training, callbacks_of
 from spconv_cy.train.checkpoint import read_checkpoint, write_checkpoint
 from spconv_cy.train.counted_loss import CountedLoss, are_classes, on_host, outputs_of, rows_of
 from spconv_cy.train.evaluation import evaluate
 from spconv_cy.train.history import History
 from spconv_cy.train.loss_scale import LossScale
 from spconv_cy.train.one_run import only_run
-from spconv_cy.train.progress import checked_progress, progress_bar, show_training
+from spconv_cy.train.progress import Progress, checked_progress, epoch_line, show_training
 from spconv_cy.train.random_state import run_seed
 from spconv_cy.train.schedule import from_name
 
@@ -47,7 +48,8 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
         loss: Loss = softmax_cross_entropy, schedule: Schedule | str | None = None,
         rng: int | np.random.Generator | None = None, progress: bool | int = True,
         checkpoint: PathLike | None = None, patience: int | None = None,
-        on_epoch: Callable[[History], object] | None = None, loss_scale: float | Literal["dynamic"] | None = None,
+        on_epoch: Callable[[History], object] | None = None, callbacks: Callback | Sequence[Callback] | None = None,
+        accumulate: int = 1, loss_scale: float | Literal["dynamic"] | None = None,
         ignore_label: IgnoredLabels = None, ranks: bool | Ranks = False) -> History:
     """Train a network in place and return the History of the run.
 
@@ -64,12 +66,17 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
             "constant", "cosine", "exponential".
         rng: seed or numpy Generator; None: a different run each time. Order and augmentation depend only on the seed,
             the epoch and the sample.
-        progress: show a bar.
+        progress: show a bar; where stderr is no terminal, write a line for each epoch.
         checkpoint: path of a file that is written after each epoch. If it exists, the run continues from it and ends
             with the same bits as a run without interruption. Rate and schedule are those of this call.
         patience: stop after this many epochs without a lower validation error (or, at equal errors, loss), and
             restore the best weights.
         on_epoch: function of the History, called after each epoch.
+        callbacks: functions of the History, called after each epoch, or objects with some of the methods on_begin,
+            on_step, on_epoch and on_end, which take a `train.Training`; one or a list. If one returns True after an
+            epoch, the run ends. See docs/training.md for TensorBoard and MLflow.
+        accumulate: number of batches whose gradients are added up for one step: the step of one batch with all their
+            samples, if the loss is a mean over the samples. Batch normalisation still sees each batch alone.
         loss_scale: for `precision("float16")`: "dynamic" or a number, as for LossScale; None: no scaling.
         ignore_label: a whole number that marks samples or points without a label, such as -1, 255 or -100, or several
             numbers. They do not count in the library's losses, nor in the losses and errors of the History.
@@ -82,6 +89,7 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
         History.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C; the message says how to go on. The network keeps what it has learnt.
         FloatingPointError: the loss or a weight is NaN or infinite. The message names the epoch and the remedies. The
             checkpoint remains that of the previous epoch.
         FileError: the checkpoint is damaged, of another network, or in use by another run.
@@ -96,6 +104,8 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
     shown = checked_progress("fit", progress)
     if on_epoch is not None:
         checked_function("fit", on_epoch, "on_epoch to be a function of the History, or None")
+    Callbacks("fit", callbacks, Training(net, optimizer, History(), epochs))
+    checked_integers("fit", 1, accumulate=accumulate)
     path = None if checkpoint is None else checked_path("fit: checkpoint", checkpoint)
     scale = None if loss_scale is None else LossScale(loss_scale)
     factor = _checked_factors(from_name(schedule, epochs))               # raises an error before anything is changed
@@ -106,25 +116,34 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
         history, seed, best = _begin(net, optimizer, rng, path, scale)
         if together.size > 1:
             history, seed, best = _same_on_all(together, net, optimizer, history, seed, best)
-        run = _Run(net, batches, optimizer, count, scale, factor, seed, history, optimizer.rate, together)
+        run = _Run(net, batches, optimizer, count, scale, factor, seed, history, optimizer.rate, together, accumulate,
+                   Callbacks("fit", [*callbacks_of(callbacks), *callbacks_of(on_epoch)],
+                             Training(net, optimizer, history, epochs), together.first))
         was_training = net.training
         try:
-            with progress_bar(shown and together.first, max(0, epochs - len(history)) * len(batches)) as bar:
+            with Progress(shown and together.first, max(0, epochs - len(history)) * len(batches)) as bar:
+                run.callbacks.call("on_begin")
                 for epoch in range(len(history), epochs):
                     if patience is not None and history.best is not None and epoch - 1 - history.best >= patience:
                         break
-                    run.train(epoch, partial(show_training, bar, f"epoch {epoch + 1}/{epochs}", history))
+                    named = f"epoch {epoch + 1}/{epochs}"
+                    run.train(epoch, partial(show_training, bar, named, history))
                     if tests is not None:
                         run.validate(tests)
+                    bar.line(epoch_line(named, history))
                     if history.best == epoch:
                         best = {name: array.copy() for name, array in net.state().items()}
                     if path is not None:
                         write_checkpoint(path, net, optimizer, history, seed, best, scale)
-                    if on_epoch is not None and together.first:
-                        on_epoch(history)
+                    if together.broadcast(run.callbacks.call("on_epoch")):
+                        break
             if patience is not None and best is not None:
                 net.load_state(best)
+        except KeyboardInterrupt:
+            # A new exception, without the frames of the computation.
+            raise KeyboardInterrupt(_interrupted(len(history), epochs, checkpoint)) from None
         finally:
+            run.callbacks.call("on_end")
             optimizer.rate = run.rate
             net.train(was_training)
     return history
@@ -205,14 +224,18 @@ class _Run:
     history: History
     rate: float
     ranks: Ranks
+    accumulate: int
+    callbacks: Callbacks
 
     def train(self, epoch: int, show: Callable[[int, float, float], None]) -> None:
         """Train for one epoch and add it to the history."""
-        began, sums = time.perf_counter(), _Sums()
+        began, sums, held = time.perf_counter(), _Sums(), _Held()
+        self.callbacks.training.epoch = epoch
         self.net.train()
         self.optimizer.zero_grad()
         for batch, mine, x, labels in shard(self.data, self.ranks, epoch, self.seed, training=True):
-            self.optimizer.rate = self.rate * self.factor(epoch + sums.seen / len(self.data))
+            if not held.batches:
+                self.optimizer.rate = self.rate * self.factor(epoch + sums.seen / len(self.data))
             with self._sharing(mine):
                 y = outputs_of("fit", self.net, x, self.count)
                 value, rows = self.count.loss(y, labels), rows_of(y)
@@ -220,12 +243,17 @@ class _Run:
                 if mine and not math.isfinite(number):
                     raise _diverged(f"a loss of {number} in epoch {epoch + 1}, batch {batch + 1}", self.optimizer)
                 given = sums.add(number, n, rows, labels, self.count) if mine else 0
+                counted = n
                 if self.ranks.size > 1:
                     counted, given = map(int, self.ranks.sum(np.array([n if mine else 0, given], np.float64)))
-                    value = self.optimizer.weighted(value, n if mine else 0, counted)  # type: ignore[attr-defined]
-                self._step(value)
+                self._backward(value, n if mine else 0, counted)
+            held.add(counted)
+            if held.batches == self.accumulate:
+                self._step(held, number)
             sums.seen += given
             show(given, *sums.means())
+        if held.batches:
+            self._step(held, number)
         sums = sums.over(self.ranks)
         for name, array in self.net.state().items():                     # the losses do not show what the last step did
             if not np.isfinite(array).all():
@@ -239,15 +267,34 @@ class _Run:
     def _sharing(self, mine: bool) -> AbstractContextManager[None]:
         return nullcontext() if self.ranks.size == 1 else sharing(SharedStatistics(self.ranks, mine))
 
-    def _step(self, loss: Any) -> None:
+    def _backward(self, loss: Any, n: int, counted: int) -> None:
+        """Add the gradients of a batch: of its n samples, of `counted` that all ranks have."""
+        if self.accumulate > 1:
+            loss = loss * float(n)                                       # `_step` divides by the samples of all batches
+        elif self.ranks.size > 1:
+            loss = self.optimizer.weighted(loss, n, counted)             # type: ignore[attr-defined]
+        if self.scale is not None:
+            self.scale.backward(loss)
+            return
+        whole = isinstance(self.optimizer, Averaged) and self.accumulate == 1
+        with self.optimizer.overlapping() if whole else nullcontext():   # type: ignore[attr-defined]
+            loss.backward()
+
+    def _step(self, held: _Held, loss: float) -> None:
+        if self.accumulate > 1:
+            factor = self.ranks.size / max(1, held.samples)
+            for parameter in self.optimizer.parameters:
+                if parameter.grad is not None:
+                    parameter.grad = parameter.grad * parameter.grad.dtype.type(factor)
         if self.scale is None:
-            with self.optimizer.overlapping() if isinstance(self.optimizer, Averaged) else nullcontext():
-                loss.backward()
             self.optimizer.step()
         else:
-            self.scale.backward(loss)
             self.scale.step(self.optimizer)
         self.optimizer.zero_grad()
+        held.batches = held.samples = 0
+        self.callbacks.training.loss = loss
+        self.callbacks.training.step += 1
+        self.callbacks.call("on_step")
 
     def validate(self, data: BatchSource) -> None:
         """Evaluate the network and add loss, error and the best epoch to the history."""
@@ -259,6 +306,18 @@ class _Run:
         both = [(error or 0, math.inf if math.isnan(value) else value) for error, value in
                 zip(history.validation_errors, history.validation_losses, strict=True)]
         history.best = both.index(min(both)) + len(history) - len(both)
+
+
+@dataclass
+class _Held:
+    """Batches whose gradients wait for a step, and their samples that count, of all ranks."""
+
+    batches: int = 0
+    samples: int = 0
+
+    def add(self, samples: int) -> None:
+        """Count one more batch."""
+        self.batches, self.samples = self.batches + 1, self.samples + samples
 
 
 @dataclass
@@ -286,6 +345,16 @@ class _Sums:
     def means(self) -> tuple[float, float]:
         """Return the mean loss and error."""
         return self.losses / max(1, self.counted), self.wrong / max(1, self.counted)
+
+
+def _interrupted(done: int, epochs: int, checkpoint: PathLike | None) -> str:
+    """Return the message of a run that was stopped by Ctrl-C."""
+    where = f"fit: interrupted in epoch {min(done + 1, epochs)} of {epochs}"
+    if checkpoint is None:
+        return f"{where}; the network keeps what it has learnt. With checkpoint=PATH a run can be continued"
+    if not done:
+        return f"{where}, before the first checkpoint"
+    return f"{where}; the same call, with checkpoint={str(checkpoint)!r}, goes on after epoch {done}"
 
 
 def _diverged(what: str, optimizer: OptimizerLike) -> FloatingPointError:
