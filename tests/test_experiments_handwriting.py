@@ -23,9 +23,9 @@ def test_the_last_line_is_the_test_error_and_how_long_training_took(small):
     assert re.fullmatch(r"test error: \d+\.\d\d % \(trained in \d+ s\)", small[0].stdout.splitlines()[-1])
 
 
-def test_the_bar_is_on_stderr_and_shows_loss_error_speed_and_time_left(small):
-    assert re.search(r"epoch 2/2: +\d+%.*<\d\d:\d\d, .*samples/s, loss \d+\.\d+, error \d+\.\d\d %", small[0].stderr)
-    assert "%|" not in small[0].stdout
+def test_the_epochs_are_on_stderr_with_loss_and_errors(small):
+    assert re.search(r"^epoch 2/2  loss \d+\.\d+, error \d+\.\d\d %, validation ", small[0].stderr, re.M)
+    assert "epoch" not in small[0].stdout
 
 
 def test_it_prints_the_neighbour_the_sites_the_worst_classes_and_the_speed(small):
@@ -47,7 +47,7 @@ def test_it_keeps_a_row_for_every_seed_and_begins_anew_when_it_has_ended(small):
     errors = {}
     for seed in (4, 3):
         done = run(small[1], SCRIPT, "--tiny", "--seed", seed, "--epochs", 1)
-        assert done.returncode == 0 and "epoch 1/1: " in done.stderr        # not kept, though seed 3 had ended
+        assert done.returncode == 0 and "epoch 1/1  " in done.stderr        # not kept, though seed 3 had ended
         errors[seed] = float(re.search(r"^test error: (.*) % ", done.stdout, re.M)[1])
     record = json.loads((small[1] / "build" / "experiments" / "demo-tiny" / "record.json").read_text())
     (table,) = record["tables"].values()

@@ -202,7 +202,8 @@ def test_the_recipes_of_the_documentation_run(monkeypatch, tmp_path):
     sys.modules["tensorboardX"].SummaryWriter = Writer
     monkeypatch.setitem(sys.modules, "mlflow", Stand)
     page = (ROOT / "docs" / "training.md").read_text()
-    recipes = [text for text in re.findall(r"```python\n(.*?)```", page, re.S) if re.search("tensorboardX|mlflow", text)]
+    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
+    recipes = [text for text in blocks if re.search("tensorboardX|mlflow", text)]
     assert len(recipes) == 2
     for recipe in recipes:
         told.clear()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import kind_of
 from spconv_cy.errors import expected
 from spconv_cy.layers.layer import Layer
 from spconv_cy.train.history import History
 
+if TYPE_CHECKING:
+    from spconv_cy.train.optim import OptimizerLike
+
 METHODS = ("on_begin", "on_step", "on_epoch", "on_end")
 
 
+@known_arguments
 @dataclass
 class Training:
     """The state of a training run, which `fit` gives to callbacks.
@@ -29,7 +34,7 @@ class Training:
     """
 
     net: Layer
-    optimizer: Any
+    optimizer: OptimizerLike
     history: History
     epochs: int
     epoch: int = 0

@@ -12,10 +12,15 @@ from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.checks import as_array, checked_function
 from spconv_cy.errors import expected
+from spconv_cy.functional import (
+    binary_cross_entropy,
+    dice_loss,
+    focal_loss,
+    lovasz_softmax,
+    softmax_cross_entropy,
+    squared_hinge,
+)
 from spconv_cy.functional.labels import counted
-from spconv_cy.functional.loss import softmax_cross_entropy, squared_hinge
-from spconv_cy.functional.loss_decisions import binary_cross_entropy, focal_loss
-from spconv_cy.functional.loss_overlap import dice_loss, lovasz_softmax
 from spconv_cy.train import metrics
 
 if TYPE_CHECKING:
