@@ -33,6 +33,7 @@ def conv(
     slope: float | None = None,
     residual: _Rows | None = None,
     n_threads: int = 1,
+    room: _Rows | None = None,
 ) -> None: ...
 def mapped(
     x: _Rows,

@@ -118,8 +118,8 @@ cdef const float* _row(const float[:, ::1] a, int64_t rows, int64_t c, what) exc
 
 def conv(const float[:, :] x, Packed packed not None, Pairs pairs not None, float[:, :] y,
          const float[:, ::1] bias=None, const float[:, ::1] rows=None, slope=None, const float[:, :] residual=None,
-         int n_threads=1):
-    """Write Ops.conv_after of x (n_in, c) into y (n_out, o)."""
+         int n_threads=1, float[::1] room=None):
+    """Write Ops.conv_after of x (n_in, c) into y (n_out, o); room: memory of `scratch_bytes`, or None."""
     cdef Packed w = packed.now()
     cdef const _conv.Rules* rules = &pairs.rules
     cdef _conv.Shape shape = w.shape
@@ -149,7 +149,8 @@ def conv(const float[:, :] x, Packed packed not None, Pairs pairs not None, floa
     if py == NULL:
         return
     weights.packed = w.start
-    cdef float[::1] scratch = empty((_conv.scratch_floats(w.table, &weights, rules, shape, n_threads),))
+    cdef int64_t floats = _conv.scratch_floats(w.table, &weights, rules, shape, n_threads)
+    cdef float[::1] scratch = room if room is not None and room.shape[0] >= floats else empty((floats,))
     with nogil:
         _conv.conv(w.table, px, &weights, &scratch[0], pb, py, rules, shape, &after, n_threads)
 

@@ -98,7 +98,7 @@ cdef struct Kept:
     size_t turn                 # the number of pieces that were kept before
 
 cdef multimap[size_t, Kept] kept
-cdef size_t kept_bytes = 0, used_bytes = 0, most_used = 0, turns = 0
+cdef size_t kept_bytes = 0, used_bytes = 0, most_used = 0, turns = 0, peak_bytes = 0
 # Bytes that were returned and may be wanted again; bytes that are kept because they were; the time of the last use.
 cdef size_t missed_bytes = 0, earned_bytes = 0
 cdef double last_taken = 0
@@ -174,17 +174,19 @@ cdef void _forget() noexcept nogil:
     missed_bytes = earned_bytes = 0
 
 
-cdef Block _take(size_t length):
+cdef Block _take(size_t length, bint exact=False):
     cdef Block block = Block.__new__(Block)
-    cdef pair[size_t, Kept] piece = _piece(_rounded(length))
+    cdef size_t size = _rounded(length)
+    cdef pair[size_t, Kept] piece = _piece(size, size if exact else 2 * size)
     if piece.second.start == NULL:
         raise MemoryError(f"array: expected a size that fits the memory, got {length:,} bytes; use a smaller batch")
     block.length, block.size, block.start = <Py_ssize_t>length, piece.first, piece.second.start
     return block
 
 
-cdef pair[size_t, Kept] _piece(size_t size) noexcept nogil:
-    global kept_bytes, used_bytes, most_used, missed_bytes, earned_bytes, last_taken
+cdef pair[size_t, Kept] _piece(size_t size, size_t most) noexcept nogil:
+    # Returns a piece of `size` bytes, or a kept one of up to `most`.
+    global kept_bytes, used_bytes, most_used, missed_bytes, earned_bytes, last_taken, peak_bytes
     cdef pair[size_t, Kept] piece
     cdef double now = seconds()
     lock_kept()
@@ -193,7 +195,7 @@ cdef pair[size_t, Kept] _piece(size_t size) noexcept nogil:
         _trim(used_bytes // 4 + SPARE)
         missed_bytes, last_taken = 0, now
     cdef multimap[size_t, Kept].iterator found = kept.lower_bound(size)
-    if found != kept.end() and dereference(found).first <= 2 * size:
+    if found != kept.end() and dereference(found).first <= most:
         piece = dereference(found)
         kept_bytes -= piece.first
         kept.erase(found)
@@ -210,6 +212,7 @@ cdef pair[size_t, Kept] _piece(size_t size) noexcept nogil:
     if piece.second.start != NULL:
         used_bytes += piece.first
         most_used = max(most_used, used_bytes)
+        peak_bytes = max(peak_bytes, used_bytes)
         _trim(_most_kept())
     unlock_kept()
     return piece
@@ -228,6 +231,36 @@ def empty(shape, dtype=np.float32):
     shape, dtype = shape if isinstance(shape, tuple) else (shape,), np.dtype(dtype)
     length = math.prod(shape) * dtype.itemsize
     return np.empty(shape, dtype) if length < SMALL else np.ndarray(shape, dtype, _take(length))
+
+
+def exact(shape, dtype=np.float32):
+    """Return an array as `empty` does, of which no more than `held_bytes(its bytes)` are held."""
+    shape, dtype = shape if isinstance(shape, tuple) else (shape,), np.dtype(dtype)
+    length = math.prod(shape) * dtype.itemsize
+    return np.empty(shape, dtype) if length < SMALL else np.ndarray(shape, dtype, _take(length, True))
+
+
+def held_bytes(size_t length):
+    """Return how many bytes an array of `length` bytes holds."""
+    return length if length < SMALL else _rounded(length)
+
+
+def bytes_of(arrays):
+    """Return how many bytes the memory holds in which arrays lie; what several lie in counts once."""
+    total, seen = 0, set()
+    for array in arrays:
+        owner = array
+        while not isinstance(owner, Block):
+            below = getattr(owner, "base", None) if isinstance(owner, np.ndarray) else getattr(
+                owner, "base", getattr(owner, "obj", None))
+            if below is None:
+                break
+            owner = below
+        if id(owner) not in seen:
+            total += (<Block>owner).size if isinstance(owner, Block) else getattr(owner, "nbytes", array.nbytes)
+        if isinstance(owner, (Block, np.ndarray)):
+            seen.add(id(owner))
+    return total
 
 
 def zeros(shape, dtype=np.float32):
@@ -251,6 +284,16 @@ def _after_collection(phase, about):
 
 
 gc.callbacks.append(_after_collection)
+
+
+def peak():
+    """Return the most bytes in use by arrays at once since the last call of this function."""
+    global peak_bytes
+    lock_kept()
+    cdef size_t most = peak_bytes
+    peak_bytes = used_bytes
+    unlock_kept()
+    return most
 
 
 def in_use():

@@ -31,12 +31,17 @@ class Product(Protocol):
     nbytes: int
 
     def run(self, x: Array, rulebook: Rulebook, y: Array, bias: Array | None, slope: float | None,
-            residual: Array | None, n_threads: int) -> None:
+            residual: Array | None, n_threads: int, room: Array | None = None) -> None:
         """Write leaky(map(x @ w by the rulebook + bias) + residual) into y (n_out, o).
 
         Args:
-            x, y, residual: rows whose columns lie side by side; from row to row it may be any distance.
+            x, y, residual: rows whose columns lie side by side; from row to row it may be any distance. y may be
+                residual.
+            rulebook: Rulebook.
             bias: (1, o) in place of that of the weights, or None.
+            slope: of the leaky ReLU, or None.
+            n_threads: number of threads.
+            room: (scratch_bytes / 4,) float32 for sums, or None.
         """
 
     def scratch_bytes(self, rulebook: Rulebook, n_threads: int) -> int:
@@ -62,10 +67,10 @@ class Float32:
         self.nbytes = int(self._packed.nbytes)
 
     def run(self, x: Array, rulebook: Rulebook, y: Array, bias: Array | None, slope: float | None,
-            residual: Array | None, n_threads: int) -> None:
+            residual: Array | None, n_threads: int, room: Array | None = None) -> None:
         """See Product.run."""
         compiled.conv(x, self._packed, rulebook.pairs, y, self._bias if bias is None else bias, self._rows, slope,
-                      residual, n_threads)
+                      residual, n_threads, room)
 
     def scratch_bytes(self, rulebook: Rulebook, n_threads: int) -> int:
         """See Product.scratch_bytes."""
@@ -88,7 +93,7 @@ class Plain:
         self.nbytes = self._weight.nbytes
 
     def run(self, x: Array, rulebook: Rulebook, y: Array, bias: Array | None, slope: float | None,
-            residual: Array | None, n_threads: int) -> None:
+            residual: Array | None, n_threads: int, room: Array | None = None) -> None:
         """See Product.run."""
         bias = self._bias if bias is None else bias
         y[...] = ops_named("reference").conv_after(x, self._weight, rulebook, bias=bias, slope=slope, rows=self._rows,

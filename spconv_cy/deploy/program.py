@@ -1,4 +1,4 @@
-"""Programs: steps that compute a part of a network, and the memory that they share."""
+"""Programs: steps that compute a part of a network, in memory that is laid out before they run."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.config import threads
+from spconv_cy.deploy.memory import OBJECTS, Layout, held, rules_bytes
 from spconv_cy.deploy.rules import Found, Link, Rules
-from spconv_cy.deploy.steps import Apply, Run, Step, Value
+from spconv_cy.deploy.steps import Apply, Convolve, Run, Step, Value, aligned
 from spconv_cy.tensor import SparseTensor, Tensor
 
 if TYPE_CHECKING:
     from spconv_cy.types import Array
 
 try:
-    from spconv_cy.compiled.memory import empty
+    from spconv_cy.compiled.memory import exact
 except ImportError:
-    empty = np.empty                                                     # type: ignore[assignment]
+    exact = np.empty                                                     # type: ignore[assignment]
 
 
 class Program:
@@ -32,58 +33,34 @@ class Program:
     """
 
     def __init__(self, values: Sequence[Value], steps: Sequence[Step], links: Sequence[Link], output: int) -> None:
-        self.values, self.steps, self.output, self.rules = list(values), list(steps), output, Rules(links)
+        self.values, self.steps, self.output = list(values), list(steps), output
+        products = [step for step in steps if isinstance(step, Convolve)]
+        self.rules = Rules(links, {step.link for step in products if step.turned and step.link is not None},
+                           {values[step.x].place for step in products if step.link is None})
+        self.layout = Layout(self.values, self.steps, output)
         self._places = [value.place for value in values]
         self._grounds: dict[bytes, tuple[list[Any], dict[int, Array]]] = {}
-        self._ends = self._last_uses()
-
-    def _last_uses(self) -> list[list[int]]:
-        """Return for each step the values that no later step reads."""
-        last = {}
-        for i, step in enumerate(self.steps):
-            for value in (*step.reads(), step.y):
-                last[value] = i
-        ends: list[list[int]] = [[] for _ in self.steps]
-        for value, i in last.items():
-            if value not in (0, self.output):
-                ends[i].append(value)
-        return ends
+        self._plans: dict[Any, Any] = {}
 
     def __call__(self, x: Any) -> Any:
         """Return the result for a SparseTensor, or a Tensor of rows without sites."""
         if not isinstance(x, SparseTensor):
-            return Tensor.of(self._run(_float32(x), None, len(x.data), None).values[self.output])
+            return Tensor.of(self._run(_float32(x), None, None))
         found = self.rules.find(x.grid)
         ground = None if x.ground is None else _float32(x.ground)
-        run = self._run(_float32(x.features), found, x.grid.n, ground)
-        y, place, ground = Tensor.of(run.values[self.output]), self._places[self.output], run.grounds[self.output]
+        y, place = Tensor.of(self._run(_float32(x.features), found, ground)), self._places[self.output]
         if place < 0:
             return y
-        grid = found.grids[place]
+        grid, ground = found.grids[place], None if ground is None else self.grounds(ground)[0][self.output]
         return SparseTensor(y, grid, None if ground is None else Tensor.of(ground),
                             x.point_rows if grid is x.grid else None)
 
-    def _run(self, rows: Array, found: Found | None, n: int, ground: Array | None) -> Run:
-        grounds, biases = ([None] * len(self.values), {}) if ground is None else self.grounds(ground)
-        values: list[Any] = [None] * len(self.values)
-        values[0] = rows
-        run = Run(self._places, found, n, values, grounds, biases, threads())
-        for step, ends in zip(self.steps, self._ends, strict=True):
-            y = None if isinstance(step, Apply) else self._room(run, step.y)
-            made = step.run(run, y)
-            values[step.y] = made if y is None else y
-            for value in ends:
-                values[value] = None
-        return run
-
-    def _room(self, run: Run, number: int) -> Array:
-        value = self.values[number]
-        if value.inside is None:
-            if run.values[number] is None:
-                run.values[number] = empty((run.count(number), value.channels))
-            return run.values[number]                                    # type: ignore[no-any-return]
-        wide, column = value.inside
-        return self._room(run, wide)[:, column:column + value.channels]
+    def bytes(self, found: Found, ground: Array | None = None, n_threads: int | None = None) -> int:
+        """Return the most bytes that a call takes for these sites, with their rulebooks and the result."""
+        run = self._begin(found, 0, ground, threads() if n_threads is None else n_threads)
+        sizes, _, total, room = self._plan(run)
+        own = held(total + 4 * room) + held(sizes[self.output]) + self.layout.made_bytes(sizes)
+        return rules_bytes(found) + own + OBJECTS * (len(self.steps) + 8)
 
     def grounds(self, ground: Array) -> tuple[list[Any], dict[int, Array]]:
         """Return the ground states of all values and the biases of convolutions, for the input's; the last are kept."""
@@ -99,6 +76,64 @@ class Program:
             self._grounds = {key: kept}
         return kept
 
+    def _begin(self, found: Found | None, rows: int, ground: Array | None, n_threads: int) -> Run:
+        grounds, biases = ([None] * len(self.values), {}) if ground is None else self.grounds(ground)
+        return Run(self._places, found, rows, [None] * len(self.values), grounds, biases, n_threads, self.layout.dies)
+
+    def _run(self, rows: Array, found: Found | None, ground: Array | None) -> Array:
+        run = self._begin(found, len(rows), ground, threads())
+        sizes, offsets, total, room = self._plan(run)
+        memory = exact((total // 4 + room,))
+        run.room, run.values[0] = memory[total // 4:], rows
+        for run.step, step in enumerate(self.steps):
+            if isinstance(step, Apply):
+                run.values[step.y] = step.run(run, None)
+                continue
+            y = self._rows(run, step.y, memory, offsets)
+            step.run(run, y)
+            run.values[step.y] = y
+        return run.values[self.output]                                   # type: ignore[no-any-return]
+
+    def _rows(self, run: Run, number: int, memory: Array, offsets: dict[int, int]) -> Array:
+        value, buffer = self.values[number], self.layout.buffer[number]
+        if value.inside is not None:
+            wide, column = value.inside
+            if run.values[wide] is None:
+                run.values[wide] = self._rows(run, wide, memory, offsets)
+            return run.values[wide][:, column:column + value.channels]   # type: ignore[no-any-return]
+        if run.values[number] is not None:
+            return run.values[number]                                    # type: ignore[no-any-return]
+        shape = run.count(number), value.channels
+        if buffer == self.output:
+            return exact(shape, value.dtype)
+        return np.ndarray(shape, value.dtype, memory, offsets[buffer])
+
+    def _plan(self, run: Run) -> tuple[list[int], dict[int, int], int, int]:
+        """Return (bytes of each value, first byte of each buffer, their sum, floats of room) for a call; few are kept.
+        """
+        counts = tuple(run.count(value) for value in range(len(self.values)))
+        key = counts, run.n_threads, bool(run.biases)
+        kept = self._plans.get(key)
+        if kept is None:
+            sizes = [64 * -(-n * value.channels * np.dtype(value.dtype).itemsize // 64)
+                     for n, value in zip(counts, self.values, strict=True)]
+            kept = sizes, *self.layout.offsets(sizes), self._room(run)
+            self._plans = {key: kept}
+        return kept                                                      # type: ignore[no-any-return]
+
+    def _room(self, run: Run) -> int:
+        """Return the most float32 numbers of room that a step takes."""
+        most = 0
+        for i, step in enumerate(self.steps):
+            if isinstance(step, Convolve):
+                floats = -(-step.product.scratch_bytes(step.rulebook(run), run.n_threads) // 4)
+                if step.y in run.biases and run.grounds[step.x].any() and not self.layout.dies[i]:
+                    floats += aligned(run.count(step.x) * self.values[step.x].channels)
+                most = max(most, floats)
+        return aligned(most)
+
 
 def _float32(x: Any) -> Array:
     return np.require(x.data, np.float32, ["C", "A"])
+
+

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
@@ -13,7 +13,6 @@ from spconv_cy.sites import Grid, Rulebook, Window
 from spconv_cy.sites.chains import Course
 
 ROOT, ROWS = 0, -1                      # the input's sites; one row for each sample, or rows without sites
-FEW = 4                                 # rows of one place whose identities are kept
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,12 @@ class Found:
     Attributes:
         grids: tuple of Grid, one for each place.
         books: tuple of Rulebook, one for each link.
+        identities: {number of rows: the rulebook that pairs each row with itself}.
     """
 
     grids: tuple[Grid, ...]
     books: tuple[Rulebook, ...]
+    identities: dict[int, Rulebook]
 
     def at(self, grid: Grid, links: Sequence[Link]) -> Found:
         """Return the same for a grid of the same sites: its own grids, which share the rulebooks of these."""
@@ -63,14 +64,16 @@ class Rules:
 
     Args:
         links: list of Link, each after those that make its sites.
+        turned: numbers of the links whose rulebooks are used with inputs and outputs exchanged, too.
+        linear: places whose rows are multiplied one by one.
 
     Attributes:
         links: the tuple of them.
         made: how often rulebooks were found, for tests.
     """
 
-    def __init__(self, links: Sequence[Link]) -> None:
-        self.links, self.made = tuple(links), 0
+    def __init__(self, links: Sequence[Link], turned: Iterable[int] = (), linear: Iterable[int] = ()) -> None:
+        self.links, self.turned, self.linear, self.made = tuple(links), tuple(turned), tuple(linear), 0
         self._places = [-1, *(i for i, link in enumerate(links) if link.makes)]
         self._course = Course([(self._places[link.place], link.window) for link in links if link.target is None]) \
             if all(link.target is None for link in links) and links else None
@@ -111,14 +114,17 @@ class Rules:
             books.append(book)
             if link.makes:
                 grids.append(child)
+        for link in self.turned:
+            _ = books[link].T
+        counts = {grid.samples if place < 0 else grids[place].n for place in self.linear}
         self.made += 1
-        return Found(tuple(grids), tuple(books))
+        return Found(tuple(grids), tuple(books), {n: Rulebook.identity(n) for n in counts})
 
-    def __getstate__(self) -> tuple[Link, ...]:
-        return self.links
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.links, self.turned, self.linear
 
-    def __setstate__(self, links: tuple[Link, ...]) -> None:
-        self.__init__(links)                                             # type: ignore[misc]
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.__init__(*state)                                            # type: ignore[misc]
 
 
 def _equal(a: Grid, b: Grid) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 Ground = Any                            # (1, c), or None
 
 
+def aligned(numbers: int) -> int:
+    """Return a number of float32 numbers rounded up to whole cache lines."""
+    return -(-numbers // 16) * 16
+
+
 @dataclass(eq=False)
 class Value:
     """Rows that a step writes: at the sites of a place, with a number of channels.
@@ -29,11 +34,13 @@ class Value:
         place: number of the place, as for Link; ROWS for rows without sites.
         channels: of the rows.
         inside: (value, first column) of the wider rows of which these are some columns, or None.
+        dtype: of the numbers, such as "float32".
     """
 
     place: int
     channels: int
     inside: tuple[int, int] | None = None
+    dtype: str = "float32"
 
 
 @dataclass(eq=False)
@@ -48,6 +55,9 @@ class Run:
         grounds: ground states by number of the value, (1, c) or None.
         biases: by number of the value, what a convolution adds where the input has a ground state.
         n_threads: of this call.
+        room: memory for sums and for rows minus their ground state, float32, or None.
+        step: number of the step that runs.
+        dies: for each step whether x lies in memory that nothing reads later.
     """
 
     places: Sequence[int]
@@ -57,7 +67,9 @@ class Run:
     grounds: Sequence[Ground]
     biases: dict[int, Array]
     n_threads: int
-    kept: dict[int, Rulebook] = field(default_factory=dict)
+    dies: Sequence[bool] = ()
+    room: Any = None
+    step: int = 0
 
     def count(self, value: int) -> int:
         """Return the number of rows of a value."""
@@ -69,9 +81,21 @@ class Run:
     def identity(self, value: int) -> Rulebook:
         """Return the rulebook that pairs each row of a value with itself."""
         n = self.count(value)
-        if n not in self.kept:
-            self.kept[n] = Rulebook.identity(n)
-        return self.kept[n]
+        kept = None if self.found is None else self.found.identities.get(n)
+        return Rulebook.identity(n) if kept is None else kept
+
+    def above(self, value: int) -> tuple[Array, Any]:
+        """Return (a value minus its ground state, the rest of the room); in place if nothing reads the value later."""
+        x, room = self.values[value], self.room
+        rows = np.zeros((4, x.shape[1]), np.float32)
+        rows[0], rows[2] = self.grounds[value], 1
+        y = x
+        if not self.dies[self.step]:
+            size = aligned(x.size)
+            y, room = (np.empty(x.shape, np.float32), None) if room is None else (
+                room[:x.size].reshape(x.shape), room[size:])
+        mapped(x, y, rows, None, None, self.n_threads)
+        return y, room
 
     def tensor(self, value: int) -> Any:
         """Return a value as a SparseTensor, or as a Tensor of rows without sites."""
@@ -138,12 +162,11 @@ class Convolve(Step):
 
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
-        x, bias = run.values[self.x], None
-        if self.y in run.biases:
-            bias, ground = run.biases[self.y], run.grounds[self.x]
-            x = x - ground if ground.any() else x
+        x, room, bias = run.values[self.x], run.room, run.biases.get(self.y)
+        if bias is not None and run.grounds[self.x].any():
+            x, room = run.above(self.x)
         residual = None if self.residual is None else run.values[self.residual]
-        self.product.run(x, self.rulebook(run), y, bias, self.slope, residual, run.n_threads)  # type: ignore[arg-type]
+        self.product.run(x, self.rulebook(run), y, bias, self.slope, residual, run.n_threads, room)  # type: ignore[arg-type]
 
     def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
         """See Step.ground."""
