@@ -11,7 +11,7 @@ from spconv_cy.cpu.reach cimport Axis, Streams
 from spconv_cy.cpu.rules cimport Merge, Runs
 from spconv_cy.cpu.threads cimport startable
 
-from spconv_cy.compiled.memory import empty
+from spconv_cy.compiled.memory import empty, exact
 
 
 def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const int32_t[:, ::1] offsets, stride,
@@ -56,7 +56,7 @@ def valid(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, size, stri
     for axis in range(box.width - 1, 0, -1):                             # the last axis, which adds fewest keys, first
         wanted = _widened(wanted, &axes[axis], n_threads)
     out, strided, m = box, box, wanted.shape[0]
-    out_sites = empty((m, box.width), np.int32)
+    out_sites = exact((m, box.width), np.int32)
     if m:
         for axis in range(1, box.width):
             out.low[axis] = axes[axis].out_low
@@ -250,7 +250,7 @@ cdef _before(int64_t[::1] counts):
 
 
 cdef _unpacked(int64_t[::1] keys, const Box* box, int n_threads):
-    cdef int32_t[:, ::1] sites = empty((keys.shape[0], box.width), np.int32)
+    cdef int32_t[:, ::1] sites = exact((keys.shape[0], box.width), np.int32)
     if keys.shape[0]:
         with nogil:
             order.unpack(&keys[0], keys.shape[0], box, &sites[0, 0], team(n_threads, keys.shape[0]))
@@ -287,7 +287,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
     with nogil:
         rules.count_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], n_threads)
     n_pairs = offset_ptr[n_offsets]
-    in_rows, out_rows = empty((2, n_pairs), np.int32)             # one allocation, for huge pages
+    in_rows, out_rows = exact((2, n_pairs), np.int32)             # one allocation, for huge pages
     if n_pairs == 0:
         return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
     cdef int32_t[::1] room = empty(max(n_threads, 1) * rules.PAIRS_ROOM, np.int32)

@@ -8,6 +8,7 @@ from typing import Any
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import kind_of
 from spconv_cy.deploy.frozen import Frozen
+from spconv_cy.deploy.limits import checked_bytes
 from spconv_cy.deploy.products import packed
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.steps import Convolve
@@ -17,18 +18,36 @@ from spconv_cy.layers import Layer, Sequential
 
 
 @known_arguments
-def freeze(net: Layer) -> Frozen:
+def freeze(net: Layer, *, memory: int | str | None = None) -> Frozen:
     """Return a network for inference on the CPU, with the values that `net` has in evaluation mode.
+
+    Batch normalisation, sums and leaky ReLUs are computed in the pass of the convolution before them. Weights are
+    copied in the order in which the processor's kernels read them. All rulebooks are found before the first
+    convolution, and kept while the sites stay the same. Rows lie in one piece of memory, whose size is known before
+    anything is computed. Layers whose sites are not known before they run are called as they are.
 
     Args:
         net: Layer; it is not changed, and the result keeps its values if `net` is trained further.
+        memory: limit of a call in bytes, or such as "1GB": a call that would take more is refused before it computes
+            anything, and a batch of several samples is computed sample by sample if that is enough; None: no limit.
+
+    Raises:
+        TypeError: net is no Layer.
+        ValueError: a limit that is no number of bytes.
+
+    >>> from spconv_cy.models import unet
+    >>> from spconv_cy.tensor import SparseTensor
+    >>> x = SparseTensor.from_sites([[0, 1, 2, 3], [0, 1, 2, 4]], [[1.0], [2.0]], size=8, ground=None)
+    >>> frozen = freeze(unet(3, 4, rng=0))
+    >>> frozen(x).shape, frozen.memory(x) > 0
+    ((2, 10), True)
     """
     if not isinstance(net, Layer):
         raise TypeError(expected("freeze", "a Layer", kind_of(net)))
     if isinstance(net, Frozen):
         return net
-    copied = copy.deepcopy(net).eval()
-    return Frozen(*_parts(_flat(copied)))
+    limit = None if memory is None else checked_bytes(memory)
+    return Frozen.of(_parts(_flat(copy.deepcopy(net).eval())), limit)
 
 
 def _flat(net: Any) -> list[Any]:

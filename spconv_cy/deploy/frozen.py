@@ -2,36 +2,152 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from spconv_cy.autograd import no_grad
 from spconv_cy.checks import as_array
+from spconv_cy.deploy import text
+from spconv_cy.deploy.limits import by_samples, checked_bytes, fits, grid_of, needed, refuse, shown
+from spconv_cy.deploy.program import Program
 from spconv_cy.layers import Layer
+from spconv_cy.state import checked_names
 from spconv_cy.tensor import SparseTensor, Tensor
-from spconv_cy.types import ArrayLike
 
 
 class Frozen(Layer):
-    """A network for inference on the CPU, as `sp.freeze` makes it.
+    """A network for inference on the CPU; `sp.freeze` makes it, and `sp.save` and `sp.load` keep it in a file.
+
+    A call gives what the network gives in evaluation mode, and records nothing. Any number of threads may call it at
+    the same time. The sites and rulebooks of the last call are kept, and used again if the sites are the same.
+
+    Args:
+        plan: the steps as JSON text, with zeros for weights.
+        layers: Layers that are called as they are.
+        memory: limit of a call in bytes, or None.
 
     Attributes:
-        parts: list of Programs, and of Layers that are called as they are.
+        limit: bytes that a call may take, or None.
+        layers: list of the Layers that are called as they are.
     """
 
-    def __init__(self, *parts: Any) -> None:
-        self.parts = list(parts)
-        self.training = False
+    def __init__(self, plan: str, *layers: Layer, memory: int | None = None) -> None:
+        parts = [layers[part] if isinstance(part, int) else text.built(part, layers) for part in json.loads(plan)]
+        self._set(parts, list(layers), memory)
 
-    def __call__(self, x: SparseTensor | Tensor | ArrayLike) -> Any:
-        """Return what the network gives for x in evaluation mode; nothing is recorded."""
-        given: Any = x if isinstance(x, (SparseTensor, Tensor)) else Tensor(as_array("Frozen", x))
+    @classmethod
+    def of(cls, parts: list[Any], memory: int | str | None = None) -> Frozen:
+        """Return the frozen network of Programs, and Layers between them."""
+        frozen = cls("[]")
+        layers: list[Layer] = []
+        for part in parts:
+            if isinstance(part, Program):
+                text.described(part, layers)
+            else:
+                layers.append(part)
+        frozen._set(list(parts), layers, None if memory is None else checked_bytes(memory))
+        return frozen
+
+    def _set(self, parts: list[Any], layers: list[Layer], memory: int | None) -> None:
+        self.limit, self.layers = memory, [layer.eval() for layer in layers]
+        self._parts = tuple(parts)
+
+    def __call__(self, x: Any, *, memory: int | str | None = None) -> Any:
+        """Return what the network gives for x in evaluation mode.
+
+        Args:
+            x: SparseTensor; or what else the network takes.
+            memory: limit of this call in bytes, or such as "500MB"; None: that of the network.
+
+        Raises:
+            MemoryError: the call would take more; nothing has been computed then.
+        """
+        limit = self.limit if memory is None else checked_bytes(memory)
+        given = x if isinstance(x, (SparseTensor, Tensor)) else Tensor(as_array("Frozen", x))
         with no_grad():
-            for part in self.parts:
+            if limit is not None and isinstance(given, SparseTensor):
+                return self._within(given, limit)
+            for part in self._parts:
                 given = part(given)
         return given
 
+    def memory(self, sites: Any, *, size: Any = None, samples: int | None = None, ground: str | None = None) -> int:
+        """Return the most bytes that a call takes for sites: rulebooks, rows and the result, without x and the weights.
+
+        The rulebooks are found for it; the next call uses them.
+
+        Args:
+            sites: SparseTensor, Grid, or array (n, 1+d) of sites, the batch index first.
+            size, samples: of the field, as for Grid.from_sites, if an array is given.
+            ground: "zero" or None, as for SparseTensor.from_sites, if no SparseTensor is given.
+
+        Raises:
+            TypeError: the network has layers whose memory is not known before they run.
+        """
+        program = self._program()
+        grid = grid_of(sites, size, samples)
+        row = getattr(sites, "ground", None)
+        if row is None and ground is not None and not isinstance(sites, SparseTensor):
+            row = Tensor(np.zeros((1, program.values[0].channels), np.float32))
+        return needed(program, grid, None if row is None else row.data)
+
+    def weight_bytes(self) -> int:
+        """Return the bytes of the packed weights."""
+        return sum(part.weight_bytes() for part in self._parts if isinstance(part, Program))
+
+    def forget(self) -> None:
+        """Drop the sites and rulebooks that are kept of the last call."""
+        for part in self._parts:
+            if isinstance(part, Program):
+                part.forget()
+
     def train(self, mode: bool = True) -> Frozen:
         """Return the network itself: it is always in evaluation mode."""
+        self.training = False
         return self
 
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return a dict of arrays: those of the steps, and of the layers that are called as they are."""
+        own = {f"steps.{i}.{name}": array for i, part in enumerate(self._parts) if isinstance(part, Program)
+               for name, array in text.arrays(part).items()}
+        return {**own, **super().state()}
 
+    def load_state(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Copy arrays into the steps and layers; see Layer.load_state."""
+        checked_names("load_state", state, self.state())
+        super().load_state({name: array for name, array in state.items() if not name.startswith("steps.")})
+        for i, part in enumerate(self._parts):
+            if isinstance(part, Program):
+                head = f"steps.{i}."
+                text.set_arrays(part, {name[len(head):]: state[name] for name in state if name.startswith(head)})
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the constructor's arguments."""
+        layers: list[Layer] = []
+        plan: list[Any] = []
+        for part in self._parts:
+            if isinstance(part, Program):
+                plan.append(text.described(part, layers))
+            else:
+                plan.append(len(layers))
+                layers.append(part)
+        return (json.dumps(plan), *layers), {} if self.limit is None else {"memory": self.limit}
+
+    def __repr__(self) -> str:
+        names = [f"{len(part.steps)} steps" if isinstance(part, Program) else type(part).__name__
+                 for part in self._parts]
+        limit = "" if self.limit is None else f", memory={shown(self.limit)!r}"
+        return f"Frozen({', '.join(names)}{limit})"
+
+    def _program(self) -> Program:
+        others = [part for part in self._parts if not isinstance(part, Program)]
+        if others or len(self._parts) != 1:
+            raise refuse(others)
+        return self._parts[0]                                            # type: ignore[no-any-return]
+
+    def _within(self, x: SparseTensor, limit: int) -> Any:
+        program = self._program()
+        return program(x) if fits(program, x, limit) else by_samples(program, x, limit)

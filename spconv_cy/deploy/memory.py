@@ -1,9 +1,10 @@
-"""Where the rows of a program lie: buffers by the time from their first use to their last, told before anything runs."""
+"""Where the rows of a program lie: buffers by the time from first use to last use, told before anything runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from spconv_cy.deploy.rules import Found
+from typing import Any
+
 from spconv_cy.deploy.steps import Apply, Convolve, Join, Map, Step, Value
 
 try:
@@ -12,8 +13,8 @@ except ImportError:
     compiled = None                                                      # type: ignore[assignment]
 
 ALIGNED = 64
-SELF_MADE = 6                           # times the rows in and out that a layer's own call may take
-OBJECTS = 2048                          # bytes of Python objects for each step
+SELF_MADE = 3                           # times the rows in and out that a layer's own call may take
+OBJECTS = 1024                          # bytes of Python objects for each step
 
 
 class Layout:
@@ -27,6 +28,7 @@ class Layout:
     Attributes:
         buffer: for each value the number of the value whose memory it lies in.
         dies: for each step whether its x is in memory that nothing reads later.
+        ends: for each step the values that layers have made themselves and nothing reads later.
     """
 
     def __init__(self, values: Sequence[Value], steps: Sequence[Step], output: int) -> None:
@@ -41,6 +43,8 @@ class Layout:
         self._share()
         self._spans = self._lives()
         self.dies = [self._last(step.x) == i for i, step in enumerate(steps)]
+        made = [b for b in self._spans if self._is_made(b) and b != output]
+        self.ends = [[b for b in made if self._spans[b][1] == i] for i in range(len(steps))]
         self._placed = [b for b in self._spans if b not in (0, output) and not self._is_made(b)]
         self._beside = {b: [a for a in self._placed if a != b and self._meet(a, b)] for b in self._placed}
 
@@ -76,7 +80,7 @@ class Layout:
                     self.values[part].inside = step.y, column
                 column += self.values[part].channels
 
-    def _can_be_inside(self, part: int, join: Join, i: int) -> bool:
+    def _can_be_inside(self, part: int, join: Any, i: int) -> bool:
         writer = self._writer.get(part)
         if writer is None or part == self.output or self.values[part].inside is not None or join.parts.count(part) > 1:
             return False
@@ -101,7 +105,8 @@ class Layout:
     def _is_free(self, old: int, step: Step, i: int) -> bool:
         """Return True if a step can write its result where the rows of a value lie that nothing reads later."""
         value, new = self.values[old], self.values[step.y]
-        alone = old not in (0, self.output) and value.inside is None and not isinstance(self._made_by(old), (Apply, Join))
+        alone = old not in (0, self.output) and value.inside is None
+        alone = alone and not isinstance(self._made_by(old), (Apply, Join))
         alike = (value.place, value.channels, value.dtype) == (new.place, new.channels, new.dtype)
         return alone and alike and self._readers[old] == [i] and step.reads().count(old) == 1
 
@@ -134,12 +139,3 @@ class Layout:
 def held(size: int) -> int:
     """Return how many bytes an array of that many bytes holds."""
     return compiled.held_bytes(size) if compiled else size
-
-
-def rules_bytes(found: Found) -> int:
-    """Return the bytes that the sites and rulebooks of a network hold, without those of the input's sites."""
-    books = {id(book): book for book in (*found.books, *found.identities.values())}.values()
-    turned = [book.kept["T"] for book in books if "T" in book.kept]
-    arrays = [array for book in books for array in (book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr)]
-    arrays += [grid.sites for grid in found.grids[1:]] + [book.tile_ptr for book in turned]
-    return compiled.bytes_of(arrays) if compiled else sum(array.nbytes for array in arrays)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spconv_cy.checks import kind_of
 from spconv_cy.config import threads
-from spconv_cy.deploy.memory import OBJECTS, Layout, held, rules_bytes
-from spconv_cy.deploy.rules import Found, Link, Rules
-from spconv_cy.deploy.steps import Apply, Convolve, Run, Step, Value, aligned
+from spconv_cy.deploy.memory import OBJECTS, Layout, held
+from spconv_cy.deploy.rules import Found, Link, Rules, rules_bytes
+from spconv_cy.deploy.steps import Apply, Convolve, MaxPool, Run, Step, Value, aligned
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.tensor import SparseTensor, Tensor
 
 if TYPE_CHECKING:
@@ -41,9 +43,11 @@ class Program:
         self._places = [value.place for value in values]
         self._grounds: dict[bytes, tuple[list[Any], dict[int, Array]]] = {}
         self._plans: dict[Any, Any] = {}
+        self._needs_sites = bool(links) or any(value.place < 0 for value in values)
 
     def __call__(self, x: Any) -> Any:
         """Return the result for a SparseTensor, or a Tensor of rows without sites."""
+        self._check(x)
         if not isinstance(x, SparseTensor):
             return Tensor.of(self._run(_float32(x), None, None))
         found = self.rules.find(x.grid)
@@ -55,12 +59,22 @@ class Program:
         return SparseTensor(y, grid, None if ground is None else Tensor.of(ground),
                             x.point_rows if grid is x.grid else None)
 
+    def _check(self, x: Any) -> None:
+        shape, channels = x.shape, self.values[0].channels
+        if self._needs_sites and not isinstance(x, SparseTensor):
+            raise TypeError(expected("Frozen", "a SparseTensor", kind_of(x), "make one of arrays by "
+                                     "SparseTensor.from_sites(sites, features)"))
+        if len(shape) != 2 or shape[1] != channels:
+            raise ShapeError(expected("Frozen", f"features (n, {channels})", f"shape {shape}"))
+
     def bytes(self, found: Found, ground: Array | None = None, n_threads: int | None = None) -> int:
         """Return the most bytes that a call takes for these sites, with their rulebooks and the result."""
         run = self._begin(found, 0, ground, threads() if n_threads is None else n_threads)
         sizes, _, total, room = self._plan(run)
         own = held(total + 4 * room) + held(sizes[self.output]) + self.layout.made_bytes(sizes)
-        return rules_bytes(found) + own + OBJECTS * (len(self.steps) + 8)
+        # Where the ground state competes: a count and a flag for each window.
+        windows = sum(6 * run.count(step.y) for step in self.steps if isinstance(step, MaxPool) and ground is not None)
+        return rules_bytes(found) + own + windows + OBJECTS * (len(self.steps) + 4 * len(found.books) + 16)
 
     def grounds(self, ground: Array) -> tuple[list[Any], dict[int, Array]]:
         """Return the ground states of all values and the biases of convolutions, for the input's; the last are kept."""
@@ -76,6 +90,20 @@ class Program:
             self._grounds = {key: kept}
         return kept
 
+    def weight_bytes(self) -> int:
+        """Return the bytes of the packed weights."""
+        return sum(step.product.nbytes for step in self.steps if isinstance(step, Convolve))
+
+    def forget(self) -> None:
+        """Drop what is kept of the last call."""
+        self.rules.forget()
+        self._plans = {}
+
+    def weights_changed(self) -> None:
+        """Forget what was computed from the weights, which have changed."""
+        self.forget()
+        self._grounds = {}
+
     def _begin(self, found: Found | None, rows: int, ground: Array | None, n_threads: int) -> Run:
         grounds, biases = ([None] * len(self.values), {}) if ground is None else self.grounds(ground)
         return Run(self._places, found, rows, [None] * len(self.values), grounds, biases, n_threads, self.layout.dies)
@@ -88,10 +116,12 @@ class Program:
         for run.step, step in enumerate(self.steps):
             if isinstance(step, Apply):
                 run.values[step.y] = step.run(run, None)
-                continue
-            y = self._rows(run, step.y, memory, offsets)
-            step.run(run, y)
-            run.values[step.y] = y
+            else:
+                y = self._rows(run, step.y, memory, offsets)
+                step.run(run, y)
+                run.values[step.y] = y
+            for value in self.layout.ends[run.step]:
+                run.values[value] = None
         return run.values[self.output]                                   # type: ignore[no-any-return]
 
     def _rows(self, run: Run, number: int, memory: Array, offsets: dict[int, int]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -9,10 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from spconv_cy.sites import Grid, Rulebook, Window
+from spconv_cy.errors import expected
+from spconv_cy.sites import Grid, Rulebook, Window, rules
 from spconv_cy.sites.chains import Course
 
+try:
+    from spconv_cy.compiled import memory as compiled
+except ImportError:
+    compiled = None                                                      # type: ignore[assignment]
+
 ROOT, ROWS = 0, -1                      # the input's sites; one row for each sample, or rows without sites
+# Bytes for each site, in and out, while rules are found: of windows that do not overlap, and of those that do.
+APART, OVERLAPPING = 24, 64
 
 
 @dataclass(frozen=True)
@@ -80,11 +89,16 @@ class Rules:
         self._last: Found | None = None
         self._lock = Lock()
 
-    def find(self, grid: Grid, keep: bool = True) -> Found:
+    def find(self, grid: Grid, most: int | None = None) -> Found:
         """Return the sites and rulebooks for an input's grid; the last ones if its sites are the same.
+
+        Args:
+            grid: Grid.
+            most: bytes that the sites and rulebooks may take while they are found, or None.
 
         Raises:
             ShapeError: a window does not fit the lattice or the field.
+            MemoryError: they might take more than `most`.
         """
         last = self._last
         if last is not None and last.grids[0] is grid:
@@ -92,21 +106,28 @@ class Rules:
         if last is not None and _equal(last.grids[0], grid):
             found = last.at(grid, self.links)
         else:
-            found = self._find(grid)
-        if keep:
-            with self._lock:
-                self._last = found
+            found = self._find(grid, most)
+        with self._lock:
+            self._last = found
         return found
+
+    def finding_bytes(self, found: Found) -> int:
+        """Return the most bytes that it takes to find these sites and rulebooks."""
+        temporary = [_temporary(link.window) * (book.n_in + book.n_out)
+                     for link, book in zip(self.links, found.books, strict=True)]
+        return rules_bytes(found) + max(temporary, default=0)
 
     def forget(self) -> None:
         """Drop what is kept."""
         self._last = None
 
-    def _find(self, grid: Grid) -> Found:
+    def _find(self, grid: Grid, most: int | None = None) -> Found:
         if self._course is not None:
             grid.expect(self._course)
         grids, books = [grid], list[Rulebook]()
         for link in self.links:
+            if most is not None:
+                self._check(Found(tuple(grids), tuple(books), {}), link, most)
             if link.target is not None:
                 books.append(grids[link.place].rules_to(link.window, grids[link.target]))
                 continue
@@ -114,17 +135,49 @@ class Rules:
             books.append(book)
             if link.makes:
                 grids.append(child)
-        for link in self.turned:
-            _ = books[link].T
+        for number in self.turned:
+            _ = books[number].T
         counts = {grid.samples if place < 0 else grids[place].n for place in self.linear}
         self.made += 1
         return Found(tuple(grids), tuple(books), {n: Rulebook.identity(n) for n in counts})
+
+    def _check(self, found: Found, link: Link, most: int) -> None:
+        """Raise MemoryError if the rules of one more link might exceed `most` bytes."""
+        needs = rules_bytes(found) + worst_bytes(found.grids[link.place].n, link.window)
+        if needs > most:
+            raise MemoryError(expected("Frozen", f"rulebooks of at most {most:,} bytes", f"perhaps {needs:,}",
+                                       "give fewer sites or samples, or a higher limit"))
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self.links, self.turned, self.linear
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state)                                            # type: ignore[misc]
+
+
+def worst_bytes(n: int, window: Window) -> int:
+    """Return the most bytes that finding the outputs and rulebook of a window over n sites may take."""
+    windows = math.prod(-(-size // stride) for size, stride in zip(window.size, window.stride, strict=True))
+    outputs = n * (1 if window.kind in ("submanifold", "cell", "centre") else windows)
+    if window.kind == "transposed":
+        windows, outputs = window.volume, n * window.volume
+    pairs = n * min(window.volume, windows)
+    tiles = 8 * window.volume * (outputs // rules.TILE_ROWS + 2)
+    return 8 * pairs + 4 * (window.lattice.d + 1) * outputs + tiles + _temporary(window) * (n + outputs)
+
+
+def _temporary(window: Window) -> int:
+    apart = window.keeps_sites or all(size <= stride for size, stride in zip(window.size, window.stride, strict=True))
+    return APART if apart else OVERLAPPING
+
+
+def rules_bytes(found: Found) -> int:
+    """Return the bytes that the sites and rulebooks of a network hold, without those of the input's sites."""
+    books = {id(book): book for book in (*found.books, *found.identities.values())}.values()
+    turned = [book.kept["T"] for book in books if "T" in book.kept]
+    arrays = [array for book in books for array in (book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr)]
+    arrays += [grid.sites for grid in found.grids[1:]] + [book.tile_ptr for book in turned]
+    return compiled.bytes_of(arrays) if compiled else sum(array.nbytes for array in arrays)
 
 
 def _equal(a: Grid, b: Grid) -> bool:

@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from spconv_cy import deploy, models
 from spconv_cy import layers as library
-from spconv_cy import models
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_list, checked_path, kind_of
 from spconv_cy.errors import FileError, ShapeError, expected
@@ -82,7 +82,7 @@ def load_with_extra(path: PathLike, layers: Iterable[type[Layer]] | type[Layer] 
 
 def library_layer(name: str) -> type[Layer] | None:
     """Return the library's layer class of that name, or None if there is none."""
-    for module in (library, models):
+    for module in (library, models, deploy):
         found = getattr(module, name, None)
         if isinstance(found, type) and issubclass(found, Layer) and found is not Layer:
             return found

@@ -1,0 +1,91 @@
+"""Programs as JSON values, and back; the arrays of their weights are kept beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from spconv_cy.deploy.products import packed
+from spconv_cy.deploy.program import Program
+from spconv_cy.deploy.rules import Link
+from spconv_cy.deploy.steps import Apply, Convolve, Join, Map, MaxPool, Step, Value
+from spconv_cy.sites import Lattice, Window
+
+KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in (Apply, Convolve, Join, Map, MaxPool)}
+
+
+def described(program: Program, layers: list[Any]) -> dict[str, Any]:
+    """Return a Program as JSON values; layers: to which those of its steps are added."""
+    return {"values": [[value.place, value.channels, value.dtype] for value in program.values],
+            "links": [[link.place, _window(link.window), link.target] for link in program.rules.links],
+            "steps": [_step(step, layers) for step in program.steps], "output": program.output}
+
+
+def arrays(program: Program) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the arrays of a Program's steps by number of the step and name."""
+    found = {}
+    for i, step in enumerate(program.steps):
+        if isinstance(step, Convolve):
+            found.update({f"{i}.{name}": array for name, array in step.product.state().items()})
+        elif isinstance(step, Map) and step.rows is not None:
+            found[f"{i}.rows"] = step.rows
+    return found
+
+
+def built(text: dict[str, Any], layers: Sequence[Any]) -> Program:
+    """Return the Program of what `described` returned, with zeros for its arrays."""
+    values = [Value(place, channels, dtype=dtype) for place, channels, dtype in text["values"]]
+    links = [Link(place, _window_of(window), target) for place, window, target in text["links"]]
+    return Program(values, [_step_of(step, layers) for step in text["steps"]], links, text["output"])
+
+
+def set_arrays(program: Program, found: dict[str, Any]) -> None:
+    """Give a Program's steps their arrays, named as `arrays` names them."""
+    for i, step in enumerate(program.steps):
+        own = {name.split(".", 1)[1]: array for name, array in found.items() if name.startswith(f"{i}.")}
+        if isinstance(step, Convolve):
+            step.product = packed(step.product.precision, own)
+        elif own:
+            step.rows = own["rows"]                                      # type: ignore[attr-defined]
+    program.weights_changed()
+
+
+def _window(window: Window) -> dict[str, Any]:
+    words = {field.name: getattr(window, field.name) for field in fields(window)}
+    return {**words, "lattice": [window.lattice.d, window.lattice.kind],
+            "size": None if window.taps else window.size}
+
+
+def _window_of(words: dict[str, Any]) -> Window:
+    return Window(**{**words, "lattice": Lattice(*words["lattice"])})
+
+
+def _step(step: Step, layers: list[Any]) -> dict[str, Any]:
+    words = {field.name: getattr(step, field.name) for field in fields(step)}
+    if isinstance(step, Convolve):
+        state = {name: [str(array.dtype), array.shape] for name, array in step.product.state().items()}
+        words["product"] = [step.product.precision, state]
+    elif isinstance(step, Map) and step.rows is not None:
+        words["rows"] = step.rows.shape
+    elif isinstance(step, Apply):
+        words["layer"] = len(layers)
+        layers.append(step.layer)
+    return {"kind": type(step).__name__, **words}
+
+
+def _step_of(words: dict[str, Any], layers: Sequence[Any]) -> Step:
+    words = dict(words)
+    kind = KINDS[words.pop("kind")]
+    if kind is Convolve:
+        precision, state = words["product"]
+        words["product"] = packed(precision, {name: np.zeros(shape, dtype) for name, (dtype, shape) in state.items()})
+    elif kind is Map and words["rows"] is not None:
+        words["rows"] = np.zeros(words["rows"], np.float32)
+    elif kind is Apply:
+        words["layer"] = layers[words["layer"]]
+    elif kind is Join:
+        words["parts"] = tuple(words["parts"])
+    return kind(**words)

@@ -1,0 +1,273 @@
+"""Frozen networks: the values of the network, in the memory that was told, from any number of threads, from a file."""
+
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+from spconv_cy.deploy.steps import Apply, Convolve, Join, Map
+
+memory = pytest.importorskip("spconv_cy.compiled.memory")
+models = sp.models
+
+# name: (network, dimension, channels, ground, size of the field)
+NETWORKS = {
+    "deepcnet": (lambda: models.deepcnet(3, 8, 2, 10, rng=0), 2, 2, "zero", 24),
+    "deepcnet, dropout": (lambda: models.deepcnet(3, 8, 2, 10, dropout=0.3, rng=0), 2, 2, "zero", 24),
+    "deepcnin": (lambda: models.deepcnin(2, 4, 1, 10, rng=0), 2, 1, "zero", 12),
+    "deepc2": (lambda: models.deepc2(3, 8, 2, 10, rng=0), 2, 2, "zero", 30),
+    "lenet5": (lambda: models.lenet5(rng=0), 2, 1, "zero", 32),
+    "unet": (lambda: models.unet(3, 4, 3, 5, reps=2, rng=0), 3, 3, None, 16),
+    "uresnet": (lambda: models.uresnet(filters=4, rng=0), 3, 1, None, 32),
+    "minkunet": (lambda: models.minkunet("14A", 4, 7, width=0.25, rng=0), 3, 4, None, None),
+    "spunet": (lambda: models.spunet(4, 7, base=4, channels=(4, 8, 8, 4), repeats=(1, 1, 1, 1), rng=0), 3, 4, None, 32),
+    "vgg": (lambda: models.vgg([8, "MP", (8, 4), "C3/2"], 3, rng=0), 2, 3, None, 63),
+    "resnet": (lambda: models.resnet([(8, 2, 1), (16, 2, 2)], 8, rng=0), 2, 8, None, 31),
+    "minkfpn": (lambda: models.minkfpn(channels=(8, 8), channels_out=8, repeats=(1, 1), attention=True, rng=0),
+                3, 1, None, 32),
+    "fcgf": (lambda: models.fcgf(channels=(8, 8), up=(8, 8), rng=0), 3, 1, None, 32),
+    "second": (lambda: models.voxel_backbone_8x(rng=0), 3, 4, None, (41, 32, 32)),
+    "voxelnext": (lambda: models.voxelnext(widths=(4, 4, 8, 8, 8), channels_out=8, rng=0), 3, 5, None, (41, 64, 64)),
+    "spvcnn": (lambda: models.SPVCNN(4, 5, width=0.25, rng=0), 3, 4, None, 32),
+    "pcgc": (lambda: models.pcgc_encoder((1, 8, 8, 8), rng=0), 3, 1, None, 32),
+}
+
+
+def tensor(n, d=3, channels=1, size=32, ground=None, samples=2, seed=0):
+    """Return a SparseTensor of about n random sites."""
+    rng = np.random.default_rng(seed)
+    axes = (64 if size is None else size,) * d if not isinstance(size, tuple) else size
+    sites = np.unique(np.column_stack([rng.integers(0, samples, n), *(rng.integers(0, a, n) for a in axes)]), axis=0)
+    features = rng.normal(size=(len(sites), channels)).astype(np.float32)
+    return sp.SparseTensor.from_sites(sites, features, size, samples, ground=ground)
+
+
+def rows(y):
+    """Return the numbers of a result."""
+    return (y.features if isinstance(y, sp.SparseTensor) else y).numpy()
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Return a function that gives a network, with statistics of some batches, frozen and not, and an input of n."""
+    kept = {}
+
+    def make(name):
+        if name not in kept:
+            build, d, channels, ground, size = NETWORKS[name]
+            net = build()
+            with sp.no_grad():
+                for seed in range(2):
+                    net(tensor(300, d, channels, size, ground, seed=seed))
+            kept[name] = net.eval(), sp.freeze(net), lambda n, **o: tensor(n, d, channels, size, ground, **o)
+        return kept[name]
+
+    return make
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_values_are_those_of_the_network_for_no_site_one_and_many(made, name):
+    net, frozen, inputs = made(name)
+    for n in (0, 1, 60, 1500):
+        x = inputs(n)
+        with sp.no_grad():
+            y = net(x)
+        z = frozen(x)
+        scale = np.abs(rows(y)).max(initial=1e-30)
+        np.testing.assert_allclose(rows(z), rows(y), rtol=0, atol=1e-6 * scale)
+        if name not in ("deepcnet, dropout",):                           # whose factor comes before the slope
+            np.testing.assert_array_equal(rows(z), rows(y))
+        if isinstance(y, sp.SparseTensor):
+            assert np.array_equal(z.sites, y.sites) and z.grid.size == y.grid.size
+            assert (z.grid is x.grid) == (y.grid is x.grid)
+            assert (z.ground is None) == (y.ground is None)
+
+
+def test_drawn_regions_are_those_that_the_network_draws():
+    net = models.fractional_cnn(2, 4, rng=0).eval()
+    frozen, x = sp.freeze(net), tensor(100, 2, 1, net.input_size(), "zero")
+    np.testing.assert_array_equal(rows(frozen(x)), rows(net(x)))
+
+
+def test_what_follows_a_convolution_is_in_its_step_and_joined_rows_are_written_in_place(made):
+    program = made("minkunet")[1]._parts[0]
+    assert not any(isinstance(step, (Map, Apply)) for step in program.steps)
+    joins = [step for step in program.steps if isinstance(step, Join)]
+    assert len(joins) == 4
+    assert all(program.values[part].inside is not None for join in joins for part in join.parts)
+    assert sum(isinstance(step, Convolve) and step.residual is not None for step in program.steps) == 8
+
+
+def test_the_network_stays_as_it_is_and_may_be_trained_further(made):
+    net, frozen = models.unet(2, 4, 3, 5, rng=0), None
+    before = {name: array.copy() for name, array in net.state().items()}
+    frozen, x = sp.freeze(net), tensor(100, 3, 3, 16)
+    assert net.training and all(np.array_equal(before[name], array) for name, array in net.state().items())
+    y = rows(frozen(x))
+    net(x)                                                               # moves the running statistics
+    for parameter in net.parameters():
+        parameter.data[...] += 1
+    np.testing.assert_array_equal(rows(frozen(x)), y)
+    assert frozen.train() is frozen and not frozen.training and sp.freeze(frozen) is frozen
+
+
+def test_rulebooks_are_kept_while_the_sites_stay_the_same(made):
+    _, frozen, inputs = made("unet")
+    rules, x = frozen._parts[0].rules, inputs(200)
+    frozen(x)
+    made_before = rules.made
+    y = frozen(x.with_features(2 * x.features))
+    again = sp.SparseTensor.from_sites(x.sites, x.features, x.grid.size, 2, ground=None)
+    z = frozen(again)
+    assert rules.made == made_before and y.grid is x.grid and z.grid is again.grid
+    frozen(inputs(201, seed=1))
+    assert rules.made == made_before + 1
+
+
+def test_coarse_sites_of_equal_sites_lead_back_to_the_new_grid():
+    net = sp.Sequential(sp.Convolution(3, 1, 2, 2, 2, rng=0))
+    frozen = sp.freeze(net)
+    for x in (tensor(50, seed=3), tensor(50, seed=3)):
+        assert frozen(x).grid.source.parent is x.grid
+    assert frozen._parts[0].rules.made == 1
+
+
+@pytest.mark.parametrize("name", ["uresnet", "deepcnet"])
+def test_the_bits_are_the_same_for_any_number_of_threads_and_from_eight_at_once(made, name):
+    net, frozen, inputs = made(name)
+    xs = [inputs(400 + 50 * i, seed=i) for i in range(8)]
+    with sp.no_grad():
+        wanted = [rows(net(x)) for x in xs]
+    for n_threads in (1, 2, 5):
+        sp.set_threads(n_threads)
+        np.testing.assert_array_equal(rows(frozen(xs[0])), wanted[0])
+    sp.set_threads(None)
+    found = [None] * 8
+
+    def work(i):
+        for _ in range(3):
+            found[i] = rows(frozen(xs[i]))
+
+    team = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in team:
+        thread.start()
+    for thread in team:
+        thread.join()
+    for y, z in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(z, y)
+
+
+@pytest.mark.parametrize("name", ["uresnet", "deepcnet", "minkfpn", "voxelnext"])
+def test_a_file_gives_the_same_bits(made, name, tmp_path):
+    _, frozen, inputs = made(name)
+    sp.save(tmp_path / "net.safetensors", frozen)
+    loaded = sp.load(tmp_path / "net.safetensors")
+    np.testing.assert_array_equal(rows(loaded(inputs(300))), rows(frozen(inputs(300))))
+    assert repr(loaded) == repr(frozen) and loaded.limit is None
+
+
+def peaks(frozen, x):
+    """Return (bound, most bytes in use) of finding the rulebooks and of a call, one after the other."""
+    told = frozen.memory(x)
+    frozen.forget()
+    x = sp.SparseTensor(x.features, sp.Grid(x.sites.copy(), x.grid.size, x.grid.samples, x.grid.lattice), x.ground)
+    most, rules = 0, frozen._parts[0].rules
+    sp.release_memory()
+    before = memory.in_use()[0]
+    tracemalloc.start()
+    try:
+        for work in (lambda: rules.find(x.grid), lambda: frozen(x)):
+            memory.peak()
+            tracemalloc.reset_peak()
+            y = work()
+            most = max(most, memory.peak() - before + tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    del y
+    blocks = [book for book in rules.find(x.grid).books if lies_in_a_block(book.in_rows)]
+    return told, most + sum(8 * book.n_pairs + book.tile_ptr.nbytes for book in blocks)
+
+
+def lies_in_a_block(array):
+    """Return True if rows lie in memory that neither tracemalloc nor the library counts, as rules of few sites do."""
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    owner = getattr(array, "obj", array)
+    return type(owner).__module__ == "spconv_cy.compiled.pairs"
+
+
+@pytest.mark.parametrize("runs", [20, pytest.param(1000, marks=pytest.mark.slow)])
+def test_no_run_takes_more_than_was_told_and_little_less(made, runs):
+    rng, names, shares = np.random.default_rng(0), ("unet", "uresnet", "minkunet", "resnet", "deepcnet", "second"), []
+    for i in range(runs):
+        _, frozen, inputs = made(names[i % len(names)])
+        frozen(inputs(10))
+        n = int(4 * 10**rng.uniform(2.6, 3.9 if runs < 100 else 4.6))
+        x = inputs(n, seed=i)
+        told, most = peaks(frozen, x)
+        assert most <= told, (names[i % len(names)], n, told, most)
+        if most > 2**20:                                                 # below, Python's objects count
+            shares.append((told / most, names[i % len(names)], x.grid.n))
+    assert len(shares) > runs / 3 and max(shares)[0] < 1.2, max(shares)
+
+
+def test_a_limit_is_kept_by_single_samples_or_refused(made):
+    net, frozen, inputs = made("uresnet")
+    x = inputs(6000, samples=4)
+    needs = frozen.memory(x)
+    with sp.no_grad():
+        wanted = rows(net(x))
+    np.testing.assert_array_equal(rows(frozen(x, memory=needs)), wanted)
+    y = frozen(x, memory=int(0.7 * needs))
+    np.testing.assert_array_equal(rows(y), wanted)
+    assert y.grid is x.grid
+    with pytest.raises(MemoryError, match="limit"):
+        frozen(x, memory="10KB")
+    limited = sp.freeze(net, memory=int(0.7 * needs))
+    assert "memory=" in repr(limited)
+    np.testing.assert_array_equal(rows(limited(x)), wanted)
+
+
+def test_memory_is_told_for_arrays_and_grids(made):
+    _, frozen, inputs = made("unet")
+    x = inputs(500)
+    assert frozen.memory(x) == frozen.memory(x.grid) == frozen.memory(x.sites, size=16, samples=2)
+    with pytest.raises(TypeError, match="Pyramid"):
+        made("voxelnext")[1].memory(inputs(10))
+    assert frozen.weight_bytes() > 0
+
+
+@pytest.mark.parametrize("wrong, error", [
+    (lambda net, x: sp.freeze(3), TypeError),
+    (lambda net, x: sp.freeze(net, memory="many"), ValueError),
+    (lambda net, x: sp.freeze(net, memory=0), ValueError),
+    (lambda net, x: sp.freeze(net)(x.with_features(np.zeros((x.grid.n, 2), np.float32))), sp.errors.ShapeError),
+    (lambda net, x: sp.freeze(net)(np.zeros((3, 3))), TypeError),
+    (lambda net, x: sp.freeze(net)(tensor(10, 2, 3, 16)), sp.errors.ShapeError),
+])
+def test_wrong_arguments(made, wrong, error):
+    net, _, inputs = made("unet")
+    with pytest.raises(error):
+        wrong(net, inputs(20))
+
+
+def test_rows_without_sites_and_float64():
+    net = models.mlp((5, 8, 3), rng=0).eval()
+    x = np.random.default_rng(0).normal(size=(4, 5))
+    frozen = sp.freeze(net)
+    np.testing.assert_array_equal(rows(frozen(x)), rows(net(x)))
+    np.testing.assert_array_equal(rows(frozen(x.tolist())), rows(net(x.tolist())))
+    assert rows(frozen(x[:0])).shape == (0, 3)
+
+
+def test_a_layer_of_ones_own_is_called_as_it_is():
+    class Doubled(sp.Convolution):
+        def activated(self, x, slope=None, grid=None):
+            return super().activated(2 * x, slope, grid)
+
+    net = sp.Sequential(sp.SubmanifoldConvolution(3, 1, 4, rng=0), Doubled(3, 4, 2, 2, 2, rng=0)).eval()
+    x, frozen = tensor(50), sp.freeze(net)
+    np.testing.assert_array_equal(rows(frozen(x)), rows(net(x)))
+    assert frozen.layers == [frozen._parts[1]]
