@@ -8,7 +8,7 @@ from test_house import MODULES, SOURCES, dotted, imports
 # Modules of the ground that every module may use: errors, what arguments must be, types of signatures.
 GROUND = {"spconv_cy.errors", "spconv_cy.checks", "spconv_cy.arguments", "spconv_cy.types"}
 # Rooms whose public names other rooms import from the room itself, not from its modules.
-FACES = ("sites", "functional", "layers", "models", "data", "readers", "io", "train", "estimators")
+FACES = ("sites", "functional", "layers", "deploy", "models", "data", "readers", "io", "train", "estimators")
 CODE = [path for path in SOURCES if path.name != "__init__.py"]
 
 

@@ -48,7 +48,7 @@ def max_pool(
     pairs: Pairs,
     y: _Rows,
     ground: _Rows | None = None,
-    is_open: NDArray[np.uint8] | None = None,
+    volume: int | NDArray[np.int64] | None = None,
     slope: float | None = None,
     n_threads: int = 1,
 ) -> None: ...

@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 
 import numpy as np
 
+from spconv_cy import _core
 from spconv_cy.compiled.memory import empty
 from spconv_cy.errors import ShapeError, expected
 
@@ -177,8 +178,11 @@ def mapped(const float[:, :] x, float[:, :] y, const float[:, ::1] rows=None, co
 
 
 def max_pool(const float[:, ::1] x, Pairs pairs not None, float[:, ::1] y, const float[:, ::1] ground=None,
-             const uint8_t[::1] is_open=None, slope=None, int n_threads=1):
-    """Write the maxima of Ops.max_pool, through a leaky ReLU, into y (n_out, c); is_open as for _core.max_pool."""
+             volume=None, slope=None, int n_threads=1):
+    """Write the maxima of Ops.max_pool, through a leaky ReLU, into y (n_out, c).
+
+    With a ground (1, c), volume is the number of sites of a window, an int or (n_out,) int64.
+    """
     cdef int64_t c = x.shape[1], stride
     cdef float below = 1.0 if slope is None else slope
     cdef const float* px = _rows(x, pairs.n_in, c, &stride, "x")
@@ -186,11 +190,13 @@ def max_pool(const float[:, ::1] x, Pairs pairs not None, float[:, ::1] y, const
     cdef const float* pg = NULL
     cdef const uint8_t* popen = NULL
     if ground is not None:
-        if is_open is None or is_open.shape[0] != pairs.rules.n_out:
-            raise ShapeError(expected("frozen", f"is_open ({pairs.rules.n_out},) with a ground", "another"))
-        pg, popen = _row(ground, 1, c, "ground"), &is_open[0] if is_open.shape[0] else NULL
+        pg = _row(ground, 1, c, "ground")
     if py == NULL:
         return
+    cdef uint8_t[::1] is_open
+    if ground is not None:
+        is_open = _core.open_windows(pairs, volume)
+        popen = &is_open[0]
     cdef int32_t[::1] winner = np.zeros(startable(n_threads) * c, np.int32)
     with nogil:
         _frozen.max_pool(_isa.kernels(), px, pg, popen, py, &winner[0], &pairs.rules, c, below, n_threads)

@@ -8,10 +8,7 @@ from typing import Any
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import kind_of
 from spconv_cy.deploy.frozen import Frozen
-from spconv_cy.deploy.limits import checked_bytes
-from spconv_cy.deploy.products import packed
 from spconv_cy.deploy.program import Program
-from spconv_cy.deploy.steps import Convolve
 from spconv_cy.deploy.tracing import CannotTraceError, Tracer, computes_as_the_library
 from spconv_cy.errors import expected
 from spconv_cy.layers import Layer, Sequential
@@ -46,8 +43,8 @@ def freeze(net: Layer, *, memory: int | str | None = None) -> Frozen:
         raise TypeError(expected("freeze", "a Layer", kind_of(net)))
     if isinstance(net, Frozen):
         return net
-    limit = None if memory is None else checked_bytes(memory)
-    return Frozen.of(_parts(_flat(copy.deepcopy(net).eval())), limit)
+    frozen = Frozen.of([], memory)                                       # which refuses a wrong limit at once
+    return Frozen.of(_parts(_flat(copy.deepcopy(net).eval())), frozen.limit)
 
 
 def _flat(net: Any) -> list[Any]:
@@ -83,9 +80,7 @@ def _restore(tracer: Tracer, before: Any) -> None:
 
 def _program(tracer: Tracer, y: int) -> Program:
     for step in tracer.steps:
-        if isinstance(step, Convolve):
-            state: Any = step.product
-            step.product = packed("float32", state)
+        step.pack("float32")
     return Program(tracer.values, tracer.steps, tracer.links, y)
 
 

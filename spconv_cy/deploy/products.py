@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from spconv_cy.backend.ops import open_windows
 from spconv_cy.backend.switch import ops_named
 
 try:
@@ -132,8 +131,7 @@ def max_pooled(x: Array, rulebook: Rulebook, y: Array, ground: Array | None, slo
                n_threads: int) -> None:
     """Write the maxima over the windows of a rulebook, with the ground state, through a leaky ReLU into y."""
     if compiled:
-        is_open = None if ground is None else open_windows(rulebook).view(np.uint8)
-        compiled.max_pool(x, rulebook.pairs, y, ground, is_open, slope, n_threads)
+        compiled.max_pool(x, rulebook.pairs, y, ground, rulebook.volume, slope, n_threads)
         return
     found = ops_named("reference").max_pool(x, rulebook, ground)[0]
     y[...] = found if slope is None else np.where(found > 0, found, found * np.float32(slope))

@@ -122,6 +122,9 @@ class Step:
         """Return the numbers of the values that are read."""
         return (self.x,)
 
+    def pack(self, precision: str) -> None:
+        """Put weights into the form in which they are multiplied, from the dict of arrays that tracing leaves."""
+
     def run(self, run: Run, y: Array | None) -> Any:
         """Write into y; or, for a step that makes its result itself, return it."""
         raise NotImplementedError
@@ -152,6 +155,11 @@ class Convolve(Step):
     def reads(self) -> tuple[int, ...]:
         """Return the numbers of the values that are read."""
         return (self.x,) if self.residual is None else (self.x, self.residual)
+
+    def pack(self, precision: str) -> None:
+        """See Step.pack."""
+        if isinstance(self.product, dict):
+            self.product = packed(precision, self.product)
 
     def rulebook(self, run: Run) -> Rulebook:
         """Return the rulebook of a call."""
