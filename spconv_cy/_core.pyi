@@ -37,7 +37,6 @@ def conv(
 def conv_dw(
     x: NDArray[np.float32], dy: NDArray[np.float32], pairs: Pairs, groups: int = 1, *, n_threads: int = 1
 ) -> NDArray[np.float32]: ...
-def open_windows(pairs: Pairs, volume: int | NDArray[np.int64]) -> NDArray[np.uint8]: ...
 def max_pool(
     x: NDArray[np.float32], pairs: Pairs, ground: NDArray[np.float32] | None = None,
     is_open: NDArray[np.uint8] | None = None, *, n_threads: int = 1

@@ -137,22 +137,6 @@ def conv_dw(x, dy, Pairs pairs not None, int groups=1, *, int n_threads=1):
     return out[:, 0] if groups == 1 else out
 
 
-def open_windows(Pairs pairs, volume):
-    """Return (n_out,) uint8: 1 if the window of an output has an inactive site, or no active one.
-
-    volume: the number of sites of a window, an int or (n_out,) int64.
-    """
-    cdef int64_t i, n = pairs.n_out
-    cdef const int64_t[::1] volumes = volume if isinstance(volume, np.ndarray) else np.full(n, volume, np.int64)
-    cdef int32_t[::1] counts = np.zeros(n, np.int32)
-    cdef uint8_t[::1] found = empty(n, np.uint8)
-    for i in range(pairs.rules.n_pairs):
-        counts[pairs.rules.out_rows[i]] += 1
-    for i in range(n):
-        found[i] = counts[i] == 0 or counts[i] < volumes[i]
-    return np.asarray(found)
-
-
 def max_pool(x, Pairs pairs not None, ground=None, is_open=None, *, int n_threads=1):
     """Ops.max_pool; with a ground, is_open (n_out,) uint8 is 1 where the ground competes."""
     check_max_pool(x, pairs, ground)

@@ -8,7 +8,7 @@ import numpy as np
 
 from spconv_cy import _core
 from spconv_cy.backend.ops import Ops, open_windows
-from spconv_cy.compiled import gather, rowwise, steps
+from spconv_cy.compiled import frozen, gather, rowwise, steps
 from spconv_cy.config import threads
 from spconv_cy.errors import BackendError, expected
 from spconv_cy.types import Array
@@ -162,7 +162,7 @@ class CpuOps(Ops):
 def _opened(rulebook: Rulebook) -> Array:
     # What is counted for many pairs is kept for the next pass; for few, keeping takes longer than counting.
     if rulebook.n_pairs <= FEW_PAIRS:
-        return _core.open_windows(rulebook.pairs, rulebook.volume)
+        return frozen.open_windows(rulebook.pairs, rulebook.volume)
     return open_windows(rulebook).view(np.uint8)
 
 

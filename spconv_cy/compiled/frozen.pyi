@@ -43,6 +43,7 @@ def mapped(
     slope: float | None = None,
     n_threads: int = 1,
 ) -> None: ...
+def open_windows(pairs: Pairs, volume: int | NDArray[np.int64]) -> NDArray[np.uint8]: ...
 def max_pool(
     x: _Rows,
     pairs: Pairs,

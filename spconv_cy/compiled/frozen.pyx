@@ -8,7 +8,6 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 
 import numpy as np
 
-from spconv_cy import _core
 from spconv_cy.compiled.memory import empty
 from spconv_cy.errors import ShapeError, expected
 
@@ -177,6 +176,22 @@ def mapped(const float[:, :] x, float[:, :] y, const float[:, ::1] rows=None, co
             _frozen.map_rows(_isa.kernels(), px, x_stride, py, y_stride, n, c, &how, n_threads)
 
 
+def open_windows(Pairs pairs, volume):
+    """Return (n_out,) uint8: 1 if the window of an output has an inactive site, or no active one.
+
+    volume: the number of sites of a window, an int or (n_out,) int64.
+    """
+    cdef int64_t i, n = pairs.n_out
+    cdef const int64_t[::1] volumes = volume if isinstance(volume, np.ndarray) else np.full(n, volume, np.int64)
+    cdef int32_t[::1] counts = np.zeros(n, np.int32)
+    cdef uint8_t[::1] found = empty(n, np.uint8)
+    for i in range(pairs.rules.n_pairs):
+        counts[pairs.rules.out_rows[i]] += 1
+    for i in range(n):
+        found[i] = counts[i] == 0 or counts[i] < volumes[i]
+    return np.asarray(found)
+
+
 def max_pool(const float[:, ::1] x, Pairs pairs not None, float[:, ::1] y, const float[:, ::1] ground=None,
              volume=None, slope=None, int n_threads=1):
     """Write the maxima of Ops.max_pool, through a leaky ReLU, into y (n_out, c).
@@ -195,7 +210,7 @@ def max_pool(const float[:, ::1] x, Pairs pairs not None, float[:, ::1] y, const
         return
     cdef uint8_t[::1] is_open
     if ground is not None:
-        is_open = _core.open_windows(pairs, volume)
+        is_open = open_windows(pairs, volume)
         popen = &is_open[0]
     cdef int32_t[::1] winner = np.zeros(startable(n_threads) * c, np.int32)
     with nogil:
