@@ -23,8 +23,10 @@ KERNELS = Path("spconv_cy/cpu/kernels")
 LINKS_KERNELS = "spconv_cy.cpu.isa"
 # What Cython adds to every module that takes arrays, compiled once instead of a dozen times.
 SHARED = "spconv_cy.compiled.shared"
-# Compiled without fused multiply-adds, so that results are those of numpy's separate operations.
+# Compiled without fused multiply-adds but those that are asked for: so the results of steps are those of numpy's
+# separate operations, and kernels of small numbers have the same bits in every instruction set.
 EXACT = "spconv_cy.cpu.steps"
+EXACT_KERNELS = ("dots", "widened")
 DEBUG = os.environ.get("SPCONV_CY_DEBUG", "0") not in ("", "0")
 SANITIZE = os.environ.get("SPCONV_CY_SANITIZE", "")
 OPENMP = os.environ.get("SPCONV_CY_OPENMP", "1") != "0"
@@ -44,6 +46,20 @@ SETS = {
     "avx2": (["-mavx2", "-mfma"],
              "#include <immintrin.h>\nint main() { return _mm256_movemask_ps(_mm256_fmadd_ps("
              "_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps())); }"),
+    "amx": (["-mavx512f", "-mavx512bw", "-mamx-tile", "-mamx-int8", "-mamx-bf16"],
+            "#include <immintrin.h>\nint main() { _tile_zero(0); _tile_dpbusd(0, 1, 2); _tile_dpbf16ps(0, 1, 2); }"),
+    "avx512bf16": (["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512bf16"],
+                   "#include <immintrin.h>\nint main() { __m512 a = _mm512_set1_ps(0); return (int)"
+                   "_mm512_reduce_add_ps(_mm512_dpbf16_ps(a, (__m512bh)a, (__m512bh)a)); }"),
+    "avx512vnni": (["-mavx512f", "-mavx512vnni"],
+                   "#include <immintrin.h>\nint main() { __m512i a = _mm512_set1_epi32(0); return "
+                   "_mm512_reduce_add_epi32(_mm512_dpbusd_epi32(a, a, a)); }"),
+    "avxvnni": (["-mavx2", "-mfma", "-mavxvnni"],
+                "#include <immintrin.h>\nint main() { __m256i a = _mm256_set1_epi32(0); return "
+                "_mm256_movemask_epi8(_mm256_dpbusd_avx_epi32(a, a, a)); }"),
+    "neondot": (["-march=armv8.2-a+dotprod"],
+                "#include <arm_neon.h>\nint main() { int8x16_t a = vdupq_n_s8(0); return "
+                "vgetq_lane_s32(vdotq_s32(vdupq_n_s32(0), a, a), 0); }"),
     "neon": ([], "#include <arm_neon.h>\n#ifndef __aarch64__\n#error\n#endif\n"
                  "int main() { float32x4_t a = vdupq_n_f32(0); return (int)vgetq_lane_f32(vfmaq_f32(a, a, a), 0); }"),
     "portable": ([], "int main() { return 0; }"),
@@ -110,7 +126,9 @@ class BuildExtensions(build_ext):
         compile_one, compile_all = self.compiler._compile, self.compiler.compile
 
         def with_flags(obj, src, ext, cc_args, extra_postargs, pp_opts):
-            compile_one(obj, src, ext, cc_args, [*extra_postargs, *self.sets.get(set_of(src), [])], pp_opts)
+            exact = Path(src).parent.name == KERNELS.name and Path(src).name.startswith(EXACT_KERNELS)
+            flags = [*extra_postargs, *self.sets.get(set_of(src), []), *["-ffp-contract=off"] * exact]
+            compile_one(obj, src, ext, cc_args, flags, pp_opts)
 
         def side_by_side(sources, **options):
             with ThreadPoolExecutor(self.parallel) as pool:

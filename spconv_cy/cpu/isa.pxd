@@ -1,6 +1,6 @@
 """The table of micro-kernels that this processor runs; isa.pyx is the only module that links them."""
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libcpp cimport bool as cbool
 
 cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
@@ -72,6 +72,58 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         void (*entropy)(double*, float*, const float*, const int64_t*, const float*, int64_t, int64_t) noexcept nogil
         void (*entropy_dx)(float*, const float*, const float*, const int64_t*, const float*, float, int64_t,
                            int64_t) noexcept nogil
+
+cdef extern from "dots.hpp" namespace "spconv_cy" nogil:
+    cdef enum Kind:
+        NONE, FLOAT32, BFLOAT16, INT8
+
+    cdef enum Layout:
+        WORDS, UNPACKED, NARROW, TILES
+
+    cdef struct Dots:
+        const uint32_t* x
+        const uint32_t* w
+        void* sums
+        const void* begin
+        const uint32_t* extra_w
+        const int32_t* extra_words
+        void* room
+        int64_t x_stride
+        int64_t first_row
+        int32_t words
+        int32_t vectors
+        int32_t extras
+
+    cdef struct Close:
+        const float* scale
+        const float* shift
+        const float* residual_scale
+        const void* residual
+        int64_t residual_stride
+        float slope
+        float inverse
+        float low
+        float high
+        int32_t zero
+        int32_t source "from"
+        int32_t added
+        int32_t to
+
+    cdef struct DotTable:
+        const char* name
+        const char* emulates
+        int32_t lanes
+        int32_t vectors
+        int32_t layout
+        int32_t signed_x
+        int32_t room
+        int32_t fixed_room
+        void (*dots)(const Dots*, const int32_t*, const int32_t*, int64_t) noexcept nogil
+        void (*close)(void*, int64_t, const void*, int64_t, int64_t, int64_t, const Close*) noexcept nogil
+
+cdef const DotTable* dot_table_at(int kind, int index) noexcept nogil
+cdef const DotTable* dot_table(int kind) noexcept nogil
+cdef cbool select_dots(const char* name) noexcept nogil
 
 cdef const KernelTable* kernels() noexcept nogil
 cdef const KernelTable* available(int index) noexcept nogil

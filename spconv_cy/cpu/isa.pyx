@@ -6,6 +6,23 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
     cbool select_table "spconv_cy::select_isa"(const char* name)
     const char* asked "spconv_cy::asked_isa"()
 
+cdef extern from "dots.hpp" namespace "spconv_cy" nogil:
+    const DotTable* small_table_at "spconv_cy::dot_table_at"(int kind, int index)
+    const DotTable* small_table "spconv_cy::dot_table"(int kind)
+    cbool select_small "spconv_cy::select_dots"(const char* name)
+
+
+cdef const DotTable* dot_table_at(int kind, int index) noexcept nogil:
+    return small_table_at(kind, index)
+
+
+cdef const DotTable* dot_table(int kind) noexcept nogil:
+    return small_table(kind)
+
+
+cdef cbool select_dots(const char* name) noexcept nogil:
+    return select_small(name)
+
 
 cdef const KernelTable* kernels() noexcept nogil:
     return table_in_use()
