@@ -134,6 +134,10 @@ cdef class Packed:
         """Bytes of the packed weights."""
         return self._words.nbytes + sum(array.nbytes for array in self._extras or ())
 
+    def scratch_bytes(self, Pairs pairs not None, int n_threads=1):
+        """Return the bytes that `conv` takes beside its arguments and its result."""
+        return _dots.scratch_bytes(&self.p, &pairs.rules, n_threads)
+
     @property
     def extras(self):
         """Number of words that are multiplied once more, since 16 bits would not hold their products."""
@@ -167,20 +171,29 @@ def _held(scale, zero):
 
 
 def _rows(who, array, Py_ssize_t n, Py_ssize_t c):
-    fits = array.ndim == 2 and array.dtype in OF_DTYPE and array.flags.c_contiguous and len(array) == n
+    # The columns side by side, rows at any distance of whole words.
+    fits = array.ndim == 2 and array.dtype in OF_DTYPE and len(array) == n and array.strides[0] % 4 == 0
+    fits = fits and array.strides[1] == array.itemsize and array.strides[0] >= 0
     if not fits or array.shape[1] != (c if array.dtype == FLOAT else width(c, array.dtype)):
         raise ShapeError(expected(who, f"C-contiguous rows of {n} times {c} numbers: float32, or uint16 or uint8 of "
                                   "whole words", f"{array.dtype} {array.shape}"))
 
 
 cdef _made(Py_ssize_t n, Py_ssize_t c, dtype, zero):
-    made = empty((n, c if dtype == FLOAT else width(c, dtype)), dtype)
-    made[:, c:] = zero if dtype == BYTE else 0
-    return made
+    return _filled(empty((n, c if dtype == FLOAT else width(c, dtype)), dtype), n, c, dtype, zero)
+
+
+cdef _filled(y, Py_ssize_t n, Py_ssize_t c, dtype, zero):
+    _rows("conv", y, n, c)
+    if y.dtype != dtype or not y.flags.writeable:
+        raise ShapeError(expected("conv", f"writeable rows of {dtype}", f"{y.dtype}"))
+    if y.shape[1] > c:
+        y[:, c:] = zero if dtype == BYTE else 0
+    return y
 
 
 def conv(x, Packed packed not None, Pairs pairs not None, *, scale=None, shift=None, begin=None, residual=None,
-         residual_scale=None, slope=None, to=FLOAT, step=None, int zero=0, int n_threads=1):
+         residual_scale=None, slope=None, to=FLOAT, step=None, int zero=0, y=None, int n_threads=1):
     """Return rows of dtype `to`: (x @ w + begin for each pair) * scale + shift + residual * residual_scale.
 
     Args:
@@ -191,6 +204,7 @@ def conv(x, Packed packed not None, Pairs pairs not None, *, scale=None, shift=N
         slope: of a leaky ReLU of the sum, or None.
         to: float32, uint16 or uint8. For uint8 the result is divided by `step`, rounded to even, `zero` added, and
             held between 0 and 255.
+        y: where the rows are written, (n_out, o) or (n_out, width), the columns side by side; None: into a new array.
     """
     cdef _dots.Packed* p = &packed.p
     cdef const _conv.Rules* rules = &pairs.rules
@@ -202,7 +216,7 @@ def conv(x, Packed packed not None, Pairs pairs not None, *, scale=None, shift=N
                                   f"{x.dtype} and {pairs.n_offsets} offsets"))
     if residual is not None:
         _rows("conv", residual, pairs.n_out, o)
-    y = _made(rules.n_out, o, to, zero)
+    y = _made(rules.n_out, o, to, zero) if y is None else _filled(y, pairs.n_out, o, to, zero)
     if y.size == 0:
         return y
     begin = _begin_rows(packed, begin)

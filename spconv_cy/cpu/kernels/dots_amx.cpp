@@ -14,6 +14,7 @@ namespace amx {
 namespace {
 
 constexpr int BLOCK = 16;
+constexpr int64_t FOUND = 4 * BLOCK * 64;      // bytes of the products of a block
 
 struct alignas(64) Shape {
     uint8_t palette = 1, start = 0, unused[14] = {};
@@ -76,29 +77,42 @@ inline void collect(uint32_t* to, const Dots& job, const int32_t* in_rows, int64
     }
 }
 
+// Sums += the products of n pairs.
+template <bool INTEGER, int V>
+inline void spread(const Dots& job, const char* found, const __m512i* begin, const int32_t* out_rows, int64_t n) {
+    for (int64_t r = 0; r < n; ++r) {
+        char* sums = static_cast<char*>(job.sums) + (out_rows[r] - job.first_row) * V * 64;
+        for (int v = 0; v < V; ++v) {
+            const __m512i part = _mm512_load_si512(found + (r * V + v) * 64);
+            const __m512i before = _mm512_loadu_si512(sums + v * 64);
+            _mm512_storeu_si512(sums + v * 64, add<INTEGER>(before, add<INTEGER>(part, begin[v])));
+        }
+    }
+}
+
+// Tiles are loaded only from what has reached the cache. So the rows of the next block are collected before a block is
+// multiplied, and the products of the block before are read after it.
 template <bool INTEGER, int V>
 void run(const Dots& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
-    char* found = static_cast<char*>(job.room);
-    uint32_t* x = reinterpret_cast<uint32_t*>(found + V * BLOCK * 64);
+    char* const found = static_cast<char*>(job.room);
+    uint32_t* const x = reinterpret_cast<uint32_t*>(found + 2 * FOUND);
+    const int64_t size = (job.words + BLOCK - 1) / BLOCK * BLOCK * BLOCK;
     __m512i begin[V];
     for (int v = 0; v < V; ++v) {
         begin[v] = _mm512_setzero_si512();
         if (job.begin) begin[v] = _mm512_loadu_si512(static_cast<const char*>(job.begin) + v * 64);
     }
     const Tiles here;
-    for (int64_t j = 0; j < pairs; j += BLOCK) {
-        const int64_t n = pairs - j < BLOCK ? pairs - j : BLOCK;
-        collect(x, job, in_rows + j, n);
-        products<INTEGER, V>(job, x, found);
-        for (int64_t r = 0; r < n; ++r) {
-            char* sums = static_cast<char*>(job.sums) + (out_rows[j + r] - job.first_row) * V * 64;
-            for (int v = 0; v < V; ++v) {
-                const __m512i part = _mm512_load_si512(found + (r * V + v) * 64);
-                const __m512i before = _mm512_loadu_si512(sums + v * 64);
-                _mm512_storeu_si512(sums + v * 64, add<INTEGER>(before, add<INTEGER>(part, begin[v])));
-            }
-        }
+    const auto count = [pairs](int64_t j) { return pairs - j < BLOCK ? pairs - j : BLOCK; };
+    collect(x, job, in_rows, count(0));
+    int64_t half = 0;
+    for (int64_t j = 0; j < pairs; j += BLOCK, half = 1 - half) {
+        if (j + BLOCK < pairs) collect(x + (1 - half) * size, job, in_rows + j + BLOCK, count(j + BLOCK));
+        products<INTEGER, V>(job, x + half * size, found + half * FOUND);
+        if (j) spread<INTEGER, V>(job, found + (1 - half) * FOUND, begin, out_rows + j - BLOCK, BLOCK);
     }
+    const int64_t last = (pairs - 1) / BLOCK * BLOCK;
+    spread<INTEGER, V>(job, found + (1 - half) * FOUND, begin, out_rows + last, count(last));
 }
 
 template <bool INTEGER>

@@ -81,8 +81,8 @@ bool fill() {
     if (__builtin_cpu_supports("avx512f")) {
 #ifdef SPCONV_CY_AMX
         if (has(AMX) && has(AVX512_BW) && may_use_tiles()) {
-            offer(BFLOAT16, {"amx", nullptr, 16, 4, TILES, 0, TILE, 4096, amx::dots_bf16, avx512f::close});
-            offer(INT8, {"amx", nullptr, 16, 4, TILES, 0, TILE, 4096, amx::dots_int8, avx512f::close});
+            offer(BFLOAT16, {"amx", nullptr, 16, 4, TILES, 0, 2 * TILE, 2 * 4096, amx::dots_bf16, avx512f::close});
+            offer(INT8, {"amx", nullptr, 16, 4, TILES, 0, 2 * TILE, 2 * 4096, amx::dots_int8, avx512f::close});
         }
 #endif
         const DotTable widened = {"avx512f", BF16, 16, 4, WORDS, 0, WIDE, 0, avx512f::dots_bf16, avx512f::close};
@@ -108,7 +108,7 @@ bool fill() {
             offer(INT8, {"avxvnni", nullptr, 8, 4, WORDS, 0, 0, 0, avxvnni::dots_int8, avx2::close});
         }
 #endif
-        offer(BFLOAT16, {"avx2", BF16, 8, 4, UNPACKED, 0, WIDE, 0, avx2::dots_bf16, avx2::close});
+        offer(BFLOAT16, {"avx2", BF16, 8, 3, UNPACKED, 0, WIDE, 0, avx2::dots_bf16, avx2::close});
         offer(INT8, {"avx2", VNNI, 8, 4, NARROW, 0, 0, 0, avx2::dots_int8, avx2::close});
     }
 #endif

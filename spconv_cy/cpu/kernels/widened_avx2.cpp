@@ -9,8 +9,8 @@
 namespace {
 
 typedef __m256 Sums;
-constexpr int LANES = 8, VECTORS = 4;
-constexpr int ROWS[] = {0, 12, 6, 4, 3};
+constexpr int LANES = 8, VECTORS = 3;
+constexpr int ROWS[] = {0, 10, 5, 3};
 
 struct Halves {
     Sums first, second;
