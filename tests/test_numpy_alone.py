@@ -89,5 +89,5 @@ def test_without_safetensors_foreign_files_say_what_they_are(tmp_path, without_p
         sp.load(path)
     header = json.dumps({"__metadata__": {"format": ["pt"]}}).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header)
-    with pytest.raises(FileError, match="metadata of names and text"):
+    with pytest.raises(FileError, match="a complete .safetensors file"):
         sp.load(path)

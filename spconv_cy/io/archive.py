@@ -98,7 +98,7 @@ def _opened(path: str) -> Iterator[tuple[dict[str, str], Callable[[], dict[str, 
         try:
             held, metadata = with_metadata(content, Budget(len(content)))
         except Refused as error:
-            raise ValueError(f"expected {error.what}, got {error.got}") from None
+            raise ValueError(error.got) from None
         yield metadata, lambda: {name: array.copy() for name, array in held.items()}
         return
     try:

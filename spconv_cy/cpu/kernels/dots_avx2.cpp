@@ -7,6 +7,8 @@
 #define DOTS dots_int8
 #define NARROW_PRODUCTS
 
+namespace spconv_cy {
+namespace avx2 {
 namespace {
 
 typedef __m256i Sums;
@@ -24,6 +26,8 @@ inline Sums dot(Sums sum, Words x, Words w) {
 }
 
 }  // namespace
+}  // namespace avx2
+}  // namespace spconv_cy
 
 #include "dots.inl"
 #include "close.inl"

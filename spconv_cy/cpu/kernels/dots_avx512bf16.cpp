@@ -5,6 +5,8 @@
 #define NAME avx512bf16
 #define DOTS dots_bf16
 
+namespace spconv_cy {
+namespace avx512bf16 {
 namespace {
 
 typedef __m512 Sums;
@@ -20,5 +22,7 @@ inline Words splat(const uint32_t* p) { return (Words)_mm512_set1_epi32(static_c
 inline Sums dot(Sums sum, Words x, Words w) { return _mm512_dpbf16_ps(sum, x, w); }
 
 }  // namespace
+}  // namespace avx512bf16
+}  // namespace spconv_cy
 
 #include "dots.inl"

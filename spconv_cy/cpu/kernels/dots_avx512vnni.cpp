@@ -5,6 +5,8 @@
 #define NAME avx512vnni
 #define DOTS dots_int8
 
+namespace spconv_cy {
+namespace avx512vnni {
 namespace {
 
 typedef __m512i Sums;
@@ -20,5 +22,7 @@ inline Words splat(const uint32_t* p) { return _mm512_set1_epi32(static_cast<int
 inline Sums dot(Sums sum, Words x, Words w) { return _mm512_dpbusd_epi32(sum, x, w); }
 
 }  // namespace
+}  // namespace avx512vnni
+}  // namespace spconv_cy
 
 #include "dots.inl"

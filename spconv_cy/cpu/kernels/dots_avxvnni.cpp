@@ -5,6 +5,8 @@
 #define NAME avxvnni
 #define DOTS dots_int8
 
+namespace spconv_cy {
+namespace avxvnni {
 namespace {
 
 typedef __m256i Sums;
@@ -20,5 +22,7 @@ inline Words splat(const uint32_t* p) { return _mm256_set1_epi32(static_cast<int
 inline Sums dot(Sums sum, Words x, Words w) { return _mm256_dpbusd_avx_epi32(sum, x, w); }
 
 }  // namespace
+}  // namespace avxvnni
+}  // namespace spconv_cy
 
 #include "dots.inl"

@@ -5,6 +5,8 @@
 #define NAME neondot
 #define DOTS dots_int8
 
+namespace spconv_cy {
+namespace neondot {
 namespace {
 
 typedef int32x4_t Sums;
@@ -22,5 +24,7 @@ inline Words splat(const uint32_t* p) {
 inline Sums dot(Sums sum, Words x, Words w) { return vdotq_s32(sum, x, w); }
 
 }  // namespace
+}  // namespace neondot
+}  // namespace spconv_cy
 
 #include "dots.inl"

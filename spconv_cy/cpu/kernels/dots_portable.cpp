@@ -9,6 +9,8 @@
 #define NAME portable
 #define DOTS dots_int8
 
+namespace spconv_cy {
+namespace portable {
 namespace {
 
 typedef int32_t Sums __attribute__((vector_size(16)));
@@ -47,6 +49,8 @@ inline Sums dot(Sums sum, Words x, Words w) {
 #endif
 
 }  // namespace
+}  // namespace portable
+}  // namespace spconv_cy
 
 #include "dots.inl"
 #include "close.inl"

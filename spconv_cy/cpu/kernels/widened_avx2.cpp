@@ -6,6 +6,8 @@
 
 #define NAME avx2
 
+namespace spconv_cy {
+namespace avx2 {
 namespace {
 
 typedef __m256 Sums;
@@ -41,5 +43,7 @@ inline void widen_row(float* to, const uint32_t* from, int64_t words) {
 }
 
 }  // namespace
+}  // namespace avx2
+}  // namespace spconv_cy
 
 #include "widened.inl"

@@ -6,6 +6,8 @@
 
 #define NAME avx512f
 
+namespace spconv_cy {
+namespace avx512f {
 namespace {
 
 typedef __m512 Sums;
@@ -40,6 +42,8 @@ inline void widen_row(float* to, const uint32_t* from, int64_t words) {
 }
 
 }  // namespace
+}  // namespace avx512f
+}  // namespace spconv_cy
 
 #include "widened.inl"
 #include "close.inl"

@@ -6,6 +6,8 @@
 
 #define NAME neon
 
+namespace spconv_cy {
+namespace neon {
 namespace {
 
 typedef float32x4_t Sums;
@@ -34,6 +36,8 @@ inline void widen_row(float* to, const uint32_t* from, int64_t words) {
 }
 
 }  // namespace
+}  // namespace neon
+}  // namespace spconv_cy
 
 #include "widened.inl"
 #include "close.inl"

@@ -7,6 +7,8 @@
 
 #define NAME portable
 
+namespace spconv_cy {
+namespace portable {
 namespace {
 
 typedef float Sums __attribute__((vector_size(16)));
@@ -44,5 +46,7 @@ inline void widen_row(float* to, const uint32_t* from, int64_t words) {
 }
 
 }  // namespace
+}  // namespace portable
+}  // namespace spconv_cy
 
 #include "widened.inl"
