@@ -24,7 +24,8 @@ from spconv_cy import _core
 ROOT = Path(__file__).parents[1]
 KERNELS = ROOT / "spconv_cy" / "cpu" / "kernels"
 COMPILER = shutil.which("c++")
-FORBIDDEN = re.compile(r"-(march|mtune|mcpu)=(?!armv8)|-ffast-math|-Ofast|-funsafe-math|-fassociative-math|-ffinite-math")
+FORBIDDEN = re.compile(r"-(march|mtune|mcpu)=(?!armv8)|-ffast-math|-Ofast|-funsafe-math|-fassociative-math|"
+                       r"-ffinite-math")
 WIDE = {"avx512f", "avx512bf16", "avx512vnni", "amx"}
 REGISTERS = {"zmm": WIDE, "ymm": WIDE | {"avx2", "avxvnni"}}
 FACADES = [f"spconv_cy.{path.stem}" for path in sorted((ROOT / "spconv_cy").glob("*.pyx"))]
@@ -83,7 +84,8 @@ def test_micro_kernels_compile_without_a_warning():
             # GCC takes the length of an array of a template's int for a change of sign: of these alone it may speak.
             for file, line in re.findall(r"^(\S+?):(\d+):\d+: warning:", said, re.M):
                 text = Path(file).read_text().splitlines()[int(line) - 1]
-                assert re.search(r"\b(vec|float\*|uint32_t\*|__m512i|Sums|Words|Floats) (\w+|\(\*\w+\))(\[[A-Z]\])+[,;)]", text), f"{file}:{line}\n{said}"
+                arrays = r"\b(vec|float\*|uint32_t\*|__m512i|Sums|Words|Floats) (\w+|\(\*\w+\))(\[[A-Z]\])+[,;)]"
+                assert re.search(arrays, text), f"{file}:{line}\n{said}"
             compiled.add(path.name)
     assert {"dispatch.cpp", "igemm_portable.cpp", "rows_portable.cpp"} <= compiled
 
