@@ -4,7 +4,7 @@ from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from spconv_cy.cpu.isa cimport BFLOAT16, NARROW, TILES, UNPACKED, Dots
+from spconv_cy.cpu.isa cimport BFLOAT16, TILES, UNPACKED, Dots
 from spconv_cy.cpu.rules cimport TILE_ROWS
 from spconv_cy.cpu.threads cimport ceiling, team
 
