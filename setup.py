@@ -67,7 +67,8 @@ SETS = {
 OPENMP_PROGRAM = "#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }"
 # OpenMP 5.0: sends the runtime's threads home, as must be before a fork.
 PAUSE_PROGRAM = "#include <omp.h>\nint main() { return omp_pause_resource_all(omp_pause_soft); }"
-OPENMP_FLAGS = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])]
+OPENMP_FLAGS = [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),
+                (["-fopenmp"], ["libomp.lib"])]
 
 
 def extensions():
@@ -93,11 +94,16 @@ class BuildExtensions(build_ext):
         self.force = self.force or is_new_variant()
 
     def build_extensions(self):
+        # Microsoft's own compiler has no vector types; clang-cl has, and links with the same libraries.
+        self.clang_cl = self.compiler.compiler_type == "msvc"
+        if self.clang_cl:
+            self.compiler.initialize()
+            self.compiler.cc = "clang-cl"
         self.sets = {name: flags for name, (flags, program) in SETS.items() if self.compiles(program, flags)}
         common = ["-std=c++17", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
         common += ["-O1", "-g", "-UNDEBUG"] if DEBUG else []
         common += [] if SYMBOLS else ["-g0"]
-        link = [SMALL] if self.compiles(SETS["portable"][1], [], [SMALL]) else []
+        link = [SMALL] if not self.clang_cl and self.compiles(SETS["portable"][1], [], [SMALL]) else []
         if SANITIZE:
             common += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
             link += [f"-fsanitize={SANITIZE}"]
@@ -123,18 +129,25 @@ class BuildExtensions(build_ext):
 
     def flag_by_file(self):
         """Add a set's flags to the files of that set, and compile the files of an extension side by side."""
-        compile_one, compile_all = self.compiler._compile, self.compiler.compile
+        compile_all = self.compiler.compile
 
-        def with_flags(obj, src, ext, cc_args, extra_postargs, pp_opts):
-            exact = Path(src).parent.name == KERNELS.name and Path(src).name.startswith(EXACT_KERNELS)
-            flags = [*extra_postargs, *self.sets.get(set_of(src), []), *["-ffp-contract=off"] * exact]
-            compile_one(obj, src, ext, cc_args, flags, pp_opts)
+        def compile_one(source, extra_postargs=None, **options):
+            exact = Path(source).parent.name == KERNELS.name and Path(source).name.startswith(EXACT_KERNELS)
+            flags = [*(extra_postargs or []), *self.sets.get(set_of(source), []), *["-ffp-contract=off"] * exact]
+            return compile_all([source], extra_postargs=self.spelt(flags), **options)
 
         def side_by_side(sources, **options):
             with ThreadPoolExecutor(self.parallel) as pool:
-                return sum(pool.map(lambda source: compile_all([source], **options), sources), [])
+                return sum(pool.map(lambda source: compile_one(source, **options), sources), [])
 
-        self.compiler._compile, self.compiler.compile = with_flags, side_by_side
+        self.compiler.compile = side_by_side
+
+    def spelt(self, flags):
+        """Return flags as the compiler spells them; clang-cl takes most of clang's after /clang:."""
+        if not self.clang_cl:
+            return list(flags)
+        own = {"-std=c++17": ["/std:c++17"], "-O3": ["/O2"], "-Os": ["/O1"], "-g0": []}
+        return sum((own.get(flag, [flag if flag.startswith("-m") else f"/clang:{flag}"]) for flag in flags), [])
 
     def openmp(self):
         """Return the flags (compile, link) of OpenMP; none where the compiler lacks it: then one thread does all."""
@@ -146,13 +159,14 @@ class BuildExtensions(build_ext):
     def compiles(self, program, flags=(), link_flags=None):
         """Try a small program; it is linked too where link_flags are given."""
         with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder, "probe.cpp")
+            source, out = Path(folder, "probe.cpp"), Path(folder, "probe")
             source.write_text(program + "\n")
-            command = list(getattr(self.compiler, "compiler_cxx", None) or ["c++"])
-            command += [str(source), "-std=c++17", *flags]
+            command = ["clang-cl"] if self.clang_cl else list(getattr(self.compiler, "compiler_cxx", None) or ["c++"])
+            command += [str(source), *self.spelt(["-std=c++17", *flags])]
             command += ["-c"] if link_flags is None else list(link_flags)
+            command += [f"/Fe{out}.exe" if link_flags else f"/Fo{out}.obj"] if self.clang_cl else ["-o", str(out)]
             try:
-                return subprocess.run([*command, "-o", str(Path(folder, "probe"))], capture_output=True).returncode == 0
+                return subprocess.run(command, capture_output=True).returncode == 0
             except OSError:
                 return False
 
