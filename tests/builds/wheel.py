@@ -57,7 +57,8 @@ def audited(python, wheel):
 
 def check(python, wheel):
     """End the program if the wheel holds what it should not, or is larger than it may be."""
-    run(python, "-m", "check_wheel_contents", "--ignore", "W004", wheel)
+    # auditwheel adds a folder of libraries; the licence of the digits lies beside them and among the licences.
+    run(python, "-m", "check_wheel_contents", "--ignore", "W002,W004,W009,W010", wheel)
     run(python, "-m", "twine", "check", "--strict", wheel)
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
