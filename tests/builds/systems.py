@@ -14,7 +14,9 @@ from checkout import BUILD, ROOT, run
 
 KERNELS = ROOT / "spconv_cy/cpu/kernels"
 FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-X86, ARM = ("avx512f", "avx2", "portable"), ("neon", "portable")
+X86 = ("avx512f", "avx2", "amx", "avx512bf16", "avx512vnni", "avxvnni", "portable")
+ARM = ("neon", "neondot", "portable")
+EXACT = ("dots", "widened")                                              # as setup.py has them
 TARGETS = {"x86_64-macos": X86, "aarch64-macos": ARM, "x86_64-windows-gnu": X86, "aarch64-linux-musl": ARM,
            "x86_64-linux-musl": X86, "wasm32-wasi": ("portable",)}
 # A program that asks which sets there are needs every kernel.
@@ -50,10 +52,11 @@ def linked(compiler, target, sets, env):
     folder.mkdir(parents=True, exist_ok=True)
     defined = [f"-DSPCONV_CY_{name.upper()}" for name in sets]
     (folder / "main.cpp").write_text(PROGRAM)
-    sources = [folder / "main.cpp", KERNELS / "dispatch.cpp"]
+    sources = [folder / "main.cpp", KERNELS / "dispatch.cpp", KERNELS / "dots_dispatch.cpp"]
     sources += [path for name in sets for path in sorted(KERNELS.glob(f"*_{name}.cpp"))]
     for source in sources:
-        own = flags.get(source.stem.rpartition("_")[2], [])
+        own = [*flags.get(source.stem.rpartition("_")[2], []),
+               *["-ffp-contract=off"] * (source.parent == KERNELS and source.name.startswith(EXACT))]
         run(*compiler, *FLAGS, *defined, *own, f"-I{KERNELS}", "-c", source, "-o", folder / f"{source.stem}.o", env=env)
     out = folder / "program"
     run(*compiler, *(folder / f"{source.stem}.o" for source in sources), "-o", out, env=env)
