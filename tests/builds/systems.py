@@ -1,4 +1,4 @@
-"""What a compiler can tell about systems that are not at hand: `make test-systems`; ziglang from PyPI has their headers.
+"""What a compiler can tell about systems that are not at hand: `make test-systems`; ziglang of PyPI has their headers.
 
 The micro-kernels of every instruction set and the choice between them are compiled and linked for each target, with the
 flags of setup.py. The flags in clang-cl's spelling are tried where clang-cl is.
