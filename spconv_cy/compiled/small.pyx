@@ -172,8 +172,9 @@ def _held(scale, zero):
 
 def _rows(who, array, Py_ssize_t n, Py_ssize_t c):
     # The columns side by side, rows at any distance of whole words.
-    fits = array.ndim == 2 and array.dtype in OF_DTYPE and len(array) == n and array.strides[0] % 4 == 0
-    fits = fits and array.strides[1] == array.itemsize and array.strides[0] >= 0
+    fits = array.ndim == 2 and array.dtype in OF_DTYPE and len(array) == n
+    fits = fits and (array.size == 0 or array.strides[1] == array.itemsize and array.strides[0] >= 0
+                     and array.strides[0] % 4 == 0)                     # numpy gives empty arrays strides of 0
     if not fits or array.shape[1] != (c if array.dtype == FLOAT else width(c, array.dtype)):
         raise ShapeError(expected(who, f"C-contiguous rows of {n} times {c} numbers: float32, or uint16 or uint8 of "
                                   "whole words", f"{array.dtype} {array.shape}"))
