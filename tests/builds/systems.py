@@ -19,6 +19,7 @@ ARM = ("neon", "neondot", "portable")
 EXACT = ("dots", "widened")                                              # as setup.py has them
 TARGETS = {"x86_64-macos": X86, "aarch64-macos": ARM, "x86_64-windows-gnu": X86, "aarch64-linux-musl": ARM,
            "x86_64-linux-musl": X86, "wasm32-wasi": ("portable",)}
+ZIG = {"-march=armv8.2-a+dotprod": "-mcpu=generic+v8_2a+dotprod"}        # names of processors are zig's own
 # A program that asks which sets there are needs every kernel.
 PROGRAM = """
 #include "kernels.hpp"
@@ -55,7 +56,7 @@ def linked(compiler, target, sets, env):
     sources = [folder / "main.cpp", KERNELS / "dispatch.cpp", KERNELS / "dots_dispatch.cpp"]
     sources += [path for name in sets for path in sorted(KERNELS.glob(f"*_{name}.cpp"))]
     for source in sources:
-        own = [*flags.get(source.stem.rpartition("_")[2], []),
+        own = [*(ZIG.get(flag, flag) for flag in flags.get(source.stem.rpartition("_")[2], [])),
                *["-ffp-contract=off"] * (source.parent == KERNELS and source.name.startswith(EXACT))]
         run(*compiler, *FLAGS, *defined, *own, f"-I{KERNELS}", "-c", source, "-o", folder / f"{source.stem}.o", env=env)
     out = folder / "program"
