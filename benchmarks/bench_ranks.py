@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 
 import spconv_cy as sp
+from spconv_cy.distributed.shards import shard
+from spconv_cy.train.batch_list import as_batches
 
-EPOCHS = 3
+EPOCHS = 6
 SCENES, LEVELS, CLASSES = 8, [16, 32, 48, 64], 20
 
 
@@ -46,28 +48,46 @@ def unet(ranks):
     return net, pairs
 
 
-def worker(name):
-    """Train; rank 0 prints the seconds of each epoch and the last loss."""
+def worker(name, apart):
+    """Train; rank 0 prints the seconds of each epoch (of the slower rank, if they train apart) and the last loss."""
     sp.set_threads(1)
     ranks = sp.distributed.world()
     net, data = globals()[name](ranks)
-    optimizer = sp.distributed.Averaged(sp.SGD(net.parameters(), 0.01, 0.9))
-    history = sp.fit(net, data, optimizer, EPOCHS, rng=0, progress=False, loss=_loss)
+    optimizer = sp.SGD(net.parameters(), 0.01, 0.9)
+    if apart:
+        history = sp.fit(net, _Part(data, ranks), optimizer, EPOCHS, rng=0, progress=False, loss=_loss,
+                         on_epoch=lambda _: ranks.stack(np.zeros(1)))
+    else:
+        history = sp.fit(net, data, sp.distributed.Averaged(optimizer), EPOCHS, rng=0, progress=False, loss=_loss)
+    seconds = ranks.stack(np.array(history.seconds)).max(0).tolist()
     if ranks.first:
-        print(json.dumps({"seconds": history.seconds, "loss": history.losses[-1]}))
+        print(json.dumps({"seconds": seconds, "loss": history.losses[-1]}))
+
+
+class _Part:
+    """The batches that `fit` gives to one of several ranks, for a run of each rank alone."""
+
+    def __init__(self, data, ranks):
+        self.data, self.ranks = as_batches(data, "bench_ranks"), ranks
+
+    def __len__(self):
+        return len(self.data) // self.ranks.size
+
+    def epoch(self, epoch, seed, *, training):
+        return ((x, labels) for _, _, x, labels in shard(self.data, self.ranks, epoch, seed, training=training))
 
 
 def _loss(y, labels):
     return sp.softmax_cross_entropy(getattr(y, "features", y), labels)
 
 
-def run(name, n):
+def run(name, n, *options):
     """Return what n ranks report."""
     mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if mpiexec is None:
         sys.exit("bench_ranks: expected mpiexec, got none; pip install mpi4py mpich")
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [mpiexec, "-bind-to", "core", "-n", str(n), sys.executable, __file__, "--worker", name]
+    command = [mpiexec, "-bind-to", "core", "-n", str(n), sys.executable, __file__, "--worker", name, *options]
     return json.loads(subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout)
 
 
@@ -78,20 +98,28 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=["digits", "unet"], choices=["digits", "unet"])
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--apart", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        worker(options.worker)
+        worker(options.worker, options.apart)
         return
     for name in options.only:
-        best, losses = {}, {}
-        for _ in range(options.rounds):
-            for n in (1, options.ranks):
-                found = run(name, n)
-                best[n] = min(best.get(n, np.inf), *found["seconds"][1:])
-                losses[n] = found["loss"]
-        print(f"{name}: an epoch takes {best[1]:.3f} s on one rank, {best[options.ranks]:.3f} s on {options.ranks}: "
-              f"{best[1] / best[options.ranks]:.2f} times as fast; losses {losses[1]:.6f} and "
-              f"{losses[options.ranks]:.6f}", flush=True)
+        compare(name, options.ranks, options.rounds)
+
+
+def compare(name, n, rounds):
+    """Print the best epoch of one rank, of n, and of n processes that share the batches and exchange nothing."""
+    sides = {"one rank": (1,), f"{n} ranks": (n,), "apart": (n, "--apart")}
+    best, losses = dict.fromkeys(sides, np.inf), {}
+    for _ in range(rounds):
+        for side, how in sides.items():
+            found = run(name, *how)
+            best[side] = min(best[side], *found["seconds"][1:])
+            losses[side] = found["loss"]
+    one, together, apart = best.values()
+    print(f"{name}: an epoch takes {one:.3f} s on one rank, {together:.3f} s on {n}: {one / together:.2f} times as fast; "
+          f"losses {losses['one rank']:.6f} and {losses[f'{n} ranks']:.6f}\n    without any exchange it would take "
+          f"{apart:.3f} s: {one / apart:.2f} times as fast; each rank then computes its half", flush=True)
 
 
 if __name__ == "__main__":

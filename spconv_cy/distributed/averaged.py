@@ -59,7 +59,7 @@ class Averaged:
     Source: Li et al. 2020, "PyTorch Distributed", arXiv:2006.15704.
     """
 
-    def __init__(self, optimizer: Any, *, ranks: Ranks | None = None, bucket: int = 2**22) -> None:
+    def __init__(self, optimizer: Any, *, ranks: Ranks | None = None, bucket: int = 2**20) -> None:
         if isinstance(optimizer, Averaged) or not all(hasattr(optimizer, name) for name in PARTS):
             raise TypeError(expected("Averaged", "an optimiser, such as Adam(net.parameters())", kind_of(optimizer)))
         if ranks is not None and not isinstance(ranks, Ranks):

@@ -33,12 +33,12 @@ class Bucket:
         ends = len(parameters) + np.cumsum(sizes)
         self._pieces = [self.flat[end - size:end].reshape(parameter.shape)
                         for end, size, parameter in zip(ends, sizes, parameters, strict=True)]
+        self.sum: Sum | None = None
         self.begin()
 
     def begin(self) -> None:
         """Wait for all parameters again."""
         self.waiting = {id(parameter) for parameter in self.parameters}
-        self.sum: Sum | None = None
 
     def start(self, ranks: Ranks) -> None:
         """Copy the gradients into the buffer and begin to sum it."""
@@ -48,7 +48,10 @@ class Bucket:
                 piece[...] = 0
             else:
                 np.copyto(piece, ops_of(parameter.grad).to_numpy(parameter.grad))
-        self.sum = ranks.start_sum(self.flat)
+        if self.sum is None:
+            self.sum = ranks.start_sum(self.flat)
+        else:                                                            # with the memory of the step before
+            self.sum.start()
 
     def finish(self, size: int) -> None:
         """Wait for the sum, and give every parameter the mean of `size` ranks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 import time
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 SMALL = 65536                                                            # bytes that every rank sends to every other
 TAGS = 32000                                                             # every MPI allows tags up to 32767
-SPINS = 200                                                              # tests before a rank leaves its processor
+PIECE = 8192                                                             # numbers that are added together
+SPINS = 100                                                              # tests before a rank lets other processes run
+YIELDING = 2e-3                                                          # seconds before it sleeps between tests
 
 
 @known_arguments
@@ -93,6 +96,16 @@ class Ranks:
         """
         return Sum(self, flat)
 
+    def stack(self, array: Array) -> Array:
+        """Return the ranks' arrays, of equal shape and dtype, as one array (size, ...), in one message to each rank."""
+        array = np.asarray(array, order="C")
+        parts = np.empty((self.size, *array.shape), array.dtype)
+        if self.size == 1:
+            parts[0] = array
+        else:
+            self._to_all(array, parts)
+        return parts
+
     def gather(self, value: object) -> list[Any]:
         """Return the ranks' objects as a list in the order of the ranks, on every rank."""
         if self.size == 1:
@@ -108,12 +121,12 @@ class Ranks:
         """Return rank 0's object on every rank."""
         return self.gather(value if self.first else None)[0]
 
-    def _to_all(self, mine: Array, parts: Sequence[Array]) -> None:
+    def _to_all(self, mine: Array, parts: Sequence[Array] | Array) -> None:
         """Send an array to all ranks, and receive theirs."""
         tag = self.next_tag()
         requests = [self._comm.Irecv(parts[r], r, tag) for r in self.others()]
         requests += [self._comm.Isend(mine, r, tag) for r in self.others()]
-        parts[self.rank][:] = mine
+        parts[self.rank][...] = mine
         self.wait(requests)
 
     def next_tag(self) -> int:
@@ -131,13 +144,19 @@ class Ranks:
         Raises:
             TimeoutError: some are not complete after `timeout` seconds.
         """
-        ends, tests = time.monotonic() + self.timeout, 0
-        while not self._mpi.Request.Testall(requests):
+        tests, began, test = 0, 0.0, self._mpi.Request.Testall
+        while not test(requests):
             tests += 1
-            if tests > SPINS:
+            if tests < SPINS:
+                continue
+            now = time.monotonic()
+            began = began or now
+            if now - began < YIELDING:
+                _yield()
+            else:
                 time.sleep(2e-5)
-                if time.monotonic() > ends:
-                    self._refuse(requests)
+            if now - began > self.timeout:
+                self._refuse(requests)
 
     def _refuse(self, requests: list[Any]) -> None:
         missing = sorted({rank for rank, request in zip(self.others() * 2, requests, strict=False)
@@ -165,16 +184,19 @@ class Sum:
         self.ranks, self.flat = ranks, flat
         self.small = flat.nbytes <= SMALL
         self._requests: list[Any] = []
-        self._summed = self.done = ranks.size == 1
-        if self.done:
-            return
         bounds = len(flat) * np.arange(ranks.size + 1) // ranks.size
         self._slices = [slice(None) if self.small else slice(int(low), int(high))
                         for low, high in zip(bounds, bounds[1:], strict=False)]
-        self._tags = ranks.next_tag(), ranks.next_tag()
         mine = flat[self._slices[ranks.rank]]
-        self._parts = {r: np.empty_like(mine) for r in ranks.others()}
-        self._exchange(self._tags[0], self._parts, {r: flat[self._slices[r]] for r in ranks.others()})
+        self._parts = {r: mine if r == ranks.rank else np.empty_like(mine) for r in range(ranks.size)}
+        self.start()
+
+    def start(self) -> None:
+        """Begin, or begin again, with what the array holds now; a sum keeps its buffers."""
+        self._summed = self.done = self.ranks.size == 1
+        if not self.done:
+            self._tags = self.ranks.next_tag(), self.ranks.next_tag()
+            self._exchange(self._tags[0], self._parts, {r: self.flat[self._slices[r]] for r in self.ranks.others()})
 
     def _exchange(self, tag: int, received: dict[int, Array], sent: dict[int, Array]) -> None:
         comm = self.ranks._comm
@@ -197,17 +219,27 @@ class Sum:
         if self._summed:
             self.done = True
             return
-        ranks, mine = self.ranks, self.flat[self._slices[self.ranks.rank]]
-        total = np.zeros(len(mine))
-        for rank in range(ranks.size):
-            total += mine if rank == ranks.rank else self._parts[rank]
-        mine[:] = total
-        self._parts, self._summed, self.done = {}, True, self.small
+        ranks, mine = self.ranks, self._parts[self.ranks.rank]
+        _add([self._parts[rank] for rank in range(ranks.size)], mine)
+        self._summed, self.done = True, self.small
         if not self.small:
             self._exchange(self._tags[1], {r: self.flat[self._slices[r]] for r in ranks.others()},
                            {r: mine for r in ranks.others()})
 
 
+def _add(parts: list[Array], total: Array) -> None:
+    """Write the sum of arrays (n,), one of which may be `total`, added in their order in float64, rounded once."""
+    if len(parts) == 2:
+        np.add(*parts, out=total)                                        # one addition: the same rounded once
+        return
+    for low in range(0, len(total), PIECE):                              # a few pages of memory, not the whole array
+        wide = np.zeros(len(total[low:low + PIECE]))
+        for part in parts:
+            wide += part[low:low + PIECE]
+        total[low:low + PIECE] = wide
+
+
+_yield = getattr(os, "sched_yield", lambda: time.sleep(0))               # Windows has none
 _made: dict[str, Ranks] = {}
 
 

@@ -34,16 +34,18 @@ class SharedStatistics:
             own: (3, c), the moments of this rank's n rows.
             n: number of rows.
         """
-        ops = ops_of(own)
-        n = n if self.counts else 0
-        mean, error, variance = ops.to_numpy(own).astype(np.float64)
-        parts = self.ranks.gather((n, mean + error, variance) if n else (0, None, None))
-        self.rows = sum(part[0] for part in parts)
+        ops, c = ops_of(own), own.shape[1]
+        mine = np.zeros(1 + 2 * c)
+        if self.counts and n:
+            mean, error, variance = ops.to_numpy(own).astype(np.float64)
+            mine[0], mine[1:1 + c], mine[1 + c:] = n, mean + error, variance
+        parts = self.ranks.stack(mine)                                   # one message: ranks wait for each here
+        counts, means, variances = parts[:, :1], parts[:, 1:1 + c], parts[:, 1 + c:]
+        self.rows = int(counts.sum())
         if not self.rows:
             return own
-        filled = [part for part in parts if part[0]]
-        mean = np.sum([part[0] * part[1] for part in filled], 0) / self.rows
-        variance = np.sum([part[0] * (part[2] + (part[1] - mean) ** 2) for part in filled], 0) / self.rows
+        mean = (counts * means).sum(0) / self.rows
+        variance = (counts * (variances + (means - mean) ** 2)).sum(0) / self.rows
         high = mean.astype(own.dtype)
         return ops.asarray(np.stack([high, mean - high, variance]).astype(own.dtype), own.dtype)
 
