@@ -230,7 +230,7 @@ class Sum:
 def _add(parts: list[Array], total: Array) -> None:
     """Write the sum of arrays (n,), one of which may be `total`, added in their order in float64, rounded once."""
     if len(parts) == 2:
-        np.add(parts[0], parts[1], out=total)                                      # one addition: the same rounded once
+        np.add(parts[0], parts[1], out=total)                      # one addition: the same rounded once
         return
     for low in range(0, len(total), PIECE):                              # a few pages of memory, not the whole array
         wide = np.zeros(len(total[low:low + PIECE]))
