@@ -117,7 +117,8 @@ def compare(name, n, rounds):
             best[side] = min(best[side], *found["seconds"][1:])
             losses[side] = found["loss"]
     one, together, apart = best.values()
-    print(f"{name}: an epoch takes {one:.3f} s on one rank, {together:.3f} s on {n}: {one / together:.2f} times as fast")
+    print(f"{name}: an epoch takes {one:.3f} s on one rank, {together:.3f} s on {n}: "
+          f"{one / together:.2f} times as fast")
     print(f"    losses {losses['one rank']:.6f} and {losses[f'{n} ranks']:.6f}")
     print(f"    without any exchange it would take {apart:.3f} s: {one / apart:.2f} times as fast", flush=True)
 
