@@ -16,7 +16,8 @@ import spconv_cy as sp
 from spconv_cy.cli import main
 from spconv_cy.data.pen_digits import as_digit, with_aspect
 from spconv_cy.page.reader import Reader
-from spconv_cy.page.server import HERE, MOST_BYTES, serve
+from spconv_cy.page.request import MOST_BYTES
+from spconv_cy.page.server import HERE, serve
 
 ONE = {"strokes": [[[10, 0], [10, 100]]]}
 
@@ -65,25 +66,32 @@ def test_strokes_are_brought_to_the_form_of_the_digits():
     assert as_digit([[(5, 5)]])[0].tolist() == [[50.0, 50.0]] * 8
 
 
-def test_an_answer_has_ten_labels_and_the_sites_of_each_layer(reader):
-    found = reader.read(sp.data.digits()[0][0])
-    shares = [share for _, share in found["answers"]]
-    assert len(shares) == 10 and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1, abs=1e-5)
+def test_an_answer_has_three_labels_and_the_sites_of_each_layer_with_their_activity(reader):
+    character = as_digit(with_aspect(sp.data.digits()[0][0]), aspect=True)
+    found = reader.read(character)
+    shares = reader.classifier.predict_proba([character])[0]
+    assert [share for _, share in found["answers"]] == sorted(shares.tolist(), reverse=True)[:3] and found["sure"]
     assert [layer["size"] for layer in found["layers"]] == [48, 46, 23, 22, 11, 10, 5, 4, 2, 1]
     assert [layer["name"] for layer in found["layers"]][:3] == ["input", "20C3", "MP2"]
     for layer in found["layers"]:
         sites = np.array(layer["sites"]).reshape(-1, 2)
         assert len(np.unique(sites, axis=0)) == len(sites) > 0 and 0 <= sites.min() <= sites.max() < layer["size"]
+        assert len(layer["activity"]) == len(sites) and max(layer["activity"]) == 255 and min(layer["activity"]) >= 0
+    sites, features = reader.classifier.encoder_.sites([character])
+    x = sp.SparseTensor.from_sites(sites, features, size=(48, 48), samples=1)
+    lengths = np.linalg.norm(x.features.data, axis=1)                    # the ground state of the input is zero
+    assert found["layers"][0]["activity"] == np.round(255 * lengths / lengths.max()).tolist()
     assert json.loads(json.dumps(found)) == found
 
 
 def test_nothing_drawn_is_no_answer(reader, port):
-    assert reader.read([]) == {"answers": [], "layers": [], "milliseconds": 0.0}
+    assert reader.read([]) == {"answers": [], "sure": False, "layers": [], "milliseconds": 0.0}
     assert ask(port, body={"strokes": []})[0] == 200
 
 
 def test_the_page_and_its_parts_come_and_load_nothing_from_elsewhere(port):
-    for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")):
+    for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/teach.js", "text/javascript"),
+                       ("/page.css", "text/css")):
         status, headers, body = ask(port, "GET", path)
         assert status == 200 and headers["Content-Type"].startswith(kind) and body
         assert headers["Content-Security-Policy"].startswith("default-src 'none'")
@@ -101,8 +109,8 @@ def test_a_request_is_answered(port):
     [
         (400, "expected a body in JSON", "{"),
         (400, "expected a body in JSON", b"\xff\xfe"),
-        (400, "NaN, which is not a finite number", '{"strokes": [[[NaN, 1]]]}'),
-        (400, "Infinity, which is not", '{"strokes": [[[1, -Infinity]]]}'),
+        (400, "finite numbers, got NaN", '{"strokes": [[[NaN, 1]]]}'),
+        (400, "finite numbers, got -Infinity", '{"strokes": [[[1, -Infinity]]]}'),
         (400, "expected a body in JSON", "[" * 100_000),
         (400, "at least one point in each stroke", "[]"),
         (400, "at least one point in each stroke", {"strokes": 3}),
@@ -126,7 +134,9 @@ def test_a_huge_body_is_refused(port):
     head = f"POST /read HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {MOST_BYTES + 1}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(head.encode())  # refused before the body comes
-        assert b" 413 " in connection.recv(1000).splitlines()[0]
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert b" 413 " in head.splitlines()[0] and b"Content-Type: application/json" in head
+    assert json.loads(body) == {"error": f"page: expected at most {MOST_BYTES} bytes, got more; send fewer points"}
     assert ask(port, body=ONE)[0] == 200
 
 
@@ -157,7 +167,8 @@ def test_garbage_on_the_wire_does_not_end_the_server(port):
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             connection.sendall(garbage)
             connection.shutdown(socket.SHUT_WR)
-            connection.recv(100)
+            body = connection.makefile("rb").read().partition(b"\r\n\r\n")[2]
+            assert not body or "page: expected " in json.loads(body)["error"]
     assert ask(port, body=ONE)[0] == 200
 
 

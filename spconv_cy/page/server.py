@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spconv_cy.errors import ShapeError, expected
+from spconv_cy.page.request import MOST_BYTES, TOO_LONG, Refused, checked_signs, checked_strokes, loaded
+from spconv_cy.page.teaching import Teacher
 
 if TYPE_CHECKING:
     from waitress.server import BaseWSGIServer
 
     from spconv_cy.page.reader import Reader
 
+Taught = TypeVar("Taught")
 HERE = Path(__file__).parent
 FILES = {"/": ("page.html", "text/html"), "/page.js": ("page.js", "text/javascript"),
-         "/page.css": ("page.css", "text/css")}
-MOST_BYTES, MOST_STROKES, MOST_POINTS = 2**20, 1000, 20_000
+         "/teach.js": ("teach.js", "text/javascript"), "/page.css": ("page.css", "text/css")}
+ABOUT, MODEL = "/about", "/signs.safetensors"
+JSON = "application/json; charset=utf-8"
 MOST_CONNECTIONS = 500                                                   # open at once; others wait
 SECONDS = 5                                                              # to send a request, and to read the answer
 HEADERS = [
@@ -26,11 +30,7 @@ HEADERS = [
     ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"), ("Cache-Control", "no-store"),
 ]
 REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-           413: "Content Too Large", 415: "Unsupported Media Type"}
-
-
-class Refused(Exception):
-    """A request that is answered with an error: (HTTP status, text)."""
+           409: "Conflict", 413: "Content Too Large", 415: "Unsupported Media Type"}
 
 
 def serve(reader: Reader, port: int = 8765, seconds: float = SECONDS) -> BaseWSGIServer:
@@ -49,6 +49,7 @@ def serve(reader: Reader, port: int = 8765, seconds: float = SECONDS) -> BaseWSG
     try:
         from waitress.server import create_server
 
+        from spconv_cy.page.failures import Failure
         from spconv_cy.page.time_limit import limit_time
     except ImportError as error:
         raise ImportError(expected("page", "waitress to be installed", "no such package",
@@ -59,6 +60,7 @@ def serve(reader: Reader, port: int = 8765, seconds: float = SECONDS) -> BaseWSG
                            asyncore_use_poll=True, max_request_body_size=MOST_BYTES, inbuf_overflow=2 * MOST_BYTES,
                            clear_untrusted_proxy_headers=True)           # no request is long enough for a file
     limit_time(server, seconds)
+    server.channel_class.error_task_class = Failure
     page.hosts = {f"{host}:{server.effective_port}" for host in ("127.0.0.1", "localhost")}
     return server
 
@@ -74,28 +76,32 @@ def _most_connections() -> int:
 
 
 class Page:
-    """The WSGI application: GET returns the page's files, POST /read the answers for strokes.
+    """The WSGI application: GET returns the page's files, POST /read the answers for strokes, POST /teach learns signs.
 
     Args:
         reader: Reader.
         hosts: values of the headers Host and Origin that are answered. Requests with other values may come from
             pages of other sites, and are refused.
+        teacher: Teacher of the user's own signs.
     """
 
-    def __init__(self, reader: Reader, hosts: Iterable[str] = ()) -> None:
-        self.reader, self.hosts = reader, set(hosts)
+    def __init__(self, reader: Reader, hosts: Iterable[str] = (), teacher: Teacher | None = None) -> None:
+        self.reader, self.hosts, self.teacher = reader, set(hosts), teacher or Teacher()
+        self.posted = {"/read": self._read, "/teach": self._teach}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], object]
                  ) -> list[bytes]:
         """Answer one request, as defined by WSGI (PEP 3333)."""
-        status = 200
+        status, more = 200, []
         try:
             kind, body = self._answer(environ)
+            if environ.get("PATH_INFO") == MODEL:
+                more = [("Content-Disposition", f'attachment; filename="{MODEL[1:]}"')]
         except Refused as refused:
             status, text = refused.args
-            kind, body = "application/json", json.dumps({"error": text}).encode()
-        start_response(f"{status} {REASONS[status]}", [("Content-Type", f"{kind}; charset=utf-8"),
-                                                       ("Content-Length", str(len(body))), *HEADERS])
+            kind, body = JSON, json.dumps({"error": text}).encode()
+        start_response(f"{status} {REASONS[status]}", [("Content-Type", kind), ("Content-Length", str(len(body))),
+                                                       *more, *HEADERS])
         return [body]
 
     def _answer(self, environ: dict[str, Any]) -> tuple[str, bytes]:
@@ -105,58 +111,51 @@ class Page:
             raise Refused(403, expected("page", f"requests of the page itself, on {', '.join(sorted(self.hosts))}",
                                         f"host {host!r:.60} and origin {origin!r:.60}"))
         path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
-        if path == "/read":
+        if path in self.posted:
             if method != "POST":
-                raise Refused(405, expected("page", "POST /read", f"{method:.20} /read"))
-            return "application/json", json.dumps(self._read(environ)).encode()
-        if path not in FILES:
-            raise Refused(404, expected("page", f"one of {', '.join(FILES)} and /read", f"{path:.60}"))
+                raise Refused(405, expected("page", f"POST {path}", f"{method:.20} {path}"))
+            return JSON, json.dumps(self._posted(environ, self.posted[path])).encode()
+        if path not in (*FILES, ABOUT, MODEL):
+            raise Refused(404, expected("page", f"one of {', '.join((*FILES, ABOUT, MODEL, *self.posted))}",
+                                        f"{path:.60}"))
         if method != "GET":
             raise Refused(405, expected("page", f"GET {path}", f"{method:.20} {path}"))
+        if path == ABOUT:
+            own = self.teacher.reader
+            return JSON, json.dumps({"model": self.reader.about(), "own": own and own.about()}).encode()
+        if path == MODEL:
+            return "application/octet-stream", self._taught(self.teacher.file)
         name, kind = FILES[path]
-        return kind, (HERE / name).read_bytes()
+        return f"{kind}; charset=utf-8", (HERE / name).read_bytes()
 
-    def _read(self, environ: dict[str, Any]) -> dict[str, object]:
+    def _posted(self, environ: dict[str, Any], answer: Callable[[dict[str, Any]], dict[str, object]]
+                ) -> dict[str, object]:
         kind = environ.get("CONTENT_TYPE", "").split(";")[0].strip()
         if kind != "application/json":
             raise Refused(415, expected("page", "content of the type application/json", f"{kind!r:.60}"))
         length = int(environ.get("CONTENT_LENGTH") or 0)
         if length > MOST_BYTES:
-            raise Refused(413, expected("page", f"at most {MOST_BYTES} bytes", length))
+            raise Refused(413, TOO_LONG)
         try:
-            return self.reader.read(checked_strokes(environ["wsgi.input"].read(length)))
+            return answer(loaded(environ["wsgi.input"].read(length)))
         except (ShapeError, ValueError) as error:
             raise Refused(400, str(error)) from error
 
+    def _read(self, asked: dict[str, Any]) -> dict[str, object]:
+        model = asked.get("model", "given")
+        if not isinstance(model, str) or model not in ("given", "own"):
+            raise Refused(400, expected("page", "a model 'given' or 'own'", f"{model!r:.60}"))
+        reader = self.reader if model == "given" else self._taught(self.teacher.reader)
+        return reader.read(checked_strokes(asked.get("strokes")))
 
-def checked_strokes(body: bytes) -> list[list[list[float]]]:
-    """Return the strokes in a request's body, the JSON object `{"strokes": [[[x, y], ...], ...]}`.
+    def _teach(self, asked: dict[str, Any]) -> dict[str, object]:
+        found = self.teacher.teach(checked_signs(asked.get("signs")))
+        if found is None:
+            raise Refused(409, expected("page", "one training at a time", "another one", "wait until it ends"))
+        return found
 
-    Raises:
-        Refused: another form, numbers that are not finite, or too many strokes or points.
-    """
-    try:
-        asked = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, expected("page", "a body in JSON", f"{error!s:.100}")) from error
-    strokes = asked.get("strokes") if isinstance(asked, dict) else None
-    if not isinstance(strokes, list) or not all(isinstance(stroke, list) and stroke for stroke in strokes):
-        raise Refused(400, expected("page", 'a body {"strokes": [[[x, y], ...], ...]}, with at least one point in each '
-                                    "stroke", "another one"))
-    if len(strokes) > MOST_STROKES:
-        raise Refused(413, expected("page", f"at most {MOST_STROKES} strokes", len(strokes)))
-    points = [point for stroke in strokes for point in stroke]
-    if len(points) > MOST_POINTS:
-        raise Refused(413, expected("page", f"at most {MOST_POINTS} points", len(points)))
-    for point in points:
-        if not isinstance(point, list) or len(point) != 2 or not all(map(_is_coordinate, point)):
-            raise Refused(400, expected("page", "points [x, y], two numbers from -1e6 to 1e6", f"{point!r:.60}"))
-    return strokes
-
-
-def _is_coordinate(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e6 <= value <= 1e6
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name}, which is not a finite number")
+    def _taught(self, value: Taught | None) -> Taught:
+        """Return what a training left behind."""
+        if value is None:
+            raise Refused(404, expected("page", "signs that were taught", "none yet", "draw five of each of two signs"))
+        return value
