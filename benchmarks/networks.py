@@ -44,6 +44,7 @@ NETWORKS = {
     "spunet14": Network("spconv", "spunet", 3, "street"),
     "spunet14-room": Network("spconv", "spunet", 3, "room"),
     "pointgroup": Network("spconv", "pointgroup", 6, "scan"),
+    "pointgroup-event": Network("spconv", "pointgroup", 1, "event"),
     "minkunet14": Network("MinkowskiEngine", "minkunet", 3, "room"),
     "deepcnet": Network("spconv", "deepcnet", 3, "glyph"),
 }
@@ -71,6 +72,23 @@ def street():
     sites = np.unique(workloads.lidar() // (1, 2, 2, 2), axis=0)
     distance = (((sites[:, 1:] - (0, 400, 15)) * (1, 1, 2)) ** 2).sum(1)      # a cell is twice as high as wide
     return sites[np.sort(np.argsort(distance, kind="stable")[:20_000])], HALF_LIDAR_SIZE
+
+
+def event():
+    """Return sites and size of a made event of a liquid-argon detector of 768^3: 40 tracks and 25 showers."""
+    rng, size = np.random.default_rng(7), 768
+    points = []
+    for i in range(65):
+        start, way = rng.uniform(0, size, 3), rng.normal(size=3)
+        way /= np.linalg.norm(way)
+        t = np.arange(0, rng.uniform(100, 700) if i < 40 else rng.uniform(40, 150), 0.5)[:, None]
+        wander = np.cumsum(rng.normal(0, 0.04, (len(t), 3)), 0)
+        spread = 0.8 if i < 40 else 0.12 * t
+        cloud = [start + way * t + wander + rng.normal(size=(len(t), 3)) * spread for _ in range(6 if i < 40 else 40)]
+        points.append(np.concatenate(cloud))
+    sites = np.floor(np.concatenate(points)).astype(np.int64)
+    sites = np.unique(sites[((sites >= 0) & (sites < size)).all(1)], axis=0)
+    return np.column_stack([np.zeros(len(sites), np.int64), sites]), (size,) * 3
 
 
 def glyph():

@@ -92,3 +92,7 @@ class Lidar(_TooMany):
 
 class Cold(_TooMany):
     pass
+
+
+class Converted(_TooMany):
+    """It has no inverse convolution, no pooling in two dimensions, and rules that take minutes."""

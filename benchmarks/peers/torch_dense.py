@@ -1,5 +1,6 @@
 """torch's dense convolutions (oneDNN) over the whole field, where it fits into memory: what sparsity saves."""
 
+import networks
 import numpy as np
 import torch
 import workloads
@@ -66,3 +67,36 @@ class Glyphs:
         functional.cross_entropy(self.net(dense), self.labels).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
+
+
+class Converted:
+    """The convolutions of the same DeepCNet(5, 30) on the dense field of one glyph; weights are drawn."""
+
+    gflop = {}
+
+    def setup(self, name):
+        if name != "deepcnet":
+            return "the dense field takes gigabytes"
+        self.sites, rows, _ = networks.scene(name)
+        self.rows, layers, channels = torch.from_numpy(rows), [], rows.shape[1]
+        for level in range(6):
+            width = 30 * (level + 1)
+            layers += [nn.Conv2d(channels, width, 2 if level else 3, bias=False), nn.LeakyReLU(1 / 3)]
+            layers += [nn.MaxPool2d(2)] * (level < 5)
+            channels = width
+        self.net = nn.Sequential(*layers)
+
+    def time_cold(self, *_):
+        dense = torch.zeros((1, self.rows.shape[1], 96, 96))
+        dense[0, :, self.sites[:, 1], self.sites[:, 2]] = self.rows.T
+        with torch.no_grad():
+            self.net(dense)
+
+
+class Peak(Converted):
+    """Megabytes at the peak of a process that has run some frames."""
+
+    def track_peak_MB(self, _):
+        for _ in range(3):
+            self.time_cold()
+        return networks.peak_MB()

@@ -43,8 +43,9 @@ def freeze(net: Layer, *, memory: int | str | None = None) -> Frozen:
         raise TypeError(expected("freeze", "a Layer", kind_of(net)))
     if isinstance(net, Frozen):
         return net
-    frozen = Frozen.of([], memory)                                       # which refuses a wrong limit at once
-    return Frozen.of(_parts(_flat(copy.deepcopy(net).eval())), frozen.limit)
+    limit = Frozen.of([], memory).limit                                  # which refuses a wrong limit at once
+    shared = {id(parameter.data): parameter.data for parameter in net.parameters()}
+    return Frozen.of(_parts(_flat(copy.deepcopy(net, shared).eval())), limit)
 
 
 def _flat(net: Any) -> list[Any]:
@@ -53,34 +54,23 @@ def _flat(net: Any) -> list[Any]:
 
 
 def _parts(layers: list[Any]) -> list[Any]:
-    """Return Programs of as many layers as possible, and the layers between them."""
+    """Return Programs of as many layers as possible, and copies of the layers between them."""
     parts: list[Any] = []
     tracer, y = Tracer(None), 0
     for layer in layers:
-        before = _state(tracer)
+        before = tracer.state()
         try:
             y = tracer.layer(layer, y)
         except CannotTraceError:
-            _restore(tracer, before)
+            tracer.restore(before)
             if tracer.steps:
                 parts.append(_program(tracer, y))
-            parts.append(layer)
+            parts.append(copy.deepcopy(layer))
             tracer, y = Tracer(None), 0
     return [*parts, _program(tracer, y)] if tracer.steps else parts
-
-
-def _state(tracer: Tracer) -> Any:
-    # Steps may be changed by a layer that cannot be traced in the end.
-    return copy.deepcopy(vars(tracer))
-
-
-def _restore(tracer: Tracer, before: Any) -> None:
-    vars(tracer).update(before)
 
 
 def _program(tracer: Tracer, y: int) -> Program:
     for step in tracer.steps:
         step.pack("float32")
     return Program(tracer.values, tracer.steps, tracer.links, y)
-
-

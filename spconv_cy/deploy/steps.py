@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -161,6 +162,10 @@ class Convolve(Step):
         if isinstance(self.product, dict):
             self.product = packed(precision, self.product)
 
+    def __copy__(self) -> Convolve:
+        # While layers are traced: the weights are shared, what is noted about them is not.
+        return replace(self, product=dict(self.product) if isinstance(self.product, dict) else self.product)
+
     def rulebook(self, run: Run) -> Rulebook:
         """Return the rulebook of a call."""
         if self.link is None or run.found is None:
@@ -290,6 +295,10 @@ class Apply(Step):
     """
 
     layer: Layer
+
+    def pack(self, precision: str) -> None:
+        """Take a copy of the layer."""
+        self.layer = deepcopy(self.layer)
 
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""

@@ -17,6 +17,24 @@ from spconv_cy.sites import Lattice, Window
 KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in (Apply, Convolve, Join, Map, MaxPool)}
 
 
+class Unset:
+    """The place of a Product whose arrays are not there yet; `state` has their shapes and dtypes.
+
+    Args:
+        precision: as of the Product.
+        words: {name: (dtype, shape)}.
+    """
+
+    nbytes = 0
+
+    def __init__(self, precision: str, words: dict[str, Any]) -> None:
+        self.precision, self._words = precision, words
+
+    def state(self) -> dict[str, Any]:
+        """Return arrays of zeros that take no memory."""
+        return {name: np.broadcast_to(np.zeros(1, dtype), shape) for name, (dtype, shape) in self._words.items()}
+
+
 def described(program: Program, layers: list[Any]) -> dict[str, Any]:
     """Return a Program as JSON values; layers: to which those of its steps are added."""
     return {"values": [[value.place, value.channels, value.dtype] for value in program.values],
@@ -81,7 +99,7 @@ def _step_of(words: dict[str, Any], layers: Sequence[Any]) -> Step:
     kind = KINDS[words.pop("kind")]
     if kind is Convolve:
         precision, state = words["product"]
-        words["product"] = packed(precision, {name: np.zeros(shape, dtype) for name, (dtype, shape) in state.items()})
+        words["product"] = Unset(precision, state)
     elif kind is Map and words["rows"] is not None:
         words["rows"] = np.zeros(words["rows"], np.float32)
     elif kind is Apply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +62,15 @@ class Tracer:
             if isinstance(layer, kind):
                 return add(self, layer, x)                               # type: ignore[no-any-return]
         raise CannotTraceError
+
+    def state(self) -> Any:
+        """Return what `restore` needs after a layer that cannot be traced in the end."""
+        return ([copy(value) for value in self.values], [copy(step) for step in self.steps], [*self.links],
+                {**self._numbers}, [*self._made], [*self._held], self._known)
+
+    def restore(self, state: Any) -> None:
+        """Go back to a state."""
+        self.values, self.steps, self.links, self._numbers, self._made, self._held, self._known = state
 
     def all(self, layers: Sequence[Any], x: int) -> int:
         """Add the steps of layers that run one after the other; return the value of the last."""
@@ -126,7 +136,7 @@ class Tracer:
     def _convolve(self, layer: Any, x: int, link: int | None, place: int, turned: bool = False) -> int:
         state = {"weight": float32(layer.weight.data)}
         if layer.bias is not None:
-            state["bias"] = float32(layer.bias.data)
+            state["bias"] = float32(layer.bias.data).copy()
         return self._add(Convolve, x, self._value(place, layer.channels_out), link=link, product=state, turned=turned)
 
     def _norm(self, layer: Any, x: int) -> int:

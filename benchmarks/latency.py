@@ -1,0 +1,62 @@
+"""spconv_cy, frozen: the same network as in converted.py, by sp.freeze."""
+
+from pathlib import Path
+
+import converted
+import networks
+from converted import load, set_threads, tensor, versions  # noqa: F401  a worker asks for them
+
+import spconv_cy as sp
+
+
+def frozen(name):
+    """Return the frozen network of a file, which is written at first."""
+    path = Path(networks.saved(name)).with_suffix(".frozen")
+    if not path.exists():
+        sp.save(path, sp.freeze(load(name)))
+    return sp.load(path)
+
+
+class Converted:
+    """A frozen network: frame by frame with new sites, and with rules kept."""
+
+    gflop = {}
+
+    def setup(self, name):
+        self.sites, self.rows, self.size = networks.scene(name)
+        self.net = frozen(name)
+        self.kept = tensor(self.sites, self.rows, self.size)
+        self.results = {"cold": self.result}
+
+    def result(self):
+        y = self.net(tensor(self.sites, self.rows, self.size))
+        return y.grid.sites, y.features.data
+
+    def time_cold(self, *_):
+        self.net.forget()                               # the sites are equal
+        self.net(tensor(self.sites, self.rows, self.size))
+
+    def time_kept(self, *_):
+        self.net(self.kept)
+
+
+class Peak(Converted):
+    """Megabytes at the peak of a process that has run some frames, and what was told of one."""
+
+    def setup(self, name):
+        """Nothing but the name: the network is made by the figure."""
+
+    def track_peak_MB(self, name):
+        self.sites, self.rows, self.size = networks.scene(name)
+        self.net = frozen(name)
+        for _ in range(converted.FRAMES):
+            self.time_cold()
+        return networks.peak_MB()
+
+    def track_told_MB(self, name):
+        return self.net.memory(tensor(self.sites, self.rows, self.size)) / 2**20
+
+
+def first_frame(name):
+    """Return the features of the first frame, from the file that `sp.save` wrote."""
+    return frozen(name)(tensor(*networks.scene(name))).features.data
