@@ -168,6 +168,21 @@ def test_a_file_gives_the_same_bits(made, name, tmp_path):
     assert repr(loaded) == repr(frozen) and loaded.limit is None
 
 
+def test_freezing_and_loading_make_no_needless_copies_of_the_weights(tmp_path):
+    net = sp.Sequential(*(sp.SubmanifoldConvolution(3, 96, 96, rng=0) for _ in range(4))).eval()
+    size = sum(p.data.nbytes for p in net.parameters())
+    for work, most in ((lambda: sp.freeze(net), 1.7), (lambda: sp.load(tmp_path / "net"), 2.3)):
+        sp.release_memory()
+        memory.peak()
+        before = memory.in_use()[0]
+        tracemalloc.start()
+        frozen = work()
+        peak = memory.peak() - before + tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < most * size, peak / size
+        sp.save(tmp_path / "net", frozen)
+
+
 def peaks(frozen, x):
     """Return (bound, most bytes in use) of finding the rulebooks and of a call, one after the other."""
     told = frozen.memory(x)
