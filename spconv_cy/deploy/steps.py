@@ -164,7 +164,8 @@ class Convolve(Step):
 
     def __copy__(self) -> Convolve:
         # While layers are traced: the weights are shared, what is noted about them is not.
-        return replace(self, product=dict(self.product) if isinstance(self.product, dict) else self.product)
+        product: Any = self.product
+        return replace(self, product=dict(product) if isinstance(product, dict) else product)
 
     def rulebook(self, run: Run) -> Rulebook:
         """Return the rulebook of a call."""
