@@ -164,8 +164,9 @@ class Convolve(Step):
 
     def __copy__(self) -> Convolve:
         # While layers are traced: the weights are shared, what is noted about them is not.
-        product: Any = self.product
-        return replace(self, product=dict(product) if isinstance(product, dict) else product)
+        found: Any = self.product
+        product: Any = dict(found) if isinstance(found, dict) else found
+        return replace(self, product=product)
 
     def rulebook(self, run: Run) -> Rulebook:
         """Return the rulebook of a call."""
