@@ -4,8 +4,8 @@
     python benchmarks/bench_latency.py [--only second spunet14] [--threads 1 2] [--isa avx2] [--frames 100]
     python benchmarks/bench_latency.py --table          prints the record as a table
 
-Networks and inputs are those of bench_converted.py: SECOND on a sweep of a lidar, a U-ResNet on an event of 768^3, a U-Net
-of MinkUNet14's size on 20,000 sites, one glyph. Each frame has new sites. The sides take turns, and each frame is timed:
+Networks and inputs are those of bench_converted.py: SECOND on a sweep of a lidar, a U-ResNet on an event of 768^3, a
+U-Net of MinkUNet14's size on 20,000 sites, one glyph. Each frame has new sites. The sides take turns, and each frame is timed:
 the median (p50) and what one in a hundred exceeds (p99). "First" is a fresh process from its start to its first features;
 "peak" is the resident memory of a process that has run three frames, and "told" what `frozen.memory` says of one call. A
 library that is not there, or cannot run a network, is told of and left out.
@@ -88,15 +88,17 @@ def measure(name, threads, options, more):
 
 def table(records):
     """Return the records as a table of Markdown."""
-    heads = ["network", "sites", "instructions, threads", "side", "p50, ms", "p99, ms", "first, s", "peak, MB", "told, MB"]
+    heads = ["network", "sites", "instructions, threads", "side", "p50, ms", "p99, ms", "first, s", "peak, MB",
+             "told, MB"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for key, record in records.items():
         name, isa, threads = key.split()
         quiet = "" if idle.is_quiet(record["machine"]["idle"]) else ", busy machine"
         for i, (side, row) in enumerate(record["latency"].items()):
             cells = [NAMES[name], f"{record['sites']:,}", f"{isa}, {threads}{quiet}"] if not i else [""] * 3
-            shown = [f"{1e3 * row['p50']:.2f}", f"{1e3 * row['p99']:.2f}", f"{row['first']:.2f}" if "first" in row else "",
-                     f"{row['peak_MB']:.0f}" if "peak_MB" in row else "", f"{row['told_MB']:.1f}" if "told_MB" in row else ""]
+            times = [f"{1e3 * row['p50']:.2f}", f"{1e3 * row['p99']:.2f}"]
+            shown = times + [f"{row[name]:.{digits}f}" if name in row else ""
+                             for name, digits in (("first", 2), ("peak_MB", 0), ("told_MB", 1))]
             lines.append("| " + " | ".join([*cells, side, *shown]) + " |")
     return "\n".join(lines)
 
