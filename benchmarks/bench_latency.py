@@ -5,10 +5,10 @@
     python benchmarks/bench_latency.py --table          prints the record as a table
 
 Networks and inputs are those of bench_converted.py: SECOND on a sweep of a lidar, a U-ResNet on an event of 768^3, a
-U-Net of MinkUNet14's size on 20,000 sites, one glyph. Each frame has new sites. The sides take turns, and each frame is timed:
-the median (p50) and what one in a hundred exceeds (p99). "First" is a fresh process from its start to its first features;
-"peak" is the resident memory of a process that has run three frames, and "told" what `frozen.memory` says of one call. A
-library that is not there, or cannot run a network, is told of and left out.
+U-Net of MinkUNet14's size on 20,000 sites, one glyph. Each frame has new sites. The sides take turns, and each frame
+is timed: the median (p50) and what one in a hundred exceeds (p99). "First" is a fresh process from its start to its
+first features; "peak" is the resident memory of a process that has run three frames, and "told" what `frozen.memory`
+says of one call. A library that is not there, or cannot run a network, is told of and left out.
 """
 
 import argparse
