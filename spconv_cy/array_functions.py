@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from spconv_cy.backend.switch import ops_of, summable
+from spconv_cy.backend.switch import ops_of, sum_of_rows, summable
 from spconv_cy.checks import is_integer
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.tape import check_broadcast, fold_to
+from spconv_cy.tape import check_broadcast, fold_onto
 from spconv_cy.types import Array, Recorded
 
 # An operand: a Tensor or number for the caller, an array inside a differentiable function.
@@ -24,11 +24,11 @@ def power(a: Any, exponent: Any) -> Recorded:
     def da(dy: Array) -> Array:
         constant = exponent == 0                                         # 0 * 0**-1 would be NaN
         slope = exponent * a**xp.where(constant, 1, exponent - 1)
-        return fold_to(xp.where(constant, 0, dy * slope).astype(a.dtype), a.shape)
+        return fold_onto(xp.where(constant, 0, dy * slope).astype(a.dtype), a)
 
     def dexponent(dy: Array) -> Array:
         logarithm = xp.where(a > 0, xp.log(xp.where(a > 0, a, 1)), xp.where((a == 0) & (exponent >= 0), 0, xp.nan))
-        return fold_to((dy * y * logarithm).astype(exponent.dtype), exponent.shape)
+        return fold_onto((dy * y * logarithm).astype(exponent.dtype), exponent)
 
     return y, lambda dy: (lambda: da(dy), lambda: dexponent(dy))
 
@@ -40,7 +40,7 @@ def sum_over(x: Any, axis: int | None) -> Recorded:
     """
     xp, x = ops_of(x).xp, summable(x)
     _check_axis("sum", x, axis)
-    y = x.sum() if axis is None else x.sum(axis, keepdims=True)
+    y = sum_of_rows(x, axis) if axis is None or not axis % x.ndim else x.sum(axis, keepdims=True)
     return xp.asarray(y), lambda dy: (lambda: xp.array(xp.broadcast_to(dy, x.shape), order="C"), None)
 
 

@@ -12,12 +12,12 @@ from spconv_cy import array_functions
 from spconv_cy.arguments import check_arguments, known_arguments
 from spconv_cy.array_protocol import ArrayProtocol, as_operand, refuse_options
 from spconv_cy.backend.numbers import own
-from spconv_cy.backend.switch import current, ops_named, ops_of
+from spconv_cy.backend.switch import current, in_all, ops_named, ops_of, watchers
 from spconv_cy.checks import checked_function, is_real
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
-from spconv_cy.tape import Read, check_broadcast, checked_results, listener, owned, owner_of, read_by
+from spconv_cy.tape import Read, check_broadcast, checked_results, fold_onto, listener, owned, owner_of, read_by
 from spconv_cy.tape import fold_to as fold_to
 from spconv_cy.tape import leaf_gradients as leaf_gradients
 from spconv_cy.tape import no_grad as no_grad
@@ -215,7 +215,9 @@ class Tensor(ArrayProtocol):
     def mean(self, axis: int | None = None, dtype: None = None, out: None = None) -> "Tensor":
         """Return the mean over one axis, kept with length 1, or over all elements, of shape (); np.mean(x) calls it."""
         refuse_options("mean", dtype, out)
-        return sum_over(self, axis) * (1 / max(1, self.data.size if axis is None else self.shape[axis]))
+        total = sum_over(self, axis)
+        n = self.data.size if axis is None else self.shape[axis]
+        return total * (1 / max(1, in_all(self.data, n) if axis is None or not axis % self.data.ndim else n))
 
     def max(self, axis: int | None = None, out: None = None) -> "Tensor":
         """Return the largest element along one axis, kept with length 1, or of all, of shape (); np.max(x) calls it.
@@ -322,6 +324,8 @@ def _recorder(function: Callable[..., Recorded], reads: tuple[tuple[int, tuple[i
             raise
         plain = type(results) is tuple and len(results) == 2 and type(results[0]) is np.ndarray
         y, backward = results if plain and callable(results[1]) else checked_results(who, results)
+        if watchers:
+            y = watchers[0](who, arrays, y)
         node = Tensor.of(y)
         if needed and recording.get()[0]:
             node.requires_grad = True
@@ -348,14 +352,14 @@ def _check_options(function: Callable[..., object], who: str, options: dict[str,
 def add(a: Operand, b: Operand) -> Recorded:
     """Return the sum, with numpy's broadcasting."""
     check_broadcast("add", a, b)
-    return sum_of(a, b), lambda dy: (lambda: fold_to(dy, a.shape), lambda: fold_to(dy, b.shape))
+    return sum_of(a, b), lambda dy: (lambda: fold_onto(dy, a), lambda: fold_onto(dy, b))
 
 
 @differentiable(reads={0: (1,), 1: (0,)})
 def multiply(a: Operand, b: Operand) -> Recorded:
     """Return the product element by element, with numpy's broadcasting."""
     check_broadcast("multiply", a, b)
-    return a * b, lambda dy: (lambda: fold_to(dy * b, a.shape), lambda: fold_to(dy * a, b.shape))
+    return a * b, lambda dy: (lambda: fold_onto(dy * b, a), lambda: fold_onto(dy * a, b))
 
 
 power = differentiable(array_functions.power)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from spconv_cy.backend.switch import ops_of, summable
+from spconv_cy.backend.switch import Part, ops_of, sum_of_rows, summable
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array, Backward, Gradient
 
@@ -154,6 +154,8 @@ def as_stored(node: Node, position: int, dx: Any) -> Any:
                                  f"a {type(dx).__name__}"))
     if dx.shape != data.shape:
         raise ShapeError(expected(_name(node), f"a gradient {data.shape} for {_argument(node, position)}", dx.shape))
+    if type(data) is Part and type(dx) is np.ndarray:
+        dx = data.like(dx)
     if owner_of(dx) is owner_of(data):                                   # the saved array itself
         dx = dx.copy()
     return dx if dx.dtype == data.dtype else dx.astype(data.dtype)
@@ -254,3 +256,10 @@ def fold_to(dy: Array, shape: tuple[int, ...]) -> Array:
     dy = dy.sum(tuple(range(dy.ndim - len(shape)))) if dy.ndim > len(shape) else dy
     axes = tuple(i for i, (have, want) in enumerate(zip(dy.shape, shape, strict=True)) if have != want)
     return dy.sum(axes, keepdims=True) if axes else dy
+
+
+def fold_onto(dy: Array, a: Array) -> Array:
+    """Return a gradient summed over the axes along which an operand was broadcast, over the rows of all processes."""
+    if isinstance(dy, Part) and not isinstance(a, Part):                 # also if this process has one row
+        dy = sum_of_rows(dy, 0) if a.ndim == dy.ndim else sum_of_rows(dy, 0)[0]
+    return fold_to(dy, a.shape)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spconv_cy.backend import classes, weighted
+from spconv_cy.backend import classes, exact, weighted
 from spconv_cy.backend.numbers import NUMBERS, cast, check_whole, refuse_dtype
 from spconv_cy.backend.precision import rounded
 from spconv_cy.dlpack import as_numpy
@@ -58,6 +58,7 @@ class Ops:
     float_dtypes: tuple[type[np.floating[Any]], ...] = (np.float64,)
     copies: CopyStream | None = None
     steps: ModuleType | None = None
+    total = staticmethod(exact.total)
 
     def asarray(self, array: object, dtype: DTypeLike | None = None) -> Array:
         """Return `array` as a C-contiguous array of this backend, without a copy if it is one already.
@@ -162,13 +163,7 @@ class Ops:
         """
         x, dy = rounded(x, precision), rounded(dy, precision)
         check_conv_dw(x, dy, rulebook, groups)
-        c, o = x.shape[1], dy.shape[1]
-        dw = np.zeros((rulebook.n_offsets, groups, c // groups, o // groups), x.dtype)
-        for k, in_rows, out_rows in _offsets(rulebook):
-            xs = x[in_rows].reshape(len(in_rows), groups, c // groups)
-            dys = dy[out_rows].reshape(len(in_rows), groups, o // groups)
-            for group in range(groups):
-                dw[k, group] = xs[:, group].T @ dys[:, group]
+        dw = (exact.products if x.dtype == dy.dtype == np.float64 else exact.plain_products)(x, dy, rulebook, groups)
         return dw if groups > 1 else dw[:, 0]
 
     def max_pool(self, x: Array, rulebook: Rulebook, ground: Array | None = None) -> tuple[Array, Array]:
@@ -208,7 +203,8 @@ class Ops:
         dx = np.zeros((n + 1, dy.shape[1]), dy.dtype)
         columns = np.broadcast_to(np.arange(dy.shape[1]), dy.shape)
         np.add.at(dx, (winner, columns), dy)                             # -1 is the last row: the ground's
-        return dx[:n], dx[n:].copy()
+        ground = exact.column_sums(np.where(winner < 0, dy, 0)) if dy.dtype == np.float64 else dx[n:].copy()
+        return dx[:n], ground
 
     def sum_pool(self, x: Array, rulebook: Rulebook) -> Array:
         """Return the sums (m, c) of the active rows of x (n, c) in each window."""
@@ -270,10 +266,7 @@ class Ops:
     def segment_sum(self, x: Array, starts: Array) -> Array:
         """Return the sums (b, c) of the rows starts[i] to starts[i+1] of x (n, c); an empty segment gives 0."""
         check_segments("segment_sum", x, np.asarray(starts))
-        y = np.zeros((len(starts) - 1, x.shape[1]), x.dtype)
-        for i in range(len(y)):
-            y[i] = x[starts[i]:starts[i + 1]].sum(0)
-        return y
+        return exact.column_sums(x, starts) if x.dtype == np.float64 else exact.plain_sums(x, starts)
 
     def segment_max(self, x: Array, starts: Array) -> tuple[Array, Array]:
         """Return the maxima (b, c) of the rows starts[i] to starts[i+1], and the rows that won, int32.
@@ -302,6 +295,8 @@ class Ops:
         """Return (3, c): the mean of each column, its rounding error, and the biased variance; zeros without rows."""
         if not len(x):
             return self.xp.zeros((3, x.shape[1]), x.dtype)
+        if x.dtype == np.float64 and self.xp is np:
+            return exact.moments(x)
         mean = x.mean(0)
         return self.xp.stack([mean, self.xp.zeros_like(mean), ((x - mean) ** 2).mean(0)])
 
@@ -321,7 +316,10 @@ class Ops:
         """Return (2, c): the columns' sums of dz, the gradient of z in `affine`, and of dz * (x - centre - rest)."""
         check_affine("affine_sums", x, rows, dy)
         dz = self.leaky_relu_dx(self.affine(x, rows), dy, slope)
-        return self.xp.stack([dz.sum(0), (dz * (x - rows[0] - rows[1])).sum(0)])
+        parts = dz, dz * (x - rows[0] - rows[1])
+        if x.dtype == np.float64 and self.xp is np:
+            return np.concatenate([exact.column_sums(part) for part in parts])
+        return self.xp.stack([part.sum(0) for part in parts])
 
     def affine_dx(self, x: Array, dy: Array, rows: Array, ab: Array, slope: float = 1.0) -> Array:
         """Return dz * scale + (x - centre - rest) * a + b for a, b = ab (2, c): dx if the rows depend on x."""
@@ -357,7 +355,7 @@ class Ops:
             that does not count.
         """
         check_labels("cross_entropy", x, labels, counts)
-        return classes.cross_entropy(self.xp, x, labels, counts)
+        return classes.cross_entropy(self.xp, x, labels, counts, self.total if x.dtype == np.float64 else None)
 
     def cross_entropy_dx(self, x: Array, found: Array, labels: Array, factor: float | Array,
                          counts: Array | None = None) -> Array:
@@ -387,9 +385,9 @@ def _offsets(rulebook: Rulebook) -> Iterator[tuple[int, Array, Array]]:
 
 def _grouped(x: Array, w: Array) -> Array:
     if w.ndim == 2:
-        return x @ w
-    groups, c, o = w.shape
-    return np.einsum("ngc,gco->ngo", x.reshape(len(x), groups, c), w).reshape(len(x), groups * o)
+        return exact.rows_times(x, w)
+    parts = np.split(x, len(w), axis=1)
+    return np.concatenate([exact.rows_times(part, matrix) for part, matrix in zip(parts, w, strict=True)], axis=1)
 
 
 def _compete(y: Array, winner: Array, rows: Array, values: Array, names: Any) -> None:

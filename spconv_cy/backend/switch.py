@@ -10,12 +10,21 @@ import numpy as np
 from spconv_cy import config
 from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.ops import Ops as Ops
+from spconv_cy.backend.parts import Part as Part
+from spconv_cy.backend.parts import in_all as in_all
+from spconv_cy.backend.parts import n_rows as n_rows
+from spconv_cy.backend.parts import part_of
+from spconv_cy.backend.parts import sum_of_rows as sum_of_rows
+from spconv_cy.backend.parts import watch as watch
+from spconv_cy.backend.parts import watchers as watchers
+from spconv_cy.backend.parts import weight_of as weight_of
 from spconv_cy.checks import kind_of
 from spconv_cy.dlpack import is_cupy
 from spconv_cy.errors import BackendError, expected
 from spconv_cy.once import once
 from spconv_cy.types import Array
 
+PART = "part"                           # no backend, but arrays with Ops of their own
 FLOAT64 = np.dtype(np.float64)
 _ready: dict[str, Ops] = {}
 
@@ -71,9 +80,14 @@ def ops_of(*arrays: Any) -> Ops:
     for array in arrays[1:]:
         other = _home(array)
         if other != name:
+            part = part_of(*arrays)
+            if part is not None:                                         # a Part's Ops takes plain arrays beside it
+                return ops_of(part)
             raise BackendError(expected(
                 "operation", "arrays of one backend", f"{_described(arrays[0])} on {name} and {_described(array)} on "
                 f"{other}", f'bring them together with .to("{name}")'))
+    if name == PART and arrays[0].ops is not None:
+        return arrays[0].ops
     return _ready.get(name) or ops_named(name)
 
 
@@ -134,6 +148,8 @@ class use(config.Switch):
 def _home(array: Any) -> str:
     if type(array) is np.ndarray:                                        # the usual case, without a function call
         return "reference" if array.dtype == FLOAT64 else "cpu"
+    if isinstance(array, Part) and array.ops is not None:
+        return PART
     for name, backend in BACKENDS.items():
         if backend.owns(array):
             return name

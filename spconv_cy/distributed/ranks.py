@@ -18,7 +18,7 @@ from spconv_cy.errors import expected
 from spconv_cy.once import once
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from spconv_cy.types import Array
 
@@ -45,6 +45,7 @@ class Ranks:
         rank: number of this process, from 0.
         size: number of processes.
         timeout: may be set at any time.
+        sent: bytes that this process has given to `exchange`.
 
     Raises:
         ImportError: this process was started by mpiexec, and mpi4py is not installed.
@@ -69,7 +70,7 @@ class Ranks:
             self._mpi, self._comm = MPI, communicator.Dup()              # messages of its own
         self.rank: int = self._comm.rank if self._comm else 0
         self.size: int = self._comm.size if self._comm else 1
-        self._calls = 0
+        self._calls = self.sent = 0
         if self._comm:
             abort_on_errors(self._comm)
 
@@ -129,6 +130,20 @@ class Ranks:
         parts[self.rank][...] = mine
         self.wait(requests)
 
+    def exchange(self, sent: Mapping[int, Array], received: Mapping[int, Array]) -> None:
+        """Send arrays to some ranks and receive others from some, which must have the shapes of what those send.
+
+        Args:
+            sent: {rank: contiguous array}.
+            received: {rank: contiguous array}, filled.
+        """
+        tag = self.next_tag()
+        self.sent += sum(array.nbytes for array in sent.values())
+        requests = [self._comm.Irecv(array, rank, tag) for rank, array in received.items()]
+        requests += [self._comm.Isend(array, rank, tag) for rank, array in sent.items()]
+        if requests:
+            self.wait(requests, [*received, *sent])
+
     def next_tag(self) -> int:
         """Return the tag of the next exchange; ranks that have lost count do not match."""
         self._calls += 1
@@ -138,8 +153,12 @@ class Ranks:
         """Return the other ranks, beginning after this one, so that not all send to the same rank first."""
         return [(self.rank + i) % self.size for i in range(1, self.size)]
 
-    def wait(self, requests: list[Any]) -> None:
-        """Wait for requests, as `others` orders them: receives, then sends.
+    def wait(self, requests: list[Any], partners: Sequence[int] | None = None) -> None:
+        """Wait for requests, by default as `others` orders them: receives, then sends.
+
+        Args:
+            requests: of mpi4py.
+            partners: the rank of each.
 
         Raises:
             TimeoutError: some are not complete after `timeout` seconds.
@@ -156,10 +175,10 @@ class Ranks:
             else:
                 time.sleep(2e-5)
             if now - began > self.timeout:
-                self._refuse(requests)
+                self._refuse(requests, self.others() * 2 if partners is None else partners)
 
-    def _refuse(self, requests: list[Any]) -> None:
-        missing = sorted({rank for rank, request in zip(self.others() * 2, requests, strict=False)
+    def _refuse(self, requests: list[Any], partners: Sequence[int]) -> None:
+        missing = sorted({rank for rank, request in zip(partners, requests, strict=False)
                           if not request.Test()})
         names = " and ".join(f"rank {rank}" for rank in missing)
         raise TimeoutError(expected("Ranks", f"an answer of {names} within {self.timeout:g} s", "none",

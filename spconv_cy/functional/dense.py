@@ -11,9 +11,9 @@ import numpy as np
 from spconv_cy import array_functions
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable, fold_to
-from spconv_cy.backend.switch import current, ops_of, summable
+from spconv_cy.backend.switch import Part, current, ops_of, summable
 from spconv_cy.checks import described
-from spconv_cy.errors import ShapeError, expected
+from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.functional.sparse import column_sums
 from spconv_cy.types import Array, ArrayLike, Gradient, IntegerArray, Recorded
 
@@ -60,6 +60,9 @@ def dropout(x: Tensor | Array, mask: Array | float) -> Recorded:
         mask: (1, c) for whole columns, (n, c), or one number; it gets no gradient.
     """
     x = cast(Array, x)
+    if isinstance(x, Part) and getattr(mask, "shape", ())[:1] not in ((), (1,)):
+        raise BackendError(expected("dropout", "whole channels, for a scene that is cut among ranks",
+                                    "elements, of which each rank would draw others", "use kind='channels'"))
     return x * mask, lambda dy: (lambda: dy * mask, None)
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.switch import ops_of, summable
+from spconv_cy.backend.switch import in_all, ops_of, sum_of_rows, summable, weight_of
 from spconv_cy.checks import as_array, checked_numbers
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.labels import IgnoredLabels, checked_labels, marked_labels, refuse_sparse
@@ -53,8 +53,9 @@ def softmax_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, weights: Arra
     if each is not None or sample_weight is not None:
         shares = checked_sample_weight("softmax_cross_entropy", sample_weight, len(numbers)) * (numbers >= 0)
         shares = shares if each is None else shares * np.append(each, 0)[numbers]       # -1 is the last
-        counts, n = ops.asarray(shares, real.dtype), shares.sum()
-    share = real.dtype.type(share_of("softmax_cross_entropy", reduction, n))
+        counts = ops.asarray(shares, real.dtype)
+    total_n = in_all(x, n) if counts is None else weight_of(x, shares)
+    share = real.dtype.type(share_of("softmax_cross_entropy", reduction, total_n))
     if label_smoothing:
         spread = label_smoothing / x.shape[1] * (np.ones(x.shape[1]) if each is None else each)
         own = checked_sample_weight("softmax_cross_entropy", sample_weight, len(numbers)) * (numbers >= 0)
@@ -102,7 +103,7 @@ def _spread_cross_entropy(xp: Any, x: Array, wanted: Array, share: float) -> Rec
         found: Array = (xp.exp(log_p) * wanted.sum(1, keepdims=True) - wanted) * (dy * share)
         return found
 
-    return xp.asarray(-(log_p * wanted).sum() * share), lambda dy: (lambda: dx(dy), None)
+    return xp.asarray(-sum_of_rows(log_p * wanted) * share), lambda dy: (lambda: dx(dy), None)
 
 
 def _at_rows(dx: Array, rows: IntegerArray | None, x: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import ops_of, sum_of_rows, weight_of
 from spconv_cy.checks import as_array, checked_numbers
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.loss_targets import Targets, share_of, targets_of
@@ -43,9 +43,9 @@ def binary_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, positive_weigh
         raise ShapeError(expected(who, f"labels in the shape of x, {x.shape}", f"shape {np.shape(labels)}",
                                   "for class numbers use softmax_cross_entropy"))
     more = ops_of(t.x).asarray(_row(who, "positive_weight", positive_weight, t.x.shape[1]), t.x.dtype)
-    share = t.x.dtype.type(share_of(who, reduction, float(t.weights.sum())))
+    share = t.x.dtype.type(share_of(who, reduction, weight_of(t.x, t.weights)))
     log_p = t.log_probabilities()
-    value = (t.weights * ((1 - t.y) * (t.x - log_p) - more * t.y * log_p)).sum() * share
+    value = sum_of_rows(t.weights * ((1 - t.y) * (t.x - log_p) - more * t.y * log_p)) * share
 
     def dx(dy: Array) -> Array:
         p = t.xp.exp(log_p)
@@ -81,14 +81,14 @@ def focal_loss(x: Tensor | Array, labels: ArrayLike, *, gamma: float = 2.0, alph
     checked_numbers("focal_loss", 0, gamma=gamma)
     t = targets_of("focal_loss", x, labels, ignore_label, sample_weight)
     each = t.weights * _alpha(t, alpha)
-    share = t.x.dtype.type(share_of("focal_loss", reduction, float(t.weights.sum())))
+    share = t.x.dtype.type(share_of("focal_loss", reduction, weight_of(t.x, t.weights)))
     if t.exclusive:
         log_p = (t.log_probabilities() * t.y).sum(1, keepdims=True)
     else:
         sign = 2 * t.y - 1
         log_p = Targets(t.xp, sign * t.x, t.y, t.weights, False).log_probabilities()
     rest = -t.xp.expm1(log_p)                                            # 1 - p, without cancellation
-    value = (each * rest**gamma * -log_p).sum() * share
+    value = sum_of_rows(each * rest**gamma * -log_p) * share
 
     def dx(dy: Array) -> Array:
         # The derivative by the logit of the label, divided by 1 - p.

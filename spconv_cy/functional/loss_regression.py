@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.switch import ops_of, summable
+from spconv_cy.backend.switch import in_all, ops_of, sum_of_rows, summable, weight_of
 from spconv_cy.checks import is_number
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.labels import refuse_sparse, remedy_of
@@ -77,13 +78,13 @@ def _loss(who: str, x: Any, target: Any, sample_weight: ArrayLike | None, reduct
     if wanted.shape != outputs.shape:
         raise ShapeError(expected(who, "x and target of equal shapes", f"x {outputs.shape} and target {wanted.shape}",
                                   remedy_of(outputs.shape, wanted.shape)))
-    n: float = outputs.size
+    n: float = in_all(x, outputs.size)
     values, slopes = parts(ops.xp, outputs - wanted)
     if sample_weight is not None:
         weights = checked_sample_weight(who, sample_weight, len(outputs) if outputs.ndim else 1)
-        n = float(weights.sum()) * (outputs.size / max(1, len(weights)))
+        n = weight_of(x, weights) * math.prod(outputs.shape[1:])
         factor = ops.asarray(weights.reshape(-1, *[1] * (outputs.ndim - 1)), outputs.dtype)
         values, slopes = values * factor, slopes * factor
     share = outputs.dtype.type(share_of(who, reduction, n))
-    return (ops.xp.asarray(values.sum() * share),
+    return (ops.xp.asarray(sum_of_rows(values) * share),
             lambda dy: (lambda: slopes * (share * dy), lambda: slopes * (-share * dy)))

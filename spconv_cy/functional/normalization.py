@@ -11,7 +11,7 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.switch import Ops, ops_of, summable
+from spconv_cy.backend.switch import Ops, Part, n_rows, ops_of, summable
 from spconv_cy.functional.powers import are_finite, powers, without_infinity
 from spconv_cy.functional.shared import Statistics, shared_statistics
 from spconv_cy.functional.sparse import column_sums
@@ -45,7 +45,7 @@ def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, ru
     """
     ops = ops_of(x.data, gamma.data, beta.data)
     used, added = None, None if mean_only else cast("float | Array", eps)
-    shared = shared_statistics.get() if running is None else None
+    shared = shared_statistics.get() if running is None and not isinstance(x.data, Part) else None
     if running is None:
         statistics = _moments(ops, x.data) if moments is None else moments
         scale = None if mean_only or shared is not None else _column_powers(ops.xp, x.data, statistics)
@@ -63,7 +63,7 @@ def batch_norm(x: Tensor, ground: Tensor | None, gamma: Tensor, beta: Tensor, ru
         statistics = _constant(ops, running)
     if shared is not None:
         statistics = shared.moments(statistics, len(x))
-    how = _Map(ops, statistics, gamma.data, beta.data, added, slope, len(x) if running is None else 0, shared)
+    how = _Map(ops, statistics, gamma.data, beta.data, added, slope, n_rows(x.data) if running is None else 0, shared)
     rows = _normalize(x, gamma, beta, how) if residual is None else _normalize_sum(x, gamma, beta, residual, how)
     if ground is not None:
         ground = _normalize_ground(ground, Tensor.of(x.data) if running is not None else x, gamma, beta,

@@ -30,7 +30,7 @@ def are_finite(xp: ModuleType, squares: Array) -> bool:
 
     On a GPU the result is always True, since reading a value would wait for all queued work.
     """
-    return xp is not np or not squares.size or bool(squares.max() < np.inf)
+    return xp is not np or not squares.size or bool(np.asarray(squares).max() < np.inf)
 
 
 def without_infinity(xp: ModuleType, squares: Array) -> Array:

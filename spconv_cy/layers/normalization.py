@@ -7,7 +7,7 @@ from typing import overload
 
 import numpy as np
 
-from spconv_cy.backend.switch import current, ops_of
+from spconv_cy.backend.switch import Part, current, n_rows, ops_of
 from spconv_cy.checks import checked_flags, is_one_of, is_real
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.initial import ones, zeros
@@ -122,14 +122,14 @@ class BatchNormalization(Activated):
         """
         checked_rows(self, rows, self.channels)
         shared = shared_statistics.get()                                 # all processes take part, also without rows
-        follows = self.follows and (len(rows) or shared is not None)
+        follows = self.follows and (n_rows(rows.data) or shared is not None)
         slopes = [s for s in (self.slope, slope) if s is not None]       # two in a row multiply
         below = math.prod(slopes, start=1.0)
         y, ground, used = batch_norm(rows, ground, self._row(self.weight, 1), self._row(self.bias, 0),
                                      None if follows else self._running(), eps=self.eps, slope=below,
                                      mean_only=self.mean_only, residual=residual, moments=moments)
         if follows:
-            n = len(rows) if shared is None else shared.rows
+            n = n_rows(rows.data) if shared is None or isinstance(rows.data, Part) else shared.rows
             if n:
                 self._follow(used, n)
         return y, ground if ground_residual is None else added(ground, ground_residual, slope)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import Part, ops_of
 from spconv_cy.checks import is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import average_pool, global_pool, leaky_relu, max_pool, sum_pool
@@ -121,9 +121,9 @@ class AveragePooling(_Pooling):
         if self.over == "volume":
             return SparseTensor(average_pool(x.features, x.ground, rulebook), grid, x.ground)
         total, empty = sum_pool(x.features, rulebook), rulebook.fan_in == 0
-        y = total * column(x, 1 / np.maximum(rulebook.fan_in, 1))
+        y = total * column(total, 1 / np.maximum(rulebook.fan_in, 1))
         if x.ground is not None and empty.any():                         # at a given grid's sites
-            y = y + column(x, empty) * x.ground
+            y = y + column(y, empty) * x.ground
         return SparseTensor(y, grid, x.ground)
 
     def notation(self) -> str:
@@ -153,7 +153,7 @@ class SumPooling(_Pooling):
         if x.ground is None:
             return SparseTensor(y, grid)
         if not x.ground_is_zero:
-            y = y + column(x, rulebook.volume - rulebook.fan_in) * x.ground
+            y = y + column(y, rulebook.volume - rulebook.fan_in) * x.ground
         return SparseTensor(y, grid, x.ground * float(self.window.volume))
 
     def notation(self) -> str:
@@ -218,6 +218,7 @@ def checked_background(layer: object, background: str) -> str:
     return background
 
 
-def column(x: SparseTensor, values: Array) -> Tensor:
-    """Return values (m,) as a Tensor (m, 1) of the backend and dtype of x's features."""
-    return Tensor.of(ops_of(x.features.data).asarray(np.asarray(values)[:, None], x.features.dtype))
+def column(rows: Tensor, values: Array) -> Tensor:
+    """Return values (m,) as a Tensor (m, 1) of the backend and dtype of rows (m, c)."""
+    made = ops_of(rows.data).asarray(np.asarray(values)[:, None], rows.dtype)
+    return Tensor.of(rows.data.like(made) if isinstance(rows.data, Part) else made)
