@@ -48,7 +48,7 @@ def scatter(x: SparseTensor | None, *others: ArrayLike, ranks: Ranks | None = No
 
     Args:
         x: SparseTensor of any of the scene's sites, no site on two ranks: each rank reads its own part of a file, or
-            one rank has all. None: no sites, with no others.
+            one rank has all. None: no sites; the others are left out too.
         others: arrays (n, ...) with a row for each of `x.sites`, such as labels; they go where the sites go.
         ranks: Ranks; None: all processes of this run.
         axis: the coordinate along which the scene is cut, from 0.
@@ -56,7 +56,7 @@ def scatter(x: SparseTensor | None, *others: ArrayLike, ranks: Ranks | None = No
             product of the network's strides or more, strided windows of adjacent cells need no exchange.
 
     Returns:
-        SparseTensor, and the others as arrays, if there are any. `x.features` is a leaf of the tape, and its
+        SparseTensor, and the others as arrays, if any rank gave some. `x.features` is a leaf of the tape, and its
         `requires_grad` that of the given features.
 
     Raises:
@@ -90,7 +90,7 @@ def scatter(x: SparseTensor | None, *others: ArrayLike, ranks: Ranks | None = No
     watchers[:] = [watch]
     ops = SceneOps(ops_of(features), ranks)
     made = SparseTensor(Tensor.leaf(ops.part(features, grid.place.n_all), needs), grid, ground)
-    return (made, *arrays) if others else made
+    return (made, *arrays) if arrays else made
 
 
 @known_arguments
