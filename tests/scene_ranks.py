@@ -35,6 +35,10 @@ class Threads(Ranks):
         parts = {rank: self.queues[rank, self.rank].get(timeout=self.timeout)[0] for rank in self.others()}
         return [parts.get(rank, value) for rank in range(self.size)]
 
+    def stack(self, array):
+        """See Ranks.stack."""
+        return np.stack(self.gather(np.asarray(array)))
+
     def sum(self, array):
         """See Ranks.sum."""
         total = np.zeros(array.shape)

@@ -141,7 +141,7 @@ def test_layers_equal_the_whole(make):
         assert np.array_equal(mine, expected)
 
 
-@pytest.mark.parametrize("make", [sp.GlobalPooling, lambda: sp.SparseToDense(3)])
+@pytest.mark.parametrize("make", [sp.GlobalPooling])
 def test_layers_of_whole_samples_are_refused(make):
     x, layer = scene(400)[0], make()
     with pytest.raises(BackendError, match="gather the scene first"):
