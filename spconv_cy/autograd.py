@@ -215,8 +215,8 @@ class Tensor(ArrayProtocol):
     def mean(self, axis: int | None = None, dtype: None = None, out: None = None) -> "Tensor":
         """Return the mean over one axis, kept with length 1, or over all elements, of shape (); np.mean(x) calls it."""
         refuse_options("mean", dtype, out)
-        n = self.data.size if axis is None else self.shape[axis]
-        return sum_over(self, axis) * (1 / max(1, in_all(self.data, n) if axis is None or not axis % self.data.ndim else n))
+        y, n = sum_over(self, axis), self.data.size if axis is None else self.shape[axis]
+        return y * (1 / max(1, in_all(self.data, n) if axis is None or not axis % self.data.ndim else n))
 
     def max(self, axis: int | None = None, out: None = None) -> "Tensor":
         """Return the largest element along one axis, kept with length 1, or of all, of shape (); np.max(x) calls it.

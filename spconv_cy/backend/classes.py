@@ -12,7 +12,7 @@ def cross_entropy(xp: Any, x: Array, labels: Array, counts: Array | None,
                   total: Callable[[Array], Array] | None = None) -> tuple[Array, Array]:
     """See Ops.cross_entropy; `total` adds the losses up."""
     kept, rows, at, shares = _by_row(xp, x, labels, counts)
-    if not x.size and total is None:
+    if not x.size and (total is None or not x.shape[1]):
         return xp.zeros((), x.dtype), xp.stack([xp.zeros(len(x), x.dtype), xp.ones(len(x), x.dtype)], axis=1)
     rest = xp.where(kept[:, None], x, x.dtype.type(0))                   # what does not count may be infinite
     most = rest.max(1)
