@@ -118,7 +118,8 @@ def test_losses_are_those_of_the_whole(loss):
 
 def outputs(layer, x, ranks=None):
     """Return the sites, the outputs and the gradient of the inputs of a layer."""
-    x = scatter(x if ranks.first else None, ranks=ranks) if ranks else sp.SparseTensor(sp.Tensor.of(x.features.data), x.grid)
+    whole = x if ranks is None or ranks.first else None
+    x = scatter(whole, ranks=ranks) if ranks else sp.SparseTensor(sp.Tensor.of(x.features.data), x.grid)
     x.features.requires_grad = True
     y = layer(x)
     (y.features * y.features).sum().backward()
