@@ -4,6 +4,7 @@ from spconv_cy import data as data
 from spconv_cy import deploy as deploy
 from spconv_cy import distributed as distributed
 from spconv_cy import errors as errors
+from spconv_cy import estimators as estimators
 from spconv_cy import exchange as exchange
 from spconv_cy import functional as functional
 from spconv_cy import io as io
@@ -23,6 +24,8 @@ from spconv_cy.config import precision as precision
 from spconv_cy.config import set_threads as set_threads
 from spconv_cy.deploy.freezing import freeze as freeze
 from spconv_cy.estimators.classifier import SparseConvClassifier as SparseConvClassifier
+from spconv_cy.estimators.regressor import SparseConvRegressor as SparseConvRegressor
+from spconv_cy.estimators.segmenter import SparseConvSegmenter as SparseConvSegmenter
 from spconv_cy.functional.loss import softmax_cross_entropy as softmax_cross_entropy
 from spconv_cy.functional.loss_regression import mse as mse
 from spconv_cy.gradient_check import check_gradient as check_gradient

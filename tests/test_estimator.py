@@ -34,9 +34,11 @@ def fitted():
 def test_signature_and_defaults_are_as_promised():
     signature = inspect.signature(sp.SparseConvClassifier)
     assert list(signature.parameters) == ["net", "l", "k", "encoding", "augment", "epochs", "batch", "rate", "schedule",
-                                          "verbose", "random_state", "repeats"]
+                                          "verbose", "random_state", "repeats", "class_weight", "early_stopping",
+                                          "validation_fraction", "n_iter_no_change", "ignore_label", "dropout", "views",
+                                          "cell", "dimension"]
     defaults = sp.SparseConvClassifier().get_params()
-    expected = dict(net="deepcnet", l=5, k=30, encoding="octogram", augment="affine", epochs=20, batch=100, verbose=0,
+    expected = dict(net="deepcnet", l=5, k=30, encoding="octogram", augment="affine", epochs=None, batch=100, verbose=0,
                     random_state=None)
     assert {name: defaults[name] for name in expected} == expected
 
@@ -270,7 +272,7 @@ def test_a_classifier_can_be_copied(fitted, how):
         (lambda c: c.save("it"), NotFittedError, "save: expected a fitted classifier, got one before fit"),
         (lambda c: c.fit(X, Y[:-1]), ShapeError, "fit: expected 18 labels, one for each character, got 17"),
         (lambda c: c.fit(X, None), ShapeError, "expected labels in a list or array .*, got None"),
-        (lambda c: c.fit(X, np.zeros((18, 1))), ShapeError, r"one for each character, got shape \(18, 1\)"),
+        (lambda c: c.fit(X, np.zeros((18, 2))), ShapeError, r"one for each character, got shape \(18, 2\)"),
         (lambda c: c.fit(X, [[1]] * 18), TypeError, "expected hashable labels, .*got unhashable type: 'list'"),
         (lambda c: c.fit(X, [1] * 18), ValueError, r"expected labels of at least two classes, got \[1\]"),
         (lambda c: c.fit([], []), ValueError, "at least two classes|no characters"),

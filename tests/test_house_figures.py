@@ -46,7 +46,7 @@ def test_most_functions_fit_a_glance():
 def test_a_module_knows_few_others():
     found = arrows()
     assert set().union(*found.values()) <= MODULES | {f"spconv_cy.{room}" for room in FACES}
-    assert sum(map(len, found.values())) / len(found) <= 3.1
+    assert sum(map(len, found.values())) / len(found) <= 3.2
 
 
 def test_percentiles_are_of_the_list():

@@ -46,7 +46,8 @@ def classes_of(labels: Iterable[object], n: int, who: str = "labels") -> tuple[A
         raise ValueError(expected(who, "a label for each character", "NaN",
                                   "give those characters a label, or leave them out"))
     if len(distinct) < 2:
-        raise ValueError(expected(who, "labels of at least two classes", f"{list(distinct)!r}"))
+        raise ValueError(expected(who, "labels of at least two classes", f"{list(distinct)!r}",
+                                  "from one class there is nothing to learn"))
     try:
         ordered = sorted(distinct)
     except TypeError:

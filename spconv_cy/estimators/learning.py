@@ -1,0 +1,112 @@
+"""What all estimators share: a training run with validation and early stopping, steps on parts of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spconv_cy.checks import checked_flags, is_integer, is_number
+from spconv_cy.errors import expected
+from spconv_cy.estimators.parameters import Parameters
+from spconv_cy.train import Adam, History, fit
+
+if TYPE_CHECKING:
+    from spconv_cy.layers.layer import Layer
+    from spconv_cy.train.schedule import Schedule
+    from spconv_cy.types import Array
+
+ENOUGH, FEWEST, MOST, STEPS = 150_000, 20, 100, 300
+
+
+def default_epochs(n: int, batch: int) -> int:
+    """Return the number of epochs for n items: enough for 150,000 distorted items, from 20 up to 100.
+
+    With few items an epoch has few steps; the most is then the number of epochs that has 300 steps.
+
+    >>> default_epochs(7494, 100), default_epochs(2040, 100), default_epochs(200, 100)
+    (21, 74, 150)
+    """
+    n = max(1, n)
+    most = max(MOST, STEPS // -(-n // batch))
+    return int(np.clip(-(-ENOUGH // n), FEWEST, most))
+
+
+@dataclass
+class Run:
+    """What one training run needs.
+
+    Attributes:
+        net: the network.
+        data: training batches.
+        loss: function of (outputs, labels).
+        validation: batches to validate on, or None.
+        ignore_label: labels that do not count, or None.
+        n: number of training items, for the default number of epochs.
+    """
+
+    net: Layer
+    data: Any
+    loss: Any
+    validation: Any = None
+    ignore_label: int | None = None
+    n: int = 0
+
+
+class Learner(Parameters):
+    """Base of estimators that train a network."""
+
+    epochs: int | None
+    batch: int
+    rate: float
+    schedule: str | Schedule | None
+    verbose: bool | int
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    net_: Layer
+    history_: History
+
+    def _learn(self, run: Run, rng: np.random.Generator) -> History:
+        """Train a network from its first epoch to its last, and return the History."""
+        epochs = self._default_epochs(run) if self.epochs is None else self.epochs
+        patience = self.n_iter_no_change if self.early_stopping and run.validation is not None else None
+        return fit(run.net, run.data, Adam(run.net.parameters(), self.rate), epochs, validation=run.validation,
+                   patience=patience, loss=run.loss, schedule=self.schedule, rng=rng, progress=self.verbose,
+                   ignore_label=run.ignore_label)
+
+    def _default_epochs(self, run: Run) -> int:
+        return default_epochs(run.n, self.batch)
+
+    def _learn_more(self, run: Run) -> None:
+        """Train the network of this estimator for one more epoch, with the same optimiser as before."""
+        optimizer = getattr(self, "_optimizer", None)
+        if optimizer is None or not {id(p) for p in optimizer.parameters} == {id(p) for p in run.net.parameters()}:
+            optimizer = Adam(run.net.parameters(), self.rate)
+            self._history, self._seed = History(), int(self._generator().integers(2**31))
+        history = self._history
+        found = fit(run.net, run.data, optimizer, 1, loss=run.loss, rng=self._seed + len(history),
+                    progress=self.verbose, ignore_label=run.ignore_label)
+        for name in ("losses", "errors", "rates", "seconds"):
+            getattr(history, name).extend(getattr(found, name))
+        self._optimizer, self.history_ = optimizer, history
+
+    def _check_stopping(self) -> None:
+        who = type(self).__name__
+        checked_flags(who, early_stopping=self.early_stopping)
+        if not is_number(self.validation_fraction) or not 0 < self.validation_fraction < 1:
+            raise ValueError(expected(who, "validation_fraction to be a number between 0 and 1",
+                                      repr(self.validation_fraction)))
+        if not is_integer(self.n_iter_no_change) or self.n_iter_no_change < 1:
+            raise ValueError(expected(who, "n_iter_no_change to be a whole number from 1 up",
+                                      repr(self.n_iter_no_change)))
+
+    def _held_out(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Return (training items, validation items); without early stopping there are none of the latter."""
+        self._check_stopping()
+        if not self.early_stopping or n < 2:
+            return np.arange(n), np.zeros(0, np.int64)
+        order = np.random.default_rng(int(rng.integers(2**31))).permutation(n)
+        held = min(n - 1, max(1, round(self.validation_fraction * n)))
+        return np.sort(order[held:]), np.sort(order[:held])
