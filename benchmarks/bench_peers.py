@@ -100,7 +100,7 @@ def main():
     run.close()
     goals.tell(run.record())
     run.save(options.record)
-    picture.bars(run.record(), options.record)
+    picture.faster(run.record(), options.record)
 
 
 if __name__ == "__main__":
