@@ -21,7 +21,8 @@ WORKLOADS = {                                           # what the first picture
 }
 COMPARED = ("spconv", "SparseConvNet", "MinkowskiEngine")
 CASES = {"Scan": "Indoor scan, {} channels", "Wide": "20,000 sites, {} channels", "Part": "5,000 sites, {} channels",
-         "Lidar": "Lidar sweep, 32 channels", "SpaceTime": "4-D scene, 32 channels", "Down": "Stride 2, 32 to 64 channels",
+         "Lidar": "Lidar sweep, 32 channels", "SpaceTime": "4-D scene, 32 channels",
+         "Down": "Stride 2, 32 to 64 channels",
          "Up": "Its inverse, 64 to 32 channels", "Cold": "Indoor scan, new sites", "UNet": "U-Net on the scan",
          "Glyphs": "DeepCNet, 100 characters"}
 VERBS = {"forward": "forward", "forward_backward": "forward and backward", "training_step": "training step",
