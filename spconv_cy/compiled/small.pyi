@@ -19,6 +19,7 @@ class Packed:
     def nbytes(self) -> int: ...
     @property
     def extras(self) -> int: ...
+    def weights(self) -> NDArray[Any]: ...
     def scratch_bytes(self, pairs: Pairs, n_threads: int = 1) -> int: ...
 
 def conv(
@@ -39,7 +40,8 @@ def conv(
     n_threads: int = 1,
 ) -> NDArray[Any]: ...
 def encode(
-    x: NDArray[np.float32], to: DTypeLike, *, step: float | None = None, zero: int = 0, n_threads: int = 1
+    x: NDArray[np.float32], to: DTypeLike, *, step: float | None = None, zero: int = 0,
+    y: NDArray[Any] | None = None, n_threads: int = 1
 ) -> NDArray[Any]: ...
 def decode(
     x: NDArray[Any],
@@ -47,6 +49,7 @@ def decode(
     *,
     scale: float | NDArray[np.float32] | None = None,
     shift: float | NDArray[np.float32] | None = None,
+    y: NDArray[np.float32] | None = None,
     n_threads: int = 1,
 ) -> NDArray[np.float32]: ...
 def max_pool(

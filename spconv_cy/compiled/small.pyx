@@ -85,35 +85,50 @@ cdef class Packed:
         self.name, self._begin = self.p.table.name.decode(), None
         self._words = np.zeros(_dots.packed_words(&self.p) + 1, np.uint32)
         cdef uint32_t[::1] words = self._words
-        cdef const uint16_t[:, :, ::1] shorts
         self.p.w = &words[0]
+        weights = np.array(weights, order="C")
         if kind == _isa.INT8:
-            self._pack_bytes(np.array(weights, order="C"))
-        elif weights.size:
-            shorts = weights
-            with nogil:
-                _dots.pack_shorts(&self.p, &shorts[0, 0, 0])
+            self._prepare(weights)
+        self._move(weights, False)
 
-    def _pack_bytes(self, weights):
+    def _prepare(self, weights):
         sums = np.abs(weights.astype(np.int64)).sum((0, 1))
         if sums.size and int(sums.max()) * 255 > LARGEST_SUM:
             raise ValueError(expected("Packed", f"sums of products within 32 bits, that is of weights below "
                                       f"{LARGEST_SUM // 255:,}", f"{int(sums.max()):,}", "keep the layer in float32"))
         if self.p.table.signed_x:
             self._begin = 128 * weights.astype(np.int32).sum(1)
-        if not weights.size:
+        if self.p.table.layout != _isa.NARROW or not weights.size:
             return
         rest = np.zeros_like(weights)
-        cdef int8_t[:, :, ::1] bytes_ = weights, rests = rest
+        cdef int8_t[:, :, ::1] wide = weights, rests = rest
         cdef int64_t entries = 0, size = 0
-        if self.p.table.layout == _isa.NARROW and _dots.split_bytes(&self.p, &bytes_[0, 0, 0], &rests[0, 0, 0]):
+        if _dots.split_bytes(&self.p, &wide[0, 0, 0], &rests[0, 0, 0]):
             with nogil:
                 _dots.count_extras(&self.p, &rests[0, 0, 0], &entries, &size)
             self._hold_extras(entries, size)
             with nogil:
                 _dots.pack_extras(&self.p, &rests[0, 0, 0])
-        with nogil:
-            _dots.pack_bytes(&self.p, &bytes_[0, 0, 0])
+
+    cdef _move(self, weights, bint unpack):
+        cdef int8_t[:, :, ::1] wide
+        cdef uint16_t[:, :, ::1] shorts
+        if not weights.size:
+            return
+        if self.p.kind == _isa.INT8:
+            wide = weights
+            with nogil:
+                _dots.pack_bytes(&self.p, &wide[0, 0, 0], unpack)
+        else:
+            shorts = weights
+            with nogil:
+                _dots.pack_shorts(&self.p, &shorts[0, 0, 0], unpack)
+
+    def weights(self):
+        """Return the weights (k, c, o) of uint16 or int8."""
+        made = np.empty(self.shape, np.int8 if self.p.kind == _isa.INT8 else np.uint16)
+        self._move(made, True)
+        return made
 
     cdef _hold_extras(self, int64_t entries, int64_t size):
         cdef int64_t n = self.p.blocks * self.p.offsets
@@ -252,21 +267,27 @@ cdef _begin_rows(Packed packed, begin):
     return rows
 
 
-def encode(x, to, *, step=None, int zero=0, int n_threads=1):
-    """Return rows (n, c) of float32 as uint16 (bfloat16), or as uint8 in steps from `zero`, held between 0 and 255."""
+def encode(x, to, *, step=None, int zero=0, y=None, int n_threads=1):
+    """Return rows (n, c) of float32 as uint16 (bfloat16), or as uint8 in steps from `zero`, held between 0 and 255.
+
+    With y they are written there, as for conv.
+    """
     to = np.dtype(to)
     _rows("encode", x, len(x), x.shape[1])
-    return _converted(x, x.shape[1], to, None, None, _held(step, zero), zero, n_threads)
+    return _converted(x, x.shape[1], to, None, None, _held(step, zero), zero, y, n_threads)
 
 
-def decode(x, Py_ssize_t c, *, scale=None, shift=None, int n_threads=1):
-    """Return rows (n, c) float32: numbers of uint16 or uint8 times scale plus shift, each (c,) or a number or None."""
+def decode(x, Py_ssize_t c, *, scale=None, shift=None, y=None, int n_threads=1):
+    """Return rows (n, c) float32: numbers of uint16 or uint8 times scale plus shift, each (c,) or a number or None.
+
+    With y they are written there, as for conv.
+    """
     _rows("decode", x, len(x), c)
-    return _converted(x, c, FLOAT, scale, shift, _held(None, 0), 0, n_threads)
+    return _converted(x, c, FLOAT, scale, shift, _held(None, 0), 0, y, n_threads)
 
 
-cdef _converted(x, Py_ssize_t c, to, scale, shift, held, zero, int n_threads):
-    y = _made(len(x), c, to, zero)
+cdef _converted(x, Py_ssize_t c, to, scale, shift, held, zero, y, int n_threads):
+    y = _made(len(x), c, to, zero) if y is None else _filled(y, len(x), c, to, zero)
     cdef float[::1] ones = _whole(scale, c, 1.0), shifts = _whole(shift, c), zeros = _whole(None, c)
     cdef _isa.Close how = _close(ones, shifts, ones, 1.0, held)
     cdef const _isa.DotTable* table = _isa.dot_table(_isa.INT8)

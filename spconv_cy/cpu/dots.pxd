@@ -27,8 +27,8 @@ cdef struct Packed:
 
 cdef Packed shape_of(const DotTable* table, int kind, int64_t offsets, int64_t c, int64_t o) noexcept nogil
 cdef int64_t packed_words(const Packed* p) noexcept nogil
-cdef void pack_shorts(const Packed* p, const uint16_t* w) noexcept nogil
-cdef void pack_bytes(const Packed* p, const int8_t* w) noexcept nogil
+cdef void pack_shorts(const Packed* p, uint16_t* w, bint unpack) noexcept nogil
+cdef void pack_bytes(const Packed* p, int8_t* w, bint unpack) noexcept nogil
 cdef int64_t split_bytes(const Packed* p, int8_t* w, int8_t* rest) noexcept nogil
 cdef void count_extras(const Packed* p, const int8_t* rest, int64_t* entries, int64_t* size) noexcept nogil
 cdef void pack_extras(const Packed* p, const int8_t* rest) noexcept nogil

@@ -62,37 +62,59 @@ cdef inline uint32_t* words_at(const Packed* p, int64_t block, int64_t offset) n
     return p.w + (first * p.offsets + offset * vectors) * p.padded * p.table.lanes
 
 
-cdef void pack_shorts(const Packed* p, const uint16_t* w) noexcept nogil:
+cdef void pack_shorts(const Packed* p, uint16_t* w, bint unpack) noexcept nogil:
+    # Between w (offsets, c, o) and the packed words; on entry the words are zeros, or w is to be filled.
     cdef int64_t block, offset, first, cols, i, j, n, place
     cdef int64_t lanes = p.table.lanes
-    cdef uint16_t* to
+    cdef uint16_t* packed
     for block in range(p.blocks):
         first = first_of(p, block) * lanes
         cols = first_of(p, block + 1) * lanes - first
         for offset in range(p.offsets):
-            to = <uint16_t*>words_at(p, block, offset)
-            memset(to, 0, <size_t>(p.padded * cols) * sizeof(uint32_t))
+            packed = <uint16_t*>words_at(p, block, offset)
             for i in range(p.c):
                 for j in range(min(cols, p.o - first)):
                     n = j % lanes
                     place = 2 * n + (i & 1)
                     if p.table.layout == UNPACKED:
                         place = n // 4 * 8 + (0 if i & 1 else 4) + n % 4
-                    to[2 * ((i // 2) * cols + j - n) + place] = w[(offset * p.c + i) * p.o + first + j]
+                    place += 2 * ((i // 2) * cols + j - n)
+                    if unpack:
+                        w[(offset * p.c + i) * p.o + first + j] = packed[place]
+                    else:
+                        packed[place] = w[(offset * p.c + i) * p.o + first + j]
 
 
-cdef void pack_bytes(const Packed* p, const int8_t* w) noexcept nogil:
-    cdef int64_t block, offset, first, cols, i, j
-    cdef int8_t* to
+cdef void pack_bytes(const Packed* p, int8_t* w, bint unpack) noexcept nogil:
+    # As for shorts; unpacked weights have their rests added.
+    cdef int64_t block, offset, first, cols, i, j, place
+    cdef int8_t* packed
     for block in range(p.blocks):
         first = first_of(p, block) * p.table.lanes
         cols = first_of(p, block + 1) * p.table.lanes - first
         for offset in range(p.offsets):
-            to = <int8_t*>words_at(p, block, offset)
-            memset(to, 0, <size_t>(p.padded * cols) * sizeof(uint32_t))
+            packed = <int8_t*>words_at(p, block, offset)
             for i in range(p.c):
                 for j in range(min(cols, p.o - first)):
-                    to[4 * ((i // 4) * cols + j) + i % 4] = w[(offset * p.c + i) * p.o + first + j]
+                    place = 4 * ((i // 4) * cols + j) + i % 4
+                    if unpack:
+                        w[(offset * p.c + i) * p.o + first + j] = packed[place]
+                    else:
+                        packed[place] = w[(offset * p.c + i) * p.o + first + j]
+            if unpack and p.extra_ptr != NULL:
+                add_rests(p, w, block, offset)
+
+
+cdef void add_rests(const Packed* p, int8_t* w, int64_t block, int64_t offset) noexcept nogil:
+    cdef int64_t first = first_of(p, block) * p.table.lanes, cols = first_of(p, block + 1) * p.table.lanes - first
+    cdef int64_t entry, i, j, at, job = block * p.offsets + offset
+    cdef const int8_t* rests = <const int8_t*>(p.extra_w + p.extra_at[job])
+    for entry in range(p.extra_ptr[job], p.extra_ptr[job + 1]):
+        for i in range(4 * p.extra_words[entry], min(4 * p.extra_words[entry] + 4, p.c)):
+            for j in range(min(cols, p.o - first)):
+                at = (offset * p.c + i) * p.o + first + j
+                w[at] = <int8_t>(w[at] + rests[4 * j + i % 4])
+        rests += 4 * cols
 
 
 cdef int64_t split_bytes(const Packed* p, int8_t* w, int8_t* rest) noexcept nogil:
