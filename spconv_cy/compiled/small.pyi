@@ -10,6 +10,10 @@ def in_use(precision: str) -> tuple[str, str | None]: ...
 def select(name: str | None = None) -> None: ...
 def width(c: int, dtype: DTypeLike) -> int: ...
 
+class Begin:
+    rows: NDArray[Any] | None
+    def __init__(self, rows: NDArray[Any] | None) -> None: ...
+
 class Packed:
     name: str
     def __init__(self, weights: NDArray[np.uint16] | NDArray[np.int8]) -> None: ...
@@ -20,6 +24,7 @@ class Packed:
     @property
     def extras(self) -> int: ...
     def weights(self) -> NDArray[Any]: ...
+    def begin(self, rows: NDArray[Any] | None) -> Begin: ...
     def scratch_bytes(self, pairs: Pairs, n_threads: int = 1) -> int: ...
 
 def conv(
@@ -29,7 +34,7 @@ def conv(
     *,
     scale: NDArray[np.float32] | None = None,
     shift: NDArray[np.float32] | None = None,
-    begin: NDArray[Any] | None = None,
+    begin: NDArray[Any] | Begin | None = None,
     residual: NDArray[Any] | None = None,
     residual_scale: NDArray[np.float32] | None = None,
     slope: float | None = None,
@@ -37,6 +42,7 @@ def conv(
     step: float | None = None,
     zero: int = 0,
     y: NDArray[Any] | None = None,
+    room: NDArray[np.float32] | None = None,
     n_threads: int = 1,
 ) -> NDArray[Any]: ...
 def encode(
@@ -52,11 +58,25 @@ def decode(
     y: NDArray[np.float32] | None = None,
     n_threads: int = 1,
 ) -> NDArray[np.float32]: ...
+def mapped(
+    x: NDArray[Any],
+    c: int,
+    to: DTypeLike,
+    *,
+    scale: float | NDArray[np.float32] | None = None,
+    shift: float | NDArray[np.float32] | None = None,
+    slope: float | None = None,
+    step: float | None = None,
+    zero: int = 0,
+    y: NDArray[Any] | None = None,
+    n_threads: int = 1,
+) -> NDArray[Any]: ...
 def max_pool(
     x: NDArray[Any],
     pairs: Pairs,
     ground: NDArray[Any],
     is_open: NDArray[np.uint8] | None = None,
     *,
+    y: NDArray[Any] | None = None,
     n_threads: int = 1,
 ) -> NDArray[Any]: ...

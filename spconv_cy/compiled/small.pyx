@@ -61,6 +61,15 @@ cdef _told(const _isa.DotTable* table):
     return table.name.decode(), None if table.emulates == NULL else table.emulates.decode()
 
 
+cdef class Begin:
+    """What each pair of some packed weights begins with, as the kernels read it; see Packed.begin."""
+
+    cdef readonly object rows
+
+    def __cinit__(self, rows):
+        self.rows = rows
+
+
 cdef class Packed:
     """Weights (k, c, o), packed once for the instruction set in use. Immutable.
 
@@ -149,6 +158,20 @@ cdef class Packed:
         """Bytes of the packed weights."""
         return self._words.nbytes + sum(array.nbytes for array in self._extras or ())
 
+    def begin(self, rows):
+        """Return what `conv` takes as `begin`, once for many calls: rows (k, o), or None."""
+        cdef _dots.Packed* p = &self.p
+        if rows is not None and rows.shape != (p.offsets, p.o):
+            raise ShapeError(expected("conv", f"begin ({p.offsets}, {p.o})", f"shape {rows.shape}"))
+        if self._begin is not None:
+            rows = self._begin if rows is None else rows + self._begin
+        if rows is None:
+            return Begin(None)
+        # Whole vectors of the sums' type.
+        whole = np.zeros((p.offsets, p.vectors * p.table.lanes), np.float32 if p.kind == _isa.BFLOAT16 else np.int32)
+        whole[:, :p.o] = rows
+        return Begin(whole)
+
     def scratch_bytes(self, Pairs pairs not None, int n_threads=1):
         """Return the bytes that `conv` takes beside its arguments and its result."""
         return _dots.scratch_bytes(&self.p, &pairs.rules, n_threads)
@@ -209,18 +232,20 @@ cdef _filled(y, Py_ssize_t n, Py_ssize_t c, dtype, zero):
 
 
 def conv(x, Packed packed not None, Pairs pairs not None, *, scale=None, shift=None, begin=None, residual=None,
-         residual_scale=None, slope=None, to=FLOAT, step=None, int zero=0, y=None, int n_threads=1):
+         residual_scale=None, slope=None, to=FLOAT, step=None, int zero=0, y=None, float[::1] room=None,
+         int n_threads=1):
     """Return rows of dtype `to`: (x @ w + begin for each pair) * scale + shift + residual * residual_scale.
 
     Args:
         x: (n_in, width) uint16 or uint8, as the packed weights.
         scale, shift, residual_scale: (o,) float32, or None.
-        begin: (k, o) float32 for bfloat16, int32 for 8 bits, or None.
+        begin: (k, o) float32 for bfloat16, int32 for 8 bits; or what Packed.begin made of it; or None.
         residual: rows (n_out, o) of float32, or (n_out, width) of uint16 or uint8; or None.
         slope: of a leaky ReLU of the sum, or None.
         to: float32, uint16 or uint8. For uint8 the result is divided by `step`, rounded to even, `zero` added, and
             held between 0 and 255.
         y: where the rows are written, (n_out, o) or (n_out, width), the columns side by side; None: into a new array.
+        room: memory for sums, of `scratch_bytes` or more; None: it is taken and given back.
     """
     cdef _dots.Packed* p = &packed.p
     cdef const _conv.Rules* rules = &pairs.rules
@@ -235,7 +260,7 @@ def conv(x, Packed packed not None, Pairs pairs not None, *, scale=None, shift=N
     y = _made(rules.n_out, o, to, zero) if y is None else _filled(y, pairs.n_out, o, to, zero)
     if y.size == 0:
         return y
-    begin = _begin_rows(packed, begin)
+    begin = (begin if isinstance(begin, Begin) else packed.begin(begin)).rows
     cdef float[::1] scale_row = _whole(scale, o, 1.0), shift_row = _whole(shift, o)
     cdef float[::1] added_row = _whole(residual_scale, o, 1.0)
     cdef _isa.Close how = _close(scale_row, shift_row, added_row, 1.0 if slope is None else slope, _held(step, zero))
@@ -243,28 +268,15 @@ def conv(x, Packed packed not None, Pairs pairs not None, *, scale=None, shift=N
     if residual is not None:
         how.residual, how.residual_stride = _address(residual), residual.strides[0]
         how.added = OF_DTYPE[residual.dtype]
-    cdef uint8_t[::1] scratch = empty((_dots.scratch_bytes(p, rules, n_threads),), np.uint8)
+    if room is None or 4 * room.shape[0] < _dots.scratch_bytes(p, rules, n_threads):
+        room = empty((_dots.scratch_bytes(p, rules, n_threads) // 4 + 1,))
     cdef const uint32_t* px = <const uint32_t*>_address(x)
     cdef const int32_t* pb = <const int32_t*>_address(begin) if begin is not None else NULL
     cdef void* py = <void*>_address(y)
     cdef int64_t x_stride = x.strides[0] // 4, y_stride = y.strides[0]
     with nogil:
-        _dots.conv(p, px, x_stride, pb, py, y_stride, <char*>&scratch[0], rules, &how, n_threads)
+        _dots.conv(p, px, x_stride, pb, py, y_stride, <char*>&room[0], rules, &how, n_threads)
     return y
-
-
-cdef _begin_rows(Packed packed, begin):
-    # (k, whole vectors) of the sums' type.
-    cdef _dots.Packed* p = &packed.p
-    if begin is not None and begin.shape != (p.offsets, p.o):
-        raise ShapeError(expected("conv", f"begin ({p.offsets}, {p.o})", f"shape {begin.shape}"))
-    if packed._begin is not None:
-        begin = packed._begin if begin is None else begin + packed._begin
-    if begin is None:
-        return None
-    rows = np.zeros((p.offsets, p.vectors * p.table.lanes), np.float32 if p.kind == _isa.BFLOAT16 else np.int32)
-    rows[:, :p.o] = begin
-    return rows
 
 
 def encode(x, to, *, step=None, int zero=0, y=None, int n_threads=1):
@@ -272,9 +284,7 @@ def encode(x, to, *, step=None, int zero=0, y=None, int n_threads=1):
 
     With y they are written there, as for conv.
     """
-    to = np.dtype(to)
-    _rows("encode", x, len(x), x.shape[1])
-    return _converted(x, x.shape[1], to, None, None, _held(step, zero), zero, y, n_threads)
+    return mapped(x, x.shape[1], to, step=step, zero=zero, y=y, n_threads=n_threads)
 
 
 def decode(x, Py_ssize_t c, *, scale=None, shift=None, y=None, int n_threads=1):
@@ -282,14 +292,23 @@ def decode(x, Py_ssize_t c, *, scale=None, shift=None, y=None, int n_threads=1):
 
     With y they are written there, as for conv.
     """
-    _rows("decode", x, len(x), c)
-    return _converted(x, c, FLOAT, scale, shift, _held(None, 0), 0, y, n_threads)
+    return mapped(x, c, FLOAT, scale=scale, shift=shift, y=y, n_threads=n_threads)
 
 
-cdef _converted(x, Py_ssize_t c, to, scale, shift, held, zero, y, int n_threads):
+def mapped(x, Py_ssize_t c, to, *, scale=None, shift=None, slope=None, step=None, int zero=0, y=None,
+           int n_threads=1):
+    """Return rows of dtype `to`: rows x of c numbers times scale plus shift, through a leaky ReLU.
+
+    Args:
+        x: rows of float32, uint16 or uint8.
+        scale, shift: (c,) float32, or a number, or None.
+        slope, to, step, zero, y: as for conv.
+    """
+    to = np.dtype(to)
+    _rows("mapped", x, len(x), c)
     y = _made(len(x), c, to, zero) if y is None else _filled(y, len(x), c, to, zero)
-    cdef float[::1] ones = _whole(scale, c, 1.0), shifts = _whole(shift, c), zeros = _whole(None, c)
-    cdef _isa.Close how = _close(ones, shifts, ones, 1.0, held)
+    cdef float[::1] scales = _whole(scale, c, 1.0), shifts = _whole(shift, c), zeros = _whole(None, c)
+    cdef _isa.Close how = _close(scales, shifts, scales, 1.0 if slope is None else slope, _held(step, zero))
     cdef const _isa.DotTable* table = _isa.dot_table(_isa.INT8)
     cdef int64_t n = len(x), cols = c, stride = y.strides[0]
     how.residual, how.residual_stride, how.added, how.to = _address(x), x.strides[0], OF_DTYPE[x.dtype], OF_DTYPE[to]
@@ -300,11 +319,12 @@ cdef _converted(x, Py_ssize_t c, to, scale, shift, held, zero, y, int n_threads)
     return y
 
 
-def max_pool(x, Pairs pairs not None, ground, const uint8_t[::1] is_open=None, *, int n_threads=1):
+def max_pool(x, Pairs pairs not None, ground, const uint8_t[::1] is_open=None, *, y=None, int n_threads=1):
     """Return the greatest numbers (n_out, width) of the input rows of each output row, of uint16 or uint8.
 
     Args:
         ground: (1, width), the row where there are no pairs; it competes where is_open (n_out,) is 1.
+        y: (n_out, width) C-contiguous, where they are written; None: a new array.
     """
     if x.dtype not in (SHORT, BYTE) or ground.dtype != x.dtype or ground.shape != (1, x.shape[1]) \
             or len(x) != pairs.n_in or not x.flags.c_contiguous or not ground.flags.c_contiguous \
@@ -312,7 +332,9 @@ def max_pool(x, Pairs pairs not None, ground, const uint8_t[::1] is_open=None, *
         raise ShapeError(expected("max_pool", f"{pairs.n_in} rows and a ground (1, width) of uint16 or uint8, and "
                                   f"is_open ({pairs.n_out},) or None", f"{x.dtype} {x.shape}, {ground.dtype} "
                                   f"{ground.shape}"))
-    y = empty((pairs.n_out, x.shape[1]), x.dtype)
+    y = empty((pairs.n_out, x.shape[1]), x.dtype) if y is None else y
+    if y.shape != (pairs.n_out, x.shape[1]) or y.dtype != x.dtype or not y.flags.carray:
+        raise ShapeError(expected("max_pool", f"y {(pairs.n_out, x.shape[1])} of {x.dtype}", f"{y.dtype} {y.shape}"))
     cdef int kind = OF_DTYPE[x.dtype]
     cdef const void* px = _address(x)
     cdef const void* pg = _address(ground)
