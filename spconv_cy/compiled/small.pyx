@@ -61,6 +61,17 @@ cdef _told(const _isa.DotTable* table):
     return table.name.decode(), None if table.emulates == NULL else table.emulates.decode()
 
 
+cdef const _isa.DotTable* _table(int kind, name) except NULL:
+    cdef int i = 0
+    if name is None:
+        return _isa.dot_table(kind)
+    while _isa.dot_table_at(kind, i) != NULL:
+        if _isa.dot_table_at(kind, i).name.decode() == name:
+            return _isa.dot_table_at(kind, i)
+        i += 1
+    raise BackendError(expected("Packed", "the name of a set that this processor has", repr(name)))
+
+
 cdef class Begin:
     """What each pair of some packed weights begins with, as the kernels read it; see Packed.begin."""
 
@@ -71,10 +82,11 @@ cdef class Begin:
 
 
 cdef class Packed:
-    """Weights (k, c, o), packed once for the instruction set in use. Immutable.
+    """Weights (k, c, o), packed once for an instruction set. Immutable.
 
     Args:
         weights: uint16 (bfloat16) or int8, C-contiguous.
+        name: of the set, one of `sets`; None: the one in use.
 
     Raises:
         ShapeError: not three axes.
@@ -85,12 +97,12 @@ cdef class Packed:
     cdef object _words, _extras, _begin
     cdef readonly str name
 
-    def __cinit__(self, weights):
+    def __cinit__(self, weights, name=None):
         kind = {np.dtype(np.uint16): _isa.BFLOAT16, np.dtype(np.int8): _isa.INT8}.get(weights.dtype)
         if kind is None or weights.ndim != 3:
             raise ShapeError(expected("Packed", "weights (k, c, o) of uint16 or int8",
                                       f"{weights.dtype} {weights.shape}"))
-        self.p = _dots.shape_of(_isa.dot_table(kind), kind, weights.shape[0], weights.shape[1], weights.shape[2])
+        self.p = _dots.shape_of(_table(kind, name), kind, weights.shape[0], weights.shape[1], weights.shape[2])
         self.name, self._begin = self.p.table.name.decode(), None
         self._words = np.zeros(_dots.packed_words(&self.p) + 1, np.uint32)
         cdef uint32_t[::1] words = self._words

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import kind_of
 from spconv_cy.deploy.frozen import Frozen
+from spconv_cy.deploy.half_freeze import checked_precision, in_precision
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.tracing import CannotTraceError, Tracer, computes_as_the_library
 from spconv_cy.errors import expected
@@ -15,7 +17,8 @@ from spconv_cy.layers import Layer, Sequential
 
 
 @known_arguments
-def freeze(net: Layer, *, memory: int | str | None = None) -> Frozen:
+def freeze(net: Layer, *, memory: int | str | None = None, precision: str = "float32", calibrate: Iterable[Any] | None = None,
+           float_ends: bool = True) -> Frozen:
     """Return a network for inference on the CPU, with the values that `net` has in evaluation mode.
 
     Batch normalisation, sums and leaky ReLUs are computed in the pass of the convolution before them. Weights are
@@ -27,10 +30,17 @@ def freeze(net: Layer, *, memory: int | str | None = None) -> Frozen:
         net: Layer; it is not changed, and the result keeps its values if `net` is trained further.
         memory: limit of a call in bytes, or such as "1GB": a call that would take more is refused before it computes
             anything, and a batch of several samples is computed sample by sample if that is enough; None: no limit.
+        precision: "float32"; or "bfloat16" or "int8" for weights and features in half or a quarter of the memory, whose
+            products are summed in float32 and int32. Layers that have no such form run in float32: the text of the
+            result names them.
+        calibrate: for "int8", a list of some inputs, as a call takes them: numbers beyond those that occur between the
+            layers for them are cut off later. Not used for the others.
+        float_ends: False: the first and the last convolution are computed in the precision, too.
 
     Raises:
         TypeError: net is no Layer.
-        ValueError: a limit that is no number of bytes.
+        ValueError: a limit that is no number of bytes, another precision, or none or wrong inputs for "int8".
+        BackendError: "bfloat16" or "int8" without the compiled core.
 
     >>> from spconv_cy.models import unet
     >>> from spconv_cy.tensor import SparseTensor
@@ -41,11 +51,16 @@ def freeze(net: Layer, *, memory: int | str | None = None) -> Frozen:
     """
     if not isinstance(net, Layer):
         raise TypeError(expected("freeze", "a Layer", kind_of(net)))
+    samples = checked_precision(precision, calibrate)
     if isinstance(net, Frozen):
+        if precision not in ("float32", net.precision):
+            raise ValueError(expected("freeze", f"a network that is not frozen, for {precision}",
+                                      f"one frozen in {net.precision}", "freeze the network itself"))
         return net
     limit = Frozen.of([], memory).limit                                  # which refuses a wrong limit at once
     shared = {id(parameter.data): parameter.data for parameter in net.parameters()}
-    return Frozen.of(_parts(_flat(copy.deepcopy(net, shared).eval())), limit)
+    frozen = Frozen.of(_parts(_flat(copy.deepcopy(net, shared).eval())), limit)
+    return frozen if precision == "float32" else in_precision(frozen, precision, samples, float_ends)
 
 
 def _flat(net: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from spconv_cy.checks import as_array
 from spconv_cy.deploy import text
 from spconv_cy.deploy.limits import by_samples, checked_bytes, fits, grid_of, needed, refuse, shown
 from spconv_cy.deploy.program import Program
+from spconv_cy.deploy.steps import Convolve
 from spconv_cy.layers import Layer
 from spconv_cy.state import checked_names
 from spconv_cy.tensor import SparseTensor, Tensor
@@ -32,6 +33,8 @@ class Frozen(Layer):
     Attributes:
         limit: bytes that a call may take, or None.
         layers: list of the Layers that are called as they are.
+        precision: "float32", "bfloat16" or "int8".
+        kernels: names of the instruction sets that multiply in bfloat16 or int8, and those whose bits they emulate.
     """
 
     def __init__(self, plan: str, *layers: Layer, memory: int | None = None) -> None:
@@ -54,6 +57,27 @@ class Frozen(Layer):
     def _set(self, parts: list[Any], layers: list[Layer], memory: int | None) -> None:
         self.limit, self.layers = memory, [layer.eval() for layer in layers]
         self._parts = tuple(parts)
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The Programs, and the Layers between them."""
+        return self._parts
+
+    @property
+    def precision(self) -> str:
+        """Name of the numbers that are multiplied: "float32", "bfloat16" or "int8"."""
+        small = self._small()
+        return small[0].precision if small else "float32"
+
+    @property
+    def kernels(self) -> str:
+        """Names of the instruction sets that multiply in bfloat16 or int8, and those whose bits they emulate; or ""."""
+        return ", ".join(dict.fromkeys(getattr(product, "kernels", "none yet") for product in self._small()))
+
+    def _small(self) -> list[Any]:
+        programs = [part for part in self._parts if isinstance(part, Program)]
+        return [step.product for program in programs for step in program.steps
+                if isinstance(step, Convolve) and step.product.precision != "float32"]
 
     def __call__(self, x: Any, *, memory: int | str | None = None) -> Any:
         """Return what the network gives for x in evaluation mode.
@@ -140,6 +164,9 @@ class Frozen(Layer):
         names = [f"{len(part.steps)} steps" if isinstance(part, Program) else type(part).__name__
                  for part in self._parts]
         limit = "" if self.limit is None else f", memory={shown(self.limit)!r}"
+        if self.precision != "float32":
+            others = [name for part in self._parts if isinstance(part, Program) for name in text.in_float32(part)]
+            limit += f", precision={self.precision!r} by {self.kernels}; in float32: {', '.join(others) or 'none'}"
         return f"Frozen({', '.join(names)}{limit})"
 
     def _program(self) -> Program:

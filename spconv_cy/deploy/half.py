@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spconv_cy.errors import BackendError, expected
+
 try:
     import spconv_cy.compiled.small as compiled
 except ImportError:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 ROWS = {"bfloat16": "uint16", "int8": "uint8"}
 # Two weights of one output seldom make more than 128 together, which AVX2 multiplies with 8 bits in one go.
 LARGEST = 96
+LARGEST_SUM = (2**31 - 1) // 255
 NAMES = ("scale", "bias", "rows", "x", "y", "residual")
 
 
@@ -30,13 +33,21 @@ class Small:
         state: {"weight": (k, c, o), uint16 or int8; perhaps "bias": (1, o) and "rows": (4, o), as for Float32}. For
             8 bits also "scale": (o,), what a sum stands for; "x": (2, c), the step and the zero of each input; perhaps
             "y": (2,), those of the result if it has 8 bits; perhaps "residual": (2, o), those of the rows to add.
+
+    Raises:
+        BackendError: the compiled core is not installed.
     """
 
     def __init__(self, precision: str, state: dict[str, Array]) -> None:
-        self.precision, self._packed = precision, compiled.Packed(state["weight"])
+        if compiled is None:
+            raise BackendError(expected("freeze", "the compiled core for bfloat16 and int8", "an installation without",
+                                        "leave out precision="))
+        name = _set_for(precision, state["weight"].shape[1])
+        self.precision, self._packed = precision, compiled.Packed(state["weight"], name)
         self._own = {name: state[name] for name in NAMES if name in state}
         self.nbytes = int(self._packed.nbytes)
-        self.kernels = self._packed.name
+        emulates = compiled.sets(precision)[name]
+        self.kernels = name if emulates is None else f"{name} (emulates {emulates})"
         self._begin = b"", self._begun(None)                             # for the ground state of the last call
 
     def run(self, x: Array, rulebook: Rulebook, y: Array, bias: Array | None, slope: float | None,
@@ -53,13 +64,9 @@ class Small:
         if residual is not None and residual.dtype == np.uint8:
             added = own["residual"][0]
             shift = shift - own["residual"][1] * added
-        key = b"" if ground is None or not ground.any() else ground.tobytes()
-        begin = self._begin
-        if begin[0] != key:
-            self._begin = begin = key, self._begun(ground if key else None)
-        compiled.conv(x, self._packed, rulebook.pairs, scale=scale, shift=shift, begin=begin[1], residual=residual,
-                      residual_scale=added, slope=slope, to=y.dtype, step=step, zero=int(zero), y=y,
-                      n_threads=n_threads)
+        compiled.conv(x, self._packed, rulebook.pairs, scale=scale, shift=shift, begin=self._begin_of(ground),
+                      residual=residual, residual_scale=added, slope=slope, to=y.dtype, step=step, zero=int(zero), y=y,
+                      room=room, n_threads=n_threads)
 
     def scratch_bytes(self, rulebook: Rulebook, n_threads: int) -> int:
         """See Product.scratch_bytes."""
@@ -69,12 +76,20 @@ class Small:
         """Return what the object was made of."""
         return {"weight": self._packed.weights(), **self._own}
 
-    def plain(self) -> dict[str, Array]:
-        """Return the state of a Float32 of the same weights."""
-        w = self._packed.weights()
-        w = widened(w) if self.precision == "bfloat16" else w * (self._own["scale"] / self._own["x"][0][:, None])
-        return {"weight": np.require(w, np.float32, ["C"]),
-                **{name: self._own[name] for name in ("bias", "rows") if name in self._own}}
+    def bias_at(self, ground: Array) -> Array:
+        """Return (1, o): the sum over all offsets for rows of a ground state (1, c), with the bias, in float32.
+
+        In 8 bits it is exact but for the last roundings, so that it has the same bits on every processor.
+        """
+        weights = self._packed.weights()
+        if self.precision == "int8":
+            steps = self._own["x"]
+            row = encoded(ground, steps).astype(np.int64) - steps[1].astype(np.int64)
+            y = (row @ weights.astype(np.int64).sum(0)).astype(np.float32) * self._own["scale"]
+        else:
+            y = (rounded(ground).astype(np.float64) @ widened(weights).astype(np.float64).sum(0)).astype(np.float32)
+        bias = self._own.get("bias")
+        return y if bias is None else y + bias
 
     def _map(self, bias: Array | None) -> tuple[Array, Array]:
         """Return what sums are multiplied by, and what is added then."""
@@ -85,20 +100,32 @@ class Small:
         rows = self._own.get("rows")
         return (scale, shift) if rows is None else (scale * rows[2], (shift - rows[0] - rows[1]) * rows[2] + rows[3])
 
-    def _begun(self, ground: Array | None) -> Array | None:
-        """Return what each pair begins with, since its row stands for x minus a ground state; None: nothing."""
+    def _begin_of(self, ground: Array | None) -> Any:
+        key = b"" if ground is None or not ground.any() else ground.tobytes()
+        found, begin = self._begin
+        if found != key:
+            begin = self._begun(ground)
+            self._begin = key, begin
+        return begin
+
+    def _begun(self, ground: Array | None) -> Any:
+        """Return what each pair begins with, since its row stands for x minus a ground state."""
+        rows, weights = None, self._packed.weights()
         if self.precision == "int8":
-            steps = self._own["x"]
-            row = steps[1] if ground is None else encoded(ground, steps)[0]
-            return _minus(row.astype(np.int32), self._packed.weights().astype(np.int32)) if row.any() else None
-        if ground is None:
-            return None
-        row = widened(compiled.encode(ground, "uint16"))[0, :ground.shape[1]]
-        return _minus(row.astype(np.float64), widened(self._packed.weights())).astype(np.float32)
+            row = self._own["x"][1] if ground is None else encoded(ground, self._own["x"])[0]
+            if row.any():
+                rows = -np.einsum("c,kco->ko", row.astype(np.int32), weights.astype(np.int32))
+        elif ground is not None:
+            rows = -np.einsum("c,kco->ko", rounded(ground)[0].astype(np.float64), widened(weights).astype(np.float64))
+        return self._packed.begin(rows)
 
 
-def _minus(row: Array, weights: Array) -> Array:
-    return -np.einsum("c,kco->ko", row, weights)                         # type: ignore[no-any-return]
+def _set_for(precision: str, c: int) -> str:
+    """Return the name of the set that multiplies rows of c numbers best: tiles of 64 bytes if they are half full."""
+    name: str = compiled.in_use(precision)[0]
+    if name == "amx" and 2 * c * np.dtype(ROWS[precision]).itemsize < 64:
+        return next(other for other in compiled.sets(precision) if other != name)
+    return name
 
 
 def widened(a: Array) -> Array:
@@ -106,13 +133,24 @@ def widened(a: Array) -> Array:
     return (a.astype(np.uint32) << 16).view(np.float32)
 
 
+def shortened(x: Array) -> Array:
+    """Return an array of float32 numbers as bfloat16 in uint16."""
+    rows = np.ascontiguousarray(x.reshape(-1, x.shape[-1]), np.float32)
+    return compiled.encode(rows, "uint16")[:, :x.shape[-1]].reshape(x.shape).copy()
+
+
+def rounded(x: Array) -> Array:
+    """Return the float32 numbers that bfloat16 has nearest to x."""
+    return widened(shortened(x))
+
+
 def encoded(x: Array, steps: Array) -> Array:
     """Return rows of float32 as uint8, as the kernels do it, for steps (2, c): the step and the zero of each column."""
     step, zero = steps
-    return np.clip(np.rint(np.clip(x * (np.float32(1) / step), -zero, 255 - zero)) + zero, 0, 255).astype(np.uint8)
+    return (np.rint(np.clip(x * (np.float32(1) / step), -zero, 255 - zero)) + zero).astype(np.uint8)
 
 
-def quantised(w: Array, steps: Any) -> tuple[Array, Array]:
+def quantised(w: Array, steps: Array) -> tuple[Array, Array]:
     """Return (int8 weights, what a sum of products stands for (o,)) of float32 weights (k, c, o) for inputs in steps.
 
     Each output has a scale of its own, and the weights of an input are multiplied by its step.

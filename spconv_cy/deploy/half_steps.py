@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spconv_cy.deploy.half import Small, compiled, encoded
-from spconv_cy.deploy.products import packed
-from spconv_cy.deploy.steps import Convolve, Map, MaxPool
+from spconv_cy.deploy.half import Small, encoded
+from spconv_cy.deploy.products import mapped
+from spconv_cy.deploy.steps import Convolve, Join, Map, MaxPool
+
+try:
+    import spconv_cy.compiled.small as compiled
+    from spconv_cy.compiled.frozen import open_windows
+except ImportError:
+    compiled = open_windows = None                                       # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from spconv_cy.deploy.steps import Ground, Run
@@ -28,59 +34,85 @@ class SmallConvolve(Convolve):
         ground = None if bias is None else run.grounds[self.x]
         residual = None if self.residual is None else run.values[self.residual]
         self.product.run(run.values[self.x], self.rulebook(run), y, bias, self.slope, residual,  # type: ignore[arg-type]
-                         run.n_threads, ground=ground)
+                         run.n_threads, run.room, ground)
 
     def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
-        """See Step.ground; with the weights that the numbers stand for, in float32."""
-        plain = packed("float32", self.product.plain())
-        return Convolve(self.x, self.y, self.link, plain, self.turned, self.slope, self.residual).ground(grounds, biases)
+        """See Step.ground; of the numbers that the weights and the ground state have here."""
+        x = grounds[self.x]
+        if x is None:
+            return None
+        row = self.product.bias_at(x)
+        if self.link is not None:
+            biases[self.y] = row
+        y = np.empty_like(row)
+        mapped(row, y, self.product.state().get("rows"), None if self.residual is None else grounds[self.residual],
+               self.slope, 1)
+        return y
 
 
 @dataclass(eq=False)
 class Convert(Map):
-    """The numbers of x in the kind of y, from or to float32.
+    """The numbers of x in the kind of y, which a map of each column may pass first; see Map.
 
     Attributes:
-        rows: (2, c) float32, the step and the zero of each channel in 8 bits; None for bfloat16.
+        before: (2, c), the step and the zero of each column of x, if it has 8 bits.
+        after: (2,), those of y, if it has 8 bits.
     """
+
+    before: Array | None = None
+    after: Array | None = None
 
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
-        x, rows = run.values[self.x], self.rows
-        if y.dtype == np.float32:                                        # type: ignore[union-attr]
-            scale, shift = (None, None) if rows is None else (rows[0], -rows[0] * rows[1])
-            compiled.decode(x, y.shape[1], scale=scale, shift=shift, y=y, n_threads=run.n_threads)  # type: ignore[union-attr]
-            return
-        step, zero = (None, 0) if rows is None else (float(rows[0, 0]), int(rows[1, 0]))
-        compiled.encode(x, y.dtype, step=step, zero=zero, y=y, n_threads=run.n_threads)  # type: ignore[union-attr]
+        scale, shift = self.scales()
+        step, zero = (None, 0) if self.after is None else (float(self.after[0]), int(self.after[1]))
+        compiled.mapped(run.values[self.x], run.channels[self.x], y.dtype,  # type: ignore[union-attr]
+                        scale=scale, shift=shift, slope=self.slope, step=step, zero=zero, y=y, n_threads=run.n_threads)
 
-    def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
-        """See Step.ground."""
-        return grounds[self.x]
+    def scales(self) -> tuple[Array | None, Array | None]:
+        """Return what the numbers of x are multiplied by, and what is added then."""
+        scale, shift = (None, None) if self.before is None else (self.before[0], -self.before[0] * self.before[1])
+        if self.rows is None:
+            return scale, shift
+        factor, less = self.rows[2], self.rows[3] - (self.rows[0] + self.rows[1]) * self.rows[2]
+        return (factor, less) if scale is None else (scale * factor, shift * factor + less)
 
 
 @dataclass(eq=False)
 class SmallMaxPool(MaxPool):
-    """Maxima of rows of bfloat16 or 8 bits; the leaky ReLU is none, or a ReLU with the background "zero".
+    """Maxima of rows of bfloat16 or 8 bits; without a leaky ReLU, or with the background "zero".
 
     Attributes:
-        rows: as for Convert.
+        before: as for Convert.
     """
 
-    rows: Array | None = None
+    before: Array | None = None
 
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
-        ground, x = run.grounds[self.x], run.values[self.x]
+        ground, x, c = run.grounds[self.x], run.values[self.x], run.channels[self.x]
         book = run.found.books[self.link]                                # type: ignore[union-attr]
-        relu = self.background == "zero"
-        c = x.shape[1] if self.rows is None else self.rows.shape[1]
-        row = np.zeros((1, c), np.float32) if ground is None or relu else ground
-        row = compiled.encode(row, "uint16") if self.rows is None else encoded(row, self.rows)
-        row = np.ascontiguousarray(np.pad(row, ((0, 0), (0, x.shape[1] - row.shape[1]))))
         is_open = None
-        if relu:
-            is_open = np.ones(book.n_out, np.uint8)
+        if self.background == "zero":
+            ground, is_open = None, np.ones(book.n_out, np.uint8)
         elif ground is not None:
-            is_open = _core.open_windows(book.pairs, book.volume)
+            is_open = open_windows(book.pairs, book.volume)
+        row = np.zeros((1, c), np.float32) if ground is None else ground
+        row = compiled.encode(row, "uint16") if self.before is None else encoded(row, self.before)
+        row = np.ascontiguousarray(np.pad(row, ((0, 0), (0, x.shape[1] - row.shape[1]))))
         compiled.max_pool(x, book.pairs, row, is_open, y=y, n_threads=run.n_threads)
+
+
+@dataclass(eq=False)
+class SmallJoin(Join):
+    """The columns of several values of bfloat16 or 8 bits side by side; all but the last have whole words of 4 bytes."""
+
+    def run(self, run: Run, y: Array | None) -> Any:
+        """See Step.run."""
+        column = 0
+        for part in self.parts:
+            x = run.values[part]
+            to = y[:, column:column + x.shape[1]]                        # type: ignore[index]
+            column += x.shape[1]
+            if not np.may_share_memory(x, to):
+                to[...] = x

@@ -78,7 +78,7 @@ class Layout:
             for part in step.parts if isinstance(step, Join) else ():
                 if self._can_be_inside(part, step, i):
                     self.values[part].inside = step.y, column
-                column += self.values[part].channels
+                column += self.values[part].columns
 
     def _can_be_inside(self, part: int, join: Any, i: int) -> bool:
         writer = self._writer.get(part)

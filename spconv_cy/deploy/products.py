@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from spconv_cy.backend.switch import ops_named
+from spconv_cy.deploy.half import Small
 
 try:
     import spconv_cy.compiled.frozen as compiled
@@ -110,6 +111,8 @@ class Plain:
 
 def packed(precision: str, state: dict[str, Any]) -> Product:
     """Return the Product of a precision for the arrays that `state()` of one gave."""
+    if precision != "float32":
+        return Small(precision, state)
     return (Float32 if compiled else Plain)(state)
 
 

@@ -32,6 +32,9 @@ class Program:
         steps: list of Step.
         links: list of Link.
         output: number of the value that is the result.
+
+    Attributes:
+        watch: called with the Run and the number of each value that has been computed, or None.
     """
 
     def __init__(self, values: Sequence[Value], steps: Sequence[Step], links: Sequence[Link], output: int) -> None:
@@ -40,7 +43,9 @@ class Program:
         self.rules = Rules(links, {step.link for step in products if step.turned and step.link is not None},
                            {values[step.x].place for step in products if step.link is None})
         self.layout = Layout(self.values, self.steps, output)
-        self._places = [value.place for value in values]
+        self._places, self._channels = [value.place for value in values], [value.channels for value in values]
+        self._bytes = any(value.dtype == "uint8" for value in values)
+        self.watch: Any = None
         self._grounds: dict[bytes, tuple[list[Any], dict[int, Array]]] = {}
         self._plans: dict[Any, Any] = {}
         self._needs_sites = bool(links) or any(value.place < 0 for value in values)
@@ -66,6 +71,11 @@ class Program:
                                      "SparseTensor.from_sites(sites, features)"))
         if len(shape) != 2 or shape[1] != channels:
             raise ShapeError(expected("Frozen", f"features (n, {channels})", f"shape {shape}"))
+        if self._bytes:
+            rows = x.features.data if isinstance(x, SparseTensor) else x.data
+            if not (np.isfinite(rows.max(initial=0)) and np.isfinite(rows.min(initial=0))):
+                raise ValueError(expected("Frozen", "finite features, since 8 bits have no NaN or infinity",
+                                          "NaN or infinity", "remove such rows"))
 
     def bytes(self, found: Found, ground: Array | None = None, n_threads: int | None = None) -> int:
         """Return the most bytes that a call takes for these sites, with their rulebooks and the result."""
@@ -73,7 +83,8 @@ class Program:
         sizes, _, total, room = self._plan(run)
         own = held(total + 4 * room) + held(sizes[self.output]) + self.layout.made_bytes(sizes)
         # Where the ground state competes: a count and a flag for each window.
-        windows = sum(6 * run.count(step.y) for step in self.steps if isinstance(step, MaxPool) and ground is not None)
+        windows = sum(6 * run.count(step.y) for step in self.steps if isinstance(step, MaxPool)
+                      and (ground is not None or self.values[step.y].dtype != "float32"))
         return rules_bytes(found) + own + windows + OBJECTS * (len(self.steps) + 4 * len(found.books) + 16)
 
     def grounds(self, ground: Array) -> tuple[list[Any], dict[int, Array]]:
@@ -106,13 +117,16 @@ class Program:
 
     def _begin(self, found: Found | None, rows: int, ground: Array | None, n_threads: int) -> Run:
         grounds, biases = ([None] * len(self.values), {}) if ground is None else self.grounds(ground)
-        return Run(self._places, found, rows, [None] * len(self.values), grounds, biases, n_threads, self.layout.dies)
+        return Run(self._places, found, rows, [None] * len(self.values), grounds, biases, n_threads, self.layout.dies,
+                   channels=self._channels)
 
     def _run(self, rows: Array, found: Found | None, ground: Array | None) -> Array:
         run = self._begin(found, len(rows), ground, threads())
         sizes, offsets, total, room = self._plan(run)
         memory = exact((total // 4 + room,))
         run.room, run.values[0] = memory[total // 4:], rows
+        if self.watch is not None:
+            self.watch(run, 0)
         for run.step, step in enumerate(self.steps):
             if isinstance(step, Apply):
                 run.values[step.y] = step.run(run, None)
@@ -120,6 +134,8 @@ class Program:
                 y = self._rows(run, step.y, memory, offsets)
                 step.run(run, y)
                 run.values[step.y] = y
+            if self.watch is not None:
+                self.watch(run, step.y)
             for value in self.layout.ends[run.step]:
                 run.values[value] = None
         return run.values[self.output]                                   # type: ignore[no-any-return]
@@ -130,10 +146,10 @@ class Program:
             wide, column = value.inside
             if run.values[wide] is None:
                 run.values[wide] = self._rows(run, wide, memory, offsets)
-            return run.values[wide][:, column:column + value.channels]   # type: ignore[no-any-return]
+            return run.values[wide][:, column:column + value.columns]   # type: ignore[no-any-return]
         if run.values[number] is not None:
             return run.values[number]                                    # type: ignore[no-any-return]
-        shape = run.count(number), value.channels
+        shape = run.count(number), value.columns
         if buffer == self.output:
             return exact(shape, value.dtype)
         return np.ndarray(shape, value.dtype, memory, offsets[buffer])
@@ -145,7 +161,7 @@ class Program:
         key = counts, run.n_threads, bool(run.biases)
         kept = self._plans.get(key)
         if kept is None:
-            sizes = [64 * -(-n * value.channels * np.dtype(value.dtype).itemsize // 64)
+            sizes = [64 * -(-n * value.columns * np.dtype(value.dtype).itemsize // 64)
                      for n, value in zip(counts, self.values, strict=True)]
             kept = sizes, *self.layout.offsets(sizes), self._room(run)
             self._plans = {key: kept}
@@ -157,7 +173,8 @@ class Program:
         for i, step in enumerate(self.steps):
             if isinstance(step, Convolve):
                 floats = -(-step.product.scratch_bytes(step.rulebook(run), run.n_threads) // 4)
-                if step.y in run.biases and run.grounds[step.x].any() and not self.layout.dies[i]:
+                above = step.product.precision == "float32"              # see Run.above
+                if above and step.y in run.biases and run.grounds[step.x].any() and not self.layout.dies[i]:
                     floats += aligned(run.count(step.x) * self.values[step.x].channels)
                 most = max(most, floats)
         return aligned(most)

@@ -43,6 +43,12 @@ class Value:
     inside: tuple[int, int] | None = None
     dtype: str = "float32"
 
+    @property
+    def columns(self) -> int:
+        """Number of columns of the rows: as many as channels, or more so that they are whole words of 4 bytes."""
+        each = 4 // np.dtype(self.dtype).itemsize
+        return -(-self.channels // each) * each
+
 
 @dataclass(eq=False)
 class Run:
@@ -59,6 +65,7 @@ class Run:
         room: memory for sums and for rows minus their ground state, float32, or None.
         step: number of the step that runs.
         dies: for each step whether x lies in memory that nothing reads later.
+        channels: the number of channels of each value.
     """
 
     places: Sequence[int]
@@ -71,6 +78,7 @@ class Run:
     dies: Sequence[bool] = ()
     room: Any = None
     step: int = 0
+    channels: Sequence[int] = ()
 
     def count(self, value: int) -> int:
         """Return the number of rows of a value."""

@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from spconv_cy.deploy.half_steps import Convert, SmallConvolve, SmallJoin, SmallMaxPool
 from spconv_cy.deploy.products import packed
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.rules import Link
 from spconv_cy.deploy.steps import Apply, Convolve, Join, Map, MaxPool, Step, Value
 from spconv_cy.sites import Lattice, Window
 
-KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in (Apply, Convolve, Join, Map, MaxPool)}
+SMALL = (Convert, SmallConvolve, SmallJoin, SmallMaxPool)
+KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in (Apply, Convolve, Join, Map, MaxPool, *SMALL)}
+ARRAYS = ("rows", "before", "after")    # attributes of steps
 
 
 class Unset:
@@ -48,9 +51,20 @@ def arrays(program: Program) -> dict[str, np.ndarray[Any, Any]]:
     for i, step in enumerate(program.steps):
         if isinstance(step, Convolve):
             found.update({f"{i}.{name}": array for name, array in step.product.state().items()})
-        elif isinstance(step, Map) and step.rows is not None:
-            found[f"{i}.rows"] = step.rows
+        else:
+            own = {name: getattr(step, name, None) for name in ARRAYS}
+            found.update({f"{i}.{name}": array for name, array in own.items() if array is not None})
     return found
+
+
+def in_float32(program: Program) -> list[str]:
+    """Return the kinds and numbers of a Program's steps that read and write float32."""
+    found: dict[str, list[str]] = {}
+    for i, step in enumerate(program.steps):
+        if not isinstance(step, SMALL):
+            kind = type(step.layer).__name__ if isinstance(step, Apply) else type(step).__name__
+            found.setdefault(kind, []).append(str(i))
+    return [f"{kind} {' '.join(numbers)}" for kind, numbers in found.items()]
 
 
 def built(text: dict[str, Any], layers: Sequence[Any]) -> Program:
@@ -66,8 +80,9 @@ def set_arrays(program: Program, found: dict[str, Any]) -> None:
         own = {name.split(".", 1)[1]: array for name, array in found.items() if name.startswith(f"{i}.")}
         if isinstance(step, Convolve):
             step.product = packed(step.product.precision, own)
-        elif own:
-            step.rows = own["rows"]                                      # type: ignore[attr-defined]
+        for name in ARRAYS if not isinstance(step, Convolve) else ():
+            if name in own:
+                setattr(step, name, own[name])
     program.weights_changed()
 
 
@@ -86,9 +101,8 @@ def _step(step: Step, layers: list[Any]) -> dict[str, Any]:
     if isinstance(step, Convolve):
         state = {name: [str(array.dtype), array.shape] for name, array in step.product.state().items()}
         words["product"] = [step.product.precision, state]
-    elif isinstance(step, Map) and step.rows is not None:
-        words["rows"] = step.rows.shape
-    elif isinstance(step, Apply):
+    words.update({name: words[name].shape for name in ARRAYS if words.get(name) is not None})
+    if isinstance(step, Apply):
         words["layer"] = len(layers)
         layers.append(step.layer)
     return {"kind": type(step).__name__, **words}
@@ -97,13 +111,12 @@ def _step(step: Step, layers: list[Any]) -> dict[str, Any]:
 def _step_of(words: dict[str, Any], layers: Sequence[Any]) -> Step:
     words = dict(words)
     kind = KINDS[words.pop("kind")]
-    if kind is Convolve:
+    if issubclass(kind, Convolve):
         precision, state = words["product"]
         words["product"] = Unset(precision, state)
-    elif kind is Map and words["rows"] is not None:
-        words["rows"] = np.zeros(words["rows"], np.float32)
-    elif kind is Apply:
+    words.update({name: np.zeros(words[name], np.float32) for name in ARRAYS if words.get(name) is not None})
+    if kind is Apply:
         words["layer"] = layers[words["layer"]]
-    elif kind is Join:
+    elif issubclass(kind, Join):
         words["parts"] = tuple(words["parts"])
     return kind(**words)

@@ -1,0 +1,63 @@
+"""Calibration: what numbers the values of a frozen network take for some samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spconv_cy.deploy.program import Program
+from spconv_cy.errors import expected
+
+if TYPE_CHECKING:
+    from spconv_cy.deploy.steps import Run
+    from spconv_cy.types import Array
+
+
+class Ranges:
+    """The least and the greatest number of each value of a program, 0 and its ground states among them."""
+
+    def __init__(self, program: Program) -> None:
+        self.rows = 0
+        self._low, self._high = ([0.0] * len(program.values) for _ in range(2))
+
+    def __call__(self, run: Run, value: int) -> None:
+        """Take the rows of a value into account."""
+        self.rows += len(run.values[value]) if value == 0 else 0
+        for numbers in (run.values[value], run.grounds[value]):
+            if numbers is not None:
+                self._low[value] = min(self._low[value], float(numbers.min(initial=0)))
+                self._high[value] = max(self._high[value], float(numbers.max(initial=0)))
+
+    def steps(self) -> dict[int, Array]:
+        """Return {value: (2,) float32}: the step and the zero of 8 bits that reach from the least to the greatest."""
+        return {i: step_of(low, high) for i, (low, high) in enumerate(zip(self._low, self._high, strict=True))}
+
+
+def step_of(low: float, high: float) -> Array:
+    """Return (2,) float32: the step and the zero of 8 bits for numbers from low <= 0 to high >= 0."""
+    step = np.float32((high - low) / 255 or 1 / 255)
+    return np.array([step, np.rint(-low / step)], np.float32)
+
+
+def ranges_of(frozen: Any, programs: Sequence[Program], samples: Sequence[Any]) -> list[Ranges]:
+    """Return the Ranges of each program of a frozen network in float32 when it is called with samples.
+
+    Raises:
+        ValueError: no sample has a row, or numbers that are not finite appear.
+    """
+    found = [Ranges(program) for program in programs]
+    for program, ranges in zip(programs, found, strict=True):
+        program.watch = ranges
+    try:
+        for sample in samples:
+            frozen(sample)
+    finally:
+        for program in programs:
+            program.watch = None
+    if programs and not found[0].rows:
+        raise ValueError(expected("freeze", "calibrate= samples with sites", f"{len(samples)} without"))
+    if not all(np.isfinite(step).all() for ranges in found for step in ranges.steps().values()):
+        raise ValueError(expected("freeze", "calibrate= samples that give finite numbers", "NaN or infinity"))
+    return found
