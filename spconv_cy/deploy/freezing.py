@@ -17,8 +17,8 @@ from spconv_cy.layers import Layer, Sequential
 
 
 @known_arguments
-def freeze(net: Layer, *, memory: int | str | None = None, precision: str = "float32", calibrate: Iterable[Any] | None = None,
-           float_ends: bool = True) -> Frozen:
+def freeze(net: Layer, *, memory: int | str | None = None, precision: str = "float32",
+           calibrate: Iterable[Any] | None = None, float_ends: bool = True) -> Frozen:
     """Return a network for inference on the CPU, with the values that `net` has in evaluation mode.
 
     Batch normalisation, sums and leaky ReLUs are computed in the pass of the convolution before them. Weights are

@@ -105,7 +105,7 @@ class SmallMaxPool(MaxPool):
 
 @dataclass(eq=False)
 class SmallJoin(Join):
-    """The columns of several values of bfloat16 or 8 bits side by side; all but the last have whole words of 4 bytes."""
+    """The columns of several values of bfloat16 or 8 bits side by side; all but the last are whole words of 4 bytes."""
 
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
