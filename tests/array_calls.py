@@ -117,7 +117,7 @@ def backward(give):
 
 def autoencoder(give):
     net = sp.models.Autoencoder(2, 4, code=8, rng=0)
-    x = sp.SparseTensor.from_sites([[0, 3, 4], [1, 5, 5]], give(ROWS[:2, :1].copy()), size=16)
+    x = sp.SparseTensor.from_sites([[0, 3, 4], [1, 5, 5]], give(ROWS[:2, :1].copy()), size=16, samples=2)
     found = net(x)
     reconstruction_loss(found).backward()
     return [found.code, net.eval().decode(give(np.ones((2, 8), np.float32))), net.encode(x)]
@@ -137,8 +137,9 @@ CALLS = {
     "keep_top": lambda give: tensor(give, None).keep_top(give(ROWS[:, 0]), give(np.array([1, 2]))),
     "crop": lambda give: tensor(give).crop(0, 3, moved=True),
     "to_points": lambda give: tensor(give).to_points(give(np.array([4, 0, 0]))),
-    "add": lambda give: tensor(give).add(sp.SparseTensor.from_sites(MORE, give(ROWS[:2]), 6)),
-    "concatenate": lambda give: tensor(give).concatenate(sp.SparseTensor.from_sites(MORE, give(ROWS[:2]), 6)),
+    "add": lambda give: tensor(give).add(sp.SparseTensor.from_sites(MORE, give(ROWS[:2]), 6, samples=2)),
+    "concatenate": lambda give: tensor(give).concatenate(
+        sp.SparseTensor.from_sites(MORE, give(ROWS[:2]), 6, samples=2)),
     "from_padded": lambda give: sp.exchange.from_padded(PADDED, give(ROWS[:4].reshape(2, 2, 3)), 4).tensor,
     "to_padded": lambda give: sp.exchange.to_padded(tensor(give), give(np.array([[0, 2], [4, -1]]))),
     "from_scipy": lambda give: sp.exchange.from_scipy(scipy.sparse.eye(3)),

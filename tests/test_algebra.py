@@ -316,7 +316,7 @@ def test_keep_top_keeps_k_of_each_sample_and_learns_which(rng, ops):
     sites = random_sites(rng, 60, 2, 0, 30, 4)
     sites = sites[np.argsort(sites[:, 0], kind="stable")]
     marked = rng.random(60) < 0.3
-    x = sp.SparseTensor.from_sites(sites, np.c_[marked, ~marked] * 1.0, ground=None)
+    x = sp.SparseTensor.from_sites(sites, np.c_[marked, ~marked] * 1.0, ground=None, samples=4)
     layer = sp.layers.KeepTop(2, 3, rng=0)
     optimizer = sp.SGD(layer.parameters(), 1.0)
     for _ in range(40):  # what stays should be large in column 0

@@ -60,7 +60,7 @@ def begun(layer, rng):
 ])
 def test_attention_is_that_of_loops(d, options, ops, rng):
     sites = random_sites(rng, 45, d, -9, 9, samples=3)
-    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 6)), ground=None)
+    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 6)), ground=None, samples=3)
     layer = begun(sp.layers.WindowAttention(d, 6, **options), rng)
     y = layer(x)
     assert y.grid is x.grid and y.ground is None and np.array_equal(y.point_rows, x.point_rows)
@@ -79,13 +79,13 @@ def test_on_the_simplex_lattice_windows_are_blocks_of_coordinates(ops, rng):
 
 def test_a_site_alone_in_its_window_gets_its_own_value(ops, rng):
     layer = begun(sp.layers.WindowAttention(1, 2, 2, 3), rng)
-    x = sp.SparseTensor.from_sites([[0, 0], [0, 3], [1, 1]], rng.normal(size=(3, 2)), ground=None)
+    x = sp.SparseTensor.from_sites([[0, 0], [0, 3], [1, 1]], rng.normal(size=(3, 2)), ground=None, samples=2)
     value = x.features.numpy() @ layer.weight.numpy()[0, :, 4:] + layer.bias.numpy()[:, 4:]
     assert_allclose(layer(x).features.data, value @ layer.weight_out.numpy()[0] + layer.bias_out.numpy(), rtol=1e-5)
 
 
 def test_a_shift_lets_neighbours_on_either_side_of_a_border_meet(ops, rng):
-    x = sp.SparseTensor.from_sites([[0, 3], [0, 4], [1, 4]], rng.normal(size=(3, 2)), ground=None)
+    x = sp.SparseTensor.from_sites([[0, 3], [0, 4], [1, 4]], rng.normal(size=(3, 2)), ground=None, samples=2)
     leaf = sp.Tensor(x.features.data, requires_grad=True)
     for shift, met in ((0, False), (2, True), (4, False)):
         layer, leaf.grad = sp.layers.WindowAttention(1, 2, 1, 4, shift=shift, rng=0), None
@@ -212,7 +212,7 @@ def both_ways(layer, x, dy):
 @pytest.mark.parametrize("positions", [True, False])
 def test_the_compiled_core_gives_what_numpy_gives_for_any_number_of_threads(rng, monkeypatch, positions):
     sites = np.unique(np.column_stack([rng.integers(0, 3, 400), *rng.integers(0, 20, (2, 400))]), axis=0)
-    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 12)), ground=None)
+    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 12)), ground=None, samples=3)
     layer = sp.layers.WindowAttention(2, 12, 3, 6, shift=2, positions=positions, rng=0)
     dy = rng.normal(size=(len(sites), 12))
     if positions:

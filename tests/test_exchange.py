@@ -26,7 +26,7 @@ def test_duplicates_go_in_and_out_as_sparseconvnet_documents_it(reduce, ops):
     shares, kept = MODES[reduce]
     sites, values = [[0, 5], [0, 2], [0, 5], [1, 2], [0, 5]], np.array([[1.0], [20], [3], [40], [8]])
     leaf = sp.Tensor(values, requires_grad=True)
-    x = sp.SparseTensor.from_sites(sites, leaf, reduce=reduce)
+    x = sp.SparseTensor.from_sites(sites, leaf, reduce=reduce, samples=2)
     merged = np.dot(shares, [1, 3, 8])
     assert_allclose(x.features.data, [[20], [merged], [40]], rtol=1e-6)
     points = x.to_points(kept=kept)
@@ -38,7 +38,7 @@ def test_duplicates_go_in_and_out_as_sparseconvnet_documents_it(reduce, ops):
 
 @pytest.mark.parametrize("kept", ["all", "first", "last"])
 def test_points_hand_their_gradients_back_to_the_rows(kept, rng):
-    x = sp.SparseTensor.from_sites(rng.integers(0, 3, (20, 3)), rng.normal(size=(20, 2)), reduce="sum")
+    x = sp.SparseTensor.from_sites(rng.integers(0, 3, (20, 3)), rng.normal(size=(20, 2)), reduce="sum", samples=3)
     sp.check_gradient(lambda rows: x.with_features(rows).to_points(kept=kept), rng.normal(size=(x.grid.n, 2)))
 
 

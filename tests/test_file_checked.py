@@ -87,7 +87,8 @@ def test_biases_that_folding_adds_and_takes_come_back(tmp_path, rng):
         sp.ReLU(), sp.SubmanifoldConvolution(2, 3, 4, bias=False, rng=rng), sp.BatchNormalization(4),
         sp.NetworkInNetwork(4, 5, bias=False, rng=rng), sp.BatchNormalization(5),
         sp.Deconvolution(2, 5, 6, 3, 2, padding=1, rng=rng))
-    x = sp.SparseTensor.from_sites([[0, 1, 2], [0, 3, 3], [1, 0, 7]], rng.normal(size=(3, 2)), 8, ground=None)
+    x = sp.SparseTensor.from_sites([[0, 1, 2], [0, 3, 3], [1, 0, 7]], rng.normal(size=(3, 2)), 8, ground=None,
+                                   samples=2)
     net(x)
     expected = net.eval()(x).features.data
     net = folded(net).eval()

@@ -48,7 +48,7 @@ class Pool:
         self.rng, self.made = rng, []
         sites = [[0, 0, 1], [0, 2, 2], [1, 3, 0], [1, 1, 1]]
         for size, ground in (((4, 4), "zero"), (None, "zero"), ((8, 8), None)):
-            self.made.append(sp.SparseTensor.from_sites(sites, np.ones((4, 2)), size, ground=ground))
+            self.made.append(sp.SparseTensor.from_sites(sites, np.ones((4, 2)), size, ground=ground, samples=2))
         with sp.use("reference"):
             self.made += [sp.SparseTensor.from_sites(sites, np.ones((4, 2)), (4, 4)), sp.Convolution(2, 2, 2, 3, rng=0)]
         self.made += [sp.Convolution(2, 2, 2, 3, rng=0), sp.MaxPooling(2, 2), sp.Lattice(2), sp.sites.Window(2, 2),

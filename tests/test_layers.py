@@ -154,7 +154,7 @@ def test_global_pooling_over_active_sites_counts_no_other_and_an_empty_sample_gi
     for kind, first in (("average", [3, -8.5]), ("sum", [6, -17]), ("max", [5, -8])):
         assert sp.GlobalPooling(kind)(given).data.tolist() == [first, [7, 6], [-4, -2]]
         assert sp.GlobalPooling(kind)(x.with_features(x.features)).data.tolist() == [first, [0, 0], [-4, -2]]
-    unbounded = sp.SparseTensor.from_sites(sites, values)
+    unbounded = sp.SparseTensor.from_sites(sites, values, samples=3)
     with pytest.raises(ShapeError, match="size"):
         sp.GlobalPooling(over="field")(unbounded)
     with pytest.raises(ShapeError, match="'median'"):

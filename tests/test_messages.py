@@ -38,14 +38,14 @@ WRONG = {
     "nan": float("nan"), "array": np.ones(2), "ints": np.array([1, 2]), "matrix": np.ones((2, 3)), "0-d": np.array(2),
     "empty": np.zeros(0), "words": np.array(["a", "b"]), "objects": np.array([None, {}], object),
     "bools": np.array([True, False]), "ragged": [[1, 2], [3]], "tensor": sp.Tensor(np.ones(2)),
-    "sparse": sp.SparseTensor.from_sites(SITES, np.ones((4, 2)), 4), "dict": {"a": 1}, "set": {1, 2},
+    "sparse": sp.SparseTensor.from_sites(SITES, np.ones((4, 2)), 4, samples=2), "dict": {"a": 1}, "set": {1, 2},
     "date": np.datetime64("2020"), "span": np.timedelta64(1, "s"), "object": object(), "complex": 1j, "class": sp.ReLU,
     "layer": sp.ReLU(), "uint8": np.uint8(200), "function": lambda *_: None, "generator": np.random.default_rng(0),
 }
 
 
 def sparse(ground=None):
-    return sp.SparseTensor.from_sites(SITES, np.arange(8.0).reshape(4, 2), 4, ground=ground)
+    return sp.SparseTensor.from_sites(SITES, np.arange(8.0).reshape(4, 2), 4, ground=ground, samples=2)
 
 
 def rows():

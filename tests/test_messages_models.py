@@ -162,7 +162,7 @@ def test_fit_and_evaluate_of_a_network_that_gives_sites_say_the_same(loss):
 
 @pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.squared_hinge])
 def test_too_few_outputs_name_samples_for_the_last_ones_without_sites(loss):
-    x = sp.SparseTensor.from_sites([[0, 1, 1], [1, 0, 0]], np.ones((2, 3)), 4)   # sample 2 has no site
+    x = sp.SparseTensor.from_sites([[0, 1, 1], [1, 0, 0]], np.ones((2, 3)), 4, samples=2)   # sample 2 has no site
     y = sp.GlobalPooling()(x)
     with pytest.raises(ShapeError, match=r"samples=3 to from_sites"):
         loss(y, [0, 1, 2])

@@ -53,7 +53,7 @@ SQUARE = [1024, 1156, 289, 324, 81, 100, 25, 36, 9, 16, 4, 1]
 def drawn(sites, field, channels=1, samples=1):
     """Make a tensor of ones at sites (n, 2), the same in each sample."""
     sites = np.concatenate([np.column_stack([np.full(len(sites), i), sites]) for i in range(samples)])
-    return sp.SparseTensor.from_sites(sites, np.ones((len(sites), channels)), field)
+    return sp.SparseTensor.from_sites(sites, np.ones((len(sites), channels)), field, samples=samples)
 
 
 def square():

@@ -249,7 +249,8 @@ def brute_force(net, x, stem, repeats, planes, eps):
 @pytest.fixture
 def x(rng, ops):
     """Two samples of 40 sites in an unbounded plane, negative ones among them."""
-    return sp.SparseTensor.from_sites(random_sites(rng, 40, 2, -9, 9, samples=2), rng.normal(size=(40, 3)), ground=None)
+    sites = random_sites(rng, 40, 2, -9, 9, samples=2)
+    return sp.SparseTensor.from_sites(sites, rng.normal(size=(40, 3)), ground=None, samples=2)
 
 
 SMALL = {  # what makes it; sizes of the stem, blocks, planes, eps

@@ -131,7 +131,8 @@ def test_instance_normalisation_is_exact_where_columns_lie_far_from_zero(ops, rn
     sites = np.stack([np.repeat([0, 1], 300), np.tile(np.arange(300), 2)], 1)
     values = np.float32(rng.normal(1000, 1, (600, 2))).astype(np.float64)
     leaf = sp.Tensor(values, requires_grad=True)
-    y = sp.layers.InstanceNormalization(2)(sp.SparseTensor.from_sites(sites, leaf, 300, ground=None)).features
+    x = sp.SparseTensor.from_sites(sites, leaf, 300, ground=None, samples=2)
+    y = sp.layers.InstanceNormalization(2)(x).features
     for part in (slice(0, 300), slice(300, 600)):
         expected = np.stack([standard(column, 1e-5) for column in values[part].T], 1)
         assert_allclose(y.data[part], expected, atol=2e-5)

@@ -93,7 +93,7 @@ def test_what_was_given_is_neither_changed_nor_frozen_nor_shared(rng, ops):
     kept = features.copy(), sites.copy()
     before = steps(features, sites)
     assert features.flags.writeable and sites.flags.writeable
-    x = sp.SparseTensor.from_sites(sites, features)
+    x = sp.SparseTensor.from_sites(sites, features, samples=2)
     assert_array_equal(features, kept[0])
     assert_array_equal(sites, kept[1])
     sites += 1

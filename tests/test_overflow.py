@@ -114,9 +114,9 @@ def test_a_sample_of_large_numbers_leaves_the_other_its_bits(rng):
                  lambda: sp.layers.LayerNormalization(4)):
         rows = np.float32(rng.normal(size=(20, 4)))
         sites = np.column_stack([np.repeat([0, 1], 10), np.tile(np.arange(10), 2)])
-        plain = make()(sp.SparseTensor.from_sites(sites, rows, ground=None)).features.data
+        plain = make()(sp.SparseTensor.from_sites(sites, rows, ground=None, samples=2)).features.data
         rows[10:] *= np.float32(1e25)
-        found = make()(sp.SparseTensor.from_sites(sites, rows, ground=None)).features.data
+        found = make()(sp.SparseTensor.from_sites(sites, rows, ground=None, samples=2)).features.data
         assert_array_equal(found[:10], plain[:10])
         assert_allclose(found[10:], plain[10:], atol=1e-3)
 

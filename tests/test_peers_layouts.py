@@ -58,7 +58,7 @@ def test_a_convolution_by_the_definition_of_the_library(source, size, rng):
     array = shaped(weights)
     state = {f"conv.{LEAF.get(source, 'weight')}": array}
     net, _ = sp.io.convert(state, net, source)
-    x = sp.SparseTensor.from_sites(sites, rows, ground=None)
+    x = sp.SparseTensor.from_sites(sites, rows, ground=None, samples=2)
     y = net(x) if isinstance(net, sp.SubmanifoldConvolution) else net(x, x.grid)
     want = definition(sites, rows, taps, weights, offset, size)
     assert np.abs(y.features.numpy() - want).max() <= 2e-6 * np.abs(want).max()

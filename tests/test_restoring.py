@@ -22,7 +22,7 @@ def coarse_and_fine(rng, d, size, stride, dilation, padding, field, groups=1):
     """Make a fine tensor, its coarse output, and the pairs {(k, fine site, coarse site)} by sets."""
     low, high = (-6, 7) if field is None else (0, min(field))
     sites = random_sites(rng, 12 if d == 1 else 40, d, low, high, samples=2)
-    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 4)), field, ground=None)
+    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 4)), field, ground=None, samples=2)
     down = sp.Convolution(d, 4, 6, size, stride, dilation=dilation, padding=padding, rng=rng)
     size_out = None if field is None else down.window.out_size(field)
     _, pairs = window_pairs(x.sites, size, stride, dilation, padding, size_out=size_out)

@@ -61,7 +61,7 @@ def test_a_decoder_learns_the_sites_of_its_targets(rng):
     truth = sp.Grid.from_sites([[0, v, v] for v in range(16)] + [[1, v, 15 - v] for v in range(16)], 16)
     targets = [truth.rules(sp.sites.Window(2, 2, 2, kind="cell"))[0], truth]
     x = sp.SparseTensor.from_sites([[b, i, j] for b in (0, 1) for i in range(4) for j in range(4)],
-                                   np.eye(32), 4, ground=None)
+                                   np.eye(32), 4, ground=None, samples=2)
     rng = np.random.default_rng(0)
     net = sp.Sequential(sp.layers.TransposedConvolution(2, 32, 8, 2, 2, rng=rng), sp.ReLU(),
                         sp.layers.ScorePruning(sp.NetworkInNetwork(8, 1, rng=rng)),

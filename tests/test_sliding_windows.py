@@ -9,7 +9,7 @@ import spconv_cy as sp
 
 def drawn(rng, size=None, samples=3):
     sites = np.unique(rng.integers(0, 40, (120, 3)) % (samples, 40, 40), axis=0)
-    return sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 2)), size)
+    return sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 2)), size, samples=samples)
 
 
 @pytest.mark.parametrize("size", [None, 44])

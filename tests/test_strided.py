@@ -11,7 +11,7 @@ from spconv_cy.errors import ShapeError
 @pytest.mark.parametrize("begin", [1, (2, 4)])
 def test_sites_are_those_of_a_library_that_does_not_divide(begin, rng):
     sites = random_sites(rng, 40, 2, -20, 20, samples=2)
-    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(40, 3)), ground=None)
+    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(40, 3)), ground=None, samples=2)
     first = np.ones(2, int) * begin
     theirs, stride = sites[:, 1:] * first, first
     for layer in (sp.Convolution(2, 3, 3, 3, 2, padding=1, sites="cell"), sp.SubmanifoldConvolution(2, 3, 3), sp.ReLU(),

@@ -65,9 +65,9 @@ def test_an_output_in_the_order_of_the_points(rng, ops):
     sites = random_sites(rng, 30, 2, samples=2)
     features = rng.normal(size=(30, 3))
     layer = sp.SubmanifoldConvolution(2, 3, 4, rng=0)
-    x = sp.SparseTensor.from_sites(sites, features)
+    x = sp.SparseTensor.from_sites(sites, features, samples=2)
     shuffle = rng.permutation(30)
-    other = sp.SparseTensor.from_sites(sites[shuffle], features[shuffle])
+    other = sp.SparseTensor.from_sites(sites[shuffle], features[shuffle], samples=2)
     y, z = layer(x), layer(other)
     assert np.array_equal(y.features.data, z.features.data) and np.array_equal(y.sites, z.sites)
     assert np.array_equal(y.features.data[y.point_rows][shuffle], z.features.data[z.point_rows])
@@ -87,7 +87,7 @@ def test_dense_arrays_come_back_with_the_ground_painted_in(rng, ops):
 
 
 def test_an_unbounded_grid_is_painted_into_a_box():
-    x = sp.SparseTensor.from_sites([[0, -2, 1], [1, 0, 3]], [[5.0], [6.0]])
+    x = sp.SparseTensor.from_sites([[0, -2, 1], [1, 0, 3]], [[5.0], [6.0]], samples=2)
     dense = x.to_dense(origin=(-2, 1), size=(3, 4))
     assert dense.shape == (2, 1, 3, 4) and dense[0, 0, 0, 0] == 5 and dense[1, 0, 2, 2] == 6 and dense.sum() == 11
     for options in ({}, {"size": 3}, {"origin": -2}):
@@ -136,16 +136,16 @@ def test_moving_sites_by_a_multiple_of_all_strides_moves_the_output(family, rng,
     sites, features = random_sites(rng, 50, 2, -20, 20, samples=2), rng.normal(size=(50, 2))
     net = network(family == "zero")
     for shift in ((6, 0), (-12, 18), (600_000, -6)):
-        y = net(sp.SparseTensor.from_sites(sites, features, ground=family))
-        z = net(sp.SparseTensor.from_sites(sites + np.array([0, *shift]), features, ground=family))
+        y = net(sp.SparseTensor.from_sites(sites, features, ground=family, samples=2))
+        z = net(sp.SparseTensor.from_sites(sites + np.array([0, *shift]), features, ground=family, samples=2))
         assert np.array_equal(z.sites - y.sites, np.broadcast_to([0, shift[0] // 6, shift[1] // 6], y.sites.shape))
         assert np.array_equal(y.features.data, z.features.data)
 
 
 def test_the_field_around_the_sites_changes_nothing_but_where_it_ends(rng, ops):
     sites, features = random_sites(rng, 50, 2, 12, 36, samples=2), rng.normal(size=(50, 2))
-    free = network()(sp.SparseTensor.from_sites(sites, features))
-    sized = network()(sp.SparseTensor.from_sites(sites, features, 60))
+    free = network()(sp.SparseTensor.from_sites(sites, features, samples=2))
+    sized = network()(sp.SparseTensor.from_sites(sites, features, 60, samples=2))
     assert np.array_equal(free.sites, sized.sites) and np.array_equal(free.features.data, sized.features.data)
 
 
@@ -164,7 +164,7 @@ def test_a_submanifold_convolution_of_a_full_field_is_the_dense_one_padded_with_
 def test_convolution_and_pooling_in_one_to_eight_dimensions_equal_loops_over_sets(d, rng, ops):
     n = 8 if d == 1 else 14
     sites, features = random_sites(rng, n, d, -3, 4 + (d == 1) * 8, samples=2), rng.normal(size=(n, 2))
-    x = sp.SparseTensor.from_sites(sites, features, ground=None)
+    x = sp.SparseTensor.from_sites(sites, features, ground=None, samples=2)
     features = x.features.data.astype(float)
     for options in every(size=[2] if d > 4 else [2, 3], stride=[1, 2], keeps=[False, True]):
         size, stride, keeps = options.values()

@@ -14,7 +14,7 @@ from spconv_cy.io.file import load, save
 def x(rng, ops):
     """Two samples of 60 sites in an unbounded space, negative ones among them."""
     sites = random_sites(rng, 60, 2, -9, 9, samples=2)
-    return sp.SparseTensor.from_sites(sites, rng.normal(size=(60, 3)), ground=None)
+    return sp.SparseTensor.from_sites(sites, rng.normal(size=(60, 3)), ground=None, samples=2)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,8 @@ def test_a_shift_by_the_coarsest_site_shifts_the_result_and_a_smaller_one_does_n
     y = net(x).features.numpy()
 
     def shifted(by):
-        return net(sp.SparseTensor.from_sites(x.sites + np.array([0, by, -by], np.int32), x.features, ground=None))
+        sites = x.sites + np.array([0, by, -by], np.int32)
+        return net(sp.SparseTensor.from_sites(sites, x.features, ground=None, samples=2))
 
     assert (shifted(4).features.numpy() == y).all()
     assert (shifted(1).features.numpy() != y).any()

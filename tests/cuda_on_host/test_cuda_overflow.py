@@ -38,8 +38,9 @@ def test_what_is_normalised_beyond_its_squares_is_nan_and_not_zero(cuda, rng):
         sites = np.column_stack([np.repeat([0, 1], 5), np.tile(np.arange(5), 2)])
         for layer in (sp.BatchNormalization(4), sp.layers.InstanceNormalization(4), sp.layers.LayerNormalization(4),
                       sp.layers.GroupNormalization(2, 4, over="sample")):
-            plain = layer(sp.SparseTensor.from_sites(sites, rows, ground=None)).features.numpy()
+            plain = layer(sp.SparseTensor.from_sites(sites, rows, ground=None, samples=2)).features.numpy()
             assert np.isfinite(plain).all()
-            y = layer(sp.SparseTensor.from_sites(sites, rows * np.float32(1e25), ground=None)).features.numpy()
+            x = sp.SparseTensor.from_sites(sites, rows * np.float32(1e25), ground=None, samples=2)
+            y = layer(x).features.numpy()
             assert np.isnan(y).all()
         assert np.allclose(unit_rows(sp.Tensor([[3e19, 4e19], [3e-30, 4e-30]])).numpy(), [[0.6, 0.8]] * 2)
