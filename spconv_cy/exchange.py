@@ -7,7 +7,7 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.switch import current, hosted
-from spconv_cy.checks import as_array, as_list, is_integer
+from spconv_cy.checks import as_array, as_list, is_integer, kind_of
 from spconv_cy.dlpack import as_numpy
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import gather, reshape
@@ -331,7 +331,7 @@ def _checked_coo(array: Any) -> tuple[IntegerArray, Array, tuple[int, ...]]:
 
 
 def _named(thing: object) -> str:
-    return f"{type(thing).__name__} {getattr(thing, 'shape', '')}".strip()
+    return f"{kind_of(thing)} {getattr(thing, 'shape', '')}".strip()
 
 
 def _listed(starts: IntegerArray) -> IntegerArray:

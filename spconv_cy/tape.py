@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from spconv_cy.backend.switch import Part, ops_of, sum_of_rows, summable
+from spconv_cy.checks import kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array, Backward, Gradient
 
@@ -131,7 +132,7 @@ def entries_of(node: Node, dy: Any) -> Sequence[Gradient]:
     """Return the gradients that a node's backward function returns; raise TypeError if their number is wrong."""
     entries = node._backward(dy)
     if not isinstance(entries, (tuple, list)) or len(entries) != len(node._parents):
-        got = f"{len(entries)} entries" if isinstance(entries, (tuple, list)) else f"a {type(entries).__name__}"
+        got = f"{len(entries)} entries" if isinstance(entries, (tuple, list)) else kind_of(entries)
         raise TypeError(expected(_name(node), "backward(dy) to return a tuple with an entry for each of its "
                                  f"{len(node._parents)} arguments", got, "for one argument return (dx,)"))
     return entries
@@ -151,7 +152,7 @@ def as_stored(node: Node, position: int, dx: Any) -> Any:
         dx = np.asarray(dx)
     if type(dx) is not np.ndarray and (not hasattr(dx, "dtype") or hasattr(dx, "requires_grad")):
         raise TypeError(expected(_name(node), f"backward(dy) to return an array for {_argument(node, position)}",
-                                 f"a {type(dx).__name__}"))
+                                 kind_of(dx)))
     if dx.shape != data.shape:
         raise ShapeError(expected(_name(node), f"a gradient {data.shape} for {_argument(node, position)}", dx.shape))
     if type(data) is Part and type(dx) is np.ndarray:
@@ -169,12 +170,12 @@ def checked_results(who: str, results: object) -> tuple[Array, Backward]:
     """
     if not isinstance(results, tuple) or len(results) != 2 or not callable(results[1]):
         raise TypeError(expected(who, "a differentiable function to return (y, backward), an array and a function",
-                                 f"a {type(results).__name__}"))
+                                 kind_of(results)))
     y, backward = results
     if isinstance(y, np.generic):
         return np.asarray(y), backward
     if not hasattr(y, "dtype") or hasattr(y, "requires_grad"):
-        raise TypeError(expected(who, "y to be an array", f"a {type(y).__name__}"))
+        raise TypeError(expected(who, "y to be an array", kind_of(y)))
     return y, backward
 
 

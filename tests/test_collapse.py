@@ -55,7 +55,7 @@ def test_what_does_not_fit_is_refused():
         sp.layers.Collapse(2, 2)
     with pytest.raises(ShapeError, match=r"Pyramid: expected factor to be a whole number from 2"):
         sp.layers.Pyramid(factor=1)
-    with pytest.raises(TypeError, match="expected layers, got int"):
+    with pytest.raises(TypeError, match="expected layers, got an int"):
         sp.layers.Pyramid(3)
     x = sp.SparseTensor.from_sites([[0, 1, 2]], [[1.0]])
     with pytest.raises(ShapeError, match=r"Collapse.*unbounded and with a ground state.*ground=None"):

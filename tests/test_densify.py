@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_refused(rng):
             layer(unbounded)
         with pytest.raises(ShapeError, match="expected sites on"):
             layer(batch(rng, 3, 2, (4, 5, 3)))
-        with pytest.raises(TypeError, match="expected a SparseTensor, got list"):
+        with pytest.raises(TypeError, match="expected a SparseTensor, got a list"):
             layer([1])
     huge = sp.SparseTensor.from_sites([[0, 1, 1]], [[1.0]], 2**20, ground=None)
     with pytest.raises(ShapeError, match="expected a field of at most 67108864 sites"):

@@ -42,6 +42,19 @@ def test_errors_are_made_by_expected_or_have_its_form():
     assert found == []
 
 
+def bare_types(path):
+    """List the calls of expected() that tell what they got by the bare name of its type."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "expected" and len(node.args) > 2:
+            got = ast.unparse(node.args[2])
+            if re.match(r"(f'(an? )?\{)?type\(.*\)\.__name__", got):
+                yield f"{dotted(path)}:{node.lineno}: {got}"
+
+
+def test_errors_name_the_kind_of_what_they_got_with_its_article():
+    assert [told for path in SOURCES if path.suffix == ".py" for told in bare_types(path)] == []
+
+
 def test_no_error_says_what_came():
     assert [dotted(path) for path in SOURCES if re.search(r"[^\n]* came[;\"']", path.read_text())] == []
 

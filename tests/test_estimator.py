@@ -284,7 +284,7 @@ def test_a_classifier_can_be_copied(fitted, how):
         (lambda c: c.fit([[[(0, 1, 2)]]] * 18, Y), ShapeError, r"character 0, stroke 0: .*got shape \(1, 3\)"),
         (lambda c: c.fit([[["a"]]] * 18, Y), ShapeError, "character 0, stroke 0"),
         (lambda c: c.fit(np.zeros((18, 64)), Y), ShapeError, "character 0"),
-        (lambda c: c.fit(3, Y), ShapeError, "expected a list of.*got int"),
+        (lambda c: c.fit(3, Y), ShapeError, "expected a list of.*got an int"),
         (lambda c: c.set_params(net=3).fit(X, Y), TypeError, "expected net to be 'deepcnet'.*, got 3"),
         (lambda c: c.set_params(net="deepnet").fit(X, Y), ShapeError, "got word 1 of 'deepnet'"),
         (lambda c: c.set_params(l=0).fit(X, Y), ShapeError, "l to be a whole number from 1"),
@@ -298,8 +298,8 @@ def test_a_classifier_can_be_copied(fitted, how):
         (lambda c: c.set_params(random_state="a").fit(X, Y), ValueError, "expected random_state to be .*, got 'a'"),
         (lambda c: c.set_params(net=sp.models.deepcnet(1, 3, 1, 3)).fit(X, Y), ShapeError, "give a net for 8 channels"),
         (lambda c: c.set_params(net=sp.models.deepcnet(1, 3, 8, 5)).fit(X, Y), ShapeError, r"\(1, 3\).*got .*\(1, 5\)"),
-        (lambda c: c.set_params(net=sp.ReLU()).fit(X, Y), ShapeError, "of the net .*, got SparseTensor"),
-        (lambda c: c.set_params(net="4C3-MP2").fit(X, Y), ShapeError, "of the net .*, got SparseTensor"),
+        (lambda c: c.set_params(net=sp.ReLU()).fit(X, Y), ShapeError, "of the net .*, got a SparseTensor"),
+        (lambda c: c.set_params(net="4C3-MP2").fit(X, Y), ShapeError, "of the net .*, got a SparseTensor"),
         (lambda c: c.set_params(net=sp.Sequential(sp.Convolution(2, 8, 3, (3, 4)), sp.GlobalPooling())).fit(X, Y),
          ShapeError, "a square field of at least 48 sites"),
         (lambda c: c.set_params(net=sp.Sequential(sp.Convolution(3, 8, 3, 3), sp.GlobalPooling())).fit(X, Y),
@@ -323,7 +323,7 @@ def test_what_does_not_fit_a_fitted_one_is_told(fitted, tmp_path):
     assert fitted.predict([]).shape == (0,) and fitted.predict_proba([]).shape == (0, 3)
     with pytest.raises(TypeError, match=r"expected schedule to be .*; leave it out by set_params\(schedule=None\)"):
         small(epochs=1, schedule=lambda epoch: 1).fit(X, Y).save(tmp_path / "it")
-    with pytest.raises(TypeError, match="got a label of type frozenset"):
+    with pytest.raises(TypeError, match="got a frozenset"):
         small(epochs=1).fit(X, LABELS["frozen sets"] * 6).save(tmp_path / "it")
 
 

@@ -99,7 +99,7 @@ def test_no_sites_and_a_ground_state(make, rng):
     x = batch(rng)
     with pytest.raises(ShapeError, match="ground=None .each sample has factors of its own."):
         make()(x.with_features(x.features, sp.Tensor(np.zeros((1, 6)))))
-    with pytest.raises(TypeError, match="expected a SparseTensor, got Tensor"):
+    with pytest.raises(TypeError, match="expected a SparseTensor, got a Tensor"):
         make()(x.features)
 
 

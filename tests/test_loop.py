@@ -316,9 +316,9 @@ ADAM = sp.Adam(NET.parameters())
         ({"net": lambda x: x}, TypeError, "fit: expected net to be a Layer, got function"),
         ({"net": network()}, ValueError, "an optimiser of this network's parameters, got one without any"),
         ({"data": []}, ValueError, "fit: expected at least one sample in data, got none"),
-        ({"data": None}, TypeError, "fit: expected data to be StrokeBatches.*, got NoneType"),
-        ({"data": [(1, 2, 3)]}, TypeError, r"\(x, labels\) pairs, got list"),
-        ({"data": {"x": 1}}, TypeError, "pairs, got dict"),
+        ({"data": None}, TypeError, "fit: expected data to be StrokeBatches.*, got None"),
+        ({"data": [(1, 2, 3)]}, TypeError, r"\(x, labels\) pairs, got a list"),
+        ({"data": {"x": 1}}, TypeError, "pairs, got a dict"),
         ({"data": batches(labels=None)}, ShapeError, "of whole numbers, got"),
         ({"data": batches(labels=LABELS + 1)}, ShapeError, "labels from 0 to 1, got . to 2"),
         ({"validation": []}, ValueError, "fit: expected at least one sample in validation"),
@@ -341,5 +341,5 @@ def test_arguments_that_do_not_fit_are_told(options, error, message):
 def test_evaluate_tells_what_does_not_fit():
     with pytest.raises(ValueError, match="repeats to be a whole number from 1 up, got 0"):
         sp.evaluate(NET, batches(), repeats=0)
-    with pytest.raises(TypeError, match="evaluate: expected data to be StrokeBatches.*, got NoneType"):
+    with pytest.raises(TypeError, match="evaluate: expected data to be StrokeBatches.*, got None"):
         sp.evaluate(NET, None)

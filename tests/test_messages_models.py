@@ -121,13 +121,13 @@ def test_what_stops_a_program_passes_as_it_is():
 @pytest.mark.parametrize("name", ["Sequential", "Checkpointed", "Residual", "Concatenate", "ToPoints", "Pyramid"])
 def test_layers_in_a_list_or_as_classes_are_refused_and_the_call_shown(name):
     container = NAMES[name]
-    for given, shown in (([sp.ReLU()], "got list; call"), ((sp.ReLU(),), "got tuple; call"),
-                         ({"a": sp.ReLU()}, r"got dict; call")):
+    for given, shown in (([sp.ReLU()], "got a list; call"), ((sp.ReLU(),), "got a tuple; call"),
+                         ({"a": sp.ReLU()}, r"got a dict; call")):
         with pytest.raises(TypeError, match=rf"{name}: expected layers as separate .*, {shown} {name}\(\*layers"):
             container(given)
     with pytest.raises(TypeError, match=rf"{name}: expected layers, got the class ReLU; .*ReLU\(\.\.\.\)"):
         container(sp.ReLU)
-    with pytest.raises(TypeError, match=f"{name}: expected layers, got function"):
+    with pytest.raises(TypeError, match=f"{name}: expected layers, got a function"):
         container(lambda x: x)
 
 

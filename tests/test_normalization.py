@@ -170,7 +170,7 @@ def test_no_rows_are_a_case_too(ops):
         (lambda: sp.layers.InstanceNormalization(4)(sparse(2, 4, 5, "zero")((3,))),
          "ground=None, or use BatchNormalization"),
         (lambda: sp.layers.InstanceNormalization(4)(np.zeros((2, 4))),
-         "expected a SparseTensor.*got ndarray.*LayerNormalization for plain rows"),
+         "expected a SparseTensor.*got an ndarray.*LayerNormalization for plain rows"),
         (lambda: sp.layers.InstanceNormalization(3)(sparse(2, 4, 5, None)((3,))),
          "expected features with 3 channels, got 4"),
         (lambda: sp.layers.InstanceNormalization(0), "channels"),

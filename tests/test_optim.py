@@ -266,7 +266,7 @@ W = sp.Tensor(np.zeros((2, 3)), requires_grad=True)
     "make, error, message",
     [
         (lambda: sp.SGD([], 0.1), ValueError, r"SGD: expected at least one parameter, got none; .*\(\)"),
-        (lambda: sp.SGD([np.zeros(3)], 0.1), TypeError, "SGD: expected parameters, Tensors .*, got ndarray"),
+        (lambda: sp.SGD([np.zeros(3)], 0.1), TypeError, "SGD: expected parameters, Tensors .*, got an ndarray"),
         (lambda: sp.SGD([W], -1), ValueError, "SGD: expected rate to be a number from 0 up, got -1"),
         (lambda: sp.SGD([W], float("nan")), ValueError, "rate to be a number from 0 up, got nan"),
         (lambda: sp.SGD([W], "fast"), ValueError, "rate to be a number from 0 up, got 'fast'"),

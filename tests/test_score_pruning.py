@@ -91,7 +91,7 @@ def test_no_sites_and_what_does_not_fit(rng):
             sp.layers.ScorePruning(*layers)(x)
     with pytest.raises(ShapeError, match="ground=None|ground state"):
         layer(x.with_features(x.features, sp.Tensor(np.zeros((1, 4)))))
-    with pytest.raises(TypeError, match="expected keep to be a Grid, got list"):
+    with pytest.raises(TypeError, match="expected keep to be a Grid, got a list"):
         layer(x, keep=[[0, 1, 1]])
     with pytest.raises(ShapeError, match="k to be a whole number"):
         layer(x, k=-1)

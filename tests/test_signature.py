@@ -145,7 +145,7 @@ def test_a_point_has_the_signature_of_no_way():
 
 @pytest.mark.parametrize("paths, level, message", [
     (L_SHAPE, 5, "expected level to be a whole.*got 5"), (L_SHAPE, 1.5, "expected level to be a whole.*got 1.5"),
-    (3, 2, r"expected an \(n, d\) array or.*got int"), ([], 2, "expected one or more paths,.*got none"),
+    (3, 2, r"expected an \(n, d\) array or.*got an int"), ([], 2, "expected one or more paths,.*got none"),
     ([[(0, 0)], [(0, 0, 0)]], 2, r"got paths in \[2, 3\] dimensions"),
     (np.zeros((0, 2)), 2, r"path.*got shape \(0, 2\) of float64"), (np.zeros((3, 7)), 2, "d from 1 to 6"),
     ([(0, 0), (1,)], 1, "path 0"), ([(math.nan, 0)], 1, "path.*got NaN or infinity"),

@@ -230,8 +230,8 @@ LINE = [(0.0, 0.0), (1.0, 2.0)]
     ([[[("a", "b")]]], ShapeError, "expected integers or floats, got dtype <U1"),
     ([[[(True, False)]]], ShapeError, "expected integers or floats, got dtype bool"),
     ([[[(1j, 0)]]], ShapeError, "got dtype complex128"),
-    ([5], ShapeError, r"expected a list of \(n, 2\).*got int"),
-    (5, ShapeError, "expected a list of.*got int"),
+    ([5], ShapeError, r"expected a list of \(n, 2\).*got an int"),
+    (5, ShapeError, "expected a list of.*got an int"),
 ])
 def test_wrong_strokes_are_named_with_their_place(characters, error, message):
     with pytest.raises(error, match=message):

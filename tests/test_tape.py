@@ -140,12 +140,12 @@ def test_one_number_keeps_no_axes():
 
 
 @pytest.mark.parametrize("function, error, said", [
-    (lambda x: (2 * x, lambda dy: 2 * dy), TypeError, r"an entry for each of its 1 .*got a ndarray.*\(dx,\)"),
+    (lambda x: (2 * x, lambda dy: 2 * dy), TypeError, r"an entry for each of its 1 .*got an ndarray.*\(dx,\)"),
     (lambda x: (2 * x, lambda dy: (dy, dy)), TypeError, "got 2 entries"),
     (lambda x: (2 * x, lambda dy: (dy[:1],)), ShapeError, r"a gradient \(2,\) for argument 'x'.*got \(1,\)"),
     (lambda x: (2 * x, lambda dy: (1.0,)), TypeError, "an array for argument 'x'.*got a float"),
     (lambda x: (2 * x, lambda dy: (Tensor(dy),)), TypeError, "got a Tensor"),
-    (lambda x: 2 * x, TypeError, r"return \(y, backward\).*got a ndarray"),
+    (lambda x: 2 * x, TypeError, r"return \(y, backward\).*got an ndarray"),
     (lambda x: (2 * x, None), TypeError, r"return \(y, backward\)"),
     (lambda x: ([1.0], lambda dy: (dy,)), TypeError, "y to be an array, got a list"),
 ])

@@ -215,7 +215,7 @@ class StrokeBatches(Batches):
     def _checked_times(self, times: ArrayLike) -> Array:
         if not isinstance(self.encoder, LiftedEncoder):
             raise TypeError(expected("StrokeBatches", "a LiftedEncoder for times",
-                                     f"a {type(self.encoder).__name__}, whose time is the length of the pen's path",
+                                     f"{kind_of(self.encoder)}, whose time is the length of the pen's path",
                                      'use LiftedEncoder(("x", "y", "time"))'))
         found: Array = as_array("StrokeBatches: times", times)
         shape = (len(self.characters.points),)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import as_array, as_list
+from spconv_cy.checks import as_array, as_list, kind_of
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError, expected
@@ -61,7 +61,7 @@ class Characters:
         if isinstance(characters, np.ndarray):                           # in lists, each stroke is checked itself
             without_mask(characters, "characters")
         if not hasattr(characters, "__iter__") or isinstance(characters, np.ndarray) and not characters.ndim:
-            raise ShapeError(expected("Characters.pack", LIST, type(characters).__name__))
+            raise ShapeError(expected("Characters.pack", LIST, kind_of(characters)))
         strokes: list[Array] = []
         counts = []
         for c, character in enumerate(as_list("characters", characters, LIST)):
@@ -126,7 +126,7 @@ def _checked_strokes(character: Iterable[ArrayLike], c: int) -> list[Array]:
             raise ShapeError(expected(f"character {c}", what, f"one array of shape {character.shape}",
                                       "put a single stroke into a list"))
     if not hasattr(character, "__iter__"):
-        raise ShapeError(expected(f"character {c}", what, type(character).__name__))
+        raise ShapeError(expected(f"character {c}", what, kind_of(character)))
     return [_checked_stroke(stroke, f"character {c}, stroke {s}") for s, stroke in enumerate(character)]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import as_array, as_list, is_integer
+from spconv_cy.checks import as_array, as_list, is_integer, kind_of
 from spconv_cy.compiled.strokes import sign
 from spconv_cy.config import threads
 from spconv_cy.dlpack import without_mask
@@ -112,7 +112,7 @@ def _listed(who: str, paths: ArrayLike | Sequence[ArrayLike]) -> tuple[list[Arra
         pass
     what = "an (n, d) array or a list of them"
     if not hasattr(paths, "__iter__"):
-        raise ShapeError(expected(who, what, type(paths).__name__))
+        raise ShapeError(expected(who, what, kind_of(paths)))
     return as_list(who, paths, what), False
 
 

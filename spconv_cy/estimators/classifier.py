@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import kind_of
 from spconv_cy.data import Affine, Characters, Events, LiftedEncoder, PointAffine, StrokeEncoder
 from spconv_cy.errors import expected
 from spconv_cy.estimators.encoders import PointEncoder, SignalEncoder
@@ -261,7 +262,7 @@ class SparseConvClassifier(ItemLearner):
         kinds = (StrokeEncoder, LiftedEncoder, PointEncoder, SignalEncoder)
         if not isinstance(net, Layer) or not isinstance(encoder, kinds):
             raise TypeError(expected("SparseConvClassifier.trained", "a Layer and a StrokeEncoder",
-                                     f"{type(net).__name__} and {type(encoder).__name__}"))
+                                     f"{kind_of(net)} and {kind_of(encoder)}"))
         labels, numbers = classes_of(classes, len(classes), "SparseConvClassifier.trained")
         if len(labels) != len(numbers):
             raise ValueError(expected("SparseConvClassifier.trained", "classes that are all different",

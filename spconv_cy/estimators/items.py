@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.autograd import Tensor, no_grad
+from spconv_cy.checks import kind_of
 from spconv_cy.data import Characters, StrokeBatches, StrokeEncoder
 from spconv_cy.data.augment import from_name as distortion
 from spconv_cy.errors import ShapeError, expected
@@ -72,7 +73,7 @@ class ItemLearner(Learner):
         if isinstance(encoder, PointEncoder) or encoder is None and self._takes_clouds(X):
             if not hasattr(X, "__iter__") or getattr(X, "ndim", 3) != 3:
                 raise ShapeError(expected(who, "a list of clouds, arrays (n, columns), or Events",
-                                          getattr(X, "shape", type(X).__name__), "put a single cloud into a list"))
+                                          getattr(X, "shape", kind_of(X)), "put a single cloud into a list"))
             clouds = Clouds.read(who, X)
             if len(clouds):
                 check_columns(who, clouds.columns, getattr(encoder, "columns", None))
@@ -158,7 +159,7 @@ class ItemLearner(Learner):
         finally:
             net.train(was_training)
         if not isinstance(found, Tensor) or found.shape != (1, outputs):
-            got = f"outputs {found.shape}" if isinstance(found, Tensor) else type(found).__name__
+            got = f"outputs {found.shape}" if isinstance(found, Tensor) else kind_of(found)
             raise ShapeError(expected(type(self).__name__, f"outputs (1, {outputs}) of the net for one item and "
                                       f"{outputs} {self._outputs_noun()}", got, "end the net with GlobalPooling() and "
                                       f"NetworkInNetwork(channels, {outputs})"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.autograd import Tensor, no_grad
-from spconv_cy.checks import as_array
+from spconv_cy.checks import as_array, kind_of
 from spconv_cy.data import PointBatches
 from spconv_cy.data.packed import ranges
 from spconv_cy.errors import ShapeError, expected
@@ -106,7 +106,7 @@ class PointLearner(Learner):
         finally:
             net.train(was_training)
         if not isinstance(found, Tensor) or found.shape != (1, outputs):
-            got = f"outputs {found.shape}" if isinstance(found, Tensor) else type(found).__name__
+            got = f"outputs {found.shape}" if isinstance(found, Tensor) else kind_of(found)
             raise ShapeError(expected(type(self).__name__, f"{outputs} outputs of the net for a site", got,
                                       f"end the net with NetworkInNetwork(channels, {outputs})"))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import kind_of
 from spconv_cy.errors import expected
 from spconv_cy.estimators.files import from_json, load_estimator, save_estimator
 from spconv_cy.estimators.labelling import accuracy, all_classes
@@ -229,5 +230,5 @@ def _scene_of(value: Any) -> Scene:
     """Return the Scene of a JSON value; raise TypeError if it is none."""
     found = from_json(value)
     if not isinstance(found, Scene):
-        raise TypeError(expected("scene", "a Scene", type(found).__name__))
+        raise TypeError(expected("scene", "a Scene", kind_of(found)))
     return found

@@ -11,6 +11,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import Ops, ops_of
+from spconv_cy.checks import kind_of
 from spconv_cy.errors import expected
 
 SIMPLE = frozenset((bool, int, float, str, type(None), Tensor))         # the most usual attributes: they hold nothing
@@ -105,7 +106,7 @@ def _flattened(layer: Node, path: str, value: Any) -> Iterator[tuple[str, Any]]:
             else:
                 yield f"{path}.{i}", item
     elif isinstance(value, (set, frozenset, deque)) and any(map(_is_state, value)):
-        raise _unordered(layer, path, f"a {type(value).__name__}")
+        raise _unordered(layer, path, kind_of(value))
     elif is_array(value) and value.dtype == object and any(map(_is_state, value.flat)):
         raise _unordered(layer, path, "an array of objects")
     else:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from spconv_cy.checks import is_integer, is_one_of
+from spconv_cy.checks import is_integer, is_one_of, kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, concatenate, leaky_relu
 from spconv_cy.layers.ahead import expect
@@ -246,14 +246,14 @@ def checked_layers(container: Layer, layers: Sequence[Layer]) -> list[Layer]:
     who = type(container).__name__
     if len(layers) == 1 and isinstance(layers[0], (list, tuple, dict)):
         values = ".values()" if isinstance(layers[0], dict) else ""
-        raise TypeError(expected(who, "layers as separate arguments", type(layers[0]).__name__,
+        raise TypeError(expected(who, "layers as separate arguments", kind_of(layers[0]),
                                  f"call {who}(*layers{values})"))
     for layer in layers:
         if isinstance(layer, type):
             raise TypeError(expected(who, "layers", f"the class {layer.__name__}",
                                      f"call it with its arguments, {layer.__name__}(...)"))
         if not isinstance(layer, Layer):
-            raise TypeError(expected(who, "layers", type(layer).__name__,
+            raise TypeError(expected(who, "layers", kind_of(layer),
                                      "write a class with Layer as its base"))
     return list(layers)
 

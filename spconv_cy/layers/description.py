@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from spconv_cy.checks import kind_of
 from spconv_cy.errors import expected
 from spconv_cy.layers.attributes import Node
 from spconv_cy.sites.lattice import Lattice
@@ -31,7 +32,7 @@ def described(layer: Node, value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(expected(type(layer).__name__, "constructor arguments that can be saved (numbers, text, None, "
-                             "lists, lattices and layers)", f"one of type {type(value).__name__}"))
+                             "lists, lattices and layers)", kind_of(value)))
 
 
 def shown(value: Any) -> str:

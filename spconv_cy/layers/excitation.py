@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from spconv_cy.checks import generator, is_integer
+from spconv_cy.checks import generator, is_integer, kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import conv, gather, global_pool, glorot_uniform, reshape, sigmoid
 from spconv_cy.layers.activation import ReLU, Sigmoid
@@ -29,7 +29,7 @@ class _SampleScaled(Layer):
         factors = self.factors(x)
         if not isinstance(factors, Tensor) or factors.shape not in [(x.grid.samples, n) for n in (1, x.channels)]:
             raise ShapeError(expected(f"{self}", f"layers that give a Tensor ({x.grid.samples}, 1 or {x.channels}), a "
-                                      "row for each sample", f"{type(factors).__name__} {factors.shape}",
+                                      "row for each sample", f"{kind_of(factors)} {getattr(factors, 'shape', '')}",
                                       "begin the layers with a GlobalPooling"))
         samples = np.repeat(np.arange(x.grid.samples), np.diff(x.grid.batch_starts))
         return x.with_features(x.features * gather(factors, samples))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spconv_cy.checks import is_integer
+from spconv_cy.checks import is_integer, kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.lattice import Lattice
 from spconv_cy.tensor import SparseTensor, Tensor
@@ -13,7 +13,7 @@ MOST_CHANNELS = 2**20
 def checked_sparse(layer: object, x: object) -> None:
     """Raise TypeError if the input of a layer with windows is not a SparseTensor."""
     if not isinstance(x, SparseTensor):
-        raise TypeError(expected(f"{layer}", "a SparseTensor", type(x).__name__,
+        raise TypeError(expected(f"{layer}", "a SparseTensor", kind_of(x),
                                  "make one of arrays by SparseTensor.from_sites(sites, features)"))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import checked_function, is_integer, is_one_of
+from spconv_cy.checks import checked_function, is_integer, is_one_of, kind_of
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.functional.interpolation import corners, weighted_gather, weighted_scatter
 from spconv_cy.sites.grid import Grid
@@ -53,7 +53,7 @@ def interpolate(x: SparseTensor, points: ArrayLike, *, cell: float | Sequence[fl
     [1.0, 2.0, 3.0]
     """
     if not isinstance(x, SparseTensor):
-        raise TypeError(expected("interpolate", "a SparseTensor", type(x).__name__))
+        raise TypeError(expected("interpolate", "a SparseTensor", kind_of(x)))
     if not is_one_of(missing, ("ground", "skip")):
         raise ShapeError(expected("interpolate", "missing to be 'ground' or 'skip'", f"{missing!r}"))
     _, low, ups, weights = _around("interpolate", indexed("interpolate", points, batch, x), cell, kind, centre)
@@ -171,7 +171,7 @@ def _around(who: str, points: ArrayLike, cell: float | Sequence[float], kind: st
 def _rows_in(who: str, grid: Grid, low: Array, ups: Array) -> Array:
     """Return the row (k, n) of each site in a grid, -1 for sites that are not active."""
     if not isinstance(grid, Grid):
-        raise TypeError(expected(who, "grid to be a Grid", type(grid).__name__))
+        raise TypeError(expected(who, "grid to be a Grid", kind_of(grid)))
     if grid.lattice.kind != "cubic" or low.shape[1] != grid.d + 1:
         raise ShapeError(expected(who, f"points (n, {grid.d + 1}) and sites of the cubic lattice",
                                   f"points {low.shape} and sites of {grid.lattice}"))

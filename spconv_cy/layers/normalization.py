@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 
 from spconv_cy.backend.switch import Part, current, n_rows, ops_of
-from spconv_cy.checks import checked_flags, is_one_of, is_real
+from spconv_cy.checks import checked_flags, is_one_of, is_real, kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.initial import ones, zeros
 from spconv_cy.functional.normalization import batch_norm, group_norm, normal_rows, sample_norm
@@ -295,7 +295,7 @@ class InstanceNormalization(Layer):
 
 def _by_sample(layer, x):
     if not isinstance(x, SparseTensor):
-        raise ShapeError(expected(f"{layer}", "a SparseTensor, whose grid has the samples", type(x).__name__,
+        raise ShapeError(expected(f"{layer}", "a SparseTensor, whose grid has the samples", kind_of(x),
                                   "use LayerNormalization for plain rows"))
     if x.ground is not None:
         raise ShapeError(expected(f"{layer}", "an input with ground=None (each sample has its own statistics)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from spconv_cy.autograd import Tensor, multiply
-from spconv_cy.checks import checked_flags, generator, is_integer, is_one_of, is_real
+from spconv_cy.checks import checked_flags, generator, is_integer, is_one_of, is_real, kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import conv, sigmoid
 from spconv_cy.functional.initial import glorot_uniform, zeros
@@ -159,7 +159,7 @@ class ScorePruning(Layer):
         mask = found[:, 0] > self.threshold if k is None else best_of_segments(found, x.grid.batch_starts, k)
         if keep is not None:
             if not isinstance(keep, Grid):
-                raise TypeError(expected("ScorePruning", "keep to be a Grid", type(keep).__name__))
+                raise TypeError(expected("ScorePruning", "keep to be a Grid", kind_of(keep)))
             mask = mask | (keep.rows_of(x.sites) >= 0)
         return Pruned((x.with_features(x.features * y.features, x.ground) if self.gate else x).prune(mask), y)
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from spconv_cy.checks import as_array
+from spconv_cy.checks import as_array, kind_of
 from spconv_cy.errors import expected
 
 
@@ -69,7 +69,7 @@ def as_batches(data: Data, who: str, name: str = "data") -> BatchSource:
         if not isinstance(data, (list, tuple)) or not all(isinstance(pair, (list, tuple)) and len(pair) == 2
                                                           for pair in data):
             raise TypeError(expected(who, f"{name} to be StrokeBatches, TensorBatches or a list of (x, labels) pairs",
-                                     type(data).__name__, "for one batch give [(x, labels)]"))
+                                     kind_of(data), "for one batch give [(x, labels)]"))
         data = BatchList(list(data), who)
     if not len(data):
         raise ValueError(expected(who, f"at least one sample in {name}", "none"))

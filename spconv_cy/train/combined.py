@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from spconv_cy.arguments import known_arguments
+from spconv_cy.checks import kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.train.optim import Optimizer
 
@@ -38,7 +39,7 @@ class CombinedOptimizer:
 
     def __init__(self, *optimizers: Optimizer) -> None:
         if not optimizers or not all(isinstance(optimizer, Optimizer) for optimizer in optimizers):
-            got = ", ".join(type(optimizer).__name__ for optimizer in optimizers) or "nothing"
+            got = ", ".join(map(kind_of, optimizers)) or "nothing"
             raise TypeError(expected("CombinedOptimizer", "optimisers, such as SGD and Adam", got))
         self.optimizers = optimizers
         if len({id(p) for p in self.parameters}) < len(self.parameters):
@@ -102,7 +103,7 @@ class CombinedOptimizer:
     def _parts(self, state: Mapping[str, Array]) -> list[dict[str, Array]]:
         """Return a state's arrays as one dict for each optimiser."""
         if not isinstance(state, Mapping):
-            raise TypeError(expected("CombinedOptimizer.load_state", "a dict of arrays by name", type(state).__name__))
+            raise TypeError(expected("CombinedOptimizer.load_state", "a dict of arrays by name", kind_of(state)))
         parts: list[dict[str, Array]] = [{} for _ in self.optimizers]
         for name, array in state.items():
             number, _, rest = str(name).partition(".")

@@ -10,7 +10,7 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import as_array, checked_function
+from spconv_cy.checks import as_array, checked_function, kind_of
 from spconv_cy.errors import expected
 from spconv_cy.functional import (
     binary_cross_entropy,
@@ -81,7 +81,7 @@ def outputs_of(who: str, net: Layer, x: Any, loss: CountedLoss | None) -> Any:
     """
     y = net(x)
     if not isinstance(y, Tensor) and (loss is None or loss.built_in):
-        got = f"{y}" if hasattr(y, "grid") else type(y).__name__
+        got = f"{y}" if hasattr(y, "grid") else kind_of(y)
         raise TypeError(expected(who, "a network that returns a Tensor (b, classes)", got, "for one row per sample, "
                                  "end it with GlobalPooling() and NetworkInNetwork, or with SparseToDense(d, "
                                  "flat=True); for one row per point, put its layers into ToPoints(...); for one row "

@@ -11,7 +11,7 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import no_grad
-from spconv_cy.checks import as_array, is_integer
+from spconv_cy.checks import as_array, is_integer, kind_of
 from spconv_cy.distributed.ranks import Ranks, ranks_of
 from spconv_cy.distributed.shards import shard
 from spconv_cy.errors import expected
@@ -147,7 +147,7 @@ def _run(who: str, net: Layer, data: BatchSource, repeats: int, count: CountedLo
          ranks: Ranks | None = None) -> tuple[Array, Any, float, tuple[Any, ...]]:
     """Return (outputs, labels, loss, errors); with `as_shares`, outputs of classes are probabilities."""
     if not isinstance(net, Layer):
-        raise TypeError(expected(who, "net to be a Layer", type(net).__name__))
+        raise TypeError(expected(who, "net to be a Layer", kind_of(net)))
     shown = checked_progress(who, progress)
     if not is_integer(repeats) or repeats < 1:
         raise ValueError(expected(who, "repeats to be a whole number from 1 up", f"{repeats!r}"))

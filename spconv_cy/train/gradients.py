@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import as_list, checked_numbers
+from spconv_cy.checks import as_list, checked_numbers, kind_of
 from spconv_cy.errors import expected
 from spconv_cy.train.flat import sum_of_squares
 
@@ -83,5 +83,5 @@ def checked_parameters(who: str, parameters: Tensor | Iterable[Tensor]) -> list[
     for parameter in listed:
         if not isinstance(parameter, Tensor):
             raise TypeError(expected(who, "parameters, Tensors as net.parameters() returns them",
-                                     type(parameter).__name__))
+                                     kind_of(parameter)))
     return listed

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spconv_cy.backend.switch import hosted
-from spconv_cy.checks import as_list
+from spconv_cy.checks import as_list, kind_of
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array
@@ -120,7 +120,7 @@ def _to_json(label: object) -> object:
     if label is None or isinstance(label, (bool, int, float, str)):
         return label
     raise TypeError(expected("SparseConvClassifier.save", "labels of numbers, text, None and tuples of them",
-                             f"a label of type {type(label).__name__}"))
+                             kind_of(label)))
 
 
 def _from_json(label: object) -> object:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import checked_function, checked_integers, checked_path, is_integer, is_real
+from spconv_cy.checks import checked_function, checked_integers, checked_path, is_integer, is_real, kind_of
 from spconv_cy.distributed.averaged import Averaged
 from spconv_cy.distributed.ranks import Ranks, ranks_of
 from spconv_cy.distributed.shards import shard
@@ -152,9 +152,9 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
 def _check_fit(net: Layer, optimizer: OptimizerLike, epochs: int, validation: BatchSource | None,
                patience: int | None) -> None:
     if not isinstance(net, Layer):
-        raise TypeError(expected("fit", "net to be a Layer", type(net).__name__))
+        raise TypeError(expected("fit", "net to be a Layer", kind_of(net)))
     if not all(hasattr(optimizer, name) for name in ("parameters", "step", "zero_grad", "rate")):
-        raise TypeError(expected("fit", "an optimiser, such as Adam(net.parameters())", type(optimizer).__name__))
+        raise TypeError(expected("fit", "an optimiser, such as Adam(net.parameters())", kind_of(optimizer)))
     if not {id(p) for p in net.parameters()} & {id(p) for p in optimizer.parameters}:
         raise ValueError(expected("fit", "an optimiser of this network's parameters", "one without any of them",
                                   "make it from net.parameters() after the network was copied or loaded"))

@@ -78,7 +78,7 @@ class LossScale:
     def backward(self, loss: Tensor) -> None:
         """Compute the gradients of a loss of shape () times the scale."""
         if not isinstance(loss, Tensor):
-            raise TypeError(expected("LossScale.backward", "a Tensor of shape ()", type(loss).__name__))
+            raise TypeError(expected("LossScale.backward", "a Tensor of shape ()", kind_of(loss)))
         (loss * self.scale).backward()
 
     def step(self, optimizer: OptimizerLike) -> bool:

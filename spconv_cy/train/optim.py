@@ -11,7 +11,7 @@ import numpy as np
 from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import Tensor
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import as_array, checked_flags, checked_numbers
+from spconv_cy.checks import as_array, checked_flags, checked_numbers, kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.state import checked_like, checked_names
 from spconv_cy.train.flat import PIECE, Flat, left_by_loops
@@ -371,10 +371,10 @@ def _squares(d: FloatArray, square: FloatArray, beta: float) -> FloatArray:
 def _checked_steps(who: str, state: Mapping[str, Array], n: int) -> list[int]:
     """Return the steps in a state of n parameters."""
     if not isinstance(state, Mapping):
-        raise TypeError(expected(who, "a dict of arrays by name", type(state).__name__))
+        raise TypeError(expected(who, "a dict of arrays by name", kind_of(state)))
     steps = state.get("steps", np.zeros(0, np.int64))
     if not hasattr(steps, "dtype") or not hasattr(steps, "shape"):
-        raise TypeError(expected(who, "an array for steps", type(steps).__name__))
+        raise TypeError(expected(who, "an array for steps", kind_of(steps)))
     if steps.shape != (n,):
         raise ShapeError(expected(who, f"steps of {n} parameters ({n},)", steps.shape))
     found: list[int] = steps.tolist()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from spconv_cy.checks import shortened
+from spconv_cy.checks import kind_of, shortened
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array
 
@@ -81,7 +81,7 @@ class Family:
         try:
             return self.table(net, source)
         except (AttributeError, IndexError, TypeError) as error:
-            raise ShapeError(expected(who, f"a network of {self.builder} for {self.name}", type(net).__name__,
+            raise ShapeError(expected(who, f"a network of {self.builder} for {self.name}", kind_of(net),
                                       "give names={module: layer}")) from error
 
     def readings(self, names: Names, wanted: str | Mapping[str, str] | None) -> dict[str, str]:
