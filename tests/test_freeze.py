@@ -286,3 +286,12 @@ def test_a_layer_of_ones_own_is_called_as_it_is():
     x, frozen = tensor(50), sp.freeze(net)
     np.testing.assert_array_equal(rows(frozen(x)), rows(net(x)))
     assert frozen.layers == [frozen._parts[1]]
+
+
+def test_a_frozen_network_of_points_gives_a_row_for_each_point(tmp_path):
+    net = sp.layers.ToPoints(*models.unet(2, 4, 1, 2, d=3, rng=0)).eval()
+    points = np.random.default_rng(0).normal(size=(60, 3))
+    x = sp.SparseTensor.from_points(points, np.ones((60, 1)), cell=0.5, batch=0, ground=None)
+    sp.save(tmp_path / "net.safetensors", sp.freeze(net))
+    for frozen in (sp.freeze(net), sp.freeze(sp.Sequential(net)), sp.load(tmp_path / "net.safetensors")):
+        assert frozen(x).shape == (60, 2) and np.array_equal(frozen(x).numpy(), net(x).numpy())

@@ -13,7 +13,7 @@ from spconv_cy.deploy.half_freeze import checked_precision, in_precision
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.tracing import CannotTraceError, Tracer, computes_as_the_library
 from spconv_cy.errors import expected
-from spconv_cy.layers import Layer, Sequential
+from spconv_cy.layers import Layer, Sequential, ToPoints
 
 
 @known_arguments
@@ -65,7 +65,9 @@ def freeze(net: Layer, *, memory: int | str | None = None, precision: str = "flo
 
 def _flat(net: Any) -> list[Any]:
     plain = isinstance(net, Sequential) and not hasattr(net, "shortcut") and computes_as_the_library(net)
-    return [inner for layer in net.layers for inner in _flat(layer)] if plain else [net]
+    if not plain:
+        return [net]
+    return [inner for layer in net.layers for inner in _flat(layer)] + [ToPoints()] * isinstance(net, ToPoints)
 
 
 def _parts(layers: list[Any]) -> list[Any]:

@@ -79,6 +79,8 @@ class Tracer:
         return x
 
     def _chain(self, layer: Any, x: int) -> int:
+        if isinstance(layer, library.ToPoints):                          # whose rows are not those of sites
+            raise CannotTraceError
         return self.all(layer.layers, x)
 
     def _residual(self, layer: Any, x: int) -> int:
