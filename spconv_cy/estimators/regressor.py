@@ -33,9 +33,10 @@ class SparseConvRegressor(ItemLearner):
 
     Args:
         loss: "squared_error", "huber" or "absolute_error".
-        net, l, k, encoding, augment, epochs, batch, rate, schedule, verbose, random_state, repeats, early_stopping,
-            validation_fraction, n_iter_no_change, dropout, views, cell, dimension: as for SparseConvClassifier; a Layer
-            returns (b, targets).
+        net, l, k, dropout: as for SparseConvClassifier; a Layer returns (b, targets).
+        encoding, augment, cell, dimension: as for SparseConvClassifier.
+        epochs, batch, rate, schedule, verbose, random_state, repeats, views: as for SparseConvClassifier.
+        early_stopping, validation_fraction, n_iter_no_change: as for SparseConvClassifier.
 
     Attributes:
         net_, encoder_, history_, n_features_in_, feature_names_in_: as for SparseConvClassifier.

@@ -53,8 +53,9 @@ class SparseConvSegmenter(PointLearner):
         augment: "none", "affine", "mild", "turn", or a PointAffine, for training.
         epochs: number of passes; None: as many as give 200 steps, at least 10.
         batch: number of clouds or tiles in a step.
-        rate, schedule, verbose, random_state, class_weight, early_stopping, validation_fraction, n_iter_no_change,
-            repeats, views: as for SparseConvClassifier. From a single cloud, points are held out.
+        rate, schedule, verbose, random_state, class_weight, repeats, views: as for SparseConvClassifier.
+        early_stopping, validation_fraction, n_iter_no_change: as for SparseConvClassifier. From a single cloud, points
+            are held out.
         ignore_label: a label, or several, of points that do not count, in training and in scores.
 
     Attributes:

@@ -48,14 +48,14 @@ def from_spec(text: str, channels_in: int = 1, d: int | Lattice = 2, *, classes:
 
     The notation is a list of words, joined by dashes:
 
-        32C3, 32C3/2: convolution of 32 channels and size 3; with stride 2.
-        32SC3: submanifold convolution. 32C1: network-in-network.
-        MP2, MP3/2, AP2, SP2: pooling by maximum, average, sum; the stride is the size unless it is given.
-        FMP1.5: fractional max-pooling by that ratio. Two letters in front choose its regions: R (random) or P
-            (pseudorandom), then D (disjoint), O (overlapping, fixed) or S (shared boundary); FMP is POFMP.
-        GP: global average pooling. BN: batch normalisation. D0.5: dropout.
-        VLReLU, ReLU, LReLU0.01: activations. linear: no activation.
-        output or softmax, at the end: GP and a linear layer to `classes`.
+    - 32C3, 32C3/2: convolution of 32 channels and size 3; with stride 2.
+    - 32SC3: submanifold convolution. 32C1: network-in-network.
+    - MP2, MP3/2, AP2, SP2: pooling by maximum, average, sum; the stride is the size unless it is given.
+    - FMP1.5: fractional max-pooling by that ratio. Two letters in front choose its regions: R (random) or P
+      (pseudorandom), then D (disjoint), O (overlapping, fixed) or S (shared boundary); FMP is POFMP.
+    - GP: global average pooling. BN: batch normalisation. D0.5: dropout.
+    - VLReLU, ReLU, LReLU0.01: activations. linear: no activation.
+    - output or softmax, at the end: GP and a linear layer to `classes`.
 
     A convolution is followed by VLReLU unless an activation, `BN` or `linear` comes next.
 

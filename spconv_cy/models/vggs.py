@@ -32,11 +32,13 @@ def vgg(layers: Sequence[int | str | tuple[int | str, ...]], channels_in: int = 
 
     Args:
         layers: a list with one entry for each layer, in order:
-            n: a submanifold convolution of size 3 to n channels;
-            (n, a), (n, a, b) or (n, a, b, c): the same, concatenated with branches of a, b and c channels, which are
-                strided one, two and three times and return to the same sites; n + a + b + c channels in total;
-            "MP" or ("MP", size, stride): max-pooling, by default of size 3 and stride 2;
-            "C3/2" or ("C3/2", n): a convolution of size 3 and stride 2, to the same number of channels or to n.
+
+            - n: a submanifold convolution of size 3 to n channels;
+            - (n, a), (n, a, b) or (n, a, b, c): the same, concatenated with branches of a, b and c channels, which are
+              strided one, two and three times and return to the same sites; n + a + b + c channels in total;
+            - "MP" or ("MP", size, stride): max-pooling, by default of size 3 and stride 2;
+            - "C3/2" or ("C3/2", n): a convolution of size 3 and stride 2, to the same number of channels or to n.
+
             Batch normalisation and ReLU follow each layer except the pooling. No convolution has a bias.
         channels_in: channels of the input.
         d: dimension.

@@ -46,12 +46,14 @@ class Window:
             adjacent.
         origin: an int or d ints: the padding at every face of a sized grid, filled with the ground state.
         kind: where outputs are.
-            "valid": where the window covers an active site.
-            "submanifold": at the input's own sites; stride 1, and origin is set to dilation * (size // 2).
-            "cell": at floor(site / stride) of the active sites.
-            "centre": where the site under the tap size // 2 is active.
-            "transposed": at stride * j + dilation * tap - origin for all active sites j and taps: the equation above
-                with its sides swapped.
+
+            - "valid": where the window covers an active site.
+            - "submanifold": at the input's own sites; stride 1, and origin is set to dilation * (size // 2).
+            - "cell": at floor(site / stride) of the active sites.
+            - "centre": where the site under the tap size // 2 is active.
+            - "transposed": at stride * j + dilation * tap - origin for all active sites j and taps: the equation above
+              with its sides swapped.
+
         size_rule: "exact" raises an error for a size that the stride does not divide, "floor" drops the remainder. For
             a transposed window "undilated" computes the size of the output's field as if the dilation were 1.
         shape: which taps of the box of `size` the window has. "full": all; "cross": those on an axis through the
