@@ -26,13 +26,15 @@ def paired(ours, theirs, n, seed=0):
     other = np.zeros(n)
     other[list(theirs)] = 1
     rng = np.random.default_rng(seed)
-    means = np.empty(DRAWS)
+    times, seeds = [], []
     # Items that no one or all misread add nothing: only the others are drawn, each as often as in a draw of all n.
     counts = np.flatnonzero(wrong.any(0) | (other > 0))
-    for i in range(DRAWS):
-        times = rng.multinomial(n, [*[1 / n] * len(counts), 1 - len(counts) / n])[:-1]
-        seeds = rng.integers(len(wrong), size=len(wrong))
-        means[i] = (times * (wrong[seeds][:, counts].mean(0) - other[counts])).sum() / n
+    for _ in range(DRAWS):
+        times.append(rng.multinomial(n, [*[1 / n] * len(counts), 1 - len(counts) / n])[:-1])
+        seeds.append(rng.integers(len(wrong), size=len(wrong)))
+    often = (np.array(seeds)[:, :, None] == np.arange(len(wrong))).mean(1)      # (draws, seeds)
+    rows = np.array(times)                                                      # (draws, items)
+    means = ((rows @ wrong[:, counts].T * often).sum(1) - rows @ other[counts]) / n
     return float(wrong.mean() - other.mean()), *map(float, np.quantile(means, (0.025, 0.975)))
 
 

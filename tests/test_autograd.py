@@ -240,6 +240,14 @@ def test_check_gradient_finds_a_wrong_gradient_and_a_missing_one(rng):
     for gradient in (2.001, -2.0, None):
         with pytest.raises(AssertionError, match="argument 1 at"):
             sp.check_gradient(lambda b, a, gradient=gradient: wrong(a, 2.0, gradient) + b * 0, x, x)
+        with pytest.raises(AssertionError, match=r"argument 1 along direction \(0,\)"):
+            sp.check_gradient(lambda b, a, gradient=gradient: wrong(a, 2.0, gradient) + b * 0, x, x, directions=1)
+    calls = []
+    sp.check_gradient(lambda a: calls.append(0) or a.exp(), rng.normal(size=(30, 20)), directions=2)
+    sp.check_gradient(lambda a: a * 2, np.zeros((0, 3)), directions=2)
+    assert len(calls) == 1 + 2 * 2
+    with pytest.raises(ValueError, match="directions to be None or a whole number"):
+        sp.check_gradient(lambda a: a, x, directions=0)
     sp.check_gradient(lambda a: sp.Tensor(np.ones((2, 2))), x)  # a constant has no gradient, and needs none
 
 

@@ -25,7 +25,7 @@ import workloads  # noqa: E402
     "name, n",
     [
         pytest.param("lidar", workloads.LIDAR_SITES, marks=pytest.mark.slow),
-        ("space_time", workloads.SPACE_TIME_SITES),
+        pytest.param("space_time", workloads.SPACE_TIME_SITES, marks=pytest.mark.slow),
         ("glyphs", workloads.GLYPH_SITES),
     ],
 )
@@ -139,6 +139,10 @@ def test_the_networks_that_are_timed_are_known():
     for name, network in networks.NETWORKS.items():
         assert network.library in bench_converted.PEERS and callable(getattr(networks, network.scene)), name
     assert {place[0] for place in bench_converted.FASTER} <= networks.NETWORKS.keys()
+
+
+@pytest.mark.slow
+def test_scenes_of_20_000_sites_lie_in_their_fields():
     for sites, size in (networks.room(), networks.street()):
         assert len(sites) == 20_000 and (sites[:, 1:].max(0) < size).all() and len(np.unique(sites, axis=0)) == 20_000
 

@@ -28,7 +28,7 @@ def threads_put_back():
 
 def digest(arrays):
     """Return one text for the bytes of arrays, in their order."""
-    found = hashlib.blake2b()
+    found = hashlib.sha256()                                             # which processors have in hardware
     for array in arrays:
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
@@ -46,7 +46,7 @@ def for_each_thread_count(function):
 
 @pytest.mark.parametrize("c, o, groups", [(32, 32, 1), (17, 40, 1), (3, 96, 1), (96, 5, 1), (12, 24, 4)])
 def test_every_verb_gives_the_same_bits_for_any_number_of_threads(c, o, groups, rng):
-    ops, book = ops_named("cpu"), random_rulebook(rng, 9000, 8000, 9, share=0.4)  # large enough for a team
+    ops, book = ops_named("cpu"), random_rulebook(rng, 4000, 3600, 9, share=0.4)  # large enough for a team
     for verb, arguments, options in calls_of(rng, book, c, o, groups):
         given = born(ops, arguments)
 

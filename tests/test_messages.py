@@ -117,7 +117,7 @@ CALLS = {name: (NAMES[name], arguments, options) for name, arguments, options in
     ("LiftedEncoder", (("x", "y"), 16, 4), "spacing window directions overlap bends span"), ("use", ("cpu",), ""),
     ("circling_points", (2, 16, 8, 0), ""), ("helices", (2, 16, 8, 0), ""), ("leader_pairs", (2, 16, 8, 0, 2), ""),
     ("dart_events", (20, (32, 24), 0), ""), ("lissajous", (np.ones((2, 2)), np.ones((2, 2)), 16, 16), ""),
-    ("check_gradient", (lambda x: x * x, np.ones(2)), "step tolerance"), ("precision", ("float32",), ""),
+    ("check_gradient", (lambda x: x * x, np.ones(2)), "step tolerance directions"), ("precision", ("float32",), ""),
     ("convert", ({"a.weight": np.ones((3, 2))}, sp.NetworkInNetwork(2, 3, bias=False)),
      "source names one_by_one layout prefix strict"),
     ("to_peer", (sp.NetworkInNetwork(2, 2),), "source names one_by_one path"),

@@ -102,9 +102,10 @@ def test_a_network_goes_to_the_peer_and_comes_back(family, source, rng):
     state = sp.io.to_peer(net, source, names=family)
     again, report = sp.io.convert({f"net.{name}": array for name, array in state.items()}, family, source)
     assert repr(again) == repr(net) and not report.outside
+    found = again.state()
     for name, array in net.state().items():
         steps = [2**20] if source == "sparseconvnet" else array.astype(int)     # SparseConvNet counts no steps
-        assert np.array_equal(steps if name.endswith("running_steps") else array, again.state()[name]), name
+        assert np.array_equal(steps if name.endswith("running_steps") else array, found[name]), name
 
 
 NAMES = {  # family, source: modules that its checkpoints have
