@@ -24,7 +24,7 @@ def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const in
     cdef Box box = box_of(sites, n_threads), out = box if same else box_of(out_sites, n_threads)
     cdef int64_t[::1] keys, wanted
     cdef int axis
-    if not _with_windows(&box, &out, offsets, stride):
+    if not with_windows(&box, &out, offsets, stride):
         return None
     keys = wanted = keys_of(sites, &box, n_threads)
     if not same:
@@ -91,7 +91,7 @@ def spread(const int32_t[:, ::1] sites, stages, const int32_t[:, ::1] offsets, s
     for stage in stages:
         k = len(stage)
         starts, counts = np.zeros(k, np.int64), np.full(k, keys.shape[0], np.int64)
-        keys = _united(keys, starts, counts, _shifts(&box, stage), n_threads)
+        keys = _united(keys, starts, counts, shifts_of(&box, stage), n_threads)
     return _unpacked(keys, &box, n_threads), *_pairs(keys, wanted, &box, offsets, stride, n_threads)
 
 
@@ -111,7 +111,7 @@ def folded(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, stride, i
         box.low[axis], box.side[axis] = first, last - first + 1
     if not order.lay_out(&box) or np.prod(np.array(stride, np.float64)) > order.FAR:
         return None
-    shifts = _shifts(&box, (-taps).astype(np.int32))
+    shifts = shifts_of(&box, (-taps).astype(np.int32))
     if max(stride) == 1:
         keys, k = keys_of(sites, &box, n_threads), len(taps)
         starts, counts = np.zeros(k, np.int64), np.full(k, keys.shape[0], np.int64)
@@ -194,7 +194,7 @@ cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
     return widened
 
 
-cdef bint _with_windows(Box* box, const Box* out, const int32_t[:, ::1] offsets, stride):
+cdef bint with_windows(Box* box, const Box* out, const int32_t[:, ::1] offsets, stride):
     # Widens the box to all sites that windows at the outputs cover, so that no key carries into another axis.
     cdef int axis
     cdef int64_t k, low, high, step
@@ -279,7 +279,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
             merge.n_merged = <int>(n_offsets // 2)
     else:
         _outputs = _runs_of(wanted, stride[last], &merge.wanted, n_threads)
-    shifts, walks = _shifts(box, offsets), empty((n_offsets, 3), np.int64)
+    shifts, walks = shifts_of(box, offsets), empty((n_offsets, 3), np.int64)
     merge.shifts, merge.walks, merge.m, merge.stride = &shifts[0], <rules.Walk*>&walks[0, 0], m, stride[last]
     merge.n_offsets = <int>n_offsets
     merge.n_walks = <int>rules.cut_walks(&offsets[0, 0], merge.n_merged, last + 1, <rules.Walk*>&walks[0, 0])
@@ -311,7 +311,7 @@ cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
     return first, row, np.asarray(tiles)
 
 
-cdef int64_t[::1] _shifts(const Box* box, const int32_t[:, ::1] offsets):
+cdef int64_t[::1] shifts_of(const Box* box, const int32_t[:, ::1] offsets):
     # Returns what each offset adds to a key.
     cdef int64_t k
     cdef int axis

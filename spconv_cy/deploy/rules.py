@@ -1,4 +1,4 @@
-"""The rulebooks of a network, found ahead from the input's sites, and kept while the sites stay the same."""
+"""The rulebooks of a network, found ahead from the input's sites, kept while these stay, and updated if few change."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spconv_cy.errors import expected
-from spconv_cy.sites import Grid, Rulebook, Window, rules
+from spconv_cy.sites import Grid, Rulebook, Window, changes, rules
 from spconv_cy.sites.chains import Course
 
 try:
     from spconv_cy.compiled import memory as compiled
 except ImportError:
     compiled = None                                                      # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from spconv_cy.compiled.changes import Change
 
 ROOT, ROWS = 0, -1                      # the input's sites; one row for each sample, or rows without sites
 # Bytes for each site, in and out, while rules are found: of windows that do not overlap, and of those that do.
@@ -65,6 +68,7 @@ class Found:
             if link.makes:
                 like = self.grids[len(grids)]
                 grids.append(grids[link.place].child(like.sites, like.size, link.window, book))
+            keep(link, grids, book)
         return replace(self, grids=tuple(grids))
 
 
@@ -79,10 +83,11 @@ class Rules:
     Attributes:
         links: the tuple of them.
         made: how often rulebooks were found, for tests.
+        updated: how many rulebooks were made from those before a change, for tests.
     """
 
     def __init__(self, links: Sequence[Link], turned: Iterable[int] = (), linear: Iterable[int] = ()) -> None:
-        self.links, self.turned, self.linear, self.made = tuple(links), tuple(turned), tuple(linear), 0
+        self.links, self.turned, self.linear, self.made, self.updated = tuple(links), tuple(turned), tuple(linear), 0, 0
         self._places = [-1, *(i for i, link in enumerate(links) if link.makes)]
         self._course = Course([(self._places[link.place], link.window) for link in links if link.target is None]) \
             if all(link.target is None for link in links) and links else None
@@ -91,6 +96,8 @@ class Rules:
 
     def find(self, grid: Grid, most: int | None = None) -> Found:
         """Return the sites and rulebooks for an input's grid; the last ones if its sites are the same.
+
+        If few sites have changed since, they are updated, with the same rows as if they were found afresh.
 
         Args:
             grid: Grid.
@@ -106,7 +113,7 @@ class Rules:
         if last is not None and _equal(last.grids[0], grid):
             found = last.at(grid, self.links)
         else:
-            found = self._find(grid, most)
+            found = self._find(grid, most, last)
         with self._lock:
             self._last = found
         return found
@@ -121,13 +128,17 @@ class Rules:
         """Drop what is kept."""
         self._last = None
 
-    def _find(self, grid: Grid, most: int | None = None) -> Found:
+    def _find(self, grid: Grid, most: int | None, last: Found | None) -> Found:
+        followed = None if last is None else changes.change(last.grids[0], grid)
+        update = [followed]                                              # by place: Change, or None
         if self._course is not None:
             grid.expect(self._course)
         grids, books = [grid], list[Rulebook]()
-        for link in self.links:
+        for number, link in enumerate(self.links):
             if most is not None:
                 self._check(Found(tuple(grids), tuple(books), {}), link, most)
+            if last is not None and self._follow(link, last, number, grids, books, update):
+                continue
             if link.target is not None:
                 books.append(grids[link.place].rules_to(link.window, grids[link.target]))
                 continue
@@ -135,11 +146,36 @@ class Rules:
             books.append(book)
             if link.makes:
                 grids.append(child)
+                update.append(None if last is None else changes.change(last.grids[len(grids) - 1], child))
         for number in self.turned:
             _ = books[number].T
         counts = {grid.samples if place < 0 else grids[place].n for place in self.linear}
         self.made += 1
         return Found(tuple(grids), tuple(books), {n: Rulebook.identity(n) for n in counts})
+
+    def _follow(self, link: Link, last: Found, number: int, grids: list[Grid], books: list[Rulebook],
+                update: list[Change | None]) -> bool:
+        """Add the rulebook and the sites of a link from those before a change; return False if that does not pay."""
+        place, before, inputs = link.place, last.books[number], update[link.place]
+        if inputs is None:
+            return False
+        if link.makes:
+            made = changes.child_after(link.window, last.grids[len(grids)], inputs, grids[place])
+            if made is None:
+                return False
+            grids.append(made[0])
+            update.append(made[1])
+            books.append(made[0].source.rulebook)                        # type: ignore[union-attr]
+        else:
+            to = place if link.target is None else link.target
+            outputs = update[to]
+            if outputs is None:
+                return False
+            books.append(changes.pairs_after(link.window, before, inputs, outputs, grids[place].sites,
+                                             grids[to].sites))
+        keep(link, grids, books[-1])
+        self.updated += 1
+        return True
 
     def _check(self, found: Found, link: Link, most: int) -> None:
         """Raise MemoryError if the rules of one more link might exceed `most` bytes."""
@@ -153,6 +189,12 @@ class Rules:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state)                                            # type: ignore[misc]
+
+
+def keep(link: Link, grids: Sequence[Grid], book: Rulebook) -> None:
+    """Let layers that are called as they are find what is known of a link; grids: those up to the link's outputs."""
+    if link.target is None:
+        grids[link.place].keep(link.window, grids[-1] if link.makes else book)
 
 
 def worst_bytes(n: int, window: Window) -> int:

@@ -265,6 +265,11 @@ class Grid:
         made._begin(sites, size, self.samples, self.lattice, Source(self, window, rulebook), ahead)
         return made
 
+    def keep(self, window: Window, found: Grid | Rulebook) -> None:
+        """Keep what a window finds, for `rules`: its rulebook if it keeps the sites, else the grid that it makes."""
+        kept: Any = self._kept if window.keeps_sites else self._made
+        once(kept, window, lambda: found)
+
     def expect(self, course: Course) -> None:
         """Find the rules of all windows of a course when the first of them is asked for; see sites/chains.py."""
         if self._ahead is None:
