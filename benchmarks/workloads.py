@@ -48,26 +48,34 @@ def lidar(seed=1):
     128 beams over the half before the car: ground, 70 boxes; cells of 0.05 x 0.05 x 0.1 m in a field of LIDAR_SIZE.
     """
     rng = np.random.default_rng(seed)
+    sites = lidar_frame(rng)
+    sites = sites[((sites >= 0) & (sites < np.array(LIDAR_SIZE))).all(1)]
+    sites = sites[np.sort(np.unique(sites, axis=0, return_index=True)[1])]
+    few = len(sites) < 1.3 * LIDAR_SITES
+    sites = sites[np.sort(rng.permutation(len(sites))[:LIDAR_SITES]) if few else np.arange(LIDAR_SITES)]
+    return np.column_stack([np.zeros(len(sites), np.int32), sites.astype(np.int32)])
+
+
+def lidar_frame(rng, at=0.0, noise=None):
+    """Return the cells (n, 3) that the points of a sweep lie in, in the street's frame, with the car at x = `at` m.
+
+    The boxes are drawn from rng, and so is the noise of the distances unless another generator is given.
+    """
     elevation, azimuth = np.meshgrid(np.deg2rad(np.linspace(-25.0, 3.0, 128)), np.deg2rad(np.arange(-90, 90, 0.12)),
                                      indexing="ij")
     beam = np.stack([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], -1)
     beam, height, boxes = beam.reshape(-1, 3), 1.73, 70
     with np.errstate(divide="ignore", invalid="ignore"):
         reach = np.where(beam[:, 2] < -1e-3, -height / beam[:, 2], np.inf)
-        corner = np.stack([rng.uniform(4, 68, boxes), rng.uniform(-38, 38, boxes), np.full(boxes, -height)], 1)
+        corner = np.stack([rng.uniform(4, 68, boxes) - at, rng.uniform(-38, 38, boxes), np.full(boxes, -height)], 1)
         extent = np.stack([rng.uniform(1.5, 5, boxes), rng.uniform(1.5, 5, boxes), rng.uniform(1.0, 2.6, boxes)], 1)
         for low, high in zip(corner, corner + extent, strict=True):
             first, second = low / beam, high / beam
             near, far = np.minimum(first, second).max(1), np.maximum(first, second).min(1)
             reach = np.where((far >= near) & (near > 0.5) & (near < reach), near, reach)
     seen = np.isfinite(reach) & (reach < 85)
-    points = beam[seen] * (reach[seen] + rng.normal(0, 0.02, seen.sum()))[:, None]
-    sites = np.floor((points - np.array([0.0, -40.0, -3.0])) / np.array([0.05, 0.05, 0.1])).astype(np.int64)
-    sites = sites[((sites >= 0) & (sites < np.array(LIDAR_SIZE))).all(1)]
-    sites = sites[np.sort(np.unique(sites, axis=0, return_index=True)[1])]
-    few = len(sites) < 1.3 * LIDAR_SITES
-    sites = sites[np.sort(rng.permutation(len(sites))[:LIDAR_SITES]) if few else np.arange(LIDAR_SITES)]
-    return np.column_stack([np.zeros(len(sites), np.int32), sites.astype(np.int32)])
+    points = beam[seen] * (reach[seen] + (noise or rng).normal(0, 0.02, seen.sum()))[:, None]
+    return np.floor((points - np.array([-at, -40.0, -3.0])) / np.array([0.05, 0.05, 0.1])).astype(np.int64)
 
 
 def space_time(seed=3, frames=8):

@@ -93,3 +93,100 @@ def test_rows_are_those_of_rulebooks_made_afresh_for_windows_of_every_kind(alway
         chain = [some + ([0] + [-7] * d) for some in chain]
     rules = compared(links, sites, chain, size, lattice)
     assert rules.updated >= 3 * len(links)
+
+
+def test_windows_whose_pairs_do_not_tell_the_outputs_are_found_afresh(always):
+    links = [Link(0, Window(3, 3, stride=2, kind="cell", origin=1)), Link(1, Window(3, 3, kind="submanifold")),
+             Link(0, Window(3, 2, stride=2, min_active=3, size_rule="floor"))]
+    sites = scattered(400)
+    rules = compared(links, sites, [altered(sites, 5), altered(sites, 60)], size=24)
+    assert rules.updated == 2                                            # the submanifold window alone
+
+
+def test_extents_that_packed_keys_do_not_hold(always):
+    sites = scattered(60)
+    far = np.concatenate([sites, sites[-1:] + [1, 2**30, -(2**30), 5], sites[-1:] + [2, -(2**30), 2**30, 5]])
+    compared([Link(0, Window(3, 3, kind="submanifold"))], far, [np.delete(far, 7, 0)], size=None, samples=9)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_any_number_of_threads_and_changes_that_leave_little(always, n_threads):
+    links, sites = links_of(3), scattered(3000)
+    sp.set_threads(n_threads)
+    try:
+        rules = compared(links, sites, [altered(sites, 40), sites[::2], sites[-1:], sites, sites[:0], sites])
+    finally:
+        sp.set_threads(None)
+    assert rules.made == 7
+
+
+@pytest.mark.parametrize("share, updated", [(0.004, True), (0.05, True), (0.3, False)])
+def test_rulebooks_are_updated_up_to_the_break_even_and_made_afresh_above(share, updated):
+    sites = scattered(20_000, size=40, samples=1)
+    count = int(share * len(sites) / 2)
+    links = [Link(0, Window(3, 3, kind="submanifold")), Link(0, Window(3, 2, stride=2))]
+    rules = compared(links, sites, [altered(sites, count, size=40, samples=1)], size=None, samples=1)
+    assert (rules.updated > 0) == updated and changes.SHARE == 0.1
+
+
+def test_rulebooks_of_places_where_nothing_changes_are_the_same_objects(always):
+    links = [Link(0, Window(3, 2, stride=2, size_rule="floor")), Link(1, Window(3, 3, kind="submanifold"))]
+    sites, rules = scattered(500), Rules(links)
+    spare = sites[0] ^ [0, 0, 0, 1]                                      # another site of the same cell
+    more = np.unique(np.concatenate([sites, spare[None]]), axis=0)
+    books = [rules.find(Grid(np.ascontiguousarray(some, np.int32), (24,) * 3, 2, as_lattice(3))).books
+             for some in (sites, more)]
+    assert (len(more) > len(sites)) and books[0][1] is books[1][1] and books[0][0] is not books[1][0]
+
+
+@pytest.mark.parametrize("name", ["uresnet", "pools"])
+def test_a_frozen_network_gives_the_bits_of_the_network_frame_by_frame(name):
+    if name == "uresnet":
+        net = sp.models.uresnet(filters=4, rng=0)
+    else:
+        net = sp.Sequential(
+            sp.SubmanifoldConvolution(3, 1, 4, rng=0), sp.AveragePooling(3, 2, 2), sp.MaxPooling(3, 2, 2),
+            sp.SubmanifoldConvolution(3, 4, 4, rng=1), sp.UnPooling(3, 2, 2), sp.UnPooling(3, 2, 2))
+    frozen, sites = sp.freeze(net.eval()), scattered(12_000, size=32, samples=1)
+    rules, rng = frozen._parts[0].rules, np.random.default_rng(0)
+    for i in range(4):
+        x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 1)), 32, 1, ground=None)
+        y, z = frozen(x), None
+        with sp.no_grad():
+            z = net(x)
+        assert np.array_equal(y.features.numpy(), z.features.numpy()) and np.array_equal(y.sites, z.sites)
+        assert (rules.updated > 0) == (i > 0)
+        sites = altered(sites, 100, 32, 1, seed=i)
+
+
+def test_an_update_takes_no_more_memory_than_finding_all_afresh():
+    memory = pytest.importorskip("spconv_cy.compiled.memory")
+    for f in (3, 5):
+        made = Window(3, 3, stride=2, origin=1, size_rule="floor")
+        rules = Rules([Link(0, Window(3, f, kind="submanifold")), Link(0, made),
+                       Link(1, Window(3, 3, kind="submanifold"))])
+        sites = scattered(40_000, size=60, samples=1)
+        for n in (0, 200, 900):
+            some = altered(sites, n, 60, 1) if n else sites
+            grid = Grid(np.ascontiguousarray(some, np.int32), None, 1, as_lattice(3))
+            sp.release_memory()
+            memory.peak()
+            before = memory.in_use()[0]
+            found = rules.find(grid)
+            assert memory.peak() - before <= rules.finding_bytes(found)
+        assert rules.updated > 0
+
+
+def test_wrong_changes_are_refused():
+    compiled, rows = changes.compiled, np.zeros((3, 4), np.int32)
+    rows[:, 3] = range(3)
+    with pytest.raises(sp.errors.ShapeError, match="dimension"):
+        compiled.change(rows, rows[:, :3].copy(), 3)
+    assert compiled.change(rows, rows[:0], 9) is None and compiled.change(rows, rows + 5, 5) is None
+    change = compiled.change(rows, rows[1:].copy(), 3)
+    assert (change.n, change.m, change.added, change.gone, change.rows_added.tolist()) == (3, 2, 0, 1, [])
+    with pytest.raises(sp.errors.ShapeError, match="changes that lead to the sites"):
+        compiled.patched(rows[0], rows[0], np.zeros(2, np.int64), change, change, rows, rows,
+                         np.zeros((1, 3), np.int32), (1, 1, 1))
+    with pytest.raises(sp.errors.ShapeError, match="outputs"):
+        compiled.grown(rows[:0], rows[0], rows[0], change, rows)

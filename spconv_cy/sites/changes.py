@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spconv_cy.sites.grid import Grid
     from spconv_cy.sites.window import Window
 
-    Rows = Sites = NDArray[np.int32]
+    Rows = NDArray[np.int32]
 
 SHARE = 0.1                             # of the rows that may change; above it, rules are made afresh
 ROOM = 8                                # bytes for each row, in and out, that the partners of changed rows may take
@@ -44,8 +44,8 @@ def is_none(found: Change) -> bool:
     return not found.added and not found.gone
 
 
-def pairs_after(window: Window, before: Rulebook, inputs: Change, outputs: Change, sites: Sites,
-                outs: Sites) -> Rulebook:
+def pairs_after(window: Window, before: Rulebook, inputs: Change, outputs: Change, sites: Rows,
+                outs: Rows) -> Rulebook:
     """Return the rulebook of a window after a change of its inputs and outputs.
 
     Args:
@@ -106,4 +106,5 @@ def _deciding(window: Window, book: Rulebook) -> tuple[Rows, Rows] | None:
 def _pays(window: Window, inputs: Change, outputs: Change) -> bool:
     both, rows = inputs.added + outputs.added, inputs.m + outputs.m
     changed = both + inputs.gone + outputs.gone
-    return changed <= SHARE * rows and 4 * window.volume * both <= ROOM * rows
+    merged = window.volume // 2 if window.keeps_sites and window.is_cube and window.volume % 2 else window.volume
+    return changed <= SHARE * rows and 4 * merged * both <= ROOM * rows
