@@ -47,9 +47,9 @@ def writers(record):
 
 
 def kanji(record):
-    """Return the share of the network that sees neither order nor direction, one seed."""
-    found = record["figures"]["undirected"]
-    return [found.get("wrong", found["errors"]["all"][0])], found["counts"]["all"]
+    """Return the wrong characters of each seed of the network that sees neither order nor direction."""
+    found = [value for name, value in sorted(record["figures"].items()) if name.startswith("undirected ")]
+    return [one["wrong"] for one in found], found[0]["counts"]["all"] if found else 0
 
 
 def overlaps(view):

@@ -44,7 +44,7 @@ def test_one_hand_is_learnt_and_the_other_read_and_the_page_serves_the_model(dat
     folder = tmp_path / "build" / "experiments" / "kanji-tiny"
     record = json.loads((folder / "record.json").read_text())
     for name in ("undirected", "octogram", "fine"):
-        found = record["figures"][name]
+        found = record["figures"][f"{name} 0"]
         counts, errors = found["counts"], found["errors"]
         assert counts["all"] == 12 == counts["equally many strokes"] + counts["strokes differ in number"]
         parts = [name for name in errors if name != "all"]
