@@ -68,8 +68,12 @@ def mean_iou(matrix):
 
 
 def mnist(name, n=10_000):
-    """Return the function of the record that lists what a network of MNIST misread, one seed."""
-    return lambda record: ([[item[0] for item in record["figures"][name]["wrong"]]], n)
+    """Return the function of the record that lists what each seed of a network of MNIST misread."""
+    def found(record):
+        values = [value for key, value in sorted(record["figures"].items()) if key.startswith(f"{name} ")]
+        return [[item[0] for item in value["wrong"]] for value in values], n
+
+    return found
 
 
 ROWS = (

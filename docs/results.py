@@ -48,7 +48,8 @@ def told(row, records):
         cells += [spread([100 * share(answer, n) for answer in ours]), *(
             [NONE, NONE] if best is None else [f"{100 * best['error']:.2f}: {best['name']}",
                                                difference(ours, best, n)])]
-    return [*cells, row.published or NONE, spent(records[row.record], row.trainings), f"`{row.command}`"]
+    older = "" if records[row.record].get("commit") else " (an older record, without its commit)"
+    return [*cells, row.published or NONE, spent(records[row.record], row.trainings), f"`{row.command}`{older}"]
 
 
 def share(answer, n):
@@ -114,11 +115,12 @@ def others(records):
 def exact(records):
     """What must be equal, how far it is, and where that is checked."""
     rows = []
-    if "mnist" in records:
-        nets = {key: value for key, value in records["mnist"]["figures"].items() if isinstance(value, dict)}
-        most = max(value.get("difference", 0) for value in nets.values())
-        rows.append([f"active sites only, or all sites of the field: answers of {len(nets)} networks on MNIST",
-                     f"{most:g}", "`python experiments/mnist.py`"])
+    for name, what in (("mnist", "a perceptron, LeNet-5 and DeepCNet"), ("fractional", "fractional pooling")):
+        nets = [value["difference"] for value in records.get(name, {"figures": {}})["figures"].values()
+                if isinstance(value, dict)]
+        if nets:
+            rows.append([f"active sites only, or all sites of the field: answers on MNIST of {what}, {len(nets)} "
+                         "trainings", f"{max(nets):g}", f"`python experiments/{name}.py`"])
     if "same_log" in records:
         found = records["same_log"]["figures"]["logs"]
         rows.append([f"the log of one training on {', '.join(found['sets'])}: largest relative difference",
