@@ -109,6 +109,18 @@ def others(records):
     return ["task", "baseline", "n", "error, %", "chosen on held-out training items", "processor seconds"], rows
 
 
+def evidence(records):
+    """The records that the first table is made of, and what they cost; two experiments run at a time."""
+    names = [*dict.fromkeys([row.record for row in ROWS if row.record in records] + ["baselines", "same_log"])]
+    kept = [records[name] for name in names if name in records]
+    rows = [[f"`{one['command']}`", f"{one.get('processor seconds') or one['seconds']:,.0f}"
+             + " by the clock, an older record" * (not one.get("processor seconds")), one.get("commit") or NONE,
+             one.get("date") or NONE, (one.get("processor") or {}).get("instruction set") or NONE] for one in kept]
+    total = sum(one.get("processor seconds") or one["seconds"] for one in kept)
+    return (["command", "processor seconds", "commit", "date", "instruction set"],
+            [*rows, ["all", f"{total:,.0f}: {total / 120:.0f} minutes of two cores", "", "", ""]])
+
+
 # Exactness.
 
 
@@ -195,7 +207,8 @@ def assamese(_):
     return ["l", "scale", *scale_table.AUGMENTS], [[l, 2**l, *cells] for l, cells in scale_table.PUBLISHED.items()]
 
 
-TABLES = {"assamese": assamese, "main": main, "baselines": others, "exact": exact, "speed": speed, "scale": scale}
+TABLES = {"assamese": assamese, "main": main, "evidence": evidence,
+          "baselines": others, "exact": exact, "speed": speed, "scale": scale}
 
 
 if __name__ == "__main__":

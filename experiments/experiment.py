@@ -1,6 +1,7 @@
 """An experiment that can be stopped and continued: its figures, tables, pictures and logs, in one folder."""
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -61,7 +62,7 @@ class Experiment:
         self.data = None if data is None else Path(data)
         self.folder = Path(folder or Path("build", "experiments", name if size == "full" else f"{name}-{size}"))
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._path, self._counted = self.folder / "record.json", (time.perf_counter(), time.process_time())
+        self._path, self._counted = self.folder / "record.json", (time.perf_counter(), _processor())
         self.record = {"name": name, "size": size, "seed": seed, "command": _command(), "threads": config.threads(),
                        "seconds": 0, "processor seconds": 0, "spent": {}} | provenance.provenance()
         self.record |= {"figures": {}, "tables": {}, "pictures": {}, "logs": []}
@@ -232,13 +233,18 @@ class Experiment:
         self._write()
 
     def _write(self):
-        now = time.perf_counter(), time.process_time()  # the time of stopped runs counts up to their last result
+        now = time.perf_counter(), _processor()         # the time of stopped runs counts up to their last result
         for name, end, start in zip(("seconds", "processor seconds"), now, self._counted, strict=True):
             self.record[name] = round((self.record[name] or 0) + end - start, 1)
         self._counted = now
         text = json.dumps(self.record, indent=1) + "\n"
         with new_file(self._path) as file:
             file.write(text.encode())
+
+
+def _processor():
+    """Return the processor seconds of this process and of the finished processes that it started."""
+    return sum(os.times()[:4])
 
 
 def _record_of(path):

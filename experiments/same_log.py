@@ -1,13 +1,14 @@
 """The log of one short training on every instruction set of this machine: losses and errors must agree to six digits.
 
-Each instruction set runs in a process of its own, chosen by SPCONV_CY_ISA. NEON runs the same way under qemu, by hand:
-see tests/builds/arm.py.
+Each instruction set runs in a process of its own, chosen by SPCONV_CY_ISA. `--one` prints the log of one process, and
+`--other FILE` adds such a log of another machine. So `make test-arm` adds NEON's, under qemu: see tests/builds/arm.py.
 """
 
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 from experiment import Experiment
@@ -19,12 +20,13 @@ from spconv_cy._core import isa, isas
 def main():
     parser = Experiment.parser(__doc__.split("\n")[0])
     parser.add_argument("--one", action="store_true", help="train with this process's instruction set, print the log")
+    parser.add_argument("--other", type=Path, nargs="+", default=[], help="logs of other machines, as --one prints them")
     options = parser.parse_args()
     if options.one:
         print(json.dumps(log(options.size)))
         return
     run = Experiment.of("same_log", options)
-    found = run.once("logs", lambda: logs(run.size))
+    found = run.once("logs", lambda: logs(run.size, options.other))
     rows = [[epoch + 1, *(f"{found['logs'][name][epoch][0]:.9f}, {found['logs'][name][epoch][1]:.4f}"
                           for name in found["sets"])] for epoch in range(len(found["logs"][found["sets"][0]]))]
     print(run.table(f"Loss and error of each epoch; largest relative difference {found['difference']:.1g}; processor "
@@ -32,8 +34,8 @@ def main():
                     ["epoch", *found["sets"]], rows))
 
 
-def logs(size):
-    """Return the names of the instruction sets, their logs, their seconds and the largest relative difference."""
+def logs(size, others):
+    """Return the names of the instruction sets, their logs and seconds, and the largest relative difference."""
     found, seconds = {}, []
     for name in isas():
         began = os.times()
@@ -46,6 +48,9 @@ def logs(size):
         assert said["isa"] == name
         found[name] = said["log"]
         seconds.append(os.times().children_user - began.children_user)
+    for path in others:
+        said = json.loads(path.read_text())
+        found[said["isa"]] = said["log"]
     every = np.array(list(found.values()))
     middle = np.maximum(abs(every).mean(0), 1e-12)
     return {"sets": list(found), "logs": found, "seconds": seconds,

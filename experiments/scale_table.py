@@ -1,7 +1,7 @@
 """The table of Graham's talk: DeepCNet(l, 30) at scale 2^l by distortions, on 36 pen digits a class and other sets."""
 
 from functools import partial
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 from experiment import Experiment
@@ -15,6 +15,7 @@ PUBLISHED = {3: (51.4, 38.3, 35.2), 4: (26.8, 9.29, 7.47), 5: (18.2, 5.28, 2.73)
              7: (13.8, 4.07, 1.70)}                     # Graham's talk of 2016: Assamese, 183 classes
 EPOCHS, RATE = {"digits": 100, "omniglot": 80, "assamese": 60}, 0.003   # the same in all rows and columns
 GROUPS = 4                                              # of Omniglot's writers; each is tested once
+TESTED = {"digits": 3498, "omniglot": 680}              # test characters of a group
 
 
 def main():
@@ -24,6 +25,7 @@ def main():
     parser.add_argument("--levels", type=int, nargs="+", choices=PUBLISHED, help="l (3 to 6)")
     parser.add_argument("--groups", type=int, nargs="+", choices=range(GROUPS), help="of Omniglot's writers, tested "
                         "in turn; 0 is the set's own split (all)")
+    parser.add_argument("--seeds", type=int, default=1, help="how many (1)")
     run = Experiment.of("scale_table", options := parser.parse_args())
     levels = options.levels or run.pick([3, 4, 5, 6], [3, 4], [3, 4])   # at this rate l = 7 diverges for some seeds
     groups = options.groups or run.pick(range(GROUPS), [0], [0])
@@ -31,10 +33,11 @@ def main():
         train, test, classes = splits[0]
         print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes")
         costs = {l: run.once(f"{name} {l} cost", partial(cost, run, l, train[0], classes)) for l in PUBLISHED}
-        for group, l, augment in product([g for g in groups if g < len(splits)] or [0], levels, AUGMENTS):
-            cell = f"{name}-{l}-{augment}-{group}"
-            found = run.once(cell, partial(trained, run, cell, *splits[group]))
-            print(f"group {group}, l = {l}, {augment}: {100 * found['error']:.2f} %", flush=True)
+        groups = [group for group in groups if group < len(splits)] or [0]
+        for seed, group, l, augment in product(range(options.seeds), groups, levels, AUGMENTS):
+            key = f"{name}-{l}-{augment}-{group}" + f"-{seed}" * (seed > 0)
+            found = run.once(key, partial(trained, run, key, *splits[group], run.seed + seed))
+            print(f"seed {seed}, group {group}, l = {l}, {augment}: {100 * found['error']:.2f} %", flush=True)
         show(run, name, levels, len(train[1]) // classes, costs)
         run.picture(name, picture(run, name, levels, costs), "Error; cost of a glyph.")
 
@@ -67,12 +70,14 @@ def network(l, characters, classes, seed=0):
     return encoder, sp.models.deepcnet(l, 30, encoder.planes, classes, dropout=0.1, rng=seed)
 
 
-def trained(run, cell, train, test, classes):
-    name, l, augment, _ = cell.split("-")
-    encoder, net = network(int(l), train[0], classes, run.seed)
+def trained(run, cell, train, test, classes, seed):
+    name, l, augment, *_ = cell.split("-")
+    encoder, net = network(int(l), train[0], classes, seed)
     data = sp.data.StrokeBatches(*train, encoder, batch=50, augment=augment)
-    run.fit(cell, net, data, sp.Adam(net.parameters(), RATE), epochs(run, name), schedule="cosine")
-    return {"error": sp.evaluate(net, sp.data.StrokeBatches(*test, encoder)).error, "n": len(test[1])}
+    run.fit(cell, net, data, sp.Adam(net.parameters(), RATE), epochs(run, name), schedule="cosine", rng=seed)
+    result = sp.evaluate(net, sp.data.StrokeBatches(*test, encoder))
+    return {"error": result.error, "n": len(test[1]),
+            "wrong": np.flatnonzero(result.outputs.argmax(1) != result.labels).tolist()}
 
 
 def cost(run, l, characters, classes):
@@ -86,24 +91,44 @@ def cost(run, l, characters, classes):
 
 
 def errors(run, name, l, augment):
-    return [100 * run.figures[cell]["error"] for group in range(GROUPS)
-            if (cell := f"{name}-{l}-{augment}-{group}") in run.figures]
+    """Return the errors in % of each seed of each group, a list for each group."""
+    every = [[100 * found["error"] for key, found in run.figures.items()
+              if key.startswith(f"{name}-{l}-{augment}-{group}")] for group in range(GROUPS)]
+    return [found for found in every if found]
+
+
+def mean_and_variance(run, name, l, augment):
+    """Return the mean over groups and seeds in %, and its variance: of the test characters, and of the seeds."""
+    found = errors(run, name, l, augment)
+    mean, n = np.mean([np.mean(group) for group in found]), TESTED.get(name, 1647) * len(found)
+    seeds = np.mean([np.var(group, ddof=1) / len(group) if len(group) > 1 else 0 for group in found]) / len(found)
+    return mean, mean * (100 - mean) / n + seeds
 
 
 def cell(run, name, l, augment):
-    """Return the mean error of the groups, and half of its binomial interval over all their test characters."""
-    found = errors(run, name, l, augment)
-    share, n = np.mean(found) / 100, {"digits": 3498, "omniglot": 680}.get(name, 1647) * len(found)
-    return f"{100 * share:.2f} ± {196 * np.sqrt(share * (1 - share) / n):.2f}"
+    mean, variance = mean_and_variance(run, name, l, augment)
+    return f"{mean:.2f} ± {1.96 * variance**0.5:.2f}"
+
+
+def change(run, name, fine, coarse, augment):
+    """Return how much less the error is at a finer scale, with its interval, and whether that excludes zero."""
+    (mean, variance), (before, variance_before) = (mean_and_variance(run, name, l, augment) for l in (fine, coarse))
+    half = 1.96 * (variance + variance_before)**0.5
+    return f"{mean - before:+.2f} ± {half:.2f}{', falls' if mean - before < -half else ''}"
 
 
 def show(run, name, levels, a_class, costs):
     """Keep and print the tables of errors and of costs."""
-    rows = [[l, 2**l, len(errors(run, name, l, "none")), *(cell(run, name, l, augment) for augment in AUGMENTS)]
-            for l in levels]
+    rows = [[l, 2**l, len(errors(run, name, l, "none")),
+             min(len(group) for augment in AUGMENTS for group in errors(run, name, l, augment)),
+             *(cell(run, name, l, augment) for augment in AUGMENTS)] for l in levels]
     print(run.table(f"{name}: test error in % ± half of the 95 % interval of all its test characters; mean of groups, "
                     f"DeepCNet(l, 30), pen map, {a_class} of a class to train on, {epochs(run, name)} epochs",
-                    ["l", "scale", "groups", *AUGMENTS], rows))
+                    ["l", "scale", "groups", "seeds", *AUGMENTS], rows))
+    print(run.table(f"{name}: change of the error in % from one scale to a finer one, with its 95 % interval",
+                    ["l", *AUGMENTS], [[f"{coarse} to {fine}", *(change(run, name, fine, coarse, augment)
+                                                                 for augment in AUGMENTS)]
+                                       for coarse, fine in combinations(levels, 2)]))
     if name == "assamese":
         print(run.table("assamese, published (Graham, 2016): 36 of each of 183 classes to train on",
                         ["l", *AUGMENTS], [[l, *PUBLISHED[l]] for l in levels]))
@@ -115,7 +140,7 @@ def show(run, name, levels, a_class, costs):
 
 def picture(run, name, levels, costs):
     axes = (figure := plot.figure(12, 3.8)).subplots(1, 3)
-    means = {augment: [np.mean(errors(run, name, l, augment)) for l in levels] for augment in AUGMENTS}
+    means = {augment: [mean_and_variance(run, name, l, augment)[0] for l in levels] for augment in AUGMENTS}
     published = {augment: [PUBLISHED[l][place] for l in levels] for place, augment in enumerate(AUGMENTS)}
     powers(axes[0], [2**l for l in levels], means, beside=published if name == "assamese" else None, slopes=False)
     for place, what in enumerate(("", " seconds"), 1):

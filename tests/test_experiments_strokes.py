@@ -22,11 +22,15 @@ def test_the_scale_table_is_made_of_the_digits_and_goes_on_where_it_was_stopped(
     second, record = tiny(tmp_path, "scale_table.py")
     assert first.stderr.count("epoch 1/1") == second.stderr.count("epoch 1/1") == 3       # cells that were trained
     assert {key: record["figures"][key] for key in before["figures"]} == before["figures"]
-    errors, costs = (rows(table) for title, table in record["tables"].items() if "digits" in title)
-    assert errors[0] == ["l", "scale", "groups", "none", "translation", "affine"]
-    assert [row[:3] for row in errors[2:]] == [["3", "8", "1"], ["4", "16", "1"]]
+    errors, changes, costs = (rows(table) for title, table in record["tables"].items() if "digits" in title)
+    assert errors[0] == ["l", "scale", "groups", "seeds", "none", "translation", "affine"]
+    assert [row[:4] for row in errors[2:]] == [["3", "8", "1", "1"], ["4", "16", "1", "1"]]
     share = record["figures"]["digits-4-none-0"]["error"]
-    assert errors[3][3].split(" ± ")[0] == f"{100 * share:.2f}"
+    assert errors[3][4].split(" ± ")[0] == f"{100 * share:.2f}"
+    assert len(record["figures"]["digits-4-none-0"]["wrong"]) == round(300 * share)
+    assert changes[2][0] == "3 to 4" and len(changes) == 3
+    less = 100 * (share - record["figures"]["digits-3-none-0"]["error"])
+    assert float(changes[2][1].split(" ± ")[0]) == pytest.approx(less, abs=0.006)
     sparse, dense = (int(costs[3][column].replace(",", "")) for column in (3, 4))
     assert sparse < dense / 4
     assert (tmp_path / "log" / "digits.png").stat().st_size > 1000 and "digits-4-affine-0.csv" in record["logs"]
@@ -38,7 +42,7 @@ def test_the_scale_table_reads_the_assamese_files(tmp_path):
     assert "assamese: 2 characters to train on, 2 to test on, 183 classes" in done.stdout
     assert "the pen digits alone" not in done.stdout
     (errors,) = (rows(table) for title, table in record["tables"].items() if "assamese: test error" in title)
-    assert errors[2][:2] == ["3", "8"] and all(float(cell.split()[0]) in (0, 50, 100) for cell in errors[2][3:6])
+    assert errors[2][:2] == ["3", "8"] and all(float(cell.split()[0]) in (0, 50, 100) for cell in errors[2][4:7])
     (published,) = (rows(table) for title, table in record["tables"].items() if "assamese, published" in title)
     assert published[2] == ["3", "51.4", "38.3", "35.2"]                # the talk's
     assert "assamese-3-affine-0.csv" in record["logs"]
