@@ -113,12 +113,16 @@ def evidence(records):
     """The records that the first table is made of, and what they cost; two experiments run at a time."""
     names = [*dict.fromkeys([row.record for row in ROWS if row.record in records] + ["baselines", "same_log"])]
     kept = [records[name] for name in names if name in records]
-    rows = [[f"`{one['command']}`", f"{one.get('processor seconds') or one['seconds']:,.0f}"
-             + " by the clock, an older record" * (not one.get("processor seconds")), one.get("commit") or NONE,
+    rows = [[f"`{one['command']}`", f"{seconds_of(one):,.0f}"
+             + ("" if "processor seconds" in one else " by the clock, an older record"), one.get("commit") or NONE,
              one.get("date") or NONE, (one.get("processor") or {}).get("instruction set") or NONE] for one in kept]
-    total = sum(one.get("processor seconds") or one["seconds"] for one in kept)
+    total = sum(map(seconds_of, kept))
     return (["command", "processor seconds", "commit", "date", "instruction set"],
             [*rows, ["all", f"{total:,.0f}: {total / 120:.0f} minutes of two cores", "", "", ""]])
+
+
+def seconds_of(record):
+    return record.get("processor seconds") or record["seconds"]
 
 
 # Exactness.

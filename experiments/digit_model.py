@@ -26,8 +26,9 @@ def main():
                         "arrays that write_handwriting made")
     parser.add_argument("--judge", action="store_true", help="train nothing: judge the model that comes along")
     options = parser.parse_args()
+    run = Experiment("digit_model") if options.judge else None
     classifier = sp.SparseConvClassifier.load(SHIPPED) if options.judge else trained(options)
-    judge(classifier, options)
+    judge(classifier, options, run)
     if not options.judge:
         classifier.save(options.model)
         print(f"{options.model}: {options.model.stat().st_size:,} bytes")
@@ -42,8 +43,8 @@ def trained(options):
     return classifier.fit(*training_digits(train[:n], labels[:n]))
 
 
-def judge(classifier, options):
-    """Test a model and print the errors; those of the one that comes along are kept in a record."""
+def judge(classifier, options, run):
+    """Test a model and print the errors; those of the one that comes along are kept in its record, `run`."""
     _, (test, answers) = sp.data.digits_by_writers()
     sets = {"digits of 14 writers never seen": ([with_aspect(character) for character in test], answers),
             "upright strokes, up and down, trembling by 0 to 3 pixels": (upright(), np.ones(200, int))}
@@ -54,8 +55,7 @@ def judge(classifier, options):
     rows = [[name, len(sets[name][1]), f"{100 * len(wrong) / len(sets[name][1]):.2f}"] for name, wrong in found.items()]
     for name, n, share in rows:
         print(f"{n} {name}: {share} % misread")
-    if options.judge:
-        run = Experiment("digit_model")
+    if run:
         run.record["figures"] = found
         run.table("The model that comes along", ["judged on", "number", "misread, %"], rows)
 
