@@ -85,7 +85,8 @@ ROWS = (
     Row("pen digits, random split", "the same writers in both parts", "digits, random", "demo",
         seeds(3498, "random", "wrong"), "random", "", "python experiments/handwriting.py --random"),
     Row("Omniglot, 136 characters", "5 alphabets, 15 drawers to train on, 5 to test", "omniglot", "defaults",
-        seeds(680, ("default epochs", "80 epochs"), "wrong"), ("default-epochs", "80-epochs"), "", "python experiments/defaults.py --data FOLDER"),
+        seeds(680, ("default epochs", "80 epochs"), "wrong"), ("default-epochs", "80-epochs"), "",
+        "python experiments/defaults.py --data FOLDER"),
     Row("Chinese characters in another hand", "KanjiVG to train on, one drawing of each of 5,087; Make Me a Hanzi to "
         "test", "kanji", "kanji", kanji, "undirected", "", "make kanji"),
     Row("MNIST, LeNet-5", "60,000 to train on", "mnist", "mnist", mnist("lenet5"), "lenet5",

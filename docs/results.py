@@ -122,6 +122,7 @@ def evidence(records):
 
 
 def seconds_of(record):
+    """Return a record's processor seconds, or those of the clock if it has none."""
     return record.get("processor seconds") or record["seconds"]
 
 

@@ -20,7 +20,7 @@ from spconv_cy._core import isa, isas
 def main():
     parser = Experiment.parser(__doc__.split("\n")[0])
     parser.add_argument("--one", action="store_true", help="train with this process's instruction set, print the log")
-    parser.add_argument("--other", type=Path, nargs="+", default=[], help="logs of other machines, as --one prints them")
+    parser.add_argument("--other", type=Path, nargs="+", default=[], help="logs of other machines, as printed by --one")
     options = parser.parse_args()
     if options.one:
         print(json.dumps(log(options.size)))
