@@ -313,7 +313,7 @@ ADAM = sp.Adam(NET.parameters())
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        ({"net": lambda x: x}, TypeError, "fit: expected net to be a Layer, got function"),
+        ({"net": lambda x: x}, TypeError, "fit: expected net to be a Layer, got a function"),
         ({"net": network()}, ValueError, "an optimiser of this network's parameters, got one without any"),
         ({"data": []}, ValueError, "fit: expected at least one sample in data, got none"),
         ({"data": None}, TypeError, "fit: expected data to be StrokeBatches.*, got None"),
