@@ -13,6 +13,7 @@ demo mnist kanji seed evidence test test-experiments test-all test-build test-co
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png (experiments/handwriting.py)
 	$(BIN)/python experiments/handwriting.py
+	@echo "Next: . .venv/bin/activate, then spconv-cy page: draw a digit and have it read"
 
 mnist: .venv/built mnist-data  ## train and test the networks of the talk on MNIST
 	$(BIN)/python experiments/mnist.py
@@ -131,9 +132,8 @@ lint: .venv/built  ## ruff, mypy, cython-lint, the types of the public names and
 	$(BIN)/python -m mypy.stubtest --concise --mypy-config-file pyproject.toml --allowlist tests/stubs_allowed.txt --ignore-unused-allowlist $(STUBS)
 
 .venv/built: $(SOURCES)
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
-	touch .venv/built
+	@$(PYTHON) packaging/first_build.py
+	@touch .venv/built
 
 clean:
 	rm -rf .venv build dist *.egg-info

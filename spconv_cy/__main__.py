@@ -2,6 +2,11 @@
 
 import sys
 
-from spconv_cy.cli import main
+try:
+    from spconv_cy.cli import main
+except ImportError as error:
+    if error.name != "spconv_cy.compiled":
+        raise
+    sys.exit(str(error))
 
 sys.exit(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,11 +38,16 @@ class Registration(NamedTuple):
 
 
 def _load_cpu() -> Ops:
+    slow = 'use("reference"), which is plain numpy and slow'
+    try:
+        import_module("spconv_cy.compiled")
+    except ImportError as error:
+        raise BackendError(f"{error}; or {slow}") from None
     try:
         from spconv_cy.backend.cpu import CpuOps
     except ImportError as error:
-        raise BackendError(expected("cpu backend", "compiled modules", error, 'build them with `pip install .`, or '
-                                    'use("reference"), which is plain numpy and slow')) from error
+        raise BackendError(expected("cpu backend", "compiled modules", error, "build them anew by `pip install .`, "
+                                    f"or {slow}")) from error
     return CpuOps()
 
 
