@@ -1,12 +1,8 @@
 """Run `spconv-cy` as `python -m spconv_cy`."""
 
 import sys
+from importlib import import_module
 
-try:
-    from spconv_cy.cli import main
-except ImportError as error:
-    if error.name != "spconv_cy.compiled":
-        raise
-    sys.exit(str(error))
+from spconv_cy.lazy import unbuilt
 
-sys.exit(main())
+sys.exit(unbuilt() or import_module("spconv_cy.cli").main())

@@ -4,6 +4,7 @@ import ast
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -29,8 +30,23 @@ def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[
             raise AttributeError(f"module {package!r} has no attribute {name!r}" +
                                  (f"; did you mean {close[0]!r}?" if close else ""), name=name)
         module = places[name]
-        value = import_module(f"{package}.{name}") if module == package else getattr(import_module(module), name)
+        try:
+            value = import_module(f"{package}.{name}") if module == package else getattr(import_module(module), name)
+        except ModuleNotFoundError as error:
+            if told := unbuilt():
+                raise ImportError(told, name=error.name) from None
+            raise
         setattr(sys.modules[package], name, value)
         return value
 
     return get, lambda: sorted(places), sorted(places)
+
+
+def unbuilt() -> str:
+    """Return the error message of a checkout whose compiled modules are not built; "" if they are."""
+    here = Path(__file__).resolve().parent
+    if not (here / "_core.pyx").is_file() or find_spec("spconv_cy.compiled.pairs"):
+        return ""
+    return (f"spconv_cy: expected compiled modules, got none in {here.parent}; build them there by `make .venv/built`, "
+            "which makes the environment .venv, or by `pip install -e .`; if spconv_cy is installed, start Python in "
+            "another folder")

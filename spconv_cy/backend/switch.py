@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from spconv_cy.backend.parts import weight_of as weight_of
 from spconv_cy.checks import kind_of
 from spconv_cy.dlpack import is_cupy
 from spconv_cy.errors import BackendError, expected
+from spconv_cy.lazy import unbuilt
 from spconv_cy.once import once
 from spconv_cy.types import Array
 
@@ -40,14 +40,12 @@ class Registration(NamedTuple):
 def _load_cpu() -> Ops:
     slow = 'use("reference"), which is plain numpy and slow'
     try:
-        import_module("spconv_cy.compiled")
-    except ImportError as error:
-        raise BackendError(f"{error}; or {slow}") from None
-    try:
         from spconv_cy.backend.cpu import CpuOps
     except ImportError as error:
-        raise BackendError(expected("cpu backend", "compiled modules", error, "build them anew by `pip install .`, "
-                                    f"or {slow}")) from error
+        if told := unbuilt():
+            raise BackendError(f"{told}; or {slow}") from None
+        raise BackendError(expected("cpu backend", "compiled modules", error, f"install spconv_cy anew, or {slow}"
+                                    )) from error
     return CpuOps()
 
 
