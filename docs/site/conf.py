@@ -39,11 +39,7 @@ HOMES = reference.homes()
 
 def docstring(app, kind, name, value, options, lines):
     """Escape what means something to Sphinx and nothing in our docstrings; code in backticks stays code."""
-    code = False
-    for i, line in enumerate(lines):
-        code = line.lstrip().startswith((">>>", "...")) or (code and line.strip() != "")
-        if not code:
-            lines[i] = reference.escaped(line)
+    lines[:] = reference.escaped_lines(lines)
 
 
 def signature(app, kind, name, value, options, arguments, returned):

@@ -105,7 +105,7 @@ def entry(name, value, top):
     text += f".. {directive(value)}:: {name}\n"
     if isinstance(value, type):
         text += "   :show-inheritance:\n"
-        if isinstance(value, enum.EnumType):
+        if isinstance(value, enum.EnumMeta):
             text += "   :members:\n   :undoc-members:\n"
         elif names := members(value):
             text += f"   :members: {', '.join(names)}\n"
@@ -153,6 +153,15 @@ def escaped(text):
         else:
             parts[i] = re.sub(r"([*|\\])|_(?=\W|$)", lambda found: "\\" + found[0], part)
     return "".join(parts)
+
+
+def escaped_lines(lines):
+    """Return the lines of a docstring, escaped where they are no example of Python."""
+    found, code = [], False
+    for line in lines:
+        code = line.lstrip().startswith((">>>", "...")) or (code and line.strip() != "")
+        found.append(line if code else escaped(line))
+    return found
 
 
 def table(rows):
