@@ -40,7 +40,12 @@ def told(row, records):
     ours, n = row.ours(records[row.record])
     if not ours:
         return None
-    best, cells = baseline(row.task, records), [row.what, row.data, f"{n:,}"]
+    best = baseline(row.task, records)
+    if row.among:
+        items = set(row.among(n))
+        ours, n = [among(answer, items) for answer in ours], len(items)
+        best = best and best | {"wrong": (wrong := among(best["wrong"], items)), "error": len(wrong) / n}
+    cells = [row.what, row.data, f"{n:,}"]
     if row.overlap:
         cells += [spread(ours), *([NONE, NONE] if best is None else [f"{best['value']:.2f}: {best['name']}",
                                                                      over_seeds(ours, best["value"])])]
@@ -50,6 +55,12 @@ def told(row, records):
                                                difference(ours, best, n)])]
     older = "" if records[row.record].get("commit") else " (an older record, without its commit)"
     return [*cells, row.published or NONE, spent(records[row.record], row.trainings), f"`{row.command}`{older}"]
+
+
+def among(answer, items):
+    """Return the wrong items of a list that are among those that count, numbered anew; a share as it is."""
+    places = {item: place for place, item in enumerate(sorted(items))}
+    return [places[item] for item in answer if item in places] if isinstance(answer, list) else answer
 
 
 def share(answer, n):

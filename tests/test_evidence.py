@@ -50,6 +50,17 @@ def test_the_best_baseline_stands_beside_ours(results):
     assert results.difference([0.1], {"error": 0.2}, 10).endswith("not paired")
 
 
+def test_characters_on_which_settings_were_chosen_do_not_count(results):
+    assert results.among([3, 0, 1], {1, 2, 3}) == [2, 0] and results.among(0.25, {1}) == 0.25
+    row = next(row for row in results.ROWS if row.record == "kanji")
+    assert len(row.among(5087)) == 4000                                 # kanji.py chose on 1,087
+    theirs = {"kanji: a": {"error": 0.5, "wrong": list(range(5087)), "n": 5087}}
+    ours = {"undirected 0": {"wrong": row.among(5087)[:40]}}
+    records = {"baselines": {"figures": theirs}, "kanji": {"figures": ours, "trainings": {}}}
+    cells = results.told(row, records)
+    assert cells[2:5] == ["4,000", "1.00 (1 seed)", "100.00: a"] and "older record" in cells[-1]
+
+
 def test_seconds_of_the_clock_are_told_from_those_of_the_processor(results):
     record = {"trainings": {"seed-0": {"seconds": 9, "processor seconds": 4}, "seed-1": {"seconds": 9}}}
     assert results.spent(record, "seed") == "4" and results.spent(record, "seed-1") == "9 by the clock, busy machine"

@@ -32,6 +32,9 @@ def main():
     print(f"built for aarch64: {seconds() - began:.0f} s of processor time", flush=True)
     print(python("-c", "import spconv_cy as sp; print(sp.show_config())").strip(), flush=True)
     print(python(ROOT / "tests/builds/same_bits.py", "neon", "portable").strip(), flush=True)
+    log = python(ROOT / "experiments/same_log.py", "--one").strip().splitlines()[-1]
+    (ARM / "same_log.json").write_text(log)
+    print(f"{log}\nbeside this machine's: python experiments/same_log.py --other {ARM / 'same_log.json'}", flush=True)
     for words in TESTS:
         began, said = seconds(), python("-m", "pytest", "-q", "-p", "no:cacheprovider", *words)
         passed = re.findall(r".*passed.*", said)[-1]
