@@ -11,8 +11,7 @@ import numpy as np
 import workloads
 
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "converted"
-# Six halvings of the whole scan need multiples of 64.
-SCAN_SIZE, HALF_SCAN_SIZE, HALF_LIDAR_SIZE, GLYPH_SIZE = (256, 192, 128), (104, 96, 48), (704, 800, 32), (96, 96)
+SCAN_SIZE, HALF_SCAN_SIZE, HALF_LIDAR_SIZE, GLYPH_SIZE = (208, 192, 96), (104, 96, 48), (704, 800, 32), (96, 96)
 MINK14 = (32, 64, 128, 256, 128, 128, 96, 96)           # channels of MinkUNet14A, four levels down and four up
 MINK34 = (32, 64, 128, 256, 256, 128, 96, 96)           # of SpUNet as Pointcept has it
 POINTGROUP = tuple(16 * n for n in range(1, 8))

@@ -25,7 +25,7 @@ from spconv_cy.types import Seed
 @known_arguments
 def unet(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int = 1, classes: int = 10, *, d: int = 3,
          reps: int = 1, residual: bool = False, slope: float = 0.0, downsample: tuple[int, int] = (2, 2),
-         rng: Seed = None) -> Sequential:
+         size_rule: str = "exact", rng: Seed = None) -> Sequential:
     """Build a U-Net, which labels every active site; level i, counted from 0, has (i + 1) * base channels.
 
     A block is batch normalisation, ReLU and a submanifold convolution of size 3. A level is `reps` blocks. Their output
@@ -33,7 +33,8 @@ def unet(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int 
     and `reps` more blocks bring the channels back. Convolutions have no bias.
 
     Args:
-        levels: number of levels, 1 or more; the field of a grid with a size must be divisible by 2^(levels - 1).
+        levels: number of levels, 1 or more; the field of a grid with a size must be divisible by 2^(levels - 1), unless
+            size_rule is "floor".
         base: channels of the first level; or a list with the channels of each level.
         channels_in: channels of the input.
         classes: number of classes, the outputs of the last layer, which is linear.
@@ -42,6 +43,8 @@ def unet(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int 
         residual: use blocks of two convolutions with a shortcut around them.
         slope: of the leaky ReLU; 0 is the ReLU.
         downsample: (size, stride) of the convolutions that lead to the next level and back.
+        size_rule: of these convolutions: "exact" refuses a field that the stride does not divide; "floor" drops the
+            remainder on the way down, as spconv does, and sites in it get zeros from the levels below.
         rng: seed or numpy Generator.
 
     Returns:
@@ -57,7 +60,7 @@ def unet(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int 
     """
     widths = checked_widths("unet", levels, base)
     channels_in, classes, reps = checked_whole("unet", channels_in=channels_in, classes=classes, reps=reps)
-    make = Levels("unet", d, reps, residual, slope, downsample, rng)
+    make = Levels("unet", d, reps, residual, slope, downsample, rng, size_rule)
     return Sequential(
         make.submanifold(channels_in, widths[0]),
         *make.level(widths),
@@ -105,17 +108,17 @@ class Levels:
 
     Args:
         who: named in errors.
-        d, reps, residual, slope, downsample, rng: as for unet.
+        d, reps, residual, slope, downsample, rng, size_rule: as for unet.
     """
 
     def __init__(self, who: str, d: int, reps: int, residual: bool, slope: float, downsample: tuple[int, int],
-                 rng: Seed) -> None:
+                 rng: Seed, size_rule: str = "exact") -> None:
         if not isinstance(downsample, (list, tuple)) or len(downsample) != 2:
             raise ShapeError(expected(who, "downsample to be (size, stride)", repr(downsample)))
         checked_flags(who, residual=residual)
         checked_numbers(who, 0, slope=slope)
         self.d, self.reps, self.residual, self.slope = d, reps, residual, slope
-        self.downsample, self.rng = downsample, generator(who, rng)
+        self.downsample, self.size_rule, self.rng = downsample, size_rule, generator(who, rng)
 
     def level(self, widths: list[int]) -> list[Layer]:
         """Return the layers of a level and of all coarser ones, from widths[0] channels to widths[0] channels."""
@@ -133,7 +136,8 @@ class Levels:
     def down(self, channels_in: int, channels_out: int) -> list[Layer]:
         """Return the layers that lead to the next level."""
         return [*self.activated(channels_in),
-                Convolution(self.d, channels_in, channels_out, *self.downsample, bias=False, rng=self.rng)]
+                Convolution(self.d, channels_in, channels_out, *self.downsample, size_rule=self.size_rule, bias=False,
+                            rng=self.rng)]
 
     def blocks(self, channels_in: int, channels_out: int) -> list[Layer]:
         """Return the layers of `reps` blocks, the first of which changes the channels."""

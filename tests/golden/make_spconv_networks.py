@@ -239,6 +239,7 @@ class Instances(nn.Module):
 
 NETWORKS = {
     "pointgroup": (lambda: Instances(6, 5, (4, 5, 6), 2), 6, (16, 16, 24), 200),
+    "pointgroup-odd": (lambda: Instances(6, 5, (4, 5, 6), 2), 6, (25, 18, 31), 300),    # 12, 9, 15; then 6, 4, 7
     "second": (lambda: Encoder(4, False), 4, (25, 24, 32), 300),
     "centerpoint": (lambda: Encoder(5, True), 5, (25, 24, 32), 200),
     "voxelnext": (lambda: VoxelNext(5, (3, 4, 5, 6, 6), 7), 5, (33, 32, 40), 300),

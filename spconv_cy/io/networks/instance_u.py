@@ -26,7 +26,7 @@ def build(modules: Modules, source: str) -> Layer:
     plain = "linear" in modules
     last = modules["linear" if plain else "semantic_linear.3"]
     net = unet(len(widths), widths, inputs(stem, source), width(last), d=len(weight_shape(stem)) - 2, reps=reps,
-               residual=branch == RESIDUAL)
+               residual=branch == RESIDUAL, size_rule="floor")
     return net if plain else Sequential(*net.layers[:-1], *head(widths[0], width(last)))
 
 
