@@ -1,6 +1,7 @@
 """spconv_cy, with the weights of another library's checkpoint."""
 
 import networks
+import numpy as np
 
 import spconv_cy as sp
 
@@ -101,6 +102,11 @@ class Peak(Converted):
         for _ in range(FRAMES):
             self.time_cold()
         return networks.peak_MB()
+
+
+def ready(name):
+    """Return a number after the network of the checkpoint is loaded."""
+    return np.float32(load(name).n_parameters())
 
 
 def first_frame(name):

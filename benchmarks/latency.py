@@ -4,6 +4,7 @@ from pathlib import Path
 
 import converted
 import networks
+import numpy as np
 from converted import load, set_threads, tensor, versions  # noqa: F401  a worker asks for them
 
 import spconv_cy as sp
@@ -55,6 +56,11 @@ class Peak(Converted):
 
     def track_told_MB(self, name):
         return self.net.memory(tensor(self.sites, self.rows, self.size)) / 2**20
+
+
+def ready(name):
+    """Return a number after the frozen network is loaded."""
+    return np.float32(bool(frozen(name)))
 
 
 def first_frame(name):

@@ -309,7 +309,7 @@ def foreign():
         ("someone's tensors", raw(numbers, bytes(8)), "one without a format"),
         ("someone's metadata", raw({"__metadata__": {"format": "pt"}, **numbers}, bytes(8)), "of format 'pt'"),
         ("bfloat16", raw({"__metadata__": {"format": KIND, "version": "1"},
-                          "w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}, bytes(4)), "bfloat16"),
+                          "w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}, bytes(4)), "checksum"),
         ("a huge tensor", raw({"w": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}), "a complete"),
         ("a checkpoint", raw({"__metadata__": {"format": "spconv_cy checkpoint"}}), "checkpoints by fit"),
         ("a newer version", raw({"__metadata__": {"format": KIND, "version": "2"}}), "got .2.; install a newer"),

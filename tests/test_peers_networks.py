@@ -10,6 +10,8 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
+from spconv_cy.io import converting, file
+from spconv_cy.io.archive import read
 from spconv_cy.io.networks import instance_u
 from spconv_cy.io.networks.known import FAMILIES
 
@@ -184,3 +186,23 @@ def test_a_checkpoint_of_a_different_network_is_named():
         sp.io.convert(encoder, "second")
     with pytest.raises(ShapeError, match="got 'minkunett'; did you mean 'minkunet'\\?"):
         sp.io.convert(state, "minkunett")
+
+
+def test_a_network_keeps_the_arrays_that_were_read_for_it_and_none_of_the_users(tmp_path, monkeypatch):
+    """Weights lie in memory once: neither a copy nor the pages of the file stay."""
+    state = seeded(json.loads(str(golden("second")[0]["shapes"])))
+    net, _ = sp.io.convert(state, "second", layout="krsc")
+    assert not any(np.shares_memory(p.data, array) for p in net.parameters() for array in state.values())
+
+    sp.save(tmp_path / "net.safetensors", net)
+    held, released = {}, []
+    monkeypatch.setattr(file, "read", lambda *a: held.setdefault("read", read(*a)))
+    loaded = sp.load(tmp_path / "net.safetensors")
+    kept = [array for array in held["read"][0].values() if any(p.data is array for p in loaded.parameters())]
+    assert len(kept) == len(loaded.parameters()) and all(array.flags.writeable for array in kept)
+
+    monkeypatch.setattr(converting, "release", released.append)
+    net, report = sp.io.convert(GOLDEN / "spunet.pth", "spunet", layout="krsc")
+    assert len(released) >= len(report) / 5 and all(not array.flags.writeable for array in released)
+    assert all(p.data.flags.writeable and not np.shares_memory(p.data, array)
+               for p in net.parameters() for array in released)

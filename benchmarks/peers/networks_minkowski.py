@@ -79,6 +79,11 @@ class Peak(Converted):
         return networks.peak_MB()
 
 
+def ready(name):
+    """Return a number after the network is loaded."""
+    return np.float32(bool(load(name)))
+
+
 def first_frame(name):
     """Return the features of the first frame."""
     sites, rows, _ = networks.scene(name)

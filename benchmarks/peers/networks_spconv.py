@@ -140,6 +140,11 @@ class Peak(Converted):
         return networks.peak_MB()
 
 
+def ready(name):
+    """Return a number after the network is loaded."""
+    return np.float32(bool(load(name)))
+
+
 def first_frame(name):
     """Return the features of the first frame."""
     return load(name)(tensor(*networks.scene(name))).features.numpy()

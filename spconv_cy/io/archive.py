@@ -3,8 +3,7 @@
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import FileError, expected
 from spconv_cy.io.checkpoint_files import with_metadata
 from spconv_cy.io.foreign import of_format, recognised, refuse_folder
-from spconv_cy.io.pth_storage import Budget, Refused, mapped
+from spconv_cy.io.pth_storage import Budget, Refused, mapped, release
 from spconv_cy.types import Array, PathLike
 from spconv_cy.writing import new_file
 
@@ -67,18 +66,14 @@ def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
     with open(path, "rb"):                                               # raises if the file is missing or unreadable
         pass
     try:
-        with _opened(path) as (metadata, tensors):
-            entries = _checked_metadata(path, kind, metadata)
-            arrays = tensors()
+        metadata, tensors = _opened(path)
+        entries = _checked_metadata(path, kind, metadata)
+        arrays = tensors()
     except FileError:
         raise
-    except (OSError, *BROKEN) as error:                                  # a dtype that numpy does not have: TypeError
+    except (OSError, *BROKEN) as error:
         what, remedy = recognised(path)
         raise FileError(expected(path, "a complete .safetensors file", f"{what} ({error})", remedy)) from error
-    for name, array in arrays.items():                                   # dtypes that a package has added to numpy
-        if array.dtype.kind not in "biufc":
-            raise FileError(expected(path, "numbers of numpy's own dtypes", f"{array.dtype.name} in {name!r}",
-                                     "convert the array before it is saved"))
     if metadata.get("checksum") != _checksum(entries, arrays):
         raise FileError(expected(path, "content that matches its checksum", "a damaged file",
                                  "fetch it or save it again"))
@@ -88,24 +83,21 @@ def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
         raise FileError(expected(path, "a description in JSON", f"a damaged or foreign file ({error})")) from error
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[tuple[dict[str, str], Callable[[], dict[str, Array]]]]:
-    """Give the metadata of a file and a function that reads its arrays; safetensors need not be installed."""
+def _opened(path: str) -> tuple[dict[str, str], Callable[[], dict[str, Array]]]:
+    """Return the metadata of a file and a function that reads its arrays."""
+    content = mapped(path)
     try:
-        from safetensors import SafetensorError, safe_open
-    except ModuleNotFoundError:
-        content = mapped(path)
-        try:
-            held, metadata = with_metadata(content, Budget(len(content)))
-        except Refused as error:
-            raise ValueError(error.got) from None
-        yield metadata, lambda: {name: array.copy() for name, array in held.items()}
-        return
-    try:
-        with safe_open(path, framework="numpy") as file:
-            yield file.metadata() or {}, lambda: {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise ValueError(error) from error
+        held, metadata = with_metadata(content, Budget(len(content)))
+    except Refused as error:
+        raise ValueError(error.got) from None
+    return metadata, lambda: {name: _read(array) for name, array in held.items()}
+
+
+def _read(array: Array) -> Array:
+    """Return a copy of an array of a mapped file, whose memory is given back."""
+    found = array.copy()
+    release(array)
+    return found
 
 
 def _checked_arrays(path: str, arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -26,7 +26,9 @@ from spconv_cy.io.modules import layers_of, modules_of, numbers_in
 from spconv_cy.io.networks.known import FAMILIES, checked_family
 from spconv_cy.io.peers.known import checked_peer
 from spconv_cy.io.pth import read_checkpoint
+from spconv_cy.io.pth_storage import release
 from spconv_cy.layers import Layer
+from spconv_cy.layers.attributes import adopt
 from spconv_cy.types import Array, PathLike
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
     word = network if isinstance(network, str) else names
     family = checked_family("convert", word, peer.name) if isinstance(word, str) else None
     state = _checked_state(path_or_state)
-    asked = _Asked(state, one_by_one, options, prefix, strict)
+    asked = _Asked(state, not isinstance(path_or_state, Mapping), one_by_one, options, prefix, strict)
     try:
         net, found, report = _planned(asked, network, family, peer, table)
     except ShapeError as error:
@@ -96,15 +98,18 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
             raise
         raise ShapeError(expected("convert", f"{network} with the weights of {peer.title}", "others",
                                   f"it fits {fitting}")) from error
+    if asked.read and net is not network:                                # nobody else has the network or the arrays
+        adopt(net, found)
     net.load_state({**net.state(), **found})
     return net, report
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is to be converted, and how: arguments of `convert`."""
+    """What is to be converted, and how: arguments of `convert`; whether it was read from a file for that."""
 
     state: Mapping[str, Array]
+    read: bool
     one_by_one: str | Mapping[str, str] | None
     options: Options
     prefix: str | None
@@ -125,7 +130,7 @@ def _planned(asked: _Asked, network: Layer | str, family: Family | None, peer: P
         for path in [path for path in modules if path.startswith(family.unused)]:
             skipped += modules.pop(path).names.values()
     check_modules("convert", asked.one_by_one, modules)
-    net, found, matches = _filled(network, family, modules, peer, table, asked.options)
+    net, found, matches = _filled(network, family, modules, peer, table, asked)
     report = _report(peer, modules, net, found, matches, skipped, outside)
     if asked.strict and (report.missing or report.left_over and not (family and family.part)):
         raise ShapeError(_unmatched(report))
@@ -133,9 +138,9 @@ def _planned(asked: _Asked, network: Layer | str, family: Family | None, peer: P
 
 
 def _filled(network: Layer | str, family: Family | None, modules: Mapping[str, Module], peer: Peer,
-            table: Mapping[str, str] | None, options: Options) -> tuple[Layer, dict[str, Array], list[Match]]:
+            table: Mapping[str, str] | None, asked: _Asked) -> tuple[Layer, dict[str, Array], list[Match]]:
     """Return (network, {array path: array}, matches); the arrays are not yet in the network."""
-    net = _network(network, family, modules, peer)
+    net, options = _network(network, family, modules, peer), asked.options
     if family and table is None:
         table = {family.synonyms[name] if name not in modules and family.synonyms.get(name) in modules else name: ours
                  for name, ours in family.names(net, peer.name).items()}
@@ -144,7 +149,7 @@ def _filled(network: Layer | str, family: Family | None, modules: Mapping[str, M
             raise ShapeError(expected("convert", f"the modules of {family.name}", f"none named {shortened(missing)}",
                                       "check the name of the family, or give a Layer and names={module: layer}"))
         options = Options(family.readings(table, options.one_by_one), options.layout)
-    return net, *_found(peer, modules, net, table, options)
+    return net, *_found(peer, modules, net, table, options, asked.read)
 
 
 def _fitting(asked: _Asked, family: Family, peer: Peer) -> str:
@@ -176,8 +181,8 @@ def _network(network: Layer | str, family: Family | None, modules: Mapping[str, 
         return family.built(modules, peer.name)
 
 
-def _found(peer: Peer, modules: Mapping[str, Module], net: Layer, table: Mapping[str, str] | None, options: Options
-           ) -> tuple[dict[str, Array], list[Match]]:
+def _found(peer: Peer, modules: Mapping[str, Module], net: Layer, table: Mapping[str, str] | None, options: Options,
+           read: bool) -> tuple[dict[str, Array], list[Match]]:
     """Return ({array path: array}, matches in the order of the network)."""
     layers = layers_of(net)
     pairs = by_order(modules, layers) if table is None else by_names(table, modules, layers)
@@ -188,6 +193,8 @@ def _found(peer: Peer, modules: Mapping[str, Module], net: Layer, table: Mapping
         arrays, rows = matched(peer, modules[theirs], ours, layers[ours], options)
         found |= arrays
         matches += rows
+        if read:                                                         # what is copied needs its pages no more
+            release(next(iter(modules[theirs].arrays.values())))
     return with_shared(found, layers), matches
 
 

@@ -13,6 +13,7 @@ from spconv_cy.errors import FileError, ShapeError, expected
 from spconv_cy.functional.initial import shapes_only, zero_weights
 from spconv_cy.io.archive import BROKEN, read, write
 from spconv_cy.layers import Layer
+from spconv_cy.layers.attributes import adopt
 from spconv_cy.sites.lattice import Lattice
 from spconv_cy.types import Array, PathLike
 
@@ -169,4 +170,5 @@ def _load_arrays(net: Any, arrays: dict[str, Array]) -> None:
         found = arrays.get(name)
         if found is not None and found.dtype.kind != array.dtype.kind:
             raise ShapeError(expected(name, f"{array.dtype}", found.dtype))
+    adopt(net, arrays)
     net.load_state(arrays)

@@ -141,6 +141,15 @@ def mapped(path: str) -> Array:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
 
 
+def release(array: Array) -> None:
+    """Give back the memory of a mapped file that an array is a view of: what is used again is read again."""
+    holder: Any = array
+    while isinstance(holder, np.ndarray):
+        holder = holder.base
+    if isinstance(holder, memoryview) and isinstance(holder.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        holder.obj.madvise(mmap.MADV_DONTNEED)
+
+
 def array_of_bytes(content: object, dtype: np.dtype[Any], size: object, fortran: object, budget: Budget) -> Array:
     """Return a read-only array of the shape `size`; content is bytes, or the bytes as text of code points below 256.
 

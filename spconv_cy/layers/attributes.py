@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,18 @@ def arrays(layer: Node) -> Iterator[tuple[str, Any]]:
             yield path, value.data
         elif is_array(value):
             yield path, value
+
+
+def adopt(layer: Node, found: Mapping[str, Any]) -> None:
+    """Let the parameters of a new layer hold the given numpy arrays where these are like their own: no copy is made.
+
+    The others keep theirs. Nobody else may use the arrays afterwards.
+    """
+    for path, value in walk(layer):
+        array = found.get(path)
+        if isinstance(value, Tensor) and isinstance(array, np.ndarray) and isinstance(value.data, np.ndarray) and (
+                (array.shape, array.dtype) == (value.data.shape, value.data.dtype) and array.flags.carray):
+            value.data = array
 
 
 def running(layer: Node) -> list[Any]:

@@ -121,7 +121,8 @@ class Layer(Node):
                 raise ValueError(expected("load_state", "arrays that can be written", f"{path}, which is read-only",
                                           "replace it by a copy"))
         for path, array in mine.items():
-            array[...] = found[path]
+            if array is not found[path]:
+                array[...] = found[path]
         for parameter in self.parameters():
             parameter.mark_changed()
 
