@@ -20,9 +20,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "experiments"))
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests that run experiments, so that the tests of the package can be run without them."""
+    """Mark the tests that run experiments and examples: those of the package can be run without them."""
     for item in items:
-        if item.path.name.startswith("test_experiments_"):
+        if item.path.name.startswith(("test_experiments_", "test_examples")):
             item.add_marker(pytest.mark.experiments)
 
 

@@ -373,7 +373,6 @@ def test_the_dense_gradients_are_those_of_finite_differences(name, family, rng):
 
         checks.append((start, gradient.reshape(start.shape), moved))
     for array, gradient, function in checks:
-        for _ in range(3):
-            direction = rng.normal(size=array.shape)
-            slope = slope_by_differences(function, array, direction)
-            assert np.isclose((gradient * direction).sum(), slope, rtol=1e-6, atol=1e-6)
+        direction = rng.normal(size=array.shape)
+        slope = slope_by_differences(function, array, direction)
+        assert np.isclose((gradient * direction).sum(), slope, rtol=1e-6, atol=1e-6)

@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 CLOUDS = [np.column_stack([RNG.normal(size=(40, 3)) * ([1, 1, 1] if i % 2 else [0.2, 0.2, 2]), RNG.normal(size=40)])
           for i in range(24)]
 SHAPES = ["rod" if i % 2 == 0 else "ball" for i in range(24)]
-FAST = {"l": 2, "k": 5, "augment": "none", "epochs": 20, "rate": 0.01, "batch": 12, "random_state": 0}
+FAST = {"l": 2, "k": 5, "augment": "none", "epochs": 20, "rate": 0.01, "batch": 24, "random_state": 0}
 SMALL = {"levels": 2, "width": 8, "epochs": 25, "random_state": 0}
 # One cloud: what lies above 0.
 CLOUD = RNG.normal(size=(200, 3))

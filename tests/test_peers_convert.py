@@ -187,12 +187,12 @@ DAMAGED = {  # family: source, a network of it
 def test_damaged_states_are_refused_in_plain_words(family, rng):
     source, make = DAMAGED[family]
     state, refused = sp.io.to_peer(make(), source, names=family), 0
-    for strict in (True, False) * 15:
+    for strict in (True, False) * 7:
         try:
             sp.io.convert(mutated(state, rng), family, source, strict=strict)
         except ShapeError:
             refused += 1
-    assert 10 <= refused <= 30
+    assert 4 <= refused <= 14
 
 
 def test_the_example_of_the_docs(tmp_path, monkeypatch):
