@@ -13,7 +13,7 @@ COLOURS = {"ours": "#1b7837", "spconv": "#d6604d", "SparseConvNet": "#4393c3", "
            "torch dense": "#878787", "scipy sparse": "#dfc27d", "Paddle": "#80cdc1"}
 WIDTH, PIXELS = 8, 200                                  # inches; pixels an inch
 WORKLOADS = {                                           # what the first picture of the README shows
-    ("Lidar", "forward"): "Lidar sweep, 60,000 sites:\n3$^3$ convolution, 32 channels",
+    ("Lidar", "forward"): "Lidar sweep, 60,000 sites:\n3$^3$ convolution, 64 channels",
     ("Cold", "forward"): "Indoor scan, 100,000 new sites:\nrules and 3$^3$ convolution",
     ("UNet", "forward"): "U-Net of 4 levels on the scan:\nprediction",
     ("UNet", "training_step"): "The same U-Net:\ntraining step",
@@ -21,7 +21,7 @@ WORKLOADS = {                                           # what the first picture
 }
 COMPARED = ("spconv", "SparseConvNet", "MinkowskiEngine")
 CASES = {"Scan": "Indoor scan, {} channels", "Wide": "20,000 sites, {} channels", "Part": "5,000 sites, {} channels",
-         "Lidar": "Lidar sweep, 32 channels", "SpaceTime": "4-D scene, 32 channels",
+         "Lidar": "Lidar sweep, 64 channels", "SpaceTime": "4-D scene, 32 channels",
          "Down": "Stride 2, 32 to 64 channels",
          "Up": "Its inverse, 64 to 32 channels", "Cold": "Indoor scan, new sites", "UNet": "U-Net on the scan",
          "Glyphs": "DeepCNet, 100 characters"}

@@ -121,7 +121,11 @@ class Stage:
 
         def linked(found):
             word = re.match(r"(?:sp|spconv_cy)((?:\.\w+)+)", found[1])
-            page = self.names.get(f"spconv_cy{word[1]}") if word else self.only.get(found[1])
+            if word:
+                dotted = f"spconv_cy{word[1]}"
+                page = self.names.get(dotted) or self.names.get(dotted.rpartition(".")[0])     # `sp.Grid.from_sites`
+            else:
+                page = None if name in OTHERS else self.only.get(found[1])
             return f"[{found[0]}]({relative(page, name)}.rst)" if page else found[0]
 
         return re.sub(r"(?<![\[`])`([\w.]+)(?:\([^`]*\))?`(?![\]`])", linked, text)
@@ -133,6 +137,8 @@ class Stage:
                 if name.rpartition(".")[2][0].isupper()}
 
 
+# Pages on which a name without `sp.` may be one of another library.
+OTHERS = {"coming_from", "converting"}
 BINARY = {".so", ".pyd", ".png", ".npz", ".pyc", ".safetensors", ".pth", ".pt", ".ckpt"}
 
 
