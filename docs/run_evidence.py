@@ -17,7 +17,7 @@ COMMANDS = (                                            # the longest first; tho
     ("kanji.py",), ("lidar.py",), ("shapes.py",), ("mnist.py",),
     ("baselines.py",), ("defaults.py",), ("unseen_writers.py",),
     tuple(f"handwriting.py --random --seed {seed}" for seed in range(3)),
-    ("same_log.py", "digit_model.py --judge"))
+    ("same_log.py --other docs/experiments/neon_log.json", "digit_model.py --judge"))
 
 
 def main():
