@@ -27,8 +27,8 @@ class Ranges:
         self.rows += len(run.values[value]) if value == 0 else 0
         for numbers in (run.values[value], run.grounds[value]):
             if numbers is not None:
-                self._low[value] = min(self._low[value], float(numbers.min(initial=0)))
-                self._high[value] = max(self._high[value], float(numbers.max(initial=0)))
+                self._low[value] = np.minimum(self._low[value], numbers.min(initial=0))
+                self._high[value] = np.maximum(self._high[value], numbers.max(initial=0))
 
     def steps(self) -> dict[int, Array]:
         """Return {value: (2,) float32}: the step and the zero of 8 bits that reach from the least to the greatest."""
