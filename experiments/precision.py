@@ -96,12 +96,13 @@ def characters(run):
         train, test = (part.with_classes(sorted(kept)) for part in (train, test))
     encoding, l, scale = kanji.RUNS["undirected"]
     encoder = sp.data.StrokeEncoder(encoding, size=3 * 2**l, scale=scale, spacing=0.3).fit(train.characters)
+    batch = run.pick(50, 25, 6)
     notation = "-MP2-".join(f"{32 * n}C{3 if n == 1 else 2}-BN-VLReLU" for n in range(1, l + 2))
     net = sp.models.from_spec(f"{notation}-output", encoder.planes, classes=len(train.classes), rng=run.seed)
-    data = sp.data.StrokeBatches(train.characters, train.labels, encoder, augment=kanji.BENDS, batch=run.pick(50, 25, 6))
+    data = sp.data.StrokeBatches(train.characters, train.labels, encoder, augment=kanji.BENDS, batch=batch)
     run.fit("kanji", net, data, sp.Adam(net.parameters(), 0.003), run.pick(48, 60, 2), schedule="cosine")
-    return Task(f"{len(train.classes):,} Chinese characters", "one drawing each of KanjiVG to train on, Make Me a Hanzi "
-                "to test", "drawings", net, inputs(data, run),
+    split = "one drawing each of KanjiVG to train on, Make Me a Hanzi to test"
+    return Task(f"{len(train.classes):,} Chinese characters", split, "drawings", net, inputs(data, run),
                 sp.data.StrokeBatches(test.characters, test.labels, encoder))
 
 
@@ -135,7 +136,8 @@ def compared(run, task):
         "differ": 100 * float(np.mean(answers[name] != answers["float32"])),
         "iou": 100 * float(mean_iou(confusion(labels, answers[name]))),
         "ms": 1e3 * float(times[name].sum()) / len(labels),
-        "weights": net.weight_bytes(), "call": told(net, largest), "others": others(net)} for name, net in nets.items()}}
+        "weights": net.weight_bytes(), "call": told(net, largest), "others": others(net)}
+        for name, net in nets.items()}}
 
 
 def confusion(labels, answers):

@@ -268,7 +268,8 @@ def test_weights_and_features_take_a_half_and_a_quarter():
     books = plain.memory(x) - 2 * 256 * x.grid.n                         # without two rows of 64 float32 numbers
     for precision, share in (("bfloat16", 0.5), ("int8", 0.25)):
         frozen = sp.freeze(net, precision=precision, calibrate=[x], float_ends=False)
-        assert frozen.weight_bytes() < (share + 0.01) * plain.weight_bytes()
+        rests = frozen.kernels.startswith("avx2") and precision == "int8"    # of weights whose products pass 16 bits
+        assert frozen.weight_bytes() < (share + (0.3 if rests else 0.01)) * plain.weight_bytes()
         # The result has float32 numbers; two values in the precision are alive besides.
         assert frozen.memory(x) < books + (1 + 2 * share) * 256 * x.grid.n + 2**17
         told, most = peaks(frozen, x)
@@ -332,10 +333,8 @@ def with_nan(x, value=np.nan):
 
 
 def spoilt(net):
-    """Return a network with a weight of NaN."""
-    state = {name: array.copy() for name, array in net.state().items()}
-    next(array for array in state.values() if array.ndim == 3)[0, 0, 0] = np.nan
-    net.load_state(state)
+    """Return a network with a weight of NaN in its second convolution, where no site has a neighbour."""
+    net.layers[1].weight.data[0, 0, 0] = np.nan
     return net
 
 
