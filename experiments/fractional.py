@@ -9,7 +9,7 @@ from mnist import tested
 import spconv_cy as sp
 from spconv_cy import plot
 
-PUBLISHED = "; published without distortions 0.44 to 0.50, 12 views 0.32 (Graham 2014)"
+PUBLISHED = "; published without distortions, 12 views: 0.32 (Graham 2014)"
 
 
 def main():
