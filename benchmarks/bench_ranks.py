@@ -1,25 +1,36 @@
 """Training on one rank and on more, each of one thread on a processor of its own, with equal batches of all together.
 
     python benchmarks/bench_ranks.py [--ranks 2] [--rounds 3] [--only digits unet]
+    python benchmarks/bench_ranks.py --model [--rounds 2]      (--drawn: from the record of the last time)
 
-Needs mpi4py and mpiexec (`pip install mpi4py mpich`). Runs in turns; the best epoch of each side counts.
+With --model, a model of the time of a step is fitted to runs with 1, 2 and 4 ranks, on this machine and, where possible
+(root, iproute2), on hosts in network namespaces. It writes docs/benchmarks/ranks.json and ranks.png.
+
+Needs mpi4py and mpiexec (`pip install mpi4py mpich`). The sides run in turns. The processors of a rented machine change
+their speed by themselves, so a product of matrices is timed before and after each epoch, on every rank: the medians are
+of the epochs in which all were at full speed.
 """
 
 import argparse
+import inspect
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import rank_hosts
+import rank_model
 
 import spconv_cy as sp
 from spconv_cy.distributed.shards import shard
 from spconv_cy.train.batch_list import as_batches
 
-EPOCHS = 6
+EPOCHS = {"digits": 8, "unet": 40}                      # an epoch takes about 1 s and 0.2 s
+STEADY = 1.08                                           # processors this much slower than their best are not counted
 SCENES, LEVELS, CLASSES = 8, [16, 32, 48, 64], 20
 
 
@@ -48,79 +59,145 @@ def unet(ranks):
     return net, pairs
 
 
-def worker(name, apart):
-    """Train; rank 0 prints the seconds of each epoch (of the slower rank, if they train apart) and the last loss."""
-    sp.set_threads(1)
+def worker(name, apart, epochs, each):
+    """Train; rank 0 prints the seconds of each epoch, how fast the processor was, what was sent, and the last loss."""
     ranks = sp.distributed.world()
-    net, data = globals()[name](ranks)
-    optimizer = sp.SGD(net.parameters(), 0.01, 0.9)
-    if apart:
-        history = sp.fit(net, _Part(data, ranks), optimizer, EPOCHS, rng=0, progress=False, loss=_loss,
-                         on_epoch=lambda _: ranks.stack(np.zeros(1)))
-    else:
-        history = sp.fit(net, data, sp.distributed.Averaged(optimizer), EPOCHS, rng=0, progress=False, loss=_loss)
-    seconds = ranks.stack(np.array(history.seconds)).max(0).tolist()
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, [cores[ranks.rank % len(cores)]])
+    sp.set_threads(1)
+    net, data = globals()[name](ranks if each is None else argparse.Namespace(size=each))
+    data, optimizer = Timed(data, ranks, apart), sp.SGD(net.parameters(), 0.01, 0.9)
+    optimizer = optimizer if apart else sp.distributed.Averaged(optimizer)
+    history = sp.fit(net, data, optimizer, epochs, rng=0, progress=False, loss=_loss)
+    rows = ranks.stack(np.array(data.rows))
     if ranks.first:
-        print(json.dumps({"seconds": seconds, "loss": history.losses[-1]}))
+        sent = [int(number) // data.steps for number in rows[0, -1, 2:]]
+        print(json.dumps({"seconds": (rows[..., 0].max(0) / data.steps).tolist(), "probe": rows[..., 1].max(0).tolist(),
+                          "messages": sent[0], "bytes": sent[1], "loss": history.losses[-1]}))
 
 
-class _Part:
-    """The batches that `fit` gives to one of several ranks, for a run of each rank alone."""
+class Timed:
+    """Batches that note (seconds, seconds of a product of matrices, messages, bytes) of each epoch of this rank.
 
-    def __init__(self, data, ranks):
-        self.data, self.ranks = as_batches(data, "bench_ranks"), ranks
+    Args:
+        data: as for `fit`.
+        ranks: Ranks.
+        apart: each rank trains alone, on its own share.
+    """
+
+    def __init__(self, data, ranks, apart):
+        self.data, self.ranks, self.apart, self.rows = as_batches(data, "bench_ranks"), ranks, apart, []
 
     def __len__(self):
-        return len(self.data) // self.ranks.size
+        return len(self.data) // (self.ranks.size if self.apart else 1)
 
-    def epoch(self, epoch, seed, *, training):
-        return ((x, labels) for _, _, x, labels in shard(self.data, self.ranks, epoch, seed, training=training))
+    def epoch(self, epoch, seed, *, training, choose=range):
+        """Yield the batches of an epoch between two measurements."""
+        if self.apart:
+            batches = ((x, labels) for _, _, x, labels in shard(self.data, self.ranks, epoch, seed, training=training))
+        elif "choose" in inspect.signature(self.data.epoch).parameters:
+            batches = self.data.epoch(epoch, seed, training=training, choose=choose)
+        else:
+            made = list(self.data.epoch(epoch, seed, training=training))
+            batches = (made[i] for i in choose(len(made)))
+        before = probe()
+        self.ranks.stack(np.zeros(1))                                    # all begin together
+        sent, began = (self.ranks.messages, self.ranks.sent), time.perf_counter()
+        self.steps = 0
+        for batch in batches:
+            self.steps += 1
+            yield batch
+        seconds, sent = time.perf_counter() - began, (self.ranks.messages - sent[0], self.ranks.sent - sent[1])
+        self.rows.append((seconds, max(before, probe()), *sent))
+
+
+def probe():
+    """Return the least seconds of 12 products of small matrices, which tell how fast the processor is now."""
+    a, least = np.ones((192, 192), np.float32), np.inf
+    for _ in range(12):
+        began = time.perf_counter()
+        np.matmul(a, a)
+        least = min(least, time.perf_counter() - began)
+    return least
 
 
 def _loss(y, labels):
     return sp.softmax_cross_entropy(getattr(y, "features", y), labels)
 
 
-def run(name, n, *options):
-    """Return what n ranks report."""
-    mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    if mpiexec is None:
-        sys.exit("bench_ranks: expected mpiexec, got none; pip install mpi4py mpich")
+def run(name, n, *options, epochs=10, hosts=None):
+    """Return what n ranks report, of this machine or of Hosts."""
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [mpiexec, "-bind-to", "core", "-n", str(n), sys.executable, __file__, "--worker", name, *options]
-    return json.loads(subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout)
+    start = [mpiexec()] if hosts is None else hosts.command(mpiexec())
+    command = [*start, "-n", str(n), sys.executable, __file__, "--worker", name, "--epochs", str(epochs), *options]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return json.loads(done.stdout)
+
+
+def mpiexec():
+    """Return the path of mpiexec, or end the program."""
+    found = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    return found or sys.exit("bench_ranks: expected mpiexec, got none; pip install mpi4py mpich")
 
 
 def main():
-    """Print seconds and ratios."""
+    """Print seconds and ratios, or the model of a step's time, or memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", default=["digits", "unet"], choices=["digits", "unet"])
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="+", default=list(EPOCHS), choices=list(EPOCHS))
+    parser.add_argument("--epochs", type=int, help=f"of each run; by default {EPOCHS}")
+    parser.add_argument("--model", action="store_true")
+    parser.add_argument("--drawn", action="store_true")
+    for name in ("worker", "each"):
+        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     parser.add_argument("--apart", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        worker(options.worker, options.apart)
+        worker(options.worker, options.apart, options.epochs, options.each and int(options.each))
+        return
+    if options.model or options.drawn:
+        model(options)
         return
     for name in options.only:
-        compare(name, options.ranks, options.rounds)
+        compare(name, options.ranks, options.rounds, options.epochs or EPOCHS[name])
 
 
-def compare(name, n, rounds):
-    """Print the best epoch of one rank, of n, and of n processes that share the batches and exchange nothing."""
+def model(options):
+    """Print the model's tables."""
+    why, rows = "", None
+    if not options.drawn:
+        why = rank_hosts.possible()
+        rows = rank_model.measure(run, options.only, None if why else rank_hosts.Hosts, options.rounds)
+    print("\n".join(rank_model.write(rows, Path(__file__).parents[1] / "docs" / "benchmarks" / "ranks.json")))
+    if why:
+        print(f"No hosts in network namespaces: {why}")
+
+
+def compare(name, n, rounds, epochs):
+    """Print the steps of one rank, of n, and of n processes that share the batches and exchange nothing."""
     sides = {"one rank": (1,), f"{n} ranks": (n,), "apart": (n, "--apart")}
-    best, losses = dict.fromkeys(sides, np.inf), {}
+    rows, losses = {side: [] for side in sides}, {}
     for _ in range(rounds):
         for side, how in sides.items():
-            found = run(name, *how)
-            best[side] = min(best[side], *found["seconds"][1:])
+            found = run(name, *how, epochs=epochs)
+            rows[side] += list(zip(found["probe"][1:], found["seconds"][1:], strict=True))
             losses[side] = found["loss"]
-    one, together, apart = best.values()
-    print(f"{name}: an epoch takes {one:.3f} s on one rank, {together:.3f} s on {n}: "
-          f"{one / together:.2f} times as fast")
-    print(f"    losses {losses['one rank']:.6f} and {losses[f'{n} ranks']:.6f}")
-    print(f"    without any exchange it would take {apart:.3f} s: {one / apart:.2f} times as fast", flush=True)
+    fastest = min(row[0] for side in rows.values() for row in side)
+    quick = {side: [seconds for probed, seconds in found if probed < STEADY * fastest] for side, found in rows.items()}
+    best = {side: min(seconds for _, seconds in found) for side, found in rows.items()}
+    print(f"{name}, seconds of a step, losses {losses['one rank']:.6f} and {losses[f'{n} ranks']:.6f}")
+    for what, of in (("best epoch", best), ("median of epochs at the processors' full speed",
+                                            {side: float(np.median(some)) for side, some in quick.items() if some})):
+        if len(of) == len(sides):
+            one, together, apart = of.values()
+            print(f"    {what}: {one:.4f} on one rank, {together:.4f} on {n}: {one / together:.2f} times as fast; "
+                  f"{apart:.4f} without any exchange: {one / apart:.2f}")
+    print("    epochs at full speed:", ", ".join(f"{side} {len(some)} of {len(rows[side])}"
+                                                 for side, some in quick.items()), flush=True)
 
 
 if __name__ == "__main__":

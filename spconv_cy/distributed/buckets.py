@@ -57,9 +57,9 @@ class Bucket:
         """Wait for the sum, and give every parameter the mean of `size` ranks."""
         assert self.sum is not None
         self.sum.finish()
+        self.flat[len(self.parameters):] /= size
         for given, parameter, piece in zip(self.flat, self.parameters, self._pieces, strict=False):
             if given:
-                piece /= size
                 gradient = ops_of(parameter.data).asarray(piece, parameter.dtype)
                 parameter.grad = gradient.copy() if gradient is piece else gradient
 

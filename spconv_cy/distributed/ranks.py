@@ -45,7 +45,7 @@ class Ranks:
         rank: number of this process, from 0.
         size: number of processes.
         timeout: may be set at any time.
-        sent: bytes that this process has given to `exchange`.
+        messages, sent: number and bytes of what this process has sent to others.
 
     Raises:
         ImportError: this process was started by mpiexec, and mpi4py is not installed.
@@ -70,7 +70,7 @@ class Ranks:
             self._mpi, self._comm = MPI, communicator.Dup()              # messages of its own
         self.rank: int = self._comm.rank if self._comm else 0
         self.size: int = self._comm.size if self._comm else 1
-        self._calls = self.sent = 0
+        self._calls = self.messages = self.sent = 0
         if self._comm:
             abort_on_errors(self._comm)
 
@@ -85,6 +85,12 @@ class Ranks:
         Args:
             array: of float32 or float64.
         """
+        array = np.asarray(array)
+        if self.size > 1 and array.nbytes <= SMALL:                      # without the buffers of a Sum
+            parts = self.stack(array)
+            total = parts[self.rank]
+            _add(list(parts.reshape(self.size, -1)), total.reshape(-1))
+            return total
         found = np.array(array, order="C")
         self.start_sum(found.reshape(-1)).finish()
         return found
@@ -125,8 +131,7 @@ class Ranks:
     def _to_all(self, mine: Array, parts: Sequence[Array] | Array) -> None:
         """Send an array to all ranks, and receive theirs."""
         tag = self.next_tag()
-        requests = [self._comm.Irecv(parts[r], r, tag) for r in self.others()]
-        requests += [self._comm.Isend(mine, r, tag) for r in self.others()]
+        requests = self.begin(tag, {r: parts[r] for r in self.others()}, dict.fromkeys(self.others(), mine))
         parts[self.rank][...] = mine
         self.wait(requests)
 
@@ -137,12 +142,21 @@ class Ranks:
             sent: {rank: contiguous array}.
             received: {rank: contiguous array}, filled.
         """
-        tag = self.next_tag()
-        self.sent += sum(array.nbytes for array in sent.values())
-        requests = [self._comm.Irecv(array, rank, tag) for rank, array in received.items()]
-        requests += [self._comm.Isend(array, rank, tag) for rank, array in sent.items()]
+        requests = self.begin(self.next_tag(), received, sent)
         if requests:
             self.wait(requests, [*received, *sent])
+
+    def begin(self, tag: int, received: Mapping[int, Array], sent: Mapping[int, Array]) -> list[Any]:
+        """Begin to receive arrays from ranks and to send arrays to ranks; return the requests of mpi4py in this order.
+
+        Args:
+            tag: of `next_tag`.
+            received, sent: {rank: contiguous array}.
+        """
+        self.messages += len(sent)
+        self.sent += sum(array.nbytes for array in sent.values())
+        requests = [self._comm.Irecv(array, rank, tag) for rank, array in received.items()]
+        return requests + [self._comm.Isend(array, rank, tag) for rank, array in sent.items()]
 
     def next_tag(self) -> int:
         """Return the tag of the next exchange; ranks that have lost count do not match."""
@@ -218,9 +232,7 @@ class Sum:
             self._exchange(self._tags[0], self._parts, {r: self.flat[self._slices[r]] for r in self.ranks.others()})
 
     def _exchange(self, tag: int, received: dict[int, Array], sent: dict[int, Array]) -> None:
-        comm = self.ranks._comm
-        self._requests = [comm.Irecv(received[r], r, tag) for r in self.ranks.others()]
-        self._requests += [comm.Isend(sent[r], r, tag) for r in self.ranks.others()]
+        self._requests = self.ranks.begin(tag, {r: received[r] for r in self.ranks.others()}, sent)
 
     def progress(self) -> bool:
         """Let MPI work without waiting; return True if the sum is complete."""

@@ -35,19 +35,24 @@ class SharedStatistics:
             n: number of rows.
         """
         ops, c = ops_of(own), own.shape[1]
-        mine = np.zeros(1 + 2 * c)
+        host, mine = ops.to_numpy(own), np.zeros(1 + 2 * c)
         if self.counts and n:
-            mean, error, variance = ops.to_numpy(own).astype(np.float64)
-            mine[0], mine[1:1 + c], mine[1 + c:] = n, mean + error, variance
+            mine[0], mine[1 + c:] = n, host[2]
+            np.add(host[0], host[1], out=mine[1:1 + c], dtype=np.float64)
         parts = self.ranks.stack(mine)                                   # one message: ranks wait for each here
-        counts, means, variances = parts[:, :1], parts[:, 1:1 + c], parts[:, 1 + c:]
-        self.rows = int(counts.sum())
+        self.rows = int(parts[:, 0].sum())
         if not self.rows:
             return own
-        mean = (counts * means).sum(0) / self.rows
-        variance = (counts * (variances + (means - mean) ** 2)).sum(0) / self.rows
-        high = mean.astype(own.dtype)
-        return ops.asarray(np.stack([high, mean - high, variance]).astype(own.dtype), own.dtype)
+        weights, means = parts[:, :1] / self.rows, parts[:, 1:1 + c]
+        both = np.add.reduce(weights * parts[:, 1:], 0)
+        mean, apart = both[:c], means - both[:c]
+        apart *= apart
+        apart *= weights
+        found = np.empty((3, c), own.dtype)
+        found[0] = mean
+        found[1] = mean - found[0]
+        found[2] = both[c:] + np.add.reduce(apart, 0)
+        return ops.asarray(found, own.dtype)
 
     def sum(self, sums: Array) -> Array:
         """Return the sums of all ranks' arrays."""
