@@ -6,6 +6,10 @@
 With --model, a model of the time of a step is fitted to runs with 1, 2 and 4 ranks, on this machine and, where possible
 (root, iproute2), on hosts in network namespaces. It writes docs/benchmarks/ranks.json and ranks.png.
 
+    python benchmarks/bench_ranks.py --memory        of one scene, cut among ranks
+    python benchmarks/bench_ranks.py --overlap       how much of the sums of gradients backward hides
+
+
 Needs mpi4py and mpiexec (`pip install mpi4py mpich`). The sides run in turns. The processors of a rented machine change
 their speed by themselves, so a product of matrices is timed before and after each epoch, on every rank: the medians are
 of the epochs in which all were at full speed.
@@ -23,13 +27,16 @@ from pathlib import Path
 
 import numpy as np
 import rank_hosts
+import rank_memory
 import rank_model
+import rank_overlap
 
 import spconv_cy as sp
 from spconv_cy.distributed.shards import shard
 from spconv_cy.train.batch_list import as_batches
 
 EPOCHS = {"digits": 8, "unet": 40}                      # an epoch takes about 1 s and 0.2 s
+TASKS = {"memory": rank_memory.task, "overlap": rank_overlap.task}
 STEADY = 1.08                                           # processors this much slower than their best are not counted
 SCENES, LEVELS, CLASSES = 8, [16, 32, 48, 64], 20
 
@@ -152,12 +159,25 @@ def main():
     parser.add_argument("--epochs", type=int, help=f"of each run; by default {EPOCHS}")
     parser.add_argument("--model", action="store_true")
     parser.add_argument("--drawn", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--overlap", action="store_true")
     for name in ("worker", "each"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     parser.add_argument("--apart", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.worker in TASKS:
+        found = TASKS[options.worker](options.each)
+        if sp.distributed.world().first:
+            print(json.dumps(found))
+        return
     if options.worker:
         worker(options.worker, options.apart, options.epochs, options.each and int(options.each))
+        return
+    if options.memory:
+        print("\n".join(rank_memory.report(lambda n, path: run("memory", n, "--each", str(path)))))
+        return
+    if options.overlap:
+        print("\n".join(rank_overlap.report(lambda bucket: run("overlap", options.ranks, "--each", str(bucket)))))
         return
     if options.model or options.drawn:
         model(options)

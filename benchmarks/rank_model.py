@@ -60,8 +60,8 @@ def measure(run, names, hosts_of, rounds):
 def fitted(rows):
     """Return {"compute": {name: s}, "latency": s, "message": s, "way": s, "bandwidth": bytes a second}.
 
-    `latency` and `bandwidth` are those of ranks of one machine, `way` what the network of hosts takes besides the set one
-    The least squares are of relative errors, with no number below zero.
+    `latency` and `bandwidth` are those of ranks of one machine, `way` what the network of hosts takes besides
+    the latency that was set. The least squares are of relative errors, with no number below zero.
     """
     from scipy.optimize import nnls
 

@@ -11,6 +11,7 @@ from scene_ranks import network, on_threads, scene, step
 from test_distributed import loaded, mpiexec
 
 import spconv_cy as sp
+from spconv_cy.config import data_folder
 from spconv_cy.distributed import gather, scatter
 from spconv_cy.errors import BackendError, GridError, ShapeError
 from spconv_cy.sites import Window
@@ -57,6 +58,39 @@ def test_three_processes_equal_the_whole(whole, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     found = loaded(path)
     assert all(np.array_equal(found[name], whole[name]) for name in whole)
+
+
+@pytest.fixture(scope="module")
+def scan():
+    """An aerial scan in cells of 3 m, with heights as features and classes as labels."""
+    path = Path(data_folder() or ".") / "lidar_topography.npz"
+    if data_folder() is None or not path.exists():
+        pytest.skip("no lidar_topography.npz in the folder of SPCONV_CY_DATA")
+    with np.load(path) as file:
+        points, classes = file["xyz"].astype(float), file["classification"]
+    points -= points.min(0)
+    cells, first = np.unique(np.floor(points / 3).astype(int), axis=0, return_index=True)
+    features = np.column_stack([points[first] % 3 - 1.5])
+    sites = np.column_stack([np.zeros(len(cells), int), cells])
+    return sites, features, np.searchsorted([1, 2, 9], classes[first])
+
+
+@pytest.mark.parametrize(("n", "dtype"), [(3, "float64"), (2, "float32"), (4, "float32")])
+def test_a_real_scan_is_cut(scan, n, dtype):
+    part = slice(1500) if dtype == "float64" else slice(None)            # exact sums take long
+    sites, features, labels = (rows[part] for rows in scan)
+    with sp.use("reference" if dtype == "float64" else "cpu"):
+        nets = [network() for _ in range(n + 1)]
+        leaf = sp.Tensor(features.astype(dtype), requires_grad=True)
+    x = sp.SparseTensor(leaf, sp.Grid.from_sites(sites))
+    assert np.array_equal(x.sites, sites) and len(scan[0]) > 5000
+    whole = step(nets[n], x, labels)
+    found = on_threads(n, lambda ranks: step(nets[ranks.rank], x, labels, ranks))
+    for name, array in whole.items():
+        if dtype == "float64":
+            assert np.array_equal(found[0][name], array), name
+        else:
+            np.testing.assert_allclose(found[0][name], array, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def test_a_rank_has_its_slab_and_no_more_than_a_thin_halo():
