@@ -1,16 +1,19 @@
 """A model of the time of a training step on many ranks, fitted to runs on few: bench_ranks.py --model calls it.
 
-With w batches of compute c each, in `rounds` exchanges of a message to every other rank, `sent` bytes in all:
+A step in which each of N ranks computes a batch, and which exchanges a message with every other rank `rounds` times:
 
-    step = w * c * slow * share + rounds * latency + rounds * (N - 1) * message + sent / bandwidth
+    step = (compute + waits * sqrt(2 ln N)) * slow * share + rounds * latency + messages * message * share
+           + sent / bandwidth
 
-`slow` is how much slower the processors were in a run than at their best, which a product of matrices tells, and
-`share` the number of ranks on a processor. The latency and the bandwidth of hosts are those that were set, plus what
-the fit finds for the rest of the way.
+`sqrt(2 ln N)` is about how far the slowest of N ranks is behind. `slow` is how much slower the processors were than at
+their best, which a product of matrices tells, and `share` the number of ranks on a processor. `message` is measured by
+itself: the time in which a rank begins one message and its answer. Latency and bandwidth of hosts are those that were
+set, and what the fit finds beside them.
 """
 
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +21,12 @@ import numpy as np
 RANKS = np.unique(np.geomspace(1, 1000, 40).astype(int))
 CLUSTERS = {"10 Gbit/s, 50 us": (1.25e9, 50e-6), "100 Gbit/s, 3 us": (12.5e9, 3e-6)}
 WORTH = 0.8                                             # of the work of N ranks that do not wait for each other
+SLOWEST = 1.45                                          # more, and a probe was interrupted
 HOST = 16                                               # ranks of a host, for a hierarchy
 
 
 def measure(run, names, hosts_of, rounds):
-    """Return rows of measurements.
+    """Return {"rows": measurements, "message": seconds}.
 
     Args:
         run: function of (name, n, *options, epochs=, hosts=) that returns a report, as in bench_ranks.
@@ -52,51 +56,73 @@ def measure(run, names, hosts_of, rounds):
                 print(name, n, link, [round(1e3 * s, 1) for s in found["seconds"]], flush=True)
     best = min(probe for row in rows.values() for probe in row["probe"])
     for row in rows.values():
-        at = int(np.argsort(row["seconds"])[len(row["seconds"]) // 2])
-        row["slow"], row["seconds"] = row["probe"][at] / best, row["seconds"][at]
-    return [{key: value for key, value in row.items() if key != "probe"} for row in rows.values()]
+        row["slow"] = [min(SLOWEST, probe / best) for probe in row.pop("probe")]
+    return {"rows": list(rows.values()), "message": run("message", 4)}
 
 
-def fitted(rows):
-    """Return {"compute": {name: s}, "latency": s, "message": s, "way": s, "bandwidth": bytes a second}.
+def task(_):
+    """Return the seconds in which a rank begins one message and its answer."""
+    import spconv_cy as sp
 
-    `latency` and `bandwidth` are those of ranks of one machine, `way` what the network of hosts takes besides
-    the latency that was set. The least squares are of relative errors, with no number below zero.
+    ranks, spent = sp.distributed.world(), []
+    mine, parts = np.zeros(100), np.zeros((ranks.size, 100))
+    for _ in range(500):
+        began = time.perf_counter()
+        received = {r: parts[r] for r in ranks.others()}
+        requests = ranks.begin(ranks.next_tag(), received, dict.fromkeys(ranks.others(), mine))
+        spent.append(time.perf_counter() - began)
+        ranks.wait(requests)
+    return float(np.median(spent)) / (ranks.size - 1)
+
+
+def _columns(row, names):
+    """Return what each number of the fit is multiplied by, and the seconds of what was set, in an array (epochs, n)."""
+    others, far, slow = row["ranks"] - 1, row["link"] is not None, np.array(row["slow"])[:, None] * row["share"]
+    rounds = row["messages"] / others if others else 0.0
+    set_seconds = rounds * row["link"][1] / 1e3 + row["bytes"] * 8 / (row["link"][0] * 1e6) if far else 0.0
+    own = np.array([row["name"] == name for name in names], float)
+    near = np.array([rounds, row["bytes"] / 1e9]) * (not far)
+    along = np.array([rounds, row["bytes"] * row["share"] / 1e9]) * far
+    fixed = np.broadcast_to(np.concatenate([near, along]), (len(slow), 4))
+    return np.hstack([slow * own, slow * own * behind(row["ranks"]), fixed]), set_seconds
+
+
+def behind(n):
+    """Return how far the slowest of n ranks is behind, in standard deviations."""
+    return float(np.sqrt(2 * np.log(n)))
+
+
+def fitted(rows, message):
+    """Return {"compute", "waits": {name: s}, "latency", "per_gb", "way", "way_per_gb", "message": s}.
+
+    `latency` and `per_gb` are those of ranks of one machine, `way` and `way_per_gb` what the network of hosts takes
+    beside what was set. The least squares are of relative errors, with no number below zero.
     """
     from scipy.optimize import nnls
 
     names = sorted({row["name"] for row in rows})
-    columns = []
+    left, right = [], []
     for row in rows:
-        others, far = row["ranks"] - 1, row["link"] is not None
-        rounds = row["messages"] / others if others else 0
-        known = 0.0
-        if far:
-            mbit, ms = row["link"]
-            known = rounds * ms / 1e3 + row["bytes"] * 8 / (mbit * 1e6)
-        of_row = [row["slow"] * row["share"] * (row["name"] == name) for name in names]
-        of_row += [0.0 if far else rounds, row["messages"] * row["share"], rounds if far else 0.0,
-                   0.0 if far else row["bytes"] / 1e9]
-        columns.append((of_row, row["seconds"] - known, row["seconds"]))
-    weights = np.array([1 / seconds for *_, seconds in columns])
-    a, b = (np.array([column[i] for column in columns]) for i in range(2))
-    found = nnls(a * weights[:, None], b * weights)[0]
-    *compute, latency, message, way, per_gb = found.tolist()
-    return {"compute": dict(zip(names, compute, strict=True)), "latency": latency, "message": message, "way": way,
-            "bandwidth": 1e9 / per_gb if per_gb else None}
+        columns, known = _columns(row, names)
+        seconds = np.array(row["seconds"])
+        left.append(columns / seconds[:, None])
+        right.append((seconds - known - row["messages"] * row["share"] * message) / seconds)
+    found = nnls(np.concatenate(left), np.concatenate(right))[0].tolist()
+    n = len(names)
+    return {"names": names, "found": found, "message": message, "compute": dict(zip(names, found[:n], strict=True)),
+            "waits": dict(zip(names, found[n:2 * n], strict=True)),
+            **dict(zip(("latency", "per_gb", "way", "way_per_gb"), found[2 * n:], strict=True))}
 
 
 def predicted(fit, row):
-    """Return the seconds of a row by the model."""
-    others = row["ranks"] - 1
-    rounds = row["messages"] / others if others else 0
-    if row["link"] is None:
-        line = rounds * fit["latency"] + (row["bytes"] / fit["bandwidth"] if fit["bandwidth"] else 0)
-    else:
-        mbit, ms = row["link"]
-        line = rounds * (ms / 1e3 + fit["way"]) + row["bytes"] * 8 / (mbit * 1e6)
-    own = fit["compute"][row["name"]] * row["slow"] + row["messages"] * fit["message"]
-    return own * row["share"] + line
+    """Return the seconds of a row's median epoch by the model."""
+    columns, known = _columns(row, fit["names"])
+    model = columns @ fit["found"] + known + row["messages"] * row["share"] * fit["message"]
+    return float(model[_middle(row)])
+
+
+def _middle(row):
+    return int(np.argsort(row["seconds"])[len(row["seconds"]) // 2])
 
 
 class Network:
@@ -108,7 +134,8 @@ class Network:
     """
 
     def __init__(self, fit, row):
-        self.compute, self.message, self.rounds = fit["compute"][row["name"]], fit["message"], row["messages"]
+        self.compute, self.waits = fit["compute"][row["name"]], fit["waits"][row["name"]]
+        self.message, self.rounds = fit["message"], row["messages"]
         self.bytes = row["bytes"]                                        # of two ranks; of many, nearly twice as many
 
     def step(self, n, cluster, batches=1, host=1):
@@ -117,14 +144,15 @@ class Network:
         Args:
             n: ranks.
             cluster: (bytes a second of a host, seconds of latency).
-            batches: whose gradients each rank adds up before it exchanges them.
+            batches: times that a rank's batch is larger.
             host: ranks that first sum among themselves, so that only one of them sends to other hosts; 1: none do.
         """
         bandwidth, latency = cluster
         near, far = (min(n, host) - 1, -(-n // host) - 1) if host > 1 else (0, n - 1)
         sent = 2 * self.bytes * far / max(1, far + 1)
         levels = (far > 0) * latency + (near > 0) * 2e-6                 # 2 us in the memory of a host, there and back
-        return batches * self.compute + self.rounds * (levels + (far + 2 * near) * self.message) + sent / bandwidth
+        own = batches * (self.compute + self.waits * behind(n))
+        return own + self.rounds * (levels + (far + 2 * near) * self.message) + sent / bandwidth
 
     def worth(self, cluster, **options):
         """Return the largest number of ranks, up to 100,000, that do WORTH of N times the work of one."""
@@ -137,19 +165,21 @@ class Network:
 def report(record):
     """Return the tables of a record as lines of Markdown."""
     fit, rows = record["fit"], record["rows"]
-    bandwidth = "no limit found" if fit["bandwidth"] is None else f"{fit['bandwidth'] / 1e9:.1f} GB/s"
-    lines = [f"compute of a batch {', '.join(f'{name} {1e3 * s:.1f} ms' for name, s in fit['compute'].items())}; "
-             f"a message {1e6 * fit['message']:.1f} us of a rank's time; an exchange {1e6 * fit['latency']:.0f} us in "
-             f"one machine ({bandwidth}), {1e6 * fit['way']:.0f} us more than the set latency between hosts", "",
-             "| training | ranks | network of the hosts | slower | measured | model | error |",
+    each = [f"{name} {1e3 * fit['compute'][name]:.1f} and {1e3 * fit['waits'][name]:.1f} ms" for name in fit["names"]]
+    lines = [f"compute and waits of a batch: {', '.join(each)}; "
+             f"a message {1e6 * fit['message']:.1f} us; in one machine {1e6 * fit['latency']:.0f} us an exchange and "
+             f"{fit['per_gb']:.2f} s a GB; hosts {1e6 * fit['way']:.0f} us and {fit['way_per_gb']:.2f} s a GB beside "
+             "what was set",
+             "", "| training | ranks | network of the hosts | processors slower | measured | model | error |",
              "|---|---|---|---|---|---|---|"]
     for row in rows:
         link = "one machine" if row["link"] is None else "{} Mbit/s, {} ms".format(*row["link"])
-        model = predicted(fit, row)
-        lines.append(f"| {row['name']} | {row['ranks']} | {link} | {row['slow']:.2f} | {1e3 * row['seconds']:.1f} ms | "
-                     f"{1e3 * model:.1f} ms | {100 * (model / row['seconds'] - 1):+.0f} % |")
-    lines += ["", f"| training | cluster | ranks at {100 * WORTH:.0f} % | with 8 batches a step | with hosts of {HOST} "
-              "| 1,000 ranks: plain | 8 batches | hosts | both |", "|---|---|---|---|---|---|---|---|---|"]
+        model, at = predicted(fit, row), _middle(row)
+        seconds, slow = row["seconds"][at], row["slow"][at]
+        lines.append(f"| {row['name']} | {row['ranks']} | {link} | {slow:.2f} | {1e3 * seconds:.1f} ms | "
+                     f"{1e3 * model:.1f} ms | {100 * (model / seconds - 1):+.0f} % |")
+    lines += ["", f"| training | cluster | ranks at {100 * WORTH:.0f} % | with batches x 8 | with hosts of {HOST} "
+              "| 1,000 ranks: plain | batches x 8 | hosts | both |", "|---|---|---|---|---|---|---|---|---|"]
     for name in fit["compute"]:
         net = Network(fit, _two(rows, name))
         for cluster, of in CLUSTERS.items():
@@ -173,9 +203,9 @@ def draw(record, path):
     figure, axes = pyplot.subplots(1, 1 + len(names), figsize=(5 * (1 + len(names)), 4))
     for name, colour in zip(names, ("#1b7837", "#4393c3"), strict=False):
         own = [row for row in rows if row["name"] == name]
-        axes[0].loglog([1e3 * row["seconds"] for row in own], [1e3 * predicted(fit, row) for row in own], "o",
-                       label=name, color=colour)
-    measured = [1e3 * row["seconds"] for row in rows]
+        axes[0].loglog([1e3 * row["seconds"][_middle(row)] for row in own], [1e3 * predicted(fit, row) for row in own],
+                       "o", label=name, color=colour)
+    measured = [1e3 * row["seconds"][_middle(row)] for row in rows]
     ends = np.array([min(measured) / 1.3, max(measured) * 1.3])
     axes[0].loglog(ends, ends, "-", color="#878787", linewidth=1)
     axes[0].set(xlabel="measured, ms a step", ylabel="model, ms a step", title="Runs with 1, 2 and 4 ranks")
@@ -186,7 +216,7 @@ def draw(record, path):
             for way, style in (({}, "-"), ({"batches": 8}, "--"), ({"host": HOST}, ":")):
                 batches = way.get("batches", 1)
                 part = [100 * batches * net.compute / net.step(int(n), of, **way) for n in RANKS]
-                note = "8 batches a step" if "batches" in way else f"hosts of {HOST}" if way else "one batch"
+                note = "batches 8 times as large" if "batches" in way else f"hosts of {HOST}" if way else "plain"
                 axis.semilogx(RANKS, part, style, color=colour, label=f"{cluster}, {note}")
         axis.axhline(100 * WORTH, color="#878787", linewidth=1)
         axis.set(xlabel="ranks", ylabel="% of N times the work of one rank", ylim=(0, 102), title=f"Model: {name}")
@@ -199,16 +229,16 @@ def _two(rows, name):
     return next(row for row in rows if row["name"] == name and row["ranks"] == 2 and row["link"] is None)
 
 
-def write(rows, path):
+def write(made, path):
     """Write the record and the picture beside it; return the tables.
 
     Args:
-        rows: of `measure`; None: those of the record.
+        made: of `measure`; None: that of the record.
         path: of the record, .json.
     """
     path = Path(path)
-    rows = json.loads(path.read_text())["rows"] if rows is None else rows
-    record = {"rows": rows, "fit": fitted(rows)}
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    made = json.loads(path.read_text()) if made is None else made
+    record = {"rows": made["rows"], "message": made["message"], "fit": fitted(made["rows"], made["message"])}
+    path.write_text(json.dumps(record) + "\n")
     draw(record, path.with_suffix(".png"))
     return report(record)

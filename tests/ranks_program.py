@@ -1,5 +1,6 @@
-"""What tests/test_distributed.py runs under mpiexec: `ranks_program.py TASK FOLDER`."""
+"""What tests/test_distributed.py runs under mpiexec: `ranks_program.py TASK,TASK FOLDER`."""
 
+import errno
 import os
 import signal
 import sys
@@ -113,11 +114,22 @@ def resume(folder):
         np.savez(folder / "resumed.npz", **results(net, history))
 
 
+def full(folder):
+    """The disk is full when rank 0 writes the second checkpoint."""
+    def fsync(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def on_epoch(_):
+        os.fsync = fsync
+
+    run(6, 10**6, ranks=True, checkpoint=folder / "full.safetensors", on_epoch=on_epoch)
+
+
 def dies(folder):
-    """Rank 1 is killed in its second epoch."""
+    """Rank 1 is killed in one of its epochs."""
     if world().rank == 1:
         signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
     run(6, 10**6, ranks=True)
 
 
@@ -138,7 +150,7 @@ def wrong(folder):
 
 def hangs(folder):
     """Rank 1 does not come to the second sum."""
-    ranks = Ranks(timeout=1.0)
+    ranks = Ranks(timeout=0.5)
     ranks.sum(np.ones(3))
     if ranks.rank == 1:
         time.sleep(60)
@@ -146,9 +158,13 @@ def hangs(folder):
 
 
 def differ(folder):
-    """The ranks have different networks."""
-    Averaged(sp.train.SGD(sp.NetworkInNetwork(2, 3 + world().rank).parameters(), 0.1))
+    """The ranks have different networks; each writes its error."""
+    try:
+        Averaged(sp.train.SGD(sp.NetworkInNetwork(2, 3 + world().rank).parameters(), 0.1))
+    except sp.errors.ShapeError as error:
+        (folder / f"differ{world().rank}.txt").write_text(str(error))
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](Path(sys.argv[2]))
+    for name in sys.argv[1].split(","):
+        globals()[name](Path(sys.argv[2]))

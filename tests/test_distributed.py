@@ -14,6 +14,7 @@ from ranks_program import SAMPLES, network, results, run, samples
 import spconv_cy as sp
 from spconv_cy.distributed import Averaged, Ranks, world
 from spconv_cy.distributed.shards import dealt, shard
+from spconv_cy.train.one_run import only_run
 
 PROGRAM = Path(__file__).parent / "ranks_program.py"
 
@@ -27,10 +28,10 @@ def mpiexec():
     return found
 
 
-def under_mpi(task, folder, n, limit=60):
-    """Run a task of the program on n ranks; return (exit status, output, seconds)."""
+def under_mpi(tasks, folder, n, limit=60):
+    """Run tasks of the program on n ranks; return (exit status, output, seconds)."""
     began = time.monotonic()
-    done = subprocess.run([mpiexec(), "-n", str(n), sys.executable, str(PROGRAM), task, str(folder)], text=True,
+    done = subprocess.run([mpiexec(), "-n", str(n), sys.executable, str(PROGRAM), tasks, str(folder)], text=True,
                           capture_output=True, timeout=limit, env={**os.environ, "OMP_NUM_THREADS": "1"})
     return done.returncode, done.stdout + done.stderr, time.monotonic() - began
 
@@ -48,32 +49,39 @@ def alone():
     return results(net, history)
 
 
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """A folder with what 2, 3 and 4 ranks write, in a folder each; mpiexec is started once for each number."""
+    folder = tmp_path_factory.mktemp("ranks")
+    for n, tasks in (2, "train,sums,loop,buckets,differ"), (3, "sums,resume"), (4, "train"):
+        (folder / str(n)).mkdir()
+        if n == 3:
+            run(12, 2, checkpoint=folder / "3" / "run.safetensors")
+        status, output, _ = under_mpi(tasks, folder / str(n), n)
+        assert status == 0, output
+    return folder
+
+
 @pytest.mark.parametrize("n", [2, 4])
-def test_ranks_train_as_one_with_all_batches(tmp_path, alone, n):
-    status, output, _ = under_mpi("train", tmp_path, n)
-    assert status == 0, output
-    ranks = [loaded(tmp_path / f"train{rank}.npz") for rank in range(n)]
+def test_ranks_train_as_one_with_all_batches(ranks, alone, n):
+    found = [loaded(ranks / str(n) / f"train{rank}.npz") for rank in range(n)]
     for name, array in alone.items():
-        np.testing.assert_allclose(ranks[0][name], array, rtol=1e-5, atol=1e-5, err_msg=name)
-    for other in ranks[1:]:
-        assert all(np.array_equal(other[name], ranks[0][name]) for name in ranks[0])
-    assert np.array_equal(ranks[0]["outputs"], ranks[0]["alone"])        # gathered in the order of the data
-    assert np.array_equal(ranks[0]["labels"], samples()[1])
+        np.testing.assert_allclose(found[0][name], array, rtol=1e-5, atol=1e-5, err_msg=name)
+    for other in found[1:]:
+        assert all(np.array_equal(other[name], found[0][name]) for name in found[0])
+    assert np.array_equal(found[0]["outputs"], found[0]["alone"])        # gathered in the order of the data
+    assert np.array_equal(found[0]["labels"], samples()[1])
 
 
-def test_a_run_has_the_same_bits_again(tmp_path):
-    both = []
-    for _ in range(2):
-        assert under_mpi("train", tmp_path, 2)[0] == 0
-        both.append(loaded(tmp_path / "train0.npz"))
-    assert all(np.array_equal(both[0][name], both[1][name]) for name in both[0])
+def test_a_run_has_the_same_bits_again(ranks, tmp_path):
+    assert under_mpi("train", tmp_path, 2)[0] == 0
+    first, second = loaded(ranks / "2" / "train0.npz"), loaded(tmp_path / "train0.npz")
+    assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("n", [2, 3])
-def test_sums_are_those_in_rank_order_in_float64(tmp_path, n):
-    status, output, _ = under_mpi("sums", tmp_path, n)
-    assert status == 0, output
-    ranks = [loaded(tmp_path / f"sums{rank}.npz") for rank in range(n)]
+def test_sums_are_those_in_rank_order_in_float64(ranks, n):
+    found = [loaded(ranks / str(n) / f"sums{rank}.npz") for rank in range(n)]
     rngs = [np.random.default_rng(rank) for rank in range(n)]
     for size in (0, 1, 5, 1000, 16385, 100_003):
         for kind in (np.float32, np.float64):
@@ -81,16 +89,14 @@ def test_sums_are_those_in_rank_order_in_float64(tmp_path, n):
             total = np.zeros(size)
             for part in parts:
                 total = total + part
-            for rank in ranks:
+            for rank in found:
                 assert np.array_equal(rank[f"{size} {np.dtype(kind)}"], total.astype(kind))
     assert all((rank["first"] == sum(range(n))).all() and (rank["second"] == sum(range(1, n + 1))).all()
-               for rank in ranks)
+               for rank in found)
 
 
-def test_a_loop_averages_weighted_gradients(tmp_path):
-    status, output, _ = under_mpi("loop", tmp_path, 2)
-    assert status == 0, output
-    first, second = (loaded(tmp_path / f"loop{rank}.npz") for rank in range(2))
+def test_a_loop_averages_weighted_gradients(ranks):
+    first, second = (loaded(ranks / "2" / f"loop{rank}.npz") for rank in range(2))
     assert all(np.array_equal(first[name], second[name]) for name in first)
     # Both begin at 1, the weights of rank 0. The mean over 3 + 1 samples is (3 * 1 + 1 * 2) / 4 of the sum of squares.
     np.testing.assert_allclose(first["w"], 1 - 0.5 * 2 * 5 / 4)
@@ -98,23 +104,25 @@ def test_a_loop_averages_weighted_gradients(tmp_path):
     np.testing.assert_allclose(first["sometimes"], 1 - 0.5 * 3 / 4)
 
 
-def test_sums_in_the_backward_pass_have_the_same_bits(tmp_path):
-    status, output, _ = under_mpi("buckets", tmp_path, 2)
-    assert status == 0, output
-    first, second = (loaded(tmp_path / f"buckets{rank}.npz") for rank in range(2))
+def test_sums_in_the_backward_pass_have_the_same_bits(ranks):
+    first, second = (loaded(ranks / "2" / f"buckets{rank}.npz") for rank in range(2))
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_a_run_resumes_with_other_ranks(tmp_path):
+def test_a_run_resumes_with_other_ranks(ranks):
+    folder = ranks / "3"
     whole, history = run(12, 4)
-    run(12, 2, checkpoint=tmp_path / "run.safetensors")
-    status, output, _ = under_mpi("resume", tmp_path, 3)
-    assert status == 0, output
-    found = loaded(tmp_path / "resumed.npz")
+    found = loaded(folder / "resumed.npz")
     for name, array in results(whole, history).items():
         np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-5, err_msg=name)
-    run(12, 5, checkpoint=tmp_path / "run.safetensors")                  # and alone again
-    assert not list(tmp_path.glob("*.lock"))
+    run(12, 5, checkpoint=folder / "run.safetensors")                    # and alone again
+    assert not list(folder.glob("*.lock"))
+
+
+def test_different_networks_are_refused(ranks):
+    for rank in range(2):
+        text = (ranks / "2" / f"differ{rank}.txt").read_text()
+        assert "expected the same parameters on all ranks" in text
 
 
 def test_a_killed_rank_ends_the_run(tmp_path):
@@ -141,13 +149,25 @@ def test_a_rank_that_hangs_is_named(tmp_path):
     status, output, seconds = under_mpi("hangs", tmp_path, 2)
     assert status != 0
     assert seconds < 30
-    assert "Ranks: expected an answer of rank 1 within 1 s, got none" in output
+    assert "Ranks: expected an answer of rank 1 within 0.5 s, got none" in output
 
 
-def test_different_networks_are_refused(tmp_path):
-    status, output, _ = under_mpi("differ", tmp_path, 2)
+def test_a_full_disk_of_the_writer_ends_the_run(tmp_path):
+    status, output, seconds = under_mpi("full", tmp_path, 2)
     assert status != 0
-    assert "expected the same parameters on all ranks" in output
+    assert seconds < 30
+    assert output.count("No space left on device") == 1 and "full.safetensors" in output
+    assert [file.name for file in tmp_path.iterdir() if file.suffix != ".lock"] == ["full.safetensors"]
+    assert len(run(12, 2, checkpoint=tmp_path / "full.safetensors")[1]) == 2   # the first epoch's checkpoint is whole
+
+
+def test_a_second_run_with_ranks_in_one_folder_is_refused(tmp_path):
+    with only_run(str(tmp_path / "run.safetensors")):
+        status, output, seconds = under_mpi("resume", tmp_path, 2)
+    assert status != 0
+    assert seconds < 30
+    assert output.count("expected a checkpoint of one run at a time, got one that another run is using") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_process_needs_no_mpi_and_changes_no_bit():
