@@ -89,7 +89,7 @@ def mnist(name, n=10_000):
 ROWS = (
     Row("pen digits of writers never seen", "UCI, 30 writers to train on, 14 to test", "digits, writers",
         "unseen_writers", writers, "seed", "", "python experiments/unseen_writers.py"),
-    Row("the same, by the model that comes along", "the same; drawn digits besides to train on", "digits, writers",
+    Row("writers never seen, by the model that comes along", "the same; drawn digits besides to train on", "digits, writers",
         "digit_model", lambda record: ([record["figures"]["digits of 14 writers never seen"]], 3498), "-", "",
         "python experiments/digit_model.py --judge"),
     Row("pen digits, random split", "the same writers in both parts", "digits, random", "demo",
@@ -108,6 +108,6 @@ ROWS = (
         seeds(298, "cubic", "mean error"), "cubic", "", "python experiments/shapes.py --data FOLDER"),
     Row("points of an aerial scan, one view: mean IoU", "lidR's Topography, west to train on, east to test on", "lidar",
         "lidar", overlaps(0), "net", "", "python experiments/lidar.py --data FOLDER", overlap=True),
-    Row("the same, mean of 12 views: mean IoU", "the same", "lidar", "lidar", overlaps(1), "net", "",
+    Row("the scan, mean of 12 views: mean IoU", "the same", "lidar", "lidar", overlaps(1), "net", "",
         "python experiments/lidar.py --data FOLDER", overlap=True),
 )

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -21,6 +22,34 @@ def table(name, records):
     head, rows = TABLES[name](records)
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def minute(records):
+    """What a reader of one minute takes home: exact, this fast, this good, each computed from the other tables."""
+    better, equal = verdicts(main(records)[1])
+    ratios = {}
+    for row in speed(records)[1]:
+        for name, ratio in re.findall(r"([A-Za-z][A-Za-z ]*) ([\d.]+)", row[3]):
+            ratios.setdefault(name.strip(), []).append(float(ratio))
+    rows = [["exact", "; ".join(f"{row[0]}: {row[1]}" for row in exact(records)[1] if "log" in row[0]
+                                or "active" in row[0])]]
+    rows += [["fast, two threads", "times faster than " + ", ".join(f"{name} {min(found):g} to {max(found):g}"
+                                                                    for name, found in sorted(ratios.items()))]]
+    rows += [["good", f"better than the best cheap baseline, zero outside the interval: {'; '.join(better) or NONE}"],
+             ["not shown to be better", "; ".join(equal) or NONE]]
+    return ["", "in one minute"], rows
+
+
+def verdicts(rows):
+    """Return (better, equal): the tasks of the first table whose interval excludes zero for ours, and the others."""
+    better, equal = [], []
+    for task, *_, value, _, difference_, _, _, _ in rows:
+        ends = re.search(r"\(([-+][\d.]+) to ([-+][\d.]+)\)", difference_)
+        if ends:
+            low, high = map(float, ends.groups())
+            sure = low > 0 if "IoU" in task else high < 0
+            (better if sure else equal).append(f"{task} ({value.split(' ')[0]}, {difference_.split(' ')[0]})")
+    return better, equal
 
 
 # What was read, and compared with what.
@@ -223,7 +252,7 @@ def assamese(_):
     return ["l", "scale", *scale_table.AUGMENTS], [[l, 2**l, *cells] for l, cells in scale_table.PUBLISHED.items()]
 
 
-TABLES = {"assamese": assamese, "main": main, "evidence": evidence,
+TABLES = {"assamese": assamese, "minute": minute, "main": main, "evidence": evidence,
           "baselines": others, "exact": exact, "speed": speed, "scale": scale}
 
 

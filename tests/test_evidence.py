@@ -61,6 +61,16 @@ def test_characters_on_which_settings_were_chosen_do_not_count(results):
     assert cells[2:5] == ["4,000", "1.00 (1 seed)", "100.00: a"] and "older record" in cells[-1]
 
 
+def test_only_an_interval_without_zero_is_called_better(results):
+    rows = [["digits", "", "9", "0.40 ± 0.1", "", "-0.09 (-0.37 to +0.18)", "", "", ""],
+            ["writers", "", "9", "0.89 ± 0.1", "", "-0.34 (-0.65 to -0.05)", "", "", ""],
+            ["scan: mean IoU", "", "9", "73.0", "", "+2.2 (+0.8 to +3.7), over seeds", "", "", ""],
+            ["worse: mean IoU", "", "9", "50.0", "", "-2.2 (-3.8 to -0.7), over seeds", "", "", ""]]
+    better, equal = results.verdicts(rows)
+    assert better == ["writers (0.89, -0.34)", "scan: mean IoU (73.0, +2.2)"]
+    assert equal == ["digits (0.40, -0.09)", "worse: mean IoU (50.0, -2.2)"]
+
+
 def test_seconds_of_the_clock_are_told_from_those_of_the_processor(results):
     record = {"trainings": {"seed-0": {"seconds": 9, "processor seconds": 4}, "seed-1": {"seconds": 9}}}
     assert results.spent(record, "seed") == "4" and results.spent(record, "seed-1") == "9 by the clock, busy machine"
