@@ -89,8 +89,8 @@ def mnist(name, n=10_000):
 ROWS = (
     Row("pen digits of writers never seen", "UCI, 30 writers to train on, 14 to test", "digits, writers",
         "unseen_writers", writers, "seed", "", "python experiments/unseen_writers.py"),
-    Row("writers never seen, by the model that comes along", "the same; drawn digits besides to train on", "digits, writers",
-        "digit_model", lambda record: ([record["figures"]["digits of 14 writers never seen"]], 3498), "-", "",
+    Row("writers never seen, by the model that comes along", "the same; drawn digits besides to train on",
+        "digits, writers", "digit_model", lambda record: ([record["figures"]["digits of 14 writers never seen"]], 3498), "-", "",
         "python experiments/digit_model.py --judge"),
     Row("pen digits, random split", "the same writers in both parts", "digits, random", "demo",
         seeds(3498, "random", "wrong"), "random", "", "python experiments/handwriting.py --random"),
