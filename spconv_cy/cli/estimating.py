@@ -13,6 +13,7 @@ import numpy as np
 from spconv_cy.cli.converting import check_other
 from spconv_cy.cli.printed import WrongArguments, add_json, tell
 from spconv_cy.cli.samples import Samples, add_samples, read_samples
+from spconv_cy.cli.segmenting import add_points, evaluate_points, is_segmenter, train_points
 from spconv_cy.errors import FileError, expected
 from spconv_cy.estimators import SparseConvClassifier
 
@@ -21,18 +22,23 @@ MOST_CONFUSED = 5                                   # pairs of classes that are 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of train."""
-    parser.description = ("Train a classifier of drawings and write it to MODEL. Its classes are the labels in the "
-                          "files, or the folders DATA/CLASS/ of the files.")
+    parser.description = ("Train a classifier of drawings or clouds of points and write it to MODEL. Its classes are "
+                          "the labels in the files, or the folders DATA/CLASS/ of the files. With --points: a class "
+                          "for every point, learnt from a column of the files.")
     parser.add_argument("data", metavar="DATA", nargs="+", help="files or folders")
     parser.add_argument("model", metavar="MODEL", help="the .safetensors file to write")
     add_samples(parser)
+    parser.add_argument("--points", action="store_true", help="a class for every point, by a U-Net")
+    add_points(parser)
+    parser.add_argument("--cell", type=_positive, help="side of a site in the unit of the points, with --points; by "
+                        "default twice the median distance of neighbours")
     parser.add_argument("--net", default="deepcnet", help="deepcnet, deepcnin, or a notation such as "
                         "32C3-MP2-64C2-output; by default deepcnet")
-    parser.add_argument("--levels", type=_count, default=5, help="of deepcnet and deepcnin; by default 5")
-    parser.add_argument("--channels", type=_count, default=30, help="of deepcnet and deepcnin; by default 30")
-    parser.add_argument("--epochs", type=_count, default=20, help="by default 20")
-    parser.add_argument("--batch", type=_count, default=100, help="samples in a step; by default 100")
-    parser.add_argument("--rate", type=_positive, default=0.003, help="learning rate of Adam; by default 0.003")
+    parser.add_argument("--levels", type=_count, help="of the network; by default 5, with --points 3")
+    parser.add_argument("--channels", type=_count, help="of its first level; by default 30, with --points 16")
+    parser.add_argument("--epochs", type=_count, help="by default 20, with --points as many as make 200 steps")
+    parser.add_argument("--batch", type=_count, help="samples in a step; by default 100, with --points 8")
+    parser.add_argument("--rate", type=_positive, help="learning rate of Adam; by default 0.003, with --points 0.01")
     parser.add_argument("--test", type=_share, metavar="SHARE", help="of the samples that are kept apart to count "
                         "errors on; by default the data's own test part, if it has one")
     parser.add_argument("--seed", type=int, default=0, help="of the random draws; by default 0")
@@ -46,6 +52,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a file that spconv-cy train wrote")
     parser.add_argument("data", metavar="DATA", nargs="+", help="files or folders with labels, as for train")
     add_samples(parser)
+    add_points(parser)
     parser.add_argument("--all", action="store_true", help="evaluate on the training part, too, of data that is split")
     add_json(parser)
     parser.set_defaults(run=_evaluate)
@@ -53,17 +60,20 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     _check_model(options)
+    if options.points:
+        return train_points(options)
     samples = read_samples(options, options.data)
     samples.check_labels("train")
     train, test = _parts(samples, options)
     began = time.perf_counter()
-    model = SparseConvClassifier(options.net, options.levels, options.channels, epochs=options.epochs,
-                                 batch=options.batch, rate=options.rate, random_state=options.seed,
+    epochs = options.epochs or 20
+    model = SparseConvClassifier(options.net, options.levels or 5, options.channels or 30, epochs=epochs,
+                                 batch=options.batch or 100, rate=options.rate or 0.003, random_state=options.seed,
                                  verbose=not options.quiet)
     model.fit(train.items, train.labels)
     model.save(options.model)
     result: dict[str, Any] = {
-        "model": options.model, "samples": len(train), "classes": len(model.classes_), "epochs": options.epochs,
+        "model": options.model, "samples": len(train), "classes": len(model.classes_), "epochs": epochs,
         "training_loss": model.history_.losses[-1] if model.history_.losses else None,
         "training_error": model.history_.errors[-1] if model.history_.errors else None,
         "seconds": time.perf_counter() - began}
@@ -73,6 +83,8 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    if is_segmenter(options.model):
+        return evaluate_points(options)
     model = SparseConvClassifier.load(options.model)
     samples = read_samples(options, options.data)
     samples.check_labels("evaluate")

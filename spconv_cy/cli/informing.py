@@ -49,7 +49,8 @@ def _of_network(path: str) -> dict[str, Any]:
     net, extra = load_with_extra(path)
     found = {"kind": "network", **_layers(net)}
     if isinstance(extra, dict) and "classes" in extra:
-        found |= {"kind": "classifier", "classes": _short(_classes(extra["classes"]))}
+        kind = next((name for name in ("segmenter", "regressor") if name in extra), "classifier")
+        found |= {"kind": kind, "classes": _short(_classes(extra["classes"]))}
     elif extra is not None:
         found["extra"] = json.dumps(extra)[:200]
     return found

@@ -13,6 +13,7 @@ from spconv_cy.cli.converting import check_other
 from spconv_cy.cli.kinds import kind_of_file, metadata_of
 from spconv_cy.cli.printed import WrongArguments, add_json, tell
 from spconv_cy.cli.samples import add_samples, read_samples
+from spconv_cy.cli.segmenting import add_points, is_segmenter, predict_points
 from spconv_cy.errors import expected, printable
 from spconv_cy.estimators import SparseConvClassifier
 from spconv_cy.io import predict_file, predict_files
@@ -28,12 +29,14 @@ def add(parser: argparse.ArgumentParser) -> None:
                     "       spconv-cy predict NET INPUT OUTPUT\n"
                     "       spconv-cy predict NET FILES... --out FOLDER [--shard i/n] [--processes N] [--threads N]")
     parser.description = ("The label and the probability of each sample for a model of spconv-cy train, on standard "
-                          "output or in a table. For a network: its output on .npz files of sites and features.")
+                          "output or in a table; for a model of points the class of each, in a .csv or .ply file. "
+                          "For a network: its output on .npz files of sites and features.")
     parser.add_argument("net", metavar="MODEL", help="a .safetensors file of a model or a network")
     parser.add_argument("files", metavar="FILES", nargs="+", help="of a model: drawings, and a .csv file to write if "
                         "any; of a network: an .npz file with sites (n, 1 + d), features (n, c) and, if any, size (d,) "
                         "and the file to write; with --out: many inputs, or folders of them")
     add_samples(parser)
+    add_points(parser)
     parser.add_argument("--out", metavar="FOLDER", help="of the results; those that are there are not computed again")
     parser.add_argument("--shard", type=_shard, default=(0, 1), metavar="i/n",
                         help="of the files, only every n-th from the i-th on, i from 0 to n - 1")
@@ -47,6 +50,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _predict(options: argparse.Namespace) -> int:
     if options.out is not None:
         return _predict_many(options)
+    if os.path.isfile(options.net) and is_segmenter(options.net):
+        predict_points(options)
+        return 0
     if '"classifier"' in metadata_of(options.net).get("extra", "") if os.path.isfile(options.net) else False:
         return _predict_labels(options)
     if len(options.files) != 2:

@@ -1,0 +1,142 @@
+"""train --points, and evaluate and predict of a model that it wrote: a class for every point of files of points."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spconv_cy.cli.converting import check_other
+from spconv_cy.cli.kinds import metadata_of
+from spconv_cy.cli.printed import WrongArguments, tell
+from spconv_cy.cli.samples import read_samples, rows_of
+from spconv_cy.data import PointCloud as Cloud
+from spconv_cy.errors import FileError, ShapeError, expected, printable
+from spconv_cy.estimators import SparseConvSegmenter
+from spconv_cy.readers import write_points
+from spconv_cy.train import mean_iou
+
+WRITTEN = (".csv", ".ply")
+
+
+def add_points(parser: argparse.ArgumentParser) -> None:
+    """Add the options of files of points with a class for each point."""
+    parser.add_argument("--label", metavar="NAME", help="column with the class of each point; by default the one that "
+                        "is named label, class or alike")
+    parser.add_argument("--by", metavar="NAME", help="column that tells the clouds of a file apart, such as event")
+
+
+def is_segmenter(path: str) -> bool:
+    """Return True if a file is a model of points."""
+    return '"segmenter"' in metadata_of(path).get("extra", "")
+
+
+def train_points(options: argparse.Namespace) -> None:
+    """Train a SparseConvSegmenter and print the result."""
+    clouds = _clouds(options, options.data)
+    labels = _labels(options, clouds)
+    tested = np.zeros(len(clouds), bool)
+    if options.test is not None:
+        order = np.random.default_rng(options.seed).permutation(len(clouds))
+        tested[order[:round(options.test * len(clouds))]] = True
+    train = np.flatnonzero(~tested)
+    if not len(train):
+        raise FileError(expected("train", "clouds to train on", f"{len(clouds)}, all of them for the test",
+                                 "give a smaller --test, or --by NAME if a file holds several"))
+    given = {"levels": options.levels, "width": options.channels, "epochs": options.epochs, "batch": options.batch,
+             "rate": options.rate, "cell": options.cell}
+    model = SparseConvSegmenter(dimension=clouds[0].points.shape[1], random_state=options.seed,
+                                verbose=not options.quiet,
+                                **{name: value for name, value in given.items() if value is not None})
+    began = time.perf_counter()
+    model.fit([_rows(options, clouds[i]) for i in train], [labels[i] for i in train])
+    model.save(options.model)
+    history = model.history_
+    result: dict[str, Any] = {
+        "model": options.model, "clouds": len(train), "points": sum(len(clouds[i]) for i in train),
+        "classes": len(model.classes_), "training_loss": history.losses[-1], "training_error": history.errors[-1],
+        "seconds": time.perf_counter() - began}
+    if tested.any():
+        result |= _errors(options, model, [clouds[i] for i in np.flatnonzero(tested)],
+                          [labels[i] for i in np.flatnonzero(tested)])
+    tell(options, result)
+
+
+def evaluate_points(options: argparse.Namespace) -> None:
+    """Print the error and the intersection over union of each class."""
+    model = SparseConvSegmenter.load(options.model)
+    clouds = _clouds(options, options.data)
+    tell(options, {"model": options.model, **_errors(options, model, clouds, _labels(options, clouds))})
+
+
+def predict_points(options: argparse.Namespace) -> None:
+    """Write the points of a file with the class of each, or print how many points each class has."""
+    *inputs, last = options.files
+    target = last if inputs and last.lower().endswith(WRITTEN) else None
+    if len(options.files) > 1 and (target is None or len(inputs) != 1):
+        raise WrongArguments(expected("predict", "a model of points, one file of points, and a .csv or .ply file to "
+                                      "write if any", f"{len(options.files)} files"))
+    if target:
+        check_other(inputs[0], target)
+    model = SparseConvSegmenter.load(options.net)
+    whole = _read(options, inputs or [last])[0].finite()
+    parts = _parted(options, whole)
+    shares = np.zeros((len(whole), len(model.classes_)))
+    given = [_rows(options, whole.take(part)) for part in parts]
+    for part, found in zip(parts, model.predict_proba(given), strict=True):
+        shares[part] = found
+    classes = model.classes_[shares.argmax(1)]
+    if target:
+        write_points(target, Cloud(whole.points, {**whole.values, "predicted": classes, "probability": shares.max(1)}))
+    counts = {str(label): int((classes == label).sum()) for label in model.classes_}
+    result = {"output": target, "points": len(whole), "predicted": counts}
+    tell(options, result, f"{printable(target)}: {len(whole)} points" if target else None)
+
+
+def _read(options: argparse.Namespace, paths: list[str]) -> list[Cloud]:
+    found = read_samples(options, paths)
+    if found.drawings or not found.clouds:
+        raise FileError(expected(options.command, "files of points", "drawings" if found.drawings else "none"))
+    return found.clouds
+
+
+def _clouds(options: argparse.Namespace, paths: list[str]) -> list[Cloud]:
+    """Return the clouds of files, those of one file apart, without points that are not finite."""
+    return [cloud.take(part) for whole in _read(options, paths) for cloud in [whole.finite()]
+            for part in _parted(options, cloud)]
+
+
+def _parted(options: argparse.Namespace, cloud: Cloud) -> Sequence[Any]:
+    """Return the rows of each cloud of a file."""
+    if options.by is None:
+        return [np.arange(len(cloud))]
+    if options.by not in cloud.values:
+        raise FileError(expected("by", f"a column {options.by!r}", ", ".join(cloud.values) or "none"))
+    numbers = np.unique(cloud.values[options.by], return_inverse=True)[1]
+    return [np.flatnonzero(numbers == i) for i in range(numbers.max(initial=-1) + 1)]
+
+
+def _labels(options: argparse.Namespace, clouds: list[Cloud]) -> list[Any]:
+    try:
+        return [cloud.labels(options.label) for cloud in clouds]
+    except ShapeError as error:
+        raise FileError(expected(options.command, "a class of each point, in a column named label",
+                                 ", ".join(clouds[0].values) or "no columns but the coordinates",
+                                 "name it by --label NAME")) from error
+
+
+def _rows(options: argparse.Namespace, cloud: Cloud) -> Any:
+    return rows_of(cloud, options.label, options.by)
+
+
+def _errors(options: argparse.Namespace, model: SparseConvSegmenter, clouds: list[Cloud], labels: list[Any]
+            ) -> dict[str, Any]:
+    """Return the error on points, and the intersection over union of each class."""
+    found = model.evaluate([_rows(options, cloud) for cloud in clouds], labels)
+    shares = {str(label): None if np.isnan(share) else float(share)           # a class that is neither there nor found
+              for label, share in zip(model.classes_, found.iou, strict=True)}
+    return {"test_points": sum(map(len, clouds)), "test_error": found.error,
+            "mean_iou": mean_iou(found.confusion), "iou": shares}

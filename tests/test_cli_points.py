@@ -1,0 +1,73 @@
+"""The command line with files of points: a class for each cloud, and a class for every point."""
+
+import json
+
+import numpy as np
+import pytest
+from test_cli import run
+
+import spconv_cy as sp
+
+
+@pytest.fixture(scope="module")
+def hits(tmp_path_factory):
+    """Return a folder with hits.csv: 8 events, noise in a box, and a plane of class 1, both with an energy."""
+    folder, rng = tmp_path_factory.mktemp("hits"), np.random.default_rng(0)
+    rows = []
+    for event in range(8):
+        noise, plane = rng.uniform(-4, 4, (60, 3)), rng.uniform(-4, 4, (60, 3)) * (1, 1, 0) + (0, 0, 1)
+        rows += [(event, *hit, rng.exponential(), kind) for kind, part in enumerate((noise, plane)) for hit in part]
+    names = "event,x,y,z,energy,truth"
+    np.savetxt(folder / "hits.csv", rng.permutation(rows), fmt="%.5g", delimiter=",", header=names, comments="")
+    return folder
+
+
+def test_every_point_gets_a_class(hits, capsys):
+    model, file, table = hits / "model.safetensors", hits / "hits.csv", hits / "out.csv"
+    columns = ["--by", "event", "--label", "truth"]
+    status, out, err = run(capsys, "train", file, model, "--points", *columns, "--cell", 0.5, "--levels", 2,
+                           "--channels", 8, "--epochs", 12, "--test", 0.25, "--json", "--quiet")
+    found = json.loads(out)
+    assert status == 0 and err == "" and found["clouds"] == 6 and found["points"] == 720
+    assert found["test_points"] == 240 and found["test_error"] < 0.2 and set(found["iou"]) == {"0", "1"}
+    assert sp.SparseConvSegmenter.load(model).scene_.columns == 4            # neither the event nor the truth
+    status, out, _ = run(capsys, "evaluate", model, file, *columns, "--json")
+    assert status == 0 and json.loads(out)["test_points"] == 960
+    assert json.loads(out)["test_error"] < 0.2
+    status, out, _ = run(capsys, "predict", model, file, table, *columns)
+    assert status == 0 and out == f"{table}: 960 points\n"
+    given, made = sp.readers.read_points(file), sp.readers.read_points(table)
+    assert np.array_equal(made.points, given.points)                         # in the order of the file
+    assert (made.values["predicted"] == given.values["truth"]).mean() > 0.8
+    assert made.values["probability"].min() >= 0.5
+    status, out, _ = run(capsys, "predict", model, file, *columns, "--json")
+    assert sum(json.loads(out)["predicted"].values()) == 960
+    assert "segmenter" in run(capsys, "info", model)[1]
+
+
+@pytest.mark.parametrize("arguments, status, told", [
+    (["train", "hits.csv", "x.safetensors"], 1, "give --points for a class of every point"),
+    (["train", "hits.csv", "x.safetensors", "--points"], 1, "a class of each point, in a column named label, got e"),
+    (["train", "hits.csv", "x.safetensors", "--points", "--label", "truth", "--by", "run"], 1,
+     "by: expected a column 'run', got event, energy, truth"),
+    (["train", "hits.csv", "x.safetensors", "--points", "--label", "truth", "--test", "0.9"], 1,
+     "expected clouds to train on, got 1, all of them for the test")])
+def test_what_points_lack_is_told(arguments, status, told, hits, capsys, monkeypatch):
+    monkeypatch.chdir(hits)
+    found, out, err = run(capsys, *arguments, "--quiet")
+    assert (found, out, err.count("\n")) == (status, "", 1) and told in err, err
+
+
+def test_clouds_in_folders_are_classes(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name, shape in (("ball", (1, 1, 1)), ("rod", (0.2, 0.2, 2))):
+        (tmp_path / "clouds" / name).mkdir(parents=True)
+        for i in range(6):
+            sp.readers.write_points(tmp_path / "clouds" / name / f"{i}.ply",
+                                    sp.data.PointCloud(rng.normal(size=(60, 3)) * shape))
+    model = tmp_path / "model.safetensors"
+    status, _, err = run(capsys, "train", tmp_path / "clouds", model, "--levels", 2, "--channels", 5, "--epochs", 20,
+                         "--batch", 4, "--rate", 0.01, "--quiet")
+    assert (status, err) == (0, "")
+    out = run(capsys, "predict", model, tmp_path / "clouds" / "rod" / "0.ply")[1]
+    assert out.split("\t")[1] == "rod"
