@@ -17,7 +17,7 @@ release = version = spconv_cy.__version__
 html_title = f"spconv_cy {release}"
 html_theme = "furo"
 html_show_copyright = False
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "index"
 highlight_language = "text"
 # A span in single backticks is code in our docstrings.

@@ -9,14 +9,12 @@ import reference
 
 from spconv_cy.cli import main
 
-COMMANDS = ("train", "evaluate", "predict", "info", "convert", "page", "config")
-
 
 def write(stage):
     """Write the pages into a stage."""
     stage.write("reference/index", index(stage))
     text = "# Command line\n\n`spconv-cy COMMAND`, or `python -m spconv_cy COMMAND`.\n"
-    for command in ("", *COMMANDS):
+    for command in ("", *re.findall(r"^ {4}([a-z]+) ", usage(""), re.M)):
         text += f"\n## spconv-cy {command}".rstrip() + f"\n\n```text\n{usage(command)}\n```\n"
     stage.write("reference/command_line", text)
 
