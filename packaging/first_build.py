@@ -16,8 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
-# Seconds of one core for a file of Cython and for one of the micro-kernels, on a Zen 4 of 2023.
-SECONDS = {".pyx": 9, ".cpp": 11}
+# Seconds of one core for a file, on a Zen 4 of 2023.
+SECONDS = 3
 # What may be missing: its name, its packages on Debian and on Fedora.
 PYTHON = ("Python 3.10 or later", "python3", "python3")
 MODULES = ("the Python modules venv and ensurepip", "python3-venv", "python3")
@@ -71,7 +71,7 @@ def announcement():
         return "Compiling what has changed since the last build."
     files = [*(ROOT / "spconv_cy").rglob("*.pyx"), *(ROOT / "spconv_cy" / "cpu" / "kernels").glob("*.cpp")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    minutes = sum(SECONDS[path.suffix] for path in files) / 60 / min(cores, 8)
+    minutes = SECONDS * len(files) / 60 / min(cores, 8)
     return (f"Installing packages into .venv, then compiling {len(files)} files with {' '.join(compiler())} on {cores} "
             f"cores: about {max(minutes, 1):.0f} min, longer on a busy machine. This is done once; later builds "
             "compile what has changed.")
