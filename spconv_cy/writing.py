@@ -77,7 +77,9 @@ def _replaced(path: str, target: str) -> Iterator[BinaryIO]:
         with suppress(OSError):
             os.unlink(unfinished)
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, unfinished):
-            error.filename, error.filename2 = path, None
+            error.filename = path
+            if error.filename2 is not None:                              # else "-> None" is shown
+                error.filename2 = None
         raise
 
 

@@ -38,7 +38,7 @@ class Ranks:
     every rank.
 
     Args:
-        communicator: of mpi4py; None: all processes of this run.
+        communicator: of mpi4py, or a NcclCommunicator; None: all processes of this run.
         timeout: seconds after which a missing answer of another rank is an error.
 
     Attributes:
@@ -62,12 +62,12 @@ class Ranks:
 
     def _begin(self, communicator: Any, timeout: float) -> None:
         self.timeout = timeout
-        self._mpi: Any = None
+        self._testall: Any = None
         self._comm: Any = None
         if communicator is not None and communicator.size > 1:
-            from mpi4py import MPI
-
-            self._mpi, self._comm = MPI, communicator.Dup()              # messages of its own
+            self._comm = communicator.Dup()                              # messages of its own
+            self._testall = getattr(communicator, "testall", None) or _mpi_testall()
+        self.in_order = getattr(communicator, "in_order", False)
         self.rank: int = self._comm.rank if self._comm else 0
         self.size: int = self._comm.size if self._comm else 1
         self._calls = self.messages = self.sent = 0
@@ -155,6 +155,9 @@ class Ranks:
         """
         self.messages += len(sent)
         self.sent += sum(array.nbytes for array in sent.values())
+        if hasattr(self._comm, "begin"):
+            begun: list[Any] = self._comm.begin(tag, received, sent)
+            return begun
         requests = [self._comm.Irecv(array, rank, tag) for rank, array in received.items()]
         return requests + [self._comm.Isend(array, rank, tag) for rank, array in sent.items()]
 
@@ -177,7 +180,7 @@ class Ranks:
         Raises:
             TimeoutError: some are not complete after `timeout` seconds.
         """
-        tests, began, test = 0, 0.0, self._mpi.Request.Testall
+        tests, began, test = 0, 0.0, self._testall
         while not test(requests):
             tests += 1
             if tests < SPINS:
@@ -236,7 +239,7 @@ class Sum:
 
     def progress(self) -> bool:
         """Let MPI work without waiting; return True if the sum is complete."""
-        if not self.done and self.ranks._mpi.Request.Testall(self._requests):
+        if not self.done and not self.ranks.in_order and self.ranks._testall(self._requests):
             self._next()
         return self.done
 
@@ -296,6 +299,12 @@ def _alone() -> Ranks:
     ranks = Ranks.__new__(Ranks)
     ranks._begin(None, 0.0)
     return ranks
+
+
+def _mpi_testall() -> Any:
+    from mpi4py import MPI
+
+    return MPI.Request.Testall
 
 
 def _all_processes() -> Any:
