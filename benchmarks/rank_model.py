@@ -8,7 +8,7 @@ A step in which each of N ranks computes a batch, and which exchanges a message 
 `sqrt(2 ln N)` is about how far the slowest of N ranks is behind. `slow` is how much slower the processors were than at
 their best, which a product of matrices tells, and `share` the number of ranks on a processor. `message` is measured by
 itself: the time in which a rank begins one message and its answer. Latency and bandwidth of hosts are those that were
-set, and what the fit finds beside them.
+set, and what the fit finds beside them: large messages wait for more than one trip.
 """
 
 import json
@@ -79,11 +79,12 @@ def _columns(row, names):
     """Return what each number of the fit is multiplied by, and the seconds of what was set, in an array (epochs, n)."""
     others, far, slow = row["ranks"] - 1, row["link"] is not None, np.array(row["slow"])[:, None] * row["share"]
     rounds = row["messages"] / others if others else 0.0
-    set_seconds = rounds * row["link"][1] / 1e3 + row["bytes"] * 8 / (row["link"][0] * 1e6) if far else 0.0
+    mbit, ms = row["link"] or (1, 0)
+    set_seconds = row["bytes"] * 8 / (mbit * 1e6) if far else 0.0
     own = np.array([row["name"] == name for name in names], float)
     near = np.array([rounds, row["bytes"] / 1e9]) * (not far)
-    along = np.array([rounds, row["bytes"] * row["share"] / 1e9]) * far
-    fixed = np.broadcast_to(np.concatenate([near, along]), (len(slow), 4))
+    along = np.array([rounds, row["bytes"] * row["share"] / 1e9, rounds * ms / 1e3]) * far
+    fixed = np.broadcast_to(np.concatenate([near, along]), (len(slow), 5))
     return np.hstack([slow * own, slow * own * behind(row["ranks"]), fixed]), set_seconds
 
 
@@ -93,10 +94,11 @@ def behind(n):
 
 
 def fitted(rows, message):
-    """Return {"compute", "waits": {name: s}, "latency", "per_gb", "way", "way_per_gb", "message": s}.
+    """Return the numbers of the model, by name: "compute" and "waits" are dicts of the networks.
 
     `latency` and `per_gb` are those of ranks of one machine, `way` and `way_per_gb` what the network of hosts takes
-    beside what was set. The least squares are of relative errors, with no number below zero.
+    beside what was set, `trips` how often an exchange waits for the set latency. The least squares
+    are of relative errors, with no number below zero.
     """
     from scipy.optimize import nnls
 
@@ -109,9 +111,10 @@ def fitted(rows, message):
         right.append((seconds - known - row["messages"] * row["share"] * message) / seconds)
     found = nnls(np.concatenate(left), np.concatenate(right))[0].tolist()
     n = len(names)
+    rest = "latency", "per_gb", "way", "way_per_gb", "trips"
     return {"names": names, "found": found, "message": message, "compute": dict(zip(names, found[:n], strict=True)),
             "waits": dict(zip(names, found[n:2 * n], strict=True)),
-            **dict(zip(("latency", "per_gb", "way", "way_per_gb"), found[2 * n:], strict=True))}
+            **dict(zip(rest, found[2 * n:], strict=True))}
 
 
 def predicted(fit, row):
@@ -135,7 +138,7 @@ class Network:
 
     def __init__(self, fit, row):
         self.compute, self.waits = fit["compute"][row["name"]], fit["waits"][row["name"]]
-        self.message, self.rounds = fit["message"], row["messages"]
+        self.message, self.rounds, self.trips = fit["message"], row["messages"], max(1.0, fit["trips"])
         self.bytes = row["bytes"]                                        # of two ranks; of many, nearly twice as many
 
     def step(self, n, cluster, batches=1, host=1):
@@ -150,7 +153,7 @@ class Network:
         bandwidth, latency = cluster
         near, far = (min(n, host) - 1, -(-n // host) - 1) if host > 1 else (0, n - 1)
         sent = 2 * self.bytes * far / max(1, far + 1)
-        levels = (far > 0) * latency + (near > 0) * 2e-6                 # 2 us in the memory of a host, there and back
+        levels = (far > 0) * latency * self.trips + (near > 0) * 2e-6    # in the memory of a host
         own = batches * (self.compute + self.waits * behind(n))
         return own + self.rounds * (levels + (far + 2 * near) * self.message) + sent / bandwidth
 
@@ -161,6 +164,10 @@ class Network:
         good = [n for n in ranks if batches * self.compute / self.step(int(n), cluster, **options) >= WORTH]
         return int(max(good))
 
+    def pays(self, cluster):
+        """Return the number of ranks from which a step with hosts of HOST ranks is shorter."""
+        return next(n for n in range(HOST + 1, 10**6) if self.step(n, cluster, host=HOST) < self.step(n, cluster))
+
 
 def report(record):
     """Return the tables of a record as lines of Markdown."""
@@ -169,7 +176,7 @@ def report(record):
     lines = [f"compute and waits of a batch: {', '.join(each)}; "
              f"a message {1e6 * fit['message']:.1f} us; in one machine {1e6 * fit['latency']:.0f} us an exchange and "
              f"{fit['per_gb']:.2f} s a GB; hosts {1e6 * fit['way']:.0f} us and {fit['way_per_gb']:.2f} s a GB beside "
-             "what was set",
+             f"what was set, and {fit['trips']:.1f} times the set latency an exchange",
              "", "| training | ranks | network of the hosts | processors slower | measured | model | error |",
              "|---|---|---|---|---|---|---|"]
     for row in rows:
@@ -178,15 +185,15 @@ def report(record):
         seconds, slow = row["seconds"][at], row["slow"][at]
         lines.append(f"| {row['name']} | {row['ranks']} | {link} | {slow:.2f} | {1e3 * seconds:.1f} ms | "
                      f"{1e3 * model:.1f} ms | {100 * (model / seconds - 1):+.0f} % |")
-    lines += ["", f"| training | cluster | ranks at {100 * WORTH:.0f} % | with batches x 8 | with hosts of {HOST} "
-              "| 1,000 ranks: plain | batches x 8 | hosts | both |", "|---|---|---|---|---|---|---|---|---|"]
+    lines += ["", f"| training | cluster | ranks at {100 * WORTH:.0f} % | with batches x 8 | hosts of {HOST} pay "
+              "from | 1,000 ranks: as they are | batches x 8 | hosts | both |", "|---|---|---|---|---|---|---|---|---|"]
     for name in fit["compute"]:
         net = Network(fit, _two(rows, name))
         for cluster, of in CLUSTERS.items():
             ways = [{}, {"batches": 8}, {"host": HOST}, {"batches": 8, "host": HOST}]
             parts = [way.get("batches", 1) * net.compute / net.step(1000, of, **way) for way in ways]
-            worth = [net.worth(of, **way) for way in ways[:3]]
-            counts = " | ".join(f"{n:,}" if n < 1e5 else "over 100,000" for n in worth)
+            worth = [*(net.worth(of, **way) for way in ways[:2]), net.pays(of)]
+            counts = " | ".join(f"{n:,}" for n in worth)
             lines.append(f"| {name} | {cluster} | {counts} | {' | '.join(f'{100 * part:.0f} %' for part in parts)} |")
     return lines
 
@@ -196,7 +203,7 @@ def draw(record, path):
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     fit, rows = record["fit"], record["rows"]
     names = list(fit["compute"])
@@ -209,6 +216,10 @@ def draw(record, path):
     ends = np.array([min(measured) / 1.3, max(measured) * 1.3])
     axes[0].loglog(ends, ends, "-", color="#878787", linewidth=1)
     axes[0].set(xlabel="measured, ms a step", ylabel="model, ms a step", title="Runs with 1, 2 and 4 ranks")
+    for axis in (axes[0].xaxis, axes[0].yaxis):
+        axis.set_minor_formatter(ticker.NullFormatter())
+        axis.set_major_locator(ticker.FixedLocator([50, 100, 200, 500]))
+        axis.set_major_formatter(ticker.ScalarFormatter())
     axes[0].legend()
     for name, axis in zip(names, axes[1:], strict=True):
         net = Network(fit, _two(rows, name))
