@@ -88,7 +88,7 @@ def measure(name, threads, options, more):
 
 def table(records):
     """Return the records as a table of Markdown."""
-    heads = ["network", "sites", "instructions, threads", "side", "p50, ms", "p99, ms", "first, s", "peak, MB",
+    heads = ["network", "sites", "instructions, threads", "side", "p50, ms", "over frozen", "p99, ms", "first, s", "peak, MB",
              "told, MB"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for key, record in records.items():
@@ -96,7 +96,8 @@ def table(records):
         quiet = "" if idle.is_quiet(record["machine"]["idle"]) else ", busy machine"
         for i, (side, row) in enumerate(record["latency"].items()):
             cells = [NAMES[name], f"{record['sites']:,}", f"{isa}, {threads}{quiet}"] if not i else [""] * 3
-            times = [f"{1e3 * row['p50']:.2f}", f"{1e3 * row['p99']:.2f}"]
+            over = row["p50"] / record["latency"]["frozen"]["p50"]
+            times = [f"{1e3 * row['p50']:.2f}", f"{over:.2f}x", f"{1e3 * row['p99']:.2f}"]
             shown = times + [f"{row[name]:.{digits}f}" if name in row else ""
                              for name, digits in (("first", 2), ("peak_MB", 0), ("told_MB", 1))]
             lines.append("| " + " | ".join([*cells, side, *shown]) + " |")

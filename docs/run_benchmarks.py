@@ -16,6 +16,7 @@ COMMANDS = {
     "net": "bench_net.py",
     "peers": "bench_peers.py",
     "converted": "bench_converted.py",
+    "latency": "bench_latency.py",
     "scaling": "bench_scaling.py",
     "rules": "bench_rules.py",
     "windows": "bench_rules.py --rules",
@@ -29,7 +30,7 @@ COMMANDS = {
     "checkpointing": "bench_checkpointing.py",
     "paper": "on_paper.py",
 }
-OTHERS = ("peers", "converted")                         # need other libraries
+OTHERS = ("peers", "converted", "latency")                         # need other libraries
 RECORDED = ("net", "peers", "scaling")                  # these also write a .json of all figures and a picture
 
 

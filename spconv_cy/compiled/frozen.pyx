@@ -182,13 +182,15 @@ def open_windows(Pairs pairs, volume):
     volume: the number of sites of a window, an int or (n_out,) int64.
     """
     cdef int64_t i, n = pairs.n_out
-    cdef const int64_t[::1] volumes = volume if isinstance(volume, np.ndarray) else np.full(n, volume, np.int64)
+    cdef bint differ = isinstance(volume, np.ndarray)
+    cdef const int64_t[::1] volumes = volume if differ else None
+    cdef int64_t same = 0 if differ else volume
     cdef int32_t[::1] counts = np.zeros(n, np.int32)
     cdef uint8_t[::1] found = empty(n, np.uint8)
     for i in range(pairs.rules.n_pairs):
         counts[pairs.rules.out_rows[i]] += 1
     for i in range(n):
-        found[i] = counts[i] == 0 or counts[i] < volumes[i]
+        found[i] = counts[i] == 0 or counts[i] < (volumes[i] if differ else same)
     return np.asarray(found)
 
 

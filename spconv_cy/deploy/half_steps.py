@@ -88,6 +88,10 @@ class SmallMaxPool(MaxPool):
 
     before: Array | None = None
 
+    def window_bytes(self, ground: bool) -> int:
+        """See MaxPool.window_bytes."""
+        return super().window_bytes(ground) or int(self.background == "zero")
+
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
         ground, x, c = run.grounds[self.x], run.values[self.x], run.channels[self.x]

@@ -81,10 +81,10 @@ class Program:
         """Return the most bytes that a call takes for these sites, with their rulebooks and the result."""
         run = self._begin(found, 0, ground, threads() if n_threads is None else n_threads)
         sizes, _, total, room = self._plan(run)
-        own = held(total + 4 * room) + held(sizes[self.output]) + self.layout.made_bytes(sizes)
-        # Where the ground state competes: a count and a flag for each window.
-        windows = sum(6 * run.count(step.y) for step in self.steps if isinstance(step, MaxPool)
-                      and (ground is not None or self.values[step.y].dtype != "float32"))
+        own = held(total + 4 * room) + held(sizes[self.output]) + self.layout.made_bytes(
+            sizes, ground is not None)
+        windows = sum(step.window_bytes(ground is not None) * run.count(step.y) for step in self.steps
+                      if isinstance(step, MaxPool))
         return rules_bytes(found) + own + windows + OBJECTS * (len(self.steps) + 4 * len(found.books) + 16)
 
     def grounds(self, ground: Array) -> tuple[list[Any], dict[int, Array]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spconv_cy.config import threads
 from spconv_cy.errors import expected
 from spconv_cy.sites import Grid, Rulebook, Window, changes, rules
 from spconv_cy.sites.chains import Course
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from spconv_cy.compiled.changes import Change
 
 ROOT, ROWS = 0, -1                      # the input's sites; one row for each sample, or rows without sites
-# Bytes for each site, in and out, while rules are found: of windows that do not overlap, and of those that do.
-APART, OVERLAPPING = 24, 64
+# Bytes for each site in, and out, while rules are found: of windows that keep the sites, of those that do not overlap,
+# and of those that do; for each thread; and of Python objects for each link.
+KEEPING, APART, OVERLAPPING = (20, 20), (40, 22), (56, 22)
+THREAD, OBJECTS = 16_512, 8192
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,12 @@ class Rules:
 
     def finding_bytes(self, found: Found) -> int:
         """Return the most bytes that it takes to find these sites and rulebooks."""
-        temporary = [_temporary(link.window) * (book.n_in + book.n_out)
-                     for link, book in zip(self.links, found.books, strict=True)]
-        return rules_bytes(found) + max(temporary, default=0)
+        most, so_far, made = 0, 0, iter(found.grids[1:])
+        for link, book in zip(self.links, found.books, strict=True):
+            arrays = [book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr]
+            so_far += _bytes_of([*arrays, next(made).sites] if link.makes else arrays)
+            most = max(most, so_far + _temporary(link.window, book.n_in, book.n_out))
+        return max(most, rules_bytes(found)) + THREAD * threads() + OBJECTS * len(self.links)
 
     def forget(self) -> None:
         """Drop what is kept."""
@@ -205,12 +211,14 @@ def worst_bytes(n: int, window: Window) -> int:
         windows, outputs = window.volume, n * window.volume
     pairs = n * min(window.volume, windows)
     tiles = 8 * window.volume * (outputs // rules.TILE_ROWS + 2)
-    return 8 * pairs + 4 * (window.lattice.d + 1) * outputs + tiles + _temporary(window) * (n + outputs)
+    return (8 * pairs + 4 * (window.lattice.d + 1) * outputs + tiles + _temporary(window, n, outputs)
+            + THREAD * threads() + OBJECTS)
 
 
-def _temporary(window: Window) -> int:
-    apart = window.keeps_sites or all(size <= stride for size, stride in zip(window.size, window.stride, strict=True))
-    return APART if apart else OVERLAPPING
+def _temporary(window: Window, n_in: int, n_out: int) -> int:
+    apart = all(size <= stride for size, stride in zip(window.size, window.stride, strict=True))
+    a, b = KEEPING if window.keeps_sites else APART if apart else OVERLAPPING
+    return a * n_in + b * n_out
 
 
 def rules_bytes(found: Found) -> int:
@@ -219,6 +227,10 @@ def rules_bytes(found: Found) -> int:
     turned = [book.kept["T"] for book in books if "T" in book.kept]
     arrays = [array for book in books for array in (book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr)]
     arrays += [grid.sites for grid in found.grids[1:]] + [book.tile_ptr for book in turned]
+    return _bytes_of(arrays)
+
+
+def _bytes_of(arrays: list[Any]) -> int:
     return compiled.bytes_of(arrays) if compiled else sum(array.nbytes for array in arrays)
 
 

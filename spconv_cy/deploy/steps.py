@@ -253,6 +253,10 @@ class MaxPool(Step):
     background: str = "ground"
     slope: float | None = None
 
+    def window_bytes(self, ground: bool) -> int:
+        """Return the bytes that a window takes while the step runs; ground: whether the input has a ground state."""
+        return 6 if ground else 0                                        # a count and a flag where it competes
+
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
         ground = None if self.background == "zero" else run.grounds[self.x]

@@ -1,0 +1,222 @@
+"""Memory of frozen networks: the bound that is told before a call beside what the call takes, in random runs.
+
+    python benchmarks/bench_memory.py [--runs 1000] [--seed 0] [--most 50000]
+
+Each run draws a network of `sp.models`, or a chain of layers, with random widths, and sites: from none to --most, one to
+three samples, a bounded field or none, with a ground state or without. It runs on one to eight threads, after nothing, or
+after a frame of other sites whose rulebooks are kept and, where few sites differ, updated. "Taken" is the most memory in
+use while rulebooks are found and while the network runs, over that before: arrays of the library, Python's objects and
+numpy's arrays. Printed are the runs that took more than told, and the largest bounds over what was taken.
+"""
+
+import argparse
+import sys
+import tracemalloc
+from collections import Counter
+
+import numpy as np
+
+import spconv_cy as sp
+from spconv_cy.compiled import memory
+from spconv_cy.deploy.rules import rules_bytes
+
+MEGABYTE = 2**20                        # below it Python's objects weigh more than rows
+MOST = 1.2                              # told over taken, from a megabyte up
+
+
+def unet(rng):
+    d = int(rng.integers(2, 4))
+    levels, reps = int(rng.integers(2, 5)), int(rng.integers(1, 3))
+    return sp.models.unet(levels, width(rng), channels(rng), 5, d=d, reps=reps, rng=rng), d, None, False
+
+
+def uresnet(rng):
+    return sp.models.uresnet(filters=width(rng), rng=rng), 3, 64, False
+
+
+def minkunet(rng):
+    return sp.models.minkunet("14A", 3, 7, width=float(rng.choice([0.125, 0.25, 0.5])), rng=rng), 3, None, False
+
+
+def spunet(rng):
+    c = width(rng)
+    net = sp.models.spunet(3, 7, base=c, channels=(c, 2 * c, 2 * c, c), repeats=(1, 2, 1, 1), rng=rng)
+    return net, 3, 64, False
+
+
+def second(rng):
+    return sp.models.voxel_backbone_8x(rng=rng), 3, (41, 64, 64), False
+
+
+def resnet(rng):
+    c = width(rng)
+    return sp.models.resnet([(c, 2, 1), (2 * c, 2, 2)], c, rng=rng), 2, 127, False
+
+
+def deepcnet(rng):
+    levels = int(rng.integers(2, 5))
+    return sp.models.deepcnet(levels, width(rng), channels(rng), 10, rng=rng), 2, 3 * 2**levels, True
+
+
+def fcgf(rng):
+    c = width(rng)
+    return sp.models.fcgf(channels=(c, 2 * c), up=(c, c), rng=rng), 3, 64, False
+
+
+def encoder(rng):
+    c = int(rng.integers(1, 5))
+    return sp.models.pcgc_encoder((1, 4 * c, 4 * c, 4 * c), rng=rng), 3, 64, False
+
+
+def chain(rng):
+    """Return a chain of layers of all kinds whose memory is known: d, no field, a ground state or none."""
+    d, c = int(rng.integers(1, 5)), channels(rng)
+    ground, layers, downs = bool(rng.integers(2)), [sp.SubmanifoldConvolution(d, c, c, rng=rng)], []
+    for _ in range(int(rng.integers(1, 9))):
+        what, new = int(rng.integers(10)), width(rng)
+        if what < 3:
+            layers.append(sp.SubmanifoldConvolution(d, c, new, 3 if d > 2 else int(rng.choice([3, 5])), rng=rng))
+            c = new
+        elif what == 3:
+            size = int(rng.integers(2, 4))
+            layers.append(sp.Convolution(d, c, new, size, 2, rng=rng))
+            downs.append((size, c))
+            c = new
+        elif what == 4 and downs:
+            size, fine = downs.pop()
+            layers.append(sp.Deconvolution(d, c, fine, size, 2, rng=rng))
+            c = fine
+        elif what == 5:
+            layers.append((sp.MaxPooling if rng.integers(2) else sp.AveragePooling)(d, 2, 2))
+            downs = []
+        elif what == 6:
+            layers.append(sp.Residual(sp.SubmanifoldConvolution(d, c, c, rng=rng), sp.BatchNormalization(c)))
+        elif what == 7:
+            kind = getattr(sp.layers, str(rng.choice(["ELU", "GELU", "SiLU", "Tanh", "Sigmoid", "Softmax", "PReLU"])))
+            layers.append(kind(c) if kind is sp.layers.PReLU else kind())
+        elif what == 8:
+            layers.append(sp.Concatenate(sp.Sequential(), sp.SubmanifoldConvolution(d, c, new, rng=rng)))
+            c += new
+        else:
+            layers += [sp.BatchNormalization(c), sp.LeakyReLU(0.1), sp.NetworkInNetwork(c, new, rng=rng)]
+            c = new
+    return sp.Sequential(*layers), d, None, ground
+
+
+KINDS = (unet, uresnet, minkunet, spunet, second, resnet, deepcnet, fcgf, encoder, chain, chain, chain)
+
+
+def width(rng):
+    return int(rng.choice([1, 4, 8, 12, 16, 24, 32]))
+
+
+def channels(rng):
+    return int(rng.integers(1, 6))
+
+
+def sites_of(rng, n, d, size, samples):
+    """Return canonical sites, at most n: a noisy surface, a cloud, or all of a box, in a field or around the origin."""
+    axes = np.array(size if isinstance(size, tuple) else (size or int(2 * max(2, n ** (1 / d))),) * d)
+    places = rng.integers(0, axes, (n, d))
+    if d > 1 and rng.integers(2):                                        # near a surface, as scans are
+        wave = axes[-1] / 2 * (1 + 0.8 * np.sin(places[:, 0] * 6 / axes[0]))
+        places[:, -1] = np.clip(wave + rng.normal(0, 1, n), 0, axes[-1] - 1)
+    found = np.column_stack([np.sort(rng.integers(0, samples, n)), places])
+    return np.unique(found, axis=0)
+
+
+def drawn(rng, most):
+    """Return (name, frozen network, input, input before it or None)."""
+    make = KINDS[rng.integers(len(KINDS))]
+    net, d, size, ground = make(rng)
+    frozen = sp.freeze(net.eval(), precision="bfloat16" if rng.integers(5) == 0 else "float32")
+    n = 0 if rng.random() < 0.02 else int(most ** rng.uniform(0, 1))
+    samples = int(rng.integers(1, 4))
+    sites = sites_of(rng, n, d, size, samples)
+    before = None
+    if rng.integers(2):
+        share = float(rng.choice([0.01, 0.05, 0.5]))
+        kept = sites[rng.random(len(sites)) > share / 2]
+        other = np.unique(np.concatenate([kept, sites_of(rng, int(share * n / 2), d, size, samples)]), axis=0)
+        before = tensor(rng, other, frozen, size, samples, ground)
+    return make.__name__, frozen, tensor(rng, sites, frozen, size, samples, ground), before
+
+
+def tensor(rng, sites, frozen, size, samples, ground):
+    rows = rng.normal(size=(len(sites), frozen._parts[0].values[0].channels)).astype(np.float32)
+    return sp.SparseTensor.from_sites(sites, rows, size, samples, ground="zero" if ground else None)
+
+
+def taken(work):
+    """Return (the most bytes in use during a call over those before, its result)."""
+    memory.peak()
+    before = memory.in_use()[0]
+    tracemalloc.start()
+    try:
+        result = work()
+        return memory.peak() - before + tracemalloc.get_traced_memory()[1], result
+    finally:
+        tracemalloc.stop()
+
+
+def in_blocks(array):
+    """Return True if rows lie in memory that neither tracemalloc nor the library counts, as rules of few sites do."""
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    return type(getattr(array, "obj", array)).__module__ == "spconv_cy.compiled.pairs"
+
+
+def measured(frozen, x, before=None):
+    """Return (bytes told of a call, the most that it takes, how many rulebooks were updated).
+
+    Finding rulebooks and running are measured one after the other, as the most of two kinds of memory is summed up.
+    """
+    told, rules = frozen.memory(x), frozen._parts[0].rules
+    frozen.forget()
+    if before is not None:
+        frozen(before)
+    x = sp.SparseTensor(x.features, sp.Grid(x.sites.copy(), x.grid.size, x.grid.samples, x.grid.lattice), x.ground)
+    sp.release_memory()
+    updated = rules.updated
+    finding, found = taken(lambda: rules.find(x.grid))
+    finding += sum(8 * book.n_pairs + book.tile_ptr.nbytes for book in found.books if in_blocks(book.in_rows))
+    running, _ = taken(lambda: frozen(x))
+    return told, max(finding, running + rules_bytes(found)), rules.updated - updated
+
+
+def runs(count, seed, most):
+    """Yield (what ran, bytes told, bytes taken, rulebooks updated) of random runs."""
+    for i in range(count):
+        rng = np.random.default_rng((seed, i))
+        n_threads = int(rng.integers(1, 9))
+        sp.set_threads(n_threads)
+        name, frozen, x, before = drawn(rng, most)
+        told, took, updated = measured(frozen, x, before)
+        yield f"run {i}: {name}, {x.grid.n:,} sites, {n_threads} threads", told, took, updated
+    sp.set_threads(None)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--most", type=int, default=50_000, help="sites, at most")
+    options = parser.parse_args()
+    found, kinds = [], Counter()
+    for what, told, took, updated in runs(options.runs, options.seed, options.most):
+        found.append((told / max(took, 1), what, told, took))
+        kinds["updated"] += updated > 0
+        kinds["1 MB or more"] += took >= MEGABYTE
+        if took > told:
+            print(f"{what}: took {took:,}, told {told:,}", flush=True)
+    large = sorted((run for run in found if run[3] >= MEGABYTE), reverse=True)
+    above = sum(run[0] < 1 for run in found)
+    print(f"{len(found)} runs, {kinds['updated']} with updated rulebooks, {kinds['1 MB or more']} of 1 MB or more")
+    print(f"more taken than told: {above}; least told over taken: {min(found)[0]:.4f}, {min(found)[1]}")
+    for ratio, what, told, took in large[:5]:
+        print(f"told over taken {ratio:.3f}: {what}, {took / MEGABYTE:.2f} MB taken")
+    sys.exit(1 if above or large and large[0][0] > MOST else 0)
+
+
+if __name__ == "__main__":
+    main()
