@@ -88,8 +88,8 @@ def measure(name, threads, options, more):
 
 def table(records):
     """Return the records as a table of Markdown."""
-    heads = ["network", "sites", "instructions, threads", "side", "p50, ms", "over frozen", "p99, ms", "first, s", "peak, MB",
-             "told, MB"]
+    heads = ["network", "sites", "instructions, threads", "side", "p50, ms", "over frozen", "p99, ms", "first, s",
+             "peak, MB", "told, MB"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for key, record in records.items():
         name, isa, threads = key.split()

@@ -183,51 +183,6 @@ def test_freezing_and_loading_make_no_needless_copies_of_the_weights(tmp_path):
         sp.save(tmp_path / "net", frozen)
 
 
-def peaks(frozen, x):
-    """Return (bound, most bytes in use) of finding the rulebooks and of a call, one after the other."""
-    told = frozen.memory(x)
-    frozen.forget()
-    x = sp.SparseTensor(x.features, sp.Grid(x.sites.copy(), x.grid.size, x.grid.samples, x.grid.lattice), x.ground)
-    most, rules = 0, frozen._parts[0].rules
-    sp.release_memory()
-    before = memory.in_use()[0]
-    tracemalloc.start()
-    try:
-        for work in (lambda: rules.find(x.grid), lambda: frozen(x)):
-            memory.peak()
-            tracemalloc.reset_peak()
-            y = work()
-            most = max(most, memory.peak() - before + tracemalloc.get_traced_memory()[1])
-    finally:
-        tracemalloc.stop()
-    del y
-    blocks = [book for book in rules.find(x.grid).books if lies_in_a_block(book.in_rows)]
-    return told, most + sum(8 * book.n_pairs + book.tile_ptr.nbytes for book in blocks)
-
-
-def lies_in_a_block(array):
-    """Return True if rows lie in memory that neither tracemalloc nor the library counts, as rules of few sites do."""
-    while isinstance(array, np.ndarray) and array.base is not None:
-        array = array.base
-    owner = getattr(array, "obj", array)
-    return type(owner).__module__ == "spconv_cy.compiled.pairs"
-
-
-@pytest.mark.parametrize("runs", [20, pytest.param(1000, marks=pytest.mark.slow)])
-def test_no_run_takes_more_than_was_told_and_little_less(made, runs):
-    rng, names, shares = np.random.default_rng(0), ("unet", "uresnet", "minkunet", "resnet", "deepcnet", "second"), []
-    for i in range(runs):
-        _, frozen, inputs = made(names[i % len(names)])
-        frozen(inputs(10))
-        n = int(4 * 10**rng.uniform(2.6, 3.9 if runs < 100 else 4.6))
-        x = inputs(n, seed=i)
-        told, most = peaks(frozen, x)
-        assert most <= told, (names[i % len(names)], n, told, most)
-        if most > 2**20:                                                 # below, Python's objects count
-            shares.append((told / most, names[i % len(names)], x.grid.n))
-    assert len(shares) > runs / 3 and max(shares)[0] < 1.2, max(shares)
-
-
 def test_a_limit_is_kept_by_single_samples_or_refused(made):
     net, frozen, inputs = made("uresnet")
     x = inputs(6000, samples=4)

@@ -21,7 +21,9 @@ CALLS = {"AveragePooling": (1.4, 0.0), "SumPooling": (0.35, 0.0), "UnPooling": (
          "GlobalPooling": (0.0, 0.1), "GeneralizedMeanPooling": (0.0, 2.1)}
 ANY_CALL = 3.0, 3.0
 # Below this size numpy makes one array more for them.
-ELIDED, CHAINED = 2**18, ("SiLU", "Sigmoid", "ELU", "SELU", "Softmax", "GroupNormalization", "InstanceNormalization")
+ELIDED = 2**18
+CHAINED = frozenset(("SiLU", "Sigmoid", "ELU", "SELU", "Softmax", "GroupNormalization", "InstanceNormalization",
+                     "AveragePooling"))
 GROUND = 1.2                            # times its rows out that AveragePooling takes more with a ground state
 OBJECTS = 1024                          # bytes of Python objects for each step
 
