@@ -21,6 +21,8 @@ FENCED = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```", re.M | re.S)
 # Python that is not run here: (page, a line of the block): why.
 NOT_RUN = {
     ("docs/cuda.md", 'sp.use("cuda")'): "needs a GPU; tests/test_gpu.py trains in half precision",
+    ("docs/scale.md", "backend = cupyx.distributed.init_process_group"):
+        "needs NCCL; tests/cuda_on_host/test_cuda_ranks.py uses a stand-in",
     ("docs/scale.md", "from dask.distributed import Client, LocalCluster"):
         "needs Dask; tests/test_fleet.py runs it where Dask is installed",
 }
@@ -33,6 +35,7 @@ SHOWN = {
     ("docs/ground_state.md", "z(y) = b"): "a formula",
     ("docs/checkpoints.md", "net.pth: expected a pickle"): "an error message",
     ("docs/training.md", "KeyboardInterrupt: fit"): "an error message",
+    ("docs/scale.md", "step = (compute"): "a formula",
     ("docs/scale.md", "#!/bin/bash"): "a job of Slurm; tests/test_fleet.py runs it",
 }
 COMMANDS = (".", "cd", "gdb", "git", "make", "mpiexec", "pip", "spconv-cy", "python3", "python", ".venv/bin/python",
@@ -98,7 +101,7 @@ def deploying(folder, names):
     net = sp.models.unet(2, 4, 1, 2, rng=0)
     sp.save(folder / "net.safetensors", net)
     x = hits(1)
-    names.update(x=x, sites=x.sites)
+    names.update(x=x, sites=x.sites, samples=[x])
 
 
 def measured(folder, names):

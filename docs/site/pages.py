@@ -16,8 +16,8 @@ NAVIGATION = {
     "Start": ["start", "own_hits", "own_drawings", "families", "on_a_cpu", "coming_from", "gallery/index"],
     "Guide": ["concepts", "own_data", "estimators", "training", "handwriting", "operators", "ground_state",
               "adding_a_layer", "converting", "checkpoints", "deploy", "backends", "cuda", "scale"],
-    "Numbers": ["numbers", "experiments/baselines", "experiments/handwriting", "experiments/pictures",
-                "experiments/space", "experiments/time", "experiments/small", "benchmarks/speed"],
+    "Numbers": ["numbers", *(f"{folder}/{path.stem}" for folder in ("experiments", "benchmarks")
+                             for path in sorted((DOCS / folder).glob("*.md")))],
     "Reference": ["reference/index", "reference/command_line"],
     "Inside": ["architecture", "kernels", "project/contributing", "project/security", "project/changelog"],
 }
