@@ -17,7 +17,7 @@ from spconv_cy import config
 from spconv_cy.train.metrics import mean_iou
 
 PRECISIONS = ("float32", "bfloat16", "int8")
-HEAD = ["task", "split", "n", "numbers", "error, %", "answers that differ from float32's, %", "ms an item, one thread",
+HEAD = ["task", "split", "n", "numbers", "error, %", "mean IoU, %", "answers that differ from float32's, %", "ms an item, one thread",
         "MB of weights", "MB of a call", "in float32"]
 
 
@@ -54,7 +54,8 @@ def main():
         found = run.once(name, partial(compared, run, task))
         for precision, values in found["of"].items():
             rows.append([task.what, task.split, f"{found['n']:,} {task.item}", precision, f"{values['error']:.2f}",
-                         f"{values['differ']:.2f}", f"{values['ms']:.3g}", f"{values['weights'] / 1e6:.2f}",
+                         f"{values['iou']:.2f}", f"{values['differ']:.2f}", f"{values['ms']:.3g}",
+                         f"{values['weights'] / 1e6:.2f}",
                          f"{values['call'] / 1e6:.2f}" if values["call"] else "not told", values["others"]])
             print(f"{name}, {precision}: {values['error']:.2f} % wrong", flush=True)
     title = f"Errors, speed and memory by the precision of a frozen network; products by {kernels()}"

@@ -86,7 +86,7 @@ class _Halving:
             x = self._form(step.x)
             y = self._value(step.y, self._dtype(step.y))
             self.steps.append(Convert(x, y, step.rows, step.slope, None, self.scales.get(x), self._after(y)))
-        elif step.y in self.small and isinstance(step, MaxPool):
+        elif step.y in self.small and isinstance(step, MaxPool) and step.x in self.small:
             x = self._as(step.x, self.dtype)
             y = self._value(step.y, self.dtype, self.scales.get(x))
             self.steps.append(SmallMaxPool(x, y, step.link, step.background, None, self.scales.get(x)))
