@@ -17,8 +17,8 @@ from spconv_cy import config
 from spconv_cy.train.metrics import mean_iou
 
 PRECISIONS = ("float32", "bfloat16", "int8")
-HEAD = ["task", "split", "n", "numbers", "error, %", "mean IoU, %", "answers that differ from float32's, %", "ms an item, one thread",
-        "MB of weights", "MB of a call", "in float32"]
+HEAD = ["task", "split", "n", "numbers", "error, %", "mean IoU, %", "answers that differ from float32's, %",
+        "ms an item, one thread", "MB of weights", "MB of a call", "in float32"]
 
 
 @dataclass(frozen=True)
