@@ -15,7 +15,6 @@ from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.functional.dense import as_tensor as as_tensor
 from spconv_cy.functional.dense import concatenate, scatter_to_dense
 from spconv_cy.functional.selection import active_of, best_of_segments, kept_rows, look_up
-from spconv_cy.functional.sparse import gather
 from spconv_cy.merging import arranged, placed, read_only
 from spconv_cy.sites import algebra
 from spconv_cy.sites.grid import Grid, Part
@@ -336,7 +335,7 @@ class SparseTensor(SparseArithmetic):
     def _part(self, part: Part, ground: Tensor | None = None) -> "SparseTensor":
         if part.grid is self.grid:
             return self
-        return SparseTensor(gather(self.features, part.rows), part.grid, ground)
+        return SparseTensor(look_up(self.features, None, part.rows), part.grid, ground)
 
     def __repr__(self) -> str:
         return (f"SparseTensor({self.grid.n} sites, {self.channels} channels, size {self.grid.size}, "

@@ -111,7 +111,7 @@ def check_backends(make, inputs, counts, backends=None):
     with sp.use("reference"):
         layer = begun(make())
         expected = outcome(layer, inputs(counts))
-    for name in backends or WITHOUT_GPU:
+    for name in backends or [name for name in WITHOUT_GPU if name != "reference"]:
         with sp.use(name):
             mine = make()
             mine.load_state(layer.state())

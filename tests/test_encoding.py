@@ -47,7 +47,7 @@ def test_the_names_have_the_planes_of_the_reference():
     ("signature3", {"scale": None, "window": 1.4}), ("time-signature2", {"scale": 23.7})])
 def test_a_site_has_the_signature_of_the_window_at_its_first_visit(name, options, rng):
     level = int(name[-1])
-    characters = scribbles(rng, 1 if level == 4 else 2)
+    characters = scribbles(rng, 1)
     if options["scale"] is None:
         characters = [normalised(character, 30.1) for character in characters]
     sites, features = sp.data.StrokeEncoder(name, size=41, **options).sites(characters)

@@ -314,6 +314,7 @@ def test_a_column_of_labels_is_taken_with_a_warning():
     assert_array_equal(column.predict_proba(CLOUDS), classifier(epochs=2).fit(CLOUDS, SHAPES).predict_proba(CLOUDS))
 
 
+@pytest.mark.slow
 def test_bagging_searches_and_pipelines_work():
     base = pytest.importorskip("sklearn.base")
     from sklearn.ensemble import BaggingClassifier, BaggingRegressor

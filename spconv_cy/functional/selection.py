@@ -78,7 +78,8 @@ def best_of_segments(scores: Array, starts: IntegerArray, k: ArrayLike) -> npt.N
     Raises:
         ShapeError: scores or k of another shape or kind.
     """
-    counts, n, ks = np.diff(starts), int(starts[-1]), as_array("keep_top: k", k)
+    counts, n = starts[1:] - starts[:-1], int(starts[-1])
+    ks = np.array(k) if type(k) is int and 0 <= k < 2**31 else as_array("keep_top: k", k)
     if scores.shape not in ((n,), (n, 1)) or scores.dtype.kind not in "fiu":
         raise ShapeError(expected("keep_top", f"scores to be ({n},) numbers, one for each site",
                                   f"{scores.shape} of {scores.dtype}"))
@@ -86,6 +87,10 @@ def best_of_segments(scores: Array, starts: IntegerArray, k: ArrayLike) -> npt.N
         raise ShapeError(expected("keep_top", f"k to be a whole number from 0 up, or {len(counts)} of them, one for "
                                   "each sample", repr(k)))
     scores = scores.reshape(-1).astype(np.float64)
+    if len(counts) == 1:                                                 # one item is all that many calls have
+        keep = np.zeros(n, bool)
+        keep[(-scores).argsort(kind="stable")[:int(ks.reshape(-1)[0])]] = True
+        return keep
     segments = np.repeat(np.arange(len(counts)), counts)
     order = np.lexsort((-scores, segments))                              # stable, and NaN sorts last
     places = np.arange(len(scores)) - np.repeat(starts[:-1], counts)

@@ -117,7 +117,7 @@ def mask(grid: G, keep: ArrayLike, who: str = "mask") -> tuple[G, Rows]:
     if kept.dtype != bool or kept.shape != (grid.n,):
         raise ShapeError(expected(who, f"({grid.n},) booleans, one for each site",
                                   f"shape {kept.shape} of {kept.dtype}"))
-    return part(grid, np.flatnonzero(kept).astype(np.int32))
+    return part(grid, kept.nonzero()[0].astype(np.int32))
 
 
 def crop(grid: G, low: Size, high: Size, *, moved: bool = False) -> tuple[G, Rows]:
