@@ -18,7 +18,7 @@ from spconv_cy.functional.selection import active_of, best_of_segments, kept_row
 from spconv_cy.merging import arranged, placed, read_only
 from spconv_cy.sites import algebra
 from spconv_cy.sites.grid import Grid, Part
-from spconv_cy.sites.indexed import indexed
+from spconv_cy.sites.indexed import indexed, samples_of
 from spconv_cy.sites.lattice import SITES, Lattice, per_axis
 from spconv_cy.sites.points import moved
 from spconv_cy.types import Array, ArrayLike, IntegerArray, PerAxis
@@ -99,7 +99,7 @@ class SparseTensor(SparseArithmetic):
             GridError: duplicates, sites outside the size, batch indices out of range.
         """
         given = indexed("from_sites", sites, batch, samples, lattice, None if is_integer(size) else size)
-        return cls(*arranged(given, features, size, samples, ground, reduce, lattice))
+        return cls(*arranged(given, features, size, samples_of(samples, batch), ground, reduce, lattice))
 
     @classmethod
     @known_arguments
@@ -133,8 +133,8 @@ class SparseTensor(SparseArithmetic):
         ([[0, 1, 0]], [0, 0, -1])
         """
         given = indexed("from_points", points, batch, samples, lattice, None if is_integer(size) else size)
-        return cls(*placed(given if origin is None else moved(given, origin), features, cell, size, samples, ground,
-                           reduce, lattice, outside=outside))
+        return cls(*placed(given if origin is None else moved(given, origin), features, cell, size,
+                           samples_of(samples, batch), ground, reduce, lattice, outside=outside))
 
     @classmethod
     @known_arguments

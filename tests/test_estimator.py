@@ -270,13 +270,13 @@ def test_a_classifier_can_be_copied(fitted, how):
         (lambda c: c.predict_proba(X), AttributeError, "before fit"),
         (lambda c: c.score(X, Y), NotFittedError, "before fit"),
         (lambda c: c.save("it"), NotFittedError, "save: expected a fitted classifier, got one before fit"),
-        (lambda c: c.fit(X, Y[:-1]), ShapeError, "fit: expected 18 labels, one for each character, got 17"),
+        (lambda c: c.fit(X, Y[:-1]), ShapeError, "fit: expected 18 labels, one for each sample, got 17"),
         (lambda c: c.fit(X, None), ShapeError, "expected labels in a list or array .*, got None"),
-        (lambda c: c.fit(X, np.zeros((18, 2))), ShapeError, r"one for each character, got shape \(18, 2\)"),
+        (lambda c: c.fit(X, np.zeros((18, 2))), ShapeError, r"one for each sample, got shape \(18, 2\)"),
         (lambda c: c.fit(X, [[1]] * 18), TypeError, "expected hashable labels, .*got unhashable type: 'list'"),
         (lambda c: c.fit(X, [1] * 18), ValueError, r"expected labels of at least two classes, got \[1\]"),
         (lambda c: c.fit([], []), ValueError, "at least two classes|no characters"),
-        (lambda c: c.fit(X, [1, float("nan")] * 9), ValueError, "expected a label for each character, got NaN"),
+        (lambda c: c.fit(X, [1, float("nan")] * 9), ValueError, "expected a label for each sample, got NaN"),
         (lambda c: c.fit([[[(0, np.nan)]]] * 18, Y), ValueError,
          r"fit: character 0, stroke 0: expected finite numbers, got \(0.0, nan\) at point 0"),
         (lambda c: c.fit([[[(0, np.inf)]]] * 18, Y), ValueError, r"finite.*got \(0.0, inf\) at point 0"),
@@ -316,7 +316,7 @@ def test_what_does_not_fit_is_told(use, error, message):
 def test_what_does_not_fit_a_fitted_one_is_told(fitted, tmp_path):
     with pytest.raises(ValueError, match="predict: character 1, stroke 0: expected finite numbers"):
         fitted.predict([X[0], [[(np.nan, 0)]]])
-    with pytest.raises(ShapeError, match="expected 18 labels, one for each character, got 17"):
+    with pytest.raises(ShapeError, match="expected 18 labels, one for each sample, got 17"):
         fitted.score(X, Y[:-1])
     with pytest.raises(ShapeError, match="at least one character, got none"):
         fitted.score([], [])

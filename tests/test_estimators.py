@@ -340,3 +340,9 @@ def test_bagging_searches_and_pipelines_work():
     assert make_pipeline(StandardScaler(), segmenter()).fit(CLOUD, ABOVE).score(CLOUD, ABOVE) > 0.9
     assert base.is_regressor(regressor()) and base.is_regressor(segmenter(target="value"))
     assert base.is_classifier(segmenter())
+
+
+def test_labels_of_too_few_clouds_are_told_in_clouds():
+    with pytest.raises(ShapeError, match="expected labels or numbers for 24 clouds, a list with an array for each, got "
+                                         "3 for "):
+        segmenter().fit(CLOUDS, [np.zeros(len(cloud), int) for cloud in CLOUDS[:3]])

@@ -191,3 +191,10 @@ def test_no_points_are_no_voxels_and_what_does_not_fit_is_refused():
             ({"most_points": 2.5}, "most_points"), ({"most_voxels": 0}, "most_voxels"), ({"reverse": 1}, "reverse")):
         with pytest.raises(ShapeError, match=f"voxelize: expected .*{message}"):
             sp.data.voxelize(**fits | change)
+
+
+def test_no_points_with_one_batch_index_are_one_sample():
+    for make in (lambda: sp.SparseTensor.from_sites(np.zeros((0, 2)), np.zeros((0, 1)), 4, batch=0),
+                 lambda: sp.SparseTensor.from_points(np.zeros((0, 2)), np.zeros((0, 1)), cell=1, batch=0)):
+        assert make().grid.samples == 1 and make().grid.n == 0
+    assert sp.SparseTensor.from_sites([[1, 2]], [[1.0]], batch=2).grid.samples == 3

@@ -33,7 +33,7 @@ def numbers_of(who: str, y: Any, n: int, ignore_label: object = None, classes: A
         ShapeError, TypeError, ValueError: as for `classes_of`; a label that is not among the classes.
     """
     if y is None:
-        raise ShapeError(expected(who, "labels in a list or array (n,), one for each character", "None",
+        raise ShapeError(expected(who, "labels in a list or array (n,), one for each sample", "None",
                                   "y should be a 1d array"))
     labels = without_column(who, y.to_numpy() if hasattr(y, "to_numpy") else
                             np.asarray(y) if hasattr(y, "__array__") and not hasattr(y, "__iter__") else y)
@@ -45,7 +45,7 @@ def numbers_of(who: str, y: Any, n: int, ignore_label: object = None, classes: A
             return classes_of(labels, n, who)
         return classes, _known(who, labels, classes, n)
     if len(labels) != n:
-        raise ShapeError(expected(who, f"{n} labels, one for each character", len(labels)))
+        raise ShapeError(expected(who, f"{n} labels, one for each sample", len(labels)))
     at = np.flatnonzero(~left_out)
     kept = labels[at] if isinstance(labels, np.ndarray) else [labels[i] for i in at]
     numbers = np.full(n, -1, np.int64)
@@ -66,10 +66,10 @@ def _left_out(who: str, labels: Any, ignore_label: Any) -> Array | None:
         return None
     for i, label in enumerate(labels if not isinstance(labels, np.ndarray) or labels.dtype.kind in "fO" else ()):
         if is_missing(label) and type(label).__name__ in ("NAType", "NaTType"):
-            raise ValueError(expected(who, "a label for each character", f"a missing value, {label!r}, at item {i}",
-                                      "give those characters a label, or leave them out"))
+            raise ValueError(expected(who, "a label for each sample", f"a missing value, {label!r}, at item {i}",
+                                      "give those samples a label, or leave them out"))
         if isinstance(label, float) and label in (np.inf, -np.inf):
-            raise ValueError(expected(who, "a label for each character", f"infinity at item {i}"))
+            raise ValueError(expected(who, "a label for each sample", f"infinity at item {i}"))
     return _ignored(labels, ignore_label)
 
 
@@ -90,7 +90,7 @@ def _known(who: str, labels: Any, classes: Array, n: int) -> Array:
     found = hosted(labels)
     found = found.tolist() if isinstance(found, np.ndarray) else list(found)
     if len(found) != n:
-        raise ShapeError(expected(who, f"{n} labels, one for each character", len(found)))
+        raise ShapeError(expected(who, f"{n} labels, one for each sample", len(found)))
     number = {label: i for i, label in enumerate(classes.tolist())}
     for label in found:
         if label not in number:
@@ -120,13 +120,13 @@ def class_weights(who: str, class_weight: Any, classes: Array, numbers: Array) -
 def accuracy(who: str, predicted: Array, y: Any, sample_weight: ArrayLike | None, ignore_label: object = None) -> float:
     """Return the fraction of labels in y that are predicted, without those to be ignored."""
     without_mask(y, f"{who}: y")
-    labels = as_list(who, without_column(who, y), "labels, one for each character")
+    labels = as_list(who, without_column(who, y), "labels, one for each sample")
     if len(labels) != len(predicted):
-        raise ShapeError(expected(who, f"{len(predicted)} labels, one for each character", len(labels)))
+        raise ShapeError(expected(who, f"{len(predicted)} labels, one for each sample", len(labels)))
     if not labels:
         raise ShapeError(expected(who, "at least one character", "none"))
     if any(isinstance(label, (np.ndarray, list)) or hasattr(label, "requires_grad") for label in labels):
-        raise ShapeError(expected(who, "one label for each character", "labels of several numbers"))
+        raise ShapeError(expected(who, "one label for each sample", "labels of several numbers"))
     weights = np.ones(len(labels)) if sample_weight is None else score_weights(who, sample_weight, len(labels))
     left_out = _ignored(labels, ignore_label)
     weights = weights if left_out is None else weights * ~left_out

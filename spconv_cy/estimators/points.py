@@ -205,6 +205,9 @@ def flat(who: str, y: Any, clouds: Clouds) -> Any:
         kinds = {getattr(part, "dtype", None) for part in y}
         joined = [value for part in found for value in part]
         return np.array(joined) if len(kinds) == 1 and None not in kinds else joined
+    if len(counts) > 1 and hasattr(y, "__len__") and len(y) != len(clouds.rows):
+        raise ShapeError(expected(who, f"labels or numbers for {len(counts)} clouds, a list with an array for each",
+                                  f"{len(y)} for {len(clouds.rows)} points in all"))
     return y
 
 

@@ -100,7 +100,7 @@ def _decisions(who: str, given: Array, ignore_label: IgnoredLabels, soft: bool) 
     fits = (y >= 0) & (y <= 1) if soft else (y == 0) | (y == 1)
     if not fits.all():
         raise ShapeError(expected(who, f"labels {'from 0 to 1' if soft else '0 or 1'} in the shape of x, or class "
-                                  "numbers (b,)", f"{given.dtype} labels such as {given[~fits].flat[0]!r}",
+                                  "numbers (b,)", f"{given.dtype} labels such as {given[~fits].flat[0]}",
                                   "if it means that there is no label, give ignore_label="))
     return y, counts
 

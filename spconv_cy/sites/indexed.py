@@ -47,8 +47,13 @@ def indexed(who: str, points: ArrayLike, batch: ArrayLike | None, *known: object
     column = checked_batch(who, batch, len(given))
     if given.dtype == np.uint64:                                         # joined with int64 these would become floats
         given = np.minimum(given, 2**62).astype(np.int64)
-    kind = given.dtype if given.dtype.kind == "f" else np.dtype(np.int64)
+    kind = given.dtype if given.dtype.kind == "f" and given.size else np.dtype(np.int64)
     return np.column_stack([column.astype(kind), given.astype(kind, copy=False)])
+
+
+def samples_of(samples: int | None, batch: ArrayLike | None) -> int | None:
+    """Return the number of samples, which one batch index for all points tells even where there are no points."""
+    return int(np.asarray(batch)) + 1 if samples is None and is_integer(batch) else samples
 
 
 def checked_batch(who: str, batch: ArrayLike, n: int) -> IntegerArray:

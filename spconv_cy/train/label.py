@@ -43,8 +43,8 @@ def classes_of(labels: Iterable[object], n: int, who: str = "labels") -> tuple[A
     except TypeError as error:
         raise TypeError(expected(who, "hashable labels, such as numbers, text and tuples of them", error)) from None
     if any(label != label for label in distinct):
-        raise ValueError(expected(who, "a label for each character", "NaN",
-                                  "give those characters a label, or leave them out"))
+        raise ValueError(expected(who, "a label for each sample", "NaN",
+                                  "give those samples a label, or leave them out"))
     if len(distinct) < 2:
         raise ValueError(expected(who, "labels of at least two classes", f"{list(distinct)!r}",
                                   "from one class there is nothing to learn"))
@@ -61,13 +61,13 @@ def _listed(who: str, labels: Any, n: int) -> list[Any]:
     """Return labels as a list of n values."""
     if not hasattr(labels, "__iter__") or isinstance(labels, np.ndarray) and labels.ndim != 1:
         got = f"shape {labels.shape}" if isinstance(labels, np.ndarray) else f"{labels!r}"
-        raise ShapeError(expected(who, "labels in a list or array (n,), one for each character", got))
+        raise ShapeError(expected(who, "labels in a list or array (n,), one for each sample", got))
     without_mask(labels, who)
     plain = isinstance(labels, np.ndarray) and labels.dtype.name in PLAIN
     found = labels.tolist() if plain else as_list(who, labels, "labels in a list or array (n,)")
     without_mask(found, who)
     if len(found) != n:
-        raise ShapeError(expected(who, f"{n} labels, one for each character", len(found)))
+        raise ShapeError(expected(who, f"{n} labels, one for each sample", len(found)))
     return found
 
 
