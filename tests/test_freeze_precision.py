@@ -1,6 +1,8 @@
 """Frozen networks in bfloat16 and int8: numpy's numbers, any instruction set, memory, files, and what is refused."""
 
+import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -249,6 +251,19 @@ def test_any_number_of_threads_gives_the_same_bits(made, precision):
         sp.set_threads(n_threads)
         np.testing.assert_array_equal(rows(frozen(x)), wanted)
     sp.set_threads(None)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_several_threads_at_once_and_a_copy_give_the_same_bits(made, precision):
+    _, inputs, frozen = made("deepcnet", precision)
+    xs = [inputs(200 + 50 * i, seed=i) for i in range(4)]
+    wanted = [rows(frozen(x)) for x in xs]
+    with ThreadPoolExecutor(4) as team:
+        for _ in range(3):
+            for y, z in zip(wanted, team.map(frozen, xs), strict=True):
+                np.testing.assert_array_equal(rows(z), y)
+    again = pickle.loads(pickle.dumps(frozen))
+    np.testing.assert_array_equal(rows(again(xs[0])), wanted[0])
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

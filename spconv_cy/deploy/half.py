@@ -76,6 +76,9 @@ class Small:
         """Return what the object was made of."""
         return {"weight": self._packed.weights(), **self._own}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Small, (self.precision, self.state())
+
     def bias_at(self, ground: Array) -> Array:
         """Return (1, o): the sum over all offsets for rows of a ground state (1, c), with the bias, in float32.
 
