@@ -1,17 +1,22 @@
 """Frozen networks in bfloat16 and int8: numpy's numbers, any instruction set, memory, files, and what is refused."""
 
 import pickle
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
-from test_freeze import NETWORKS, peaks, rows, tensor
+from test_freeze import NETWORKS, rows, tensor
 
 import spconv_cy as sp
 from spconv_cy.deploy.steps import Apply, Convolve
 
 small = pytest.importorskip("spconv_cy.compiled.small")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from bench_memory import measured  # noqa: E402
+
 layers = sp.layers
 PRECISIONS = ("bfloat16", "int8")
 SEED = 19
@@ -271,7 +276,7 @@ def test_no_run_takes_more_than_was_told(made, precision):
     for i, name in enumerate(("unet", "uresnet", "minkunet", "resnet", "deepcnet", "second")):
         _, inputs, frozen = made(name, precision)
         frozen(inputs(10))
-        told, most = peaks(frozen, inputs(9000 if i % 2 else 1500, seed=i))
+        told, most, _ = measured(frozen, inputs(9000 if i % 2 else 1500, seed=i))
         assert most <= told, (name, told, most)
         assert most < 2**20 or told < 1.2 * most, (name, told, most)
 
@@ -287,7 +292,7 @@ def test_weights_and_features_take_a_half_and_a_quarter():
         assert frozen.weight_bytes() < (share + (0.3 if rests else 0.01)) * plain.weight_bytes()
         # The result has float32 numbers; two values in the precision are alive besides.
         assert frozen.memory(x) < books + (1 + 2 * share) * 256 * x.grid.n + 2**17
-        told, most = peaks(frozen, x)
+        told, most, _ = measured(frozen, x)
         assert most <= told
 
 
