@@ -1,7 +1,9 @@
 """Frozen networks: the values of the network, in the memory that was told, from any number of threads, from a file."""
 
+import sys
 import threading
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,17 @@ import spconv_cy as sp
 from spconv_cy.deploy.steps import Apply, Convolve, Join, Map
 
 memory = pytest.importorskip("spconv_cy.compiled.memory")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+import bench_memory  # noqa: E402
+
 models = sp.models
+
+
+
+def transformer_stage(parts):
+    """Return the layers of a PointTransformerParts that run before its first attention."""
+    return sp.Sequential(parts.stem, parts.encoder[0])
+
 
 # name: (network, dimension, channels, ground, size of the field)
 NETWORKS = {
@@ -37,8 +49,8 @@ NETWORKS = {
     "fcn": (lambda: models.fully_convolutional(2, 8, 1, 5, d=2, rng=0), 2, 1, None, 32),
     "spec": (lambda: models.from_spec("8C3-MP2-16C2-output", classes=10, rng=0), 2, 1, "zero", 22),
     "sliding": (lambda: models.sliding_window(models.deepcnet(2, 6, rng=0)), 2, 1, "zero", 40),
-    "transformer's stem": (lambda: models.PointTransformerParts(6, (8,), (1,), (), (), rng=0).stem, 3, 6, None, 32),
-    "transformer's stage": (lambda: models.PointTransformerParts(6, (8,), (2,), (), (), rng=0).encoder[0], 3, 8, None, 32),
+    "transformer": (lambda: transformer_stage(models.PointTransformerParts(6, (8,), (2,), (), (), rng=0)), 3, 6, None,
+                    32),
 }
 
 
@@ -54,6 +66,11 @@ def tensor(n, d=3, channels=1, size=32, ground=None, samples=2, seed=0):
 def rows(y):
     """Return the numbers of a result."""
     return (y.features if isinstance(y, sp.SparseTensor) else y).numpy()
+
+
+def peaks(frozen, x):
+    """Return (bytes told of a call, the most that it takes)."""
+    return bench_memory.measured(frozen, x)[:2]
 
 
 @pytest.fixture(scope="module")

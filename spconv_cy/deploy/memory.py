@@ -74,7 +74,7 @@ class Layout:
         return found, total
 
     def made_bytes(self, sizes: Sequence[int], ground: bool) -> int:
-        """Return the most bytes at once of rows that layers make themselves, with what their calls take.
+        """Return the most bytes at once of the result and of rows that layers make themselves, with what they take.
 
         Args:
             sizes: bytes of each value.
@@ -83,6 +83,8 @@ class Layout:
         made, most = [b for b in self._spans if self._is_made(b) and b != self.output], 0
         for i, step in enumerate(self.steps):
             now = sum(held(sizes[b]) for b in made if self._spans[b][0] <= i <= self._spans[b][1])
+            if i >= self._spans[self.output][0]:
+                now += held(sizes[self.output])
             if isinstance(step, Apply):
                 now += self._call_bytes(step, sizes, ground)
             most = max(most, now)

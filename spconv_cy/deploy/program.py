@@ -81,10 +81,9 @@ class Program:
         """Return the most bytes that a call takes for these sites, with their rulebooks and the result."""
         run = self._begin(found, 0, ground, threads() if n_threads is None else n_threads)
         sizes, _, total, room = self._plan(run)
-        own = held(total + 4 * room) + held(sizes[self.output]) + self.layout.made_bytes(
-            sizes, ground is not None)
-        windows = sum(step.window_bytes(ground is not None) * run.count(step.y) for step in self.steps
-                      if isinstance(step, MaxPool))
+        own = held(total + 4 * room) + self.layout.made_bytes(sizes, ground is not None)
+        windows = max((step.window_bytes(ground is not None) * run.count(step.y) for step in self.steps
+                       if isinstance(step, MaxPool)), default=0)
         return rules_bytes(found) + own + windows + OBJECTS * (len(self.steps) + 4 * len(found.books) + 16)
 
     def grounds(self, ground: Array) -> tuple[list[Any], dict[int, Array]]:
@@ -134,10 +133,10 @@ class Program:
                 y = self._rows(run, step.y, memory, offsets)
                 step.run(run, y)
                 run.values[step.y] = y
-            if self.watch is not None:
-                self.watch(run, step.y)
             for value in self.layout.ends[run.step]:
                 run.values[value] = None
+            if self.watch is not None:
+                self.watch(run, step.y)
         return run.values[self.output]                                   # type: ignore[no-any-return]
 
     def _rows(self, run: Run, number: int, memory: Array, offsets: dict[int, int]) -> Array:
