@@ -147,14 +147,15 @@ def test_scenes_of_20_000_sites_lie_in_their_fields():
         assert len(sites) == 20_000 and (sites[:, 1:].max(0) < size).all() and len(np.unique(sites, axis=0)) == 20_000
 
 
-def converted_record(name, ours, theirs):
-    """Make a record of one converted network."""
-    rows = [row("Converted", verb, seconds, side, params=[name]) for side, times in (("ours", ours), ("spconv", theirs))
-            for verb, seconds in zip(("cold", "kept"), times[:2], strict=True)]
+def converted_record(name, **times):
+    """Make a record of one converted network of (cold, kept, peak_MB, ready_s, start_s) of each side."""
+    rows = [row("Converted", verb, seconds, side, params=[name]) for side, all_times in times.items()
+            for verb, seconds in zip(("cold", "kept"), all_times[:2], strict=True)]
     figures = [{"case": case, "params": [name], "name": what, "side": side, "value": value}
-               for side, times in (("ours", ours), ("spconv", theirs))
-               for case, what, value in (("Peak", "peak_MB", times[2]), ("Converted", "start_s", times[3]))]
-    figures += [{"case": "Converted", "params": [name], "name": "start_saved_s", "side": "ours", "value": ours[3] / 2},
+               for side, all_times in times.items()
+               for case, what, value in (("Peak", "peak_MB", all_times[2]), ("Converted", "ready_s", all_times[3]),
+                                         ("Converted", "start_s", all_times[4]))]
+    figures += [{"case": "Converted", "params": [name], "name": "start_saved_s", "side": "ours", "value": 0.1},
                 {"case": "Converted", "params": [name], "name": "cold_difference", "side": "spconv", "value": 7e-7}]
     made = record(rows) | {"figures": figures, "sites": 20_000}
     made["machine"]["idle"] = {"spread": [0.01], "gflops": [100.0], "others": 0.0}
@@ -162,12 +163,14 @@ def converted_record(name, ours, theirs):
 
 
 def test_converted_networks_are_compared_in_a_table():
-    made = converted_record("second", (0.1, 0.05, 100, 0.2), (0.3, 0.2, 400, 3))
+    made = converted_record("second", ours=(0.1, 0.05, 100, 0.2, 0.25), frozen=(0.06, 0.04, 50, 0.1, 0.2),
+                            spconv=(0.3, 0.2, 400, 2, 3))
     found = bench_converted.compared(made)
-    assert found["cold"] == (0.1, 0.3) and found["start_saved_s"] == (0.1, 3) and found["peak_MB"] == (100, 400)
+    assert found["cold"] == {"ours": 0.1, "frozen": 0.06, "spconv": 0.3} and found["start_saved_s"] == {"ours": 0.1}
     line = bench_converted.table({"second avx512f 1": made}).splitlines()[-1]
-    assert line == ("| second (spconv) | 20,000 | avx512f, 1 | 7e-07 | 100.0 : 300.0 | 3.0x | 50.0 : 200.0 | 4.0x | "
-                    "0.20 (0.10) : 3.00 | 15.0x | 100 : 400 | 4.0x |")
+    assert line == ("| second (spconv) | 20,000 | avx512f, 1 | 7e-07 | 100.0, 60.0 : 300.0 | 3.0x, 5.0x | "
+                    "50.0, 40.0 : 200.0 | 4.0x, 5.0x | 0.20, 0.10 : 2.00 | 10.0x, 20.0x | "
+                    "0.25 (0.10), 0.20 : 3.00 | 12.0x, 15.0x | 100, 50 : 400 | 4.0x, 8.0x |")
     made["machine"]["idle"]["others"] = 1.0
     assert "avx512f, 1, busy machine" in bench_converted.table({"second avx512f 1": made})
     alone = made | {"rows": [r for r in made["rows"] if r["side"] == "ours"]}

@@ -87,7 +87,7 @@ def test_values_gradients_and_statistics_are_those_of_single_layers(name, ground
     for mine, truth in zip(found, expected, strict=True):
         assert (mine is None) == (truth is None)
         if truth is not None:
-            assert_allclose(mine, truth, rtol=1e-5, atol=1e-5 * np.abs(truth).max(initial=0.1))
+            assert_allclose(mine, truth, rtol=1e-6, atol=1e-6 * np.abs(truth).max(initial=0.1))
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -111,7 +111,7 @@ def test_a_frozen_normalisation_is_a_map_of_the_convolution_before_it_which_trai
     for mine, truth in zip(found, expected, strict=True):
         assert (mine is None) == (truth is None)
         if truth is not None:
-            assert_allclose(mine, truth, rtol=1e-4, atol=1e-5)
+            assert_allclose(mine, truth, rtol=1e-6, atol=1e-6 * np.abs(truth).max(initial=0.1))
 
 
 def calls(monkeypatch, net, x):
