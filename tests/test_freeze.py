@@ -116,7 +116,7 @@ def test_values_are_those_of_the_network_for_a_million_sites(made, name):
     field = np.prod((size,) * d if not isinstance(size, tuple) else size) if size else 64**3
     net, frozen, inputs = made(name)
     samples = max(2, int(8 * 10**6 / field))
-    x = inputs(1_060_000, samples=samples)
+    x = inputs(1_080_000, samples=samples)
     assert x.grid.n >= 10**6
     y = rows(frozen(x))
     with sp.no_grad():
