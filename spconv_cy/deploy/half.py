@@ -64,7 +64,7 @@ class Small:
         if residual is not None and residual.dtype == np.uint8:
             added = own["residual"][0]
             shift = shift - own["residual"][1] * added
-        compiled.conv(x, self._packed, rulebook.pairs, scale=scale, shift=shift, begin=self._begin_of(ground),
+        compiled.conv(x, self._packed, rulebook.pairs, scale=scale, shift=shift, begin=self.prepare(ground),
                       residual=residual, residual_scale=added, slope=slope, to=y.dtype, step=step, zero=int(zero), y=y,
                       room=room, n_threads=n_threads)
 
@@ -88,9 +88,9 @@ class Small:
         if self.precision == "int8":
             steps = self._own["x"]
             row = encoded(ground, steps).astype(np.int64) - steps[1].astype(np.int64)
-            y = (row @ weights.astype(np.int64).sum(0)).astype(np.float32) * self._own["scale"]
+            y = (row @ weights.sum(0, dtype=np.int64)).astype(np.float32) * self._own["scale"]
         else:
-            y = (rounded(ground).astype(np.float64) @ widened(weights).astype(np.float64).sum(0)).astype(np.float32)
+            y = (rounded(ground).astype(np.float64) @ widened(weights).sum(0, dtype=np.float64)).astype(np.float32)
         bias = self._own.get("bias")
         return y if bias is None else y + bias
 
@@ -103,7 +103,8 @@ class Small:
         rows = self._own.get("rows")
         return (scale, shift) if rows is None else (scale * rows[2], (shift - rows[0] - rows[1]) * rows[2] + rows[3])
 
-    def _begin_of(self, ground: Array | None) -> Any:
+    def prepare(self, ground: Array | None) -> Any:
+        """Return what pairs begin with at a ground state, as `run` takes it; that of the last one is kept."""
         key = b"" if ground is None or not ground.any() else ground.tobytes()
         found, begin = self._begin
         if found != key:
@@ -117,7 +118,7 @@ class Small:
         if self.precision == "int8":
             row = self._own["x"][1] if ground is None else encoded(ground, self._own["x"])[0]
             if row.any():
-                rows = -np.einsum("c,kco->ko", row.astype(np.int32), weights.astype(np.int32))
+                rows = -np.einsum("c,kco->ko", row.astype(np.int32), weights, dtype=np.int32)
         elif ground is not None:
             rows = -np.einsum("c,kco->ko", rounded(ground)[0].astype(np.float64), widened(weights).astype(np.float64))
         return self._packed.begin(rows)

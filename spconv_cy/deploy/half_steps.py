@@ -42,6 +42,7 @@ class SmallConvolve(Convolve):
         if x is None:
             return None
         row = self.product.bias_at(x)
+        self.product.prepare(x if self.link is not None else None)
         if self.link is not None:
             biases[self.y] = row
         y = np.empty_like(row)
