@@ -23,7 +23,8 @@ def provenance():
 
 
 def _commit():
-    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    """Return the commit of the checkout, with -dirty if it has changes that are not committed."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]  # -dirty: not committed
     try:
         done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
     except OSError:                                     # no git
