@@ -6,6 +6,8 @@ The cases are classes as in bench_net.py; `python benchmarks/bench_scaling.py` t
 """
 
 import argparse
+import json
+from pathlib import Path
 
 import numpy as np
 import picture
@@ -104,10 +106,11 @@ def over_sites(run, options):
     run.judge("time a pair, forward, largest over smallest", max(a_pair) / min(a_pair), FLAT)
     run.judge("bytes a site, largest over smallest", max(memory) / min(memory), FLAT)
     rules_a_pair = [1e9 * t / p for t, p in zip(rules, pairs, strict=True)]
-    return [{"title": "time a pair, 32 channels", "x": "sites", "y": "ns", "log": "x",
+    return [{"title": "Time a pair, 3^3 window, 32 channels", "x": "active sites", "y": "ns a pair", "log": "x",
              "lines": {"forward": (n, a_pair), "rules": (n, rules_a_pair)}},
-            {"title": "memory a site: rules and output, 32 channels", "x": "sites", "y": "bytes", "log": "x",
-             "lines": {"peak": (n, memory)}}]
+            {"title": "Memory of rules and output, 32 channels", "x": "active sites",
+             "y": "bytes a site", "log": "x",
+             "lines": {"at the peak": (n, memory)}}]
 
 
 def over_scale(run, options):
@@ -122,9 +125,11 @@ def over_scale(run, options):
     run.judge("exponent of the training step over the scale", slope["training step"], EXPONENT)
     run.say(f"exponent of its multiply-adds {slope['multiply-adds']:.2f}: at small scales strokes share the windows of "
             f"the coarse levels; of the dense ones {slope['dense']:.2f}")
-    return [{"title": "DeepCNet(5, 30), 20 glyphs: training step", "x": "scale", "y": "s", "log": "xy", "base": 2,
+    return [{"title": "Training step, DeepCNet(5, 30), 20 glyphs", "x": "scale of the glyphs, sites",
+             "y": "seconds", "log": "xy", "base": 2,
              "lines": {"sparse": (SCALES, seconds)}},
-            {"title": "its multiply-adds", "x": "scale", "y": "", "log": "xy", "base": 2,
+            {"title": "Arithmetic of its forward pass", "x": "scale of the glyphs, sites",
+             "y": "multiply-adds", "log": "xy", "base": 2,
              "lines": {"sparse": (SCALES, work), "dense": (SCALES, dense)}}]
 
 
@@ -132,7 +137,8 @@ def over_channels(run, options):
     for c in CHANNELS:
         run.measure("Surface", (100_000, c, 3), options.rounds if c < 128 else 2, only=["forward"])
     share = [_row(run, "Surface", (100_000, c, 3), "forward")["share"] for c in CHANNELS]
-    return [{"title": "part of the sgemm peak, 100,000 sites", "x": "channels", "y": "", "log": "x", "base": 2,
+    return [{"title": "Rate of a convolution of 100,000 sites", "x": "channels in and out",
+             "y": "part of the rate of sgemm", "log": "x", "base": 2,
              "lines": {"forward": (CHANNELS, share)}}]
 
 
@@ -145,26 +151,43 @@ def over_dimension(run, options):
         pairs = [_figure(run, "Surface", (50_000, 32, d), "pairs") for d in DIMENSIONS]
         seconds = [_best(run, "Surface", (50_000, 32, d), verb) for d in DIMENSIONS]
         lines[verb] = DIMENSIONS, [1e9 * t / p for t, p in zip(seconds, pairs, strict=True)]
-    return [{"title": "time a pair, windows of 3^d, 32 channels", "x": "dimension", "y": "ns", "log": "",
+    return [{"title": "Time a pair, windows of 3^d, 32 channels", "x": "dimension d", "y": "ns a pair", "log": "",
              "lines": lines}]
 
 
-def over_threads(_, options):
-    most = options.threads
-    sides = {n: Worker(f"{n} threads", "bench_net", threads=n) for n in range(1, most + 1)}
-    run = Run(list(sides.values()), most)
-    for case, params in (("Scan", (32,)), ("UNet", ()), ("Glyphs", ())):
-        run.measure(case, params, options.rounds, check=False)
-    run.close()
+def over_threads(run, options):
+    if not isinstance(run, Kept):
+        sides = [Worker(f"{n} threads", "bench_net", threads=n) for n in range(1, options.threads + 1)]
+        alone = Run(sides, options.threads)
+        for case, params in (("Scan", (32,)), ("UNet", ()), ("Glyphs", ())):
+            alone.measure(case, params, options.rounds, check=False)
+        alone.close()
+        run.rows += alone.rows
     lines = {}
     for row in run.rows:
-        lines.setdefault(f"{row['case']} {row['verb']}", []).append(row["best"])
+        if row["side"] != "ours":
+            lines.setdefault(f"{NAMES[row['case']]}, {row['verb'].replace('_', ' ')}", []).append(row["best"])
+    most = max(map(len, lines.values()))
     for name, seconds in lines.items():
         run.judge(f"{most} threads over one, {name}", seconds[0] / seconds[-1], SPEED_UP, at_least=True)
-    return [{"title": "speed-up", "x": "threads", "y": "", "log": "",
-             "lines": {name: (list(sides), [seconds[0] / s for s in seconds]) for name, seconds in lines.items()}}], run
+    return [{"title": "Speed-up by threads", "x": "threads", "y": "times faster than one thread", "log": "",
+             "lines": {name: (list(range(1, most + 1)), [seconds[0] / s for s in seconds])
+                       for name, seconds in lines.items()}}]
 
 
+class Kept:
+    """A run that was recorded, from which the picture is drawn again: it measures and judges nothing."""
+
+    def __init__(self, record):
+        self.rows, self.figures = record["rows"], record["figures"]
+
+    def measure(self, *_, **__):
+        """Measure nothing: the rows are there."""
+
+    track = judge = say = measure
+
+
+NAMES = {"Scan": "scan", "UNet": "U-Net", "Glyphs": "glyphs"}
 AXES = {"sites": over_sites, "scale": over_scale, "channels": over_channels, "dimension": over_dimension,
         "threads": over_threads}
 
@@ -176,7 +199,7 @@ def _row(run, case, params, verb):
 def _best(run, case, params, verb):
     """Return seconds at the best peak of the run: what else the machine did then slowed the peak as well."""
     row = _row(run, case, params, verb)
-    return row["best"] * row["peak"] / max(other["peak"] for other in run.rows)
+    return row["best"] * row["peak"] / max(other["peak"] for other in run.rows if other["side"] == "ours")
 
 
 def _figure(run, case, params, name):
@@ -190,16 +213,16 @@ def main():
     parser.add_argument("--most", type=int, default=10**7, help="sites of the largest set; 10^7 take 5 GB")
     parser.add_argument("--only", nargs="+", choices=AXES, default=list(AXES))
     parser.add_argument("--record", default="benchmarks/records/scaling.json")
+    parser.add_argument("--redraw", action="store_true", help="draw the picture of the record again; measure nothing")
     options = parser.parse_args()
+    if options.redraw:
+        kept = Kept(json.loads(Path(options.record).read_text()))
+        panels = [panel for axis in options.only for panel in AXES[axis](kept, options)]
+        return picture.curves(panels, options.record)
     run = Run([Worker("ours", "bench_scaling", threads=options.threads)], options.threads)
     panels = []
     for axis in options.only:
-        found = AXES[axis](run, options)
-        if axis == "threads":
-            found, other = found
-            run.rows += other.rows
-            run.verdicts += other.verdicts
-        panels += found
+        panels += AXES[axis](run, options)
     run.close()
     run.save(options.record)
     picture.curves(panels, options.record)

@@ -72,6 +72,9 @@ def exponent(sizes, found, key):
     return np.polyfit(np.log(sizes), np.log([figures[key] for figures in found]), 1)[0]
 
 
+STEPS = "N, moments and sites a side"
+
+
 def picture(costs, sizes):
     from matplotlib import colormaps
 
@@ -85,12 +88,14 @@ def picture(costs, sizes):
     for lattice, style in (("cubic", "-"), ("simplex", "--")):
         right.semilogy(DIMENSIONS, [costs[lattice, d][1]["ms"] for d in DIMENSIONS], style, color="#3b528b",
                        marker="o", label=lattice)
-    for axes, title, label in ((left, "active sites after C2", "N"), (middle, "multiply-adds", "N"),
-                               (right, f"ms, N = {sizes[1]}", "dimension d")):
-        axes.set(title=title, xlabel=label)
+    for axes, title, label, unit in ((left, "After the first convolution", STEPS, "active sites"),
+                                     (middle, "Arithmetic of a pass", STEPS, "multiply-adds"),
+                                     (right, f"Time of a pass, N = {sizes[1]}", "dimension d", "ms, one thread")):
+        axes.set(xlabel=label, ylabel=unit)
+        axes.set_title(title, fontsize=11)
         axes.grid(color="0.9")
         axes.spines[["top", "right"]].set_visible(False)
-        if label == "N":
+        if label == STEPS:
             axes.set_xticks(sizes, sizes)
             axes.minorticks_off()
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False, fontsize=7)

@@ -107,13 +107,15 @@ def picture(events, border, shares):
         image[events.y[window], events.x[window]] = (events.t[window] - start) / 1000
         drawn = axes.imshow(image, cmap="viridis", vmin=0, vmax=LENGTH / 1000, interpolation="nearest")
         axes.set(title=f"from {start / 1000:.0f} ms", xticks=[], yticks=[])
-    above.colorbar(drawn, ax=above.axes, label="ms in the window")
+    above.suptitle(f"Windows of {LENGTH / 1000:.0f} ms, by when they begin; {' x '.join(map(str, events.size))} pixels",
+                   fontsize=11)
+    above.colorbar(drawn, ax=above.axes, label="last event, ms")
     axes = below.subplots()
     for (split, found), colour in zip(shares.items(), ("#3b528b", "#5ec962"), strict=False):
         axes.plot(*zip(*[(ms, 100 * share) for ms, share in found], strict=True), "o-", color=colour, label=split)
-    axes.axhline(50, color="0.6", linestyle=":")
-    axes.axvline(border / 1000, color="0.8")
-    axes.set(xlabel="ms of the recording", ylabel="right, %", ylim=(0, 103))
+    axes.axhline(50, color="0.6", linestyle=":", label="chance")
+    axes.axvline(border / 1000, color="0.8", label="the last 30 % begin")
+    axes.set(xlabel="time in the recording, ms", ylabel="right answers, %", ylim=(0, 103))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return figure

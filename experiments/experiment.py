@@ -228,7 +228,7 @@ class Experiment:
     def picture(self, name, figure, caption):
         """Keep a matplotlib figure as NAME.png, with a caption."""
         with new_file(self.folder / f"{name}.png") as file:
-            figure.savefig(file, format="png", dpi=100)
+            figure.savefig(file, format="png", dpi=150)
         self.record["pictures"][f"{name}.png"] = caption
         self._write()
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spconv_cy import plot
 from spconv_cy.backend.switch import hosted
 from spconv_cy.checks import as_array
 
@@ -10,6 +11,40 @@ def headed(part, title, n, **options):
     """Return n axes in one row of a figure or subfigure, with a headline at the left."""
     part.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
     return part.subplots(1, n, squeeze=False, **options)[0]
+
+
+def in_space(figure, tensors, ruler, sample=0):
+    """Draw the sites of named SparseTensors side by side as balls, with lines of some sites and the colours' meaning.
+
+    Args:
+        figure: of matplotlib.
+        tensors: {title: SparseTensor}.
+        ruler: sites of a line along each axis.
+        sample: number of the sample.
+    """
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap
+
+    row = figure.subplots(1, len(tensors), squeeze=False)[0]
+    for axes, (title, x) in zip(row, tensors.items(), strict=True):
+        plot.in_space(axes, x, sample, ruler=ruler)
+        axes.set_title(title, fontsize=11)
+    shades = colormaps["viridis"]
+    used = ScalarMappable(cmap=ListedColormap(shades(np.linspace(0.1, 1, 20))))
+    bar = figure.colorbar(used, ax=list(row), shrink=0.8, ticks=[0, 1], label="distance to the viewer", aspect=25)
+    bar.ax.set_yticklabels(["far", "near"])
+
+
+def cloud(axes, sites, values, label, size, what=("x, sites", "y, sites", "z, sites"), title="", bar=True):
+    """Draw sites (n, 3) as squares in space, coloured by values (n,), with a colour bar of that label."""
+    drawn = axes.scatter(*np.transpose(sites), c=values, cmap="viridis", marker="s", s=size, depthshade=False)
+    axes.set(xlabel=what[0], ylabel=what[1])
+    axes.text2D(1, 0.86, what[2], transform=axes.transAxes, ha="right")  # beside its axis it would leave the picture
+    axes.set_title(title, fontsize=11)
+    axes.set_box_aspect(None, zoom=0.85)
+    if bar:
+        axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", label=label, shrink=0.8, aspect=25, pad=0.02)
 
 
 def site_counts(axes, names, tensors):

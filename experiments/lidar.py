@@ -13,6 +13,7 @@ from spconv_cy import plot
 from spconv_cy.train.metrics import confusion_matrix, intersection_over_union, mean_iou
 
 FILE = "lidar_topography.npz"
+COLOURS = ("#2d6a4f", "#e9c46a", "#3a86d1")                                     # of TERRAIN_CLASSES
 CELLS = ((2, 2, 0.4), (1, 1, 0.4), (1, 1, 0.2), (0.5, 0.5, 0.2))                # metres: x, y, height
 MOVES = sp.data.PointAffine(turn=np.pi, stretch=0.1, shift=8)
 
@@ -107,15 +108,26 @@ def tested(run, parts, cell, seed, epochs, views):
 
 
 def picture(points, labels, answers):
-    figure = plot.figure(9, 6)
-    maps = {"truth": (labels, {}), "answer": (answers, {}),
-            "share of wrong points": (labels != answers, {"show": "mean", "cmap": "magma_r", "vmax": 1})}
-    for axes, (title, (values, options)) in zip(figure.subplots(1, 3), maps.items(), strict=True):
-        image = from_above(axes, points, values, 2.0, **({"cmap": "viridis", "vmin": 0, "vmax": 2} | options))
-        axes.set_title(title)
-        bar = figure.colorbar(image, ax=axes, orientation="horizontal")
-        if not options:
-            bar.set_ticks([0, 1, 2], labels=TERRAIN_CLASSES)
+    """Draw three maps of a strip, north to the right and west up, with what each colour means."""
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    figure, turned = plot.figure(8, 6.6), points[:, [1, 0, 2]] * (1, -1, 1)
+    shades = ListedColormap(COLOURS)
+    maps = {"Truth: class of the lowest point in each square of 2 m": (labels, {}),
+            "Answer of the network": (answers, {}),
+            "Share of wrong points in each square": (labels != answers, {"show": "mean", "cmap": "magma_r", "vmax": 1})}
+    for axes, (title, (values, options)) in zip(figure.subplots(3, 1), maps.items(), strict=True):
+        image = from_above(axes, turned, values, 2.0, **({"cmap": shades, "vmin": 0, "vmax": 2} | options))
+        axes.set_title(title, fontsize=11)
+        axes.set(xlabel="from south to north, m", ylabel="from east to west, m", anchor="W")
+        if options:
+            figure.colorbar(image, ax=axes, label="share of wrong points", aspect=10, shrink=0.7,
+                            panchor=False)
+        else:
+            marks = [Patch(color=colour, label=name) for colour, name in zip(COLOURS, TERRAIN_CLASSES, strict=True)]
+            marks.append(Patch(facecolor="white", edgecolor="0.5", label="no point"))
+            axes.legend(handles=marks, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
 
 

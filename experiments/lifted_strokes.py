@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 from budget import widest
 from experiment import Experiment
+from figures import cloud
 
 import spconv_cy as sp
 from spconv_cy import plot
@@ -33,8 +34,7 @@ def main():
                      "each seed"], rows))
     if run.size != "tiny":
         run.picture("lift", picture(train, labels), "A digit that crosses itself: in the plane two passes share the "
-                    "sites in the middle, over (x, y, direction) and over (x, y, time) they are apart. Grey: the cyclic"
-                    " axis's first direction once more, behind the last.")
+                    "sites in the middle, over (x, y, direction) and over (x, y, time) they are apart.")
 
 
 def digits_of(run):
@@ -70,21 +70,28 @@ def classified(run, axes, seed, train, test):
 
 
 def picture(characters, labels):
-    figure, item = plot.figure(8, 3), int(np.flatnonzero(labels == 8)[0])
+    figure, item = plot.figure(9, 4), int(np.flatnonzero(labels == 8)[0])
     options = {"size": 47, "scale": 24, "spacing": 0.2}
+    names = {"direction": "direction, steps of 45°", "time": "time, sites"}
     for place, axes_ in enumerate((LIFTS[0], LIFTS[2], LIFTS[3]), 1):
         sites = sp.data.LiftedEncoder(axes_, span=24, **options).sites([characters[item]])[0][:, 1:]
         if len(axes_) == 2:
             axes = figure.add_subplot(1, 3, place)
             axes.scatter(*sites.T, c="0.4", marker="s", s=9)
-            axes.set_aspect("equal")
+            axes.set(aspect="equal", xlabel="x, sites", ylabel="y, sites")
         else:
             axes = figure.add_subplot(1, 3, place, projection="3d")
-            again = (sites[:, 2] == (47 - 9) // 2 + 8) & (axes_[2] == "direction")
-            axes.scatter(*sites[~again].T, c=sites[~again, 2], cmap="viridis", marker="s", s=7, depthshade=False)
-            axes.scatter(*sites[again].T, c="0.7", marker="s", s=7, depthshade=False)
-            axes.set_zlabel(axes_[2])
-        axes.set(title=f"({', '.join(axes_)})", xlabel="x", ylabel="y")
+            height, turns = sites[:, 2] - sites[:, 2].min(), axes_[2] == "direction"
+            first = (47 - 9) // 2                       # the site of the direction to the right; 8 steps are a turn
+            height = sites[:, 2] - first if turns else height
+            again = turns & (height == 8)
+            if again.any():
+                axes.scatter(*sites[again, :2].T, height[again], c="0.7", marker="s", s=7, depthshade=False,
+                             label="direction 0 once more")
+                axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.02))
+            cloud(axes, np.column_stack([sites[:, :2], height])[~again], height[~again], names[axes_[2]], 7,
+                  ("x, sites", "y, sites", names[axes_[2]]))
+        axes.set_title(f"({', '.join(axes_)})", fontsize=11)
         axes.invert_yaxis()
     return figure
 

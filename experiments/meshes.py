@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from experiment import Experiment
-from figures import powers
+from figures import in_space, powers
 from solids import solid
 
 import spconv_cy as sp
@@ -90,25 +90,28 @@ def cost(mesh, key, radius):
 
 
 def curves(run, radii, costs):
-    figure = plot.figure(9.5, 3.4)
-    for axes, what, label in zip(figure.subplots(1, 3), ("sites", "sparse", "seconds"),
-                                 ("sites", "multiply-adds", "seconds"), strict=True):
+    figure = plot.figure(9, 3.7)
+    for axes, what, title, label in zip(figure.subplots(1, 3), ("sites", "sparse", "seconds"),
+                                        ("Active sites", "Arithmetic of a pass", "Time of a pass, one thread"),
+                                        ("active sites", "multiply-adds", "seconds"), strict=True):
         shown = {key: [costs[key, r][what] for r in radii] for key in LATTICES}
         if what == "sparse":
             shown |= {f"{key}, dense": [costs[key, r]["dense"] for r in radii] for key in LATTICES}
         powers(axes, radii, shown)
-        axes.set(xlabel="radius in sites", ylabel=label, ylim=(None, 9 * axes.get_ylim()[1]))
+        axes.set(xlabel="radius of the mesh, sites", ylabel=label, ylim=(None, 12 * axes.get_ylim()[1]))
+        axes.set_title(title, fontsize=11)
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     run.picture("cost", figure, "Sites, multiply-adds and seconds of a pass against the radius: a surface grows with "
                 "its square, its field with its cube.")
 
 
 def views(run, mesh, radius):
-    figure = plot.figure(6, 3.2)
-    for axes, (key, lattice) in zip(figure.subplots(1, 2), LATTICES.items(), strict=True):
+    tensors = {}
+    for key, lattice in LATTICES.items():
         x = tensor(mesh, lattice, int(np.ceil(radius / lattice.inradius((1,)))) + 2, radius)[0]
-        plot.in_space(axes, x)
-        axes.set_title(f"{key}, {x.grid.n:,} sites")
+        tensors[f"{key} lattice, {x.grid.n:,} sites"] = x
+    figure = plot.figure(8, 4)
+    in_space(figure, tensors, 10 if radius > 10 else 5)
     run.picture("mesh", figure, f"Its sites at a radius of {radius}, the nearer the brighter.")
 
 

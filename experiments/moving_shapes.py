@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 from budget import widest
 from experiment import Experiment
+from figures import cloud
 from world_lines import WorldLineBatches, helices, surface_sites
 
 import spconv_cy as sp
@@ -55,18 +56,16 @@ def told(run, name, time, seed, n):
 
 
 def picture():
-    figure, lines = plot.figure(8, 3), helices(40, seed=1)
+    figure, lines = plot.figure(9, 4), helices(40, seed=1)
     item = int(np.flatnonzero(lines.labels == 0)[0])
     places = np.floor(lines.places[item]).astype(int)
-    moving = {"a point": np.zeros((1, 3), int), "a cube's shell": surface_sites("cube"),
-              "a ball's shell": surface_sites("ball")}
+    moving = {"A point, 32 moments": np.zeros((1, 3), int), "A cube's shell, every 4th moment": surface_sites("cube"),
+              "A ball's shell, every 4th moment": surface_sites("ball")}
     for place, (name, sites) in enumerate(moving.items(), 1):
         axes = figure.add_subplot(1, 3, place, projection="3d")
         moments = np.arange(0, 32, 1 if place == 1 else 4)
         drawn = (places[moments][:, None] + sites).reshape(-1, 3)
-        axes.scatter(*drawn.T, c=np.repeat(moments, len(sites)), cmap="viridis", marker="s", s=9 if place == 1 else 2,
-                     depthshade=False)
-        axes.set(title=name, xlabel="x", ylabel="y", zlabel="z")
+        cloud(axes, drawn, np.repeat(moments, len(sites)), "moment", 12 if place == 1 else 3, title=name)
     return figure
 
 

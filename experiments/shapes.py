@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import numpy as np
 from experiment import Experiment
+from figures import in_space
 from solids import KINDS, solid
 
 import spconv_cy as sp
@@ -108,10 +109,13 @@ def mean(values, scale):
 
 
 def picture(run, task):
-    figure = plot.figure(6, 3.2)
-    for axes, name in zip(figure.subplots(1, 2), LATTICES, strict=True):
-        plot.in_space(axes, next(batches(task, name, 1).epoch(0, training=False))[0], sample=3)
-        axes.set_title(name)
+    tensors = {}
+    for name in LATTICES:
+        x = next(batches(task, name, 1).epoch(0, training=False))[0]
+        low, high = x.grid.batch_starts[3:5]
+        tensors[f"{name} lattice, {high - low:,} sites"] = x
+    figure = plot.figure(8, 4)
+    in_space(figure, tensors, 5, sample=3)
     run.picture("shape", figure, "One view of one shape on both lattices, the nearer the brighter.")
 
 

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 from budget import widest
 from experiment import Experiment
+from figures import cloud
 from world_lines import reversed_strokes
 
 import spconv_cy as sp
@@ -90,21 +91,24 @@ def directed(run, axes, seed, train, test):
 
 
 def picture(characters, labels):
-    figure = plot.figure(8, 3)
+    figure = plot.figure(9, 4)
     item = int(np.flatnonzero(labels == 8)[0])
     axes = figure.add_subplot(1, 3, 1)
     one = [characters[item]]
     sites = sp.data.LiftedEncoder(PLANE, size=47).sites(one)[0]
     axes.scatter(sites[:, 1], sites[:, 2], c="0.4", marker="s", s=9)
-    axes.set(title="(x, y)", xlabel="x", ylabel="y", aspect="equal")
+    axes.set(xlabel="x, sites", ylabel="y, sites", aspect="equal")
+    axes.set_title("In the plane: both ways alike", fontsize=11)
     axes.invert_yaxis()
     for place, (name, drawn) in enumerate((("forward", one), ("backward", reversed_strokes(one))), 2):
         axes = figure.add_subplot(1, 3, place, projection="3d")
         sites = sp.data.LiftedEncoder(TIMED, size=47, span=24, spacing=0.2).sites(drawn)[0]
-        axes.scatter(sites[:, 1], sites[:, 2], sites[:, 3], c=sites[:, 3], cmap="viridis", marker="s", s=5,
-                     depthshade=False)
-        axes.scatter(sites[:, 1], sites[:, 2], sites[:, 3].min() - 3, c="0.8", marker="s", s=4, depthshade=False)
-        axes.set(title=f"(x, y, t), drawn {name}", xlabel="x", ylabel="y", zlabel="t")
+        height = sites[:, 3] - sites[:, 3].min()
+        axes.scatter(sites[:, 1], sites[:, 2], -3, c="0.8", marker="s", s=4, depthshade=False,
+                     label="the same sites without time")
+        cloud(axes, np.column_stack([sites[:, 1:3], height]), height, "time, sites", 5,
+              ("x, sites", "y, sites", "time, sites"), f"With time: drawn {name}")
+        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.02))
         axes.invert_yaxis()
     return figure
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from spconv_cy.types import ArrayLike
+    from spconv_cy.types import Array, ArrayLike
 
 __all__ = ["active_sites", "confusion", "figure", "in_space", "strokes", "training_curve"]
 
@@ -94,7 +94,7 @@ def active_sites(axes: Axes, x: SparseTensor, sample: int = 0, cmap: str = "viri
 
 @known_arguments
 def in_space(axes: Axes, x: SparseTensor, sample: int = 0, view: ArrayLike | None = None,
-             cmap: str = "viridis") -> None:
+             cmap: str = "viridis", ruler: int = 0) -> None:
     """Draw the active sites of one sample of a 3-D SparseTensor as balls at their places, on either lattice.
 
     Balls are a quarter wider than the distance of neighbours, so that few gaps show. Nearer balls are brighter.
@@ -106,11 +106,15 @@ def in_space(axes: Axes, x: SparseTensor, sample: int = 0, view: ArrayLike | Non
         view: (3, 3), for row vectors: places @ view are right, up and towards the viewer. None: from the front and a
             little above, with the second axis upwards.
         cmap: name of a colour map of matplotlib.
+        ruler: length of three labelled lines below on the left, along the axes x, y and z of space, in distances of
+            neighbouring sites; 0: none.
     """
     from matplotlib import colormaps
     from matplotlib.collections import EllipseCollection
 
     low, high = _sample("plot.in_space", axes, x, sample, 3)
+    if not is_integer(ruler) or ruler < 0:
+        raise ValueError(expected("plot.in_space", "ruler to be a whole number from 0 up", repr(ruler)))
     turned = _front_view() if view is None else view
     places = (x.sites[low:high, 1:] + 0.5) @ x.grid.lattice.basis @ turned  # type: ignore[operator]
     places = places[np.argsort(places[:, 2], kind="stable")]
@@ -124,8 +128,28 @@ def in_space(axes: Axes, x: SparseTensor, sample: int = 0, view: ArrayLike | Non
         middle, half = (places.min(0) + places.max(0)) / 2, 1 + np.ptp(places, axis=0)[:2].max() / 2
         axes.set_xlim(middle[0] - half, middle[0] + half)
         axes.set_ylim(middle[1] - half, middle[1] + half)
+    if ruler and len(places):
+        _draw_ruler(axes, ruler * np.asarray(turned)[:, :2], ruler)
     axes.set_aspect("equal")
     axes.set_axis_off()
+
+
+def _draw_ruler(axes: Axes, ends: Array, length: int) -> None:
+    """Draw three lines from one point, in the corner of what is drawn; room is made for them below it.
+
+    Args:
+        ends: (3, 2), of the lines along x, y and z, seen from their beginning.
+    """
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    beyond = 0.8 + 0.1 * length                                          # what the letters at the ends take
+    start = np.array([left, bottom]) - np.minimum(0, ends.min(0)) + beyond - (0, np.ptp(ends[:, 1]) + 2 * beyond)
+    for name, end in zip("xyz", ends, strict=True):
+        axes.plot(*np.transpose([start, start + end]), color="black", linewidth=1.2)
+        axes.text(*(start + end * (1 + beyond / (1e-9 + np.hypot(*end)))), name, ha="center", va="center", fontsize=9)
+    axes.text(start[0] + max(0, *ends[:, 0]) + 2 * beyond, start[1], f"lines of {length} sites", va="center",
+              fontsize=9)
+    axes.set_xlim(left, right)
+    axes.set_ylim(start[1] + min(0, *ends[:, 1]) - 2 * beyond, top)
 
 
 def _front_view():

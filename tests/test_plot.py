@@ -147,10 +147,18 @@ def test_sites_in_space_are_drawn_where_the_lattice_has_them_the_nearest_last(ax
     assert np.allclose(drawn, expected[np.argsort(expected[:, 2], kind="stable")][:, :2])
     shades = axes.collections[0].get_facecolors()[:, :3].sum(1)
     assert shades[-1] == shades.max() > shades[0]
-    plot.in_space(axes, sp.SparseTensor.from_sites(np.zeros((0, 4), int), np.zeros((0, 1)), 5, 1, lattice=lattice))
+    assert not axes.lines and not axes.texts
+    plot.in_space(axes, x, sample=1, view=np.eye(3), ruler=2)
+    lines = [line.get_xydata() for line in axes.lines]
+    assert np.allclose([end - start for start, end in lines], 2 * np.eye(3)[:, :2])
+    assert max(end[1] for start, end in lines) < drawn[:, 1].min() and axes.get_ylim()[0] < lines[0][0, 1]
+    assert [text.get_text() for text in axes.texts] == ["x", "y", "z", "lines of 2 sites"]
+    plot.in_space(axes, sp.SparseTensor.from_sites(np.zeros((0, 4), int), np.zeros((0, 1)), 5, 1, lattice=lattice),
+                  ruler=2)
 
 
 POINTS = np.ones((3, 2))
+SOLID = sp.SparseTensor.from_sites([[0, 1, 2, 3]], [[1.0]])
 FLAT = sp.SparseTensor.from_sites([[0, 1, 2], [0, 3, 0]], [[1.0], [2]], size=(4, 5))
 
 
@@ -163,6 +171,7 @@ FLAT = sp.SparseTensor.from_sites([[0, 1, 2], [0, 3, 0]], [[1.0], [2]], size=(4,
     (lambda axes: plot.active_sites(axes, sp.SparseTensor.from_sites([[0, 1, 2]], [[1.0]])),
      "plot.active_sites: expected a SparseTensor with a size, got"),
     (lambda axes: plot.in_space(axes, FLAT), "plot.in_space: expected a SparseTensor of dimension 3, got one of dim"),
+    (lambda axes: plot.in_space(axes, SOLID, ruler=-1), "plot.in_space: expected ruler to be a whole .*, got -1"),
     (lambda axes: plot.confusion(axes, POINTS, "ab"), r"plot.confusion: expected counts \(2, 2\) .*\(3, 2\)"),
     (lambda axes: plot.training_curve(axes, [1.0]), "plot.training_curve: expected a History, .*, got a list"),
     (lambda axes: plot.figure("a", "b"), r"plot.figure: expected a width and a height .*, got \('a', 'b'\)"),
