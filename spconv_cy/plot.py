@@ -145,7 +145,8 @@ def _draw_ruler(axes: Axes, ends: Array, length: int) -> None:
     start = np.array([left, bottom]) - np.minimum(0, ends.min(0)) + beyond - (0, np.ptp(ends[:, 1]) + 2 * beyond)
     for name, end in zip("xyz", ends, strict=True):
         axes.plot(*np.transpose([start, start + end]), color="black", linewidth=1.2)
-        axes.text(*(start + end * (1 + beyond / (1e-9 + np.hypot(*end)))), name, ha="center", va="center", fontsize=9)
+        x, y = start + end * (1 + beyond / (1e-9 + np.hypot(*end)))
+        axes.text(x, y, name, ha="center", va="center", fontsize=9)
     axes.text(start[0] + max(0, *ends[:, 0]) + 2 * beyond, start[1], f"lines of {length} sites", va="center",
               fontsize=9)
     axes.set_xlim(left, right)
