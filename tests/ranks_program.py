@@ -72,6 +72,8 @@ def sums(folder):
     assert [part["rank"] for part in objects] == list(range(ranks.size))
     assert [len(part["text"]) for part in objects] == [10**5 * i for i in range(ranks.size)]
     assert ranks.broadcast(ranks.rank + 7) == 7
+    assert ranks.sum(np.float32(0.5)) == 0.5 * ranks.size                # shape ()
+    assert ranks.stack(ranks.rank).tolist() == list(range(ranks.size))
     np.savez(folder / f"sums{ranks.rank}.npz", first=first, second=second, **found)
 
 

@@ -88,7 +88,7 @@ class Ranks:
         array = np.asarray(array)
         if self.size > 1 and array.nbytes <= SMALL:                      # without the buffers of a Sum
             parts = self.stack(array)
-            total = parts[self.rank]
+            total: Array = parts[self.rank, ...]
             _add(list(parts.reshape(self.size, -1)), total.reshape(-1))
             return total
         found = np.array(array, order="C")
@@ -110,7 +110,7 @@ class Ranks:
         if self.size == 1:
             parts[0] = array
         else:
-            self._to_all(array, parts)
+            self._to_all(array.reshape(-1), parts.reshape(self.size, -1))
         return parts
 
     def gather(self, value: object) -> list[Any]:
