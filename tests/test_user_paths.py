@@ -139,6 +139,7 @@ def test_an_engineer_from_a_fresh_clone(clone):
 
 @pytest.mark.slow
 def test_a_user_of_scikit_learn_from_a_fresh_clone(clone):
+    go_on(clone, "pip install --quiet scikit-learn")                     # which this user has already
     (line,) = re.findall(r"`(items = np\.empty.*?)`", (ROOT / "docs" / "estimators.md").read_text(), re.S)
     out = python(clone, *blocks("docs/estimators.md", "python"), " ".join(line.split()),
                  "from sklearn.model_selection import GridSearchCV",
