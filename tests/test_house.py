@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -89,6 +90,7 @@ def imports_of_cython(text):
     return found
 
 
+@cache
 def imports(path, for_types=False):
     """List the modules of ours that a file imports or cimports."""
     text = path.read_text()
