@@ -43,7 +43,7 @@ def test_a_record_says_where_it_was_made_and_a_run_that_goes_on_keeps_that(tmp_p
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["versions"]["numpy"] == np.__version__ and re.fullmatch(r"\d{4}-\d\d-\d\d", record["date"])
     assert record["processor"].keys() == {"model", "instruction set"}
-    assert record["commit"] is None or re.fullmatch("[0-9a-f]{12,}", record["commit"])
+    assert record["commit"] is None or re.fullmatch(r"[0-9a-f]{12,}(-dirty)?", record["commit"])
     assert record["seconds"] >= 0 and record["processor seconds"] >= 0 and record["spent"] == {}
     (tmp_path / "record.json").write_text(json.dumps({**record, "date": "2001-02-03"}))
     assert Experiment("a", "tiny", tmp_path).record["date"] == "2001-02-03"
