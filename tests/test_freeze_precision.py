@@ -379,6 +379,12 @@ def test_wrong_arguments(wrong, error, words):
         wrong(net, tensor(20, 2, 3, 16))
 
 
+def test_without_the_compiled_core_only_float32_is_there(block, monkeypatch):
+    monkeypatch.setattr("spconv_cy.deploy.half.compiled", None)
+    with pytest.raises(sp.errors.BackendError, match="compiled core"):
+        sp.freeze(block[0], precision="bfloat16")
+
+
 def test_bfloat16_passes_nan_on_as_float32_does(block):
     net, x = block
     assert (np.isnan(rows(sp.freeze(net, precision="bfloat16")(with_nan(x)))) == np.isnan(rows(net(with_nan(x))))).all()

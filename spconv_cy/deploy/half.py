@@ -25,6 +25,13 @@ LARGEST_SUM = (2**31 - 1) // 255
 NAMES = ("scale", "bias", "rows", "x", "y", "residual")
 
 
+def check_installed() -> None:
+    """Raise BackendError if the compiled core is not installed."""
+    if compiled is None:
+        raise BackendError(expected("freeze", "the compiled core for bfloat16 and int8", "an installation without",
+                                    "leave out precision="))
+
+
 class Small:
     """A Product of weights in bfloat16 or 8 bits.
 
@@ -39,9 +46,7 @@ class Small:
     """
 
     def __init__(self, precision: str, state: dict[str, Array]) -> None:
-        if compiled is None:
-            raise BackendError(expected("freeze", "the compiled core for bfloat16 and int8", "an installation without",
-                                        "leave out precision="))
+        check_installed()
         name = _set_for(precision, state["weight"].shape[1])
         self.precision, self._packed = precision, compiled.Packed(state["weight"], name)
         self._own = {name: state[name] for name in NAMES if name in state}

@@ -10,7 +10,7 @@ import numpy as np
 
 from spconv_cy.checks import kind_of
 from spconv_cy.deploy.frozen import Frozen
-from spconv_cy.deploy.half import ROWS
+from spconv_cy.deploy.half import ROWS, check_installed
 from spconv_cy.deploy.half_plan import can_be_small, halved
 from spconv_cy.deploy.half_ranges import ranges_of
 from spconv_cy.deploy.program import Program
@@ -25,6 +25,8 @@ def checked_precision(precision: Any, calibrate: Any) -> list[Any]:
     """Return the samples of `freeze`'s arguments as a list, or raise an error in words for what does not fit."""
     if precision not in PRECISIONS:
         raise ValueError(expected("freeze", "precision 'float32', 'bfloat16' or 'int8'", repr(precision)))
+    if precision != "float32":
+        check_installed()
     if calibrate is None:
         if precision == "int8":
             raise ValueError(expected("freeze", "calibrate= a few inputs for int8, which show how large the numbers "
