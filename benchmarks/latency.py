@@ -55,7 +55,10 @@ class Peak(Converted):
         return networks.peak_MB()
 
     def track_told_MB(self, name):
-        return self.net.memory(tensor(self.sites, self.rows, self.size)) / 2**20
+        try:
+            return self.net.memory(tensor(self.sites, self.rows, self.size)) / 2**20
+        except TypeError:                               # a layer whose sites are not known before it runs
+            return float("nan")
 
 
 def ready(name):
