@@ -103,7 +103,9 @@ def go_on(clone, *texts):
 def python(clone, *texts):
     """Run Python blocks as one program, started in the clone."""
     (clone / "program.py").write_text("\n".join(texts))
-    return go_on(clone, "python program.py")
+    printed = go_on(clone, "python program.py")
+    (clone / "program.py").unlink()                                      # of no interest to `make lint` there
+    return printed
 
 
 @pytest.mark.slow
