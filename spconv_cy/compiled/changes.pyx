@@ -89,8 +89,8 @@ def grown(const int32_t[:, ::1] old, const int32_t[::1] in_rows, const int32_t[:
 
 
 def patched(const int32_t[::1] in_rows, const int32_t[::1] out_rows, const int64_t[::1] offset_ptr,
-            Change inputs not None, Change outputs not None, const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites,
-            const int32_t[:, ::1] offsets, stride, int n_threads=1):
+            Change inputs not None, Change outputs not None, const int32_t[:, ::1] sites,
+            const int32_t[:, ::1] out_sites, const int32_t[:, ::1] offsets, stride, int n_threads=1):
     """Return (in_rows, out_rows, offset_ptr, tile_ptr) of `in = stride * out + offset` after changes, or None.
 
     in_rows, out_rows and offset_ptr are those before them, as windows.pairs returns them. sites (m, 1+d) and out_sites

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 
 cdef enum:
     TILE_ROWS = 128                     # output rows of a tile
-    PAIRS_ROOM = 4128                   # rows that a thread of fill_pairs keeps aside; its stack may be too small
+    PAIRS_ROOM = 5160                   # rows that a thread of fill_pairs keeps aside; its stack may be too small
 
 cdef struct Runs:                       # rows whose keys are consecutive, none across a tile
     int64_t* first                      # key of the first row of each run, ascending; then twice FAR

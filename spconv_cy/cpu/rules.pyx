@@ -13,7 +13,7 @@ from spconv_cy.cpu.order cimport FAR, lower_bound
 
 cdef enum:
     TILES = 4                           # of a chunk
-    TAPS = 4                            # that one walk along the runs serves, at most
+    TAPS = 5                            # that one walk along the runs serves, at most
     BLOCK = 4
     ROOM = 516                          # rows of a chunk and a block more; 2 * TAPS * ROOM = PAIRS_ROOM
 
@@ -264,6 +264,8 @@ cdef inline int64_t match(const Merge* merge, int w, int64_t at, int64_t run, in
         if found == NULL:
             return match_taps(merge, shift, 3, step, 1, False, at, run, stop, found, asked, hits)
         return match_taps(merge, shift, 3, step, 1, True, at, run, stop, found, asked, hits)
+    if stride == 1 and taps == 5:
+        return match_taps(merge, shift, 5, step, 1, found != NULL, at, run, stop, found, asked, hits)
     if stride == 1:
         return match_taps(merge, shift, taps, step, 1, found != NULL, at, run, stop, found, asked, hits)
     if stride == 2 and taps == 3:
