@@ -186,7 +186,7 @@ class Odd(sp.Layer):
         (lambda: changed(sp.Dropout(0.5), lambda layer: setattr(layer, "p", 0.1)), "with p=0.5, as it was.*got p=0.1"),
         (lambda: changed(sp.ReLU(), lambda layer: setattr(layer, "more", sp.Tensor([[1.0]]))), "more, which load"),
         (lambda: changed(Scale(2), lambda layer: setattr(layer, "factor", sp.Tensor([[1.0] * 9]))), "factor, which"),
-        (lambda: Scale(3, power=print), "can be saved.*type builtin_function_or_method"),
+        (lambda: Scale(3, power=print), "can be saved.*got a builtin_function_or_method"),
         (lambda: Odd(), "odd: expected an array of whole or real.*object"),
     ],
 )
