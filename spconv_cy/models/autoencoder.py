@@ -61,7 +61,7 @@ class Autoencoder(Layer):
     the true sites in training.
 
     >>> net = Autoencoder(2, 4, code=8, rng=0).eval()
-    >>> x = SparseTensor.from_sites([[0, 3, 4], [1, 5, 5]], [[1.0], [0.5]], size=16)
+    >>> x = SparseTensor.from_sites([[0, 3, 4], [1, 5, 5]], [[1.0], [0.5]], 16, samples=2)
     >>> found = net(x)
     >>> found.code.shape, found.y.grid.size, net.decode(found.code).grid.n == found.y.grid.n
     ((2, 8), (16, 16), True)
