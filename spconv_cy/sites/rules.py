@@ -105,7 +105,8 @@ def reached(sites: Rows, window: Window, out_size: tuple[int, ...] | None) -> Ro
             offsets = window.offsets if window.kind == "valid" else window.centre.astype(np.int32)[None]
             found = windows.folded(sites, offsets, window.stride, config.threads())
         elif window.kind == "cell":
-            found = arrange(np.floor_divide(sites, np.array([1, *window.stride], np.int32)))[0]
+            # A copy: what `arrange` returns may lie in twice the memory, which is kept as long as the sites are.
+            found = arrange(np.floor_divide(sites, np.array([1, *window.stride], np.int32)))[0].copy()
     if found is None:
         return build.reached(sites, window, out_size)
     return found if out_size is None else within(found, out_size, window.lattice)
