@@ -27,7 +27,7 @@ ROOT, ROWS = 0, -1                      # the input's sites; one row for each sa
 # Bytes for each site in, and out, while rules are found: of windows that keep the sites, of those that do not overlap,
 # and of those that do; for each thread; and of Python objects for each link.
 KEEPING, APART, OVERLAPPING = (20, 20), (40, 22), (56, 22)
-THREAD, OBJECTS = 22_528, 15_360
+THREAD, OBJECTS = 22_528, 18_432
 
 
 @dataclass(frozen=True)
