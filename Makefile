@@ -54,7 +54,7 @@ test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
 fuzz: .venv/built  ## FILES checkpoint files, by default 100,000, changed at random from SEED: read or refused
 	nice $(BIN)/python tests/pth_mutants.py $(or $(FILES),100000) $(or $(SEED),1)
 
-test-experiments: .venv/built  ## the smallest run of each experiment and example; part of make check, not of make test
+test-experiments: .venv/built  ## the smallest run of each experiment, example and benchmark; the documentation's programs; part of make check, not of make test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "experiments and not slow" tests
 
 test-all: .venv/built  ## with the tests marked slow, and builds by other compilers

@@ -15,14 +15,17 @@ except ImportError:
 
 # Programs that wrote files for tests, with packages that the tests themselves do not need.
 collect_ignore_glob = ["golden/*"]
+# Tests of experiments, examples, benchmarks, documentation and the model of digits: how the names of their files begin.
+AROUND = ("test_experiments_", "test_evidence", "test_examples", "test_bench", "test_docs_", "test_user_paths",
+          "test_digit_model", "test_page_known")
 # The modules that the experiments share are not installed: tests import them from their folder.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "experiments"))
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests that run experiments and examples: those of the package can be run without them."""
+    """Mark the tests of what lies around the package: its own can be run without them."""
     for item in items:
-        if item.path.name.startswith(("test_experiments_", "test_examples")):
+        if item.path.name.startswith(AROUND):
             item.add_marker(pytest.mark.experiments)
 
 
