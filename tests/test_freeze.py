@@ -291,3 +291,33 @@ def test_a_frozen_network_of_points_gives_a_row_for_each_point(tmp_path):
     sp.save(tmp_path / "net.safetensors", sp.freeze(net))
     for frozen in (sp.freeze(net), sp.freeze(sp.Sequential(net)), sp.load(tmp_path / "net.safetensors")):
         assert frozen(x).shape == (60, 2) and np.array_equal(frozen(x).numpy(), net(x).numpy())
+
+
+def test_a_ground_state_above_zero_after_one_of_zeros_at_the_same_sites():
+    layer = sp.SubmanifoldConvolution
+    net = sp.Sequential(layer(2, 3, 8, bias=False, rng=0), sp.layers.ReLU(), layer(2, 8, 8, bias=False, rng=1)).eval()
+    x, frozen = tensor(300, 2, 3, ground="zero"), sp.freeze(net)
+    for value in (0, 1, 0):                                              # the room of a call depends on it
+        x = x.with_features(x.features, sp.Tensor(np.full((1, 3), value, np.float32)))
+        np.testing.assert_allclose(rows(frozen(x)), rows(net(x)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("last", [
+    lambda: sp.Deconvolution(2, 4, 2, 2, 2), lambda: sp.layers.UnPooling(2, 2, 2),
+    lambda: sp.layers.TransposedConvolution(2, 4, 2, 2, 2)])
+def test_a_ground_state_is_refused_where_the_network_refuses_it(last):
+    net = sp.Sequential(sp.Convolution(2, 3, 4, 2, 2, rng=0), last()).eval()
+    x, frozen = tensor(50, 2, 3, ground="zero"), sp.freeze(net)
+    for called in (net, frozen, frozen.memory):
+        with pytest.raises(sp.errors.ShapeError, match="ground=None"):
+            called(x)
+    assert rows(frozen(x.with_features(x.features, None))).shape[1] in (2, 4)
+
+
+def test_a_frozen_network_is_given_a_limit():
+    net = sp.Sequential(sp.SubmanifoldConvolution(3, 1, 4, rng=0)).eval()
+    frozen, x = sp.freeze(net), tensor(50)
+    limited = sp.freeze(frozen, memory=10)
+    assert limited.limit == 10 and frozen.limit is None and limited.parts == frozen.parts
+    with pytest.raises(MemoryError):
+        limited(x)

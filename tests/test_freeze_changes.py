@@ -177,6 +177,23 @@ def test_an_update_takes_no_more_memory_than_finding_all_afresh():
         assert rules.updated > 0
 
 
+def test_changes_of_many_places_are_not_held_all_at_once(always):
+    memory, rng = pytest.importorskip("spconv_cy.compiled.memory"), np.random.default_rng(0)
+    sites = np.unique(np.column_stack([np.zeros(30_000, int), rng.integers(0, 4096, (30_000, 3))]), axis=0)
+    ones, halves = Window(3, 1), Window(3, 2, stride=2, size_rule="floor")
+    for links in ([Link(i, ones) for i in range(12)], [Link(0, ones) for _ in range(12)],
+                  [Link(i, halves) for i in range(5)]):
+        rules = Rules(links)
+        for some in (sites, np.delete(sites, np.arange(0, len(sites), 60), axis=0)):
+            grid = Grid(np.ascontiguousarray(some, np.int32), None, 1, as_lattice(3))
+            sp.release_memory()
+            memory.peak()
+            before = memory.in_use()[0]
+            found = rules.find(grid)
+            assert memory.peak() - before <= rules.finding_bytes(found)
+        assert rules.updated == len(links)
+
+
 def test_wrong_changes_are_refused():
     compiled, rows = changes.compiled, np.zeros((3, 4), np.int32)
     rows[:, 3] = range(3)

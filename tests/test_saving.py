@@ -1,5 +1,6 @@
 """How files are written: the umask's mode, links followed, pipes and devices written into, whole or not at all."""
 
+import ctypes
 import os
 import resource
 import signal
@@ -21,6 +22,7 @@ import spconv_cy as sp
 from spconv_cy import writing
 from spconv_cy.errors import FileError
 from spconv_cy.io import archive
+from spconv_cy.io.pth_storage import mapped, release
 from spconv_cy.readers.obj import write_obj
 from spconv_cy.readers.off import write_off
 from spconv_cy.readers.ply import write_ply
@@ -310,3 +312,13 @@ def test_a_damaged_record_of_an_experiment_is_refused_and_kept(content, tmp_path
     with pytest.raises(FileError, match="record.json: expected the record of an experiment"):
         Experiment("a", "tiny", tmp_path)
     assert (tmp_path / "record.json").read_bytes() == content
+
+
+def test_a_process_that_locks_its_pages_in_memory_reads_mapped_files(tmp_path):
+    sp.save(tmp_path / "net.safetensors", NET)
+    content = mapped(tmp_path / "net.safetensors")
+    page = ctypes.c_void_p(content.__array_interface__["data"][0])
+    if ctypes.CDLL(None).mlock(page, ctypes.c_size_t(len(content))):
+        pytest.skip("this user may not lock memory")
+    release(content[8:])                                                 # which the kernel refuses then
+    assert bytes(content) == (tmp_path / "net.safetensors").read_bytes()

@@ -52,12 +52,12 @@ def freeze(net: Layer, *, memory: int | str | None = None, precision: str = "flo
     if not isinstance(net, Layer):
         raise TypeError(expected("freeze", "a Layer", kind_of(net)))
     samples = checked_precision(precision, calibrate)
+    limit = Frozen.of([], memory).limit                                  # which refuses a wrong limit at once
     if isinstance(net, Frozen):
         if precision not in ("float32", net.precision):
             raise ValueError(expected("freeze", f"a network that is not frozen, for {precision}",
                                       f"one frozen in {net.precision}", "freeze the network itself"))
-        return net
-    limit = Frozen.of([], memory).limit                                  # which refuses a wrong limit at once
+        return net if limit is None else Frozen.of(list(net.parts), limit)
     shared = {id(parameter.data): parameter.data for parameter in net.parameters()}
     frozen = Frozen.of(_parts(_flat(copy.deepcopy(net, shared).eval())), limit)
     return frozen if precision == "float32" else in_precision(frozen, precision, samples, float_ends)

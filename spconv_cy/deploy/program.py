@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,7 +87,11 @@ class Program:
         return rules_bytes(found) + own + windows + OBJECTS * (len(self.steps) + 4 * len(found.books) + 16)
 
     def grounds(self, ground: Array) -> tuple[list[Any], dict[int, Array]]:
-        """Return the ground states of all values and the biases of convolutions, for the input's; the last are kept."""
+        """Return the ground states of all values and the biases of convolutions, for the input's; the last are kept.
+
+        Raises:
+            ShapeError: a layer refuses a ground state, as it does in the network.
+        """
         key = ground.tobytes()
         kept = self._grounds.get(key)
         if kept is None:
@@ -95,10 +99,19 @@ class Program:
             biases: dict[int, Array] = {}
             grounds[0] = ground
             for step in self.steps:
+                if grounds[step.x] is not None and self._spreads(step):
+                    raise ShapeError(expected("Frozen", "a tensor with ground=None (the sites that a Deconvolution or "
+                                              "TransposedConvolution writes have no common ground state)", "one with a "
+                                              "ground state", "begin with ground=None (from_sites, from_points)"))
                 grounds[step.y] = step.ground(grounds, biases)
             kept = grounds, biases
             self._grounds = {key: kept}
         return kept
+
+    def _spreads(self, step: Step) -> bool:
+        """Return True for a convolution to finer sites."""
+        return isinstance(step, Convolve) and step.link is not None and (
+            step.turned or self.rules.links[step.link].window.kind == "transposed")
 
     def weight_bytes(self) -> int:
         """Return the bytes of the packed weights."""
@@ -157,23 +170,29 @@ class Program:
         """Return (bytes of each value, first byte of each buffer, their sum, floats of room) for a call; few are kept.
         """
         counts = tuple(run.count(value) for value in range(len(self.values)))
-        key = counts, run.n_threads, bool(run.biases)
+        above = self._above(run)
+        key = counts, run.n_threads, above
         kept = self._plans.get(key)
         if kept is None:
             sizes = [64 * -(-n * value.columns * np.dtype(value.dtype).itemsize // 64)
                      for n, value in zip(counts, self.values, strict=True)]
-            kept = sizes, *self.layout.offsets(sizes), self._room(run)
+            kept = sizes, *self.layout.offsets(sizes), self._room(run, above)
             self._plans = {key: kept}
         return kept                                                      # type: ignore[no-any-return]
 
-    def _room(self, run: Run) -> int:
-        """Return the most float32 numbers of room that a step takes."""
+    def _above(self, run: Run) -> tuple[int, ...]:
+        """Return the numbers of the steps that read their rows minus a ground state from the room; see Run.above."""
+        return tuple(i for i, step in enumerate(self.steps) if step.y in run.biases and not self.layout.dies[i]
+                     and isinstance(step, Convolve) and step.product.precision == "float32"
+                     and run.grounds[step.x].any()) if run.biases else ()
+
+    def _room(self, run: Run, above: Collection[int]) -> int:
+        """Return the most float32 numbers of room that a step takes; above: what `_above` returns."""
         most = 0
         for i, step in enumerate(self.steps):
             if isinstance(step, Convolve):
                 floats = -(-step.product.scratch_bytes(step.rulebook(run), run.n_threads) // 4)
-                above = step.product.precision == "float32"              # see Run.above
-                if above and step.y in run.biases and run.grounds[step.x].any() and not self.layout.dies[i]:
+                if i in above:
                     floats += aligned(run.count(step.x) * self.values[step.x].channels)
                 most = max(most, floats)
         return aligned(most)

@@ -92,6 +92,7 @@ class Rules:
     def __init__(self, links: Sequence[Link], turned: Iterable[int] = (), linear: Iterable[int] = ()) -> None:
         self.links, self.turned, self.linear, self.made, self.updated = tuple(links), tuple(turned), tuple(linear), 0, 0
         self._places = [-1, *(i for i, link in enumerate(links) if link.makes)]
+        self._read = {place: i for i, link in enumerate(links) for place in {link.place, link.target} - {None}}
         self._course = Course([(self._places[link.place], link.window) for link in links if link.target is None]) \
             if all(link.target is None for link in links) and links else None
         self._last: Found | None = None
@@ -141,6 +142,8 @@ class Rules:
             grid.expect(self._course)
         grids, books = [grid], list[Rulebook]()
         for number, link in enumerate(self.links):
+            update = [change if self._read.get(place, -1) >= number else None           # what no link needs any more
+                      for place, change in enumerate(update)]
             if most is not None:
                 self._check(Found(tuple(grids), tuple(books), {}), link, most)
             if last is not None and self._follow(link, last, number, grids, books, update):

@@ -4,6 +4,7 @@ import math
 import mmap
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,8 @@ def release(array: Array) -> None:
     while isinstance(holder, np.ndarray):
         holder = holder.base
     if isinstance(holder, memoryview) and isinstance(holder.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        holder.obj.madvise(mmap.MADV_DONTNEED)
+        with suppress(OSError):                                          # of a process that locks its pages in memory
+            holder.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def array_of_bytes(content: object, dtype: np.dtype[Any], size: object, fortran: object, budget: Budget) -> Array:

@@ -139,6 +139,7 @@ def source_of(layer: Deconvolution | UnPooling, x: SparseTensor) -> tuple[Grid, 
         ShapeError: no window made the grid, or another window than the layer's; x has a ground state.
     """
     checked_sparse(layer, x)
+    refuse_ground(layer, x, "the finer sites have no common ground state")
     who, wanted, source = type(layer).__name__, layer.window, x.grid.source
     if source is None:
         raise ShapeError(expected(who, "sites that a strided convolution or a pooling made", f"{x}",
@@ -146,7 +147,6 @@ def source_of(layer: Deconvolution | UnPooling, x: SparseTensor) -> tuple[Grid, 
     if wanted is not None and _shape(source.window) != _shape(wanted):
         raise ShapeError(expected(who, f"the window that made the sites, {_shown(source.window)}", _shown(wanted),
                                   f"give the {who} the same window"))
-    refuse_ground(layer, x, "the finer sites have no common ground state")
     return source.parent, source.rulebook
 
 
