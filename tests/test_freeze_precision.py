@@ -379,6 +379,14 @@ def test_wrong_arguments(wrong, error, words):
         wrong(net, tensor(20, 2, 3, 16))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-38, 1e-42, 0, 1e30])
+def test_numbers_of_any_size_make_steps_of_int8(block, scale):
+    x = block[1].with_features(block[1].features.data * np.float32(scale))
+    y, z = rows(sp.freeze(block[0], precision="int8", calibrate=[x])(x)), rows(block[0](x))
+    assert np.isfinite(y).all() and abs(y - z).max() <= 0.05 * abs(z).max() + 1e-36
+
+
 def test_without_the_compiled_core_only_float32_is_there(block, monkeypatch):
     monkeypatch.setattr("spconv_cy.deploy.half.compiled", None)
     with pytest.raises(sp.errors.BackendError, match="compiled core"):

@@ -293,6 +293,10 @@ def test_safetensors_and_npz_that_lie_are_refused(tmp_path):
                             ("[0,24]", "[24,0]", "inside the")]:
         refused(tmp_path, tensors(whole.replace(old, new)), match)
     refused(tmp_path, b"\xff" * 7 + b"\0" + whole.encode(), "damaged|header inside the file")
+    refused(tmp_path, tensors(whole, bytes(25)), "as many as there are")
+    two = whole[:-1] + ',"v":{"dtype":"F32","shape":[1],"data_offsets":[%d,%d]}}'
+    for first, body in ((20, 24), (28, 32)):                             # one inside the other, and a gap
+        refused(tmp_path, tensors(two % (first, first + 4), bytes(body)), "one after the other")
 
     def npz(header):
         text = header.encode() + b" " * 20 + b"\n"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from spconv_cy.deploy.steps import Run
     from spconv_cy.types import Array
 
+LEAST = float(np.finfo(np.float32).tiny)                                 # float32 holds the inverse of such a step
+
 
 class Ranges:
     """The least and the greatest number of each value of a program, 0 and its ground states among them."""
@@ -37,8 +39,10 @@ class Ranges:
 
 def step_of(low: float, high: float) -> Array:
     """Return (2,) float32: the step and the zero of 8 bits for numbers from low <= 0 to high >= 0."""
-    step = np.float32((high - low) / 255 or 1 / 255)
-    return np.array([step, np.rint(-low / step)], np.float32)
+    step = (float(high) - float(low)) / 255
+    if step < LEAST:
+        step = 1 / 255                                                   # the numbers are as good as zeros
+    return np.array([step, np.rint(-float(low) / step)], np.float32)
 
 
 def ranges_of(frozen: Any, programs: Sequence[Program], samples: Sequence[Any]) -> list[Ranges]:

@@ -27,9 +27,10 @@ def checked_bytes(memory: int | str) -> int:
     if is_integer(memory) and int(memory) > 0:
         return int(memory)
     parts = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([A-Za-z]*)\s*", memory) if isinstance(memory, str) else None
-    if parts is None or parts[2].upper() not in UNITS or float(parts[1]) <= 0:
+    size = 0.0 if parts is None else float(parts[1]) * UNITS.get(parts[2].upper(), 0)
+    if not 1 <= size < 2**63:
         raise ValueError(expected("memory", "a number of bytes from 1 up, or such as '500MB' or '1GB'", repr(memory)))
-    return int(float(parts[1]) * UNITS[parts[2].upper()])
+    return int(size)
 
 
 def shown(size: int) -> str:
@@ -94,9 +95,12 @@ def by_samples(program: Program, x: SparseTensor, limit: int) -> Any:
     starts, at_sites = x.grid.batch_starts, program.values[program.output].place == 0
     n, channels = x.grid.n if at_sites else x.grid.samples, program.values[program.output].channels
     room = limit - held(4 * n * channels)
+    if room < 1:
+        raise MemoryError(expected("Frozen", f"a limit above the {shown(limit - room)} of the result", shown(limit),
+                                   REMEDY))
     for i in range(x.grid.samples):                                      # before anything is computed
         one = _sample(x, i)
-        needs = needed(program, one.grid, ground_of(one), max(room, 1)) + one.sites.nbytes
+        needs = needed(program, one.grid, ground_of(one), room) + one.sites.nbytes
         program.forget()
         if needs > room:
             raise MemoryError(expected("Frozen", f"samples that take at most {shown(limit)} with the result",

@@ -40,7 +40,14 @@ def with_metadata(content: Array, budget: Budget) -> tuple[dict[str, Array], dic
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise Refused("metadata of names and text", kind_name(metadata))
     body = content[8 + length:]
-    return {name: _tensor(name, entry, body, budget) for name, entry in told.items()}, metadata
+    arrays, end = {name: _tensor(name, entry, body, budget) for name, entry in told.items()}, 0
+    for place in sorted(entry["data_offsets"] for entry in told.values()):
+        if place[0] != end:
+            raise Refused("arrays that lie one after the other", f"one from byte {place[0]} on after one to {end}")
+        end = place[1]
+    if end != len(body):
+        raise Refused(f"arrays of {len(body)} bytes, as many as there are", f"{end}")
+    return arrays, metadata
 
 
 def of_npz(archive: Archive) -> dict[str, Array]:
