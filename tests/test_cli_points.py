@@ -48,6 +48,7 @@ def test_every_point_gets_a_class(hits, capsys):
 @pytest.mark.parametrize("arguments, status, told", [
     (["train", "hits.csv", "x.safetensors"], 1, "give --points for a class of every point"),
     (["train", "hits.csv", "x.safetensors", "--points"], 1, "a class of each point, in a column named label, got e"),
+    (["train", "hits.csv", "x.safetensors", "--points", "--label", "sort"], 1, "in a column named sort, got event, en"),
     (["train", "hits.csv", "x.safetensors", "--points", "--label", "truth", "--by", "run"], 1,
      "by: expected a column 'run', got event, energy, truth"),
     (["train", "hits.csv", "x.safetensors", "--points", "--label", "truth", "--test", "0.9"], 1,

@@ -285,6 +285,12 @@ def holes(array):
     (lambda: segmenter().fit([], []), ShapeError, "clouds with at least one point, got none"),
     (lambda: classifier().fit([*CLOUDS[:-1], CLOUDS[0] * np.nan], SHAPES), ValueError, "cloud 23: expected finite"),
     (lambda: classifier(class_weight="even").fit(CLOUDS, SHAPES), ValueError, "class_weight to be None, 'balanced' or"),
+    (lambda: classifier(class_weight={"rods": 2, "ball": 1}).fit(CLOUDS, SHAPES), ValueError, "class_weight of labels "
+     r"among \['ball', 'rod'\], got 'rods'"),
+    (lambda: classifier().fit(CLOUDS, SHAPES, sample_weight=[1] * 23 + [-1.0]), ShapeError, "got -1.0 at item 23"),
+    (lambda: classifier().fit(sp.data.PointCloud(CLOUD), SHAPES), ShapeError, "got a PointCloud; put a single cloud in"),
+    (lambda: classifier().partial_fit(CLOUDS, SHAPES).partial_fit(CLOUDS, SHAPES, classes=["a", "b"]), ValueError,
+     r"the classes of the first call, \['ball', 'rod'\], got \['a', 'b'\]"),
     (lambda: classifier(validation_fraction=1).fit(CLOUDS, SHAPES), ValueError, "validation_fraction to be a number"),
     (lambda: classifier(early_stopping="yes").fit(CLOUDS, SHAPES), ShapeError, "early_stopping to be True or False"),
     (lambda: classifier().fit(CLOUDS, SHAPES, sample_weight=[1] * 3), ShapeError, r"sample_weight \(24,\)"),
@@ -340,6 +346,24 @@ def test_bagging_searches_and_pipelines_work():
     assert make_pipeline(StandardScaler(), segmenter()).fit(CLOUD, ABOVE).score(CLOUD, ABOVE) > 0.9
     assert base.is_regressor(regressor()) and base.is_regressor(segmenter(target="value"))
     assert base.is_classifier(segmenter())
+
+
+def test_clouds_of_readers_data_frames_and_lists_are_clouds_too():
+    class Frame:
+        def __init__(self, array):
+            self.array, self.columns = array, ["x", "y", "z", "e"][:array[0].size]
+
+        def to_numpy(self):
+            return self.array
+
+    wanted = classifier(epochs=1).fit(CLOUDS, SHAPES).predict_proba(CLOUDS)
+    read = [sp.data.PointCloud(cloud[:, :3], {"label": np.zeros(40, int), "e": cloud[:, 3]}) for cloud in CLOUDS]
+    for given in (read, [Frame(cloud) for cloud in CLOUDS], [cloud.tolist() for cloud in CLOUDS]):
+        assert_allclose(classifier(epochs=1).fit(given, SHAPES).predict_proba(given), wanted, atol=1e-5)
+    labels = [cloud[:, 2] > 0 for cloud in CLOUDS]
+    model = segmenter(epochs=1).fit(read, [Frame(part) for part in labels])
+    assert [len(part) for part in model.predict(read[:2])] == [40, 40] and model.predict(read[0]).shape == (40,)
+    assert_array_equal(model.predict(read[0]), segmenter(epochs=1).fit(CLOUDS, labels).predict(CLOUDS[0]))
 
 
 def test_labels_of_too_few_clouds_are_told_in_clouds():

@@ -196,3 +196,14 @@ def test_points_without_a_label_go_through_fit_and_evaluate(rng):
     assert_allclose(found.error, (found.outputs[known].argmax(1) != found.labels[known]).mean())
     assert_allclose(found.loss, metrics.negative_log_likelihood(found.outputs[known], found.labels[known]), rtol=1e-5)
     assert 0 <= history.errors[0] <= 1 and found.confusion.sum() == known.sum()
+
+
+def test_the_squared_hinge_loss_takes_weights_of_samples(rng):
+    x, labels, weights = rng.normal(size=(5, 3)), np.array([0, 2, -1, 1, 2]), np.array([1.0, 3, 9, 0, 2])
+    rows = [0, 1, 1, 1, 4, 4]                                            # as often as their weights say
+    for reduction in ("mean", "sum"):
+        found = sp.functional.squared_hinge(sp.Tensor(x), labels, ignore_label=-1, sample_weight=weights,
+                                            reduction=reduction)
+        wanted = sp.functional.squared_hinge(sp.Tensor(x[rows]), labels[rows], reduction=reduction)
+        np.testing.assert_allclose(found.item(), wanted.item(), rtol=1e-5)
+    sp.check_gradient(lambda y: sp.functional.squared_hinge(y, labels, ignore_label=-1, sample_weight=weights), x)

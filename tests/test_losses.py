@@ -198,6 +198,7 @@ def test_logits_of_a_thousand_stay_finite(name):
 
 @pytest.mark.parametrize("use, error, message", [
     (lambda x: binary_cross_entropy(x, LABELS), ShapeError, "labels in the shape of x, .*use softmax_cross_entropy"),
+    (lambda x: binary_cross_entropy(x[:, :1], BITS[:, 0]), ShapeError, r"got shape \(6,\); give labels\[:, None\], or"),
     (lambda x: binary_cross_entropy(x, BITS * 3), ShapeError, "labels from 0 to 1 .*such as .*3.*ignore_label="),
     (lambda x: focal_loss(x, BITS * 0.5), ShapeError, "labels 0 or 1"),
     (lambda x: focal_loss(x, LABELS + 1), ShapeError, "labels from 0 to 2, got 1 to 3"),

@@ -304,6 +304,7 @@ def test_tables_without_names_with_counts_and_with_other_axes(tmp_path):
                           ("x,y,z,x\n1,2,3,4\n", "different names of columns, got 'x' twice"),
                           ("a,b,c\n1,2,3\n", "one column x, got a, b, c; name the coordinates, as in axes="),
                           ("x,y,z\n1,2,three\n", "numbers in z, got text such as 'three'"),
+                          ("x;y;z\n1,5;2;3\n4;5;6\n", "numbers in x, got text such as '1,5'"),
                           (b"x,y,z\n1,2,\xff\n", "line 2: expected text in utf-8")):
         with pytest.raises(FileError, match=message):
             read(tmp_path, "a.csv", text)

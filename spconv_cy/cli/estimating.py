@@ -41,7 +41,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=_positive, help="learning rate of Adam; by default 0.003, with --points 0.01")
     parser.add_argument("--test", type=_share, metavar="SHARE", help="of the samples that are kept apart to count "
                         "errors on; by default the data's own test part, if it has one")
-    parser.add_argument("--seed", type=int, default=0, help="of the random draws; by default 0")
+    parser.add_argument("--seed", type=_seed, default=0, help="of the random draws; by default 0")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     add_json(parser)
     parser.set_defaults(run=_train)
@@ -133,6 +133,12 @@ def _check_model(options: argparse.Namespace) -> None:
         check_other(path, options.model)
     if not options.quiet:
         print(f"reading {', '.join(options.data)}", file=sys.stderr)
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(expected("seed", "a whole number from 0 up", repr(text)))
+    return int(text)
 
 
 def _count(text: str) -> int:

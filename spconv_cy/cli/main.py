@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -93,7 +94,13 @@ def _add_page(command: argparse.ArgumentParser) -> None:
 
 
 def _page(options: argparse.Namespace) -> None:
-    server = serve(Reader.of_file(options.model), options.port)
+    try:
+        server = serve(Reader.of_file(options.model), options.port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise OSError(expected("page", "a free port", f"{options.port}, which is in use", "give another one by "
+                                    "--port, or --port 0 for any that is free")) from error
     print(f"draw on http://127.0.0.1:{server.effective_port}/ (Ctrl+C stops the server)", flush=True)
     try:
         server.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import io
 import os
 import sys
@@ -50,6 +51,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _predict(options: argparse.Namespace) -> int:
     if options.out is not None:
         return _predict_many(options)
+    if not os.path.exists(options.net):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), options.net)
     if os.path.isfile(options.net) and is_segmenter(options.net):
         predict_points(options)
         return 0

@@ -123,9 +123,10 @@ def _labels(options: argparse.Namespace, clouds: list[Cloud]) -> list[Any]:
     try:
         return [cloud.labels(options.label) for cloud in clouds]
     except ShapeError as error:
-        raise FileError(expected(options.command, "a class of each point, in a column named label",
+        name = getattr(options, "label", None)
+        raise FileError(expected(options.command, f"a class of each point, in a column named {name or 'label'}",
                                  ", ".join(clouds[0].values) or "no columns but the coordinates",
-                                 "name it by --label NAME")) from error
+                                 "" if name else "name it by --label NAME")) from error
 
 
 def _rows(options: argparse.Namespace, cloud: Cloud) -> Any:

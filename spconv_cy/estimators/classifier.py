@@ -153,7 +153,9 @@ class SparseConvClassifier(ItemLearner):
         who = "SparseConvClassifier.partial_fit"
         first = not self.__sklearn_is_fitted__()
         items = self._read("partial_fit", X, None if first else self.encoder_)
-        known = self.classes_ if not first else None if classes is None else all_classes(who, classes)
+        known = None if first else self.classes_
+        if classes is not None:
+            known = all_classes(who, classes, known)
         known, numbers = numbers_of(who, y, len(items), self.ignore_label, known)
         weights = self._weights(sample_weight, known, numbers)
         net, encoder = self._made(len(known), items, self._generator()) if first else (self.net_, self.encoder_)

@@ -10,7 +10,7 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import is_integer, is_number
-from spconv_cy.data import Batches, Events, PointAffine
+from spconv_cy.data import Batches, Events, PointAffine, PointCloud
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.estimators.tables import as_table
@@ -255,21 +255,38 @@ def motion(who: str, name: str, value: object) -> PointAffine | None:
 
 def has_only_arrays(X: Any) -> bool:
     """Return whether X is a list of Events or of arrays (n, columns) with three columns or more, not of strokes."""
+    if isinstance(X, PointCloud):
+        return True                                                      # one cloud, an error that says so
     if isinstance(X, np.ndarray) and X.dtype != object:
         return X.ndim == 3 and X.shape[2] > 2
     if not isinstance(X, (list, tuple)) or not X:
         return False
     return all(isinstance(item, Events) or isinstance(item, np.ndarray) and item.ndim == 2 and item.shape[1] > 2
-               for item in X)
+               or _is_nested(item) for item in X)
+
+
+def _is_nested(item: Any) -> bool:
+    """Return whether an item is a list of points, lists of three numbers or more; a character is a list of strokes."""
+    first = item[0] if isinstance(item, (list, tuple)) and item else None
+    return isinstance(first, (list, tuple)) and len(first) > 2 and not any(hasattr(x, "__len__") for x in first)
 
 
 def listed(X: Any) -> Any:
-    """Return an array of objects (n,) or (n, 1), also of a data frame, as a list of its items; else X unchanged."""
-    if hasattr(X, "columns") and hasattr(X, "to_numpy"):
-        X = X.to_numpy()
+    """Return an array of objects (n,) or (n, 1), also of a data frame, as a list of its items; else X unchanged.
+
+    PointClouds and data frames in a list become arrays.
+    """
+    X = rows_of(X) if not isinstance(X, PointCloud) else X
     if isinstance(X, np.ndarray) and X.dtype == object and (X.ndim == 1 or X.ndim == 2 and X.shape[1] == 1):
-        return list(X.ravel())
-    return X
+        X = list(X.ravel())
+    return [rows_of(item) for item in X] if isinstance(X, (list, tuple)) else X
+
+
+def rows_of(cloud: Any) -> Any:
+    """Return a PointCloud (its points and features) or a data frame as an array (n, columns); else it unchanged."""
+    if isinstance(cloud, PointCloud):
+        return np.column_stack([cloud.points, cloud.features()])
+    return cloud.to_numpy() if hasattr(cloud, "columns") and hasattr(cloud, "to_numpy") else cloud
 
 
 def as_signals(who: str, X: Any, least: int = 1) -> FloatArray:

@@ -114,6 +114,9 @@ def class_weights(who: str, class_weight: Any, classes: Array, numbers: Array) -
         raise ValueError(expected(who, "class_weight to be None, 'balanced' or a dict of numbers from 0 up by label",
                                   f"{class_weight!r:.80}"))
     known = classes.tolist()
+    other = [label for label in class_weight if label not in known]
+    if other and not all(label in class_weight for label in known):      # as scikit-learn: one is misspelt
+        raise ValueError(expected(who, f"class_weight of labels among {known!r:.60}", f"{other[0]!r:.40}"))
     return np.array([float(class_weight.get(label, 1.0)) for label in known])
 
 
@@ -144,11 +147,14 @@ def score_weights(who: str, sample_weight: ArrayLike, n: int) -> FloatArray:
     return weights.astype(np.float64)
 
 
-def all_classes(who: str, classes: Iterable[object]) -> Array:
-    """Return different labels as an array of classes; raise ValueError if two of them are equal."""
+def all_classes(who: str, classes: Iterable[object], known: Array | None = None) -> Array:
+    """Return different labels as an array of classes; raise ValueError if two are equal, or if they are not `known`."""
     listed = as_list(who, classes, "classes, a list of labels")
     found, numbers = classes_of(listed, len(listed), who)
     if len(found) != len(numbers):
         raise ValueError(expected(who, "classes that are all different", f"{len(numbers)} classes, {len(found)} of "
                                   "them different"))
+    if known is not None and found.tolist() != known.tolist():
+        raise ValueError(expected(who, f"the classes of the first call, {known.tolist()!r:.60}",
+                                  f"{found.tolist()!r:.60}", "leave classes= out after the first call"))
     return found

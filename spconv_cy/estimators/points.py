@@ -9,10 +9,10 @@ import numpy as np
 
 from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.checks import as_array, kind_of
-from spconv_cy.data import PointBatches
+from spconv_cy.data import PointBatches, PointCloud
 from spconv_cy.data.packed import ranges
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.estimators.encoders import Clouds, check_columns, listed, motion
+from spconv_cy.estimators.encoders import Clouds, check_columns, listed, motion, rows_of
 from spconv_cy.estimators.labelling import class_weights, numbers_of
 from spconv_cy.estimators.learning import Learner, Run
 from spconv_cy.estimators.scene import Scene
@@ -54,7 +54,7 @@ class PointLearner(Learner):
         """Return the clouds of X."""
         who = f"{type(self).__name__}.{method}"
         if is_one(X):
-            table = as_table(f"{who}: X", X)
+            table = as_table(f"{who}: X", rows_of(X))
             found = Clouds(table, np.array([0, len(table)]))
         else:
             found = Clouds.read(who, listed(X))
@@ -182,7 +182,9 @@ class PointLearner(Learner):
 
 
 def is_one(X: Any) -> bool:
-    """Return whether X is one cloud: an array (n, columns), a data frame of them, or nested lists of numbers."""
+    """Return whether X is one cloud: an array (n, columns), a data frame of them, a PointCloud, or nested lists."""
+    if isinstance(X, PointCloud) or isinstance(X, (list, tuple)) and len(X) and isinstance(X[0], PointCloud):
+        return isinstance(X, PointCloud)
     if hasattr(X, "columns") or hasattr(X, "tocsr") or hasattr(X, "nnz") or not isinstance(X, (list, tuple)):
         found = X if hasattr(X, "shape") else as_array("X", X)
         columns = found.shape[1] if len(found.shape) == 2 else 0
@@ -196,6 +198,8 @@ def is_one(X: Any) -> bool:
 def flat(who: str, y: Any, clouds: Clouds) -> Any:
     """Return one label, value or weight for each point, of a list with an array for each cloud."""
     counts = np.diff(clouds.starts)
+    if isinstance(y, (list, tuple)):
+        y = [part.to_numpy() if hasattr(part, "to_numpy") else part for part in y]           # of pandas
     if isinstance(y, (list, tuple)) and len(y) == len(counts) and all(
             isinstance(part, (list, tuple, np.ndarray)) for part in y):
         found = [list(without_column(who, part)) for part in y]

@@ -130,8 +130,8 @@ class SparseConvSegmenter(PointLearner):
         first = not self.__sklearn_is_fitted__()
         clouds = self._read("partial_fit", X, None if first else self.scene_)
         known: Any = None if first else self._known()
-        if first and classes is not None and self._estimator_type == "classifier":
-            known = all_classes("SparseConvSegmenter.partial_fit", classes)
+        if classes is not None and self._estimator_type == "classifier":
+            known = all_classes("SparseConvSegmenter.partial_fit", classes, known)
         known, targets, weights = self._targets("partial_fit", clouds, y, sample_weight, known)
         scene = Scene(self.cell, self.dimension, self.positions).fit(clouds) if first else self.scene_
         net = self._made(scene, len(known), self._generator()) if first else self.net_

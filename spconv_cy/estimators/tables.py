@@ -123,7 +123,11 @@ def as_weights(who: str, sample_weight: ArrayLike | None, n: int) -> FloatArray 
         return None
     found = as_array(f"{who}: sample_weight", sample_weight)
     if found.shape != (n,) or found.dtype.kind not in "iufb" or not ((found >= 0) & np.isfinite(found)).all():
-        raise ShapeError(expected(who, f"sample_weight ({n},), numbers from 0 up", f"{found.shape} of {found.dtype}"))
+        got = f"{found.shape} of {found.dtype}"
+        if found.shape == (n,) and found.dtype.kind in "if":
+            i = int(np.flatnonzero(~((found >= 0) & np.isfinite(found)))[0])
+            got = f"{found[i]} at item {i}"
+        raise ShapeError(expected(who, f"sample_weight ({n},), numbers from 0 up", got))
     if n and not found.any():
         raise ValueError(expected(who, "at least one sample weight that is not zero", "zeros only"))
     return found.astype(np.float64)

@@ -71,7 +71,7 @@ def softmax_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, weights: Arra
 
 @differentiable(reads={})
 def squared_hinge(x: Tensor | Array, labels: ArrayLike, *, reduction: str = "mean",
-          ignore_label: IgnoredLabels = None) -> Recorded:
+          ignore_label: IgnoredLabels = None, sample_weight: ArrayLike | None = None) -> Recorded:
     """Return the squared hinge loss, one class against all: sums of max(0, 1 - t x)^2, t = 1 at the label, else -1.
 
     Args:
@@ -79,6 +79,7 @@ def squared_hinge(x: Tensor | Array, labels: ArrayLike, *, reduction: str = "mea
         labels: (b,) whole numbers from 0 to classes - 1, or ignore_label.
         reduction: "mean" over the samples that count (0 if there are none), or "sum".
         ignore_label: a whole number that marks samples without a label, or several of them; None: all samples count.
+        sample_weight: (b,) numbers from 0 up; None: all 1. The mean is divided by the sum of those that count.
 
     Result and errors as for softmax_cross_entropy.
     """
@@ -87,11 +88,15 @@ def squared_hinge(x: Tensor | Array, labels: ArrayLike, *, reduction: str = "mea
     xp = ops_of(x).xp
     numbers, kept = checked_labels(x, labels, ignore_label, "squared_hinge")
     outputs = summable(x if kept is None else x[kept])
-    share = outputs.dtype.type(share_of("squared_hinge", reduction, len(outputs)))
+    each = checked_sample_weight("squared_hinge", sample_weight, len(x))
+    each = each if kept is None else each[kept]
+    total = len(outputs) if sample_weight is None else weight_of(x, each)
+    share = outputs.dtype.type(share_of("squared_hinge", reduction, total))
+    share = share if sample_weight is None else xp.asarray(each[:, None], outputs.dtype) * share
     sign = xp.full_like(outputs, -1)
     sign[xp.arange(len(outputs)), xp.asarray(numbers)] = 1
     gap = xp.maximum(1 - sign * outputs, 0)
-    return (xp.asarray((gap * gap).sum() * share),
+    return (xp.asarray((gap * gap * share).sum()),
             lambda dy: (lambda: _at_rows(sign * gap * (-2 * share * dy), kept, x), None))
 
 

@@ -39,9 +39,6 @@ def binary_cross_entropy(x: Tensor | Array, labels: ArrayLike, *, positive_weigh
     """
     who = "binary_cross_entropy"
     t = targets_of(who, x, labels, ignore_label, sample_weight, soft=True)
-    if t.exclusive:
-        raise ShapeError(expected(who, f"labels in the shape of x, {x.shape}", f"shape {np.shape(labels)}",
-                                  "for class numbers use softmax_cross_entropy"))
     more = ops_of(t.x).asarray(_row(who, "positive_weight", positive_weight, t.x.shape[1]), t.x.dtype)
     share = t.x.dtype.type(share_of(who, reduction, weight_of(t.x, t.weights)))
     log_p = t.log_probabilities()

@@ -81,6 +81,10 @@ def targets_of(who: str, x: Any, labels: ArrayLike, ignore_label: IgnoredLabels,
         rows = (-1, x.size // len(x) if len(x) else 1)
         return Targets(xp, real.reshape(rows), ops.asarray(y.reshape(rows), real.dtype),
                        ops.asarray(counts.reshape(rows), real.dtype), False)
+    if soft and x.ndim:                                                  # no class numbers
+        raise ShapeError(expected(who, f"labels in the shape of x, {x.shape}", f"shape {given.shape}",
+                                  "for class numbers use softmax_cross_entropy" if x.shape[-1] > 1 else
+                                  "give labels[:, None], or x[:, 0]"))
     numbers, _ = marked_labels(x, given, ignore_label, who)
     y = numbers[:, None] == np.arange(x.shape[1])
     return Targets(xp, real, ops.asarray(y, real.dtype),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,12 @@ def colours_of(packed: Array) -> dict[str, Array]:
     return {name: (bits >> shift & 255).astype(np.uint8) for name, shift in zip(COLOURS, (16, 8, 0), strict=True)}
 
 
+def _text_of(column: Array) -> str:
+    """Return the first cell that is no number."""
+    cells = [str(cell) for cell in column.flat]
+    return next((cell for cell in cells if not re.fullmatch(r"[-+0-9.eE]+", cell)), cells[-1])
+
+
 def _named(path: PathLike, columns: dict[str, Array], axis: str, remedy: str) -> str:
     found = [axis] if axis in columns else [name for name in columns if name.lower() == axis.lower()]
     if len(found) != 1:
@@ -49,5 +56,5 @@ def _named(path: PathLike, columns: dict[str, Array], axis: str, remedy: str) ->
                                  "" if found else remedy))
     if columns[found[0]].dtype.kind not in "fiu":
         raise FileError(expected(f"{path}", f"numbers in {found[0]}",
-                                 f"text such as {str(columns[found[0]].flat[-1])!r:.40}"))
+                                 f"text such as {_text_of(columns[found[0]])!r:.40}"))
     return found[0]
