@@ -288,7 +288,7 @@ def holes(array):
     (lambda: classifier(class_weight={"rods": 2, "ball": 1}).fit(CLOUDS, SHAPES), ValueError, "class_weight of labels "
      r"among \['ball', 'rod'\], got 'rods'"),
     (lambda: classifier().fit(CLOUDS, SHAPES, sample_weight=[1] * 23 + [-1.0]), ShapeError, "got -1.0 at item 23"),
-    (lambda: classifier().fit(sp.data.PointCloud(CLOUD), SHAPES), ShapeError, "got a PointCloud; put a single cloud in"),
+    (lambda: classifier().fit(sp.data.PointCloud(CLOUD), SHAPES), ShapeError, "got a PointCloud; put a single cloud"),
     (lambda: classifier().partial_fit(CLOUDS, SHAPES).partial_fit(CLOUDS, SHAPES, classes=["a", "b"]), ValueError,
      r"the classes of the first call, \['ball', 'rod'\], got \['a', 'b'\]"),
     (lambda: classifier(validation_fraction=1).fit(CLOUDS, SHAPES), ValueError, "validation_fraction to be a number"),
