@@ -76,6 +76,7 @@ def test_points_without_a_batch_index_are_those_with_one(rng):
     ({"batch": 0, "outside": "drop"}, ShapeError, "with outside='drop', a size .*got size None"),
     ({"batch": 0, "outside": "clip", "size": 4}, ShapeError, "outside to be 'error' or 'drop', got 'clip'"),
     ({"batch": 0, "outside": None, "size": 4}, ShapeError, "outside to be 'error' or 'drop', got None"),
+    ({"size": (9, 9, 9)}, ShapeError, "and a size of 2 axes, got a size of 3; .* without a batch index give batch=0"),
     ({"batch": 0, "outside": "drop", "size": (4, 4)}, ShapeError, r"an int or 3 ints.*got \(4, 4\)"),
     ({"batch": 0, "outside": "drop", "size": 4, "features": np.ones((3, 1))}, ShapeError, r"\(4, channels\)"),
     ({"batch": 0, "size": 4}, GridError, "2 of 4 outside, the first at row")])

@@ -37,6 +37,10 @@ def indexed(who: str, points: ArrayLike, batch: ArrayLike | None, *known: object
     if batch is None:
         if all(value is None for value in known):
             _warn_unclear(who, points)
+        d = np.shape(points)[1] if len(getattr(points, "shape", ())) == 2 else 0
+        if d > 1 and any(isinstance(value, (list, tuple)) and len(value) == d for value in known):
+            raise ShapeError(expected(who, f"a batch index in column 0 of points (n, {d}) and a size of {d - 1} axes",
+                                      f"a size of {d}", "for points of one sample without a batch index give batch=0"))
         return points
     given: NDArray[Any] = as_array(f"{who}: points", as_numpy(points, who))
     if given.size == 0 and given.ndim == 1:
