@@ -1,5 +1,7 @@
 """Rulebooks of frozen networks after few sites have changed: the same rows as if they were found afresh."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -157,6 +159,31 @@ def test_a_frozen_network_gives_the_bits_of_the_network_frame_by_frame(name):
         assert np.array_equal(y.features.numpy(), z.features.numpy()) and np.array_equal(y.sites, z.sites)
         assert (rules.updated > 0) == (i > 0)
         sites = altered(sites, 100, 32, 1, seed=i)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("ground", [None, "zero"])
+def test_updated_networks_give_the_bits_of_new_ones_in_eight_threads(always, precision, ground):
+    layer, rng = sp.SubmanifoldConvolution, np.random.default_rng(4)
+    net = sp.Sequential(layer(3, 2, 5, rng=0), sp.layers.BatchNormalization(5), sp.layers.ReLU(),
+                        sp.Convolution(3, 5, 6, 2, 2, rng=1), sp.layers.Residual(layer(3, 6, 6, rng=2)),
+                        sp.MaxPooling(3, 2, 2), layer(3, 6, 3, rng=3)).eval()
+    sites = scattered(400, size=16, samples=3)
+    lists = [sites, altered(sites, 9, 16, 3), sites[sites[:, 0] != 1], sites[:0], sites[:1], altered(sites, 90, 16, 3),
+             scattered(400, size=16, samples=3, seed=8), sites[1:]]
+    inputs = [sp.SparseTensor.from_sites(some, rng.normal(size=(len(some), 2)), 16, 3, ground=ground) for some in lists]
+
+    def frozen():
+        return sp.freeze(net, precision=precision, calibrate=inputs, float_ends=False)
+
+    wanted, one = [frozen()(x).features.numpy() for x in inputs], frozen()
+
+    def same(seed):
+        order = np.random.default_rng(seed).permutation(8)
+        return all(np.array_equal(one(inputs[i]).features.numpy(), wanted[i]) for i in [*order, *order[::-1]])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(same, range(8))) and one.parts[0].rules.updated > 0
 
 
 def test_an_update_takes_no_more_memory_than_finding_all_afresh():
