@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,8 @@ import numpy.typing as npt
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.types import Array
+
+Keep: TypeAlias = bool | None                      # keepdims: as numpy, or None for the Tensor's own rule
 
 
 class ArrayProtocol:
@@ -123,6 +125,22 @@ def refuse_options(who: str, dtype: object, out: object) -> None:
     if dtype is not None or out is not None:
         raise TypeError(expected(who, "no dtype and no out for a Tensor", "dtype" if dtype is not None else "out",
                                  "compute with its .data"))
+
+
+def kept(y: Any, x: Any, axis: int | None, keepdims: Keep) -> Any:
+    """Return a sum or an extreme y of x with or without the axes of length 1 that it was taken over.
+
+    Args:
+        y: with a length of 1 along `axis`, or of shape () for all axes.
+        x: the tensor it is of.
+        axis: int or None.
+        keepdims: whether these axes stay; None: one axis stays, all do not.
+    """
+    if keepdims is None or bool(keepdims) == (axis is not None):
+        return y
+    if axis is None:
+        return y.reshape((1,) * x.ndim)
+    return y.reshape(tuple(n for i, n in enumerate(x.shape) if i != axis % x.ndim))
 
 
 def as_operand(value: object, like: Array) -> Array | None:

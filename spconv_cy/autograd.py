@@ -10,7 +10,7 @@ import numpy as np
 
 from spconv_cy import array_functions
 from spconv_cy.arguments import check_arguments, known_arguments
-from spconv_cy.array_protocol import ArrayProtocol, as_operand, refuse_options
+from spconv_cy.array_protocol import ArrayProtocol, Keep, as_operand, kept, refuse_options
 from spconv_cy.backend.numbers import own
 from spconv_cy.backend.switch import current, in_all, ops_named, ops_of, watchers
 from spconv_cy.checks import checked_function, is_real
@@ -207,29 +207,29 @@ class Tensor(ArrayProtocol):
     def __getitem__(self, key: Any) -> "Tensor":
         return take(self, without_mask(key, "Tensor: an index"))
 
-    def sum(self, axis: int | None = None, dtype: None = None, out: None = None) -> "Tensor":
-        """Return the sum over one axis, kept with length 1, or over all elements, of shape (); np.sum(x) calls it."""
+    def sum(self, axis: int | None = None, dtype: None = None, out: None = None, keepdims: Keep = None) -> "Tensor":
+        """Return the sum over one axis, kept with length 1 unless keepdims=False, or over all elements."""
         refuse_options("sum", dtype, out)
-        return sum_over(self, axis)
+        return kept(sum_over(self, axis), self, axis, keepdims)
 
-    def mean(self, axis: int | None = None, dtype: None = None, out: None = None) -> "Tensor":
-        """Return the mean over one axis, kept with length 1, or over all elements, of shape (); np.mean(x) calls it."""
+    def mean(self, axis: int | None = None, dtype: None = None, out: None = None, keepdims: Keep = None) -> "Tensor":
+        """Return the mean over one axis, kept with length 1 unless keepdims=False, or over all elements."""
         refuse_options("mean", dtype, out)
-        y, n = sum_over(self, axis), self.data.size if axis is None else self.shape[axis]
+        y, n = kept(sum_over(self, axis), self, axis, keepdims), self.data.size if axis is None else self.shape[axis]
         return y * (1 / max(1, in_all(self.data, n) if axis is None or not axis % self.data.ndim else n))
 
-    def max(self, axis: int | None = None, out: None = None) -> "Tensor":
-        """Return the largest element along one axis, kept with length 1, or of all, of shape (); np.max(x) calls it.
+    def max(self, axis: int | None = None, out: None = None, keepdims: Keep = None) -> "Tensor":
+        """Return the largest element along one axis, kept with length 1 unless keepdims=False, or of all.
 
         Equal largest elements share the gradient equally. With NaN among them the result is NaN.
         """
         refuse_options("max", None, out)
-        return extreme(self, axis, True)
+        return kept(extreme(self, axis, True), self, axis, keepdims)
 
-    def min(self, axis: int | None = None, out: None = None) -> "Tensor":
+    def min(self, axis: int | None = None, out: None = None, keepdims: Keep = None) -> "Tensor":
         """Return the smallest element; otherwise as max."""
         refuse_options("min", None, out)
-        return extreme(self, axis, False)
+        return kept(extreme(self, axis, False), self, axis, keepdims)
 
     def exp(self) -> "Tensor":
         """Return e to the power of each element."""

@@ -92,3 +92,17 @@ def test_the_logarithm_of_a_ground_state_of_zero_is_refused():
     with pytest.raises(ShapeError, match=r"log: expected a ground state above 0, or none.*\(x \+ 1\).log\(\)"):
         x.log()
     assert_allclose(abs(-x).features.data, x.features.data)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min"])
+@pytest.mark.parametrize("axis", [None, 0, -1])
+@pytest.mark.parametrize("keepdims", [True, False])
+def test_axes_are_kept_or_dropped_as_numpy_does(name, axis, keepdims):
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    wanted = getattr(x, name)(axis=axis, keepdims=keepdims)
+    for found in (getattr(sp.Tensor(x), name)(axis=axis, keepdims=keepdims),
+                  getattr(np, name)(sp.Tensor(x), axis=axis, keepdims=keepdims)):
+        assert found.shape == wanted.shape
+        assert_allclose(found.data, wanted, rtol=1e-5)
+    weights = np.random.default_rng(1).normal(size=wanted.shape)
+    sp.check_gradient(lambda y: (getattr(y, name)(axis=axis, keepdims=keepdims) * weights).sum(), x)
