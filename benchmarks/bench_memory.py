@@ -83,7 +83,7 @@ def chain(rng):
             layers.append(sp.Convolution(d, c, new, size, 2, rng=rng))
             downs.append((size, c))
             c = new
-        elif what == 4 and downs:
+        elif what == 4 and downs and not ground:         # a Deconvolution has no common ground state
             size, fine = downs.pop()
             layers.append(sp.Deconvolution(d, c, fine, size, 2, rng=rng))
             c = fine
