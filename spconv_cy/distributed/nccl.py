@@ -56,7 +56,9 @@ class NcclCommunicator:
     def begin(self, tag: int, received: Mapping[int, Array], sent: Mapping[int, Array]) -> list[Any]:
         """Begin to receive arrays from ranks and to send arrays to ranks; see Ranks.begin."""
         cupy = self._cupy
-        away = {rank: cupy.asarray(_bytes(array)) for rank, array in sent.items() if array.nbytes}
+        arrays = {id(array): array for array in sent.values() if array.nbytes}
+        copies = {key: cupy.asarray(_bytes(array)) for key, array in arrays.items()}     # one for all its receivers
+        away = {rank: copies[id(array)] for rank, array in sent.items() if array.nbytes}
         coming = {rank: cupy.empty(array.nbytes, np.uint8) for rank, array in received.items() if array.nbytes}
         cupy.cuda.nccl.groupStart()                                      # else each would wait for the other's receive
         for rank, array in away.items():

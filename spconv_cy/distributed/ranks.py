@@ -217,13 +217,11 @@ class Sum:
     """
 
     def __init__(self, ranks: Ranks, flat: Array) -> None:
-        self.ranks, self.flat = ranks, flat
-        self.small = flat.nbytes <= SMALL
+        self.ranks, self.small = ranks, flat.nbytes <= SMALL
         self._requests: list[Any] = []
-        bounds = len(flat) * np.arange(ranks.size + 1) // ranks.size
-        self._slices = [slice(None) if self.small else slice(int(low), int(high))
-                        for low, high in zip(bounds, bounds[1:], strict=False)]
-        mine = flat[self._slices[ranks.rank]]
+        bounds = len(flat) * np.arange(1, ranks.size) // ranks.size
+        self._slices = [flat] * ranks.size if self.small else np.split(flat, bounds)
+        mine = self._slices[ranks.rank]
         self._parts = {r: mine if r == ranks.rank else np.empty_like(mine) for r in range(ranks.size)}
         self.start()
 
@@ -232,7 +230,7 @@ class Sum:
         self._summed = self.done = self.ranks.size == 1
         if not self.done:
             self._tags = self.ranks.next_tag(), self.ranks.next_tag()
-            self._exchange(self._tags[0], self._parts, {r: self.flat[self._slices[r]] for r in self.ranks.others()})
+            self._exchange(self._tags[0], self._parts, {r: self._slices[r] for r in self.ranks.others()})
 
     def _exchange(self, tag: int, received: dict[int, Array], sent: dict[int, Array]) -> None:
         self._requests = self.ranks.begin(tag, {r: received[r] for r in self.ranks.others()}, sent)
@@ -257,7 +255,7 @@ class Sum:
         _add([self._parts[rank] for rank in range(ranks.size)], mine)
         self._summed, self.done = True, self.small
         if not self.small:
-            self._exchange(self._tags[1], {r: self.flat[self._slices[r]] for r in ranks.others()},
+            self._exchange(self._tags[1], {r: self._slices[r] for r in ranks.others()},
                            {r: mine for r in ranks.others()})
 
 

@@ -116,6 +116,17 @@ def test_exchanges_are_those_of_mpi(on_gpus, size):
         assert number == 7
 
 
+@pytest.mark.parametrize("n", [5, 100_003])
+def test_an_array_for_several_ranks_is_copied_to_the_gpu_once(on_gpus, monkeypatch, n):
+    sent = []
+    monkeypatch.setattr(Backend, "send", lambda self, array, peer: (sent.append((self.rank, id(array), array)),
+                                                                    self.nccl.add("send", self.rank, peer, array)))
+    on_gpus(3, lambda ranks: (ranks.start_sum(np.ones(n)).finish(), ranks.gather("text")))
+    # A whole sum, or the sum of a slice, and an object with its length go to two ranks each; two slices to one each.
+    assert len({key for _, key, _ in sent}) == 3 * (3 if n == 5 else 5)
+    assert len(sent) == 3 * (6 if n == 5 else 8)
+
+
 def test_two_ranks_train_as_one(on_gpus):
     rng = np.random.default_rng(0)
     x, labels = rng.standard_normal((24, 5)).astype(np.float32), rng.integers(0, 3, 24)
