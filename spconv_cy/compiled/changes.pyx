@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t
 import numpy as np
 
 from spconv_cy.compiled.sites cimport box_of, keys_of, team
-from spconv_cy.compiled.windows cimport shifts_of, with_windows
+from spconv_cy.compiled.windows cimport shifts_of, wanted_of, with_windows
 from spconv_cy.cpu cimport changes as _changes
 from spconv_cy.cpu cimport rules
 from spconv_cy.cpu.order cimport Box
@@ -102,19 +102,15 @@ def patched(const int32_t[::1] in_rows, const int32_t[::1] out_rows, const int64
     cdef int64_t[:, ::1] tiles
     cdef int32_t[::1] ins, outs, partners
     cdef int64_t n_offsets = offsets.shape[0], m = out_sites.shape[0], work = in_rows.shape[0]
-    cdef int axis, d = box.width - 1
+    cdef int d = box.width - 1
     cdef _changes.Patch patch
     if inputs.m != sites.shape[0] or outputs.m != m or offset_ptr.shape[0] != n_offsets + 1:
         raise ShapeError(expected("patched", "changes that lead to the sites, and a rulebook of the window",
                                   f"{inputs.m} and {outputs.m} sites, {offset_ptr.shape[0] - 1} offsets"))
     if not with_windows(&box, &out, offsets, stride):
         return None
-    keys = wanted = keys_of(sites, &box, n_threads)
-    if not same:
-        out = box
-        for axis in range(1, box.width):                                 # keys of stride * site in the input's box
-            out.step[axis] *= stride[axis - 1]
-        wanted = keys_of(out_sites, &out, n_threads)
+    keys = keys_of(sites, &box, n_threads)
+    wanted = keys if same else wanted_of(out_sites, &box, stride, n_threads)
     shifts, starts = shifts_of(&box, offsets), np.zeros(n_offsets + 1, np.int64)
     patch.in_rows = patch.out_rows = NULL
     if work:

@@ -23,15 +23,10 @@ def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const in
     cdef bint same = &sites[0, 0] == &out_sites[0, 0] and sites.shape[0] == out_sites.shape[0] and max(stride) == 1
     cdef Box box = box_of(sites, n_threads), out = box if same else box_of(out_sites, n_threads)
     cdef int64_t[::1] keys, wanted
-    cdef int axis
     if not with_windows(&box, &out, offsets, stride):
         return None
-    keys = wanted = keys_of(sites, &box, n_threads)
-    if not same:
-        out = box
-        for axis in range(1, box.width):                                 # keys of stride * site in the input's box
-            out.step[axis] *= stride[axis - 1]
-        wanted = keys_of(out_sites, &out, n_threads)
+    keys = keys_of(sites, &box, n_threads)
+    wanted = keys if same else wanted_of(out_sites, &box, stride, n_threads)
     return _pairs(keys, wanted, &box, offsets, stride, n_threads)
 
 
@@ -72,7 +67,7 @@ def spread(const int32_t[:, ::1] sites, stages, const int32_t[:, ::1] offsets, s
     The new sites are canonical, and the pairs have them as inputs and the given ones as outputs.
     stages: arrays (k, d) int32, an offset the sum of one of each.
     """
-    cdef Box key, box = box_of(sites, n_threads)
+    cdef Box box = box_of(sites, n_threads)
     cdef int64_t[::1] keys, wanted
     cdef int axis
     ends = [stage.min(0).tolist() for stage in stages], [stage.max(0).tolist() for stage in stages]
@@ -84,10 +79,7 @@ def spread(const int32_t[:, ::1] sites, stages, const int32_t[:, ::1] offsets, s
         box.low[axis], box.side[axis] = low, high - low + 1
     if not order.lay_out(&box):
         return None
-    key = box
-    for axis in range(1, box.width):                                     # keys of stride * site in the new sites' box
-        key.step[axis] *= stride[axis - 1]
-    keys = wanted = keys_of(sites, &key, n_threads)
+    keys = wanted = wanted_of(sites, &box, stride, n_threads)
     for stage in stages:
         k = len(stage)
         starts, counts = np.zeros(k, np.int64), np.full(k, keys.shape[0], np.int64)
@@ -309,6 +301,15 @@ cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):
     with nogil:
         rules.fill_runs(&keys[0], n, step, runs, n_threads)
     return first, row, np.asarray(tiles)
+
+
+cdef int64_t[::1] wanted_of(const int32_t[:, ::1] sites, const Box* box, stride, int n_threads):
+    # Returns the keys of stride * site in the box of the other side.
+    cdef Box out = box[0]
+    cdef int axis
+    for axis in range(1, out.width):
+        out.step[axis] *= stride[axis - 1]
+    return keys_of(sites, &out, n_threads)
 
 
 cdef int64_t[::1] shifts_of(const Box* box, const int32_t[:, ::1] offsets):

@@ -8,6 +8,9 @@ from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcmp, memcpy
 
+from spconv_cy.cpu.merge cimport compare
+from spconv_cy.cpu.order cimport lower_bound
+
 cdef enum:
     BLOCK = 16                          # sites that are compared at once
 
@@ -28,7 +31,7 @@ cdef int64_t changed(const int32_t* old, int64_t n, const int32_t* new, int64_t 
             i += BLOCK
             j += BLOCK
             continue
-        order = -1 if j == m else 1 if i == n else compared(old + i * width, new + j * width, width)
+        order = -1 if j == m else 1 if i == n else compare(old + i * width, new + j * width, width)
         if order == 0:
             row[i], was[j] = <int32_t>j, <int32_t>i
             i += 1
@@ -61,7 +64,7 @@ cdef int64_t grown(const int32_t* old, int64_t n, const int32_t* reached, int64_
         row[out_rows[i]] &= inputs.row[in_rows[i]] >> 31
     i, n_added[0] = 0, 0
     while i < n or j < m:
-        order = -1 if j == m else 1 if i == n else compared(old + i * width, reached + j * width, width)
+        order = -1 if j == m else 1 if i == n else compare(old + i * width, reached + j * width, width)
         if order < 0 and row[i] < 0:
             i += 1
             continue
@@ -75,15 +78,6 @@ cdef int64_t grown(const int32_t* old, int64_t n, const int32_t* reached, int64_
         j += order >= 0
         count += 1
     return count
-
-
-cdef inline int compared(const int32_t* a, const int32_t* b, int width) noexcept nogil:
-    # Returns -1, 0 or 1 if site a comes before b, equals b, or comes after b.
-    cdef int axis
-    for axis in range(width):
-        if a[axis] != b[axis]:
-            return -1 if a[axis] < b[axis] else 1
-    return 0
 
 
 cdef void count_patched(const Patch* patch, int64_t* offset_ptr, int n_threads) noexcept nogil:
@@ -129,20 +123,14 @@ cdef int64_t count_offset(const Patch* patch, int64_t k) noexcept nogil:
 
 cdef inline int64_t from_here(const int64_t* keys, int64_t n, int64_t at, int64_t key) noexcept nogil:
     # Returns the first place from `at` on whose key is not below `key`, n if there is none.
-    cdef int64_t step = 1, low, middle
+    cdef int64_t step = 1
     if at >= n or keys[at] >= key:
         return at
     while at + step < n and keys[at + step] < key:
         at += step
         step *= 2
-    low, step = at + 1, min(at + step, n)                                # keys[at] < key <= keys[at + step]
-    while low < step:
-        middle = (low + step) >> 1
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            step = middle
-    return low
+    at += 1                                                              # keys[at - 1] < key <= keys[at - 1 + step]
+    return at + lower_bound(keys + at, min(step - 1, n - at), key)
 
 
 cdef void fill_patched(const Patch* patch, const int64_t* offset_ptr, int32_t* in_rows, int32_t* out_rows,

@@ -112,12 +112,6 @@ class SmallMaxPool(MaxPool):
 class SmallJoin(Join):
     """The columns of several values of bfloat16 or 8 bits side by side; all but the last are whole words of 4 bytes."""
 
-    def run(self, run: Run, y: Array | None) -> Any:
-        """See Step.run."""
-        column = 0
-        for part in self.parts:
-            x = run.values[part]
-            to = y[:, column:column + x.shape[1]]                        # type: ignore[index]
-            column += x.shape[1]
-            if not np.may_share_memory(x, to):
-                to[...] = x
+    def copy(self, x: Array, to: Array, n_threads: int) -> None:
+        """See Join.copy."""
+        to[...] = x

@@ -292,7 +292,11 @@ class Join(Step):
             to = y[:, column:column + x.shape[1]]                        # type: ignore[index]
             column += x.shape[1]
             if not np.may_share_memory(x, to):
-                mapped(x, to, None, None, None, run.n_threads)
+                self.copy(x, to, run.n_threads)
+
+    def copy(self, x: Array, to: Array, n_threads: int) -> None:
+        """Copy the rows of x to those columns of the result."""
+        mapped(x, to, None, None, None, n_threads)
 
     def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
         """See Step.ground."""
