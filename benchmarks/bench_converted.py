@@ -146,41 +146,62 @@ def difference(record, library):
     return f"{found[0]:.0e}" if found else "other sites"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", default=list(networks.NETWORKS), choices=networks.NETWORKS)
+def arguments(doc, names, record):
+    """Return a parser of the options that this benchmark shares with bench_latency.py."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=list(names), choices=names)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--starts", type=int, default=3, help="processes started on each side")
     parser.add_argument("--isa", choices=["avx2"], help="leave out AVX-512 on all sides")
     parser.add_argument("--add", action="store_true", help="keep what the record has of other networks")
-    parser.add_argument("--reuse", action="store_true", help="keep the scenes and checkpoints of an earlier run")
     parser.add_argument("--table", action="store_true", help="print the record as a table; measure nothing")
-    parser.add_argument("--record", default="benchmarks/records/converted.json")
-    options = parser.parse_args()
+    parser.add_argument("--record", default=record)
+    return parser
+
+
+def recorded(options, reuse, measured, table):
+    """Keep the record of each network on each number of threads in the file, and print all as a table.
+
+    Args:
+        options: what `arguments` parsed.
+        reuse: whether scenes and checkpoints of an earlier run are kept.
+        measured: function of a name, threads and variables of the environment that returns a record, or None.
+        table: function from the records to text.
+    """
     path, records = Path(options.record), {}
     if (options.add or options.table) and path.exists():
         records = json.loads(path.read_text())
-    if options.table:
-        return print(table(records))
-    if not shutil.which(str(PYTHON)):
-        sys.exit(f"{PYTHON} is not there: run `make bench-converted`, or bench_peers.py --install, first")
     more = AVX2 if options.isa else {}
-    for name in options.only:
-        reason = None if options.reuse and Path(networks.saved(name)).exists() else prepare(name, more)
+    for name in [] if options.table else options.only:
+        reason = None if reuse and Path(networks.saved(name)).exists() else prepare(name, more)
         if reason:
             print(f"{name}: left out: {reason}")
             continue
         for threads in options.threads:
-            run = measure(name, threads, options, more)
-            if not run.rows:
-                continue
-            judge(run)
-            record = run.record() | {"sites": len(networks.scene(name)[0])}
-            records[f"{name} {isa_of(record)} {threads}"] = record
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(records, indent=1))
+            record = measured(name, threads, more)
+            if record is not None:
+                records[f"{name} {isa_of(record)} {threads}"] = record
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(records, indent=1))
     print(table(records))
+
+
+def main():
+    parser = arguments(__doc__, networks.NETWORKS, "benchmarks/records/converted.json")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--starts", type=int, default=3, help="processes started on each side")
+    parser.add_argument("--reuse", action="store_true", help="keep the scenes and checkpoints of an earlier run")
+    options = parser.parse_args()
+    if not options.table and not shutil.which(str(PYTHON)):
+        sys.exit(f"{PYTHON} is not there: run `make bench-converted`, or bench_peers.py --install, first")
+
+    def measured(name, threads, more):
+        run = measure(name, threads, options, more)
+        if not run.rows:
+            return None
+        judge(run)
+        return run.record() | {"sites": len(networks.scene(name)[0])}
+
+    recorded(options, options.reuse, measured, table)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,13 @@ first features; "peak" is the resident memory of a process that has run three fr
 says of one call. A library that is not there, or cannot run a network, is told of and left out.
 """
 
-import argparse
-import json
 import shutil
-from pathlib import Path
 
 import idle
 import networks
 import numpy as np
-from bench_converted import AVX2, PEERS, prepare, started
+from bench_converted import PEERS, arguments, recorded, started
 from bench_peers import BLAS, PYTHON
-from goals import isa_of
 from runner import Run, Worker
 
 NAMES = {"second": "SECOND, a lidar's sweep", "pointgroup-event": "U-ResNet, seven levels, an event of 768^3",
@@ -105,33 +101,11 @@ def table(records):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", default=list(NAMES), choices=NAMES)
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser = arguments(__doc__, NAMES, "benchmarks/records/latency.json")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--starts", type=int, default=2, help="processes started on each side")
-    parser.add_argument("--isa", choices=["avx2"], help="leave out AVX-512 on all sides")
-    parser.add_argument("--add", action="store_true", help="keep what the record has of other networks")
-    parser.add_argument("--table", action="store_true", help="print the record as a table; measure nothing")
-    parser.add_argument("--record", default="benchmarks/records/latency.json")
     options = parser.parse_args()
-    path, records = Path(options.record), {}
-    if (options.add or options.table) and path.exists():
-        records = json.loads(path.read_text())
-    if options.table:
-        return print(table(records))
-    more = AVX2 if options.isa else {}
-    for name in options.only:
-        reason = None if Path(networks.saved(name)).exists() else prepare(name, more)
-        if reason:
-            print(f"{name}: left out: {reason}")
-            continue
-        for threads in options.threads:
-            record = measure(name, threads, options, more)
-            records[f"{name} {isa_of(record)} {threads}"] = record
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(records, indent=1))
-    print(table(records))
+    recorded(options, True, lambda name, threads, more: measure(name, threads, options, more), table)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import numpy as np
 
 import spconv_cy as sp
 
-FRAMES = 3                                              # before the peak of memory is read
 OPTIONS = {"spconv": {"source": "spconv2", "layout": "krsc", "one_by_one": "raw"},
            "MinkowskiEngine": {"source": "minkowski"}}
 
@@ -90,18 +89,10 @@ class Converted:
             self.net(self.kept)
 
 
-class Peak(Converted):
+class Peak(networks.Peak, Converted):
     """Megabytes at the peak of a process that has run some frames."""
 
-    def setup(self, name):
-        """Nothing but the name: the network is made by the figure."""
-
-    def track_peak_MB(self, name):
-        self.sites, self.rows, self.size = networks.scene(name)
-        self.net = load(name)
-        for _ in range(FRAMES):
-            self.time_cold()
-        return networks.peak_MB()
+    load = staticmethod(load)
 
 
 def ready(name):

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import converted
 import networks
 import numpy as np
 from converted import load, set_threads, tensor, versions  # noqa: F401  a worker asks for them
@@ -41,18 +40,10 @@ class Converted:
         self.net(self.kept)
 
 
-class Peak(Converted):
+class Peak(networks.Peak, Converted):
     """Megabytes at the peak of a process that has run some frames, and what was told of one."""
 
-    def setup(self, name):
-        """Nothing but the name: the network is made by the figure."""
-
-    def track_peak_MB(self, name):
-        self.sites, self.rows, self.size = networks.scene(name)
-        self.net = frozen(name)
-        for _ in range(converted.FRAMES):
-            self.time_cold()
-        return networks.peak_MB()
+    load = staticmethod(frozen)
 
     def track_told_MB(self, name):
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import workloads
 
+FRAMES = 3                                              # before the peak of memory is read
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "converted"
 SCAN_SIZE, HALF_SCAN_SIZE, HALF_LIDAR_SIZE, GLYPH_SIZE = (208, 192, 96), (104, 96, 48), (704, 800, 32), (96, 96)
 MINK14 = (32, 64, 128, 256, 128, 128, 96, 96)           # channels of MinkUNet14A, four levels down and four up
@@ -132,3 +133,17 @@ def peak_MB():
     except OSError:
         return float("nan")
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+class Peak:
+    """Megabytes at the peak of a process that has run some frames, for a class with `load` and `time_cold`."""
+
+    def setup(self, name):
+        """Nothing but the name: the network is made by the figure."""
+
+    def track_peak_MB(self, name):
+        self.sites, self.rows, self.size = scene(name)
+        self.net = self.load(name)
+        for _ in range(FRAMES):
+            self.time_cold()
+        return peak_MB()

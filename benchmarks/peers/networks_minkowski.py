@@ -13,8 +13,6 @@ sys.path.insert(0, str(GOLDEN))
 import make_minkowski as published  # noqa: E402  after torch, since it asks for one thread
 from seeded import seeded  # noqa: E402
 
-FRAMES = 3                                              # before the peak of memory is read
-
 
 def set_threads(n_threads):
     torch.set_num_threads(n_threads)
@@ -65,18 +63,10 @@ class Converted:
         self.net(self.kept)
 
 
-class Peak(Converted):
+class Peak(networks.Peak, Converted):
     """Megabytes at the peak of a process that has run some frames."""
 
-    def setup(self, name):
-        """Nothing but the name: the network is made by the figure."""
-
-    def track_peak_MB(self, name):
-        self.sites, self.rows, _ = networks.scene(name)
-        self.net = load(name)
-        for _ in range(FRAMES):
-            self.time_cold()
-        return networks.peak_MB()
+    load = staticmethod(load)
 
 
 def ready(name):
