@@ -187,7 +187,6 @@ def test_updated_networks_give_the_bits_of_new_ones_in_eight_threads(always, pre
 
 
 def test_an_update_takes_no_more_memory_than_finding_all_afresh():
-    memory = pytest.importorskip("spconv_cy.compiled.memory")
     for f in (3, 5):
         made = Window(3, 3, stride=2, origin=1, size_rule="floor")
         rules = Rules([Link(0, Window(3, f, kind="submanifold")), Link(0, made),
@@ -195,29 +194,19 @@ def test_an_update_takes_no_more_memory_than_finding_all_afresh():
         sites = scattered(40_000, size=60, samples=1)
         for n in (0, 200, 900):
             some = altered(sites, n, 60, 1) if n else sites
-            grid = Grid(np.ascontiguousarray(some, np.int32), None, 1, as_lattice(3))
-            sp.release_memory()
-            memory.peak()
-            before = memory.in_use()[0]
-            found = rules.find(grid)
-            assert memory.peak() - before <= rules.finding_bytes(found)
+            assert_told(rules, some)
         assert rules.updated > 0
 
 
 def test_changes_of_many_places_are_not_held_all_at_once(always):
-    memory, rng = pytest.importorskip("spconv_cy.compiled.memory"), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     sites = np.unique(np.column_stack([np.zeros(30_000, int), rng.integers(0, 4096, (30_000, 3))]), axis=0)
     ones, halves = Window(3, 1), Window(3, 2, stride=2, size_rule="floor")
     for links in ([Link(i, ones) for i in range(12)], [Link(0, ones) for _ in range(12)],
                   [Link(i, halves) for i in range(5)]):
         rules = Rules(links)
         for some in (sites, np.delete(sites, np.arange(0, len(sites), 60), axis=0)):
-            grid = Grid(np.ascontiguousarray(some, np.int32), None, 1, as_lattice(3))
-            sp.release_memory()
-            memory.peak()
-            before = memory.in_use()[0]
-            found = rules.find(grid)
-            assert memory.peak() - before <= rules.finding_bytes(found)
+            assert_told(rules, some)
         assert rules.updated == len(links)
 
 
@@ -234,3 +223,14 @@ def test_wrong_changes_are_refused():
                          np.zeros((1, 3), np.int32), (1, 1, 1))
     with pytest.raises(sp.errors.ShapeError, match="outputs"):
         compiled.grown(rows[:0], rows[0], rows[0], change, rows)
+
+
+def assert_told(rules, sites):
+    """Assert that finding the rules of sites takes no more memory than is told."""
+    memory = pytest.importorskip("spconv_cy.compiled.memory")
+    grid = Grid(np.ascontiguousarray(sites, np.int32), None, 1, as_lattice(3))
+    sp.release_memory()
+    memory.peak()
+    before = memory.in_use()[0]
+    found = rules.find(grid)
+    assert memory.peak() - before <= rules.finding_bytes(found)
