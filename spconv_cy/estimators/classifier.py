@@ -127,13 +127,8 @@ class SparseConvClassifier(ItemLearner):
             weights = None if weights is None else weights[counted]
         net, encoder = self._made(len(classes), items, rng)
         tested = None if validation is None else self._validation(encoder, classes, *validation)
-        train, held = np.arange(len(items)), np.zeros(0, int)
-        if tested is None:
-            train, held = self._held_out(len(items), rng)
-        if len(held):
-            tested = self._targeted(encoder, items, held, numbers, None)
-        data = self._targeted(encoder, items, train, numbers, weights)
-        history = self._learn(Run(net, data, _loss(weights), tested, None, len(train)), rng)
+        data, tested = self._divided(encoder, items, numbers, weights, rng, tested)
+        history = self._learn(Run(net, data, _loss(weights), tested), rng)
         self.net_, self.encoder_, self.classes_, self.history_ = net, encoder, classes, history
         self._note_columns(X, items)
         return self

@@ -188,6 +188,15 @@ class ItemLearner(Learner):
         return Targeted(self._batches(encoder, some(items, at), np.arange(len(at))), targets[at],
                         None if weights is None else weights[at])
 
+    def _divided(self, encoder: Any, items: Any, targets: Array, weights: FloatArray | None, rng: np.random.Generator,
+                 tested: Any) -> tuple[Any, Any]:
+        """Return (training batches, validation batches or None): `tested` if given, or items held out."""
+        train = np.arange(len(items))
+        if tested is None:
+            train, held = self._held_out(len(items), rng)
+            tested = self._targeted(encoder, items, held, targets, None) if len(held) else None
+        return self._targeted(encoder, items, train, targets, weights), tested
+
     def _note_columns(self, X: Any, items: Any) -> None:
         """Set what scikit-learn notes of X."""
         for name in ("n_features_in_", "feature_names_in_"):

@@ -43,7 +43,6 @@ class Run:
         loss: function of (outputs, labels).
         validation: batches to validate on, or None.
         ignore_label: labels that do not count, or None.
-        n: number of training items, for the default number of epochs.
     """
 
     net: Layer
@@ -51,7 +50,6 @@ class Run:
     loss: Any
     validation: Any = None
     ignore_label: int | None = None
-    n: int = 0
 
 
 class Learner(Parameters):
@@ -77,7 +75,7 @@ class Learner(Parameters):
                    ignore_label=run.ignore_label)
 
     def _default_epochs(self, run: Run) -> int:
-        return default_epochs(run.n, self.batch)
+        return default_epochs(len(run.data), self.batch)
 
     def _learn_more(self, run: Run) -> None:
         """Train the network of this estimator for one more epoch, with the same optimiser as before."""

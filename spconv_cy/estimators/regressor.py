@@ -80,18 +80,12 @@ class SparseConvRegressor(ItemLearner):
         """
         items = self._read("fit", X)
         targets = as_targets("SparseConvRegressor.fit: y", y, len(items))
-        weights = combined(as_weights("SparseConvRegressor", sample_weight, len(targets)), None,
-                           np.zeros(len(targets), int))
+        weights = self._weights(sample_weight, len(targets))
         loss, rng, values = weighted(loss_named("SparseConvRegressor", self.loss)), self._generator(), Values(targets)
         net, encoder = self._made(len(values), items, rng)
         tested = None if validation is None else self._validation(encoder, values, *validation)
-        train, held = np.arange(len(items)), np.zeros(0, int)
-        if tested is None:
-            train, held = self._held_out(len(items), rng)
-        if len(held):
-            tested = self._targeted(encoder, items, held, values.scaled(targets), None)
-        data = self._targeted(encoder, items, train, values.scaled(targets), weights)
-        history = self._learn(Run(net, data, loss, tested, None, len(train)), rng)
+        data, tested = self._divided(encoder, items, values.scaled(targets), weights, rng, tested)
+        history = self._learn(Run(net, data, loss, tested), rng)
         self.net_, self.encoder_, self._values, self.history_ = net, encoder, values, history
         self._note_columns(X, items)
         return self
@@ -106,8 +100,7 @@ class SparseConvRegressor(ItemLearner):
         first = not self.__sklearn_is_fitted__()
         items = self._read("partial_fit", X, None if first else self.encoder_)
         targets = as_targets("SparseConvRegressor.partial_fit: y", y, len(items))
-        weights = combined(as_weights("SparseConvRegressor", sample_weight, len(targets)), None,
-                           np.zeros(len(targets), int))
+        weights = self._weights(sample_weight, len(targets))
         values = Values(targets) if first else self._values
         net, encoder = self._made(len(values), items, self._generator()) if first else (self.net_, self.encoder_)
         data = self._targeted(encoder, items, np.arange(len(items)), values.scaled(targets), weights)
@@ -116,6 +109,9 @@ class SparseConvRegressor(ItemLearner):
         if first:
             self._note_columns(X, items)
         return self
+
+    def _weights(self, sample_weight: ArrayLike | None, n: int) -> FloatArray | None:
+        return combined(as_weights("SparseConvRegressor", sample_weight, n), None, np.zeros(n, int))
 
     def _validation(self, encoder: Any, values: Values, X: Items, y: ArrayLike) -> Any:
         items = self._read("fit: validation", X, encoder)

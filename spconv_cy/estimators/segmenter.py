@@ -113,7 +113,7 @@ class SparseConvSegmenter(PointLearner):
         scene, rng = scene.fit(clouds), self._generator()
         net = self._made(scene, len(known), rng)
         train, tested = self._divided(scene, clouds, targets, weights, rng, known, validation)
-        history = self._learn(Run(net, train, self._loss(weights), tested, self._ignored(), len(train)), rng)
+        history = self._learn(Run(net, train, self._loss(weights), tested, self._ignored()), rng)
         self.net_, self.scene_, self.history_ = net, scene, history
         self._note(X, known, clouds.columns)
         return self
