@@ -189,6 +189,8 @@ def test_dropout_and_views_reach_the_network():
     assert drops and max(drops) == pytest.approx(0.3)
     once = copy.copy(model).set_params(repeats=1)
     assert (once.predict_proba(CLOUDS) != model.predict_proba(CLOUDS)).any()
+    values = segmenter(target="value", epochs=1, views="turn", repeats=3).fit(CLOUD, CLOUD[:, 2])
+    assert (copy.copy(values).set_params(repeats=1).predict(CLOUD) != values.predict(CLOUD)).any()
     with pytest.raises(ValueError, match="dropout= with net='deepcnet' or 'deepcnin'"):
         classifier(dropout=0.3, net="8SC3-ReLU-GP-2C1-linear").fit(CLOUDS, SHAPES)
 

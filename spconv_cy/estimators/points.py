@@ -162,7 +162,7 @@ class PointLearner(Learner):
         cloud = np.repeat(np.arange(len(clouds)), np.diff(clouds.starts))
         order = np.lexsort([*clouds.rows.T[::-1], cloud])
         data = self._batches(self.scene_, Clouds(clouds.rows[order], clouds.starts))
-        found = predict_probabilities(self.net_, data, self.repeats) if as_shares else predict_outputs(self.net_, data)
+        found = (predict_probabilities if as_shares else predict_outputs)(self.net_, data, self.repeats)
         outputs = np.empty_like(found)
         outputs[order] = found
         return outputs

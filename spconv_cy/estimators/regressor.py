@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spconv_cy.estimators.classifier import Encoder, Items
     from spconv_cy.estimators.parameters import RandomState
     from spconv_cy.train.schedule import Schedule
-    from spconv_cy.types import Array, ArrayLike, FloatArray, PathLike
+    from spconv_cy.types import ArrayLike, FloatArray, PathLike
 
 
 @known_arguments
@@ -130,9 +130,7 @@ class SparseConvRegressor(ItemLearner):
         items = self._read("predict", X, self.encoder_)
         if not len(items):
             return self._values.back(np.zeros((0, len(self._values))))
-        data = self._batches(self.encoder_, items)
-        passes = [predict_outputs(self.net_, _Pass(data, i), rng=i) for i in range(self.repeats)]
-        return self._values.back(np.mean(passes, 0))
+        return self._values.back(predict_outputs(self.net_, self._batches(self.encoder_, items), self.repeats))
 
     @known_arguments
     def score(self, X: Items, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -164,18 +162,3 @@ class SparseConvRegressor(ItemLearner):
 
         read: SparseConvRegressor = load_estimator(cls, path, layers, {"encoder", "values"}, finish)
         return read
-
-
-class _Pass:
-    """One pass of a test over batches, with its number."""
-
-    def __init__(self, batches: Any, number: int) -> None:
-        self.batches, self.number = batches, number
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def epoch(self, epoch: int, seed: int = 0, *, training: bool) -> Iterable[tuple[Any, Array | None]]:
-        """Yield the batches of the pass."""
-        found: Iterable[tuple[Any, Array | None]] = self.batches.epoch(self.number, seed, training=training)
-        return found

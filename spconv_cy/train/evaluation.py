@@ -131,15 +131,16 @@ def predict_probabilities(net: Layer, data: Data, repeats: int = 1, *, progress:
 
 
 @known_arguments
-def predict_outputs(net: Layer, data: Data, *, progress: bool | int = False,
+def predict_outputs(net: Layer, data: Data, repeats: int = 1, *, progress: bool | int = False,
                     rng: int | np.random.Generator | None = 0) -> FloatArray:
     """Return the outputs (n, o) of a network for samples, without a softmax, such as an embedding.
 
     Args:
         net, data, progress, rng: as for evaluate; labels may be None.
+        repeats: number of passes whose outputs are averaged, as for evaluate.
     """
     who = "predict_outputs"
-    return _run(who, net, as_batches(data, who), 1, None, progress, rng, as_shares=False)[0]
+    return _run(who, net, as_batches(data, who), repeats, None, progress, rng, as_shares=False)[0]
 
 
 def _run(who: str, net: Layer, data: BatchSource, repeats: int, count: CountedLoss | None, progress: bool | int,
