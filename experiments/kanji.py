@@ -79,13 +79,19 @@ def hands(run):
     return train.with_classes(sorted(shared.tolist())), test.with_classes(sorted(shared.tolist()))
 
 
-def trained(run, name, seed, train, test, groups):
-    """Train on one set, test on the other, and return the figures; the model of the run's first seed is kept."""
+def prepared(run, name, seed, train):
+    """Return the encoder, the network that is not yet trained, and the Batches to train on."""
     encoding, l, scale = RUNS[name]
     encoder = sp.data.StrokeEncoder(encoding, size=3 * 2**l, scale=scale, spacing=0.3).fit(train.characters)
     notation = "-MP2-".join(f"{32 * n}C{3 if n == 1 else 2}-BN-VLReLU" for n in range(1, l + 2))
     net = sp.models.from_spec(f"{notation}-output", encoder.planes, classes=len(train.classes), rng=seed)
     data = sp.data.StrokeBatches(train.characters, train.labels, encoder, augment=BENDS, batch=run.pick(50, 25, 6))
+    return encoder, net, data
+
+
+def trained(run, name, seed, train, test, groups):
+    """Train on one set, test on the other, and return the figures; the model of the run's first seed is kept."""
+    encoder, net, data = prepared(run, name, seed, train)
     history = run.fit(f"{name}-{seed}", net, data, sp.Adam(net.parameters(), 0.003), run.pick(48, 60, 2),
                       schedule="cosine", rng=seed)
     if seed == run.seed:

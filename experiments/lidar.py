@@ -22,11 +22,9 @@ def main():
     parser = Experiment.parser(__doc__, data=f"folder with {FILE} (R package lidR, Topography.laz, GPL-3)")
     run = Experiment.of("lidar", parser.parse_args())
     points, attributes, labels = scan_of(run)
-    along = (points - points.min(0)) / np.ptp(points, axis=0)
-    west, south = along[:, 0] < 0.7, along[:, 1] < 0.3
-    parts = {name: (points[mask], features(points[mask], attributes[mask]), labels[mask]) for name, mask in
-             {"west": west, "east": ~west, "validation": west & south, "training": west & ~south}.items()}
-    print(f"{west.sum():,} points in the west to train on, {(~west).sum():,} in the east to test on")
+    parts = parts_of(points, attributes, labels, ("west", "east", "validation", "training"))
+    east, truth = parts["east"][0], parts["east"][2]
+    print(f"{len(parts['west'][2]):,} points in the west to train on, {len(truth):,} in the east to test on")
 
     tried, epochs, views = run.once("cells", partial(choose, run, parts)), run.pick(80, 40, 4), run.pick(12, 4, 2)
     print(run.table("Side of a site in metres, chosen on the southern 30 % of the west",
@@ -48,7 +46,7 @@ def main():
                               1 - np.trace(matrix) / np.sum(matrix)))] for name, matrix in rows.items()]))
     net = trained(run, "net-0", parts["west"], cell, 0, epochs)                         # from its checkpoint
     answers = sp.evaluate(net, sp.data.PointBatches(*parts["east"], cell, views=MOVES), views).outputs.argmax(1)
-    run.picture("east", picture(points[~west], labels[~west], answers), "The test strip from above: the class of the "
+    run.picture("east", picture(east, truth, answers), "The test strip from above: the class of the "
                 f"lowest point in each 2 m, in truth and by seed 0 with {views} views; the share of wrong points.")
 
 
@@ -60,6 +58,15 @@ def scan_of(run):
     print(f"no {FILE} in a folder of --data: a landscape made from the seed")
     points, labels = terrain(run.pick(70_000, 20_000, 4000), run.pick(280, 150, 70), run.seed)
     return points, np.zeros((len(points), 0)), labels
+
+
+def parts_of(points, attributes, labels, names):
+    """Return {name: (points, features, labels)} of parts of a scan; "west" is "validation" and "training"."""
+    along = (points - points.min(0)) / np.ptp(points, axis=0)
+    west, south = along[:, 0] < 0.7, along[:, 1] < 0.3
+    masks = {"west": west, "east": ~west, "validation": west & south, "training": west & ~south}
+    return {name: (points[mask], features(points[mask], attributes[mask]), labels[mask])
+            for name, mask in masks.items() if name in names}
 
 
 def features(points, attributes):

@@ -1,7 +1,6 @@
 """Three trained networks frozen in float32, bfloat16 and int8: errors, speed and memory of each."""
 
 import re
-import sys
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,8 @@ from experiment import Experiment
 
 import spconv_cy as sp
 from spconv_cy import config
-from spconv_cy.train.metrics import mean_iou
+from spconv_cy.compiled import small
+from spconv_cy.train.metrics import confusion_matrix, mean_iou
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 HEAD = ["task", "split", "n", "numbers", "error, %", "mean IoU, %", "answers that differ from float32's, %",
@@ -73,10 +73,7 @@ def digits(run):
 
 def scan(run):
     """Return the Task of the points of an aerial scan."""
-    points, attributes, labels = lidar.scan_of(run)
-    along = (points - points.min(0)) / np.ptp(points, axis=0)
-    parts = {name: (points[mask], lidar.features(points[mask], attributes[mask]), labels[mask])
-             for name, mask in {"west": along[:, 0] < 0.7, "east": along[:, 0] >= 0.7}.items()}
+    parts = lidar.parts_of(*lidar.scan_of(run), ("west", "east"))
     cell = lidar.CELLS[2]
     net = lidar.trained(run, "lidar", parts["west"], cell, run.seed, run.pick(80, 40, 4))
     west = sp.data.PointBatches(*parts["west"], cell, tile=64, batch=1)
@@ -95,12 +92,7 @@ def characters(run):
     if run.size == "full":
         kept = np.random.default_rng(run.seed).permutation(train.classes)[:1000].tolist()
         train, test = (part.with_classes(sorted(kept)) for part in (train, test))
-    encoding, l, scale = kanji.RUNS["undirected"]
-    encoder = sp.data.StrokeEncoder(encoding, size=3 * 2**l, scale=scale, spacing=0.3).fit(train.characters)
-    batch = run.pick(50, 25, 6)
-    notation = "-MP2-".join(f"{32 * n}C{3 if n == 1 else 2}-BN-VLReLU" for n in range(1, l + 2))
-    net = sp.models.from_spec(f"{notation}-output", encoder.planes, classes=len(train.classes), rng=run.seed)
-    data = sp.data.StrokeBatches(train.characters, train.labels, encoder, augment=kanji.BENDS, batch=batch)
+    encoder, net, data = kanji.prepared(run, "undirected", run.seed, train)
     run.fit("kanji", net, data, sp.Adam(net.parameters(), 0.003), run.pick(48, 60, 2), schedule="cosine")
     split = "one drawing each of KanjiVG to train on, Make Me a Hanzi to test"
     return Task(f"{len(train.classes):,} Chinese characters", split, "drawings", net, inputs(data, run),
@@ -135,16 +127,10 @@ def compared(run, task):
     return {"n": len(labels), "of": {name: {
         "error": 100 * float(np.mean(answers[name] != labels)),
         "differ": 100 * float(np.mean(answers[name] != answers["float32"])),
-        "iou": 100 * float(mean_iou(confusion(labels, answers[name]))),
+        "iou": 100 * float(mean_iou(confusion_matrix(answers[name], labels))),
         "ms": 1e3 * float(times[name].sum()) / len(labels),
         "weights": net.weight_bytes(), "call": told(net, largest), "others": others(net)}
         for name, net in nets.items()}}
-
-
-def confusion(labels, answers):
-    """Return counts, the truth by rows and the answers by columns."""
-    n = int(max(labels.max(), answers.max())) + 1
-    return np.bincount(labels * n + answers, minlength=n * n).reshape(n, n)
 
 
 def told(net, x):
@@ -163,7 +149,6 @@ def others(net):
 
 def kernels():
     """Return the names of the instruction sets in use."""
-    small = sys.modules["spconv_cy.compiled.small"]
     return "; ".join(f"{name}: {small.in_use(name)[0]}" for name in PRECISIONS[1:])
 
 

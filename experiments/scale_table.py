@@ -106,12 +106,13 @@ def mean_and_variance(run, name, l, augment):
 
 
 def cell(run, name, l, augment):
+    """Return the mean error in %, and half of its 95 % interval."""
     mean, variance = mean_and_variance(run, name, l, augment)
     return f"{mean:.2f} ± {1.96 * variance**0.5:.2f}"
 
 
 def change(run, name, fine, coarse, augment):
-    """Return how much less the error is at a finer scale, with its interval, and whether that excludes zero."""
+    """Return the change of the error from one scale to a finer one, its interval, and "falls" if it is below 0."""
     (mean, variance), (before, variance_before) = (mean_and_variance(run, name, l, augment) for l in (fine, coarse))
     half = 1.96 * (variance + variance_before)**0.5
     return f"{mean - before:+.2f} ± {half:.2f}{', falls' if mean - before < -half else ''}"
