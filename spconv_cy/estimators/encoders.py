@@ -105,14 +105,9 @@ class PointEncoder:
     events: bool = False
 
     def __post_init__(self) -> None:
-        cells = self.cell if isinstance(self.cell, (list, tuple)) else [] if self.cell is None else [self.cell]
-        if not all(is_number(cell) and cell > 0 for cell in cells):
-            raise ValueError(expected("PointEncoder", "cell to be a number above 0, one for each axis, or None",
-                                      repr(self.cell)))
-        for name, value, most in (("dimension", self.dimension, MOST_AXES), ("size", self.size, 2**15)):
-            if value is not None and (not is_integer(value) or not 1 <= value <= most):
-                raise ValueError(expected("PointEncoder", f"{name} to be a whole number from 1 to {most}, or None",
-                                          repr(value)))
+        check_cell("PointEncoder", self.cell)
+        check_count("PointEncoder", "dimension", self.dimension, MOST_AXES)
+        check_count("PointEncoder", "size", self.size, 2**15)
 
     @property
     def planes(self) -> int:
@@ -133,10 +128,8 @@ class PointEncoder:
                                       f"{found.columns} columns and size={self.size}"))
         extra, cell = found.rows[:, d:], self.cell
         if cell is None:
-            extents = np.zeros(d)
-            for i in np.flatnonzero(np.diff(found.starts)):
-                rows = found.rows[found.starts[i]:found.starts[i + 1], :d]
-                extents = np.maximum(extents, rows.max(0) - rows.min(0))
+            low, high = _boxes(found.rows[:, :d], found.starts)
+            extents = (high - low).max(0, initial=0)
             sides = np.append(np.full(d - 1, extents[:-1].max()), extents[-1]) if found.events else extents.max()
             sides = np.where(sides > 0, sides / (self.size / 3), 1.0)
             cell = tuple(sides.tolist()) if found.events else float(sides)
@@ -192,6 +185,28 @@ class SignalEncoder:
         return CloudBatches(points, clouds, labels, batch, None, None)
 
 
+def check_cell(who: str, cell: Any) -> None:
+    """Raise ValueError if a cell is no side of a site: a number above 0, one for each axis, or None."""
+    sides = cell if isinstance(cell, (list, tuple)) else [] if cell is None else [cell]
+    if not all(is_number(side) and side > 0 for side in sides):
+        raise ValueError(expected(who, "cell to be a number above 0, one for each axis, or None", repr(cell)))
+
+
+def check_count(who: str, name: str, value: object, most: int) -> None:
+    """Raise ValueError if a value is neither a whole number from 1 to most, nor None."""
+    if value is not None and (not is_integer(value) or not 1 <= value <= most):
+        raise ValueError(expected(who, f"{name} to be a whole number from 1 to {most}, or None", repr(value)))
+
+
+def _boxes(places: FloatArray, starts: Array) -> tuple[FloatArray, FloatArray]:
+    """Return the lowest and the highest coordinates (n, d) of each cloud; 0 for clouds without points."""
+    low, high = np.zeros((2, len(starts) - 1, places.shape[1]))
+    there = np.diff(starts) > 0
+    first = starts[:-1][there]                                           # reduceat: no empty parts
+    low[there], high[there] = (least.reduceat(places, first) for least in (np.minimum, np.maximum))
+    return low, high
+
+
 def standard(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the means and the standard deviations of columns; 0 and 1 without rows, 1 for constant columns."""
     if not len(rows):
@@ -212,10 +227,8 @@ class CloudBatches(Batches):
         self.features = ((clouds.rows[:, d:] - encoder.means) / encoder.scales).astype(np.float32)
         if not encoder.events:
             self.features = np.column_stack([np.ones(len(clouds.rows), np.float32), self.features])
-        self.middles = np.zeros((len(clouds), d))
-        for i in np.flatnonzero(np.diff(clouds.starts)):
-            rows = self.places[clouds.starts[i]:clouds.starts[i + 1]]
-            self.middles[i] = (rows.max(0) + rows.min(0)) / 2
+        low, high = _boxes(self.places, clouds.starts)
+        self.middles = (high + low) / 2
 
     def prepare(self, epoch: int, seed: int, training: bool) -> Callable[[Array], SparseTensor]:
         """Draw the epoch's motions; return a function from item indices (b,) to a SparseTensor."""

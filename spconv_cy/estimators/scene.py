@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import checked_flags, is_integer, is_number
+from spconv_cy.checks import checked_flags
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.estimators.encoders import MOST_AXES, Clouds, standard
+from spconv_cy.estimators.encoders import MOST_AXES, Clouds, check_cell, check_count, standard
 from spconv_cy.types import FloatArray
 
 SAMPLE = 5000
@@ -38,13 +38,8 @@ class Scene:
     scales: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        cells = self.cell if isinstance(self.cell, (list, tuple)) else [] if self.cell is None else [self.cell]
-        if not all(is_number(cell) and cell > 0 for cell in cells):
-            raise ValueError(expected("SparseConvSegmenter", "cell to be a number above 0, one for each axis, or None",
-                                      repr(self.cell)))
-        if self.dimension is not None and (not is_integer(self.dimension) or not 1 <= self.dimension <= MOST_AXES):
-            raise ValueError(expected("SparseConvSegmenter", f"dimension to be a whole number from 1 to {MOST_AXES}, "
-                                      "or None", repr(self.dimension)))
+        check_cell("SparseConvSegmenter", self.cell)
+        check_count("SparseConvSegmenter", "dimension", self.dimension, MOST_AXES)
         checked_flags("SparseConvSegmenter", positions=self.positions)
 
     @property
