@@ -130,7 +130,7 @@ class SparseConvClassifier(ItemLearner):
         data, tested = self._divided(encoder, items, numbers, weights, rng, tested)
         history = self._learn(Run(net, data, _loss(weights), tested), rng)
         self.net_, self.encoder_, self.classes_, self.history_ = net, encoder, classes, history
-        self._note_columns(X, items)
+        self._note_items(X, items)
         return self
 
     @known_arguments
@@ -159,7 +159,7 @@ class SparseConvClassifier(ItemLearner):
             self._learn_more(Run(net, data, _loss(weights)))
         self.net_, self.encoder_, self.classes_ = net, encoder, known
         if first:
-            self._note_columns(X, items)
+            self._note_items(X, items)
         return self
 
     def _weights(self, sample_weight: ArrayLike | None, classes: Array, numbers: Array) -> FloatArray | None:

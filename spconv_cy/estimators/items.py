@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor, no_grad
 from spconv_cy.checks import kind_of
 from spconv_cy.data import Characters, StrokeBatches, StrokeEncoder
 from spconv_cy.data.augment import from_name as distortion
@@ -23,8 +22,7 @@ from spconv_cy.estimators.encoders import (
     listed,
     motion,
 )
-from spconv_cy.estimators.learning import Learner
-from spconv_cy.estimators.tables import names_of
+from spconv_cy.estimators.learning import Learner, answer_of
 from spconv_cy.estimators.weighting import Targeted
 from spconv_cy.layers import Layer
 from spconv_cy.models import deepcnet, deepcnin, from_spec
@@ -147,19 +145,13 @@ class ItemLearner(Learner):
 
     def _check_outputs(self, net: Layer, encoder: Any, outputs: int) -> None:
         """Raise ShapeError if the network does not return (1, outputs) for an item."""
-        was_training = net.training
         try:
-            x = self._trial_batch(encoder).prepare(0, 0, False)(np.zeros(1, np.int64))
-            with no_grad():
-                found: object = net.eval()(x)
+            shape, got = answer_of(net, self._trial_batch(encoder).prepare(0, 0, False)(np.zeros(1, np.int64)))
         except ShapeError as error:
             raise ShapeError(expected(type(self).__name__, f"a net that takes items of {encoder}", f"one that "
                                       f"refuses them ({error})", f"give a net for {encoder.planes} channels, and "
                                       f"encoding={type(encoder).__name__}(size=...) of its field")) from error
-        finally:
-            net.train(was_training)
-        if not isinstance(found, Tensor) or found.shape != (1, outputs):
-            got = f"outputs {found.shape}" if isinstance(found, Tensor) else kind_of(found)
+        if shape != (1, outputs):
             raise ShapeError(expected(type(self).__name__, f"outputs (1, {outputs}) of the net for one item and "
                                       f"{outputs} {self._outputs_noun()}", got, "end the net with GlobalPooling() and "
                                       f"NetworkInNetwork(channels, {outputs})"))
@@ -197,16 +189,9 @@ class ItemLearner(Learner):
             tested = self._targeted(encoder, items, held, targets, None) if len(held) else None
         return self._targeted(encoder, items, train, targets, weights), tested
 
-    def _note_columns(self, X: Any, items: Any) -> None:
-        """Set what scikit-learn notes of X."""
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self, name):
-                delattr(self, name)
-        if not isinstance(items, Characters):
-            self.n_features_in_ = items.columns if isinstance(items, Clouds) else items.shape[1]
-            names = names_of(X)
-            if names is not None and len(names) == self.n_features_in_:
-                self.feature_names_in_ = names
+    def _note_items(self, X: Any, items: Any) -> None:
+        columns: int | None = items.shape[1] if isinstance(items, np.ndarray) else getattr(items, "columns", None)
+        self._note_columns(X, columns)                                   # None for characters
 
 
 def some(items: Any, at: Array) -> Any:

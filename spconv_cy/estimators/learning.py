@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spconv_cy.checks import checked_flags, is_integer, is_number
+from spconv_cy.autograd import Tensor, no_grad
+from spconv_cy.checks import checked_flags, is_integer, is_number, kind_of
 from spconv_cy.errors import expected
 from spconv_cy.estimators.parameters import Parameters
+from spconv_cy.estimators.tables import names_of
+from spconv_cy.layers.evaluating import evaluating
 from spconv_cy.train import Adam, History, fit
 
 if TYPE_CHECKING:
@@ -52,6 +55,13 @@ class Run:
     ignore_label: int | None = None
 
 
+def answer_of(net: Layer, x: Any) -> tuple[tuple[int, ...] | None, str]:
+    """Return (shape, description) of a network's output for a batch; the shape is None if it is not a Tensor."""
+    with evaluating(net), no_grad():
+        found: object = net(x)
+    return (found.shape, f"outputs {found.shape}") if isinstance(found, Tensor) else (None, kind_of(found))
+
+
 class Learner(Parameters):
     """Base of estimators that train a network."""
 
@@ -65,6 +75,16 @@ class Learner(Parameters):
     n_iter_no_change: int
     net_: Layer
     history_: History
+
+    def _note_columns(self, X: Any, columns: int | None) -> None:
+        """Set what scikit-learn notes of X: the number of its columns, None if it has none, and their names."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                delattr(self, name)
+        if columns is not None:
+            self.n_features_in_, names = columns, names_of(X)
+            if names is not None and len(names) == columns:
+                self.feature_names_in_ = names
 
     def _learn(self, run: Run, rng: np.random.Generator) -> History:
         """Train a network from its first epoch to its last, and return the History."""

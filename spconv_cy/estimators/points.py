@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spconv_cy.autograd import Tensor, no_grad
-from spconv_cy.checks import as_array, kind_of
+from spconv_cy.checks import as_array
 from spconv_cy.data import PointBatches, PointCloud
 from spconv_cy.data.packed import ranges
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.estimators.encoders import Clouds, check_columns, listed, motion, rows_of
 from spconv_cy.estimators.labelling import class_weights, numbers_of
-from spconv_cy.estimators.learning import Learner, Run
+from spconv_cy.estimators.learning import Learner, Run, answer_of
 from spconv_cy.estimators.scene import Scene
-from spconv_cy.estimators.tables import as_table, as_targets, as_weights, names_of, without_column
+from spconv_cy.estimators.tables import as_table, as_targets, as_weights, without_column
 from spconv_cy.estimators.values import Values, loss_named
 from spconv_cy.estimators.weighting import Targeted, combined, weighted
 from spconv_cy.functional import softmax_cross_entropy
@@ -94,19 +93,14 @@ class PointLearner(Learner):
         return net
 
     def _check_net(self, net: Layer, scene: Scene, outputs: int) -> None:
-        was_training = net.training
         try:
             clouds = Clouds(np.zeros((1, scene.columns or 1)), np.array([0, 1]))
             x = next(iter(self._batches(scene, clouds).epoch(0, training=False)))[0]
-            with no_grad():
-                found: object = net.eval()(x)
+            shape, got = answer_of(net, x)
         except ShapeError as error:
             raise ShapeError(expected(type(self).__name__, f"a net for {scene.planes} channels that keeps the sites",
                                       f"one that refuses a point ({error})")) from error
-        finally:
-            net.train(was_training)
-        if not isinstance(found, Tensor) or found.shape != (1, outputs):
-            got = f"outputs {found.shape}" if isinstance(found, Tensor) else kind_of(found)
+        if shape != (1, outputs):
             raise ShapeError(expected(type(self).__name__, f"{outputs} outputs of the net for a site", got,
                                       f"end the net with NetworkInNetwork(channels, {outputs})"))
 
@@ -169,16 +163,12 @@ class PointLearner(Learner):
 
     def _note(self, X: Any, known: Any, columns: int) -> None:
         """Set what was learnt of labels or values, and what scikit-learn notes of X."""
-        for name in ("classes_", "n_features_in_", "feature_names_in_"):
-            if name in vars(self):
-                delattr(self, name)
+        if hasattr(self, "classes_"):
+            del self.classes_
         self._values = known if isinstance(known, Values) else None
         if self._values is None:
             self.classes_ = known
-        self.n_features_in_ = columns
-        names = names_of(X)
-        if names is not None and len(names) == columns:
-            self.feature_names_in_ = names
+        self._note_columns(X, columns)
 
 
 def is_one(X: Any) -> bool:

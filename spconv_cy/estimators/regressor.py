@@ -87,7 +87,7 @@ class SparseConvRegressor(ItemLearner):
         data, tested = self._divided(encoder, items, values.scaled(targets), weights, rng, tested)
         history = self._learn(Run(net, data, loss, tested), rng)
         self.net_, self.encoder_, self._values, self.history_ = net, encoder, values, history
-        self._note_columns(X, items)
+        self._note_items(X, items)
         return self
 
     @known_arguments
@@ -107,7 +107,7 @@ class SparseConvRegressor(ItemLearner):
         self._learn_more(Run(net, data, weighted(loss_named("SparseConvRegressor", self.loss))))
         self.net_, self.encoder_, self._values = net, encoder, values
         if first:
-            self._note_columns(X, items)
+            self._note_items(X, items)
         return self
 
     def _weights(self, sample_weight: ArrayLike | None, n: int) -> FloatArray | None:
