@@ -30,7 +30,7 @@ COMMANDS = {
     "checkpointing": "bench_checkpointing.py",
     "paper": "on_paper.py",
 }
-OTHERS = ("peers", "converted", "latency")                         # need other libraries
+OTHERS = ("peers", "converted", "latency")              # need other libraries
 RECORDED = ("net", "peers", "scaling")                  # these also write a .json of all figures and a picture
 
 

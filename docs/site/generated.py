@@ -24,7 +24,7 @@ def index(stage):
     text = (pages.DOCS / "reference.md").read_text()
     text = re.sub(r"\(\.\./spconv_cy/(?:(\w+)/__init__\.pyi|__init__\.pyi|(\w+)\.py)\)",
                   lambda found: f"({found[1] or found[2] or 'top'}.rst)", text)
-    names = ["top", *(name.rpartition(".")[2] for name in reference.modules() if name.count("."))]
+    names = list(map(reference.short_place, reference.modules()))
     missing = [name for name in names if f"({name}.rst)" not in text]
     if missing:
         raise ValueError(f"docs/reference.md: expected a link to the stub of every module, got none of {missing}")

@@ -42,6 +42,8 @@ class Stage:
 
     def __init__(self, folder, names):
         self.folder, self.names = folder, names
+        # Short names that begin with a capital letter, which nothing else is called.
+        self.only = {short: page for name, page in names.items() if (short := name.rpartition(".")[2])[0].isupper()}
         self.pages = pages()
         self.files = set()
 
@@ -129,12 +131,6 @@ class Stage:
             return f"[{found[0]}]({relative(page, name)}.rst)" if page else found[0]
 
         return re.sub(r"(?<![\[`])`([\w.]+)(?:\([^`]*\))?`(?![\]`])", linked, text)
-
-    @property
-    def only(self):
-        """{short name: page} of the names that begin with a capital letter, which nothing else is called."""
-        return {name.rpartition(".")[2]: page for name, page in self.names.items()
-                if name.rpartition(".")[2][0].isupper()}
 
 
 # Pages on which a name without `sp.` may be one of another library.

@@ -52,7 +52,12 @@ def homes():
 def page_of(name):
     """Return the path of the page of a dotted name, without a suffix."""
     place, _, last = name.rpartition(".")
-    return f"reference/{place.removeprefix(PACKAGE + '.') if place != PACKAGE else 'top'}/{last}"
+    return f"reference/{short_place(place)}/{last}"
+
+
+def short_place(place):
+    """Return what the page of a module is called: the last part of its name, "top" for the package itself."""
+    return "top" if place == PACKAGE else place.rpartition(".")[2]
 
 
 def first_sentence(value):
@@ -97,10 +102,8 @@ def underlined(text, line):
 
 def entry(name, value, top):
     """Return the text of the page of one name."""
-    short = name.rpartition(".")[2]
-    place = name.rpartition(".")[0]
-    up = f"../{place.rpartition('.')[2] if place != PACKAGE else 'top'}"
-    text = ":orphan:\n\n" + underlined(short, "=") + f":doc:`{place} <{up}>`"
+    place, _, short = name.rpartition(".")
+    text = ":orphan:\n\n" + underlined(short, "=") + f":doc:`{place} <../{short_place(place)}>`"
     text += f" · also :code:`{PACKAGE}.{short}`\n\n" if top else "\n\n"
     text += f".. {directive(value)}:: {name}\n"
     if isinstance(value, type):
@@ -125,20 +128,18 @@ def alias(name, home, value):
 
 
 def plain_signature(value):
-    """Return the parameters of a callable without annotations; long defaults as dots."""
+    """Return the parameters of a callable without annotations; functions and classes as defaults are shown as dots."""
     signature = inspect.signature(value)
     plain = []
     for parameter in signature.parameters.values():
-        default = parameter.default
-        if default is not parameter.empty and callable(default):
-            default = types.SimpleNamespace()
+        if parameter.default is not parameter.empty and callable(parameter.default):
             parameter = parameter.replace(default=Dots())
         plain.append(parameter.replace(annotation=parameter.empty))
     return str(signature.replace(parameters=plain, return_annotation=signature.empty))
 
 
 class Dots:
-    """A default that is too long to be shown."""
+    """A default whose text would be too long."""
 
     def __repr__(self):
         return "..."
@@ -196,6 +197,6 @@ def write(folder):
             path.write_text(entry(name, value, name in tops))
     for place, module in modules().items():
         inside = {name: value for name, value in names.items() if name.rpartition(".")[0] == place}
-        path = folder / "reference" / f"{'top' if place == PACKAGE else place.rpartition('.')[2]}.rst"
+        path = folder / "reference" / f"{short_place(place)}.rst"
         path.write_text(module_page(place, module, inside, home))
     return {name: page_of(home[name]) for name in names}
