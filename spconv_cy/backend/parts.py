@@ -69,8 +69,8 @@ class Part(np.ndarray[Any, Any]):
             _refuse("np.matmul")
         out = options.pop("out", None)
         if out is not None:
-            options["out"] = tuple(_plain(a) for a in out)
-        found = getattr(ufunc, method)(*map(_plain, inputs), **options)
+            options["out"] = tuple(plain(a) for a in out)
+        found = getattr(ufunc, method)(*map(plain, inputs), **options)
         if out is not None:
             return out[0]
         return self._rows_of(inputs, found)
@@ -101,6 +101,11 @@ class Part(np.ndarray[Any, Any]):
 def part_of(*arrays: Any) -> Part | None:
     """Return the first of some arrays that is a Part, or None."""
     return next((a for a in arrays if isinstance(a, Part)), None)
+
+
+def plain(array: Any) -> Any:
+    """Return a Part as a plain array, anything else unchanged."""
+    return array.plain if isinstance(array, Part) else array
 
 
 def n_rows(array: Array) -> int:
@@ -163,12 +168,8 @@ def _axes(axis: Any, ndim: int) -> set[int]:
     return {int(a) % max(1, ndim) for a in (axis if isinstance(axis, tuple) else (axis,))}
 
 
-def _plain(a: Any) -> Any:
-    return a.plain if isinstance(a, Part) else a
-
-
 def _deep(a: Any) -> Any:
-    return type(a)(map(_deep, a)) if isinstance(a, (list, tuple)) else _plain(a)
+    return type(a)(map(_deep, a)) if isinstance(a, (list, tuple)) else plain(a)
 
 
 def _refuse(name: str) -> None:

@@ -13,7 +13,8 @@ from spconv_cy.backend.ops import Ops as Ops
 from spconv_cy.backend.parts import Part as Part
 from spconv_cy.backend.parts import in_all as in_all
 from spconv_cy.backend.parts import n_rows as n_rows
-from spconv_cy.backend.parts import part_of
+from spconv_cy.backend.parts import part_of as part_of
+from spconv_cy.backend.parts import plain as plain
 from spconv_cy.backend.parts import sum_of_rows as sum_of_rows
 from spconv_cy.backend.parts import watch as watch
 from spconv_cy.backend.parts import watchers as watchers

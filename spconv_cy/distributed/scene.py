@@ -80,11 +80,9 @@ def scatter(x: SparseTensor | None, *others: ArrayLike, ranks: Ranks | None = No
     samples = max(ranks.gather(0 if x is None else x.grid.samples))
     cuts = _cuts(ranks, sites[:, 1 + axis], int(multiple))
     sites, *arrays = _dealt(ranks, cuts, sites[:, 1 + axis], [sites, *arrays])
-    own, rows = Grid.arrange(sites, kind.size, samples, kind.lattice)
-    order = np.argsort(rows, kind="stable")
+    own, (features, *arrays) = _arranged(sites, arrays, kind.size, samples, kind.lattice)
     _check_distinct(ranks, len(sites) - own.n)
     grid = SceneGrid.of(ranks, cuts, axis, own)
-    features, *arrays = (np.ascontiguousarray(array[order]) for array in arrays)
     needs = any(ranks.gather(x is not None and x.features.requires_grad))
     ground = None if kind.ground is None else Tensor.of(np.frombuffer(kind.ground, kind.dtype)[None].copy())
     watchers[:] = [watch]
@@ -117,9 +115,7 @@ def gather(x: SparseTensor, *others: ArrayLike) -> Any:
     found = [_to_first(ranks, array) for array in arrays]
     if not ranks.first:
         return (None,) * (1 + len(others)) if others else None
-    own, rows = Grid.arrange(found[0], grid.size, grid.samples, grid.lattice)
-    order = np.argsort(rows, kind="stable")
-    features, *rest = (np.ascontiguousarray(array[order]) for array in found[1:])
+    own, (features, *rest) = _arranged(found[0], found[1:], grid.size, grid.samples, grid.lattice)
     ground = None if x.ground is None else Tensor.of(x.ground.numpy())
     whole = SparseTensor(Tensor.of(features), own, ground)
     return (whole, *rest) if others else whole
@@ -168,6 +164,14 @@ def _given(x: SparseTensor | None, arrays: list[Array], kind: Kind) -> tuple[NDA
     return (np.empty((0, 1 + kind.d), np.int32),
             [np.empty((0, kind.channels), kind.dtype),
              *(np.empty((0, *shape), dtype) for dtype, shape in kind.others)])
+
+
+def _arranged(sites: Array, arrays: list[Array], size: tuple[int, ...] | None, samples: int, lattice: Any
+              ) -> tuple[Grid, list[Array]]:
+    """Return the Grid of sites, and the rows of arrays in its order."""
+    grid, rows = Grid.arrange(sites, size, samples, lattice)
+    order = np.argsort(rows, kind="stable")
+    return grid, [np.ascontiguousarray(array[order]) for array in arrays]
 
 
 def _cuts(ranks: Ranks, along: Array, multiple: int) -> tuple[int, ...]:

@@ -7,11 +7,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from spconv_cy.distributed.scene_halo import Link, Place, SceneRulebook
+from spconv_cy.distributed.scene_halo import REMEDY, Link, Place, SceneRulebook
 from spconv_cy.errors import BackendError, expected
 from spconv_cy.sites import Grid, Rulebook, Window
-
-REMEDY = "gather the scene first, sp.distributed.gather(x), or leave the layer out"
 
 
 class SceneGrid(Grid):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Range = tuple[int, int]                                                  # from a coordinate to before another
 FAR = 2**62
+REMEDY = "gather the scene first, sp.distributed.gather(x), or leave the layer out"
 
 
 class Place:
@@ -27,26 +28,17 @@ class Place:
         sites: (n, 1+d) int32 in canonical order, of this rank.
         cuts: size - 1 ascending coordinates; rank r has those from cuts[r-1] to before cuts[r].
         axis: number of the coordinate, from 0.
-        n_all: number of sites of all ranks; None: they are counted.
 
     Attributes:
+        slabs: for each rank the range of coordinates of its sites.
         n_all: number of sites of all ranks.
     """
 
-    def __init__(self, ranks: Ranks, sites: NDArray[np.int32], cuts: tuple[int, ...], axis: int,
-                 n_all: int | None = None) -> None:
+    def __init__(self, ranks: Ranks, sites: NDArray[np.int32], cuts: tuple[int, ...], axis: int) -> None:
         self.ranks, self.sites, self.cuts, self.axis = ranks, sites, cuts, axis
-        self.n_all: int = sum(ranks.gather(len(sites))) if n_all is None else n_all
+        self.slabs = _slabs(cuts)
+        self.n_all: int = sum(ranks.gather(len(sites)))
         self._halos: dict[tuple[Range, ...], Halo] = {}
-
-    def slab(self, rank: int) -> Range:
-        """Return the coordinates of a rank's sites."""
-        ends = (-FAR, *self.cuts, FAR)
-        return ends[rank], ends[rank + 1]
-
-    def slabs(self) -> tuple[Range, ...]:
-        """Return the coordinates of all ranks' sites."""
-        return tuple(map(self.slab, range(self.ranks.size)))
 
     def coarse(self, window: Window, size: tuple[int, ...] | None) -> Place:
         """Return the Place of the output sites of a window that makes sites: those of the scene between coarser cuts.
@@ -57,7 +49,7 @@ class Place:
         """
         stride, rank = window.stride[self.axis], self.ranks.rank
         cuts = tuple(-(-cut // stride) for cut in self.cuts)
-        slabs = Place(self.ranks, self.sites[:0], cuts, self.axis, 0).slabs()
+        slabs = _slabs(cuts)
         near = self.halo(tuple(_needed(window, self.axis, *slab) for slab in slabs)).sites
         sites = rules.reached(near, window, size)
         along, (low, high) = sites[:, 1 + self.axis], slabs[rank]
@@ -88,7 +80,7 @@ class Halo:
     """
 
     def __init__(self, place: Place, wanted: tuple[Range, ...]) -> None:
-        ranks, slabs = place.ranks, place.slabs()
+        ranks, slabs = place.ranks, place.slabs
         self.ranks, self.n, self.sites, self.first = ranks, len(place.sites), place.sites, ranks.rank << 32
         # Both sides of an exchange compute these lists alike from the cuts alone.
         pairs = [(a, b) for a in range(ranks.size) for b in range(ranks.size)
@@ -168,12 +160,12 @@ class Link:
         return self._sides[up]
 
     def _down(self) -> Side:
-        halo = self.fine.halo(tuple(fine_range(self.window, self.fine.axis, *slab) for slab in self.coarse.slabs()))
+        halo = self.fine.halo(tuple(fine_range(self.window, self.fine.axis, *slab) for slab in self.coarse.slabs))
         parts = rules.given(halo.sites, self.coarse.sites, self.window)
         return Side(halo, Rulebook.trusted(*parts), self.fine.n_all, self.coarse.n_all)
 
     def _up(self) -> Side:
-        halo = self.coarse.halo(tuple(coarse_range(self.window, self.fine.axis, *slab) for slab in self.fine.slabs()))
+        halo = self.coarse.halo(tuple(coarse_range(self.window, self.fine.axis, *slab) for slab in self.fine.slabs))
         parts = rules.swapped(rules.given(self.fine.sites, halo.sites, self.window))
         return Side(halo, Rulebook.trusted(*parts), self.coarse.n_all, self.fine.n_all)
 
@@ -218,6 +210,11 @@ class SceneRulebook(Rulebook):
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError(expected("pickle", "a rulebook of a whole grid", "one of a scene that is cut among ranks"))
+
+
+def _slabs(cuts: tuple[int, ...]) -> tuple[Range, ...]:
+    ends = (-FAR, *cuts, FAR)
+    return tuple(zip(ends, ends[1:], strict=False))
 
 
 def fine_range(window: Window, axis: int, low: int, high: int) -> Range:

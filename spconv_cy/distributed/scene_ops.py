@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from spconv_cy.backend import exact
-from spconv_cy.backend.switch import Ops, Part
-from spconv_cy.distributed.scene_halo import SceneRulebook
+from spconv_cy.backend.switch import Ops, Part, part_of, plain
+from spconv_cy.distributed.scene_halo import REMEDY, SceneRulebook
 from spconv_cy.distributed.statistics import SharedStatistics
 from spconv_cy.errors import BackendError, expected
 from spconv_cy.types import Array
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 BY_ROW = ("leaky_relu", "leaky_relu_dx", "affine", "affine_dx", "add", "concatenate", "split", "cross_entropy_dx")
 WHOLE = ("take", "scatter_add", "scatter_max", "segment_max")
-REMEDY = "gather the scene first, sp.distributed.gather(x), or leave the layer out"
 
 
 class Group(exact.Alone):
@@ -34,7 +33,7 @@ class Group(exact.Alone):
 
     def largest(self, a: Array) -> Array:
         """Return the largest of each element over the ranks."""
-        return np.asarray(np.max(self.ranks.gather(a), 0))
+        return np.asarray(self.ranks.stack(a).max(0))
 
     def total(self, a: Array) -> Array:
         """Return the sum over the ranks."""
@@ -206,14 +205,9 @@ class Placed(NamedTuple):
         return y if self.ops is None else self.ops.part(y, self.rows)
 
 
-def plain(array: Any) -> Any:
-    """Return a Part as a plain array, anything else unchanged."""
-    return array.plain if isinstance(array, Part) else array
-
-
 def _by_row(function: Any) -> Any:
     def called(*arguments: Any, **options: Any) -> Any:
-        part = next((a for a in (*arguments, *options.values()) if isinstance(a, Part)), None)
+        part = part_of(*arguments, *options.values())
         found = function(*map(plain, arguments), **{name: plain(value) for name, value in options.items()})
         if part is None:
             return found
