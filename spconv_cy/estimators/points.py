@@ -115,26 +115,29 @@ class PointLearner(Learner):
     def _divided(self, scene: Scene, clouds: Clouds, targets: Array, weights: FloatArray | None,
                  rng: np.random.Generator, known: Any, validation: tuple[Any, Any] | None) -> tuple[Any, Any]:
         """Return (training batches, validation batches or None)."""
-        whole = Targeted(self._batches(scene, clouds, True), targets, weights)
         if validation is not None:
             others = self._read("fit: validation", validation[0], scene)
             held = self._targets("fit: validation", others, validation[1], None, known)[1]
-            return whole, Targeted(self._batches(scene, others, True), held, None)
+            return self._targeted(scene, clouds, targets, weights), self._targeted(scene, others, held, None)
         if len(clouds) > 1:
-            parts = [self._part(scene, clouds, targets, weights, items) for items in self._held_out(len(clouds), rng)]
-            return parts[0], parts[1] if len(parts[1]) else None
+            train, test = self._held_out(len(clouds), rng)
+            return (self._part(scene, clouds, targets, weights, train),
+                    self._part(scene, clouds, targets, weights, test) if len(test) else None)
         points = self._held_out(len(targets), rng)[1]
         if not len(points) or self.target == "value":
-            return whole, None
+            return self._targeted(scene, clouds, targets, weights), None
         learnt, tested = targets.copy(), np.full(len(targets), IGNORED)
         learnt[points], tested[points] = IGNORED, targets[points]
-        return (Targeted(self._batches(scene, clouds, True), learnt, weights),
-                Targeted(self._batches(scene, clouds, True), tested, None))
+        return self._targeted(scene, clouds, learnt, weights), self._targeted(scene, clouds, tested, None)
+
+    def _targeted(self, scene: Scene, clouds: Clouds, targets: Array, weights: FloatArray | None) -> Targeted:
+        """Return batches of clouds with the targets and weights of their points."""
+        return Targeted(self._batches(scene, clouds, True), targets, weights)
 
     def _part(self, scene: Scene, clouds: Clouds, targets: Array, weights: FloatArray | None, items: Array) -> Targeted:
+        """Return batches of some of the clouds."""
         points = ranges(clouds.starts[:-1][items], clouds.starts[1:][items])
-        return Targeted(self._batches(scene, clouds.take(items), True), targets[points],
-                        None if weights is None else weights[points])
+        return self._targeted(scene, clouds.take(items), targets[points], None if weights is None else weights[points])
 
     def _loss(self, weights: FloatArray | None) -> Any:
         if self.target == "value":
@@ -147,19 +150,27 @@ class PointLearner(Learner):
     def _ignored(self) -> int | None:
         return IGNORED if self.target == "class" else None
 
-    def _outputs(self, clouds: Clouds, as_shares: bool) -> Array:
-        """Return the outputs (points, outputs) of all points, in their order."""
-        n_outputs = len(self.classes_) if as_shares else len(self._values or ())
+    def _known(self) -> Any:
+        """Return the classes or Values that were learnt."""
+        return self.classes_ if self._values is None else self._values
+
+    def _outputs(self, clouds: Clouds) -> Array:
+        """Return the probabilities (points, classes) or the values (points, values) of all points, in their order."""
         if not len(clouds.rows):
-            return np.zeros((0, n_outputs), np.float32)
+            return np.zeros((0, len(self._known())), np.float32)
         # In an order of their own, so that sums over the points of a site do not depend on the given one.
         cloud = np.repeat(np.arange(len(clouds)), np.diff(clouds.starts))
         order = np.lexsort([*clouds.rows.T[::-1], cloud])
         data = self._batches(self.scene_, Clouds(clouds.rows[order], clouds.starts))
-        found = (predict_probabilities if as_shares else predict_outputs)(self.net_, data, self.repeats)
+        found = (predict_probabilities if self._values is None else predict_outputs)(self.net_, data, self.repeats)
         outputs = np.empty_like(found)
         outputs[order] = found
         return outputs
+
+    def _answers(self, clouds: Clouds) -> Array:
+        """Return the label or value of each point."""
+        found = self._outputs(clouds)
+        return self.classes_[found.argmax(1)] if self._values is None else self._values.back(found)
 
     def _note(self, X: Any, known: Any, columns: int) -> None:
         """Set what was learnt of labels or values, and what scikit-learn notes of X."""
@@ -173,16 +184,18 @@ class PointLearner(Learner):
 
 def is_one(X: Any) -> bool:
     """Return whether X is one cloud: an array (n, columns), a data frame of them, a PointCloud, or nested lists."""
-    if isinstance(X, PointCloud) or isinstance(X, (list, tuple)) and len(X) and isinstance(X[0], PointCloud):
-        return isinstance(X, PointCloud)
-    if hasattr(X, "columns") or hasattr(X, "tocsr") or hasattr(X, "nnz") or not isinstance(X, (list, tuple)):
+    if isinstance(X, PointCloud):
+        return True
+    if not isinstance(X, (list, tuple)):
         found = X if hasattr(X, "shape") else as_array("X", X)
-        columns = found.shape[1] if len(found.shape) == 2 else 0
-        if found.dtype == object if hasattr(found, "dtype") else False:
-            return not (len(found.shape) < 2 or columns == 1 and hasattr(found[0, 0], "__len__"))
+        if hasattr(found, "dtype") and found.dtype == object:
+            return len(found.shape) > 1 and not (found.shape[1:] == (1,) and hasattr(found[0, 0], "__len__"))
         return len(found.shape) != 3
-    return bool(len(X)) and not isinstance(X[0], (list, tuple)) and getattr(X[0], "ndim", 0) < 2 or bool(
-        len(X)) and isinstance(X[0], (list, tuple)) and not (len(X[0]) and hasattr(X[0][0], "__len__"))
+    if not len(X):
+        return False
+    if isinstance(X[0], (list, tuple)):                                  # a point, or a cloud of points
+        return not (len(X[0]) and hasattr(X[0][0], "__len__"))
+    return not isinstance(X[0], PointCloud) and getattr(X[0], "ndim", 0) < 2
 
 
 def flat(who: str, y: Any, clouds: Clouds) -> Any:
@@ -205,6 +218,6 @@ def flat(who: str, y: Any, clouds: Clouds) -> Any:
     return y
 
 
-def parts_of(X: Any, clouds: Clouds, rows: Array) -> Any:
+def parts_of(X: Any, clouds: Clouds, rows: Array) -> Array | list[Array]:
     """Return the rows of all points, (n, ...) for one cloud, a list of arrays for several."""
     return rows if is_one(X) else np.split(rows, clouds.starts[1:-1]) if len(clouds) else []

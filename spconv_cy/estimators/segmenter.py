@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import kind_of
 from spconv_cy.errors import expected
@@ -16,7 +14,6 @@ from spconv_cy.estimators.learning import Run
 from spconv_cy.estimators.points import PointLearner, flat, parts_of
 from spconv_cy.estimators.scene import Scene
 from spconv_cy.estimators.values import Values, r2
-from spconv_cy.estimators.weighting import Targeted
 from spconv_cy.layers import Layer
 from spconv_cy.train import Evaluation, evaluate
 from spconv_cy.train.label import labels_from_json, labels_to_json
@@ -135,7 +132,7 @@ class SparseConvSegmenter(PointLearner):
         known, targets, weights = self._targets("partial_fit", clouds, y, sample_weight, known)
         scene = Scene(self.cell, self.dimension, self.positions).fit(clouds) if first else self.scene_
         net = self._made(scene, len(known), self._generator()) if first else self.net_
-        data = Targeted(self._batches(scene, clouds, True), targets, weights)
+        data = self._targeted(scene, clouds, targets, weights)
         self._learn_more(Run(net, data, self._loss(weights), None, self._ignored()))
         self.net_, self.scene_ = net, scene
         if first:
@@ -152,12 +149,7 @@ class SparseConvSegmenter(PointLearner):
         """
         self._check_fitted("predict")
         clouds = self._read("predict", X, self.scene_)
-        if self._values is not None:
-            return parts_of(X, clouds, self._values.back(self._outputs(clouds, False)))
-        return parts_of(X, clouds, self.classes_[self._outputs(clouds, True).argmax(1)])
-
-    def _known(self) -> Any:
-        return self.classes_ if self._values is None else self._values
+        return parts_of(X, clouds, self._answers(clouds))
 
     @property
     def predict_proba(self) -> Callable[..., Array | list[Array]]:
@@ -166,10 +158,10 @@ class SparseConvSegmenter(PointLearner):
             raise AttributeError(expected("predict_proba", "target='class'", f"target={self.target!r}"))
         return self._probabilities
 
-    def _probabilities(self, X: ArrayLike | Sequence[ArrayLike]) -> Any:
+    def _probabilities(self, X: ArrayLike | Sequence[ArrayLike]) -> Array | list[Array]:
         self._check_fitted("predict")
         clouds = self._read("predict", X, self.scene_)
-        return parts_of(X, clouds, self._outputs(clouds, True))
+        return parts_of(X, clouds, self._outputs(clouds))
 
     @known_arguments
     def score(self, X: ArrayLike | Sequence[ArrayLike], y: PerPoint, sample_weight: PerPoint | None = None) -> float:
@@ -178,9 +170,9 @@ class SparseConvSegmenter(PointLearner):
         Raises:
             NotFittedError, ShapeError, ValueError: as for predict; y or weights that do not fit.
         """
-        who, found = "SparseConvSegmenter.score", self.predict(X)
-        clouds = self._read("score", X, self.scene_)
-        found = found if isinstance(found, np.ndarray) else np.concatenate(found) if found else np.zeros(0)
+        self._check_fitted("score")
+        who, clouds = "SparseConvSegmenter.score", self._read("score", X, self.scene_)
+        found = self._answers(clouds)
         weights = None if sample_weight is None else flat(who, sample_weight, clouds)
         if self._values is not None:
             return r2(who, found, flat(who, y, clouds), weights)
@@ -196,7 +188,7 @@ class SparseConvSegmenter(PointLearner):
         self._check_fitted("evaluate")
         clouds = self._read("evaluate", X, self.scene_)
         targets = self._targets("evaluate", clouds, y, None, self._known())[1]
-        return evaluate(self.net_, Targeted(self._batches(self.scene_, clouds, True), targets, None), self.repeats,
+        return evaluate(self.net_, self._targeted(self.scene_, clouds, targets, None), self.repeats,
                         loss=self._loss(None), ignore_label=self._ignored())
 
     @known_arguments
