@@ -1,18 +1,18 @@
 """The cross-entropy of rows and labels in numpy, or in a module like it."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from spconv_cy.backend import exact
 from spconv_cy.types import Array
 
 
 def cross_entropy(xp: Any, x: Array, labels: Array, counts: Array | None,
-                  total: Callable[[Array], Array] | None = None) -> tuple[Array, Array]:
-    """See Ops.cross_entropy; `total` adds the losses up."""
+                  group: exact.Alone | None = None) -> tuple[Array, Array]:
+    """See Ops.cross_entropy; with a group the sum of the losses is exact, over all its rows."""
     kept, rows, at, shares = _by_row(xp, x, labels, counts)
-    if not x.size and (total is None or not x.shape[1]):
+    if not x.size and (group is None or not x.shape[1]):
         return xp.zeros((), x.dtype), xp.stack([xp.zeros(len(x), x.dtype), xp.ones(len(x), x.dtype)], axis=1)
     rest = xp.where(kept[:, None], x, x.dtype.type(0))                   # what does not count may be infinite
     most = rest.max(1)
@@ -22,7 +22,7 @@ def cross_entropy(xp: Any, x: Array, labels: Array, counts: Array | None,
     losses = losses * shares
     if xp is np:                                                         # the sum of the rows that count, to the bit
         losses = losses[kept]
-    return xp.asarray(losses.sum() if total is None else total(losses)), xp.stack([most, sums], axis=1)
+    return xp.asarray(losses.sum() if group is None else exact.total(losses, group)), xp.stack([most, sums], axis=1)
 
 
 def cross_entropy_dx(xp: Any, x: Array, found: Array, labels: Array, factor: Any, counts: Array | None) -> Array:

@@ -51,6 +51,7 @@ class Ops:
         float_dtypes: dtypes of float arrays of this backend, the default first.
         copies: None, or on a GPU the CopyStream that prepares batches.
         steps: None, or the module compiled.steps, whose loops change parameters in place.
+        group: the processes that have other rows, for sums in float64.
     """
 
     name: str = "reference"
@@ -58,7 +59,7 @@ class Ops:
     float_dtypes: tuple[type[np.floating[Any]], ...] = (np.float64,)
     copies: CopyStream | None = None
     steps: ModuleType | None = None
-    total = staticmethod(exact.total)
+    group: exact.Alone = exact.ALONE
 
     def asarray(self, array: object, dtype: DTypeLike | None = None) -> Array:
         """Return `array` as a C-contiguous array of this backend, without a copy if it is one already.
@@ -163,7 +164,8 @@ class Ops:
         """
         x, dy = rounded(x, precision), rounded(dy, precision)
         check_conv_dw(x, dy, rulebook, groups)
-        dw = (exact.products if x.dtype == dy.dtype == np.float64 else exact.plain_products)(x, dy, rulebook, groups)
+        dw = (exact.products(x, dy, rulebook, groups, self.group) if x.dtype == dy.dtype == np.float64
+              else exact.plain_products(x, dy, rulebook, groups))
         return dw if groups > 1 else dw[:, 0]
 
     def max_pool(self, x: Array, rulebook: Rulebook, ground: Array | None = None) -> tuple[Array, Array]:
@@ -266,7 +268,7 @@ class Ops:
     def segment_sum(self, x: Array, starts: Array) -> Array:
         """Return the sums (b, c) of the rows starts[i] to starts[i+1] of x (n, c); an empty segment gives 0."""
         check_segments("segment_sum", x, np.asarray(starts))
-        return exact.column_sums(x, starts) if x.dtype == np.float64 else exact.plain_sums(x, starts)
+        return exact.column_sums(x, starts, self.group) if x.dtype == np.float64 else exact.plain_sums(x, starts)
 
     def segment_max(self, x: Array, starts: Array) -> tuple[Array, Array]:
         """Return the maxima (b, c) of the rows starts[i] to starts[i+1], and the rows that won, int32.
@@ -293,10 +295,10 @@ class Ops:
 
     def moments(self, x: Array) -> Array:
         """Return (3, c): the mean of each column, its rounding error, and the biased variance; zeros without rows."""
+        if x.dtype == np.float64 and self.xp is np:
+            return exact.moments(x, self.group)
         if not len(x):
             return self.xp.zeros((3, x.shape[1]), x.dtype)
-        if x.dtype == np.float64 and self.xp is np:
-            return exact.moments(x)
         mean = x.mean(0)
         return self.xp.stack([mean, self.xp.zeros_like(mean), ((x - mean) ** 2).mean(0)])
 
@@ -318,7 +320,7 @@ class Ops:
         dz = self.leaky_relu_dx(self.affine(x, rows), dy, slope)
         parts = dz, dz * (x - rows[0] - rows[1])
         if x.dtype == np.float64 and self.xp is np:
-            return np.concatenate([exact.column_sums(part) for part in parts])
+            return np.concatenate([exact.column_sums(part, None, self.group) for part in parts])
         return self.xp.stack([part.sum(0) for part in parts])
 
     def affine_dx(self, x: Array, dy: Array, rows: Array, ab: Array, slope: float = 1.0) -> Array:
@@ -355,7 +357,7 @@ class Ops:
             that does not count.
         """
         check_labels("cross_entropy", x, labels, counts)
-        return classes.cross_entropy(self.xp, x, labels, counts, self.total if x.dtype == np.float64 else None)
+        return classes.cross_entropy(self.xp, x, labels, counts, self.group if x.dtype == np.float64 else None)
 
     def cross_entropy_dx(self, x: Array, found: Array, labels: Array, factor: float | Array,
                          counts: Array | None = None) -> Array:

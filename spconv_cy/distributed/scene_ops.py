@@ -48,7 +48,8 @@ class SceneOps(Ops):
     """The operations of a backend on Parts. Results that are not rows are those of the whole scene, on every rank.
 
     Plain arrays, such as weights and ground states, are equal on all ranks; operations on them alone are the backend's.
-    In float64 sums are exact before they are rounded once, so that their bits do not depend on the cut.
+    In float64 sums are exact before they are rounded once, so that their bits do not depend on the cut: those of Ops
+    itself, over the rows of the group.
 
     Args:
         base: Ops of the plain arrays.
@@ -95,9 +96,10 @@ class SceneOps(Ops):
         """See Ops.conv_after; the moments are those of all rows."""
         at = self._placed("conv", x, rulebook)
         y, *own = self.base.conv_after(at.x, w, at.rulebook, bias=bias, slope=slope, rows=rows,
-                                       residual=plain(residual), measure=measure, precision=precision)
+                                       residual=plain(residual), measure=measure and not self.exact,
+                                       precision=precision)
         found = at.made(y)
-        return (found, self._moments(found, own[0])) if measure else (found,)
+        return (found, self._moments(found, *own)) if measure else (found,)
 
     def conv_dw(self, x: Array, dy: Array, rulebook: Any, groups: int = 1, *,
                 precision: str = "float32") -> Array:
@@ -106,8 +108,7 @@ class SceneOps(Ops):
         if not isinstance(x, Part):
             return self.base.conv_dw(x, plain(dy), rulebook, groups, precision=precision)
         if self.exact and precision == "float32":
-            dw = exact.products(at.x, plain(dy), at.rulebook, groups, self.group)
-            return dw if groups > 1 else dw[:, 0]
+            return super().conv_dw(at.x, plain(dy), at.rulebook, groups)
         return self.ranks.sum(self.base.conv_dw(at.x, plain(dy), at.rulebook, groups, precision=precision))
 
     def sum_pool(self, x: Array, rulebook: Any) -> Array:
@@ -143,40 +144,34 @@ class SceneOps(Ops):
         if not isinstance(x, Part):
             return self.base.segment_sum(x, starts)
         if self.exact:
-            return exact.column_sums(plain(x), np.asarray(starts), self.group)
+            return super().segment_sum(plain(x), starts)
         return self.ranks.sum(self.base.segment_sum(plain(x), starts))
 
     def moments(self, x: Array) -> Array:
         """See Ops.moments."""
-        return self._moments(x, self.base.moments(plain(x)) if not self.exact else None)
+        return self._moments(x)
 
     def affine_sums(self, x: Array, dy: Array, rows: Array, slope: float = 1.0) -> Array:
         """See Ops.affine_sums."""
         if not isinstance(x, Part):
             return self.base.affine_sums(x, dy, rows, slope)
-        if not self.exact:
-            return self.ranks.sum(self.base.affine_sums(plain(x), plain(dy), rows, slope))
-        x = plain(x)
-        dz = self.base.leaky_relu_dx(self.base.affine(x, rows), plain(dy), slope)
-        parts = dz, dz * (x - rows[0] - rows[1])
-        return np.concatenate([exact.column_sums(part, None, self.group) for part in parts])
-
-    def total(self, losses: Array) -> Array:  # type: ignore[override]
-        """Return the sum of numbers (n,) of all ranks, shape ()."""
-        return exact.total(losses, self.group)
+        if self.exact:
+            return super().affine_sums(plain(x), plain(dy), rows, slope)
+        return self.ranks.sum(self.base.affine_sums(plain(x), plain(dy), rows, slope))
 
     def cross_entropy(self, x: Array, labels: Array, counts: Array | None = None) -> tuple[Array, Array]:
         """See Ops.cross_entropy."""
         if self.exact:
-            return super().cross_entropy(plain(x), labels, counts)       # with the total of all ranks
+            return super().cross_entropy(plain(x), labels, counts)
         total, found = self.base.cross_entropy(plain(x), labels, counts)
         return self.ranks.sum(np.asarray(total).reshape(1))[0], found
 
-    def _moments(self, x: Array, own: Array | None) -> Array:
+    def _moments(self, x: Array, own: Array | None = None) -> Array:
         if not isinstance(x, Part):
             return self.base.moments(x)
-        if own is None or self.exact:
-            return exact.moments(plain(x), self.group)
+        if self.exact:
+            return super().moments(plain(x))
+        own = self.base.moments(plain(x)) if own is None else own
         return SharedStatistics(self.ranks, True).moments(own, len(x))
 
     def _placed(self, who: str, x: Array, rulebook: Any) -> Placed:
