@@ -9,7 +9,6 @@ With --model, a model of the time of a step is fitted to runs with 1, 2 and 4 ra
     python benchmarks/bench_ranks.py --memory        of one scene, cut among ranks
     python benchmarks/bench_ranks.py --overlap       how much of the sums of gradients backward hides
 
-
 Needs mpi4py and mpiexec (`pip install mpi4py mpich`). The sides run in turns. The processors of a rented machine change
 their speed by themselves, so a product of matrices is timed before and after each epoch, on every rank: the medians are
 of the epochs in which all were at full speed.

@@ -75,17 +75,17 @@ def task(_):
     return float(np.median(spent)) / (ranks.size - 1)
 
 
-def _columns(row, names):
-    """Return what each number of the fit is multiplied by, and the seconds of what was set, in an array (epochs, n)."""
+def _columns(row, names, message):
+    """Return what each number of the fit is multiplied by (epochs, n), and the seconds of messages and what was set."""
     others, far, slow = row["ranks"] - 1, row["link"] is not None, np.array(row["slow"])[:, None] * row["share"]
     rounds = row["messages"] / others if others else 0.0
     mbit, ms = row["link"] or (1, 0)
-    set_seconds = row["bytes"] * 8 / (mbit * 1e6) if far else 0.0
+    known = row["messages"] * row["share"] * message + (row["bytes"] * 8 / (mbit * 1e6) if far else 0.0)
     own = np.array([row["name"] == name for name in names], float)
     near = np.array([rounds, row["bytes"] / 1e9]) * (not far)
     along = np.array([rounds, row["bytes"] * row["share"] / 1e9, rounds * ms / 1e3]) * far
     fixed = np.broadcast_to(np.concatenate([near, along]), (len(slow), 5))
-    return np.hstack([slow * own, slow * own * behind(row["ranks"]), fixed]), set_seconds
+    return np.hstack([slow * own, slow * own * behind(row["ranks"]), fixed]), known
 
 
 def behind(n):
@@ -105,10 +105,10 @@ def fitted(rows, message):
     names = sorted({row["name"] for row in rows})
     left, right = [], []
     for row in rows:
-        columns, known = _columns(row, names)
+        columns, known = _columns(row, names, message)
         seconds = np.array(row["seconds"])
         left.append(columns / seconds[:, None])
-        right.append((seconds - known - row["messages"] * row["share"] * message) / seconds)
+        right.append((seconds - known) / seconds)
     found = nnls(np.concatenate(left), np.concatenate(right))[0].tolist()
     n = len(names)
     rest = "latency", "per_gb", "way", "way_per_gb", "trips"
@@ -119,9 +119,8 @@ def fitted(rows, message):
 
 def predicted(fit, row):
     """Return the seconds of a row's median epoch by the model."""
-    columns, known = _columns(row, fit["names"])
-    model = columns @ fit["found"] + known + row["messages"] * row["share"] * fit["message"]
-    return float(model[_middle(row)])
+    columns, known = _columns(row, fit["names"], fit["message"])
+    return float((columns @ fit["found"] + known)[_middle(row)])
 
 
 def _middle(row):
@@ -157,11 +156,14 @@ class Network:
         own = batches * (self.compute + self.waits * behind(n))
         return own + self.rounds * (levels + (far + 2 * near) * self.message) + sent / bandwidth
 
+    def part(self, n, cluster, batches=1, host=1):
+        """Return the work of n ranks as a part of n times that of one; for the arguments see `step`."""
+        return batches * self.compute / self.step(n, cluster, batches, host)
+
     def worth(self, cluster, **options):
         """Return the largest number of ranks, up to 100,000, that do WORTH of N times the work of one."""
-        batches = options.get("batches", 1)
         ranks = np.unique(np.geomspace(1, 100_000, 2000).astype(int))
-        good = [n for n in ranks if batches * self.compute / self.step(int(n), cluster, **options) >= WORTH]
+        good = [n for n in ranks if self.part(int(n), cluster, **options) >= WORTH]
         return int(max(good))
 
     def pays(self, cluster):
@@ -191,7 +193,7 @@ def report(record):
         net = Network(fit, _two(rows, name))
         for cluster, of in CLUSTERS.items():
             ways = [{}, {"batches": 8}, {"host": HOST}, {"batches": 8, "host": HOST}]
-            parts = [way.get("batches", 1) * net.compute / net.step(1000, of, **way) for way in ways]
+            parts = [net.part(1000, of, **way) for way in ways]
             worth = [*(net.worth(of, **way) for way in ways[:2]), net.pays(of)]
             counts = " | ".join(f"{n:,}" for n in worth)
             lines.append(f"| {name} | {cluster} | {counts} | {' | '.join(f'{100 * part:.0f} %' for part in parts)} |")
@@ -225,8 +227,7 @@ def draw(record, path):
         net = Network(fit, _two(rows, name))
         for (cluster, of), colour in zip(CLUSTERS.items(), ("#d6604d", "#4393c3"), strict=True):
             for way, style in (({}, "-"), ({"batches": 8}, "--"), ({"host": HOST}, ":")):
-                batches = way.get("batches", 1)
-                part = [100 * batches * net.compute / net.step(int(n), of, **way) for n in RANKS]
+                part = [100 * net.part(int(n), of, **way) for n in RANKS]
                 note = "batches 8 times as large" if "batches" in way else f"hosts of {HOST}" if way else "plain"
                 axis.semilogx(RANKS, part, style, color=colour, label=f"{cluster}, {note}")
         axis.axhline(100 * WORTH, color="#878787", linewidth=1)
