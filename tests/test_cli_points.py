@@ -7,6 +7,7 @@ import pytest
 from test_cli import run
 
 import spconv_cy as sp
+from spconv_cy.cli.kinds import estimator_of
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,19 @@ def test_what_points_lack_is_told(arguments, status, told, hits, capsys, monkeyp
     monkeypatch.chdir(hits)
     found, out, err = run(capsys, *arguments, "--quiet")
     assert (found, out, err.count("\n")) == (status, "", 1) and told in err, err
+
+
+def test_a_model_is_known_by_its_estimator_and_not_by_its_labels(tmp_path, capsys):
+    clouds = list(np.random.default_rng(0).normal(size=(6, 30, 3)))
+    path, fast = tmp_path / "model.safetensors", {"l": 1, "k": 2, "epochs": 1}
+    for model, y, kind, learnt in (
+            (sp.SparseConvClassifier(**fast), ["segmenter", "regressor"] * 3, "classifier", "classes"),
+            (sp.SparseConvRegressor(**fast), np.arange(6), "regressor", "values"),
+            (sp.SparseConvSegmenter(epochs=1, levels=1, width=2, target="value"), [c[:, 0] for c in clouds],
+             "segmenter", "values")):
+        model.fit(clouds, y).save(path)
+        found = json.loads(run(capsys, "info", path, "--json")[1])
+        assert estimator_of(path) == found["kind"] == kind and found[learnt]
 
 
 def test_clouds_in_folders_are_classes(tmp_path, capsys):

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from spconv_cy.cli.converting import check_other
+from spconv_cy.cli.kinds import estimator_of
 from spconv_cy.cli.printed import WrongArguments, add_json, tell
 from spconv_cy.cli.samples import Samples, add_samples, read_samples
-from spconv_cy.cli.segmenting import add_points, evaluate_points, is_segmenter, train_points
+from spconv_cy.cli.segmenting import add_points, evaluate_points, train_points
 from spconv_cy.errors import FileError, expected
 from spconv_cy.estimators import SparseConvClassifier
 
@@ -83,7 +84,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    if is_segmenter(options.model):
+    if estimator_of(options.model) == "segmenter":
         return evaluate_points(options)
     model = SparseConvClassifier.load(options.model)
     samples = read_samples(options, options.data)

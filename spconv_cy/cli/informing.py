@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy import readers
-from spconv_cy.cli.kinds import kind_of_file, metadata_of
+from spconv_cy.cli.kinds import ESTIMATORS, kind_of_file, metadata_of
 from spconv_cy.cli.printed import add_json, tell
 from spconv_cy.cli.samples import DRAWN
 from spconv_cy.errors import FileError, expected
@@ -48,9 +48,14 @@ def _info(options: argparse.Namespace) -> None:
 def _of_network(path: str) -> dict[str, Any]:
     net, extra = load_with_extra(path)
     found = {"kind": "network", **_layers(net)}
-    if isinstance(extra, dict) and "classes" in extra:
-        kind = next((name for name in ("segmenter", "regressor") if name in extra), "classifier")
-        found |= {"kind": kind, "classes": _short(_classes(extra["classes"]))}
+    parts = extra if isinstance(extra, dict) else {}
+    learnt = parts.get("values" if "regressor" in parts else "classes")
+    if learnt is not None:
+        found["kind"] = next((name for name in ESTIMATORS if name in parts), "classifier")
+        if isinstance(learnt, dict) and "means" in learnt:
+            found["values"] = len(learnt["means"])
+        else:
+            found["classes"] = _short(_classes(learnt))
     elif extra is not None:
         found["extra"] = json.dumps(extra)[:200]
     return found

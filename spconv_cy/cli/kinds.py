@@ -15,6 +15,7 @@ WEIGHTS = (".pth", ".pt", ".ckpt", ".pkl")
 STROKES = {".inkml": "inkml", ".ndjson": "quickdraw", ".pot": "casia"}
 MESHES = (".off", ".obj")
 RECORD = struct.Struct("<Q2sbIH")                   # of quickdraw's .bin
+ESTIMATORS = ("classifier", "regressor", "segmenter")
 MOST_HEADER = 100_000_000
 MOST_LINES = 50
 
@@ -55,6 +56,15 @@ def metadata_of(path: str) -> dict[str, Any]:
         except (ValueError, AttributeError, RecursionError):
             return {}
     return found if isinstance(found, dict) else {}
+
+
+def estimator_of(path: str) -> str | None:
+    """Return the estimator whose model a .safetensors file is: one of ESTIMATORS; None if it is something else."""
+    try:
+        extra = json.loads(metadata_of(path).get("extra", "null"))
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return next((name for name in ESTIMATORS if name in extra), None) if isinstance(extra, dict) else None
 
 
 def _kind_of_arrays(path: str) -> str:

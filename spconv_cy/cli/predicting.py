@@ -11,10 +11,10 @@ import sys
 from typing import Any
 
 from spconv_cy.cli.converting import check_other
-from spconv_cy.cli.kinds import kind_of_file, metadata_of
+from spconv_cy.cli.kinds import estimator_of, kind_of_file
 from spconv_cy.cli.printed import WrongArguments, add_json, tell
 from spconv_cy.cli.samples import add_samples, read_samples
-from spconv_cy.cli.segmenting import add_points, is_segmenter, predict_points
+from spconv_cy.cli.segmenting import add_points, predict_points
 from spconv_cy.errors import expected, printable
 from spconv_cy.estimators import SparseConvClassifier
 from spconv_cy.io import predict_file, predict_files
@@ -53,10 +53,11 @@ def _predict(options: argparse.Namespace) -> int:
         return _predict_many(options)
     if not os.path.exists(options.net):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), options.net)
-    if os.path.isfile(options.net) and is_segmenter(options.net):
+    kind = estimator_of(options.net) if os.path.isfile(options.net) else None
+    if kind == "segmenter":
         predict_points(options)
         return 0
-    if '"classifier"' in metadata_of(options.net).get("extra", "") if os.path.isfile(options.net) else False:
+    if kind == "classifier":
         return _predict_labels(options)
     if len(options.files) != 2:
         raise WrongArguments(expected("predict", "INPUT and OUTPUT, or --out FOLDER", f"{len(options.files)} files"))

@@ -14,11 +14,10 @@ import numpy as np
 from spconv_cy import readers
 from spconv_cy.cli.kinds import kind_of_file
 from spconv_cy.cli.printed import WrongArguments
-from spconv_cy.data import PointCloud as Cloud
 from spconv_cy.errors import FileError, expected
 
 if TYPE_CHECKING:
-    from spconv_cy.data import Handwriting
+    from spconv_cy.data import Handwriting, PointCloud
 
 DRAWN: dict[str, Callable[[str], Handwriting]] = {
     "npz": readers.read_handwriting, "inkml": readers.read_inkml, "quickdraw": readers.read_quickdraw,
@@ -41,7 +40,7 @@ class Samples:
     """
 
     drawings: list[Any] = field(default_factory=list)
-    clouds: list[Cloud] = field(default_factory=list)
+    clouds: list[PointCloud] = field(default_factory=list)
     labels: list[Any] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     tested: list[bool] = field(default_factory=list)
@@ -51,8 +50,8 @@ class Samples:
 
     @property
     def items(self) -> list[Any]:
-        """The drawings, or the clouds as arrays."""
-        return self.drawings or [rows_of(cloud.finite()) for cloud in self.clouds]
+        """The drawings, or the clouds without points that are not finite."""
+        return self.drawings or [cloud.finite() for cloud in self.clouds]
 
     def part(self, chosen: Any) -> Samples:
         """Return the samples of a mask."""
@@ -65,9 +64,8 @@ class Samples:
         if missing:
             raise FileError(expected(command, "a label of each sample", f"none of {missing[0]}"
                                      + (f" and {len(missing) - 1} more" if len(missing) > 1 else ""),
-                                     "put the files of each class into a folder named after it, or give --points "
-                                     "for a class of every point" if self.clouds else "put the files of each class "
-                                     "into a folder named after it"))
+                                     "put the files of each class into a folder named after it"
+                                     + (", or give --points for a class of every point" if self.clouds else "")))
 
 
 def add_samples(parser: argparse.ArgumentParser) -> None:
@@ -135,12 +133,6 @@ def _names(text: str) -> list[str]:
         raise argparse.ArgumentTypeError(expected("axes", "names with commas between them, such as px,py,pz",
                                                   repr(text)))
     return names
-
-
-def rows_of(cloud: Cloud, *without: str | None) -> Any:
-    """Return the points of a cloud as rows of coordinates and features, those of some columns left out."""
-    values = {name: value for name, value in cloud.values.items() if name not in without}
-    return np.column_stack([cloud.points, Cloud(cloud.points, values).features()])
 
 
 def base_name(path: str) -> str:

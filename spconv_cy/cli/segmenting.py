@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from spconv_cy.cli.converting import check_other
-from spconv_cy.cli.kinds import metadata_of
 from spconv_cy.cli.printed import WrongArguments, tell
-from spconv_cy.cli.samples import read_samples, rows_of
+from spconv_cy.cli.samples import read_samples
 from spconv_cy.data import PointCloud as Cloud
 from spconv_cy.errors import FileError, ShapeError, expected, printable
 from spconv_cy.estimators import SparseConvSegmenter
@@ -27,11 +26,6 @@ def add_points(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", metavar="NAME", help="column with the class of each point; by default the one that "
                         "is named label, class or alike")
     parser.add_argument("--by", metavar="NAME", help="column that tells the clouds of a file apart, such as event")
-
-
-def is_segmenter(path: str) -> bool:
-    """Return True if a file is a model of points."""
-    return '"segmenter"' in metadata_of(path).get("extra", "")
 
 
 def train_points(options: argparse.Namespace) -> None:
@@ -52,7 +46,7 @@ def train_points(options: argparse.Namespace) -> None:
                                 verbose=not options.quiet,
                                 **{name: value for name, value in given.items() if value is not None})
     began = time.perf_counter()
-    model.fit([_rows(options, clouds[i]) for i in train], [labels[i] for i in train])
+    model.fit([_unlabelled(options, clouds[i]) for i in train], [labels[i] for i in train])
     model.save(options.model)
     history = model.history_
     result: dict[str, Any] = {
@@ -85,7 +79,7 @@ def predict_points(options: argparse.Namespace) -> None:
     whole = _read(options, inputs or [last])[0].finite()
     parts = _parted(options, whole)
     shares = np.zeros((len(whole), len(model.classes_)))
-    given = [_rows(options, whole.take(part)) for part in parts]
+    given = [_unlabelled(options, whole.take(part)) for part in parts]
     for part, found in zip(parts, model.predict_proba(given), strict=True):
         shares[part] = found
     classes = model.classes_[shares.argmax(1)]
@@ -115,28 +109,30 @@ def _parted(options: argparse.Namespace, cloud: Cloud) -> Sequence[Any]:
         return [np.arange(len(cloud))]
     if options.by not in cloud.values:
         raise FileError(expected("by", f"a column {options.by!r}", ", ".join(cloud.values) or "none"))
-    numbers = np.unique(cloud.values[options.by], return_inverse=True)[1]
-    return [np.flatnonzero(numbers == i) for i in range(numbers.max(initial=-1) + 1)]
+    found, numbers = np.unique(cloud.values[options.by], return_inverse=True)
+    return [np.flatnonzero(numbers == i) for i in range(len(found))]
 
 
 def _labels(options: argparse.Namespace, clouds: list[Cloud]) -> list[Any]:
     try:
         return [cloud.labels(options.label) for cloud in clouds]
     except ShapeError as error:
-        name = getattr(options, "label", None)
+        name = options.label
         raise FileError(expected(options.command, f"a class of each point, in a column named {name or 'label'}",
                                  ", ".join(clouds[0].values) or "no columns but the coordinates",
                                  "" if name else "name it by --label NAME")) from error
 
 
-def _rows(options: argparse.Namespace, cloud: Cloud) -> Any:
-    return rows_of(cloud, options.label, options.by)
+def _unlabelled(options: argparse.Namespace, cloud: Cloud) -> Cloud:
+    """Return a cloud without the columns that tell classes and clouds apart."""
+    return Cloud(cloud.points, {name: value for name, value in cloud.values.items()
+                                if name not in (options.label, options.by)})
 
 
 def _errors(options: argparse.Namespace, model: SparseConvSegmenter, clouds: list[Cloud], labels: list[Any]
             ) -> dict[str, Any]:
     """Return the error on points, and the intersection over union of each class."""
-    found = model.evaluate([_rows(options, cloud) for cloud in clouds], labels)
+    found = model.evaluate([_unlabelled(options, cloud) for cloud in clouds], labels)
     shares = {str(label): None if np.isnan(share) else float(share)           # a class that is neither there nor found
               for label, share in zip(model.classes_, found.iou, strict=True)}
     return {"test_points": sum(map(len, clouds)), "test_error": found.error,

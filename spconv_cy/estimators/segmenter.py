@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import kind_of
+from spconv_cy.data import PointAffine, PointCloud
 from spconv_cy.errors import expected
 from spconv_cy.estimators.files import from_json, load_estimator, save_estimator
 from spconv_cy.estimators.labelling import accuracy, all_classes
@@ -20,11 +21,11 @@ from spconv_cy.train.label import labels_from_json, labels_to_json
 from spconv_cy.types import ArrayLike
 
 if TYPE_CHECKING:
-    from spconv_cy.data import PointAffine
     from spconv_cy.estimators.parameters import RandomState
     from spconv_cy.train.schedule import Schedule
     from spconv_cy.types import Array, PathLike
 
+PointClouds: TypeAlias = ArrayLike | PointCloud | Sequence[ArrayLike] | Sequence[PointCloud]
 PerPoint: TypeAlias = ArrayLike | Sequence[ArrayLike] | Sequence[object]      # one cloud's, or a list of clouds'
 
 
@@ -34,6 +35,7 @@ class SparseConvSegmenter(PointLearner):
 
     X is one cloud, an array (n, columns) with coordinates in the first columns and features in the others, and y is
     (n,), as scikit-learn has it; or X is a list of clouds, and y a list of arrays.
+    A cloud may also be a `data.PointCloud`.
 
     Args:
         net: "unet" (with levels and width), "minkunet" (with width), or a Layer from the features of sites to those of
@@ -91,7 +93,7 @@ class SparseConvSegmenter(PointLearner):
         return True
 
     @known_arguments
-    def fit(self, X: ArrayLike | Sequence[ArrayLike], y: PerPoint, sample_weight: PerPoint | None = None,
+    def fit(self, X: PointClouds, y: PerPoint, sample_weight: PerPoint | None = None,
             validation: tuple[Any, Any] | None = None) -> SparseConvSegmenter:
         """Train on clouds X with y for each point, and return self.
 
@@ -116,7 +118,7 @@ class SparseConvSegmenter(PointLearner):
         return self
 
     @known_arguments
-    def partial_fit(self, X: ArrayLike | Sequence[ArrayLike], y: PerPoint, classes: Iterable[object] | None = None,
+    def partial_fit(self, X: PointClouds, y: PerPoint, classes: Iterable[object] | None = None,
                     sample_weight: PerPoint | None = None) -> SparseConvSegmenter:
         """Train for one epoch on clouds X with y for each point, at the full rate, and return self.
 
@@ -140,7 +142,7 @@ class SparseConvSegmenter(PointLearner):
         return self
 
     @known_arguments
-    def predict(self, X: ArrayLike | Sequence[ArrayLike]) -> Array | list[Array]:
+    def predict(self, X: PointClouds) -> Array | list[Array]:
         """Return the label or value (n,) of each point; for a list of clouds, a list of such arrays.
 
         Raises:
@@ -158,13 +160,13 @@ class SparseConvSegmenter(PointLearner):
             raise AttributeError(expected("predict_proba", "target='class'", f"target={self.target!r}"))
         return self._probabilities
 
-    def _probabilities(self, X: ArrayLike | Sequence[ArrayLike]) -> Array | list[Array]:
+    def _probabilities(self, X: PointClouds) -> Array | list[Array]:
         self._check_fitted("predict")
         clouds = self._read("predict", X, self.scene_)
         return parts_of(X, clouds, self._outputs(clouds))
 
     @known_arguments
-    def score(self, X: ArrayLike | Sequence[ArrayLike], y: PerPoint, sample_weight: PerPoint | None = None) -> float:
+    def score(self, X: PointClouds, y: PerPoint, sample_weight: PerPoint | None = None) -> float:
         """Return the fraction of points whose label is predicted, without ignore_label; for values R^2.
 
         Raises:
@@ -179,7 +181,7 @@ class SparseConvSegmenter(PointLearner):
         return accuracy(who, found, flat(who, y, clouds), weights, self.ignore_label)
 
     @known_arguments
-    def evaluate(self, X: ArrayLike | Sequence[ArrayLike], y: PerPoint) -> Evaluation:
+    def evaluate(self, X: PointClouds, y: PerPoint) -> Evaluation:
         """Return loss, error, confusion and intersection over union of points, without those of ignore_label.
 
         Raises:
