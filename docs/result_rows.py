@@ -16,7 +16,7 @@ class Row:
         record: name of the experiment's record.
         ours: function of that record that returns (answers of each seed, number of test items); an answer is a list of
             the wrong items, or the share of wrong ones where no list was kept.
-        trainings: how the names of the trainings begin whose seconds are meant.
+        trainings: how the names of the trainings begin whose seconds are meant; several if records differ.
         published: figures of others on the same data and split.
         command: what to type at the root of a checkout.
         overlap: the answers are mean intersections over union in %, the more the better.
@@ -38,23 +38,24 @@ class Row:
 
 def seeds(n, begins, key):
     """Return the function of a record that lists the `key` of the figures whose names begin so."""
-    def found(record):
-        values = [value for name, value in sorted(record["figures"].items()) if name.startswith(begins)]
-        return [value[key] for value in values if isinstance(value, dict)], n
-
-    return found
+    return lambda record: ([value[key] for value in begun(record, begins)], n)
 
 
-def writers(record):
-    """Return the wrong items of each seed of unseen_writers, with one view."""
-    found = [value for name, value in sorted(record["figures"].items()) if name.startswith("seed ")]
-    return [[item[0] for item in value["wrong"]] for value in found], 3498
+def begun(record, begins):
+    """Return the figures of a record whose names begin so, in the order of the names."""
+    return [value for name, value in sorted(record["figures"].items()) if name.startswith(begins)
+            and isinstance(value, dict)]
+
+
+def misread(n, begins):
+    """Return the function of a record that lists the items that each seed misread, of [item, answer]."""
+    return lambda record: ([[item[0] for item in value["wrong"]] for value in begun(record, begins)], n)
 
 
 def kanji(record):
     """Return the wrong characters of each seed of the network that sees neither order nor direction."""
-    found = [value for name, value in sorted(record["figures"].items()) if name.startswith("undirected ")]
-    return [one["wrong"] if "wrong" in one else one["errors"]["not chosen on"][0] for one in found], 5087
+    return [one["wrong"] if "wrong" in one else one["errors"]["not chosen on"][0]
+            for one in begun(record, "undirected ")], 5087
 
 
 def not_chosen_on(n):
@@ -65,7 +66,7 @@ def not_chosen_on(n):
 def overlaps(view):
     """Return the function of the record of the scan that lists the mean IoU in % of each seed, one view or several."""
     def found(record):
-        nets = [value for name, value in sorted(record["figures"].items()) if name.startswith("net ")]
+        nets = begun(record, "net ")
         return [100 * mean_iou(net["confusion"][view]) for net in nets], sum(map(sum, nets[0]["confusion"][view]))
 
     return found
@@ -77,18 +78,9 @@ def mean_iou(matrix):
     return sum(row[i] / (sum(row) + columns[i] - row[i]) for i, row in enumerate(matrix)) / len(matrix)
 
 
-def mnist(name, n=10_000):
-    """Return the function of the record that lists what each seed of a network of MNIST misread."""
-    def found(record):
-        values = [value for key, value in sorted(record["figures"].items()) if key.startswith(f"{name} ")]
-        return [[item[0] for item in value["wrong"]] for value in values], n
-
-    return found
-
-
 ROWS = (
     Row("pen digits of writers never seen", "UCI, 30 writers to train on, 14 to test", "digits, writers",
-        "unseen_writers", writers, "seed", "", "python experiments/unseen_writers.py"),
+        "unseen_writers", misread(3498, "seed "), "seed", "", "python experiments/unseen_writers.py"),
     Row("writers never seen, by the model that comes along", "the same; drawn digits besides to train on",
         "digits, writers", "digit_model",
         lambda record: ([record["figures"]["digits of 14 writers never seen"]], 3498), "-", "",
@@ -101,10 +93,10 @@ ROWS = (
     Row("Chinese characters in another hand", "KanjiVG to train on, one drawing of each of 5,087; Make Me a Hanzi to "
         "test, without the 1,087 on which settings were chosen", "kanji", "kanji", kanji, "undirected", "",
         "make kanji", among=not_chosen_on),
-    Row("MNIST, LeNet-5", "60,000 to train on", "mnist", "mnist", mnist("lenet5"), "lenet5",
+    Row("MNIST, LeNet-5", "60,000 to train on", "mnist", "mnist", misread(10_000, "lenet5 "), "lenet5",
         "0.95; with distortions 0.8 (LeCun et al. 1998)", "make mnist"),
-    Row("MNIST, DeepCNet(4, 30), shifted", "60,000 to train on", "mnist", "mnist", mnist("deepcnet"), "deepcnet",
-        "", "make mnist"),
+    Row("MNIST, DeepCNet(4, 30), shifted", "60,000 to train on", "mnist", "mnist", misread(10_000, "deepcnet "),
+        "deepcnet", "", "make mnist"),
     Row("adrenal glands, normal or enlarged", "AdrenalMNIST3D, 1,188 to train on, 12 views", "adrenal", "shapes",
         seeds(298, "cubic", "mean error"), "cubic", "", "python experiments/shapes.py --data FOLDER"),
     Row("points of an aerial scan, one view: mean IoU", "lidR's Topography, west to train on, east to test on", "lidar",

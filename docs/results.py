@@ -43,12 +43,12 @@ def minute(records):
 def verdicts(rows):
     """Return (better, equal): the tasks of the first table whose interval excludes zero for ours, and the others."""
     better, equal = [], []
-    for task, *_, value, _, difference_, _, _, _ in rows:
-        ends = re.search(r"\(([-+][\d.]+) to ([-+][\d.]+)\)", difference_)
+    for task, *_, value, _, compared, _, _, _ in rows:
+        ends = re.search(r"\(([-+][\d.]+) to ([-+][\d.]+)\)", compared)
         if ends:
             low, high = map(float, ends.groups())
             sure = low > 0 if "IoU" in task else high < 0
-            (better if sure else equal).append(f"{task} ({value.split(' ')[0]}, {difference_.split(' ')[0]})")
+            (better if sure else equal).append(f"{task} ({value.split(' ')[0]}, {compared.split(' ')[0]})")
     return better, equal
 
 

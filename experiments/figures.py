@@ -36,15 +36,14 @@ def in_space(figure, tensors, ruler, sample=0):
     bar.ax.set_yticklabels(["far", "near"])
 
 
-def cloud(axes, sites, values, label, size, what=("x, sites", "y, sites", "z, sites"), title="", bar=True):
+def cloud(axes, sites, values, label, size, what=("x, sites", "y, sites", "z, sites"), title=""):
     """Draw sites (n, 3) as squares in space, coloured by values (n,), with a colour bar of that label."""
     drawn = axes.scatter(*np.transpose(sites), c=values, cmap="viridis", marker="s", s=size, depthshade=False)
     axes.set(xlabel=what[0], ylabel=what[1])
     axes.text2D(1, 0.86, what[2], transform=axes.transAxes, ha="right")  # beside its axis it would leave the picture
     axes.set_title(title, fontsize=11)
     axes.set_box_aspect(None, zoom=0.85)
-    if bar:
-        axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", label=label, shrink=0.8, aspect=25, pad=0.02)
+    axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", label=label, shrink=0.8, aspect=25, pad=0.02)
 
 
 def site_counts(axes, names, tensors):

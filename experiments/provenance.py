@@ -24,7 +24,7 @@ def provenance():
 
 def _commit():
     """Return the commit of the checkout, with -dirty if it has changes that are not committed."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]  # -dirty: not committed
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
     except OSError:                                     # no git

@@ -33,7 +33,7 @@ def compiler():
 
 
 def compiles(text):
-    """Tell whether the compiler takes a program of C++17."""
+    """Return True if the compiler takes a program of C++17."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.cpp")
         source.write_text(text)
@@ -44,7 +44,7 @@ def compiles(text):
 
 
 def missing():
-    """List what the build needs and does not find."""
+    """Return what the build needs and does not find."""
     found = [PYTHON] if sys.version_info < (3, 10) else []
     if not (VENV / "bin" / "pip").exists() and not (find_spec("venv") and find_spec("ensurepip")):
         found.append(MODULES)

@@ -40,10 +40,11 @@ def with_metadata(content: Array, budget: Budget) -> tuple[dict[str, Array], dic
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise Refused("metadata of names and text", kind_name(metadata))
     body = content[8 + length:]
-    arrays, end = {name: _tensor(name, entry, body, budget) for name, entry in told.items()}, 0
+    arrays = {name: _tensor(name, entry, body, budget) for name, entry in told.items()}
+    end = 0
     for place in sorted(entry["data_offsets"] for entry in told.values()):
         if place[0] != end:
-            raise Refused("arrays that lie one after the other", f"one from byte {place[0]} on after one to {end}")
+            raise Refused("arrays that lie one after the other", f"one that begins at byte {place[0]}, not {end}")
         end = place[1]
     if end != len(body):
         raise Refused(f"arrays of {len(body)} bytes, as many as there are", f"{end}")
