@@ -9,19 +9,18 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import kind_of
-from spconv_cy.data import Affine, Characters, Events, LiftedEncoder, PointAffine, StrokeEncoder
+from spconv_cy.data import Affine, Characters, Events, PointAffine
 from spconv_cy.errors import expected
-from spconv_cy.estimators.encoders import PointEncoder, SignalEncoder
-from spconv_cy.estimators.files import encoder_of, load_estimator, save_estimator
+from spconv_cy.estimators.files import Encoder, encoder_of, load_estimator, save_estimator
 from spconv_cy.estimators.items import ItemLearner, some
-from spconv_cy.estimators.labelling import accuracy, all_classes, class_weights, numbers_of
+from spconv_cy.estimators.labelling import accuracy, all_classes, class_weights, different_classes, numbers_of
 from spconv_cy.estimators.learning import Run
 from spconv_cy.estimators.tables import as_weights
 from spconv_cy.estimators.weighting import combined, weighted
 from spconv_cy.functional import softmax_cross_entropy
 from spconv_cy.layers import Layer
 from spconv_cy.train import predict_probabilities
-from spconv_cy.train.label import classes_of, labels_from_json, labels_to_json
+from spconv_cy.train.label import labels_from_json, labels_to_json
 from spconv_cy.types import ArrayLike
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array, FloatArray, PathLike
 
 Items: TypeAlias = Characters | Sequence[Sequence[ArrayLike]] | Sequence[ArrayLike] | Sequence[Events] | ArrayLike
-Encoder: TypeAlias = StrokeEncoder | LiftedEncoder | PointEncoder | SignalEncoder
 
 
 @known_arguments
@@ -256,14 +254,10 @@ class SparseConvClassifier(ItemLearner):
             TypeError: net is not a Layer, encoder is not an encoder, or a label is not hashable.
             ValueError: labels that are not different, or fewer than two.
         """
-        kinds = (StrokeEncoder, LiftedEncoder, PointEncoder, SignalEncoder)
-        if not isinstance(net, Layer) or not isinstance(encoder, kinds):
+        if not isinstance(net, Layer) or not isinstance(encoder, Encoder):
             raise TypeError(expected("SparseConvClassifier.trained", "a Layer and a StrokeEncoder",
                                      f"{kind_of(net)} and {kind_of(encoder)}"))
-        labels, numbers = classes_of(classes, len(classes), "SparseConvClassifier.trained")
-        if len(labels) != len(numbers):
-            raise ValueError(expected("SparseConvClassifier.trained", "classes that are all different",
-                                      f"{len(numbers)} classes, {len(labels)} of them different"))
+        labels, numbers = different_classes("SparseConvClassifier.trained", classes)
         found = cls(net=net, encoding=encoder)
         found.net_, found.encoder_, found.classes_ = net, encoder, labels[numbers]
         found._check_outputs(net, encoder, len(labels))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from spconv_cy.layers import Layer
 from spconv_cy.train import Constant, Cosine, Exponential, Steps, WarmUp
 from spconv_cy.types import PathLike
 
+Encoder: TypeAlias = StrokeEncoder | LiftedEncoder | PointEncoder | SignalEncoder
 SAVED: dict[str, Any] = {kind.__name__: kind for kind in (
     Affine, Constant, Cosine, Exponential, LiftedEncoder, PointAffine, PointEncoder, Scene, SignalEncoder, Steps,
     StrokeEncoder, WarmUp)}
@@ -54,7 +55,7 @@ def load_estimator(kind: Any, path: PathLike, layers: Iterable[type[Layer]] | ty
             not fit.
     """
     net, extra = load_with_extra(path, layers)
-    name = kind.__name__.removeprefix("SparseConv").lower()
+    name = kind._noun()
     if not isinstance(extra, dict) or set(extra) != {name, *parts}:
         raise FileError(expected(f"{path}", f"a file of {kind.__name__}.save", f"a network without a {name}",
                                  "read it with spconv_cy.load"))
@@ -70,10 +71,10 @@ def load_estimator(kind: Any, path: PathLike, layers: Iterable[type[Layer]] | ty
     return found
 
 
-def encoder_of(value: Any) -> Any:
+def encoder_of(value: Any) -> Encoder:
     """Return the encoder of a JSON value; raise TypeError if it is none."""
     found = from_json(value)
-    if not isinstance(found, (StrokeEncoder, LiftedEncoder, PointEncoder, SignalEncoder)):
+    if not isinstance(found, Encoder):
         raise TypeError(expected("encoder", "a StrokeEncoder or another encoder", kind_of(found)))
     return found
 

@@ -147,13 +147,19 @@ def score_weights(who: str, sample_weight: ArrayLike, n: int) -> FloatArray:
     return weights.astype(np.float64)
 
 
-def all_classes(who: str, classes: Iterable[object], known: Array | None = None) -> Array:
-    """Return different labels as an array of classes; raise ValueError if two are equal, or if they are not `known`."""
-    listed = as_list(who, classes, "classes, a list of labels")
-    found, numbers = classes_of(listed, len(listed), who)
+def different_classes(who: str, classes: Any) -> tuple[Array, Array]:
+    """Return (classes, numbers) of labels as `classes_of` does; raise ValueError if two are equal."""
+    found, numbers = classes_of(classes, len(classes), who)
     if len(found) != len(numbers):
         raise ValueError(expected(who, "classes that are all different", f"{len(numbers)} classes, {len(found)} of "
                                   "them different"))
+    return found, numbers
+
+
+def all_classes(who: str, classes: Iterable[object], known: Array | None = None) -> Array:
+    """Return different labels as an array of classes; raise ValueError if two are equal, or if they are not `known`."""
+    listed = as_list(who, classes, "classes, a list of labels")
+    found, _ = different_classes(who, listed)
     if known is not None and found.tolist() != known.tolist():
         raise ValueError(expected(who, f"the classes of the first call, {known.tolist()!r:.60}",
                                   f"{found.tolist()!r:.60}", "leave classes= out after the first call"))

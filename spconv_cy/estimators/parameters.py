@@ -88,8 +88,9 @@ class Parameters:
         raise kind(expected(f"{type(self).__name__}.{method}", f"a fitted {self._noun()}", "one before fit",
                             f"call fit(X, y), or load a saved {self._noun()}"))
 
-    def _noun(self) -> str:
-        return type(self).__name__.removeprefix("SparseConv").lower()
+    @classmethod
+    def _noun(cls) -> str:
+        return cls.__name__.removeprefix("SparseConv").lower()
 
     def _generator(self) -> np.random.Generator:
         """Return the Generator of random_state."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.estimators.files import encoder_of, load_estimator, save_estimator
+from spconv_cy.estimators.files import Encoder, encoder_of, load_estimator, save_estimator
 from spconv_cy.estimators.items import ItemLearner
 from spconv_cy.estimators.learning import Run
 from spconv_cy.estimators.tables import as_targets, as_weights
@@ -19,7 +19,7 @@ from spconv_cy.train import predict_outputs
 
 if TYPE_CHECKING:
     from spconv_cy.data import Affine, PointAffine
-    from spconv_cy.estimators.classifier import Encoder, Items
+    from spconv_cy.estimators.classifier import Items
     from spconv_cy.estimators.parameters import RandomState
     from spconv_cy.train.schedule import Schedule
     from spconv_cy.types import ArrayLike, FloatArray, PathLike
