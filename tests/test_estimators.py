@@ -295,6 +295,8 @@ def holes(array):
      r"the classes of the first call, \['ball', 'rod'\], got \['a', 'b'\]"),
     (lambda: classifier(validation_fraction=1).fit(CLOUDS, SHAPES), ValueError, "validation_fraction to be a number"),
     (lambda: classifier(early_stopping="yes").fit(CLOUDS, SHAPES), ShapeError, "early_stopping to be True or False"),
+    (lambda: regressor(early_stopping="yes").fit(CLOUDS, range(24), validation=(CLOUDS, range(24))), ShapeError,
+     "early_stopping to be True or False"),
     (lambda: classifier().fit(CLOUDS, SHAPES, sample_weight=[1] * 3), ShapeError, r"sample_weight \(24,\)"),
     (lambda: classifier().fit(CLOUDS, SHAPES, sample_weight=[0] * 24), ValueError, "at least one sample weight"),
     (lambda: classifier(augment="casia").fit(CLOUDS, SHAPES), ValueError, "augment to be one of none, affine, mild"),

@@ -183,6 +183,7 @@ class ItemLearner(Learner):
     def _divided(self, encoder: Any, items: Any, targets: Array, weights: FloatArray | None, rng: np.random.Generator,
                  tested: Any) -> tuple[Any, Any]:
         """Return (training batches, validation batches or None): `tested` if given, or items held out."""
+        self._check_stopping()
         train = np.arange(len(items))
         if tested is None:
             train, held = self._held_out(len(items), rng)

@@ -100,10 +100,11 @@ class Learner(Parameters):
     def _learn_more(self, run: Run) -> None:
         """Train the network of this estimator for one more epoch, with the same optimiser as before."""
         optimizer = getattr(self, "_optimizer", None)
-        if optimizer is None or not {id(p) for p in optimizer.parameters} == {id(p) for p in run.net.parameters()}:
+        if optimizer is None or {id(p) for p in optimizer.parameters} != {id(p) for p in run.net.parameters()}:
             optimizer = Adam(run.net.parameters(), self.rate)
-            self._history, self._seed = History(), int(self._generator().integers(2**31))
-        history = self._history
+            history, self._seed = History(), int(self._generator().integers(2**31))
+        else:
+            history = self.history_
         found = fit(run.net, run.data, optimizer, 1, loss=run.loss, rng=self._seed + len(history),
                     progress=self.verbose, ignore_label=run.ignore_label)
         for name in ("losses", "errors", "rates", "seconds"):
@@ -122,7 +123,6 @@ class Learner(Parameters):
 
     def _held_out(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """Return (training items, validation items); without early stopping there are none of the latter."""
-        self._check_stopping()
         if not self.early_stopping or n < 2:
             return np.arange(n), np.zeros(0, np.int64)
         order = np.random.default_rng(int(rng.integers(2**31))).permutation(n)
