@@ -64,6 +64,7 @@ class SparseConvSegmenter(PointLearner):
         history_: History of the training.
         n_features_in_, feature_names_in_: number of columns, and their names in a data frame.
 
+    >>> import numpy as np
     >>> cloud = np.random.default_rng(0).normal(size=(300, 3))
     >>> model = SparseConvSegmenter(levels=2, width=8, epochs=30, random_state=0)
     >>> model.fit(cloud, cloud[:, 2] > 0).score(cloud, cloud[:, 2] > 0) > 0.9
