@@ -127,7 +127,7 @@ def accuracy(who: str, predicted: Array, y: Any, sample_weight: ArrayLike | None
     if len(labels) != len(predicted):
         raise ShapeError(expected(who, f"{len(predicted)} labels, one for each sample", len(labels)))
     if not labels:
-        raise ShapeError(expected(who, "at least one sample", "none"))
+        raise ShapeError(expected(who, "at least one character", "none"))
     if any(isinstance(label, (np.ndarray, list)) or hasattr(label, "requires_grad") for label in labels):
         raise ShapeError(expected(who, "one label for each sample", "labels of several numbers"))
     weights = np.ones(len(labels)) if sample_weight is None else score_weights(who, sample_weight, len(labels))
