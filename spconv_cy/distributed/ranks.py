@@ -62,10 +62,12 @@ class Ranks:
 
     def _begin(self, communicator: Any, timeout: float) -> None:
         self.timeout = timeout
+        self._testall: Any = None
         self._comm: Any = None
         if communicator is not None and communicator.size > 1:
             self._comm = communicator.Dup()                              # messages of its own
-            self._carrier = self._comm if hasattr(self._comm, "begin") else _Mpi(self._comm)
+            self._testall = getattr(communicator, "testall", None) or _mpi_testall()
+        self.in_order = getattr(communicator, "in_order", False)
         self.rank: int = self._comm.rank if self._comm else 0
         self.size: int = self._comm.size if self._comm else 1
         self._calls = self.messages = self.sent = 0
@@ -153,8 +155,11 @@ class Ranks:
         """
         self.messages += len(sent)
         self.sent += sum(array.nbytes for array in sent.values())
-        requests: list[Any] = self._carrier.begin(tag, received, sent)
-        return requests
+        if hasattr(self._comm, "begin"):
+            begun: list[Any] = self._comm.begin(tag, received, sent)
+            return begun
+        requests = [self._comm.Irecv(array, rank, tag) for rank, array in received.items()]
+        return requests + [self._comm.Isend(array, rank, tag) for rank, array in sent.items()]
 
     def next_tag(self) -> int:
         """Return the tag of the next exchange; ranks that have lost count do not match."""
@@ -175,7 +180,7 @@ class Ranks:
         Raises:
             TimeoutError: some are not complete after `timeout` seconds.
         """
-        tests, began, test = 0, 0.0, self._carrier.testall
+        tests, began, test = 0, 0.0, self._testall
         while not test(requests):
             tests += 1
             if tests < SPINS:
@@ -195,22 +200,6 @@ class Ranks:
         names = " and ".join(f"rank {rank}" for rank in missing)
         raise TimeoutError(expected("Ranks", f"an answer of {names} within {self.timeout:g} s", "none",
                                     "look for what it does meanwhile, or set a longer timeout"))
-
-
-class _Mpi:
-    """A communicator of mpi4py with the methods of a NcclCommunicator that carry messages."""
-
-    in_order = False                                                     # tags tell messages apart
-
-    def __init__(self, comm: Any) -> None:
-        from mpi4py import MPI
-
-        self.comm, self.testall = comm, MPI.Request.Testall
-
-    def begin(self, tag: int, received: Mapping[int, Array], sent: Mapping[int, Array]) -> list[Any]:
-        """See Ranks.begin."""
-        requests = [self.comm.Irecv(array, rank, tag) for rank, array in received.items()]
-        return requests + [self.comm.Isend(array, rank, tag) for rank, array in sent.items()]
 
 
 class Sum:
@@ -248,7 +237,7 @@ class Sum:
 
     def progress(self) -> bool:
         """Let MPI work without waiting; return True if the sum is complete."""
-        if not self.done and not self.ranks._carrier.in_order and self.ranks._carrier.testall(self._requests):
+        if not self.done and not self.ranks.in_order and self.ranks._testall(self._requests):
             self._next()
         return self.done
 
@@ -308,6 +297,12 @@ def _alone() -> Ranks:
     ranks = Ranks.__new__(Ranks)
     ranks._begin(None, 0.0)
     return ranks
+
+
+def _mpi_testall() -> Any:
+    from mpi4py import MPI
+
+    return MPI.Request.Testall
 
 
 def _all_processes() -> Any:
