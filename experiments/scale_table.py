@@ -33,8 +33,8 @@ def main():
         train, test, classes = splits[0]
         print(f"{name}: {len(train[1])} characters to train on, {len(test[1])} to test on, {classes} classes")
         costs = {l: run.once(f"{name} {l} cost", partial(cost, run, l, train[0], classes)) for l in PUBLISHED}
-        groups = [group for group in groups if group < len(splits)] or [0]
-        for seed, group, l, augment in product(range(options.seeds), groups, levels, AUGMENTS):
+        tested = [group for group in groups if group < len(splits)] or [0]
+        for seed, group, l, augment in product(range(options.seeds), tested, levels, AUGMENTS):
             key = f"{name}-{l}-{augment}-{group}" + f"-{seed}" * (seed > 0)
             found = run.once(key, partial(trained, run, key, *splits[group], run.seed + seed))
             print(f"seed {seed}, group {group}, l = {l}, {augment}: {100 * found['error']:.2f} %", flush=True)
