@@ -4,9 +4,9 @@
 """
 
 import json
-import re
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS.parent / "experiments"), str(DOCS)]
@@ -25,30 +25,27 @@ def table(name, records):
 
 
 def minute(records):
-    """What a reader of one minute takes home: exact, this fast, this good, each computed from the other tables."""
-    better, equal = verdicts(main(records)[1])
+    """What a reader of one minute takes home: exact, this fast, this good, from the figures of the other tables."""
+    better, equal = verdicts((row, outcome(row, records)) for row in ROWS)
     ratios = {}
-    for row in speed(records)[1]:
-        for name, ratio in re.findall(r"([A-Za-z][A-Za-z ]*) ([\d.]+)", row[3]):
-            ratios.setdefault(name.strip(), []).append(float(ratio))
-    rows = [["exact", "; ".join(f"{row[0]}: {row[1]}" for row in exact(records)[1] if "log" in row[0]
-                                or "active" in row[0])]]
-    rows += [["fast, two threads", "times faster than " + ", ".join(f"{name} {min(found):g} to {max(found):g}"
-                                                                    for name, found in sorted(ratios.items()))]]
-    rows += [["good", f"better than the best cheap baseline, zero outside the interval: {'; '.join(better) or NONE}"],
-             ["not shown to be better", "; ".join(equal) or NONE]]
+    for *_, others in comparisons():
+        for side, ratio in others.items():
+            ratios.setdefault(side, []).append(round(ratio, 1))
+    rows = [["exact", "; ".join(f"{row[0]}: {row[1]}" for row in (*answers_on_mnist(records), *logs(records)))],
+            ["fast, two threads", "times faster than " + ", ".join(f"{side} {min(found):g} to {max(found):g}"
+                                                                   for side, found in sorted(ratios.items()))],
+            ["good", f"better than the best cheap baseline, zero outside the interval: {'; '.join(better) or NONE}"],
+            ["not shown to be better", "; ".join(equal) or NONE]]
     return ["", "in one minute"], rows
 
 
 def verdicts(rows):
-    """Return (better, equal): the tasks of the first table whose interval excludes zero for ours, and the others."""
+    """Return (better, equal), those whose interval excludes zero for ours and the others, of pairs (Row, Outcome)."""
     better, equal = [], []
-    for task, *_, value, _, compared, _, _, _ in rows:
-        ends = re.search(r"\(([-+][\d.]+) to ([-+][\d.]+)\)", compared)
-        if ends:
-            low, high = map(float, ends.groups())
-            sure = low > 0 if "IoU" in task else high < 0
-            (better if sure else equal).append(f"{task} ({value.split(' ')[0]}, {compared.split(' ')[0]})")
+    for row, found in rows:
+        if found and found.best is not None:
+            sure = found.low > 0 if row.overlap else found.high < 0
+            (better if sure else equal).append(f"{row.what} ({mean_of(found.ours):.2f}, {found.less:+.2f})")
     return better, equal
 
 
@@ -64,26 +61,47 @@ def main(records):
 
 def told(row, records):
     """Return the cells of a row, or None if its experiment was not run, or by an older version."""
+    found = outcome(row, records)
+    if found is None:
+        return None
+    compared = [NONE, NONE] if found.best is None else [
+        f"{found.theirs:.2f}: {found.best}", f"{found.less:+.2f} ({found.low:+.2f} to {found.high:+.2f}){found.how}"]
+    older = "" if records[row.record].get("commit") else " (an older record, without its commit)"
+    return [row.what, row.data, f"{found.n:,}", spread(found.ours), *compared, row.published or NONE,
+            spent(records[row.record], row.trainings), f"`{row.command}`{older}"]
+
+
+class Outcome(NamedTuple):
+    """What a row of the first table says: errors in %, or overlaps, of each seed, beside those of a baseline."""
+
+    n: int
+    ours: list[float]
+    best: str | None = None
+    theirs: float = 0.0
+    less: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    how: str = ""
+
+
+def outcome(row, records):
+    """Return the Outcome of a row, or None if its experiment was not run, or by an older version."""
     if row.record not in records:
         return None
-    ours, n = row.ours(records[row.record])
-    if not ours:
+    answers, n = row.ours(records[row.record])
+    if not answers:
         return None
     best = baseline(row.task, records)
     if row.among:
         items = set(row.among(n))
-        ours, n = [among(answer, items) for answer in ours], len(items)
+        answers, n = [among(answer, items) for answer in answers], len(items)
         best = best and best | {"wrong": (wrong := among(best["wrong"], items)), "error": len(wrong) / n}
-    cells = [row.what, row.data, f"{n:,}"]
-    if row.overlap:
-        cells += [spread(ours), *([NONE, NONE] if best is None else [f"{best['value']:.2f}: {best['name']}",
-                                                                     over_seeds(ours, best["value"])])]
-    else:
-        cells += [spread([100 * share(answer, n) for answer in ours]), *(
-            [NONE, NONE] if best is None else [f"{100 * best['error']:.2f}: {best['name']}",
-                                               difference(ours, best, n)])]
-    older = "" if records[row.record].get("commit") else " (an older record, without its commit)"
-    return [*cells, row.published or NONE, spent(records[row.record], row.trainings), f"`{row.command}`{older}"]
+    ours = answers if row.overlap else [100 * share(answer, n) for answer in answers]
+    if best is None:
+        return Outcome(n, ours)
+    theirs = best["value"] if row.overlap else 100 * best["error"]
+    return Outcome(n, ours, best["name"], theirs,
+                   *(over_seeds(ours, theirs) if row.overlap else difference(answers, best, n)))
 
 
 def among(answer, items):
@@ -97,13 +115,21 @@ def share(answer, n):
     return len(answer) / n if isinstance(answer, list) else answer
 
 
+def mean_of(values):
+    """Return the mean of a list of numbers."""
+    return sum(values) / len(values)
+
+
+def deviation(values):
+    """Return the standard deviation of a sample."""
+    return (sum((value - mean_of(values))**2 for value in values) / (len(values) - 1))**0.5
+
+
 def spread(values):
     """Return a mean with the deviation of the seeds, or a single value with the remark that it is one."""
-    mean = sum(values) / len(values)
     if len(values) == 1:
-        return f"{mean:.2f} (1 seed)"
-    deviation = (sum((value - mean)**2 for value in values) / (len(values) - 1))**0.5
-    return f"{mean:.2f} ± {deviation:.2f} ({len(values)} seeds)"
+        return f"{values[0]:.2f} (1 seed)"
+    return f"{mean_of(values):.2f} ± {deviation(values):.2f} ({len(values)} seeds)"
 
 
 def baseline(task, records):
@@ -115,19 +141,17 @@ def baseline(task, records):
 
 
 def difference(ours, best, n):
-    """Return ours less theirs in % with a 95 % interval, paired by item where both lists of wrong items are kept."""
+    """Return (ours less theirs in %, the ends of its 95 % interval, how): paired by item where both keep those."""
     if best.get("wrong") is not None and all(isinstance(answer, list) for answer in ours):
-        mean, low, high = comparison.paired(ours, best["wrong"], n)
-        return f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
-    mean, low, high = comparison.unpaired([share(answer, n) for answer in ours], best["error"], n)
-    return f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f}), not paired"
+        return *(100 * value for value in comparison.paired(ours, best["wrong"], n)), ""
+    found = comparison.unpaired([share(answer, n) for answer in ours], best["error"], n)
+    return *(100 * value for value in found), ", not paired"
 
 
 def over_seeds(ours, theirs):
-    """Return ours less theirs with a 95 % interval of the mean over three seeds (Student's t)."""
-    mean = sum(ours) / len(ours)
-    half = 4.30 * (sum((value - mean)**2 for value in ours) / (len(ours) - 1) / len(ours))**0.5
-    return f"{mean - theirs:+.2f} ({mean - theirs - half:+.2f} to {mean - theirs + half:+.2f}), over seeds"
+    """Return (ours less theirs, the ends of the 95 % interval of three seeds' mean by Student's t, how)."""
+    less, half = mean_of(ours) - theirs, 4.30 * deviation(ours) / len(ours)**0.5
+    return less, less - half, less + half, ", over seeds"
 
 
 def spent(record, begins):
@@ -169,19 +193,27 @@ def seconds_of(record):
 # Exactness.
 
 
-def exact(records):
-    """What must be equal, how far it is, and where that is checked."""
-    rows = []
+def answers_on_mnist(records):
+    """Return rows: the answers of networks on the active sites only, and with all sites active."""
     for name, what in (("mnist", "a perceptron, LeNet-5 and DeepCNet"), ("fractional", "fractional pooling")):
         nets = [value["difference"] for value in records.get(name, {"figures": {}})["figures"].values()
                 if isinstance(value, dict)]
         if nets:
-            rows.append([f"active sites only, or all sites of the field: answers on MNIST of {what}, {len(nets)} "
-                         "trainings", f"{max(nets):g}", f"`python experiments/{name}.py`"])
+            yield [f"active sites only, or all sites of the field: answers on MNIST of {what}, {len(nets)} trainings",
+                   f"{max(nets):g}", f"`python experiments/{name}.py`"]
+
+
+def logs(records):
+    """Return rows: the log of one training on several instruction sets."""
     if "same_log" in records:
         found = records["same_log"]["figures"]["logs"]
-        rows.append([f"the log of one training on {', '.join(found['sets'])}: largest relative difference",
-                     f"{found['difference']:.1g}", "`python experiments/same_log.py`"])
+        yield [f"the log of one training on {', '.join(found['sets'])}: largest relative difference",
+               f"{found['difference']:.1g}", "`python experiments/same_log.py`"]
+
+
+def exact(records):
+    """What must be equal, how far it is, and where that is checked."""
+    rows = [*answers_on_mnist(records), *logs(records)]
     if "input_sizes" in records:
         alone = records["input_sizes"]["tables"].get("digits: a field of many digits, read in one pass", "")
         rows += [["a field of many digits read in one pass, or each alone: largest difference of a probability",
@@ -202,23 +234,25 @@ def rows_of(name):
 # Speed and cost.
 
 
-def speed(records):
+def speed(_):
     """Our times, their share of the sgemm peak, and other libraries in the same run."""
+    rows = [[f"{case}{params or ''} {verb}".replace("[", "(").replace("]", ")"), f"{1e3 * ours['best']:.2f}",
+             f"{ours['share']:.0%}" if ours.get("share") else NONE,
+             ", ".join(f"{side} {ratio:.1f}" for side, ratio in sorted(others.items()))]
+            for (case, *params, verb), ours, others in comparisons()]
+    return ["case, 2 threads", "ours, ms", "of the sgemm peak", "times faster than, in the same run"], rows
+
+
+def comparisons():
+    """Return (case, our row of the benchmark, {library: how many times faster ours is}) where others were timed."""
     path = BENCHMARKS / "peers.json"
-    record = json.loads(path.read_text()) if path.exists() else {"rows": []}
-    places, rows = {}, []
-    for row in record["rows"]:
+    places = {}
+    for row in json.loads(path.read_text())["rows"] if path.exists() else ():
         places.setdefault((row["case"], *row["params"], row["verb"]), {})[row["side"]] = row
     for place, sides in places.items():
-        others = {side: row["best"] / sides["ours"]["best"] for side, row in sides.items() if side != "ours"} \
-            if "ours" in sides else {}
-        if others:
-            case, *params, verb = place
-            share = sides["ours"].get("share")
-            rows.append([f"{case}{params or ''} {verb}".replace("[", "(").replace("]", ")"),
-                         f"{1e3 * sides['ours']['best']:.2f}", f"{share:.0%}" if share else NONE,
-                         ", ".join(f"{side} {ratio:.1f}" for side, ratio in sorted(others.items()))])
-    return ["case, 2 threads", "ours, ms", "of the sgemm peak", "times faster than, in the same run"], rows
+        ours = sides.pop("ours", None)
+        if ours and sides:
+            yield place, ours, {side: row["best"] / ours["best"] for side, row in sides.items()}
 
 
 def scale(records):

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -46,8 +47,9 @@ def test_the_best_baseline_stands_beside_ours(results):
                                          "other: c": {"error": 0.0, "wrong": [], "n": 10}}}}
     assert results.baseline("t", records)["name"] == "b" and results.baseline("nothing", records) is None
     assert results.spread([1.0, 3.0]) == "2.00 ± 1.41 (2 seeds)" and results.spread([1.0]) == "1.00 (1 seed)"
-    assert results.difference([[0], [0]], results.baseline("t", records), 10).startswith("-10.00 (")
-    assert results.difference([0.1], {"error": 0.2}, 10).endswith("not paired")
+    less, *_, how = results.difference([[0], [0]], results.baseline("t", records), 10)
+    assert less == pytest.approx(-10) and how == ""
+    assert results.difference([0.1], {"error": 0.2}, 10)[-1] == ", not paired"
 
 
 def test_characters_on_which_settings_were_chosen_do_not_count(results):
@@ -62,13 +64,14 @@ def test_characters_on_which_settings_were_chosen_do_not_count(results):
 
 
 def test_only_an_interval_without_zero_is_called_better(results):
-    rows = [["digits", "", "9", "0.40 ± 0.1", "", "-0.09 (-0.37 to +0.18)", "", "", ""],
-            ["writers", "", "9", "0.89 ± 0.1", "", "-0.34 (-0.65 to -0.05)", "", "", ""],
-            ["scan: mean IoU", "", "9", "73.0", "", "+2.2 (+0.8 to +3.7), over seeds", "", "", ""],
-            ["worse: mean IoU", "", "9", "50.0", "", "-2.2 (-3.8 to -0.7), over seeds", "", "", ""]]
-    better, equal = results.verdicts(rows)
-    assert better == ["writers (0.89, -0.34)", "scan: mean IoU (73.0, +2.2)"]
-    assert equal == ["digits (0.40, -0.09)", "worse: mean IoU (50.0, -2.2)"]
+    found = [("digits", False, -0.09, -0.37, 0.18), ("writers", False, -0.34, -0.65, -0.05),
+             ("scan", True, 2.2, 0.8, 3.7), ("worse", True, -2.2, -3.8, -0.7), ("alone", False, None, None, None)]
+    rows = [(SimpleNamespace(what=what, overlap=overlap),
+             results.Outcome(9, [73.0], *([] if less is None else ["b", 1.0, less, low, high])))
+            for what, overlap, less, low, high in found]
+    better, equal = results.verdicts([*rows, (None, None)])              # the last one was not run
+    assert better == ["writers (73.00, -0.34)", "scan (73.00, +2.20)"]
+    assert equal == ["digits (73.00, -0.09)", "worse (73.00, -2.20)"]
 
 
 def test_seconds_of_the_clock_are_told_from_those_of_the_processor(results):
