@@ -11,6 +11,7 @@ from spconv_cy.autograd import Tensor, add, multiply
 from spconv_cy.checks import kind_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.grid import Grid
+from spconv_cy.ufuncs import OnTheClass
 
 S = TypeVar("S", bound="SparseArithmetic")
 METHODS = {"+": "a.add(b)", "-": "a.add(-b)", "*": "a.multiply(b)", "/": "a.multiply(1 / b)"}
@@ -26,7 +27,7 @@ class SparseArithmetic:
     active sites only.
     """
 
-    __array_ufunc__ = None                       # an operator with a numpy array on the left calls our reflected method
+    __array_ufunc__ = OnTheClass()
     features: Tensor
     grid: Grid
     ground: Tensor | None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.types import Array
+from spconv_cy.ufuncs import OnTheClass
 
 Keep: TypeAlias = bool | None                      # keepdims: as numpy, or None for the Tensor's own rule
 
@@ -18,7 +19,7 @@ class ArrayProtocol:
     """Base of Tensor with the methods that Python and numpy call; a subclass has `data` and `requires_grad`."""
 
     __slots__ = ()
-    __array_ufunc__ = None                       # an operator with a numpy array on the left calls our reflected method
+    __array_ufunc__ = OnTheClass()
     data: Array
     requires_grad: bool
 

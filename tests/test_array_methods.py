@@ -1,5 +1,7 @@
 """What array users type on a Tensor: exp, log, sqrt, abs, max, min, reshape, T, item, float, comparison, format."""
 
+import operator
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -106,3 +108,56 @@ def test_axes_are_kept_or_dropped_as_numpy_does(name, axis, keepdims):
         assert_allclose(found.data, wanted, rtol=1e-5)
     weights = np.random.default_rng(1).normal(size=wanted.shape)
     sp.check_gradient(lambda y: (getattr(y, name)(axis=axis, keepdims=keepdims) * weights).sum(), x)
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "abs", "square", "negative", "reciprocal"])
+def test_numpys_functions_of_one_tensor_have_its_gradient(name, ops, rng):
+    x = rng.uniform(0.5, 3, (4, 3))
+    found = getattr(np, name)(sp.Tensor(x))
+    assert isinstance(found, sp.Tensor)
+    assert_allclose(found.data, getattr(np, name)(x), rtol=1e-6)
+    sp.check_gradient(getattr(np, name), x)
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "power", "less", "greater_equal", "equal"])
+def test_numpys_functions_of_two_are_the_operators_on_either_side(name, ops, rng):
+    x, y = rng.uniform(0.5, 3, (2, 4, 3))
+    function = getattr(np, name)
+    wanted = function(x, y)
+    for found in (function(sp.Tensor(x), y), function(x, sp.Tensor(y)), function(sp.Tensor(x), sp.Tensor(y)),
+                  function(x.tolist(), sp.Tensor(y))):
+        assert_allclose(found.data if isinstance(found, sp.Tensor) else found, wanted, rtol=1e-5)
+    assert isinstance(np.float64(2) * sp.Tensor(x), sp.Tensor) and isinstance(np.float32(2) - sp.Tensor(x), sp.Tensor)
+    assert_allclose(np.matmul(x, sp.Tensor(y.T)).data, x @ y.T, rtol=1e-5)
+
+
+def test_numpys_tests_of_numbers_give_arrays():
+    x = sp.Tensor([1.0, np.nan, np.inf], requires_grad=True)
+    assert np.isfinite(x).tolist() == [True, False, False] and np.isnan(x).tolist() == [False, True, False]
+
+
+def test_numpys_functions_of_a_sparse_tensor_are_its_own(rng):
+    x = sp.SparseTensor.from_sites([[0, 1], [0, 3]], rng.uniform(0.5, 2, (2, 3)), 5) + 1.0
+    assert_allclose(np.exp(x).to_dense(), np.exp(x.to_dense()), rtol=1e-6)
+    assert_allclose(np.multiply(2, x).to_dense(), (np.float64(2) * x).to_dense())
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda x: np.maximum(x, 0), r"np.maximum: expected for a Tensor and numbers one of exp, log.* maximum of Tensor, "
+                                 r"int; take x.data, without its gradient, or a layer such as ReLU"),
+    (lambda x: np.tanh(x), "np.tanh: expected for a Tensor"), (lambda x: np.prod(x), "np.multiply.reduce: expected"),
+    (lambda x: np.add.outer([1.0], x), "np.add.outer: expected"), (lambda x: np.add("a", x), "add of str, Tensor"),
+    (lambda x: np.exp(x, out=np.zeros(2)), "np.exp: expected no options with a Tensor, got out"),
+    (lambda x: operator.iadd(np.zeros(2), x), "write a = a . x for a .= x"),
+    (lambda x: np.sum(sp.SparseTensor.from_sites([[0, 1]], [[2.0]], 5)), "take x.features.data"),
+])
+def test_numpys_other_functions_are_refused_in_plain_words(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(sp.Tensor([1.0, 2.0], requires_grad=True))
+
+
+@pytest.mark.parametrize("function", [np.asarray, np.std, np.round, lambda x: np.concatenate([x, x])])
+def test_an_array_of_a_tensor_with_a_gradient_is_refused(function):
+    with pytest.raises(ValueError, match="without the gradient, by .data"):
+        function(sp.Tensor([1.0, 2.0], requires_grad=True))
+    assert_allclose(function(sp.Tensor([1.0, 2.0])), function(np.array([1.0, 2.0])))

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "spconv_cy"
 FLOORS = [
     "errors lazy types once",
-    "cpu cuda dlpack operands",
+    "cpu cuda dlpack operands ufuncs",
     "arguments compiled checks writing",
     "config _core",
     "sites backend",
