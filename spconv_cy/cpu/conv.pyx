@@ -48,15 +48,21 @@ cdef int64_t widest_block(const KernelTable* table, Shape shape) noexcept nogil:
     return ceiling(vectors, ceiling(vectors, table.vectors)) * table.lanes
 
 
-cdef int64_t span_of(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil:
+cdef int64_t span_of(const KernelTable* table, const Rules* rules, Shape shape, int64_t least) noexcept nogil:
     # How many tiles a job takes. Their pairs are consecutive in each offset, so each load of the weights serves more
-    # pairs. With few tiles, a job takes one, so that all threads have work. Depends on sizes only.
+    # pairs. A job takes more than one only if `least` jobs are left, so that all threads have work.
     cdef int64_t width = widest_block(table, shape), span = 1
     cdef int64_t jobs = rules.n_tiles * shape.groups * ceiling(ceiling(shape.o, table.lanes), table.vectors)
     cdef int64_t most = 4 * WIDTH if shape.c >= DEEP else WIDTH
-    while 2 * span * width <= most and jobs >= 2 * JOBS * span:
+    while 2 * span * width <= most and jobs >= 2 * least * span:
         span *= 2
     return span
+
+
+cdef int64_t jobs_of(const Weights* w, int n_threads) noexcept nogil:
+    # The least number of jobs. Moments are taken for each job, and their bits must not depend on the threads; those of
+    # y do not depend on the jobs. With packed weights there are no moments, and one thread reads weights seldom.
+    return JOBS if w.packed == NULL else min(JOBS, 8 * (n_threads - 1))
 
 
 cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offsets) noexcept nogil:
@@ -67,13 +73,13 @@ cdef int64_t scratch_floats(const KernelTable* table, const Weights* w, const Ru
                             int n_threads) noexcept nogil:
     # Slots of sums for as many threads as conv can use, from the first 64-byte boundary on; then the packed weights.
     cdef int64_t jobs = rules.n_tiles * shape.groups * ceiling(shape.o, table.lanes)
-    return (16 + team_of(rules, shape, jobs, n_threads) * span_of(table, rules, shape) * TILE_ROWS
-            * widest_block(table, shape)
+    cdef int64_t span = span_of(table, rules, shape, jobs_of(w, n_threads))
+    return (16 + team_of(rules, shape, jobs, n_threads) * span * TILE_ROWS * widest_block(table, shape)
             + (packed_floats(table, shape, rules.n_offsets) if w.packed == NULL else 0))
 
 
 cdef int64_t job_rows(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil:
-    return span_of(table, rules, shape) * TILE_ROWS
+    return span_of(table, rules, shape, JOBS) * TILE_ROWS
 
 
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
@@ -88,7 +94,7 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
     layer.vectors = ceiling(shape.o, table.lanes)
     layer.blocks = ceiling(layer.vectors, table.vectors)
     n_packs = shape.groups * layer.blocks * rules.n_offsets
-    layer.span = span_of(table, rules, shape)
+    layer.span = span_of(table, rules, shape, jobs_of(w, n_threads))
     layer.spans = ceiling(rules.n_tiles, layer.span)
     n_jobs = layer.spans * shape.groups * layer.blocks
     n_threads = team_of(rules, shape, n_jobs, n_threads)
