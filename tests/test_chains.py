@@ -16,7 +16,7 @@ from test_windows import windows
 import spconv_cy as sp
 from spconv_cy.errors import GridError, ShapeError
 from spconv_cy.layers.ahead import course_of
-from spconv_cy.sites import Grid, Window, chains
+from spconv_cy.sites import Grid, Window, chains, rules
 
 pytestmark = pytest.mark.skipif(chains.compiled is None, reason="without the compiled core there are no chains")
 
@@ -204,3 +204,37 @@ def test_bad_links_are_refused():
         chains.compiled.Chain([(-1, shape, None)])(np.zeros((0, 3), np.int32), 10)
     with pytest.raises(ShapeError, match="Shape"):
         chains.compiled.Shape(np.zeros((0, 2), np.int32), (3, 3), (1, 1), (1, 1), (0, 0), False)
+    with pytest.raises(ShapeError, match="Shape"):
+        chains.compiled.Shape(np.zeros((4, 2), np.int32), (2, 2), (1, 1), (1, 1), (0, 0), False,
+                              [np.zeros((3, 2), np.int32)])
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"size": 3}, {"size": 3, "padding": 1}, {"size": (4, 3), "dilation": 2, "padding": 2, "output_padding": 1},
+    {"size": None, "taps": [(0, 0), (0, 5), (3, 1)]}, {"size": 3, "shape": "cross"}])
+def test_transposed_windows_over_few_sites_take_one_compiled_call(rng, monkeypatch, options):
+    layer = sp.layers.TransposedConvolution(2, 3, 4, **{"size": 2, "stride": 2, **options}, rng=0)
+    sites, size = glyph(rng)
+    x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 3)), size, ground=None)
+    others, other = one_by_one(x.grid, layer.window)
+    monkeypatch.setattr(chains, "run", lambda *given, run=chains.run: calls.append(given) or run(*given))
+    for name in ("made", "given", "swapped"):
+        monkeypatch.setattr(rules, name, None)
+    calls = []
+    y = layer(x)
+    assert len(calls) == 1 and np.array_equal(y.sites, others)
+    assert_same(y.grid.source.rulebook, other)
+
+
+def test_a_decoder_asks_once_for_all_its_rules(rng, runs):
+    same = sp.layers.SubmanifoldConvolution
+    net = sp.layers.Sequential(sp.layers.TransposedConvolution(2, 1, 4, 3, 2, rng=0), same(2, 4, 4, rng=0),
+                               sp.layers.TransposedConvolution(2, 4, 4, 2, 2, rng=0), same(2, 4, 2, rng=0))
+    sites, size = glyph(rng)
+    x = sp.SparseTensor.from_sites(sites, np.ones((len(sites), 1)), size, ground=None)
+    y = net(x)
+    assert runs == [[layer.window for layer in net.layers]]
+    x = sp.SparseTensor.from_sites(sites, x.features, size, ground=None)
+    for layer in net.layers:
+        x = layer(x)
+    assert len(runs) == 5 and np.array_equal(x.sites, y.sites) and np.array_equal(x.features.data, y.features.data)

@@ -14,6 +14,7 @@ class Shape:
         dilation: Sequence[int],
         origin: Sequence[int],
         keeps: bool,
+        stages: Sequence[NDArray[np.int32]] = (),
     ) -> Shape: ...
 
 class Chain:

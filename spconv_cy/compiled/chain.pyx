@@ -31,14 +31,17 @@ cdef class Shape:
     Args:
         offsets: (k, d) int32, lexicographic, k >= 1.
         size, stride, dilation, origin: d ints each.
-        keeps: True: outputs are at the input's sites, and the stride is 1; False: the window is a cube.
+        keeps: True: outputs are at the input's sites, and the stride is 1. Else the window is a cube, or transposed.
+        stages: of a transposed window: arrays (k, d) int32, an offset the sum of one of each.
     """
 
     cdef _link.Shape shape
     cdef const int32_t[:, ::1] offsets
+    cdef const int32_t[:, ::1] stages
     cdef int64_t[:, ::1] walks
+    cdef int64_t[::1] counts
 
-    def __cinit__(self, const int32_t[:, ::1] offsets, size, stride, dilation, origin, bint keeps):
+    def __cinit__(self, const int32_t[:, ::1] offsets, size, stride, dilation, origin, bint keeps, stages=()):
         cdef int64_t k, n = offsets.shape[0], d = offsets.shape[1]
         cdef int axis
         if not n or not 1 <= d < MAX_WIDTH or not d == len(size) == len(stride) == len(dilation) == len(origin):
@@ -49,6 +52,12 @@ cdef class Shape:
         self.shape.n_merged = <int>(n // 2 if keeps and n % 2 and are_mirrored(&offsets[0, 0], n, <int>d) else n)
         self.shape.n_walks = <int>_link.cut(self.shape.offsets, self.shape.n_merged, <int>d,
                                             <Walk*>&self.walks[0, 0])
+        self.shape.n_stages = <int>len(stages)
+        if stages:
+            self.stages, self.counts = np.concatenate(stages), np.array([len(stage) for stage in stages], np.int64)
+            if self.stages.shape[1] != d or np.prod(self.counts) != n:
+                raise ShapeError(expected("Shape", f"stages of {n} offsets", list(self.counts)))
+            self.shape.stages, self.shape.counts = &self.stages[0, 0], &self.counts[0]
         for axis in range(1, <int>d + 1):
             self.shape.size[axis], self.shape.stride[axis] = size[axis - 1], stride[axis - 1]
             self.shape.dilation[axis], self.shape.origin[axis] = dilation[axis - 1], origin[axis - 1]

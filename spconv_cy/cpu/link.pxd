@@ -12,7 +12,10 @@ cdef struct Shape:                      # a window as numbers; arrays are borrow
     const int32_t* offsets              # (n_offsets, width - 1), lexicographic
     const Walk* walks
     int width, n_offsets, n_walks, n_merged
-    bint keeps                          # the outputs are at the input's sites; else the window is a cube
+    bint keeps                          # the outputs are at the input's sites
+    int n_stages                        # 0, or of a transposed window, whose offsets are sums of a row of each stage
+    const int32_t* stages               # (any, width - 1): one stage after the other
+    const int64_t* counts               # (n_stages): of rows
     int64_t low[MAX_WIDTH]              # lowest and highest offset
     int64_t high[MAX_WIDTH]
     int64_t size[MAX_WIDTH]

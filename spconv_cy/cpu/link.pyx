@@ -34,6 +34,8 @@ cdef bint link(const Shape* shape, const int32_t* sites, int64_t n, const int64_
     if n * shape.n_offsets > most:
         return False
     bound(sites, n, shape.width, &box)
+    if shape.n_stages:
+        return spread(shape, sites, n, &box, out_size, scratch, found)
     if not (widen_by_offsets(&box, shape) if shape.keeps else widen_by_span(&box, shape)):
         return False
     keys = wanted = <int64_t*>reserve(scratch, KEYS, n * sizeof(int64_t))
@@ -171,6 +173,112 @@ cdef void to_sites(const Shape* shape, const Box* box, const Box* out, int64_t* 
         strided.step[axis] *= shape.stride[axis]
     order.unpack_part(wanted, 0, m, out, sites)
     order.pack_part(sites, 0, m, &strided, wanted)
+
+
+cdef bint spread(const Shape* shape, const int32_t* sites, int64_t n, Box* box, const int64_t* out_size,
+                 Scratch* scratch, Found* found) noexcept nogil:
+    # As `link`, for a transposed window; box: around the sites, becomes that around the outputs.
+    cdef Box strided
+    cdef int64_t m
+    cdef int axis
+    cdef int64_t* keys
+    cdef int64_t* wanted = <int64_t*>reserve(scratch, KEYS, n * sizeof(int64_t))
+    for axis in range(1, box.width):
+        m = shape.stride[axis] * (box.low[axis] + box.side[axis] - 1) + shape.high[axis]
+        box.low[axis] = shape.stride[axis] * box.low[axis] + shape.low[axis]
+        box.side[axis] = m - box.low[axis] + 1
+        if box.low[axis] < INT32_MIN or m > INT32_MAX:
+            return False
+    if wanted == NULL or not order.lay_out(box):
+        return False
+    strided = box[0]
+    for axis in range(1, box.width):
+        strided.step[axis] *= shape.stride[axis]
+    order.pack_part(sites, 0, n, &strided, wanted)
+    keys = <int64_t*>reserve(scratch, WIDE, n * shape.n_offsets * sizeof(int64_t))
+    if keys == NULL:
+        return False
+    m = united(shape, box, wanted, n, keys, scratch)
+    return m >= 0 and paired_back(shape, box, keys, m, wanted, n, out_size, scratch, found)
+
+
+cdef int64_t united(const Shape* shape, const Box* box, const int64_t* wanted, int64_t n, int64_t* keys,
+                    Scratch* scratch) noexcept nogil:
+    # Sets the keys of the outputs; returns their number, or -1 without memory.
+    cdef reach.Streams streams
+    cdef const int32_t* offset = shape.stages
+    cdef const int64_t* found
+    cdef int64_t most = n * shape.n_offsets, k
+    cdef int64_t* numbers = <int64_t*>reserve(scratch, POINTERS, 4 * shape.n_offsets * sizeof(int64_t))
+    cdef int64_t* one = <int64_t*>reserve(scratch, WIDER, most * sizeof(int64_t))
+    cdef int64_t* other = <int64_t*>reserve(scratch, SPARE, most * sizeof(int64_t))
+    cdef int stage, axis
+    if numbers == NULL or one == NULL or other == NULL:
+        return -1
+    streams.starts, streams.counts = numbers, numbers + shape.n_offsets
+    streams.shifts, streams.keys = streams.counts + shape.n_offsets, wanted
+    for stage in range(shape.n_stages):
+        streams.n = shape.counts[stage]
+        for k in range(streams.n):
+            numbers[k], numbers[shape.n_offsets + k], numbers[2 * shape.n_offsets + k] = 0, n, 0
+            for axis in range(1, box.width):
+                numbers[2 * shape.n_offsets + k] += offset[axis - 1] * box.step[axis]
+            offset += box.width - 1
+        found = reach.unite_piece(&streams, streams.starts, streams.counts, one, other,
+                                  numbers + 3 * shape.n_offsets, &n)
+        memcpy(keys, found, <size_t>n * sizeof(int64_t))
+        streams.keys = keys
+    return n
+
+
+cdef bint paired_back(const Shape* shape, const Box* box, int64_t* keys, int64_t m, const int64_t* wanted, int64_t n,
+                      const int64_t* out_size, Scratch* scratch, Found* found) noexcept nogil:
+    # Finds the pairs of n sites and m outputs at most, and makes the block: those of the outputs as inputs, exchanged.
+    cdef int64_t n_tiles = (n + TILE_ROWS - 1) // TILE_ROWS, n_offsets = shape.n_offsets
+    cdef int32_t* sites
+    cdef int32_t* staged = <int32_t*>reserve(scratch, STAGED, (2 * n * n_offsets + m * shape.width) * sizeof(int32_t))
+    cdef int64_t* pointers = <int64_t*>reserve(scratch, POINTERS, (n_offsets * (n_tiles + 2) + 1) * sizeof(int64_t))
+    cdef int32_t* room = <int32_t*>reserve(scratch, ROOM, PAIRS_ROOM * sizeof(int32_t))
+    cdef Merge merge
+    if staged == NULL or pointers == NULL or room == NULL or not merge_of(&merge, shape, box, scratch):
+        return False
+    sites = staged + 2 * n * n_offsets
+    order.unpack_part(keys, 0, m, box, sites)
+    if out_size != NULL:
+        m = held_in(out_size, shape.width, keys, m, sites)
+    memset(pointers, 0, <size_t>(n_offsets + 1) * sizeof(int64_t))
+    if m:
+        if not (runs_of(&merge.inputs, keys, m, 1, scratch, 0) and runs_of(
+                &merge.wanted, wanted, n, merge.stride, scratch, 1)):
+            return False
+        merge.m, merge.n_runs = n, merge.inputs.tiles[(m + TILE_ROWS - 1) // TILE_ROWS]
+        merge.lone = 4 * merge.n_runs > 3 * m
+        rules.stage_pairs(&merge, pointers + n_offsets + 1, pointers, staged, n, room)
+    found.m, found.n_tiles = m, (m + TILE_ROWS - 1) // TILE_ROWS
+    if not lay_block(found, n_offsets, pointers[n_offsets], m * shape.width):
+        return False
+    memcpy(found.offset_ptr, pointers, <size_t>(n_offsets + 1) * sizeof(int64_t))
+    memcpy(found.sites, sites, <size_t>(m * shape.width) * sizeof(int32_t))
+    if m:
+        rules.place_pairs(&merge, found.tile_ptr, found.offset_ptr, staged, n, found.out_rows, found.in_rows)
+    rules.point_tiles(found.out_rows, found.offset_ptr, n_offsets, 0, m, found.tile_ptr, 1)
+    return True
+
+
+cdef int64_t held_in(const int64_t* size, int width, int64_t* keys, int64_t m, int32_t* sites) noexcept nogil:
+    # Removes the sites outside a field, and their keys; returns how many are left.
+    cdef int64_t i, count = 0
+    cdef int axis
+    cdef bint held
+    for i in range(m):
+        held = True
+        for axis in range(1, width):
+            held = held and 0 <= sites[i * width + axis] < size[axis]
+        keys[count] = keys[i]
+        for axis in range(width):
+            sites[count * width + axis] = sites[i * width + axis]
+        count += held
+    return count
 
 
 cdef bint merge_of(Merge* merge, const Shape* shape, const Box* box, Scratch* scratch) noexcept nogil:

@@ -36,3 +36,5 @@ cdef void cut_streams(const Streams* streams, int64_t n_pieces, int64_t* places,
                       int n_threads) noexcept nogil
 cdef void unite_streams(const Streams* streams, int64_t n_pieces, const int64_t* places, const int64_t* starts,
                         int64_t most, int64_t* scratch, int64_t* found, int64_t* counts, int n_threads) noexcept nogil
+cdef const int64_t* unite_piece(const Streams* streams, const int64_t* first, const int64_t* last, int64_t* one,
+                                int64_t* other, int64_t* lengths, int64_t* count) noexcept nogil

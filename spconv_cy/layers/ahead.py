@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spconv_cy.layers import Convolution, Deconvolution, MaxPooling, Role, UnPooling
+from spconv_cy.layers import Convolution, Deconvolution, MaxPooling, Role, TransposedConvolution, UnPooling
 from spconv_cy.sites.chains import Course
 
 UNKNOWN = -2                                                             # the place after a layer that may do anything
@@ -51,7 +51,8 @@ def _after(layer: Any, place: int, found: list[tuple[int, Any]]) -> int:
         return _after_all(layer.layers, place, found)
     if isinstance(layer, (Deconvolution, UnPooling)):
         return found[place][0] if place >= 0 else UNKNOWN
-    if getattr(type(layer), "rules", None) in PLAIN:
+    rules = getattr(type(layer), "rules", None)
+    if rules in PLAIN or rules is TransposedConvolution.rules and layer.sites == "reached":
         found.append((place, layer.window))
         return place if layer.window.keeps_sites else len(found) - 1
     return UNKNOWN if hasattr(layer, "window") or layer.role == Role.NONE else place

@@ -106,6 +106,8 @@ def run(course: Course, sites: NDArray[int32], size: tuple[int, ...] | None) -> 
 
 def is_served(window: Window) -> bool:
     """Return True if a chain may have this window."""
+    if window.kind == "transposed":
+        return window.lattice.is_cubic
     return window.keeps_sites or window.kind == "valid" and window.is_cube and window.min_active == 1
 
 
@@ -113,7 +115,7 @@ def is_served(window: Window) -> bool:
 def shape_of(window: Window) -> Any:
     """Return the compiled form of a window."""
     return compiled.Shape(window.offsets, window.size, window.stride, window.dilation, window.origin,
-                          window.keeps_sites)
+                          window.keeps_sites, window.stages if window.kind == "transposed" else ())
 
 
 @lru_cache(maxsize=256)
