@@ -1,9 +1,27 @@
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 _Floats = NDArray[np.float32]
 _Rows = NDArray[np.int64]
 
+class Windows:
+    def lists(self) -> list[_Rows]: ...
+
+def partition(sites: NDArray[np.int32], size: Sequence[int], shift: Sequence[int]) -> Windows | None: ...
+def attend_all(
+    rows: _Floats, positions: _Floats | None, heads: int, windows: Windows, n_threads: int = 1
+) -> tuple[_Floats, _Floats]: ...
+def attend_all_dx(
+    rows: _Floats,
+    positions: _Floats | None,
+    heads: int,
+    windows: Windows,
+    shares: _Floats,
+    dy: _Floats,
+    n_threads: int = 1,
+) -> tuple[_Floats, _Floats | None]: ...
 def attend(
     rows: _Floats,
     positions: _Floats | None,

@@ -79,6 +79,8 @@ class SceneGrid(Grid):
         """Refused: windows of attention would be cut."""
         refuse("attention in windows")
 
+    grouped = partition
+
     def collapse(self, axis: int) -> tuple[Grid, NDArray[np.int32]]:
         """Refused: sites of several ranks would fall together."""
         refuse("a collapsed axis")

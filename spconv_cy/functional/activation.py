@@ -28,7 +28,7 @@ def tanh(x: Tensor | Array) -> Recorded:
 def sigmoid(x: Tensor | Array) -> Recorded:
     """Return 1 / (1 + exp(-x)), to full precision for large positive and negative x."""
     x = cast(Array, x)
-    y = _logistic(ops_of(x).xp, x)
+    y = logistic(ops_of(x).xp, x)
     return y, lambda dy: (lambda: dy * (y * (1 - y)),)
 
 
@@ -39,7 +39,7 @@ def silu(x: Tensor | Array) -> Recorded:
     Source: Elfwing et al. 2018, arXiv:1702.03118.
     """
     x = cast(Array, x)
-    share = _logistic(ops_of(x).xp, x)
+    share = logistic(ops_of(x).xp, x)
     y = x * share
     return y, lambda dy: (lambda: dy * (share + y * (1 - share)),)
 
@@ -90,7 +90,8 @@ def prelu(x: Tensor | Array, slopes: Tensor | Array) -> Recorded:
             lambda dy: (lambda: xp.where(x > 0, dy, slopes * dy), lambda: column_sums(dy * below)))
 
 
-def _logistic(xp: ModuleType, x: Array) -> Array:
+def logistic(xp: ModuleType, x: Array) -> Array:
+    """Return 1 / (1 + exp(-x)) of an array of a numpy-like module."""
     small = xp.exp(-xp.abs(x))                                           # at most 1, so that nothing overflows
     return xp.where(x >= 0, 1, small) / (1 + small)
 

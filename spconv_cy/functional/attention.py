@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ except ImportError:
 
 
 @differentiable(reads={0: (0, 1)})
-def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, windows: list[IntegerArray],
+def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, windows: Any,
            places: list[IntegerArray] | None) -> Recorded:
     """Return, for each row, the mean of its window's values, weighted by a softmax over query-key products.
 
@@ -28,7 +28,8 @@ def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, w
         rows: (n, 3c), the queries, the keys and the values, c channels each; the heads are equal parts of c.
         positions: (v, heads), a bias for each product, chosen by the relative position of the two sites; or None.
         heads: number of heads, which must divide c.
-        windows: list of (w, m) integer arrays, w windows of m rows each; no row is in two windows.
+        windows: list of (w, m) integer arrays, w windows of m rows each; no row is in two windows. Or what Grid.grouped
+            returns, for rows of which `takes_grouped` is True; its places are those of the sites' differences.
         places: list of (w, m, m) integer arrays: for each pair of rows of a window, its row in `positions`; or None.
 
     Returns:
@@ -41,6 +42,8 @@ def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, w
     """
     rows, positions = cast(Array, rows), cast("Array | None", positions)
     ops = ops_of(rows) if positions is None else ops_of(rows, positions)
+    if compiled is not None and isinstance(windows, compiled.Windows):
+        return _attended_at_once(ops, rows, positions, heads, windows)
     if compiled is not None and ops.name == "cpu":
         return _attended(ops, rows, positions, heads, windows, places)
     xp, wide, c = ops.xp, summable(rows), rows.shape[1] // 3
@@ -64,6 +67,23 @@ def attend(rows: Tensor | Array, positions: Tensor | Array | None, heads: int, w
             if positions is not None and places is not None:
                 pairs = xp.ascontiguousarray(dscores.transpose(0, 2, 3, 1)).reshape(-1, heads)
                 dpositions += ops.scatter_add(pairs, places[i].reshape(-1), len(positions))
+        return drows, dpositions, None, None, None
+
+    return y, backward
+
+
+def takes_grouped(rows: Array) -> bool:
+    """Return True if `attend` takes the windows that Grid.grouped returns for these rows."""
+    return compiled is not None and ops_of(rows).name == "cpu"
+
+
+def _attended_at_once(ops: Ops, rows: Array, positions: Array | None, heads: int, windows: Any) -> Recorded:
+    """Return the same by one compiled call for all windows."""
+    rows, table, n_threads = ops.asarray(rows), None if positions is None else ops.asarray(positions), config.threads()
+    y, shares = compiled.attend_all(rows, table, heads, windows, n_threads)
+
+    def backward(dy: Array) -> tuple[Gradient, ...]:
+        drows, dpositions = compiled.attend_all_dx(rows, table, heads, windows, shares, ops.asarray(dy), n_threads)
         return drows, dpositions, None, None, None
 
     return y, backward

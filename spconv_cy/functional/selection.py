@@ -9,11 +9,20 @@ import numpy.typing as npt
 
 from spconv_cy.autograd import Tensor, differentiable
 from spconv_cy.backend.ops import shares
-from spconv_cy.backend.switch import ops_of
+from spconv_cy.backend.switch import ops_of, watchers
 from spconv_cy.checks import as_array, is_one_of, is_real
+from spconv_cy.config import precision_name, threads
 from spconv_cy.errors import ShapeError, expected
+from spconv_cy.functional.activation import logistic
 from spconv_cy.functional.sparse import column_sums
+from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.tape import fold_to
 from spconv_cy.types import Array, ArrayLike, Gradient, IntegerArray, Recorded
+
+try:
+    import spconv_cy.compiled.selection as compiled
+except ImportError:
+    compiled = None                                                      # type: ignore[assignment]
 
 REDUCTIONS = ("error", "sum", "mean", "max", "first", "last")
 
@@ -87,16 +96,62 @@ def best_of_segments(scores: Array, starts: IntegerArray, k: ArrayLike) -> npt.N
         raise ShapeError(expected("keep_top", f"k to be a whole number from 0 up, or {len(counts)} of them, one for "
                                   "each sample", repr(k)))
     scores = scores.reshape(-1).astype(np.float64)
-    if len(counts) == 1:                                                 # one item is all that many calls have
-        keep = np.zeros(n, bool)
-        keep[(-scores).argsort(kind="stable")[:int(ks.reshape(-1)[0])]] = True
-        return keep
+    if compiled is not None:
+        each = np.empty(len(counts), np.int64)
+        each[:] = np.minimum(ks, n)
+        return compiled.best(scores, starts, each)
     segments = np.repeat(np.arange(len(counts)), counts)
     order = np.lexsort((-scores, segments))                              # stable, and NaN sorts last
     places = np.arange(len(scores)) - np.repeat(starts[:-1], counts)
     keep = np.zeros(len(scores), bool)
     keep[order] = places < np.repeat(np.broadcast_to(ks, counts.shape), counts)
     return keep
+
+
+def takes_one_call(x: Tensor, w: Tensor) -> bool:
+    """Return True if `pruned` takes features and weights; otherwise several functions do the same."""
+    kinds = type(x.data) is type(w.data) is np.ndarray
+    return compiled is not None and kinds and x.data.dtype == w.data.dtype == np.float32 and not watchers
+
+
+@differentiable(reads={0: (0, 1, 2), 1: (0,)})
+def pruned(x: Tensor | Array, w: Tensor | Array, bias: Tensor | Array | None, sites: IntegerArray, smooth: bool,
+           gate: bool, k: int, found: list[IntegerArray]) -> Recorded:
+    """Return the rows whose score x @ w[0] + bias is high, times the score: what layers that remove sites compute.
+
+    Args:
+        x: (n, c) float32, by site.
+        w: (1, c, 1).
+        bias: (1, 1), or None.
+        sites: (n, 1+d) int32, in canonical order.
+        smooth: whether the score goes through a sigmoid.
+        gate: whether the rows are multiplied by their scores; w and bias get no gradient otherwise.
+        k: keep the k rows with the highest scores of each sample, as `best_of_segments`; below 0: keep scores above 0,
+            or above 0.5 after a sigmoid.
+        found: a list to which the numbers of the rows (m,) int32 and their sites are appended.
+
+    Returns:
+        (m, c).
+    """
+    x, w, bias = cast(Array, x), cast(Array, w), cast("Array | None", bias)
+    ops, identity, precision = ops_of(x, w), Rulebook.identity(len(x)), precision_name()
+    scores = ops.conv(x, w, identity, bias=bias, precision=precision)
+    scores = logistic(np, scores) if smooth else scores
+    rows, places, y = compiled.kept(ops.asarray(x), scores, sites, 0.5 if smooth else 0.0, min(k, len(x)), gate,
+                                    threads())
+    found += rows, places
+
+    def backward(dy: Array) -> tuple[Gradient, ...]:
+        dy = dy if len(rows) == len(x) else ops.scatter_add(dy, rows, len(x))
+        if not gate:
+            return lambda: dy, *(None,) * 7
+        ds = fold_to(dy * x, scores.shape)
+        ds = ds * (scores * (1 - scores)) if smooth else ds
+        return (lambda: dy * scores + ops.conv(ds, w.swapaxes(-1, -2), identity.T, precision=precision),
+                lambda: ops.conv_dw(x, ds, identity, precision=precision).reshape(w.shape), lambda: column_sums(ds),
+                *(None,) * 5)
+
+    return y, backward
 
 
 def merge(features: Tensor, rows: IntegerArray, n: int, reduce: str) -> Tensor:

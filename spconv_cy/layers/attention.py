@@ -8,7 +8,7 @@ import numpy as np
 
 from spconv_cy.checks import checked_flags, generator
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.attention import attend
+from spconv_cy.functional.attention import attend, takes_grouped
 from spconv_cy.functional.initial import glorot_uniform, zeros
 from spconv_cy.functional.sparse import conv
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_lattice
@@ -88,8 +88,12 @@ class WindowAttention(Layer):
             raise ShapeError(expected(f"{self}", "an input with ground=None (inactive sites attend to nothing)",
                                       "one with a ground state", "make the input with ground=None"))
         checked_channels(self, x.channels, self.channels)
-        windows, identity = x.grid.partition(self.size, self.shift), Rulebook.identity(x.grid.n)
-        places = None if self.positions is None else [differences(x.sites, rows, self.size) for rows in windows]
+        identity = Rulebook.identity(x.grid.n)
+        windows = x.grid.grouped(self.size, self.shift) if takes_grouped(x.features.data) else None
+        places = None
+        if windows is None:
+            windows = x.grid.partition(self.size, self.shift)
+            places = None if self.positions is None else [differences(x.sites, rows, self.size) for rows in windows]
         rows = conv(x.features, self.weight, identity, self.bias)
         mixed = attend(rows, self.positions, self.heads, windows, places)
         return x.with_features(conv(mixed, self.weight_out, identity, self.bias_out))

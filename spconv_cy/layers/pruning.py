@@ -9,13 +9,13 @@ from spconv_cy.checks import checked_flags, generator, is_integer, is_one_of, is
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import conv, sigmoid
 from spconv_cy.functional.initial import glorot_uniform, zeros
-from spconv_cy.functional.selection import best_of_segments
+from spconv_cy.functional.selection import best_of_segments, pruned, takes_one_call
 from spconv_cy.layers.container import Sequential, branch, checked_layers
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sparse
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites import Grid, Rulebook
 from spconv_cy.tensor import SparseTensor
-from spconv_cy.types import ArrayLike, Seed
+from spconv_cy.types import ArrayLike, IntegerArray, Seed
 
 
 class _Scored(Layer):
@@ -38,6 +38,18 @@ class _Scored(Layer):
         """Return the multiply-adds that gave y for x: by rows twice, and dense over all sites of the field."""
         dense = None if x.grid.n_dense is None else x.grid.n_dense * self.channels
         return x.grid.n * self.channels, x.grid.n * self.channels, dense
+
+    def _pruned(self, x: SparseTensor, k: int) -> SparseTensor | None:
+        """Return the sites with high scores by one compiled call, as `pruned`; None where several functions do it."""
+        if x.ground is not None or not takes_one_call(x.features, self.weight):
+            return None
+        checked_channels(self, x.channels, self.channels)
+        found: list[IntegerArray] = []
+        weight, bias = (self.weight, self.bias) if self.gate else (self.weight.data, self.bias.data)
+        y = pruned(x.features, weight, bias, x.sites, self.activation is not None, self.gate, k, found)
+        if len(found[0]) == x.grid.n:
+            return x.with_features(y) if self.gate else x
+        return SparseTensor(y, Grid(found[1], x.grid.size, x.grid.samples, x.grid.lattice))
 
     def _gated(self, x: SparseTensor, scores: Tensor) -> SparseTensor:
         return x.with_features(multiply(x.features, scores), x.ground) if self.gate else x
@@ -68,6 +80,10 @@ class Sparsify(_Scored):
 
     def __call__(self, x: SparseTensor) -> SparseTensor:
         """Remove the sites with low scores."""
+        checked_sparse(self, x)
+        found = self._pruned(x, -1)
+        if found is not None:
+            return found
         scores = self.score(x)
         return self._gated(x, scores).prune(scores.numpy()[:, 0] > (0.5 if self.activation == "sigmoid" else 0))
 
@@ -95,6 +111,10 @@ class KeepTop(_Scored):
 
     def __call__(self, x: SparseTensor) -> SparseTensor:
         """Keep the sites with the highest scores."""
+        checked_sparse(self, x)
+        found = self._pruned(x, self.k)
+        if found is not None:
+            return found
         scores = self.score(x)
         return self._gated(x, scores).keep_top(scores, self.k)
 

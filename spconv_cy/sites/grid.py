@@ -20,7 +20,7 @@ from spconv_cy.sites.given import as_sites as as_sites
 from spconv_cy.sites.given import check_inside, checked_samples
 from spconv_cy.sites.given import check_samples as check_samples
 from spconv_cy.sites.lattice import Lattice, LatticeLike, Size, as_lattice, is_whole, per_axis
-from spconv_cy.sites.partition import partition
+from spconv_cy.sites.partition import grouped, partition
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window, field_after
 from spconv_cy.types import IntegerArray
@@ -323,6 +323,10 @@ class Grid:
         """Return the rows of each window of a partition (see sites/partition.py); the same arrays for equal d ints."""
         axes, shifts = per_axis(size, self.d, "partition size", 1), per_axis(shift, self.d, "partition shift", None)
         return once(self._kept, (axes, shifts), partition, self.sites, axes, shifts)
+
+    def grouped(self, size: tuple[int, ...], shift: tuple[int, ...]) -> Any:
+        """Return the compiled form of a partition, for d ints each; the same one for equal ints. None: there is none."""
+        return once(self._kept, ("grouped", size, shift), lambda: (grouped(self.sites, size, shift),))[0]
 
     def collapse(self, axis: int) -> tuple[Grid, NDArray[np.int32]]:
         """Return (grid, rows): the grid without a coordinate, and the row in it of each site, (n,) int32; made once.

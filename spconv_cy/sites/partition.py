@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spconv_cy.sites.order import keys_of
 from spconv_cy.types import IntegerArray
+
+try:
+    import spconv_cy.compiled.attention as compiled
+except ImportError:
+    compiled = None                                                      # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from spconv_cy.compiled.attention import Windows
+
+
+def grouped(sites: NDArray[np.int32], size: Sequence[int], shift: Sequence[int]) -> Windows | None:
+    """Return the compiled form of a partition, or None: without the compiled core or sites, or if keys do not fit."""
+    return compiled.partition(sites, size, shift) if compiled is not None and len(sites) else None
 
 
 def partition(sites: NDArray[np.int32], size: Sequence[int], shift: Sequence[int]) -> list[IntegerArray]:
@@ -26,6 +40,9 @@ def partition(sites: NDArray[np.int32], size: Sequence[int], shift: Sequence[int
     """
     if not len(sites):
         return []
+    found = grouped(sites, size, shift)
+    if found is not None:
+        return found.lists()
     cells = sites.astype(np.int64)
     cells[:, 1:] = (cells[:, 1:] + np.array(shift)) // np.array(size)
     keys = keys_of(cells)
