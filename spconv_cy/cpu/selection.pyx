@@ -17,7 +17,7 @@ cdef extern from *:
     #include <new>
     #include <vector>
     namespace {
-    // Moves the k best of rows low to high - 1 to the front: largest scores first, of equal ones the first row, NaN last.
+    // Sets order to the k best of rows low to high - 1: of equal scores the first row, and NaN last.
     template <class T> void choose(const T* scores, std::vector<int32_t>& order, int64_t low, int64_t high, int64_t k) {
         order.resize(high - low);
         for (int64_t i = low; i < high; ++i) order[i - low] = static_cast<int32_t>(i);

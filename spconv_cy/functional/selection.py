@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ try:
 except ImportError:
     compiled = None                                                      # type: ignore[assignment]
 
+Rows: TypeAlias = npt.NDArray[np.int32]
 REDUCTIONS = ("error", "sum", "mean", "max", "first", "last")
 
 
@@ -99,7 +100,7 @@ def best_of_segments(scores: Array, starts: IntegerArray, k: ArrayLike) -> npt.N
     if compiled is not None:
         each = np.empty(len(counts), np.int64)
         each[:] = np.minimum(ks, n)
-        return compiled.best(scores, starts, each)
+        return compiled.best(scores, cast("npt.NDArray[np.int64]", starts), each)
     segments = np.repeat(np.arange(len(counts)), counts)
     order = np.lexsort((-scores, segments))                              # stable, and NaN sorts last
     places = np.arange(len(scores)) - np.repeat(starts[:-1], counts)
@@ -115,8 +116,8 @@ def takes_one_call(x: Tensor, w: Tensor) -> bool:
 
 
 @differentiable(reads={0: (0, 1, 2), 1: (0,)})
-def pruned(x: Tensor | Array, w: Tensor | Array, bias: Tensor | Array | None, sites: IntegerArray, smooth: bool,
-           gate: bool, k: int, found: list[IntegerArray]) -> Recorded:
+def pruned(x: Tensor | Array, w: Tensor | Array, bias: Tensor | Array | None, sites: Rows, smooth: bool, gate: bool,
+           k: int, found: list[Rows]) -> Recorded:
     """Return the rows whose score x @ w[0] + bias is high, times the score: what layers that remove sites compute.
 
     Args:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spconv_cy.autograd import differentiable
 from spconv_cy.backend.switch import ops_of, watchers
@@ -17,7 +18,7 @@ from spconv_cy.layers.inputs import checked_lattice
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.lattice import LatticeLike, as_lattice
 from spconv_cy.tensor import SparseTensor, Tensor
-from spconv_cy.types import Array, IntegerArray, Recorded
+from spconv_cy.types import Array, Recorded
 
 try:
     import spconv_cy.compiled.selection as compiled
@@ -61,14 +62,14 @@ class AddCoordinates(Layer):
         centre, half = _middle(size)
         data = x.features.data
         if compiled is not None and type(data) is np.ndarray and data.dtype == np.float32 and not watchers:
-            return x.with_features(_with_coordinates(x.features, x.sites, centre, half))
+            return x.with_features(_with_coordinates(x.features, x.grid.sites, centre, half))
         coordinates = ((x.sites[:, 1:] - centre) / half).astype(x.features.dtype)
         coordinates = ops_of(x.features.data).asarray(coordinates, x.features.dtype)
         return x.with_features(concatenate(x.features, Tensor.of(coordinates)))
 
 
 @differentiable(reads={})
-def _with_coordinates(x: Tensor | Array, sites: IntegerArray, centre: Array, half: Array) -> Recorded:
+def _with_coordinates(x: Tensor | Array, sites: NDArray[np.int32], centre: Array, half: Array) -> Recorded:
     """Return the rows of x and (site - centre) / half of each axis, by one compiled call."""
     x = cast(Array, x)
     ops, c, d = ops_of(x), x.shape[1], len(half)

@@ -15,7 +15,7 @@ from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sp
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites import Grid, Rulebook
 from spconv_cy.tensor import SparseTensor
-from spconv_cy.types import ArrayLike, IntegerArray, Seed
+from spconv_cy.types import ArrayLike, Seed
 
 
 class _Scored(Layer):
@@ -44,9 +44,9 @@ class _Scored(Layer):
         if x.ground is not None or not takes_one_call(x.features, self.weight):
             return None
         checked_channels(self, x.channels, self.channels)
-        found: list[IntegerArray] = []
+        found: list[Any] = []
         weight, bias = (self.weight, self.bias) if self.gate else (self.weight.data, self.bias.data)
-        y = pruned(x.features, weight, bias, x.sites, self.activation is not None, self.gate, k, found)
+        y = pruned(x.features, weight, bias, x.grid.sites, self.activation is not None, self.gate, k, found)
         if len(found[0]) == x.grid.n:
             return x.with_features(y) if self.gate else x
         return SparseTensor(y, Grid(found[1], x.grid.size, x.grid.samples, x.grid.lattice))

@@ -325,7 +325,7 @@ class Grid:
         return once(self._kept, (axes, shifts), partition, self.sites, axes, shifts)
 
     def grouped(self, size: tuple[int, ...], shift: tuple[int, ...]) -> Any:
-        """Return the compiled form of a partition, for d ints each; the same one for equal ints. None: there is none."""
+        """Return the compiled form of a partition, for d ints each, or None; the same one for equal ints."""
         return once(self._kept, ("grouped", size, shift), lambda: (grouped(self.sites, size, shift),))[0]
 
     def collapse(self, axis: int) -> tuple[Grid, NDArray[np.int32]]:

@@ -42,7 +42,7 @@ def partition(sites: NDArray[np.int32], size: Sequence[int], shift: Sequence[int
         return []
     found = grouped(sites, size, shift)
     if found is not None:
-        return found.lists()
+        return list(found.lists())
     cells = sites.astype(np.int64)
     cells[:, 1:] = (cells[:, 1:] + np.array(shift)) // np.array(size)
     keys = keys_of(cells)
