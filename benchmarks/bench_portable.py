@@ -19,7 +19,7 @@ from pathlib import Path
 import workloads
 
 CHAINS, STEPS = 13, 2_000_000
-TERM = '{ vec t = x * y; asm("" : "+x"(t)); NAME = NAME + t; }'            # else the product would leave the loop
+TERM = '{ vec t = x; asm volatile("" : "+x"(t)); NAME = NAME + t * y; }'   # else the product would leave the loop
 LOOP = """
 typedef float vec __attribute__((vector_size(16)));
 extern "C" float chains(long steps, float b, float c) {

@@ -9,6 +9,7 @@ namespace {
 
 typedef __m256 vec;
 constexpr int LANES = 8, VECTORS = 4;
+constexpr bool FUSED = true;
 
 alignas(64) const int32_t ONES[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 

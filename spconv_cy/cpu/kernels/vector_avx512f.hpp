@@ -8,6 +8,7 @@ namespace {
 
 typedef __m512 vec;
 constexpr int LANES = 16, VECTORS = 4;
+constexpr bool FUSED = true;
 
 inline vec load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, vec a) { _mm512_storeu_ps(p, a); }

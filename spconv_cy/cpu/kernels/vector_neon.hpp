@@ -8,6 +8,7 @@ namespace {
 
 typedef float32x4_t vec;
 constexpr int LANES = 4, VECTORS = 4;
+constexpr bool FUSED = true;
 
 inline vec load(const float* p) { return vld1q_f32(p); }
 inline void store(float* p, vec a) { vst1q_f32(p, a); }

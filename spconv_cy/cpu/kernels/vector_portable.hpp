@@ -6,6 +6,11 @@ namespace {
 
 typedef float vec __attribute__((vector_size(16)));
 constexpr int LANES = 4, VECTORS = 4;
+#ifdef __FP_FAST_FMAF
+constexpr bool FUSED = true;
+#else
+constexpr bool FUSED = false;       // a product needs a register before it is added
+#endif
 
 // Rows have the alignment of floats, and a pointer to vec would imply more.
 struct [[gnu::packed, gnu::may_alias]] alignas(float) Within {
