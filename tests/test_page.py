@@ -18,6 +18,7 @@ from spconv_cy.data.pen_digits import as_digit, with_aspect
 from spconv_cy.page.reader import Reader
 from spconv_cy.page.request import MOST_BYTES
 from spconv_cy.page.server import HERE, serve
+from spconv_cy.page.time_limit import MOST_DROPPED
 
 ONE = {"strokes": [[[10, 0], [10, 100]]]}
 
@@ -137,6 +138,47 @@ def test_a_huge_body_is_refused(port):
         head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
     assert b" 413 " in head.splitlines()[0] and b"Content-Type: application/json" in head
     assert json.loads(body) == {"error": f"page: expected at most {MOST_BYTES} bytes, got more; send fewer points"}
+    assert ask(port, body=ONE)[0] == 200
+
+
+def sent_whole(port, head, body):
+    """Send a request to its end, as simple clients do, and only then read (status, answer)."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        head = f"POST /read HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n{head}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        answer = connection.makefile("rb").read().removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    head, _, text = answer.partition(b"\r\n\r\n")
+    assert b"Connection: close" in head and b"Content-Type: application/json" in head
+    return int(head.split()[1]), json.loads(text)["error"]
+
+
+CHUNK = b"%x\r\n%s\r\n" % (2**16, b" " * 2**16)
+
+
+@pytest.mark.parametrize("head, body, status, words", [
+    (f"Content-Length: {MOST_BYTES + 1}", b" " * (MOST_BYTES + 1), 413, f"at most {MOST_BYTES} bytes, got more"),
+    (f"Content-Length: {12 * MOST_BYTES}", b" " * (12 * MOST_BYTES), 413, "bytes, got more; send fewer points"),
+    (f"Expect: 100-continue\r\nContent-Length: {4 * MOST_BYTES}", b" " * (4 * MOST_BYTES), 413, "bytes, got more"),
+    ("Transfer-Encoding: chunked", CHUNK * 80 + b"0\r\n\r\n", 413, "bytes, got more"),
+    ("Transfer-Encoding: gzip", b" " * 2**22, 501, "a request in HTTP"),
+    ("Content-Length: -5", b" " * 2**22, 400, "a request in HTTP"),
+    ("Content-Length: 1e9", b" " * 2**22, 400, "a request in HTTP"),
+    ("X: " + "a" * 2**19, b" " * 2**22, 431, "a request in HTTP"),
+    ("Connection: close", b"", 400, "a body in JSON"),                   # without a length there is no body
+    (f"Connection: close\r\nContent-Length: {MOST_BYTES}", b" " * MOST_BYTES, 400, "a body in JSON"),
+], ids=lambda x: f"{x!s:.30}" if not isinstance(x, bytes) else "")
+def test_a_client_that_sends_all_before_it_reads_gets_its_answer(port, head, body, status, words):
+    found, text = sent_whole(port, head, body)
+    assert found == status and words in text and text.startswith("page: expected ")
+    assert ask(port, body=ONE)[0] == 200
+
+
+def test_a_client_that_never_stops_sending_is_cut_off(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"POST /read HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % 10**12)
+        with pytest.raises(OSError):
+            for _ in range(MOST_DROPPED // 2**20 + 100):
+                connection.sendall(b" " * 2**20)
     assert ask(port, body=ONE)[0] == 200
 
 

@@ -1,17 +1,57 @@
-"""A limit on the time that a connection may take to send a request and to read the answer. Needs waitress."""
+"""Connections: a limit on the time to send a request and to read the answer, and an end that leaves the answer there.
+
+A connection that is closed while its client still sends is reset, and the client never sees the answer. So after the
+last answer the server ends its own direction only, and reads and drops what the client sends, up to a limit.
+
+Needs waitress.
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from contextlib import suppress
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, SHUT_WR
 from typing import TYPE_CHECKING, Any
 
 from waitress.channel import HTTPChannel
 
 if TYPE_CHECKING:
     from waitress.server import BaseWSGIServer
+
+MOST_DROPPED = 2**26                                # bytes that are read after the last answer
+
+
+class Lingering(HTTPChannel):  # type: ignore[misc]
+    """A connection that ends its own direction after the last answer, and then waits for the client to close."""
+
+    lingers, dropped = False, 0
+
+    def readable(self) -> bool:
+        """Tell whether what the client sends is to be read."""
+        return bool(self.lingers and not self.will_close or super().readable())
+
+    def handle_read(self) -> None:
+        """Read a part of a request, or drop what comes after the last answer."""
+        if not self.lingers:
+            super().handle_read()
+            return
+        try:
+            self.dropped += len(self.recv(self.adj.recv_bytes))          # at the end of the stream it closes itself
+        except OSError:
+            self.will_close = True
+        self.will_close = self.will_close or self.dropped > MOST_DROPPED
+
+    def handle_write(self) -> None:
+        """Send a part of an answer; after the last one end this direction."""
+        if self.will_close or not self.close_when_flushed:
+            super().handle_write()
+            return
+        self._flush_exception(self._flush_some)
+        if not self.total_outbufs_len and not self.will_close:
+            self.close_when_flushed, self.lingers = False, True
+            with suppress(OSError):                                      # the client has closed it
+                self.socket.shutdown(SHUT_WR)
 
 
 def limit_time(server: BaseWSGIServer, seconds: float) -> None:
@@ -25,7 +65,7 @@ def limit_time(server: BaseWSGIServer, seconds: float) -> None:
         seconds: above 0. A connection is closed at most the server's `cleanup_interval` and `asyncore_loop_timeout`
             later.
     """
-    class Channel(HTTPChannel):  # type: ignore[misc]
+    class Channel(Lingering):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             self.due = time.monotonic() + seconds
             super().__init__(*arguments, **options)
