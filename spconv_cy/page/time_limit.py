@@ -25,7 +25,7 @@ MOST_DROPPED = 2**26                                # bytes that are read after 
 class Lingering(HTTPChannel):  # type: ignore[misc]
     """A connection that ends its own direction after the last answer, and then waits for the client to close."""
 
-    lingers, dropped = False, 0
+    lingers, dropped, close_when_flushed = False, 0, False
 
     def readable(self) -> bool:
         """Tell whether what the client sends is to be read."""
