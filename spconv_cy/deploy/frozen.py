@@ -11,10 +11,11 @@ import numpy as np
 from spconv_cy.autograd import no_grad
 from spconv_cy.checks import as_array
 from spconv_cy.deploy import text
-from spconv_cy.deploy.limits import by_samples, checked_bytes, fits, grid_of, needed, refuse, shown
+from spconv_cy.deploy.limits import at_points, by_samples, checked_bytes, fits, grid_of, needed, refuse, shown
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.steps import Convolve
-from spconv_cy.layers import Layer
+from spconv_cy.errors import expected
+from spconv_cy.layers import Layer, ToPoints
 from spconv_cy.state import checked_names
 from spconv_cy.tensor import SparseTensor, Tensor
 
@@ -79,23 +80,27 @@ class Frozen(Layer):
         return [step.product for program in programs for step in program.steps
                 if isinstance(step, Convolve) and step.product.precision != "float32"]
 
-    def __call__(self, x: Any, *, memory: int | str | None = None) -> Any:
+    def __call__(self, x: Any, *more: Any, memory: int | str | None = None) -> Any:
         """Return what the network gives for x in evaluation mode.
 
         Args:
             x: SparseTensor; or what else the network takes.
+            more: what a network that is called as it is takes besides, such as the counts of a PCGCDecoder.
             memory: limit of this call in bytes, or such as "500MB"; None: that of the network.
 
         Raises:
             MemoryError: the call would take more; nothing has been computed then.
+            TypeError: x is something else, or the network takes nothing more.
         """
+        if more and (len(self._parts) != 1 or isinstance(self._parts[0], Program)):
+            raise TypeError(expected("Frozen", "one argument", f"{1 + len(more)}", "this network takes no more"))
         limit = self.limit if memory is None else checked_bytes(memory)
         given = x if isinstance(x, (SparseTensor, Tensor)) else Tensor(as_array("Frozen", x))
         with no_grad():
             if limit is not None and isinstance(given, SparseTensor):
                 return self._within(given, limit)
             for part in self._parts:
-                given = part(given)
+                given = part(given, *more)
         return given
 
     def memory(self, sites: Any, *, size: Any = None, samples: int | None = None, ground: str | None = None) -> int:
@@ -104,19 +109,22 @@ class Frozen(Layer):
         The rulebooks are found for it; the next call uses them.
 
         Args:
-            sites: SparseTensor, Grid, or array (n, 1+d) of sites, the batch index first.
+            sites: SparseTensor, Grid, or array (n, 1+d) of sites, the batch index first; a SparseTensor if the network
+                gives a row for each point.
             size, samples: of the field, as for Grid.from_sites, if an array is given.
             ground: "zero" or None, as for SparseTensor.from_sites, if no SparseTensor is given.
 
         Raises:
-            TypeError: the network has layers whose memory is not known before they run.
+            TypeError: the network has layers whose memory is not known before they run; it gives a row for each point,
+                and sites is no SparseTensor made of points.
         """
-        program = self._program()
+        program, points = self._planned()
         grid = grid_of(sites, size, samples)
         row = getattr(sites, "ground", None)
         if row is None and ground is not None and not isinstance(sites, SparseTensor):
             row = Tensor(np.zeros((1, program.values[0].channels), np.float32))
-        return needed(program, grid, None if row is None else row.data)
+        needs = needed(program, grid, None if row is None else row.data)
+        return at_points(program, sites, needs) if points else needs
 
     def weight_bytes(self) -> int:
         """Return the bytes of the packed weights."""
@@ -169,12 +177,16 @@ class Frozen(Layer):
             limit += f", precision={self.precision!r} by {self.kernels}; in float32: {', '.join(others) or 'none'}"
         return f"Frozen({', '.join(names)}{limit})"
 
-    def _program(self) -> Program:
-        others = [part for part in self._parts if not isinstance(part, Program)]
-        if others or len(self._parts) != 1:
-            raise refuse(others)
-        return self._parts[0]                                            # type: ignore[no-any-return]
+    def _planned(self) -> tuple[Program, list[ToPoints]]:
+        """Return the Program, and the ToPoints after it if there is one."""
+        first, after = self._parts[:1], list(self._parts[1:])
+        plain = [type(part) is ToPoints and not part.layers for part in after]
+        if not (first and isinstance(first[0], Program) and plain in ([], [True])):
+            raise refuse([part for part in self._parts if not isinstance(part, Program)])
+        return first[0], after
 
     def _within(self, x: SparseTensor, limit: int) -> Any:
-        program = self._program()
-        return program(x) if fits(program, x, limit) else by_samples(program, x, limit)
+        program, points = self._planned()
+        if fits(program, x, limit, bool(points)):
+            return points[0](program(x)) if points else program(x)
+        return by_samples(program, x, limit)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.checks import is_integer
-from spconv_cy.deploy.memory import held
+from spconv_cy.deploy.memory import OBJECTS, held
+from spconv_cy.deploy.rules import rules_bytes
 from spconv_cy.errors import expected
 from spconv_cy.sites import Grid
 from spconv_cy.tensor import SparseTensor, Tensor
@@ -55,6 +56,20 @@ def needed(program: Program, grid: Grid, ground: Array | None, limit: int | None
     return max(program.bytes(found, ground), program.rules.finding_bytes(found))
 
 
+def at_points(program: Program, x: Any, needs: int) -> int:
+    """Return the most bytes of a call whose result is looked up for the points of x, if the program takes `needs`.
+
+    Raises:
+        TypeError: x is no SparseTensor that was made of points.
+    """
+    if getattr(x, "point_rows", None) is None:
+        raise TypeError(expected("Frozen", "a SparseTensor made of points, since the result has a row for each",
+                                 f"{x}", "make it by SparseTensor.from_points or from_sites"))
+    row, n = 4 * program.values[program.output].channels, len(x.point_rows)
+    found = program.rules.find(x.grid)
+    return max(needs, rules_bytes(found) + held(row * x.grid.n) + held(row * n) + n + 8 * OBJECTS)
+
+
 def ground_of(x: SparseTensor) -> Array | None:
     """Return the ground state of a SparseTensor as an array, or None."""
     return None if x.ground is None else x.ground.data
@@ -67,21 +82,22 @@ def refuse(layers: Sequence[Any]) -> TypeError:
                               "freeze the parts between them, and leave out memory="))
 
 
-def fits(program: Program, x: SparseTensor, limit: int) -> bool:
-    """Return True if a call takes at most `limit` bytes.
+def fits(program: Program, x: SparseTensor, limit: int, points: bool = False) -> bool:
+    """Return True if a call takes at most `limit` bytes; points: its result is looked up for the points of x.
 
     Raises:
         MemoryError: it takes more, and sample by sample is no way either.
     """
     try:
         needs = needed(program, x.grid, ground_of(x), limit)
+        needs = at_points(program, x, needs) if points else needs
         error = MemoryError(expected("Frozen", f"a call that takes at most {shown(limit)}", shown(needs), REMEDY))
     except MemoryError as found:
         needs, error = limit + 1, found
     if needs <= limit:
         return True
     program.forget()
-    if program.values[program.output].place > 0 or x.grid.samples < 2:
+    if program.values[program.output].place > 0 or x.grid.samples < 2 or points:
         raise error
     return False
 

@@ -13,18 +13,8 @@ except ImportError:
     compiled = None                                                      # type: ignore[assignment]
 
 ALIGNED = 64
-# What a layer's own call takes besides its result: times its rows out and in, measured; and 8 bytes for each row out.
-CALLS = {"AveragePooling": (1.4, 0.0), "SumPooling": (0.35, 0.0), "UnPooling": (0.1, 0.0), "Tanh": (0.1, 0.0),
-         "PReLU": (2.35, 0.0), "ELU": (1.35, 0.0), "SELU": (1.35, 0.0), "SiLU": (2.1, 0.0), "GELU": (1.1, 0.0),
-         "Sigmoid": (2.1, 0.0), "Softmax": (1.3, 0.0), "GroupNormalization": (2.2, 0.0),
-         "InstanceNormalization": (3.5, 0.0), "SampleScale": (1.1, 0.0), "EfficientChannelAttention": (1.1, 0.0),
-         "GlobalPooling": (0.0, 0.1), "GeneralizedMeanPooling": (0.0, 2.1)}
-ANY_CALL = 3.0, 3.0
-# Below this size numpy makes one array more for them.
+# Below this size numpy writes each of several operations into memory of its own.
 ELIDED = 2**18
-CHAINED = frozenset(("SiLU", "Sigmoid", "ELU", "SELU", "Softmax", "GroupNormalization", "InstanceNormalization",
-                     "AveragePooling"))
-GROUND = 1.2                            # times its rows out that AveragePooling takes more with a ground state
 OBJECTS = 1024                          # bytes of Python objects for each step
 
 
@@ -91,14 +81,11 @@ class Layout:
         return most
 
     def _call_bytes(self, step: Apply, sizes: Sequence[int], ground: bool) -> int:
-        known = [name for name in (cls.__name__ for cls in type(step.layer).__mro__) if name in CALLS]
-        out, given = CALLS[known[0]] if known else ANY_CALL
-        if ground and known[:1] == ["AveragePooling"]:
-            out += GROUND
-        if known and known[0] in CHAINED and sizes[step.y] < ELIDED:
-            out += 1
+        needs: Any = step.layer.working_memory
+        out = needs.out + needs.ground * ground + (needs.chained and sizes[step.y] < ELIDED)
         few = 2 / max(1, self.values[step.y].columns)                    # 8 bytes a row
-        return int((out + few) * held(sizes[step.y]) + given * held(sizes[step.x]))
+        rows = sizes[step.x] / (4 * max(1, self.values[step.x].columns))
+        return int((out + few) * held(sizes[step.y]) + needs.given * held(sizes[step.x]) + needs.each * rows)
 
     def _put_inside(self) -> None:
         for i, step in enumerate(self.steps):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.deploy.products import Product, mapped, max_pooled, packed
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites import Grid, Rulebook, as_lattice
 from spconv_cy.tensor import SparseTensor, Tensor
 
@@ -320,8 +321,15 @@ class Apply(Step):
 
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
-        found: Any = self.layer(run.tensor(self.x))
-        return getattr(found, "features", found).data
+        x = run.tensor(self.x)
+        found: Any = self.layer(x)
+        rows, shape = getattr(found, "features", found), (run.count(self.y), run.channels[self.y])
+        if getattr(rows, "shape", None) != shape:
+            raise ShapeError(expected("Frozen", f"{type(self.layer).__name__} to give {shape[1]} channels at "
+                                      f"{shape[0]} sites", f"{found}", "set working_memory = None: it is for layers "
+                                      "that keep the sites; channels_out says how many channels they give"))
+        made = np.require(rows.data, np.float32, ["C"])
+        return made.copy() if np.may_share_memory(made, run.values[self.x]) else made   # whose place others use later
 
     def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
         """See Step.ground."""

@@ -57,7 +57,7 @@ class Tracer:
             CannotTraceError: the layer may do anything.
         """
         if not computes_as_the_library(layer):
-            raise CannotTraceError
+            return self._own(layer, x)
         for kind, add in KINDS:
             if isinstance(layer, kind):
                 return add(self, layer, x)                               # type: ignore[no-any-return]
@@ -189,7 +189,16 @@ class Tracer:
             raise CannotTraceError
         return self._add(Apply, x, self._value(self.links[link].place, self._channels(x)), layer=layer)
 
+    def _own(self, layer: Any, x: int) -> int:
+        if not tells_its_memory(layer):
+            raise CannotTraceError
+        self._check(x, getattr(layer, "channels_in", getattr(layer, "channels", None)))
+        y = self._value(self._place(x), getattr(layer, "channels_out", self._channels(x)))
+        return self._add(Apply, x, y, layer=layer)
+
     def _keeping(self, layer: Any, x: int) -> int:
+        if layer.working_memory is None:
+            raise CannotTraceError
         self._check(x, getattr(layer, "channels", None))
         return self._add(Apply, x, self._value(self._place(x), self._channels(x)), layer=layer)
 
@@ -278,6 +287,16 @@ def computes_as_the_library(layer: Any) -> bool:
     """Return True if no class outside the library has changed how a layer computes."""
     return all(cls.__module__.startswith("spconv_cy.") or not vars(cls).keys() & METHODS
                for cls in type(layer).__mro__ if cls is not object)
+
+
+def tells_its_memory(layer: Any) -> bool:
+    """Return True if a class outside the library that changes how a layer computes sets `working_memory` itself."""
+    for cls in type(layer).__mro__:
+        if "working_memory" in vars(cls):
+            return isinstance(layer.working_memory, library.WorkingMemory)
+        if not cls.__module__.startswith("spconv_cy.") and vars(cls).keys() & METHODS:
+            return False
+    return False
 
 
 def _same(a: Any, b: Any) -> bool:

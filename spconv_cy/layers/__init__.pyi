@@ -53,4 +53,5 @@ from spconv_cy.layers.randomized import RandomizedStrideMaxPooling as Randomized
 from spconv_cy.layers.restoring import Deconvolution as Deconvolution
 from spconv_cy.layers.restoring import UnPooling as UnPooling
 from spconv_cy.layers.role import Role as Role
+from spconv_cy.layers.role import WorkingMemory as WorkingMemory
 from spconv_cy.layers.transposed import TransposedConvolution as TransposedConvolution

@@ -8,7 +8,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import elu, gelu, leaky_relu, prelu, sigmoid, silu, softmax, tanh
 from spconv_cy.functional.initial import filled
 from spconv_cy.layers.inputs import checked_counts, checked_rows
-from spconv_cy.layers.role import Role
+from spconv_cy.layers.role import Role, WorkingMemory
 from spconv_cy.layers.rows import RowLayer
 
 
@@ -71,6 +71,8 @@ class PReLU(RowLayer):
     Source: He et al. 2015, arXiv:1502.01852.
     """
 
+    working_memory = WorkingMemory(out=2.35)
+
     def __init__(self, channels: int, *, slope: float = 0.25) -> None:
         self.channels, = checked_counts(self, channels=channels)
         self.weight = filled((1, self.channels), _finite(self, slope=slope))
@@ -91,6 +93,7 @@ class ELU(RowLayer):
     """
 
     role = Role.CHANNELWISE
+    working_memory = WorkingMemory(out=1.35, chained=True)
 
     def __init__(self, alpha: float = 1.0) -> None:
         if _finite(self, alpha=alpha) < 0:
@@ -109,6 +112,7 @@ class SELU(RowLayer):
     """
 
     role = Role.CHANNELWISE
+    working_memory = WorkingMemory(out=1.35, chained=True)
 
     def rows(self, x: Tensor) -> Tensor:
         """Return the result for rows (n, c)."""
@@ -122,6 +126,7 @@ class SiLU(RowLayer):
     """
 
     role = Role.CHANNELWISE
+    working_memory = WorkingMemory(out=2.1, chained=True)
 
     def rows(self, x: Tensor) -> Tensor:
         """Return the result for rows (n, c)."""
@@ -135,6 +140,7 @@ class GELU(RowLayer):
     """
 
     role = Role.CHANNELWISE
+    working_memory = WorkingMemory(out=1.1)
 
     def rows(self, x: Tensor) -> Tensor:
         """Return the result for rows (n, c)."""
@@ -145,6 +151,7 @@ class Tanh(RowLayer):
     """Apply the hyperbolic tangent."""
 
     role = Role.CHANNELWISE
+    working_memory = WorkingMemory(out=0.1)
 
     def rows(self, x: Tensor) -> Tensor:
         """Return the result for rows (n, c)."""
@@ -153,6 +160,8 @@ class Tanh(RowLayer):
 
 class Sigmoid(RowLayer):
     """Apply 1 / (1 + exp(-x)); if the ground state is None, inactive sites stay zero."""
+
+    working_memory = WorkingMemory(out=2.1, chained=True)
 
     def rows(self, x: Tensor) -> Tensor:
         """Return the result for rows (n, c)."""
@@ -164,6 +173,8 @@ class Softmax(RowLayer):
 
     Source: Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
     """
+
+    working_memory = WorkingMemory(out=1.3, chained=True)
 
     def rows(self, x: Tensor) -> Tensor:
         """Return the result for rows (n, c)."""

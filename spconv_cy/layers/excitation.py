@@ -13,7 +13,7 @@ from spconv_cy.layers.activation import ReLU, Sigmoid
 from spconv_cy.layers.container import Sequential, branch, checked_layers
 from spconv_cy.layers.convolution import NetworkInNetwork
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_sparse
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers.layer import Layer, WorkingMemory
 from spconv_cy.layers.pooling import GlobalPooling
 from spconv_cy.layers.restoring import refuse_ground
 from spconv_cy.sites import Grid, Window
@@ -58,6 +58,11 @@ class SampleScale(_SampleScaled):
 
     def __init__(self, *layers: Layer) -> None:
         self.gate = Sequential(*checked_layers(self, layers))
+
+    @property
+    def working_memory(self) -> WorkingMemory | None:  # type: ignore[override]
+        """WorkingMemory where the layers begin with a GlobalPooling; None: they may take any amount."""
+        return WorkingMemory(out=1.1) if type(next(iter(self.gate.layers), None)) is GlobalPooling else None
 
     def factors(self, x: SparseTensor) -> Tensor:
         """Return what the layers give for x."""
@@ -116,6 +121,8 @@ class EfficientChannelAttention(_SampleScaled):
     >>> [EfficientChannelAttention(channels).size for channels in (16, 64, 256)]
     [3, 3, 5]
     """
+
+    working_memory = WorkingMemory(out=1.1)
 
     def __init__(self, channels: int, size: int | None = None, *, rng: Seed = None) -> None:
         self.channels, = checked_counts(self, channels=channels)

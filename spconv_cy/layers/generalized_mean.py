@@ -8,7 +8,7 @@ from spconv_cy.functional.dense import at_least
 from spconv_cy.functional.initial import filled
 from spconv_cy.functional.sparse import global_pool
 from spconv_cy.layers.inputs import checked_sparse
-from spconv_cy.layers.layer import Layer
+from spconv_cy.layers.layer import Layer, WorkingMemory
 from spconv_cy.tensor import SparseTensor, Tensor
 
 
@@ -31,6 +31,8 @@ class GeneralizedMeanPooling(Layer):
     >>> f"{GeneralizedMeanPooling(2.0)(x).item():.3f}"                   # sqrt((9 + 16) / 2)
     '3.536'
     """
+
+    working_memory = WorkingMemory(given=2.1)
 
     def __init__(self, p: float = 3.0, *, eps: float = 1e-6) -> None:
         for name, value in (("p", p), ("eps", eps)):

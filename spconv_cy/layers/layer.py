@@ -15,6 +15,7 @@ from spconv_cy.layers.attributes import OWN, Node, arrays, items, moved, walk
 from spconv_cy.layers.description import described, shown
 from spconv_cy.layers.plan import Plan, Step
 from spconv_cy.layers.role import Role as Role
+from spconv_cy.layers.role import WorkingMemory as WorkingMemory
 from spconv_cy.layers.summary import Summary, summary
 from spconv_cy.state import checked_like, checked_names
 from spconv_cy.tensor import SparseTensor, Tensor
@@ -39,6 +40,10 @@ class Layer(Node):
             through a batch normalisation, a sum and a leaky ReLU, `activated(x, slope)` of a max-pooling through a
             leaky ReLU. A subclass that overrides `__call__`, `activated` or `rows` without `fused` does not, whatever
             its base class does.
+        working_memory: WorkingMemory, what a call takes; None: not known. For a class outside the library it says, too,
+            that the layer keeps the sites, and gives `channels_out` channels, or as many as its input if it has no such
+            attribute: a frozen network plans ahead for it. A subclass that overrides `__call__`, `activated` or `rows`
+            sets it again.
 
     >>> class Scale(Layer):
     ...     def __init__(self, channels):
@@ -53,6 +58,7 @@ class Layer(Node):
     frozen: bool = False
     role: Role = Role.NONE  # type: ignore[assignment]
     fuses: bool = False
+    working_memory: WorkingMemory | None = None
     _kept: frozenset[str] = frozenset()
     _call: tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -61,6 +67,7 @@ class Layer(Node):
         if vars(cls).keys() & {"__call__", "activated", "rows"}:         # its own code may do anything
             cls.role = vars(cls).get("role", Role.NONE)
             cls.fuses = vars(cls).get("fuses", "fused" in vars(cls))
+            cls.working_memory = vars(cls).get("working_memory")
         role = vars(cls).get("role", Role.NONE)
         if not isinstance(role, Role) and not hasattr(role, "__get__"):
             raise TypeError(expected(cls.__name__, "role to be a Role or a property", repr(role),

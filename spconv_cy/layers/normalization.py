@@ -16,7 +16,7 @@ from spconv_cy.functional.powers import without_infinity
 from spconv_cy.functional.shared import shared_statistics
 from spconv_cy.layers.activation import checked_slope
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_rows
-from spconv_cy.layers.layer import Activated, Layer, Role
+from spconv_cy.layers.layer import Activated, Layer, Role, WorkingMemory
 from spconv_cy.layers.rows import added, can_add, on_rows
 from spconv_cy.tensor import SparseTensor, Tensor, as_tensor
 from spconv_cy.types import Array, ArrayLike
@@ -220,6 +220,11 @@ class GroupNormalization(Layer):
     def __init__(self, groups: int, channels: int, *, eps: float = 1e-5, over: str = "site") -> None:
         self._begin(groups, channels, eps, over)
 
+    @property
+    def working_memory(self) -> WorkingMemory:  # type: ignore[override]
+        """WorkingMemory by what is normalised together."""
+        return WorkingMemory(out=2.2 if self.over == "site" else 3.5, chained=self.over == "site")
+
     def _begin(self, groups: int, channels: int, eps: float, over: str) -> None:
         groups, channels = checked_counts(self, groups=groups, channels=channels)
         _check_eps(self, eps)
@@ -281,6 +286,8 @@ class InstanceNormalization(Layer):
 
     Source: Ulyanov et al. 2016, arXiv:1607.08022.
     """
+
+    working_memory = WorkingMemory(out=3.5)
 
     def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
         channels, = checked_counts(self, channels=channels)

@@ -12,7 +12,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional import average_pool, global_pool, leaky_relu, max_pool, sum_pool
 from spconv_cy.layers.convolution import checked_site_rule, rules_of
 from spconv_cy.layers.inputs import checked_lattice, checked_sparse
-from spconv_cy.layers.layer import Layer, Role
+from spconv_cy.layers.layer import Layer, Role, WorkingMemory
 from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
 from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import Array
@@ -104,6 +104,7 @@ class AveragePooling(_Pooling):
     """
 
     role = Role.CHANNELWISE
+    working_memory = WorkingMemory(out=1.4, ground=1.2, chained=True)
 
     def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
                  stride: int | Sequence[int] | None = None, *, over: str = "volume",
@@ -139,6 +140,7 @@ class SumPooling(_Pooling):
     """
 
     role = Role.CHANNELWISE
+    working_memory = WorkingMemory(out=0.35)
 
     def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
                  stride: int | Sequence[int] | None = None, *, dilation: int | Sequence[int] = 1,
@@ -173,6 +175,7 @@ class GlobalPooling(Layer):
     """
 
     role = Role.CHANNELWISE
+    working_memory = WorkingMemory(each=5)
 
     def __init__(self, kind: str = "average", *, over: str = "active") -> None:
         if not is_one_of(kind, ("average", "sum", "max")) or not is_one_of(over, ("active", "field")):

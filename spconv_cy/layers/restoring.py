@@ -9,7 +9,7 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.sparse import conv, sum_pool
 from spconv_cy.layers.convolution import Convolution
 from spconv_cy.layers.inputs import checked_channels, checked_sparse
-from spconv_cy.layers.layer import Layer, Role
+from spconv_cy.layers.layer import Layer, Role, WorkingMemory
 from spconv_cy.sites import Grid, LatticeLike, Rulebook, Window
 from spconv_cy.sites.regions import Regions
 from spconv_cy.tensor import SparseTensor, Tensor
@@ -110,6 +110,7 @@ class UnPooling(Layer):
     """
 
     role = Role.CHANNELWISE
+    working_memory = WorkingMemory(out=0.1)
 
     def __init__(self, lattice: LatticeLike, size: int | Sequence[int] | None = None,
                  stride: int | Sequence[int] | None = None, *, dilation: int | Sequence[int] = 1,

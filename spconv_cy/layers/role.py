@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from enum import Flag, auto
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -40,6 +40,30 @@ class Role(Flag):
     DROPS = auto()
     NORMALIZES = auto()
     PICKS = auto()
+
+
+class WorkingMemory(NamedTuple):
+    """What a call in evaluation mode takes at most beside its input and its result; `working_memory` of a layer is one.
+
+    It is told in parts of the bytes of rows, so that `frozen.memory` of a frozen network is known before a call.
+
+    Attributes:
+        out: times the bytes of the rows out.
+        given: times the bytes of the rows in.
+        each: bytes for each row in.
+        ground: times the bytes of the rows out, more, where the input has a ground state.
+        chained: whether the result is computed by several operations of numpy, each of which reads the one before.
+            Below 256 KB numpy writes each into memory of its own: once the rows out more.
+
+    >>> WorkingMemory(out=1.5)
+    WorkingMemory(out=1.5, given=0.0, each=0, ground=0.0, chained=False)
+    """
+
+    out: float = 0.0
+    given: float = 0.0
+    each: int = 0
+    ground: float = 0.0
+    chained: bool = False
 
 
 class Planned(Protocol):

@@ -116,7 +116,8 @@ class Grid:
         return once(self._kept, "batch_starts", self._starts)
 
     def _starts(self) -> NDArray[np.int64]:
-        starts = np.searchsorted(self.sites[:, 0], np.arange(self.samples + 1)).astype(np.int64)
+        samples = np.arange(self.samples + 1, dtype=self.sites.dtype)    # of another dtype, both would be copied
+        starts = np.searchsorted(self.sites[:, 0], samples).astype(np.int64)
         starts.flags.writeable = False
         return starts.view()
 
