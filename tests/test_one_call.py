@@ -9,8 +9,9 @@ from numpy.testing import assert_array_equal
 import spconv_cy as sp
 from spconv_cy import layers
 from spconv_cy.errors import ShapeError
-from spconv_cy.functional import attention, selection
+from spconv_cy.functional import attention, selection, sparse
 from spconv_cy.functional.selection import best_of_segments
+from spconv_cy.sites import Rulebook
 
 pytestmark = pytest.mark.skipif(selection.compiled is None, reason="without the compiled core there is numpy only")
 CALLS = {"Sparsify": 120, "KeepTop": 125, "AddCoordinates": 55, "WindowAttention": 220, "TransposedConvolution": 175}
@@ -122,3 +123,38 @@ def test_what_does_not_fit_the_compiled_calls_is_refused():
         attention.compiled.attend_all(np.zeros((2, 6), np.float32), None, 1, windows)
     with pytest.raises(ShapeError, match="positions"):
         attention.compiled.attend_all(np.zeros((3, 6), np.float32), np.zeros((4, 1), np.float32), 1, windows)
+
+
+@pytest.mark.parametrize("groups, state", [(1, 0.0), (1, 0.5), (2, -0.5)])
+def test_without_gradients_a_convolution_takes_its_ground_state_along(rng, monkeypatch, groups, state):
+    net = sp.Sequential(layers.Convolution(2, 16, 6, 3, padding=1, groups=groups, rng=0), layers.VeryLeakyReLU(),
+                        layers.MaxPooling(2, 2), layers.Convolution(2, 6, 4, 2, 2, bias=False, rng=1)).eval()
+    x = tensor(rng, samples=2)
+    x = x.with_features(x.features, np.full((1, 16), state))
+    calls, found = [], []
+    monkeypatch.setattr(sparse.compiled, "conv", lambda *given, of=sparse.compiled.conv, **options:
+                        calls.append(0) or of(*given, **options))
+    for n_threads in (1, 2):
+        sp.set_threads(n_threads)
+        found.append(net(x))
+    sp.set_threads(None)
+    assert len(calls) == 4
+    y = net.train()(x)                                                   # with a tape each function is recorded
+    assert len(calls) == 4 and y.features.requires_grad
+    for other in found:
+        assert_array_equal(other.features.data, y.features.data)
+        assert_array_equal(other.ground.data, y.ground.data)
+        assert_array_equal(other.sites, y.sites)
+    with sp.no_grad():
+        assert_array_equal(net(x).features.data, y.features.data)
+    assert len(calls) == 6
+
+
+def test_a_ground_state_of_other_channels_is_refused_as_before(rng):
+    layer = layers.Convolution(2, 4, 5, 2, rng=0).eval()
+    x = tensor(rng, channels=3)
+    with pytest.raises(ShapeError, match="expected features with 4 channels, got 3"):
+        layer(x.with_features(x.features, np.zeros((1, 3))))
+    with pytest.raises(ShapeError, match="of one row"):
+        sparse.compiled.conv(*[np.zeros((1, 2), np.float32)] * 2, np.zeros((1, 2, 0), np.float32),
+                             *[Rulebook.identity(1).pairs] * 2)

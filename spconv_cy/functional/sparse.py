@@ -7,13 +7,18 @@ from typing import cast
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.autograd import Tensor, differentiable
-from spconv_cy.backend.switch import Ops, ops_of
+from spconv_cy.autograd import Tensor, differentiable, recording
+from spconv_cy.backend.switch import Ops, ops_of, watchers
 from spconv_cy.checks import checked_integers, described, is_one_of, kind_of
-from spconv_cy.config import precision_name
+from spconv_cy.config import precision_name, threads
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
+
+try:
+    import spconv_cy.compiled.grounded as compiled
+except ImportError:
+    compiled = None                                                      # type: ignore[assignment]
 
 
 @differentiable(reads={0: (1,), 1: (0,)})
@@ -83,6 +88,30 @@ def conv_after(x: Tensor | Array, w: Tensor | Array, rulebook: Rulebook, bias: T
     if found is not None:
         found += moments
     return y, backward
+
+
+def takes_ground(*given: Tensor | None) -> bool:
+    """Return True if `conv_grounded` takes these tensors: float32 arrays of the CPU, of which none needs a gradient."""
+    tensors = [a for a in given if a is not None]
+    if compiled is None or watchers or precision_name() != "float32":
+        return False
+    if recording.get()[0] and any(a.requires_grad for a in tensors):
+        return False
+    return all(type(a.data) is np.ndarray and a.data.dtype == np.float32 and a.data.size for a in tensors)
+
+
+def conv_grounded(x: Tensor, ground: Tensor, w: Tensor, rulebook: Rulebook, bias: Tensor | None,
+                  slope: float | None) -> tuple[Tensor, Tensor]:
+    """Return the convolution of features and of their ground state by one call, for what `takes_ground` allows.
+
+    The bits are those of `conv` of the ground state over `rulebook.ground`, then of `conv` of the features minus the
+    ground state with the result as the bias, both through a leaky ReLU of that slope unless it is None.
+    """
+    own = ops_of(x.data).asarray
+    weights = w.data if w.data.flags.aligned else own(w.data)            # any strides: they are packed anyway
+    y, state = compiled.conv(own(x.data), own(ground.data), weights, rulebook.pairs, rulebook.ground.pairs,
+                             None if bias is None else own(bias.data), slope, n_threads=threads())
+    return Tensor.of(y), Tensor.of(state)
 
 
 def _conv_gradients(ops: Ops, x: Array, w: Array, rulebook: Rulebook, dy: Array, precision: str

@@ -10,7 +10,7 @@ from spconv_cy.checks import checked_flags, generator, is_one_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, leaky_relu, subtract_row
 from spconv_cy.functional.initial import glorot_uniform, zeros
-from spconv_cy.functional.sparse import conv
+from spconv_cy.functional.sparse import conv, conv_grounded, takes_ground
 from spconv_cy.layers.convolved import convolved
 from spconv_cy.layers.inputs import checked_channels, checked_counts, checked_lattice, checked_rows, checked_sparse
 from spconv_cy.layers.layer import Activated, Role
@@ -96,6 +96,11 @@ class Convolution(Activated):
 
     def activated(self, x: SparseTensor, slope: float | None = None, grid: Grid | None = None) -> SparseTensor:
         """Convolve, and apply a leaky ReLU of that slope unless it is None."""
+        if isinstance(x, SparseTensor) and x.ground is not None and x.channels == self.channels_in and takes_ground(
+                x.features, x.ground, self.weight, self.bias):
+            made, rulebook = self.rules(x, grid)
+            y, ground = conv_grounded(x.features, x.ground, self.weight, rulebook, self.bias, slope)
+            return SparseTensor(y, made, ground, x.point_rows if made is x.grid else None)
         features, rulebook, bias, ground, grid = self._begun(x, grid)
         y = conv(features, self.weight, rulebook, bias, slope=slope)
         if ground is not None and slope is not None:
