@@ -99,8 +99,8 @@ class Convolution(Activated):
         if isinstance(x, SparseTensor) and x.ground is not None and x.channels == self.channels_in and takes_ground(
                 x.features, x.ground, self.weight, self.bias):
             made, rulebook = self.rules(x, grid)
-            y, ground = conv_grounded(x.features, x.ground, self.weight, rulebook, self.bias, slope)
-            return SparseTensor(y, made, ground, x.point_rows if made is x.grid else None)
+            y, state = conv_grounded(x.features, x.ground, self.weight, rulebook, self.bias, slope)
+            return SparseTensor(y, made, state, x.point_rows if made is x.grid else None)
         features, rulebook, bias, ground, grid = self._begun(x, grid)
         y = conv(features, self.weight, rulebook, bias, slope=slope)
         if ground is not None and slope is not None:
