@@ -26,14 +26,14 @@ def paired(ours, theirs, n, seed=0):
     other = np.zeros(n)
     other[list(theirs)] = 1
     rng = np.random.default_rng(seed)
-    times, seeds = [], []
     # Items that no one or all misread add nothing: only the others are drawn, each as often as in a draw of all n.
     counts = np.flatnonzero(wrong.any(0) | (other > 0))
-    for _ in range(DRAWS):
-        times.append(rng.multinomial(n, [*[1 / n] * len(counts), 1 - len(counts) / n])[:-1])
-        seeds.append(rng.integers(len(wrong), size=len(wrong)))
-    often = (np.array(seeds)[:, :, None] == np.arange(len(wrong))).mean(1)      # (draws, seeds)
-    rows = np.array(times)                                                      # (draws, items)
+    shares = np.append(np.full(len(counts), 1 / n), 1 - len(counts) / n)
+    rows, seeds = np.empty((DRAWS, len(counts))), np.empty((DRAWS, len(wrong)))
+    for i in range(DRAWS):
+        rows[i] = rng.multinomial(n, shares)[:-1]
+        seeds[i] = rng.integers(len(wrong), size=len(wrong))
+    often = (seeds[:, :, None] == np.arange(len(wrong))).mean(1)                # (draws, seeds)
     means = ((rows @ wrong[:, counts].T * often).sum(1) - rows @ other[counts]) / n
     return float(wrong.mean() - other.mean()), *map(float, np.quantile(means, (0.025, 0.975)))
 

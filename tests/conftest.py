@@ -1,5 +1,6 @@
 """Fixtures: a seeded generator, each available backend, each instruction set; settings are put back after a test."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name.startswith(AROUND):
             item.add_marker(pytest.mark.experiments)
+
+
+def pytest_collection_finish(session):
+    """Keep what was imported and collected, which stays, out of every later search for garbage."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def circle(diameter, field):
     """List the sites (n, 2) that the circle in the middle of a field touches; points with whole coordinates exact."""
     angle = (np.arange(100_000) + 0.5) * 2 * np.pi / 100_000
     curve = np.floor(field / 2 + diameter / 2 * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(np.int64)
+    curve = curve[np.append(True, (curve[1:] != curve[:-1]).any(1))]  # hundreds of points lie in each site, in turn
     if field % 2:
         return np.unique(curve, axis=0)
     reach = np.arange(-diameter // 2, diameter // 2 + 1)

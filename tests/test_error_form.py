@@ -4,7 +4,7 @@ import ast
 import re
 
 import pytest
-from test_house import SOURCES, dotted
+from test_house import SOURCES, dotted, nodes
 
 from spconv_cy.errors import expected
 
@@ -23,7 +23,7 @@ def literal_words(node):
 
 def hand_made(path):
     """List the errors of a file whose text is written by hand and has another form."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path.read_text()):
         call = node.exc if isinstance(node, ast.Raise) else None
         if not isinstance(call, ast.Call) or not call.args or getattr(call.func, "id", "") in OTHER:
             continue
@@ -44,7 +44,7 @@ def test_errors_are_made_by_expected_or_have_its_form():
 
 def bare_types(path):
     """List the calls of expected() that tell what they got by the bare name of its type."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path.read_text()):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "expected" and len(node.args) > 2:
             got = ast.unparse(node.args[2])
             if re.match(r"(f'(an? )?\{)?type\(.*\)\.__name__", got):

@@ -63,15 +63,21 @@ def whole(module, name):
     return inner if inner in MODULES or module == "spconv_cy" else module
 
 
+@cache
+def nodes(text):
+    """List all nodes of Python source, the module first: several tests read each file."""
+    return tuple(ast.walk(ast.parse(text)))
+
+
 def imports_of_source(text, for_types=False):
     """List the modules of ours that Python source imports when it runs; a leading dot marks a relative import.
 
     With for_types also those that type checkers alone see.
     """
-    found, tree = [], ast.parse(text)
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    found = []
+    blocks = [node for node in nodes(text) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     left_out = {node for block in blocks for part in block.body for node in ast.walk(part) if not for_types}
-    for node in ast.walk(tree):
+    for node in nodes(text):
         if node in left_out:
             continue
         if isinstance(node, ast.Import):
@@ -162,10 +168,9 @@ def test_the_package_init_holds_only_names():
 def faults(path):
     """List what a Python file of the package may not hold."""
     text = path.read_text()
-    tree = ast.parse(text)
-    if text.strip() and not ast.get_docstring(tree):
+    if text.strip() and not ast.get_docstring(nodes(text)[0]):
         yield "one docstring line says what the file is"
-    for node in ast.walk(tree):
+    for node in nodes(text):
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             yield f"line {node.lineno}: import *"
         if isinstance(node, ast.ExceptHandler) and node.type is None:

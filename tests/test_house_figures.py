@@ -3,7 +3,7 @@
 import ast
 from statistics import median
 
-from test_house import MODULES, SOURCES, dotted, imports
+from test_house import MODULES, SOURCES, dotted, imports, nodes
 
 # Modules of the ground that every module may use: errors, what arguments must be, types of signatures.
 GROUND = {"spconv_cy.errors", "spconv_cy.checks", "spconv_cy.arguments", "spconv_cy.types"}
@@ -21,7 +21,7 @@ def percentile(values, q):
 def function_lengths():
     for path in CODE:
         if path.suffix == ".py":
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in nodes(path.read_text()):
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                     yield node.end_lineno - node.lineno + 1
 

@@ -169,10 +169,10 @@ def is_ours(error):
     """Tell whether an error has the library's own words, or Python's on a file that is not there or a signature."""
     if isinstance(error, (*OURS, FileNotFoundError, NotImplementedError)) or "positional argument" in str(error):
         return True
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    path = os.path.join(os.path.dirname(PACKAGE), frame.filename)
+    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    path = os.path.join(os.path.dirname(PACKAGE), frame.f_code.co_filename)
     return (isinstance(error, (ValueError, TypeError, IndexError, RuntimeError, FloatingPointError, AssertionError))
-            and path.startswith(OWN) and frame.lineno in raising(path))
+            and path.startswith(OWN) and line in raising(path))
 
 
 @pytest.mark.filterwarnings("ignore")
