@@ -5,6 +5,7 @@
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -143,9 +144,15 @@ def baseline(task, records):
 def difference(ours, best, n):
     """Return (ours less theirs in %, the ends of its 95 % interval, how): paired by item where both keep those."""
     if best.get("wrong") is not None and all(isinstance(answer, list) for answer in ours):
-        return *(100 * value for value in comparison.paired(ours, best["wrong"], n)), ""
+        return *(100 * value for value in paired(tuple(map(tuple, ours)), tuple(best["wrong"]), n)), ""
     found = comparison.unpaired([share(answer, n) for answer in ours], best["error"], n)
     return *(100 * value for value in found), ", not paired"
+
+
+@cache
+def paired(ours, theirs, n):
+    """Return comparison.paired of tuples, drawn once for all tables that show it."""
+    return comparison.paired(ours, theirs, n)
 
 
 def over_seeds(ours, theirs):

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,8 @@ def sparse(d, channels, size, ground, lattice=None):
     Values are float32 numbers at least 1e-3 apart from each other and from zero, so that no maximum is a draw.
     """
 
-    def make(counts, only=None):
+    @cache
+    def drawn(counts):
         rng = np.random.default_rng(sum(counts))
         held = np.indices((size,) * d).reshape(d, -1).T
         if lattice is not None and lattice.kind == "simplex":
@@ -55,7 +57,10 @@ def sparse(d, channels, size, ground, lattice=None):
         places = [np.sort(rng.choice(field, min(n, field), replace=False)) for n in counts]
         values = apart(rng, sum(map(len, places)) + 1, channels)
         sites = [np.stack([np.full(len(p), i), *held[p].T], 1) for i, p in enumerate(places)]
-        sites, row, features = np.concatenate(sites), values[:1], values[1:]
+        return np.concatenate(sites), values[:1], values[1:]
+
+    def make(counts, only=None):
+        sites, row, features = (array.copy() for array in drawn(counts))
         if only is not None:
             chosen = sites[:, 0] == only
             sites, features, counts = sites[chosen] * ([0] + [1] * d), features[chosen], [None]

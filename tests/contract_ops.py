@@ -78,9 +78,11 @@ def check_array(ops, found, expected, tolerance, what):
         return
     assert found.dtype in ops.float_dtypes and found.flags.c_contiguous, what
     finite = np.isfinite(expected)
-    assert np.array_equal(found[~finite], expected[~finite], equal_nan=True), what
-    limit = tolerance * np.abs(expected[finite]).max(initial=0)
-    worst = np.abs(found[finite] - expected[finite]).max(initial=0)
+    if not finite.all():
+        assert np.array_equal(found[~finite], expected[~finite], equal_nan=True), what
+        found, expected = found[finite], expected[finite]
+    limit = tolerance * np.abs(expected).max(initial=0)
+    worst = np.abs(found - expected).max(initial=0)
     assert worst <= limit, f"{what}: {worst:.2e} apart, {limit:.2e} allowed"
 
 
@@ -117,7 +119,7 @@ def calls_of(rng, rulebook, c, o, groups=1):
     others = np.random.default_rng(n)
     weights = numbers(others, 3, n + m) * (others.random((3, n + m)) < 0.7)
     won = (dc, REFERENCE.max_pool(x, rulebook, ground)[1], n)
-    if len(np.unique(np.stack([rulebook.in_rows, rulebook.out_rows]), axis=1).T) == rulebook.n_pairs:
+    if len(np.unique(rulebook.in_rows.astype(np.int64) * (m + 1) + rulebook.out_rows)) == rulebook.n_pairs:
         won += (rulebook,)
     return [
         ("asarray", (x,), {}),

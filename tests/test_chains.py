@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import distinct
 from test_windows import windows
 
 import spconv_cy as sp
@@ -56,7 +57,7 @@ def assert_same(rulebook, other):
 
 
 def glyph(rng, n=60, size=96, d=2):
-    return np.unique(np.column_stack([np.zeros(n, int), rng.integers(20, 60, (n, d))]), axis=0), size
+    return distinct(np.column_stack([np.zeros(n, int), rng.integers(20, 60, (n, d))])), size
 
 
 @settings(max_examples=60, deadline=None)
@@ -64,7 +65,7 @@ def glyph(rng, n=60, size=96, d=2):
 def test_few_sites_have_the_same_rules_as_many(window, seed, n, bounded):
     rng = np.random.default_rng(seed)
     d, bounded = window.lattice.d, bounded and window.lattice.is_cubic
-    sites = np.unique(np.column_stack([rng.integers(0, 2, (n, 1)), rng.integers(0, 12, (n, d))]), axis=0)
+    sites = distinct(np.column_stack([rng.integers(0, 2, (n, 1)), rng.integers(0, 12, (n, d))]))
     sites[:, 1:] -= 0 if bounded else 5
     grid = Grid.from_sites(sites, 20 if bounded else None, lattice=window.lattice)
     try:

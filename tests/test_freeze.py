@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from strategies import distinct
 
 import spconv_cy as sp
 from spconv_cy.deploy.steps import Apply, Convolve, Join, Map
@@ -58,7 +59,7 @@ def tensor(n, d=3, channels=1, size=32, ground=None, samples=2, seed=0):
     """Return a SparseTensor of about n random sites."""
     rng = np.random.default_rng(seed)
     axes = (64 if size is None else size,) * d if not isinstance(size, tuple) else size
-    sites = np.unique(np.column_stack([rng.integers(0, samples, n), *(rng.integers(0, a, n) for a in axes)]), axis=0)
+    sites = distinct(np.column_stack([rng.integers(0, samples, n), *(rng.integers(0, a, n) for a in axes)]))
     features = rng.normal(size=(len(sites), channels)).astype(np.float32)
     return sp.SparseTensor.from_sites(sites, features, size, samples, ground=ground)
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from strategies import distinct
 
 import spconv_cy as sp
 from spconv_cy.deploy.rules import Link, Rules
@@ -24,14 +25,14 @@ def always(monkeypatch):
 def scattered(n, d=3, size=24, samples=2, seed=0):
     """Return about n canonical random sites."""
     rng = np.random.default_rng(seed)
-    return np.unique(np.column_stack([rng.integers(0, samples, n), rng.integers(0, size, (n, d))]), axis=0)
+    return distinct(np.column_stack([rng.integers(0, samples, n), rng.integers(0, size, (n, d))]))
 
 
 def altered(sites, n, size=24, samples=2, seed=1):
     """Return canonical sites: n of these taken away, and about n new ones added."""
     rng = np.random.default_rng(seed)
     kept = np.delete(sites, rng.choice(len(sites), min(n, len(sites)), replace=False), axis=0)
-    return np.unique(np.concatenate([kept, scattered(n, sites.shape[1] - 1, size, samples, seed)]), axis=0)
+    return distinct(np.concatenate([kept, scattered(n, sites.shape[1] - 1, size, samples, seed)]))
 
 
 def assert_same(found, wanted):
@@ -200,7 +201,7 @@ def test_an_update_takes_no_more_memory_than_finding_all_afresh():
 
 def test_changes_of_many_places_are_not_held_all_at_once(always):
     rng = np.random.default_rng(0)
-    sites = np.unique(np.column_stack([np.zeros(30_000, int), rng.integers(0, 4096, (30_000, 3))]), axis=0)
+    sites = distinct(np.column_stack([np.zeros(30_000, int), rng.integers(0, 4096, (30_000, 3))]))
     ones, halves = Window(3, 1), Window(3, 2, stride=2, size_rule="floor")
     for links in ([Link(i, ones) for i in range(12)], [Link(0, ones) for _ in range(12)],
                   [Link(i, halves) for i in range(5)]):

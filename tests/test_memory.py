@@ -4,6 +4,7 @@ import gc
 
 import numpy as np
 import pytest
+from strategies import distinct
 
 import spconv_cy as sp
 from spconv_cy.compiled import memory
@@ -73,7 +74,7 @@ def test_a_loop_that_asks_again_keeps_its_memory_until_it_is_released():
 
 def test_a_steady_loop_asks_for_no_more():
     rng = np.random.default_rng(0)
-    sites = np.unique(rng.integers(0, 60, (20_000, 3)), axis=0)
+    sites = distinct(rng.integers(0, 60, (20_000, 3)))
     x = sp.SparseTensor.from_sites(np.column_stack([np.zeros(len(sites), int), sites]), rng.random((len(sites), 8)),
                                    ground=None)
     net = sp.Sequential(sp.SubmanifoldConvolution(3, 8, 16, 3, rng=0), sp.BatchNormalization(16), sp.ReLU(),

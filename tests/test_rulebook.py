@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from oracles import circle, pairs_of, window_pairs
-from strategies import WINDOWS, random_rulebook, random_sites
+from strategies import WINDOWS, distinct, random_rulebook, random_sites
 
 import spconv_cy as sp
 from spconv_cy.errors import GridError, ShapeError
@@ -142,7 +142,7 @@ def test_a_circle_has_its_published_number_of_sites(diameter, sites):
 def test_invariants_hold_at_real_size(window, rng):
     n = 30_000 if window.stride != (1, 1, 1) or window.keeps_sites else 8_000
     walk = np.cumsum(rng.integers(-1, 2, (n, 3)), axis=0)
-    sites = np.unique(np.column_stack([np.arange(n) * 3 // n, walk]), axis=0)
+    sites = distinct(np.column_stack([np.arange(n) * 3 // n, walk]))
     grid = Grid.from_sites(sites)
     child, rulebook = grid.rules(window)
     k = np.repeat(np.arange(window.volume), np.diff(rulebook.offset_ptr))
@@ -202,7 +202,7 @@ def test_runs_of_sites_have_the_pairs_of_single_ones(size, stride, dilation, ori
 @pytest.mark.parametrize("n", [1, 127, 128, 129, 511, 512, 513, 1500])
 def test_lines_of_every_thickness_meet_their_neighbours(n, rng):
     line = np.column_stack([np.zeros(n, int), np.arange(n) // 40, np.arange(n) % 40 * 2 + rng.integers(0, 2, n)])
-    sites = np.unique(line, axis=0)
+    sites = distinct(line)
     grid = Grid.from_sites(sites)
     for window in (Window(2, 3, kind="submanifold"), Window(2, (3, 4), (1, 2)), Window(2, 2, 2)):
         child, rulebook = grid.rules(window)
@@ -273,7 +273,7 @@ def test_building_holds_little_more_than_its_result(rng, monkeypatch):
     n = 20_000
     walk = np.cumsum(rng.integers(-1, 2, (n, 3)), axis=0)
     for window, most in [(Window(3, 3, kind="submanifold"), 1.5), (Window(3, 2, stride=2), 6), (Window(3, 3), 2.5)]:
-        grid = Grid.from_sites(np.unique(np.column_stack([np.zeros(n, int), walk]), axis=0))
+        grid = Grid.from_sites(distinct(np.column_stack([np.zeros(n, int), walk])))
         tracemalloc.start()
         try:
             child, book = grid.rules(window)

@@ -10,6 +10,7 @@ import pytest
 from contract import WITHOUT_GPU, sparse
 from contract_ops import VERBS, as_tuple, born, call, calls_of
 from layer_cases import CASES
+from strategies import distinct
 from threaded import NETS, check_steps, step, together
 
 import spconv_cy as sp
@@ -54,7 +55,7 @@ def one_thread_a_call():
 def made_grid(n=1500, size=64, seed=0):
     """Make a grid of about n sites in two samples, that was never asked for rules."""
     rng = np.random.default_rng(seed)
-    sites = np.unique(np.c_[rng.integers(0, 2, n), rng.integers(0, size, (n, 2))], axis=0)
+    sites = distinct(np.c_[rng.integers(0, 2, n), rng.integers(0, size, (n, 2))])
     return sp.Grid.from_sites(sites, size, 2)
 
 

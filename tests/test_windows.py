@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import pairs_of, rule_pairs, shape_taps
-from strategies import random_sites
+from strategies import distinct, random_sites
 
 import spconv_cy as sp
 from spconv_cy.errors import GridError, ShapeError
@@ -126,7 +126,7 @@ def test_invariants_hold_at_real_size(kind, d, rng, monkeypatch):
     lattice = Lattice.simplex(d) if d % 2 else Lattice.cubic(d)
     shape = ("nearest" if kind == "centre" else "full") if d % 2 else "full" if d == 2 else "cross"
     window = Window(lattice, 3, 1 if kind == "submanifold" else 2, kind=kind, shape=shape)
-    grid = Grid.from_sites(np.unique(np.column_stack([np.arange(n) * 3 // n, walk]), axis=0), lattice=lattice)
+    grid = Grid.from_sites(distinct(np.column_stack([np.arange(n) * 3 // n, walk])), lattice=lattice)
     child, book = grid.rules(window)
     k = np.repeat(np.arange(window.volume), np.diff(book.offset_ptr))
     ins, outs = grid.sites[book.in_rows].astype(int), child.sites[book.out_rows].astype(int)
