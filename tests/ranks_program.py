@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import spconv_cy as sp
-from spconv_cy.distributed import Averaged, Ranks, world
+from spconv_cy.distributed import Averaged, world
+from spconv_cy.distributed.failing import Faults
 
 SAMPLES = 37                                            # with batches of 12: three full rounds and a single sample
 
@@ -127,35 +128,70 @@ def full(folder):
     run(6, 10**6, ranks=True, checkpoint=folder / "full.safetensors", on_epoch=on_epoch)
 
 
+class InEpoch:
+    """Batches that rank 1 cannot make any more: it calls `fault()` at its second batch of the third epoch."""
+
+    def __init__(self, fault):
+        self.data, self.fault = sp.data.TensorBatches(*samples(), batch=6), fault
+
+    def __len__(self):
+        return len(self.data)
+
+    def epoch(self, epoch, seed, *, training, choose=range):
+        """Yield the batches of an epoch."""
+        for i, batch in enumerate(self.data.epoch(epoch, seed, training=training, choose=choose)):
+            if world().rank == 1 and (epoch, i) == (2, 1):
+                self.fault()
+            yield batch
+
+
+def ends(fault):
+    """Train with a fault on rank 1."""
+    net = network()
+    sp.train.fit(net, InEpoch(fault), sp.train.SGD(net.parameters(), 0.05), 10**6, progress=False, ranks=True)
+
+
 def dies(folder):
-    """Rank 1 is killed in one of its epochs."""
-    if world().rank == 1:
-        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
-    run(6, 10**6, ranks=True)
+    """Rank 1 is killed."""
+    ends(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def leaves(folder):
+    """Rank 1 ends its program."""
+    ends(lambda: sys.exit(3))
 
 
 def raises(folder):
     """Rank 1 meets an error that the others do not."""
-    data = sp.data.TensorBatches(*samples(), batch=6)
-    if world().rank == 1:
-        data.prepare = lambda *_: (lambda items: open("no-such-file"))
-    net = network()
-    sp.train.fit(net, data, sp.train.SGD(net.parameters(), 0.05), 3, progress=False, ranks=True)
+    ends(lambda: open("no-such-file"))
 
 
 def wrong(folder):
-    """All ranks meet the same error."""
-    net = network()
+    """All ranks meet the same error; the one that shows it waits until the others know that they do not."""
+    stay = Faults.stay
+
+    def noted(self):
+        (folder / f"silent{world().rank}").touch()
+        stay(self)
+
+    def shows(*error):
+        while len(list(folder.glob("silent*"))) < world().size - 1:
+            world()._faults.look()                                       # rank 0 answers the others
+            time.sleep(1e-3)
+        sys.__excepthook__(*error)
+
+    Faults.stay, sys.excepthook, net = noted, shows, network()           # before the ranks are made
+    world()
     sp.train.fit(net, [], sp.train.SGD(net.parameters(), 0.05), 3, ranks=True)
 
 
 def hangs(folder):
     """Rank 1 does not come to the second sum."""
-    ranks = Ranks(timeout=0.5)
+    ranks = world()
     ranks.sum(np.ones(3))
     if ranks.rank == 1:
-        time.sleep(60)
+        signal.pause()
+    ranks.timeout = 0.5
     ranks.sum(np.ones(3))
 
 

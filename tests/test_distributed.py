@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +27,11 @@ def mpiexec():
     return found
 
 
-def under_mpi(tasks, folder, n, limit=60):
-    """Run tasks of the program on n ranks; return (exit status, output, seconds)."""
-    began = time.monotonic()
+def under_mpi(tasks, folder, n, limit=120):
+    """Run tasks of the program on n ranks; return (exit status, output). Ranks wait for each other for 600 s."""
     done = subprocess.run([mpiexec(), "-n", str(n), sys.executable, str(PROGRAM), tasks, str(folder)], text=True,
                           capture_output=True, timeout=limit, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    return done.returncode, done.stdout + done.stderr, time.monotonic() - began
+    return done.returncode, done.stdout + done.stderr
 
 
 def loaded(path):
@@ -57,7 +55,7 @@ def ranks(tmp_path_factory):
         (folder / str(n)).mkdir()
         if n == 3:
             run(12, 2, checkpoint=folder / "3" / "run.safetensors")
-        status, output, _ = under_mpi(tasks, folder / str(n), n)
+        status, output = under_mpi(tasks, folder / str(n), n)
         assert status == 0, output
     return folder
 
@@ -126,36 +124,40 @@ def test_different_networks_are_refused(ranks):
 
 
 def test_a_killed_rank_ends_the_run(tmp_path):
-    status, _, seconds = under_mpi("dies", tmp_path, 2)
+    status, _ = under_mpi("dies", tmp_path, 2)
     assert status != 0
-    assert seconds < 30
 
 
 def test_an_error_on_one_rank_is_shown_once_and_ends_the_run(tmp_path):
-    status, output, seconds = under_mpi("raises", tmp_path, 3)
+    status, output = under_mpi("raises", tmp_path, 3)
     assert status != 0
-    assert seconds < 30
     assert output.count("FileNotFoundError") == 1
     assert "rank 1 of 3:" in output
 
 
 def test_an_error_on_all_ranks_is_shown_once(tmp_path):
-    status, output, _ = under_mpi("wrong", tmp_path, 3)
+    status, output = under_mpi("wrong", tmp_path, 3)
     assert status != 0
+    assert len(list(tmp_path.glob("silent*"))) == 2
     assert output.count("ValueError: fit: expected at least one sample in data, got none") == 1
 
 
-def test_a_rank_that_hangs_is_named(tmp_path):
-    status, output, seconds = under_mpi("hangs", tmp_path, 2)
+def test_a_rank_that_leaves_is_named(tmp_path):
+    status, output = under_mpi("leaves", tmp_path, 2)
     assert status != 0
-    assert seconds < 30
+    assert output.count("Ranks: expected an answer of rank 1, got the end of its program") == 1
+    assert "rank 0 of 2:" in output
+
+
+def test_a_rank_that_hangs_is_named(tmp_path):
+    status, output = under_mpi("hangs", tmp_path, 2)
+    assert status != 0
     assert "Ranks: expected an answer of rank 1 within 0.5 s, got none" in output
 
 
 def test_a_full_disk_of_the_writer_ends_the_run(tmp_path):
-    status, output, seconds = under_mpi("full", tmp_path, 2)
+    status, output = under_mpi("full", tmp_path, 2)
     assert status != 0
-    assert seconds < 30
     assert output.count("No space left on device") == 1 and "full.safetensors" in output
     assert [file.name for file in tmp_path.iterdir() if file.suffix != ".lock"] == ["full.safetensors"]
     assert len(run(12, 2, checkpoint=tmp_path / "full.safetensors")[1]) == 2   # the first epoch's checkpoint is whole
@@ -163,9 +165,8 @@ def test_a_full_disk_of_the_writer_ends_the_run(tmp_path):
 
 def test_a_second_run_with_ranks_in_one_folder_is_refused(tmp_path):
     with only_run(str(tmp_path / "run.safetensors")):
-        status, output, seconds = under_mpi("resume", tmp_path, 2)
+        status, output = under_mpi("resume", tmp_path, 2)
     assert status != 0
-    assert seconds < 30
     assert output.count("expected a checkpoint of one run at a time, got one that another run is using") == 1
     assert not list(tmp_path.iterdir())
 

@@ -1,44 +1,140 @@
-"""An error in one process ends all processes of a run, with its message shown once."""
+"""The end of a run whose processes fail: one shows its message and ends the others; one that left early is known."""
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-STEP = 0.1                                                               # seconds that a rank waits for each lower one
-MOST = 20                                                                # ranks with a wait of their own
+ASK, ANSWER, LEFT = 32001, 32002, 32003                                  # tags; those of exchanges are lower
+PATIENCE = 10.0                                                          # seconds that rank 0 may compute meanwhile
+STAY = 60.0                                                              # seconds until a silent rank ends by itself
+PAUSE = 1e-3
 
-_installed: list[int] = []
+_made: list[Faults] = []
 
 
-def abort_on_errors(comm: Any) -> None:
-    """Let an exception that nothing catches end all processes of a communicator.
+class Faults:
+    """What the processes of a communicator tell each other about their ends.
 
-    The process prints `rank i of n` and the traceback, then aborts the others. If all ranks raise the same error, the
-    lowest rank prints it and ends the others before they do.
+    Rank 0 lets one rank show its error: the first that asks. So it needs no clock which of several ranks, whose errors
+    come at about the same time, is the one.
 
     Args:
         comm: communicator of mpi4py.
-    """
-    if _installed:
-        return
-    _installed.append(comm.size)
-    before = sys.excepthook
 
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    Attributes:
+        gone: ranks that have come to the end of their program.
+    """
+
+    def __init__(self, comm: Any) -> None:
+        self._comm, self.gone, self._given = comm, set[int](), False
+        self._sent: list[Any] = []                                       # their memory must live until they have arrived
+
+    def look(self) -> None:
+        """Answer those that ask whether they may show an error, and note who has left; without waiting."""
+        while self._comm.rank == 0 and self._comm.Iprobe(tag=ASK):
+            self._send(not self._given, self._comm.recv(tag=ASK), ANSWER)
+            self._given = True
+        while self._comm.Iprobe(tag=LEFT):
+            self.gone.add(self._comm.recv(tag=LEFT))
+
+    def may_show(self) -> bool:
+        """Return True if this rank is the one that shows an error. If rank 0 does not answer, it is."""
+        if self._comm.rank == 0:
+            first, self._given = not self._given, True
+            return first
+        self._send(self._comm.rank, 0, ASK)
+        if _comes(lambda: self._comm.Iprobe(source=0, tag=ANSWER), PATIENCE):
+            return bool(self._comm.recv(source=0, tag=ANSWER))
+        return True
+
+    def stay(self) -> None:
+        """Wait until the rank that shows its error ends this one."""
+        _comes(self.look, STAY)
+
+    def say_left(self) -> None:
+        """Tell the others that this rank has come to its end."""
+        for rank in range(self._comm.size):
+            if rank != self._comm.rank:
+                self._send(self._comm.rank, rank, LEFT)
+
+    def all_left(self) -> bool:
+        """Return True if all other ranks have come to their end too, and know of this one."""
+        self.look()
+        return len(self.gone) == self._comm.size - 1 and all([request.Test() for request in self._sent])
+
+    def _send(self, value: object, rank: int, tag: int) -> None:
+        self._sent.append(self._comm.isend(value, rank, tag=tag))
+
+
+def faults_of(comm: Any) -> Faults | None:
+    """Let an exception that nothing catches end all processes of a communicator; all its ranks call it.
+
+    The process prints `rank i of n` and the traceback, then aborts the others. If several ranks fail, one prints.
+
+    Args:
+        comm: communicator of mpi4py, or one that can only abort.
+
+    Returns:
+        Faults, whose `look` is called now and then; None for a communicator without messages of its own.
+    """
+    faults = Faults(comm) if hasattr(comm, "Iprobe") else None
+    if faults is not None:
+        _made.append(faults)
+        if len(_made) == 1:
+            atexit.register(_leave, os.getpid())
+    if not isinstance(sys.excepthook, _Hook):
+        sys.excepthook = _Hook(comm, faults, sys.excepthook)
+    return faults
+
+
+class _Hook:
+    """`sys.excepthook` of a rank."""
+
+    def __init__(self, comm: Any, faults: Faults | None, before: Callable[..., object]) -> None:
+        self._comm, self._faults, self._before, self._process = comm, faults, before, os.getpid()
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if os.getpid() != self._process:                                 # a child of this process is no rank
+            self._before(kind, error, trace)
+            return
         if issubclass(kind, KeyboardInterrupt):
-            comm.Abort(130)
-        time.sleep(STEP * min(comm.rank, MOST))
-        sys.stderr.write(f"rank {comm.rank} of {comm.size}:\n")
+            self._comm.Abort(130)
+        if self._faults is not None and not self._faults.may_show():
+            self._faults.stay()
+            self._comm.Abort(1)
+        sys.stderr.write(f"rank {self._comm.rank} of {self._comm.size}:\n")
         try:
-            before(kind, error, trace)
+            self._before(kind, error, trace)
         except Exception:                                                # the user's own hook fails
             traceback.print_exception(kind, error, trace)
         sys.stderr.flush()
         sys.stdout.flush()
-        comm.Abort(1)
+        self._comm.Abort(1)
 
-    sys.excepthook = hook
+
+def _leave(process: int) -> None:
+    """Tell the other ranks that this one is at its end, and wait for theirs a while; MPI's own end waits for ever."""
+    from mpi4py import MPI
+
+    if os.getpid() != process or MPI.Is_finalized():
+        return
+    for faults in _made:
+        faults.say_left()
+    _comes(lambda: all([faults.all_left() for faults in _made]), PATIENCE)
+
+
+def _comes(found: Callable[[], object], seconds: float) -> bool:
+    """Return True as soon as `found()` is true, False if it is not within so many seconds."""
+    last = time.monotonic() + seconds
+    while not found():
+        if time.monotonic() > last:
+            return False
+        time.sleep(PAUSE)
+    return True

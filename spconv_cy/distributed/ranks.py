@@ -13,7 +13,7 @@ import numpy as np
 from spconv_cy import config
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_numbers, kind_of
-from spconv_cy.distributed.failing import abort_on_errors
+from spconv_cy.distributed.failing import faults_of
 from spconv_cy.errors import expected
 from spconv_cy.once import once
 
@@ -27,6 +27,8 @@ TAGS = 32000                                                             # every
 PIECE = 8192                                                             # numbers that are added together
 SPINS = 100                                                              # tests before a rank lets other processes run
 YIELDING = 2e-3                                                          # seconds before it sleeps between tests
+LOOKING = 0.05                                                           # before it looks whether others fail or leave
+LEAVING = 1.0                                                            # before it takes it that one who left is missing
 
 
 @known_arguments
@@ -50,6 +52,7 @@ class Ranks:
     Raises:
         ImportError: this process was started by mpiexec, and mpi4py is not installed.
         TimeoutError: in a call, another rank did not answer in time; the message names it.
+        RuntimeError: in a call, another rank has come to the end of its program.
 
     >>> ranks = Ranks()
     >>> ranks.rank, ranks.size, ranks.gather("a")
@@ -71,8 +74,7 @@ class Ranks:
         self.rank: int = self._comm.rank if self._comm else 0
         self.size: int = self._comm.size if self._comm else 1
         self._calls = self.messages = self.sent = 0
-        if self._comm:
-            abort_on_errors(self._comm)
+        self._faults = faults_of(self._comm) if self._comm else None
 
     @property
     def first(self) -> bool:
@@ -179,6 +181,7 @@ class Ranks:
 
         Raises:
             TimeoutError: some are not complete after `timeout` seconds.
+            RuntimeError: their rank has come to the end of its program.
         """
         tests, began, test = 0, 0.0, self._testall
         while not test(requests):
@@ -191,15 +194,24 @@ class Ranks:
                 _yield()
             else:
                 time.sleep(2e-5)
-            if now - began > self.timeout:
-                self._refuse(requests, self.others() * 2 if partners is None else partners)
+            if now - began > LOOKING:
+                self._check(now - began, requests, self.others() * 2 if partners is None else partners)
 
-    def _refuse(self, requests: list[Any], partners: Sequence[int]) -> None:
-        missing = sorted({rank for rank, request in zip(partners, requests, strict=False)
-                          if not request.Test()})
-        names = " and ".join(f"rank {rank}" for rank in missing)
-        raise TimeoutError(expected("Ranks", f"an answer of {names} within {self.timeout:g} s", "none",
-                                    "look for what it does meanwhile, or set a longer timeout"))
+    def _check(self, waited: float, requests: list[Any], partners: Sequence[int]) -> None:
+        gone = set[int]()
+        if self._faults is not None:
+            self._faults.look()
+            gone = self._faults.gone if waited > LEAVING else gone
+        if not gone and waited <= self.timeout:
+            return
+        missing = sorted({rank for rank, request in zip(partners, requests, strict=False) if not request.Test()})
+        left = [rank for rank in missing if rank in gone]
+        if left:
+            raise RuntimeError(expected("Ranks", f"an answer of {_named(left)}", "the end of its program",
+                                        "let all ranks make the same calls"))
+        if missing and waited > self.timeout:
+            raise TimeoutError(expected("Ranks", f"an answer of {_named(missing)} within {self.timeout:g} s", "none",
+                                        "look for what it does meanwhile, or set a longer timeout"))
 
 
 class Sum:
@@ -257,6 +269,10 @@ class Sum:
         if not self.small:
             self._exchange(self._tags[1], {r: self._slices[r] for r in ranks.others()},
                            {r: mine for r in ranks.others()})
+
+
+def _named(ranks: Sequence[int]) -> str:
+    return " and ".join(f"rank {rank}" for rank in ranks)
 
 
 def _add(parts: list[Array], total: Array) -> None:
