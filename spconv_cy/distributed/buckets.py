@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +58,10 @@ class Bucket:
         """Wait for the sum, and give every parameter the mean of `size` ranks."""
         assert self.sum is not None
         self.sum.finish()
-        self.flat[len(self.parameters):] /= size
-        for given, parameter, piece in zip(self.flat, self.parameters, self._pieces, strict=False):
-            if given:
-                gradient = ops_of(parameter.data).asarray(piece, parameter.dtype)
-                parameter.grad = gradient.copy() if gradient is piece else gradient
+        given = self.flat[:len(self.parameters)].tolist()
+        for has, parameter, piece in zip(given, self.parameters, self._pieces, strict=True):
+            if has:
+                parameter.grad = ops_of(parameter.data).asarray(piece / size, parameter.dtype)
 
 
 class Buckets:
@@ -82,17 +82,19 @@ class Buckets:
 
     def __init__(self, parameters: list[Tensor], ranks: Ranks, size: int) -> None:
         self.ranks, self.parameters = ranks, parameters
+        self._shapes = [parameter.data.shape for parameter in parameters]
         self.trace: list[tuple[str, int, float]] = []
+        self._noted: set[tuple[str, int]] = set()
         self._buckets, self._started = _filled(parameters, size), 0
 
     def fits(self, parameters: list[Tensor]) -> bool:
         """Return True if the buckets are of these parameters."""
-        return [id(p) for p in parameters] == [id(p) for p in self.parameters] and all(
-            a.shape == b.shape for a, b in zip(parameters, self.parameters, strict=True))
+        return (len(parameters) == len(self.parameters) and all(map(operator.is_, parameters, self.parameters))
+                and [parameter.data.shape for parameter in parameters] == self._shapes)
 
     def begin(self) -> None:
         """Begin a backward pass."""
-        self.trace, self._started = [], 0
+        self.trace, self._noted, self._started = [], set(), 0
         for bucket in self._buckets:
             bucket.begin()
 
@@ -128,7 +130,8 @@ class Buckets:
                 self._note("summed", number)
 
     def _note(self, event: str, number: int) -> None:
-        if (event, number) not in {entry[:2] for entry in self.trace}:
+        if (event, number) not in self._noted:
+            self._noted.add((event, number))
             self.trace.append((event, number, time.perf_counter()))
 
 

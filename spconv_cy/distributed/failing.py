@@ -34,7 +34,7 @@ class Faults:
 
     def __init__(self, comm: Any) -> None:
         self._comm, self.gone, self._given = comm, set[int](), False
-        self._sent: list[Any] = []                                       # their memory must live until they have arrived
+        self._sent: list[Any] = []                                       # whose memory lives until they arrive
 
     def look(self) -> None:
         """Answer those that ask whether they may show an error, and note who has left; without waiting."""

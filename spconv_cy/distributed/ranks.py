@@ -28,7 +28,7 @@ PIECE = 8192                                                             # numbe
 SPINS = 100                                                              # tests before a rank lets other processes run
 YIELDING = 2e-3                                                          # seconds before it sleeps between tests
 LOOKING = 0.05                                                           # before it looks whether others fail or leave
-LEAVING = 1.0                                                            # before it takes it that one who left is missing
+LEAVING = 1.0                                                            # before it takes one that left for missing
 
 
 @known_arguments

@@ -40,18 +40,19 @@ class SharedStatistics:
             mine[0], mine[1 + c:] = n, host[2]
             np.add(host[0], host[1], out=mine[1:1 + c], dtype=np.float64)
         parts = self.ranks.stack(mine)                                   # one message: ranks wait for each here
-        self.rows = int(parts[:, 0].sum())
+        counts = parts[:, 0].tolist()
+        self.rows = int(sum(counts))
         if not self.rows:
             return own
         weights, means = parts[:, :1] / self.rows, parts[:, 1:1 + c]
         both = np.add.reduce(weights * parts[:, 1:], 0)
-        mean, apart = both[:c], means - both[:c]
+        apart = means - both[:c]
         apart *= apart
         apart *= weights
+        both[c:] += np.add.reduce(apart, 0)
         found = np.empty((3, c), own.dtype)
-        found[0] = mean
-        found[1] = mean - found[0]
-        found[2] = both[c:] + np.add.reduce(apart, 0)
+        found[::2] = both.reshape(2, c)
+        np.subtract(both[:c], found[0], out=found[1], casting="same_kind")
         return ops.asarray(found, own.dtype)
 
     def sum(self, sums: Array) -> Array:
