@@ -18,8 +18,6 @@ except ImportError:
 
 MOST_THREADS = 1024
 PRECISIONS = ("float32", "tf32", "float16")
-# Where mpiexec, srun and their like tell a process how many there are.
-MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE", "PALS_SIZE")
 _threads: int | None = None
 _limit: ContextVar[int | None] = ContextVar("limit", default=None)
 
@@ -186,11 +184,6 @@ _precision = Setting("precision", lambda: "float32")
 def backend_name() -> str:
     """Return the name of the backend of new arrays: that of `use`, else SPCONV_CY_BACKEND, else "cpu"."""
     return backend.get()
-
-
-def under_mpiexec() -> bool:
-    """Return True if mpiexec, srun or their like started this process as one of several."""
-    return any(os.environ.get(name, "1") not in ("", "1") for name in MPI_SIZES)
 
 
 def data_folder() -> str | None:

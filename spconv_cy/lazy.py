@@ -1,11 +1,27 @@
 """Public names of a package, imported when they are first used."""
 
 import ast
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+
+# Where mpiexec, srun and their like tell a process how many there are.
+MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE", "PALS_SIZE")
+
+
+def under_mpiexec() -> bool:
+    """Return True if mpiexec, srun or their like started this process as one of several."""
+    return any(os.environ.get(name, "1") not in ("", "1") for name in MPI_SIZES)
+
+
+def end_together() -> None:
+    """Let an error that nothing catches end all processes of mpiexec, also before they have met."""
+    before = sys.excepthook
+    if under_mpiexec():
+        sys.excepthook = lambda *error: import_module("spconv_cy.distributed.failing").end_early(before, *error)
 
 
 def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:

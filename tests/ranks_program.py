@@ -166,6 +166,33 @@ def raises(folder):
     ends(lambda: open("no-such-file"))
 
 
+def early(folder):
+    """All but one meet an error before they know of each other."""
+    if os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK")) != "1":
+        raise LookupError("no data")
+    world().sum(np.ones(3))
+
+
+def other(folder):
+    """The ranks have different data, arrays or numbers of epochs; each writes the errors."""
+    ranks, texts = world(), []
+    net, rank = network(), world().rank
+    x, labels = samples()
+    pairs = [(sp.collate(x[i:i + 4]), labels[i:i + 4]) for i in range(0, 16, 4)]
+    for data, epochs in (sp.data.TensorBatches(x[rank:], labels[rank:], batch=6), 1), \
+            (sp.data.TensorBatches(x, labels, batch=6 + rank), 1), (pairs[:4 - rank], 1), (pairs, 1 + rank):
+        try:
+            sp.train.fit(net, data, sp.train.SGD(net.parameters(), 0.05), epochs, progress=False, ranks=True)
+        except ValueError as error:
+            texts.append(str(error))
+    try:
+        sp.train.evaluate(net, pairs[:4 - rank], progress=False, ranks=True)
+    except ValueError as error:
+        texts.append(str(error))
+    (folder / f"other{rank}.txt").write_text("\n".join(texts))
+    ranks.sum(np.ones(1 + 1000 * rank))
+
+
 def wrong(folder):
     """All ranks meet the same error; the one that shows it waits until the others know that they do not."""
     stay = Faults.stay

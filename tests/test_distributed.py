@@ -142,6 +142,25 @@ def test_an_error_on_all_ranks_is_shown_once(tmp_path):
     assert output.count("ValueError: fit: expected at least one sample in data, got none") == 1
 
 
+def test_an_error_before_the_ranks_have_met_is_shown_once_and_ends_the_run(tmp_path):
+    status, output = under_mpi("early", tmp_path, 3)
+    assert status != 0
+    assert output.count("LookupError: no data") == 1
+
+
+def test_ranks_with_other_data_or_other_calls_are_refused(tmp_path):
+    status, output = under_mpi("other", tmp_path, 2)
+    assert status != 0
+    expected = [("fit: expected the same samples", (37, 36)), ("fit: expected the same batch", (6, 7)),
+                ("fit: expected the same samples", (16, 12)), ("fit: expected the same epochs", (1, 2)),
+                ("evaluate: expected the same samples", (16, 12))]
+    for rank, other in (0, 1), (1, 0):
+        told = [f"{what} on all ranks, on this one {n[rank]}, got {n[other]} on rank {other}; give every rank the same "
+                "data and arguments" for what, n in expected]
+        assert (tmp_path / f"other{rank}.txt").read_text().splitlines() == told
+    assert output.count("Ranks: expected messages as other ranks send them, got") == 1
+
+
 def test_a_rank_that_leaves_is_named(tmp_path):
     status, output = under_mpi("leaves", tmp_path, 2)
     assert status != 0
@@ -236,6 +255,17 @@ def test_wrong_arguments():
             Averaged(wrong)
     with pytest.raises(TypeError, match="Averaged: expected ranks to be Ranks or None, got"):
         Averaged(sgd, ranks=4)
+    alone, optimizer = Ranks(), Averaged(sgd)
+    for call, told in ((lambda: Ranks(3), "Ranks: expected a communicator of mpi4py, a NcclCommunicator or None, got"),
+                       (lambda: alone.sum("a"), "Ranks.sum: expected an array of real numbers, got one of <U1"),
+                       (lambda: alone.stack([None]), "Ranks.stack: expected an array of real numbers, got one of obj"),
+                       (lambda: alone.start_sum([1.0]), "Ranks.start_sum: expected a contiguous array .n,. of floats"),
+                       (lambda: alone.start_sum(np.ones(4)[::2]), "Ranks.start_sum: expected a contiguous array"),
+                       (lambda: optimizer.weighted(1.0, 2), "weighted: expected loss to be a Tensor, got a float")):
+        with pytest.raises(TypeError, match=told):
+            call()
+    with pytest.raises(ValueError, match="weighted: expected n to be a number from 0 up, got -1"):
+        optimizer.weighted(sp.Tensor(1.0), -1)
     with pytest.raises(TypeError, match="fit: expected ranks to be True, False or Ranks, got"):
         sp.train.fit(net, [(np.zeros((1, 4)), [0])], sgd, 1, ranks=4)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.backend.switch import ops_of
-from spconv_cy.checks import checked_integers, kind_of
+from spconv_cy.checks import checked_integers, checked_numbers, kind_of
 from spconv_cy.distributed.buckets import Buckets
 from spconv_cy.distributed.ranks import Ranks, world
 from spconv_cy.errors import ShapeError, expected
@@ -111,7 +111,14 @@ class Averaged:
             loss: Tensor of shape (), the mean over n samples.
             n: number of samples, 0 if this rank's loss must not count.
             total: the sum of all ranks' n, where it is known; None: the ranks exchange their n.
+
+        Raises:
+            TypeError: the loss is no Tensor.
+            ValueError: n is no number from 0 up.
         """
+        if not hasattr(loss, "backward"):
+            raise TypeError(expected("Averaged.weighted", "loss to be a Tensor", kind_of(loss)))
+        checked_numbers("Averaged.weighted", 0, n=n)
         if total is None:
             total = float(self.ranks.sum(np.array([n], np.float64))[0])
         return loss * (n * self.ranks.size / total if total else 0.0)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
 
 ASK, ANSWER, LEFT = 32001, 32002, 32003                                  # tags; those of exchanges are lower
 PATIENCE = 10.0                                                          # seconds that rank 0 may compute meanwhile
+START = 600.0                                                            # seconds in which all processes must start MPI
 STAY = 60.0                                                              # seconds until a silent rank ends by itself
 PAUSE = 1e-3
 
 _made: list[Faults] = []
+_hooked: list[bool] = []
 
 
 class Faults:
@@ -89,6 +94,7 @@ def faults_of(comm: Any) -> Faults | None:
         _made.append(faults)
         if len(_made) == 1:
             atexit.register(_leave, os.getpid())
+    _hooked.append(True)
     if not isinstance(sys.excepthook, _Hook):
         sys.excepthook = _Hook(comm, faults, sys.excepthook)
     return faults
@@ -117,6 +123,48 @@ class _Hook:
         sys.stderr.flush()
         sys.stdout.flush()
         self._comm.Abort(1)
+
+
+def end_early(before: Callable[..., object], kind: type[BaseException], error: BaseException,
+              trace: TracebackType | None) -> None:
+    """Show an error of a process that has not met the others yet, and end them when they come.
+
+    MPI can end them only when all have started it. If that takes long, the error is shown meanwhile by a child process.
+
+    Args:
+        before: the `sys.excepthook` that shows it.
+        kind, error, trace: of the error.
+    """
+    alone = _hooked or issubclass(kind, KeyboardInterrupt) or not hasattr(os, "fork")
+    if alone or find_spec("mpi4py") is None:
+        before(kind, error, trace)
+        return
+    shown, process = os.pipe(), os.getpid()
+    child = os.fork()
+    if not child:
+        _show_meanwhile(process, lambda: before(kind, error, trace), shown[1])
+    from mpi4py import MPI  # waits for the others
+
+    comm = MPI.COMM_WORLD.Dup()                                          # as Ranks does, where the others are or come
+    os.kill(child, signal.SIGKILL)
+    os.set_blocking(shown[0], False)
+    with suppress(BlockingIOError):
+        os.read(shown[0], 1)
+        comm.Abort(1)
+    _Hook(comm, faults_of(comm), before)(kind, error, trace)
+
+
+def _show_meanwhile(parent: int, show: Callable[[], object], shown: int) -> None:
+    """Show an error if the parent process still waits after a while, and end it if the others do not come."""
+    try:
+        if not _comes(lambda: os.getppid() != parent, PATIENCE):
+            os.write(shown, b"1")
+            show()
+            sys.stderr.flush()
+            if not _comes(lambda: os.getppid() != parent, START):
+                os.kill(parent, signal.SIGKILL)
+    finally:
+        os._exit(1)
 
 
 def _leave(process: int) -> None:

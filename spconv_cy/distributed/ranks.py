@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spconv_cy import config
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_numbers, kind_of
 from spconv_cy.distributed.failing import faults_of
 from spconv_cy.errors import expected
+from spconv_cy.lazy import under_mpiexec
 from spconv_cy.once import once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from spconv_cy.types import Array
 
@@ -61,6 +61,9 @@ class Ranks:
 
     def __init__(self, communicator: Any = None, *, timeout: float = 600.0) -> None:
         checked_numbers("Ranks", 0, timeout=timeout)
+        if communicator is not None and not all(hasattr(communicator, name) for name in ("Dup", "rank", "size")):
+            raise TypeError(expected("Ranks", "a communicator of mpi4py, a NcclCommunicator or None",
+                                     kind_of(communicator)))
         self._begin(_all_processes() if communicator is None else communicator, timeout)
 
     def _begin(self, communicator: Any, timeout: float) -> None:
@@ -86,8 +89,11 @@ class Ranks:
 
         Args:
             array: of float32 or float64.
+
+        Raises:
+            TypeError: not numbers.
         """
-        array = np.asarray(array)
+        array = _numbers("sum", array)
         if self.size > 1 and array.nbytes <= SMALL:                      # without the buffers of a Sum
             parts = self.stack(array)
             total: Array = parts[self.rank, ...]
@@ -102,12 +108,19 @@ class Ranks:
 
         Args:
             flat: (n,) float32 or float64, contiguous; not to be read or changed before the end.
+
+        Raises:
+            TypeError: not such an array.
         """
+        flags = flat.flags if isinstance(flat, np.ndarray) and flat.ndim == 1 and flat.dtype.kind == "f" else None
+        if flags is None or not flags.c_contiguous or not flags.writeable:
+            raise TypeError(expected("Ranks.start_sum", "a contiguous array (n,) of floats that can be written to",
+                                     kind_of(flat)))
         return Sum(self, flat)
 
     def stack(self, array: Array) -> Array:
         """Return the ranks' arrays, of equal shape and dtype, as one array (size, ...), in one message to each rank."""
-        array = np.asarray(array, order="C")
+        array = _numbers("stack", array)
         parts = np.empty((self.size, *array.shape), array.dtype)
         if self.size == 1:
             parts[0] = array
@@ -271,6 +284,14 @@ class Sum:
                            {r: mine for r in ranks.others()})
 
 
+def _numbers(name: str, array: object) -> Array:
+    """Return an array of numbers, C-contiguous; raise TypeError if it is none."""
+    found = np.asarray(array, order="C")
+    if found.dtype.kind not in "fiub":
+        raise TypeError(expected(f"Ranks.{name}", "an array of real numbers", f"one of {found.dtype}"))
+    return found
+
+
 def _named(ranks: Sequence[int]) -> str:
     return " and ".join(f"rank {rank}" for rank in ranks)
 
@@ -315,15 +336,22 @@ def _alone() -> Ranks:
     return ranks
 
 
-def _mpi_testall() -> Any:
+def _mpi_testall() -> Callable[[Sequence[Any]], bool]:
     from mpi4py import MPI
 
-    return MPI.Request.Testall
+    def testall(requests: Sequence[Any]) -> bool:
+        try:
+            return bool(MPI.Request.Testall(requests))
+        except MPI.Exception as error:                                   # a message is longer than expected
+            raise RuntimeError(expected("Ranks", "messages as other ranks send them", f"an error of MPI, {error}",
+                                        "let all ranks make the same calls with arrays of the same size")) from None
+
+    return testall
 
 
 def _all_processes() -> Any:
     """Return mpi4py's communicator of all processes; None if this process is alone."""
-    if not config.under_mpiexec() and "mpi4py.MPI" not in sys.modules:
+    if not under_mpiexec() and "mpi4py.MPI" not in sys.modules:
         return None
     try:
         from mpi4py import MPI

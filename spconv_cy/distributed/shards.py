@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from spconv_cy.distributed.ranks import Ranks
+from spconv_cy.errors import expected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,27 @@ def shard(data: Any, ranks: Ranks, epoch: int, seed: int, *, training: bool) -> 
         mine = rank < len(turn)
         place = rank if mine else 0
         yield i + place, mine, *turn[place]
+
+
+def check_same(who: str, ranks: Ranks, data: Any, **numbers: object) -> None:
+    """Raise ValueError if the ranks have other data or other numbers than each other.
+
+    Args:
+        who: the name that errors begin with.
+        ranks: Ranks.
+        data: as for `shard`.
+        numbers: values by name.
+    """
+    if ranks.size == 1:
+        return
+    batch = getattr(data, "batch", None)
+    numbers = {"samples": len(data), "batch": batch if isinstance(batch, int) else None, **numbers}
+    for rank, others in enumerate(ranks.gather(numbers)):
+        for name, value in numbers.items():
+            if others[name] != value:
+                raise ValueError(expected(who, f"the same {name} on all ranks, on this one {value}",
+                                          f"{others[name]} on rank {rank}",
+                                          "give every rank the same data and arguments"))
 
 
 def dealt(rank: int, size: int, chosen: list[int]) -> Callable[[int], Sequence[int]]:

@@ -13,7 +13,7 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.autograd import no_grad
 from spconv_cy.checks import as_array, is_integer, kind_of
 from spconv_cy.distributed.ranks import Ranks, ranks_of
-from spconv_cy.distributed.shards import shard
+from spconv_cy.distributed.shards import check_same, shard
 from spconv_cy.errors import expected
 from spconv_cy.functional import softmax, softmax_cross_entropy
 from spconv_cy.layers.evaluating import evaluating
@@ -153,6 +153,7 @@ def _run(who: str, net: Layer, data: BatchSource, repeats: int, count: CountedLo
     if not is_integer(repeats) or repeats < 1:
         raise ValueError(expected(who, "repeats to be a whole number from 1 up", f"{repeats!r}"))
     ranks = ranks_of(who, False) if ranks is None else ranks
+    check_same(who, ranks, data, repeats=repeats)
     seed = ranks.broadcast(run_seed(who, rng))
     with evaluating(net):
         before = {generator: generator.bit_generator.state for generator in net.generators().values()}

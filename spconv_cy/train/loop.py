@@ -12,6 +12,7 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_function, checked_integers, checked_path, is_integer, is_real, kind_of
 from spconv_cy.distributed.averaged import Averaged
 from spconv_cy.distributed.ranks import Ranks, ranks_of
+from spconv_cy.distributed.shards import check_same
 from spconv_cy.errors import expected
 from spconv_cy.functional.loss import softmax_cross_entropy
 from spconv_cy.layers.layer import Layer
@@ -104,6 +105,8 @@ def fit(net: Layer, data: Data, optimizer: OptimizerLike, epochs: int, *, valida
     factor = _checked_factors(from_name(schedule, epochs))               # raises an error before anything is changed
     if together.size > 1:
         optimizer = _averaged(optimizer, together, scale)
+        check_same("fit", together, batches, epochs=epochs, accumulate=accumulate, patience=patience,
+                   validation=None if tests is None else len(tests))
     path = path if together.first else None                              # one rank writes
     with only_run(path):
         history, seed, best = _begin(net, optimizer, rng, path, scale)
