@@ -125,6 +125,8 @@ def test_wrong_arguments_are_refused_before_anything_is_written(work, options, e
 def test_results_never_replace_inputs_or_each_other(work):
     with pytest.raises(sp.errors.FileError, match="a folder for the results other than that of the inputs"):
         sp.io.predict_files(work / "net.safetensors", [work / "scenes"], work / "scenes", progress=False)
+    twice = [work / "scenes", work / "scenes" / "0000.npz", os.path.relpath(work / "scenes" / "0001.npz")]
+    assert len(sp.io.predict_files(work / "net.safetensors", twice, work / "twice", progress=False).done) == N
     write_scenes(work / "more", 1)
     with pytest.raises(ValueError, match="expected inputs with different names"):
         sp.io.predict_files(work / "net.safetensors", [work / "scenes", work / "more"], work / "out", progress=False)

@@ -100,7 +100,7 @@ def _tasks(files: PathLike | Iterable[PathLike], out: str, shard: tuple[int, int
         sources += (sorted(entry.path for entry in os.scandir(checked) if entry.name.endswith(".npz"))
                     if os.path.isdir(checked) else [checked])
     targets: dict[str, str] = {}
-    for source in sources:
+    for source in {os.path.abspath(source): source for source in sources[::-1]}.values():    # a file named twice, once
         target = os.path.join(out, f"{os.path.splitext(os.path.basename(source))[0]}.{format}")
         if target in targets:
             raise ValueError(expected(who, "inputs with different names", f"{targets[target]!r} and {source!r}",
