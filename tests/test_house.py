@@ -204,8 +204,8 @@ def test_every_test_that_the_table_of_operators_names_is_there():
 def test_only_config_and_dispatch_read_the_environment():
     readers = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*")
                if path.suffix in CODE and re.search(r"os\.environ|import environ|getenv\b", path.read_text())}
-    # The variables of OpenMP are read beside its runtime, the instruction set where the kernels are chosen, those of mpiexec
-    # at `import spconv_cy`, which does not load config.
+    # The variables of OpenMP are read beside its runtime, the instruction set where the kernels are chosen, those
+    # of mpiexec at `import spconv_cy`, which does not load config.
     assert readers == {"config.py", "lazy.py", "cpu/threads.pyx", "cpu/kernels/dispatch.cpp"}
 
 
