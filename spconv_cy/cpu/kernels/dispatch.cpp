@@ -30,7 +30,7 @@ SET(neon)
 #endif
 
 #ifdef SPCONV_CY_AVX512F
-namespace spconv_cy { namespace avx512f { extern int32_t stay_below; } }
+namespace spconv_cy { namespace avx512f { extern bool weights_stay; } }
 #endif
 
 namespace spconv_cy {
@@ -55,7 +55,7 @@ bool fill() {
 #ifdef SPCONV_CY_AVX512F
     // Includes whether the operating system saves the registers: the compiler's run time reads xgetbv too.
     if (__builtin_cpu_supports("avx512f")) {
-        if (has_half_units()) avx512f::stay_below = INT32_MAX;
+        if (has_half_units()) avx512f::weights_stay = true;
         tables[n_tables++] = avx512f::table();
     }
 #endif

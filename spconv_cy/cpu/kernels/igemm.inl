@@ -1,6 +1,6 @@
 // Indirect matrix products on rows read in place. The including file defines what stays in registers for V vectors of
 // columns: ROWS[V] rows of sums, with UNROLL[V] inputs a pass; or, in sets of 32 registers and for fewer inputs than
-// STAY_BELOW, the weights of INPUTS[V] inputs. The sums are the same bits either way.
+// STAY_BELOW[V], the weights of INPUTS[V] inputs beside PAIRS[V] rows of sums. The sums are the same bits either way.
 #include <cassert>
 
 #include "registers.inl"
@@ -9,42 +9,101 @@ namespace spconv_cy {
 namespace NAME {
 
 extern const int32_t lanes = LANES, vectors = VECTORS;
-extern int32_t stay_below;
-int32_t stay_below = STAY_BELOW;    // the weights of fewer inputs stay in registers; dispatch.cpp knows the processor
+extern bool weights_stay;
+bool weights_stay = false;      // for any number of inputs; dispatch.cpp knows the processor
 
 namespace {
 
 constexpr int64_t AHEAD = 8;    // pairs between prefetching a row of x and reading it
 
-// V vectors of the weights of I inputs stay in registers for all pairs: no remainders of rows, no dispatch in the loop,
-// and the processor overlaps several pairs. For sets of 32 registers.
+// Where rows are: x + in_row * x_bytes, and sums + out_row * the bytes of V vectors, which is an address and no pointer:
+// row 0 lies before the sums.
+struct Rows {
+    const char* x;
+    int64_t x_bytes;
+    uintptr_t sums;
+};
+
+template <int V>
+constexpr uintptr_t ROW_BYTES = V * LANES * sizeof(float);
+
+template <int V>
+ALWAYS_INLINE inline Rows rows_of_job(const Igemm& job) {
+    return {reinterpret_cast<const char*>(job.x), job.x_stride * static_cast<int64_t>(sizeof(float)),
+            reinterpret_cast<uintptr_t>(job.sums) - static_cast<uintptr_t>(job.first_row) * ROW_BYTES<V>};
+}
+
+template <int V>
+ALWAYS_INLINE inline float* sums_at(const Rows& rows, int32_t out_row) {
+    return reinterpret_cast<float*>(rows.sums + static_cast<uintptr_t>(out_row) * ROW_BYTES<V>);
+}
+
+// The empty instruction hides where a row's address comes from. Without it compilers multiply by memory at x plus an
+// offset, which processors split into a load and a product: so they overlap half as many.
+template <int V, int G>
+ALWAYS_INLINE inline void begin_rows(const float** x, vec (*sum)[V], const Rows& rows, const int32_t* in_rows,
+                                     const int32_t* out_rows) {
+#pragma GCC unroll 32
+    for (int g = 0; g < G; ++g) {
+        x[g] = reinterpret_cast<const float*>(rows.x + in_rows[g] * rows.x_bytes);
+        asm("" : "+r"(x[g]));
+        read_row<V>(sum[g], sums_at<V>(rows, out_rows[g]));
+    }
+}
+
+template <int V, int G>
+ALWAYS_INLINE inline void end_rows(const vec (*sum)[V], const Rows& rows, const int32_t* out_rows) {
+#pragma GCC unroll 32
+    for (int g = 0; g < G; ++g) write_row<V>(sum[g], sums_at<V>(rows, out_rows[g]));
+}
+
+// G pairs and the weights of I inputs, V vectors of columns: each weight serves G sums.
+template <int V, int I, int G>
+ALWAYS_INLINE inline void weights_block(const vec (*w)[V], const Rows& rows, const int32_t* in_rows,
+                                        const int32_t* out_rows) {
+    const float* x[G];
+    vec sum[G][V];
+    begin_rows<V, G>(x, sum, rows, in_rows, out_rows);
+#pragma GCC unroll 32
+    for (int i = 0; i < I; ++i) {
+#pragma GCC unroll 32
+        for (int g = 0; g < G; ++g) {
+            const vec b = splat(x[g] + i);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) sum[g][v] = fma(b, w[i][v], sum[g][v]);
+        }
+    }
+    end_rows<V, G>(sum, rows, out_rows);
+}
+
+// Fewer than 2 * G pairs, by halves.
+template <int V, int I, int G>
+ALWAYS_INLINE inline void weights_rest(const vec (*w)[V], const Rows& rows, const int32_t* in_rows,
+                                       const int32_t* out_rows, int64_t pairs) {
+    if constexpr (G > 0) {
+        if (pairs & G) weights_block<V, I, G>(w, rows, in_rows, out_rows);
+        weights_rest<V, I, G / 2>(w, rows, in_rows + (pairs & G), out_rows + (pairs & G), pairs);
+    }
+}
+
+// V vectors of the weights of I inputs stay in registers for all pairs.
 template <int V, int I>
-inline void weights_block(const Igemm& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows,
-                          int64_t pairs) {
+void weights_run(const Igemm& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
+    constexpr int G = PAIRS[V];
     vec w[I][V];
 #pragma GCC unroll 32
     for (int i = 0; i < I; ++i) read_row<V>(w[i], job.w + (first + i) * V * LANES);
-    const auto product = [&](int64_t j) ALWAYS_INLINE {
-        const float* x = job.x + first + in_rows[j] * job.x_stride;
-        float* y = job.sums + (out_rows[j] - job.first_row) * V * LANES;
-        vec sum[V];
-        read_row<V>(sum, y);
-#pragma GCC unroll 32
-        for (int i = 0; i < I; ++i) {
-            const vec b = splat(x + i);
-#pragma GCC unroll 8
-            for (int v = 0; v < V; ++v) sum[v] = fma(b, w[i][v], sum[v]);
-        }
-        write_row<V>(sum, y);
-    };
+    Rows rows = rows_of_job<V>(job);
+    rows.x += first * static_cast<int64_t>(sizeof(float));
     int64_t j = 0;
-    for (; j < pairs - AHEAD; ++j) {
-        const float* next = job.x + first + in_rows[j + AHEAD] * job.x_stride;
+    for (; G == 1 && j + AHEAD < pairs; ++j) {
+        const char* next = rows.x + in_rows[j + AHEAD] * rows.x_bytes;
         __builtin_prefetch(next);
-        __builtin_prefetch(next + I - 1);
-        product(j);
+        __builtin_prefetch(next + (I - 1) * sizeof(float));
+        weights_block<V, I, G>(w, rows, in_rows + j, out_rows + j);
     }
-    for (; j < pairs; ++j) product(j);
+    for (; j + G <= pairs; j += G) weights_block<V, I, G>(w, rows, in_rows + j, out_rows + j);
+    weights_rest<V, I, G / 2>(w, rows, in_rows + j, out_rows + j, pairs - j);
 }
 
 template <int V, int I>
@@ -53,22 +112,16 @@ inline void weights_of(int n, const Igemm& job, int64_t first, const int32_t* in
     if constexpr (I > 1) {
         if (n < I) return weights_of<V, I - 1>(n, job, first, in_rows, out_rows, pairs);
     }
-    weights_block<V, I>(job, first, in_rows, out_rows, pairs);
+    weights_run<V, I>(job, first, in_rows, out_rows, pairs);
 }
 
 // G pairs, V vectors of columns: G * V sums stay in registers for all c inputs. Each input's weights serve all G rows,
 // so there are fewer loads than products.
 template <int V, int G>
-inline void rows_block(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
+inline void rows_block(const Rows& rows, const float* w, int64_t c, const int32_t* in_rows, const int32_t* out_rows) {
     const float* x[G];
     vec sum[G][V];
-#pragma GCC unroll 32
-    for (int g = 0; g < G; ++g) {
-        x[g] = job.x + in_rows[g] * job.x_stride;
-        read_row<V>(sum[g], job.sums + (out_rows[g] - job.first_row) * V * LANES);
-    }
-    const float* w = job.w;
-    const int64_t c = job.c;
+    begin_rows<V, G>(x, sum, rows, in_rows, out_rows);
     int64_t i = 0;
     const auto add_input = [&](int64_t n) ALWAYS_INLINE {
         multiply_add<V, G>(sum, [&](int g) ALWAYS_INLINE { return splat(x[g] + n); }, w, LANES);
@@ -79,16 +132,16 @@ inline void rows_block(const Igemm& job, const int32_t* in_rows, const int32_t* 
         for (int n = 0; n < UNROLL[V]; ++n) add_input(i + n);
     }
     for (; UNROLL[V] > 1 && i < c; ++i) add_input(i);
-#pragma GCC unroll 32
-    for (int g = 0; g < G; ++g) write_row<V>(sum[g], job.sums + (out_rows[g] - job.first_row) * V * LANES);
+    end_rows<V, G>(sum, rows, out_rows);
 }
 
 template <int V, int G>
-inline void rows_of(int g, const Igemm& job, const int32_t* in_rows, const int32_t* out_rows) {
+inline void rows_of(int g, const Rows& rows, const float* w, int64_t c, const int32_t* in_rows,
+                    const int32_t* out_rows) {
     if constexpr (G > 1) {
-        if (g < G) return rows_of<V, G - 1>(g, job, in_rows, out_rows);
+        if (g < G) return rows_of<V, G - 1>(g, rows, w, c, in_rows, out_rows);
     }
-    rows_block<V, G>(job, in_rows, out_rows);
+    rows_block<V, G>(rows, w, c, in_rows, out_rows);
 }
 
 // Whole blocks as long as two are left; what remains is cut in halves: a block of one or two rows would leave most of
@@ -96,11 +149,14 @@ inline void rows_of(int g, const Igemm& job, const int32_t* in_rows, const int32
 template <int V>
 void run_rows(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
     constexpr int MOST = ROWS[V];
+    const Rows rows = rows_of_job<V>(job);
+    const float* w = job.w;
+    const int64_t c = job.c;
     int64_t j = 0;
-    for (; pairs - j >= 2 * MOST; j += MOST) rows_block<V, MOST>(job, in_rows + j, out_rows + j);
+    for (; pairs - j >= 2 * MOST; j += MOST) rows_block<V, MOST>(rows, w, c, in_rows + j, out_rows + j);
     const int left = static_cast<int>(pairs - j), half = left > MOST ? (left + 1) / 2 : left;
-    rows_of<V, MOST>(half, job, in_rows + j, out_rows + j);
-    if (half < left) rows_of<V, MOST>(left - half, job, in_rows + j + half, out_rows + j + half);
+    rows_of<V, MOST>(half, rows, w, c, in_rows + j, out_rows + j);
+    if (half < left) rows_of<V, MOST>(left - half, rows, w, c, in_rows + j + half, out_rows + j + half);
 }
 
 // Blocks of nearly equal size: 33 inputs are 4 blocks of 8 or 9, and not 4 blocks and a remainder.
@@ -120,8 +176,8 @@ inline void igemm_of(int v, const Igemm& job, const int32_t* in_rows, const int3
     if constexpr (V > 1) {
         if (v < V) return igemm_of<V - 1>(v, job, in_rows, out_rows, pairs);
     }
-    if constexpr (STAY_BELOW > 0) {
-        if (job.c < stay_below) return run_weights<V>(job, in_rows, out_rows, pairs);
+    if constexpr (STAY_BELOW[V] > 0) {
+        if (job.c < STAY_BELOW[V] || weights_stay) return run_weights<V>(job, in_rows, out_rows, pairs);
     }
     run_rows<V>(job, in_rows, out_rows, pairs);
 }

@@ -6,7 +6,8 @@ namespace {
 constexpr int ROWS[] = {0, 12, 8, 8, 6};
 constexpr int INPUTS[] = {0, 16, 8, 8, 6};
 constexpr int UNROLL[] = {0, 1, 1, 1, 1};
-constexpr int STAY_BELOW = INT32_MAX;
+constexpr int PAIRS[] = {0, 1, 1, 1, 1};
+constexpr int STAY_BELOW[] = {0, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX};
 
 }  // namespace
 

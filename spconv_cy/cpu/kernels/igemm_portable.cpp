@@ -6,7 +6,8 @@ namespace {
 constexpr int ROWS[] = {0, 8, 4, 4, 3};
 constexpr int INPUTS[VECTORS + 1] = {};     // 16 registers hold too few weights
 constexpr int UNROLL[] = {0, 1, 1, 1, 1};
-constexpr int STAY_BELOW = 0;
+constexpr int PAIRS[VECTORS + 1] = {};
+constexpr int STAY_BELOW[VECTORS + 1] = {};
 
 }  // namespace
 
