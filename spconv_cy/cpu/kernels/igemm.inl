@@ -16,8 +16,8 @@ namespace {
 
 constexpr int64_t AHEAD = 8;    // pairs between prefetching a row of x and reading it
 
-// Where rows are: x + in_row * x_bytes, and sums + out_row * the bytes of V vectors, which is an address and no pointer:
-// row 0 lies before the sums.
+// Where rows are: x + in_row * x_bytes, and sums + out_row * ROW_BYTES<V>. `sums` is an address and no pointer, since
+// output row 0 may lie before the array.
 struct Rows {
     const char* x;
     int64_t x_bytes;
