@@ -1,5 +1,6 @@
 """LAS and LAZ by laspy: all dimensions, counts that are checked, damage."""
 
+import struct
 import sys
 
 import numpy as np
@@ -52,6 +53,47 @@ def test_all_dimensions_of_a_scan_are_read(scan, tmp_path):
         (tmp_path / "a.laz").write_bytes(content[:-len(content) // 3])
         with pytest.raises(FileError, match="a.laz: expected "):
             sp.readers.read_points(tmp_path / "a.laz")
+
+
+# The public header of LAS 1.2 and a point of its format 1, as the specification of ASPRS has them.
+HEADER = "<4sHHIHH8sBB32s32sHHHIIBHI5I3d3d6d"
+POINT = [("x", "<i4"), ("y", "<i4"), ("z", "<i4"), ("intensity", "<u2"), ("returns", "u1"), ("classification", "u1"),
+         ("angle", "i1"), ("user", "u1"), ("source", "<u2"), ("gps_time", "<f8")]
+
+
+@pytest.mark.parametrize("n", [0, 1, 50])
+def test_a_scan_written_after_the_specification_is_read(n, tmp_path, rng):
+    pytest.importorskip("laspy")
+    record = np.zeros(n, POINT)
+    record["x"], record["y"], record["z"] = rng.integers(-10**6, 10**6, (3, n))
+    record["classification"], record["gps_time"] = np.arange(n) % 8 | 0x20, np.arange(n) / 7     # 0x20: synthetic
+    header = struct.pack(HEADER, b"LASF", 0, 0, 0, 0, 0, b"", 1, 2, b"by hand", b"test", 1, 2026, 227, 227, 0, 1,
+                         record.dtype.itemsize, n, n, 0, 0, 0, 0, 0.01, 0.01, 0.001, 1000, 2000, -5, *[0] * 6)
+    (tmp_path / "a.las").write_bytes(header + record.tobytes())
+    cloud = sp.readers.read_points(tmp_path / "a.las")
+    assert_allclose(cloud.points, np.stack([record["x"] * 0.01 + 1000, record["y"] * 0.01 + 2000,
+                                            record["z"] * 0.001 - 5], 1))
+    assert_array_equal(cloud.labels(), np.arange(n) % 8)
+    assert_array_equal(cloud.values["gps_time"], record["gps_time"])
+    assert np.all(cloud.values["synthetic"] == 1)
+
+
+def test_extra_dimensions_of_several_numbers_are_columns(scan):
+    laspy, path = pytest.importorskip("laspy"), scan[0]
+    las = laspy.read(path)
+    las.add_extra_dim(laspy.ExtraBytesParams("normal", "3float32"))
+    las.normal = np.arange(600).reshape(200, 3)
+    las.write(path)
+    found = sp.readers.read_points(path).values
+    assert_array_equal(np.stack([found[f"normal_{i}"] for i in range(3)], 1), las.normal)
+
+
+def test_without_lazrs_the_extra_is_named(tmp_path, monkeypatch):
+    laspy = pytest.importorskip("laspy")
+    monkeypatch.setattr(laspy.LazBackend, "detect_available", lambda: ())
+    (tmp_path / "a.laz").write_bytes(b"LASF")
+    with pytest.raises(ImportError, match=r'lazrs to be installed for .laz.*pip install "spconv_cy\[las\]"'):
+        sp.readers.read_points(tmp_path / "a.laz")
 
 
 def test_damaged_scans_are_file_errors(scan, tmp_path, rng):

@@ -21,6 +21,8 @@ SKIPPED = ("X", "Y", "Z", "bit_fields", "raw_classification", "classification_fl
 def read_las(path: PathLike) -> PointCloud:
     """Read x, y, z in their unit, and all dimensions of the points, such as intensity, classification and red.
 
+    An extra dimension of several numbers, such as a normal, becomes normal_0, normal_1 and so on.
+
     Raises:
         ImportError: laspy is not installed; the message names the extra that installs it. For .laz it needs lazrs.
         FileNotFoundError: there is no such file.
@@ -33,6 +35,7 @@ def read_las(path: PathLike) -> PointCloud:
                                    'install it by pip install "spconv_cy[las]"')) from error
     with open(path, "rb"):
         pass                                                             # FileNotFoundError, before laspy's errors
+    _check_packages(path, laspy)
     try:
         with laspy.open(path) as file:
             header = file.header
@@ -43,13 +46,19 @@ def read_las(path: PathLike) -> PointCloud:
     except Exception as error:                                           # of many classes, from laspy and lazrs
         raise FileError(expected(f"{path}", "a LAS or LAZ file", f"one that laspy cannot read ({error})",
                                  "it is damaged, cut short or of another format")) from error
+    parts = parts or [_columns(laspy.ScaleAwarePointRecord.zeros(0, header=header))]
     n = sum(len(points) for points, _ in parts)
     if n != header.point_count:
         raise FileError(expected(f"{path}", f"{header.point_count} points, as declared", n, "the file is cut short"))
-    if not parts:
-        return PointCloud(np.zeros((0, 3)), {})
     return PointCloud(np.concatenate([points for points, _ in parts]),
                       {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]})
+
+
+def _check_packages(path: PathLike, laspy: Any) -> None:
+    """Check that laspy can decompress a .laz."""
+    if Path(path).suffix.lower() == ".laz" and not laspy.LazBackend.detect_available():
+        raise ImportError(expected("read_points", "lazrs to be installed for .laz", "no such package",
+                                   'install it by pip install "spconv_cy[las]"'))
 
 
 def _check_counts(path: PathLike, header: Any) -> None:
@@ -63,6 +72,8 @@ def _check_counts(path: PathLike, header: Any) -> None:
 
 def _columns(chunk: Any) -> tuple[Array, dict[str, Array]]:
     points = np.stack([np.asarray(chunk[axis], np.float64) for axis in "xyz"], 1)
-    names = [name for name in chunk.point_format.dimension_names if name not in SKIPPED]
-    values = {name: np.asarray(chunk[name]) for name in names}
-    return points, {name: value for name, value in values.items() if value.ndim == 1}
+    values: dict[str, Array] = {}
+    for name in (name for name in chunk.point_format.dimension_names if name not in SKIPPED):
+        column = np.asarray(chunk[name])
+        values |= {name: column} if column.ndim == 1 else {f"{name}_{i}": c for i, c in enumerate(column.T)}
+    return points, values
