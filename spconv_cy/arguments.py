@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import lru_cache, wraps
 from typing import TypeVar, cast
 
@@ -156,5 +155,7 @@ def _names(function: Callable[..., object]) -> dict[str, None] | None:
 
 
 def _nearest(name: str, names: list[str]) -> str | None:
+    from difflib import get_close_matches  # it takes long, and only errors need it
+
     ours = [found for found in OURS.get(name.lower(), ()) if found in names]
     return next(iter([*ours, *get_close_matches(name, names, 1, CLOSE)]), None)

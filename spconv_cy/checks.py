@@ -1,5 +1,7 @@
 """Checks of arguments: seeds, words, flags, numbers, paths. The checks also work for arguments that are arrays."""
 
+from __future__ import annotations
+
 import math
 import os
 import sys

@@ -3,7 +3,7 @@
 import ast
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,9 +40,8 @@ def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[
 
     def get(name: str) -> object:
         if name not in places:
-            import difflib
-
-            close = difflib.get_close_matches(name, places, 1)
+            inner = name.isidentifier() and find_spec(f"{package}.{name}")   # `from package import module` comes here
+            close = [] if inner else near(name, places)
             raise AttributeError(f"module {package!r} has no attribute {name!r}" +
                                  (f"; did you mean {close[0]!r}?" if close else ""), name=name)
         module = places[name]
@@ -56,6 +55,13 @@ def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[
         return value
 
     return get, lambda: sorted(places), sorted(places)
+
+
+def near(name: str, names: Iterable[str]) -> list[str]:
+    """Return the name that a wrong one is most like, in a list; [] if there is none."""
+    from difflib import get_close_matches  # it takes long, and only errors need it
+
+    return get_close_matches(name, names, 1)
 
 
 def unbuilt() -> str:

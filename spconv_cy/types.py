@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,11 @@ PathLike: TypeAlias = str | os.PathLike[str]
 # A size, offset or stride: a number for all axes, or one for each axis.
 PerAxis: TypeAlias = int | Sequence[int] | IntegerArray
 # A seed: anything that np.random.default_rng accepts.
-Seed: TypeAlias = (int | np.integer[Any] | Sequence[int] | IntegerArray | np.random.Generator | np.random.BitGenerator
-                   | np.random.SeedSequence | np.random.RandomState | None)
+if TYPE_CHECKING:
+    Seed: TypeAlias = (int | np.integer[Any] | Sequence[int] | IntegerArray | np.random.Generator
+                       | np.random.BitGenerator | np.random.SeedSequence | np.random.RandomState | None)
+else:
+    Seed = object                                                        # numpy.random takes long to import
 # Which batches of an epoch to make: a function of their number that returns the numbers of some.
 Choose: TypeAlias = Callable[[int], Sequence[int]]
 # Result of the body of a differentiable function: an array, and a function that maps the gradient of that array to one

@@ -63,3 +63,22 @@ x = sp.SparseTensor.from_sites([[0, 1, 2]], numpy.ones((1, 3), numpy.float32), 8
 sp.Convolution(2, 3, 4, 3, rng=0)(x)
 """))
     assert "spconv_cy.layers.convolution" in new and "numpy.ma" not in new
+
+
+def test_loading_and_converting_import_nothing_that_they_do_not_need():
+    """numpy.random alone takes a twentieth of the time of the start."""
+    names = "import spconv_cy as sp\nsp.io.convert, sp.load, sp.freeze\n"
+    new = loaded_by(PROGRAM.replace("import spconv_cy\n", names))
+    assert {"difflib", "pickle", "zipfile", "json", "numpy.random"}.intersection(new) == set()
+    assert [name for name in new if name.startswith("spconv_cy.io.networks.")] == ["spconv_cy.io.networks.known"]
+    assert sum(name.startswith("spconv_cy") for name in new) < 165
+
+
+def test_a_conversion_imports_its_own_library_alone():
+    new = loaded_by(PROGRAM.replace("import spconv_cy\n", """
+import spconv_cy as sp
+net = sp.SubmanifoldConvolution(3, 4, 2, bias=False, rng=0)
+sp.io.convert({"conv.weight": numpy.ones((2, 3, 3, 3, 4), numpy.float32)}, net)
+"""))
+    peers = {name for name in new if name.startswith("spconv_cy.io.peers.")}
+    assert peers == {f"spconv_cy.io.peers.{name}" for name in ("known", "layout", "spconv")}

@@ -134,7 +134,7 @@ NOT_DATA = {
     "an absent object": (Raw(b"h\x09"), "its object 9"),
     "half an item": (Raw(b"}(Nu"), "a key without its value"),
     "text that is no UTF-8": (Raw(b"X\x02\x00\x00\x00\xff\xff"), "'utf-8' codec"),
-    "a long text": (Raw(b"X\xff\xff\xff\x7fab"), "expected 2147483647 bytes"),
+    "a long text": (Raw(b"X\xff\xff\xff\x7fab"), "of 2147483647 bytes 3 are there"),
     "another opcode": (Raw(b"\xfe"), "opcode"),
     "a newer protocol": (Raw(b"\x80\x06N"), "protocol 0 to 5, got 6"),
     "arguments that do not fit": (Call("torch._utils._rebuild_tensor_v2", ()), "arguments of torch._utils._rebuild"),

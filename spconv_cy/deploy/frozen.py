@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -149,12 +149,17 @@ class Frozen(Layer):
 
     def load_state(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Copy arrays into the steps and layers; see Layer.load_state."""
+        self.fill(state)
+
+    def fill(self, state: Mapping[str, np.ndarray[Any, Any]], done: Callable[[Any], None] | None = None) -> None:
+        """Do what `load_state` does; done is called with each array of the steps when it is copied."""
         checked_names("load_state", state, self.state())
         super().load_state({name: array for name, array in state.items() if not name.startswith("steps.")})
         for i, part in enumerate(self._parts):
             if isinstance(part, Program):
                 head = f"steps.{i}."
-                text.set_arrays(part, {name[len(head):]: state[name] for name in state if name.startswith(head)})
+                found = {name[len(head):]: state[name] for name in state if name.startswith(head)}
+                text.set_arrays(part, found, done)
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the constructor's arguments."""

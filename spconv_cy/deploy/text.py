@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -74,15 +74,19 @@ def built(text: dict[str, Any], layers: Sequence[Any]) -> Program:
     return Program(values, [_step_of(step, layers) for step in text["steps"]], links, text["output"])
 
 
-def set_arrays(program: Program, found: dict[str, Any]) -> None:
-    """Give a Program's steps their arrays, named as `arrays` names them."""
+def set_arrays(program: Program, found: dict[str, Any], done: Callable[[Any], None] | None = None) -> None:
+    """Give a Program's steps copies of arrays, named as `arrays` names them; call done with each array afterwards."""
     for i, step in enumerate(program.steps):
         own = {name.split(".", 1)[1]: array for name, array in found.items() if name.startswith(f"{i}.")}
-        if isinstance(step, Convolve):
-            step.product = packed(step.product.precision, own)
+        if isinstance(step, Convolve):                                   # its weight is copied when it is packed
+            rows = {name: np.array(array) for name, array in own.items() if name != "weight"}
+            step.product = packed(step.product.precision, {**own, **rows})
         for name in ARRAYS if not isinstance(step, Convolve) else ():
             if name in own:
-                setattr(step, name, own[name])
+                setattr(step, name, np.array(own[name]))
+        if done:
+            for array in own.values():
+                done(array)
     program.weights_changed()
 
 

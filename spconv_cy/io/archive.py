@@ -3,7 +3,7 @@
 import json
 import os
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,15 @@ def write(path: PathLike, kind: str, arrays: Mapping[str, Array], text: Mapping[
 
 
 def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return (arrays, text) of a file that `write` wrote.
+    """Return (arrays, text) of a file that `write` wrote."""
+    arrays, text = opened(path, kind)
+    return {name: _read(array) for name, array in arrays.items()}, text
+
+
+def opened(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return (arrays, text) of a file that `write` wrote; the arrays are views of the file, which must not change.
+
+    The memory that they take in reading is given back by `release`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -66,9 +74,8 @@ def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
     with open(path, "rb"):                                               # raises if the file is missing or unreadable
         pass
     try:
-        metadata, tensors = _opened(path)
+        metadata, arrays = _opened(path)
         entries = _checked_metadata(path, kind, metadata)
-        arrays = tensors()
     except FileError:
         raise
     except (OSError, *BROKEN) as error:
@@ -83,14 +90,14 @@ def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
         raise FileError(expected(path, "a description in JSON", f"a damaged or foreign file ({error})")) from error
 
 
-def _opened(path: str) -> tuple[dict[str, str], Callable[[], dict[str, Array]]]:
-    """Return the metadata of a file and a function that reads its arrays."""
+def _opened(path: str) -> tuple[dict[str, str], dict[str, Array]]:
+    """Return the metadata and the arrays of a file."""
     content = mapped(path)
     try:
         held, metadata = with_metadata(content, Budget(len(content)))
     except Refused as error:
         raise ValueError(error.got) from None
-    return metadata, lambda: {name: _read(array) for name, array in held.items()}
+    return metadata, held
 
 
 def _read(array: Array) -> Array:
@@ -150,4 +157,5 @@ def _checksum(entries: dict[str, str], arrays: Mapping[str, Array]) -> str:
     crc = zlib.crc32(json.dumps([sorted(entries.items()), shapes]).encode())
     for name in sorted(arrays):
         crc = zlib.crc32(_bytes(arrays[name]), crc)
+        release(arrays[name])
     return format(crc, "08x")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, checked_flags, checked_path, described, kind_of, name_shown, shortened
 from spconv_cy.errors import ShapeError, expected
@@ -23,12 +25,13 @@ from spconv_cy.io.matching import (
     with_shared,
 )
 from spconv_cy.io.modules import layers_of, modules_of, numbers_in
-from spconv_cy.io.networks.known import FAMILIES, checked_family
+from spconv_cy.io.networks.known import PLACES, checked_family, family_of
 from spconv_cy.io.peers.known import checked_peer
+from spconv_cy.io.peers.layout import copied
 from spconv_cy.io.pth import read_checkpoint
 from spconv_cy.io.pth_storage import release
 from spconv_cy.layers import Layer
-from spconv_cy.layers.attributes import adopt
+from spconv_cy.layers.attributes import arrays
 from spconv_cy.types import Array, PathLike
 
 if TYPE_CHECKING:
@@ -98,13 +101,13 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
             raise
         raise ShapeError(expected("convert", f"{network} with the weights of {peer.title}", "others",
                                   f"it fits {fitting}")) from error
-    if asked.read and net is not network:                                # nobody else has the network or the arrays
-        adopt(net, found)
-    net.load_state({**net.state(), **found})
+    held = dict(arrays(net))
+    if any(array is not held[path] for path, array in found.items()):
+        net.load_state({**net.state(), **found})
     return net, report
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class _Asked:
     """What is to be converted, and how: arguments of `convert`; whether it was read from a file for that."""
 
@@ -149,13 +152,13 @@ def _filled(network: Layer | str, family: Family | None, modules: Mapping[str, M
             raise ShapeError(expected("convert", f"the modules of {family.name}", f"none named {shortened(missing)}",
                                       "check the name of the family, or give a Layer and names={module: layer}"))
         options = Options(family.readings(table, options.one_by_one), options.layout)
-    return net, *_found(peer, modules, net, table, options, asked.read)
+    return net, *_found(peer, modules, net, table, options, asked.read, net is not network)
 
 
 def _fitting(asked: _Asked, family: Family, peer: Peer) -> str:
     """Return the other source with which a checkpoint fits a family, or other families; "" if there are none."""
     found: list[tuple[str, str]] = []
-    for other in (family, *FAMILIES.values()):
+    for other in (family, *map(family_of, PLACES)):
         for source in other.first if not found else ():
             given = (other.name, source) == (family.name, peer.name)
             if not given and _fits(asked, other, checked_peer("convert", source)):
@@ -182,20 +185,33 @@ def _network(network: Layer | str, family: Family | None, modules: Mapping[str, 
 
 
 def _found(peer: Peer, modules: Mapping[str, Module], net: Layer, table: Mapping[str, str] | None, options: Options,
-           read: bool) -> tuple[dict[str, Array], list[Match]]:
-    """Return ({array path: array}, matches in the order of the network)."""
-    layers = layers_of(net)
+           read: bool, built: bool) -> tuple[dict[str, Array], list[Match]]:
+    """Return ({array path: array}, matches in the order of the network).
+
+    A network that was built for this has its arrays afterwards, and memory of the file is given back layer by layer.
+    """
+    layers, own = layers_of(net), dict(arrays(net)) if built else {}
     pairs = by_order(modules, layers) if table is None else by_names(table, modules, layers)
     place = {path: i for i, path in enumerate(layers)}
     found: dict[str, Array] = {}
     matches: list[Match] = []
     for theirs, ours in sorted(pairs, key=lambda pair: place[pair[1]]):
-        arrays, rows = matched(peer, modules[theirs], ours, layers[ours], options)
-        found |= arrays
+        views, rows = matched(peer, modules[theirs], ours, layers[ours], options)
+        for (path, view), row in zip(views.items(), rows, strict=True):
+            keeps = not read and not built and view.shape == row.new_shape
+            found[path] = view if keeps else _copied(view, row.new_shape, own.get(path))
         matches += rows
         if read:                                                         # what is copied needs its pages no more
             release(next(iter(modules[theirs].arrays.values())))
     return with_shared(found, layers), matches
+
+
+def _copied(view: Array, shape: tuple[int, ...], into: Any) -> Array:
+    """Return a copy of an array of a checkpoint in our shape: `into`, if that is an array of numpy of the same type."""
+    if not isinstance(into, np.ndarray) or (into.shape, into.dtype) != (shape, view.dtype):
+        into = np.empty(shape, view.dtype)
+    copied(view, into)
+    return into
 
 
 def _report(peer: Peer, modules: Mapping[str, Module], net: Layer, found: Mapping[str, Array], matches: list[Match],

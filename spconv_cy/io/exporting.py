@@ -111,7 +111,7 @@ def _weight(peer: Peer, theirs: str, layer: Convolution | NetworkInNetwork, arra
     leaf, given = _written_as(peer, kernel, array, reading)
     readings = peer.read(given, leaf, kernel) if kernel.volume == 1 and reading is not None else {"": array}
     chosen = [readings[reading]] if reading in readings else list(readings.values())
-    if len(chosen) != 1 or not np.array_equal(chosen[0], array):         # convert would not read what was written
+    if len(chosen) != 1 or not np.array_equal(chosen[0].reshape(array.shape), array):    # convert would read others
         raise ShapeError(expected(f"to_peer: {theirs or 'weight'}", f"one_by_one={{module: reading}} of {peer.title}",
                                   repr(reading)))
     if kernel.volume == 1 and not kernel.is_strided and peer.name == "spconv2" and reading is None:

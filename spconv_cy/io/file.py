@@ -11,9 +11,10 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_list, checked_path, kind_of
 from spconv_cy.errors import FileError, ShapeError, expected
 from spconv_cy.functional.initial import shapes_only, zero_weights
-from spconv_cy.io.archive import BROKEN, read, write
+from spconv_cy.io.archive import BROKEN, opened, write
+from spconv_cy.io.pth_storage import release
 from spconv_cy.layers import Layer
-from spconv_cy.layers.attributes import adopt
+from spconv_cy.layers.attributes import fill
 from spconv_cy.sites.lattice import Lattice
 from spconv_cy.types import Array, PathLike
 
@@ -66,7 +67,7 @@ def load_with_extra(path: PathLike, layers: Iterable[type[Layer]] | type[Layer] 
     """Return (network, extra): what `load` returns, and the JSON values that `save` was given."""
     own = {layer.__name__: layer for layer in _checked_classes(layers)}
     file = checked_path("load", path)
-    arrays, text = read(file, KIND)
+    arrays, text = opened(file, KIND)
     try:
         with zero_weights(sum(array.size for array in arrays.values())):
             net = _built(text["network"], lambda name: own.get(name) or library_layer(name), file)
@@ -170,5 +171,8 @@ def _load_arrays(net: Any, arrays: dict[str, Array]) -> None:
         found = arrays.get(name)
         if found is not None and found.dtype.kind != array.dtype.kind:
             raise ShapeError(expected(name, f"{array.dtype}", found.dtype))
-    adopt(net, arrays)
-    net.load_state(arrays)
+    if isinstance(net, deploy.Frozen):
+        net.fill(arrays, release)
+    else:
+        fill(net, arrays, release)
+        net.load_state(arrays)

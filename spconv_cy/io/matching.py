@@ -12,7 +12,7 @@ from spconv_cy.checks import described, name_shown, shortened
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.conversion import UNCHANGED, Match
 from spconv_cy.io.modules import MEANS, STEPS, VARIANCES, Module, kind_of_layer, own_arrays
-from spconv_cy.io.peers.known import PEERS
+from spconv_cy.io.peers.known import PLACES, peer_of
 from spconv_cy.io.peers.layout import Kernel, Peer
 from spconv_cy.layers import Convolution, Layer, NetworkInNetwork
 from spconv_cy.types import Array
@@ -27,7 +27,7 @@ READINGS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Options:
     """What decides between the readings of one array: see `convert`."""
 
@@ -90,7 +90,7 @@ def common_prefix(names: Sequence[str], modules: Mapping[str, Module]) -> str:
 
 def matched(peer: Peer, module: Module, path: str, layer: Layer, options: Options
             ) -> tuple[dict[str, Array], list[Match]]:
-    """Return ({array path: array}, matches) of one layer: the arrays of a module in our shapes.
+    """Return ({array path: array}, matches) of one layer: the arrays of a module in our order, as views where possible.
 
     Raises:
         ShapeError: a shape does not fit the layer, or fits in two ways and no option decides.
@@ -106,15 +106,30 @@ def matched(peer: Peer, module: Module, path: str, layer: Layer, options: Option
             found[full], how = weight_of(peer, module, leaf, layer, options)
         else:
             found[full], how = row_of(module, leaf, given, name, like), "(1, c)"
-        if given.dtype.kind in "fc" and not np.isfinite(given).all():
+        if given.dtype.kind in "fc" and not all_finite(given):
             wrong = given[~np.isfinite(given)]
             raise ShapeError(expected(f"convert: {name_shown(module.names[leaf])}", "finite numbers",
                                       f"{wrong[0]}, {len(wrong)} of {given.size} are not finite",
                                       "take an earlier checkpoint, or replace them in the dict that "
                                       "sp.io.read_checkpoint(path) returns"))
-        how = UNCHANGED if given.shape == found[full].shape and np.array_equal(given, found[full]) else how
-        matches.append(Match(module.names[leaf], given.shape, full, found[full].shape, how))
+        how = UNCHANGED if given.shape == like.shape and is_same(given, found[full].reshape(like.shape)) else how
+        matches.append(Match(module.names[leaf], given.shape, full, like.shape, how))
     return found, matches
+
+
+def all_finite(array: Array) -> bool:
+    """Return True if all numbers of an array are finite."""
+    if array.flags.contiguous and array.dtype in (np.float32, np.float64):
+        row = array.reshape(-1)
+        with np.errstate(all="ignore"):
+            if np.isfinite(np.dot(row, row)):                            # faster, and infinite if a square is too large
+                return True
+    return bool(np.isfinite(array).all())
+
+
+def is_same(one: Array, other: Array) -> bool:
+    """Return True if two arrays of one shape hold the same numbers; those of the same memory are not read."""
+    return one.__array_interface__ == other.__array_interface__ or np.array_equal(one, other)
 
 
 def leaves(peer: Peer, name: str) -> Sequence[str]:
@@ -124,11 +139,11 @@ def leaves(peer: Peer, name: str) -> Sequence[str]:
 
 def weight_of(peer: Peer, module: Module, leaf: str, layer: Convolution | NetworkInNetwork, options: Options
               ) -> tuple[Array, str]:
-    """Return (our weight, reading) of a convolution's array."""
+    """Return (view of our weight as `copied` takes it, reading) of a convolution's array."""
     kernel, given, name = Kernel.of(layer), np.asarray(module.arrays[leaf]), name_shown(module.names[leaf])
     readings = peer.read(given, leaf, kernel)
     if not readings:
-        others = [other.name for other in PEERS.values() if other is not peer and other.read(given, leaf, kernel)]
+        others = [name for name in PLACES if name != peer.name and peer_of(name).read(given, leaf, kernel)]
         remedy = f"it fits source={' or '.join(map(repr, others))}" if others else "check source= and the layer's sizes"
         raise ShapeError(expected(f"convert: {name}", f"a weight of {peer.title} for {layer!r}", f"shape {given.shape}",
                                   remedy))
@@ -136,7 +151,7 @@ def weight_of(peer: Peer, module: Module, leaf: str, layer: Convolution | Networ
     if wanted in readings:
         return readings[wanted], wanted
     first, *rest = readings
-    if any(not np.array_equal(readings[first], readings[other]) for other in rest):
+    if rest and len({readings[way].reshape(kernel.shape).tobytes() for way in readings}) > 1:
         switch = "layout" if kernel.volume > 1 else "one_by_one"
         words = [READINGS[reading] if switch == "one_by_one" else repr(reading) for reading in readings]
         raise ShapeError(expected(f"convert: {name}", f"an array that can be read in one way as {layer!r}",

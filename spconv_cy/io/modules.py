@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.layers import BatchNormalization, Convolution, EfficientChannelAttention, Layer, NetworkInNetwork
-from spconv_cy.layers.attributes import items
+from spconv_cy.layers.attributes import items, own
 from spconv_cy.types import Array
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ STEPS = "num_batches_tracked"
 SKIPPED = (STEPS, "max_num_voxels_during_training", "global_step")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Module:
     """One module of a checkpoint.
 
@@ -97,6 +97,8 @@ def kind_of_layer(layer: Layer) -> str:
 
 def own_arrays(layer: Layer) -> dict[str, Array]:
     """Return the arrays of a layer's own attributes by name, without those of its children."""
+    if type(layer).state is Layer.state:
+        return dict(own(layer))
     children = {path for path, value in items(layer) if isinstance(value, Layer)}
     return {path: array for path, array in layer.state().items()
             if not any(path.startswith(f"{child}.") for child in children)}

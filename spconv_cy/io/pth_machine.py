@@ -1,7 +1,7 @@
 """Reads pickles without executing anything: a stack machine for data, and a table of the few calls that mean data."""
 
 import pickletools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -70,32 +70,34 @@ class Machine(Stack):
         Raises:
             Refused: the pickle is damaged, calls something else than the table holds, or needs too much memory.
         """
-        start = position = self.source.tell()
+        source, content, step = self.source, self.source.content, self.budget.step
+        start = position = source.position
         try:
-            for opcode, argument, at in self._opcodes():
-                position = start if at is None else at
-                self.budget.step()
-                if opcode == "STOP":
+            while position < len(content):
+                name, do, reader = OPCODES.get(content[position], UNKNOWN)
+                source.position = position + 1
+                argument = None if reader is None else self._argument(reader)
+                step()
+                if do is not None:
+                    do(self, argument)
+                elif name == "STOP":
                     return self._pop()
-                if opcode not in STEPS:
-                    raise Refused(DATA, f"the opcode {opcode}", TENSORS_ALONE)
-                STEPS[opcode](self, argument)
+                elif name:
+                    raise Refused(DATA, f"the opcode {name}", TENSORS_ALONE)
+                else:
+                    raise Refused("a complete pickle", f"one that is damaged: byte {content[position]} is no opcode")
+                position = source.position
+            raise Refused("a complete pickle", "one without an end")
         except Refused as error:
             raise Refused(error.what, f"{error.got} (at byte {position - start})", error.remedy) from None
-        raise Refused("a complete pickle", "one without an end")
 
-    def _opcodes(self) -> Iterator[tuple[str, Any, int | None]]:
-        steps = pickletools.genops(self.source)  # type: ignore[arg-type]
-        while True:
-            try:
-                opcode, argument, at = next(steps)
-            except StopIteration:
-                return
-            except Refused:
-                raise
-            except (ValueError, LookupError, ArithmeticError) as error:  # a name that is not UTF-8, an unknown opcode
-                raise Refused("a complete pickle", f"one that is damaged: {error}") from None
-            yield opcode.name, argument, at
+    def _argument(self, reader: Callable[[Any], Any]) -> Any:
+        try:
+            return reader(self.source)
+        except Refused:
+            raise
+        except (ValueError, LookupError, ArithmeticError) as error:      # such as a name that is not UTF-8
+            raise Refused("a complete pickle", f"one that is damaged: {error}") from None
 
     def _do_proto(self, version: int) -> None:
         if version > 5:
@@ -199,6 +201,44 @@ STEPS: dict[str, Callable[[Any, Any], None]] = {
     **{name.removeprefix("_do_").upper(): getattr(Machine, name) for name in dir(Machine) if name.startswith("_do_")},
     **dict.fromkeys(VALUES, Machine._push_value),
 }
+
+
+def _number(size: int) -> Callable[[Source], int]:
+    """Return a function that reads an unsigned number of some bytes; it is faster than that of pickletools."""
+    def read(source: Source) -> int:
+        end = source.position + size
+        found = source.content[source.position:end]
+        if len(found) < size:
+            raise Refused("a complete pickle", f"one that is damaged: of {size} bytes {len(found)} are there")
+        source.position = end
+        return int.from_bytes(found, "little")
+    return read
+
+
+def _text(size: int) -> Callable[[Source], str]:
+    """Return a function that reads text after its length, a number of some bytes."""
+    length = _number(size)
+
+    def read(source: Source) -> str:
+        count = length(source)
+        end = source.position + count
+        found = source.content[source.position:end]
+        if len(found) < count:
+            raise Refused("a complete pickle", f"one that is damaged: of {count} bytes {len(found)} are there")
+        source.position = end
+        return str(found, "utf-8", "surrogatepass")
+    return read
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "uint1": _number(1), "uint2": _number(2), "uint4": _number(4), "unicodestring1": _text(1),
+    "unicodestring4": _text(4)}
+# By the byte of an opcode: its name, what it does, and the function that reads its argument from a Source.
+OPCODES: dict[int, tuple[str, Callable[[Any, Any], None] | None, Callable[[Any], Any] | None]] = {
+    ord(opcode.code): (opcode.name, STEPS.get(opcode.name),
+                       None if opcode.arg is None else READERS.get(opcode.arg.name, opcode.arg.reader))
+    for opcode in pickletools.opcodes}
+UNKNOWN = ("", None, None)
 
 
 def shown(name: str) -> str:

@@ -49,9 +49,11 @@ class Budget:
     def step(self) -> None:
         """Count an opcode of a pickle; raise Refused if there are too many."""
         self.steps -= 1
+        self.left -= 8
         if self.steps < 0:
             raise Refused(f"pickles of at most {MOST_STEPS} opcodes", "more", "save the tensors alone")
-        self.take(8)
+        if self.left < 0:
+            self.take(0)
 
     def take(self, count: int) -> None:
         """Use some bytes; raise Refused if none are left."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -53,23 +53,29 @@ def walk(layer: Node) -> Iterator[tuple[str, Any]]:
 
 def arrays(layer: Node) -> Iterator[tuple[str, Any]]:
     """Yield (path, array) of the parameters and the state of a layer and of all layers below it."""
-    for path, value in walk(layer):
-        if isinstance(value, Tensor):
-            yield path, value.data
-        elif is_array(value):
-            yield path, value
+    yield from _arrays_of(walk(layer))
 
 
-def adopt(layer: Node, found: Mapping[str, Any]) -> None:
-    """Let the parameters of a new layer hold the given numpy arrays where these are like their own: no copy is made.
+def own(layer: Node) -> Iterator[tuple[str, Any]]:
+    """Yield (path, numpy array) of the parameters and the state of one layer, without those of layers below it."""
+    yield from ((path, ops_of(array).to_numpy(array)) for path, array in _arrays_of(items(layer)))
 
-    The others keep theirs. Nobody else may use the arrays afterwards.
+
+def fill(layer: Node, found: dict[str, Any], done: Callable[[Any], None]) -> None:
+    """Copy numpy arrays into those of a new layer where they are like its own, which then take their place in `found`.
+
+    Args:
+        layer: Node that nobody else uses yet.
+        found: arrays by path; the others are left.
+        done: called with each array when it is copied.
     """
-    for path, value in walk(layer):
+    for path, mine in arrays(layer):
         array = found.get(path)
-        if isinstance(value, Tensor) and isinstance(array, np.ndarray) and isinstance(value.data, np.ndarray) and (
-                (array.shape, array.dtype) == (value.data.shape, value.data.dtype) and array.flags.carray):
-            value.data = array
+        if isinstance(array, np.ndarray) and isinstance(mine, np.ndarray) and mine.flags.writeable and (
+                (array.shape, array.dtype) == (mine.shape, mine.dtype)):
+            mine[...] = array
+            found[path] = mine
+            done(array)
 
 
 def running(layer: Node) -> list[Any]:
@@ -101,6 +107,14 @@ def moved(value: Any, ops: Ops, name: str) -> Any:
         dtype = None if value.dtype.kind == "f" else value.dtype
         return ops.asarray(ops_of(value).to_numpy(value), dtype)
     return value
+
+
+def _arrays_of(values: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    for path, value in values:
+        if isinstance(value, Tensor):
+            yield path, value.data
+        elif type(value) not in SIMPLE and is_array(value):
+            yield path, value
 
 
 def _flattened(layer: Node, path: str, value: Any) -> Iterator[tuple[str, Any]]:

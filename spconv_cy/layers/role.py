@@ -1,5 +1,7 @@
 """Properties that layers declare, from which the plan of a network is made."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from enum import Flag, auto
 from typing import Any, NamedTuple, Protocol

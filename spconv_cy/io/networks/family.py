@@ -20,7 +20,7 @@ Modules: TypeAlias = "Mapping[str, Module]"
 Names = dict[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Family:
     """A family of networks: how a checkpoint names its modules, and how the network is built from their shapes.
 

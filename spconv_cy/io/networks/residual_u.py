@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LARGEST = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Naming:
     """How a checkpoint names the modules of a residual U; stage 0 is the finest.
 

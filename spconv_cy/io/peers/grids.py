@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from spconv_cy.io.peers.layout import Kernel, Peer, Readings, linear, only_boxes, row_major
+from spconv_cy.io.peers.layout import Kernel, Peer, Readings, linear, only_boxes
 from spconv_cy.types import Array
 
 
@@ -15,7 +13,7 @@ def read_fvdb(array: Array, name: str, kernel: Kernel) -> Readings:
     fits = array.shape[:2] == (kernel.channels_out, kernel.channels_in) and kernel.is_size(array.shape[2:])
     if not fits or kernel.groups > 1:
         return {}
-    return {"kcrs": row_major(array.transpose(*range(2, array.ndim), 1, 0), kernel)}
+    return {"kcrs": array.transpose(*range(2, array.ndim), 1, 0)}
 
 
 def write_fvdb(weight: Array, kernel: Kernel, reading: str) -> Array:
@@ -31,7 +29,7 @@ def read_warpconvnet(array: Array, name: str, kernel: Kernel) -> Readings:
     """Return the reading "taps": (k, c, o), or (k, g, c/g, o/g) with groups."""
     if array.ndim == 2:
         return linear(array, name, kernel)
-    return {"taps": np.ascontiguousarray(array)} if array.shape == kernel.shape and kernel.is_box else {}
+    return {"taps": array} if array.shape == kernel.shape and kernel.is_box else {}
 
 
 def write_warpconvnet(weight: Array, kernel: Kernel, reading: str) -> Array:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.io.peers.grids import FVDB, WARPCONVNET
-from spconv_cy.io.peers.minkowski import MINKOWSKI
-from spconv_cy.io.peers.open3d import OPEN3D
-from spconv_cy.io.peers.paddle import PADDLE
-from spconv_cy.io.peers.scn import SCN
-from spconv_cy.io.peers.spconv import SPCONV1, SPCONV2
-from spconv_cy.io.peers.torchsparse import TORCHSPARSE
 
 if TYPE_CHECKING:
     from spconv_cy.io.peers.layout import Peer
 
-PEERS = {peer.name: peer
-         for peer in (SPCONV2, SPCONV1, MINKOWSKI, TORCHSPARSE, SCN, PADDLE, OPEN3D, FVDB, WARPCONVNET)}
+# The module of each library in this folder, and its name there. A module is imported when its library is asked for.
+PLACES = {"spconv2": "spconv.SPCONV2", "spconv1": "spconv.SPCONV1", "minkowski": "minkowski.MINKOWSKI",
+          "torchsparse": "torchsparse.TORCHSPARSE", "sparseconvnet": "scn.SCN", "paddle": "paddle.PADDLE",
+          "open3d": "open3d.OPEN3D", "fvdb": "grids.FVDB", "warpconvnet": "grids.WARPCONVNET"}
+
+
+def peer_of(name: str) -> Peer:
+    """Return the Peer of a name that PLACES has."""
+    module, _, constant = PLACES[name].partition(".")
+    found: Peer = getattr(import_module(f"spconv_cy.io.peers.{module}"), constant)
+    return found
 
 
 def checked_peer(who: str, source: object) -> Peer:
     """Return the Peer of a name; raise ShapeError if it is unknown."""
-    if not isinstance(source, str) or source not in PEERS:
-        raise ShapeError(expected(who, f"source to be one of {', '.join(map(repr, PEERS))}", repr(source)))
-    return PEERS[source]
+    if not isinstance(source, str) or source not in PLACES:
+        raise ShapeError(expected(who, f"source to be one of {', '.join(map(repr, PLACES))}", repr(source)))
+    return peer_of(source)

@@ -12,11 +12,12 @@ from spconv_cy.layers import Convolution, Deconvolution, NetworkInNetwork
 from spconv_cy.sites import Window
 from spconv_cy.types import Array
 
-# Our weight by the name of the reading: one entry for each way to read an array of that shape.
+# Our weight by the name of the reading: one entry for each way to read an array of that shape. A view of the array that
+# `copied` copies, with the axes of the window side by side or, in the order of our taps, as one.
 Readings = dict[str, Array]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Kernel:
     """The weight of one of our layers: (k, c, o), or (k, g, c/g, o/g) with groups, taps in lexicographic order.
 
@@ -73,7 +74,7 @@ class Kernel:
         return set(size) == {1} if self.window is None else self.is_box and size == self.size
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Peer:
     """A library of sparse convolutions: how its modules name and lay out their arrays.
 
@@ -104,23 +105,29 @@ class Peer:
     skipped: tuple[str, ...] = ()
 
 
+def copied(view: Array, into: Array) -> None:
+    """Copy the view of a weight into an array of as many numbers in the same order.
+
+    It is done for 64 output channels at a time: where these are the first axis of the file, this takes half as long.
+    """
+    into = into.reshape(view.shape)
+    step = view.shape[-1] if view.flags.c_contiguous else 64
+    for i in range(0, view.shape[-1], max(step, 1)):
+        into[..., i:i + step] = view[..., i:i + step]
+
+
 def linear(array: Array, name: str, kernel: Kernel) -> Readings:
     """Return the reading of a torch.nn.Linear's weight (o, c); none if the array is no such weight."""
     fits = name == "weight" and kernel.volume == 1 and array.shape == (kernel.channels_out, kernel.channels_in)
-    return {"linear": np.ascontiguousarray(array.T)[None]} if fits and kernel.groups == 1 else {}
-
-
-def row_major(array: Array, kernel: Kernel) -> Array:
-    """Return taps in lexicographic order, (k, c, o), from an array (*size, c, o)."""
-    return np.ascontiguousarray(array).reshape(kernel.shape)
+    return {"linear": array.T[None]} if fits and kernel.groups == 1 else {}
 
 
 def col_major(array: Array, kernel: Kernel) -> Array:
-    """Return taps in lexicographic order from an array (k, c, o) in which the first axis is fastest."""
+    """Return a view (*size, c, o) of an array (k, c, o) in which the first axis is fastest."""
     size = kernel.size or (1,)
     axes = tuple(range(len(size)))[::-1]
     box = array.reshape(*size[::-1], *array.shape[1:])
-    return np.ascontiguousarray(box.transpose(*axes, *range(len(size), box.ndim))).reshape(array.shape)
+    return box.transpose(*axes, *range(len(size), box.ndim))
 
 
 def to_col_major(array: Array, kernel: Kernel) -> Array:

@@ -17,7 +17,7 @@ def read(array: Array, name: str, kernel: Kernel) -> Readings:
     if given.shape != (kernel.volume, kernel.channels_in, kernel.channels_out) or kernel.groups > 1:
         return {}
     if is_cross(kernel):
-        return {"kernel": np.ascontiguousarray(given[np.argsort(cross_order(kernel))])}
+        return {"kernel": given[np.argsort(cross_order(kernel))]}
     return {"kernel": col_major(given, kernel)} if kernel.is_box else {}
 
 

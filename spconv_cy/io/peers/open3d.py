@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from spconv_cy.io.peers.layout import Kernel, Peer, Readings, linear, only_boxes, row_major
+from spconv_cy.io.peers.layout import Kernel, Peer, Readings, linear, only_boxes
 from spconv_cy.types import Array
 
 
@@ -13,7 +11,7 @@ def read(array: Array, name: str, kernel: Kernel) -> Readings:
     if name == "weight":
         return linear(array, name, kernel)
     fits = array.shape[-2:] == (kernel.channels_in, kernel.channels_out) and kernel.is_size(array.shape[-3::-1])
-    return {"zyx": row_major(reversed_axes(array), kernel)} if fits and kernel.groups == 1 else {}
+    return {"zyx": reversed_axes(array)} if fits and kernel.groups == 1 else {}
 
 
 def write(weight: Array, kernel: Kernel, reading: str) -> Array:
@@ -25,7 +23,7 @@ def write(weight: Array, kernel: Kernel, reading: str) -> Array:
 def reversed_axes(array: Array) -> Array:
     """Return an array (*size, c, o) with its spatial axes in reverse order."""
     d = array.ndim - 2
-    return np.ascontiguousarray(array.transpose(*range(d)[::-1], d, d + 1))
+    return array.transpose(*range(d)[::-1], d, d + 1)
 
 
 OPEN3D = Peer("open3d", "Open3D", read, write, "kernel", ("net", "bn", "linear"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from spconv_cy.io.peers.layout import Kernel, Peer, Readings, only_boxes, row_major
+from spconv_cy.io.peers.layout import Kernel, Peer, Readings, only_boxes
 from spconv_cy.types import Array
 
 
@@ -13,8 +11,8 @@ def read(array: Array, name: str, kernel: Kernel) -> Readings:
     if array.shape[-2:] != (kernel.channels_in, kernel.channels_out) or kernel.groups > 1:
         return {}
     if array.ndim == 2:
-        return {"matrix": np.ascontiguousarray(array)[None]} if kernel.volume == 1 else {}
-    return {"rsck": row_major(array, kernel)} if kernel.is_size(array.shape[:-2]) else {}
+        return {"matrix": array[None]} if kernel.volume == 1 else {}
+    return {"rsck": array} if kernel.is_size(array.shape[:-2]) else {}
 
 
 def write(weight: Array, kernel: Kernel, reading: str) -> Array:

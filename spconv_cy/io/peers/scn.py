@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from spconv_cy.io.peers.layout import Kernel, Peer, Readings, linear, only_boxes
 from spconv_cy.types import Array
 
@@ -18,11 +16,11 @@ def read(array: Array, name: str, kernel: Kernel) -> Readings:
     if array.ndim == 2:
         readings = {}
         if g == kernel.volume == 1 and array.shape == inner:
-            readings["matrix"] = np.ascontiguousarray(array)[None]
+            readings["matrix"] = array[None]
         return readings | linear(array, name, kernel)
     fits = array.shape == (kernel.volume, g, *inner) or g == 1 and array.shape == kernel.shape
     only_full = kernel.window is None or kernel.is_box
-    return {"taps": np.ascontiguousarray(array).reshape(kernel.shape)} if fits and only_full else {}
+    return {"taps": array.reshape(kernel.shape)} if fits and only_full else {}
 
 
 def write(weight: Array, kernel: Kernel, reading: str) -> Array:

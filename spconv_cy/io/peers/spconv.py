@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spconv_cy.io.peers.layout import Kernel, Peer, Readings, linear, only_boxes, row_major
+from spconv_cy.io.peers.layout import Kernel, Peer, Readings, linear, only_boxes
 from spconv_cy.types import Array
 
 
@@ -21,14 +21,13 @@ def read_2(array: Array, name: str, kernel: Kernel) -> Readings:
     (o, *inner, c), channels = array.shape, (kernel.channels_out, kernel.channels_in)
     readings: Readings = {}
     if (o, c) == channels and kernel.is_size(tuple(inner)):
-        axes = (*range(1, array.ndim), 0)
-        readings["krsc"] = row_major(array.transpose(axes), kernel)
+        readings["krsc"] = np.moveaxis(array, 0, -1)
     if array.shape[-2:] == channels and kernel.is_size(array.shape[:-2]):
-        readings["rskc"] = row_major(array.swapaxes(-1, -2), kernel)
+        readings["rskc"] = array.swapaxes(-1, -2)
     if readings and kernel.volume == 1:
         readings = {"krsc": next(iter(readings.values()))}
         if not kernel.is_strided:
-            readings["raw"] = np.ascontiguousarray(array).reshape(kernel.shape)
+            readings["raw"] = array.reshape(kernel.shape)
     return readings
 
 
@@ -46,7 +45,7 @@ def read_1(array: Array, name: str, kernel: Kernel) -> Readings:
     if array.ndim < 3:
         return linear(array, name, kernel)
     fits = array.shape[-2:] == (kernel.channels_in, kernel.channels_out) and kernel.is_size(array.shape[:-2])
-    return {"rsck": row_major(array, kernel)} if fits and kernel.groups == 1 else {}
+    return {"rsck": array} if fits and kernel.groups == 1 else {}
 
 
 def write_1(weight: Array, kernel: Kernel, reading: str) -> Array:

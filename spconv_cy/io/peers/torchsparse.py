@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spconv_cy.io.peers.layout import Kernel, Peer, Readings, col_major, linear, only_boxes, row_major, to_col_major
+from spconv_cy.io.peers.layout import Kernel, Peer, Readings, col_major, linear, only_boxes, to_col_major
 from spconv_cy.types import Array
 
 
@@ -16,7 +16,7 @@ def read(array: Array, name: str, kernel: Kernel) -> Readings:
     fits = given.shape == (kernel.volume, kernel.channels_in, kernel.channels_out) and kernel.is_box
     if not fits or kernel.groups > 1:
         return {}
-    return {"kernel": col_major(given, kernel) if kernel.volume % 2 else row_major(given, kernel)}
+    return {"kernel": col_major(given, kernel) if kernel.volume % 2 else given}
 
 
 def write(weight: Array, kernel: Kernel, reading: str) -> Array:
