@@ -276,3 +276,9 @@ def test_a_terrain_depends_on_its_seed_alone_and_may_be_empty():
     for wrong in ({"n": -1}, {"n": 2.5}, {"side": 0}, {"seed": -1}):
         with pytest.raises(ValueError, match="terrain: expected .*, got"):
             terrain(**wrong)
+
+
+def test_the_first_point_that_is_not_finite_is_named():
+    clouds = [np.zeros((3, 2)), np.array([[0, 1], [np.nan, 2], [np.inf, 3]])]
+    with pytest.raises(ShapeError, match=r"cloud 1 of finite numbers, got \[nan, 2.0\] at point 1; .*the 2 such"):
+        sp.data.PointBatches(clouds, None, None, 0.5)

@@ -298,6 +298,7 @@ def test_tables_without_names_with_counts_and_with_other_axes(tmp_path):
     assert len(read(tmp_path, "a.csv", "x,y,z,label\n")) == 0 and len(read(tmp_path, "a.csv", "")) == 0
     (tmp_path / "b.csv").write_text("event,px,py,pz,pe\n0,1,2,3,4\n1,5,6,7,8\n")
     cloud = sp.readers.read_points(tmp_path / "b.csv", axes=("px", "py", "pz"))
+    assert_array_equal(sp.readers.read_points(tmp_path / "b.csv", axes="px, py,pz").points, cloud.points)
     assert cloud.points.tolist() == [[1, 2, 3], [5, 6, 7]] and cloud.features().tolist() == [[4], [8]]
     for text, message in (("2\n1 2 3\n", "2 points, as declared in the first line, got 1"),
                           ("x,y,z\n1,2\n", "line 2: expected 3 columns, as in the first line, got 2"),

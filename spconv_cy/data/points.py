@@ -115,11 +115,14 @@ class PointBatches(Batches):
         clouds: list[Array] = [as_array("PointBatches: points", cloud) for cloud in _listed(points, 2)]
         d = clouds[0].shape[1] if clouds and clouds[0].ndim == 2 else 3
         for i, cloud in enumerate(clouds):
-            if cloud.ndim != 2 or cloud.shape[1] != d or d < 1 + (tile is not None) or cloud.dtype.kind not in "fiu" \
-                    or not np.isfinite(cloud).all():
+            if cloud.ndim != 2 or cloud.shape[1] != d or d < 1 + (tile is not None) or cloud.dtype.kind not in "fiu":
                 raise ShapeError(expected("PointBatches", f"cloud {i} as finite numbers (n, d), with the same d for all"
                                           + ("" if tile is None else ", 2 or more for tiles"),
                                           f"shape {cloud.shape} of {cloud.dtype}"))
+            if not (finite := np.isfinite(cloud).all(1)).all():
+                first = int(np.argmin(finite))
+                raise ShapeError(expected("PointBatches", f"cloud {i} of finite numbers", f"{cloud[first].tolist()} at "
+                                          f"point {first}", f"drop or correct the {(~finite).sum()} such points"))
         if tile is not None and not (is_real(tile) and 0 < tile < np.inf):
             raise ShapeError(expected("PointBatches", "tile to be a number above 0, or None", f"{tile!r}"))
         for name, moves in (("augment", augment), ("views", views)):

@@ -39,7 +39,8 @@ def read_columns(path: PathLike, axes: Sequence[str] | None = None) -> PointClou
 
     Args:
         path: the file, UTF-8.
-        axes: names of the columns with the coordinates; None: x, y, z or, without z, x, y.
+        axes: names of the columns with the coordinates, a list or one text with commas; None: x, y, z or, without z,
+            x, y.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -47,7 +48,8 @@ def read_columns(path: PathLike, axes: Sequence[str] | None = None) -> PointClou
     """
     path = checked_path("read_columns", path)
     if axes is not None:
-        axes = [str(axis) for axis in as_list("read_columns", axes, "a list of names of columns")]
+        axes = axes.split(",") if isinstance(axes, str) and "," in axes else axes
+        axes = [str(axis).strip() for axis in as_list("read_columns", axes, "a list of names of columns")]
     rows, numbers = _rows(path)
     rows, declared = _counted(rows)
     names = _names(path, rows, axes)

@@ -49,7 +49,8 @@ def read_points(path: PathLike, axes: Sequence[str] | None = None) -> PointCloud
     if ending in TABLES:
         return read_columns(path, axes)
     if ending not in READERS:
-        raise FileError(expected(path, f"a name that ends in {', '.join((*READERS, *TABLES))}", f"{ending!r}"))
+        raise FileError(expected(path, f"a name that ends in {', '.join((*READERS, *TABLES))}", f"{ending!r}",
+                                 "read other formats into arrays by a package of theirs"))
     return READERS[ending](path)
 
 
