@@ -122,10 +122,11 @@ def _checked_strokes(character: Iterable[ArrayLike], c: int) -> list[Array]:
     what = "a list of (n, 2) arrays, one for each stroke"
     if isinstance(character, np.ndarray):
         without_mask(character, f"character {c}")
-        if character.ndim == 2:
+        if character.ndim < 3 and character.dtype != object:
             raise ShapeError(expected(f"character {c}", what, f"one array of shape {character.shape}",
-                                      "put a single stroke into a list"))
-    if not hasattr(character, "__iter__"):
+                                      "put a single stroke into a list" if character.ndim == 2 else
+                                      "give strokes, not a row of features or single points"))
+    if not hasattr(character, "__iter__") or isinstance(character, (str, bytes, dict)):
         raise ShapeError(expected(f"character {c}", what, kind_of(character)))
     return [_checked_stroke(stroke, f"character {c}, stroke {s}") for s, stroke in enumerate(character)]
 
@@ -138,8 +139,9 @@ def _checked_stroke(stroke: ArrayLike, who: str) -> Array:
     except ValueError:
         raise ShapeError(expected(who, what, "points of unequal length")) from None
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        remedy = "put a single stroke into a list" if points.shape == (2,) else ""
         raise ShapeError(expected(who, what, f"shape {points.shape}",
-                                  "" if points.size else "drop strokes without points"))
+                                  remedy if points.size else "drop strokes without points"))
     if points.dtype.kind not in "iuf":
         raise ShapeError(expected(who, "integers or floats", f"dtype {points.dtype}"))
     return points.astype(np.float64, copy=False)
