@@ -1,6 +1,7 @@
 """Fixtures: a seeded generator, each available backend, each instruction set; settings are put back after a test."""
 
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +22,11 @@ AROUND = ("test_experiments_", "test_evidence", "test_examples", "test_bench", "
           "test_digit_model", "test_page_known")
 # The modules that the experiments share are not installed: tests import them from their folder.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "experiments"))
+
+
+def pytest_sessionstart(session):
+    """Let writers of files not wait for the disk, some ten milliseconds each time: no test cuts the power."""
+    os.fsync = lambda file: None
 
 
 def pytest_collection_modifyitems(items):

@@ -21,28 +21,31 @@ def each(names, cases, ids=None):
     """
     names, cases = [name.strip() for name in names.split(",")], list(cases)
     rows = [(case,) if len(names) == 1 else tuple(case) for case in cases]
-    if ids is None:
-        called = [f"{i}: {', '.join(f'{value!r:.80}' for value in row)}" for i, row in enumerate(rows)]
-    else:
-        called = ["-".join(map(str, map(ids, row))) for row in rows] if callable(ids) else list(ids)
-    assert len(called) == len(rows) > 0
+    called = ids if ids is None or callable(ids) else list(ids)
+    assert rows and (not isinstance(called, list) or len(called) == len(rows))
+
+    def name_of(i):
+        if isinstance(called, list):
+            return str(called[i])
+        return "-".join(map(str, map(called, rows[i]))) if called else f"{i}: {', '.join(map(shown, rows[i]))}"
 
     def in_one(test):
         @functools.wraps(test)
         def whole(**fixtures):
             __tracebackhide__ = True
             failed, skipped = {}, []
-            for i, (name, row) in enumerate(zip(called, rows, strict=True)):
+            for i, row in enumerate(rows):
                 with pytest.MonkeyPatch.context() as patch:
                     try:
                         test(**own(fixtures, patch, i), **dict(zip(names, row, strict=True)))
                     except pytest.skip.Exception as reason:
                         skipped.append(str(reason))
                     except (Exception, pytest.fail.Exception):
-                        failed[name] = traceback.format_exc()
+                        failed[i] = traceback.format_exc()
             if failed:
-                told = "\n".join(f"case {name}\n{how}" for name, how in list(failed.items())[:10])
-                pytest.fail(f"{len(failed)} of {len(rows)} cases: {'; '.join(failed)}\n{told}", pytrace=False)
+                head = f"{len(failed)} of {len(rows)} cases: {'; '.join(map(name_of, failed))}"
+                told = [f"case {name_of(i)}\n{how}" for i, how in list(failed.items())[:10]]
+                pytest.fail("\n".join([head, *told]), pytrace=False)
             if len(skipped) == len(rows):
                 pytest.skip(skipped[0])
 
@@ -52,6 +55,11 @@ def each(names, cases, ids=None):
         return whole
 
     return in_one
+
+
+def shown(value):
+    """Return a value's text, or the beginning of a long one."""
+    return f"{value!r:.80}"
 
 
 def own(fixtures, patch, i):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose
 from strategies import every, random_sites
 
@@ -136,8 +137,8 @@ def active(x):
     return x.with_features(sp.Tensor(ones)).to_dense() > 0
 
 
-@pytest.mark.parametrize("name", JOINS)
-@pytest.mark.parametrize("ground", ["drawn", "zero"])
+@each("name", JOINS)
+@each("ground", ["drawn", "zero"])
 def test_an_outer_join_with_a_ground_state_is_the_dense_one(name, ground, rng, ops):
     for n, m in ((40, 30), (0, 5), (5, 0), (0, 0)):
         a, b = tensor(rng, n, ground=ground), tensor(rng, m, ground=ground)
@@ -146,7 +147,7 @@ def test_an_outer_join_with_a_ground_state_is_the_dense_one(name, ground, rng, o
         assert np.array_equal(active(y), active(a) | active(b))
 
 
-@pytest.mark.parametrize("name, how", [(name, how) for name in JOINS for how in HOWS])
+@each("name, how", [(name, how) for name in JOINS for how in HOWS])
 def test_joins_without_a_ground_state_are_those_of_zero_padded_arrays_where_they_keep_sites(name, how, rng, ops):
     for n, m in ((40, 30), (0, 5), (5, 0), (1, 1)):
         a, b = tensor(rng, n), tensor(rng, m)

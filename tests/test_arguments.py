@@ -5,6 +5,7 @@ import inspect
 import pickle
 
 import pytest
+from in_turn import each
 from public import NAMES
 
 import spconv_cy as sp
@@ -54,7 +55,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("call, message", WRONG)
+@each("call, message", WRONG)
 def test_a_wrong_name_is_answered_with_the_right_one(call, message):
     with pytest.raises(TypeError) as caught:
         call()
@@ -130,7 +131,7 @@ def takes_arguments(value):
     return bool(names) and value not in (sp.errors.expected, sp.differentiable)
 
 
-@pytest.mark.parametrize("name", sorted(name for name, value in NAMES.items() if takes_arguments(value)))
+@each("name", sorted(name for name, value in NAMES.items() if takes_arguments(value)))
 def test_every_public_function_and_class_refuses_unknown_names(name):
     with pytest.raises(TypeError, match=r"expected (a known argument|no argument by name), got 'nonsense'"):
         NAMES[name](nonsense=1)

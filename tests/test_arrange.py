@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_array_equal
 
 import spconv_cy as sp
@@ -76,8 +77,8 @@ def test_points_are_floored_as_python_floors_them(dtype, threads, rng):
                                              (-1, 1 + d)))
 
 
-@pytest.mark.parametrize("column", [0, 2])
-@pytest.mark.parametrize("odd", ODD)
+@each("column", [0, 2])
+@each("odd", ODD)
 def test_odd_points_give_what_they_give_without_the_compiled_core(odd, column, rng, monkeypatch):
     points = rng.normal(size=(6, 3))
     points[:, 0] = 0

@@ -4,6 +4,7 @@ import operator
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -12,7 +13,7 @@ from spconv_cy.errors import ShapeError
 METHODS = {"exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@each("name", METHODS)
 def test_a_method_is_numpys_function_and_has_its_gradient(name, ops, rng):
     x = rng.uniform(0.5, 3, (4, 3)) * (1 if name in ("log", "sqrt") else [1, -1, 1])
     found = getattr(sp.Tensor(x), name)()
@@ -22,8 +23,8 @@ def test_a_method_is_numpys_function_and_has_its_gradient(name, ops, rng):
     assert getattr(sp.Tensor(np.zeros((0, 3))), name)().shape == (0, 3)
 
 
-@pytest.mark.parametrize("axis", [None, 0, 1, -1])
-@pytest.mark.parametrize("name", ["max", "min"])
+@each("axis", [None, 0, 1, -1])
+@each("name", ["max", "min"])
 def test_extremes_are_numpys_and_keep_the_axis_as_sum_does(name, axis, ops, rng):
     x = rng.permutation(12).reshape(4, 3) / 7
     found = getattr(sp.Tensor(x), name)(axis)
@@ -79,7 +80,7 @@ def test_what_does_not_fit_is_told(use, message):
     assert sp.Tensor(np.zeros((0, 3))).max(1).shape == (0, 1)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@each("name", METHODS)
 def test_sparse_tensors_have_them_at_every_site_active_or_not(name, ops, rng):
     x = sp.SparseTensor.from_sites([[0, 1], [0, 3]], rng.uniform(0.5, 2, (2, 3)), 5) + 1.0
     assert_allclose(getattr(x, name)().to_dense(), METHODS[name](x.to_dense()), rtol=1e-6)
@@ -96,9 +97,9 @@ def test_the_logarithm_of_a_ground_state_of_zero_is_refused():
     assert_allclose(abs(-x).features.data, x.features.data)
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "max", "min"])
-@pytest.mark.parametrize("axis", [None, 0, -1])
-@pytest.mark.parametrize("keepdims", [True, False])
+@each("name", ["sum", "mean", "max", "min"])
+@each("axis", [None, 0, -1])
+@each("keepdims", [True, False])
 def test_axes_are_kept_or_dropped_as_numpy_does(name, axis, keepdims):
     x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     wanted = getattr(x, name)(axis=axis, keepdims=keepdims)

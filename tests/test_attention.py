@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from contract import apart, sparse
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 from strategies import random_sites
 
@@ -51,7 +52,7 @@ def begun(layer, rng):
     return layer
 
 
-@pytest.mark.parametrize("d, options", [
+@each("d, options", [
     (1, {"heads": 3, "size": 4}),
     (2, {"heads": 2, "size": (3, 4), "shift": (1, 2)}),
     (2, {"heads": 1, "size": 50}),                                       # a sample is a window
@@ -163,7 +164,7 @@ def test_the_cost_is_counted_by_the_pairs_that_meet():
     assert layer.multiply_adds(x, x) == (16 * (64 + 9 * 8), 16 * 64 + pairs * 8, 3 * 64 * (64 + 9 * 8))
 
 
-@pytest.mark.parametrize("make, message", [
+@each("make, message", [
     (lambda x: sp.layers.WindowAttention(2, 4, 3, 4),
      "expected heads to divide the channels, got 4 channels and 3 heads"),
     (lambda x: sp.layers.WindowAttention(2, 4, 0, 4), "expected heads to be a whole number from 1 to 1048576, got 0"),

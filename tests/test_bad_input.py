@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import BackendError, FileError, GridError, ShapeError
@@ -201,7 +202,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@each("name", REFUSED)
 def test_it_is_refused_in_plain_words(name):
     call, error, *words = REFUSED[name]
     with pytest.raises(error) as caught:

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from in_turn import each
 from scipy.special import softmax
 
 import spconv_cy as sp
@@ -270,7 +271,7 @@ def test_a_network_on_many_sizes_gives_each_character_what_it_gives_it_alone(som
         np.testing.assert_allclose(net(alone).numpy()[0], together[item], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("scales, encoder, message", [
+@each("scales, encoder, message", [
     ((), ENCODER, "numbers above 0"), ((8, 0), ENCODER, "numbers above 0"), ((8, np.nan), ENCODER, "numbers above 0"),
     ("large", ENCODER, "expected scales as numbers.*got 'large'"), ([[8]], ENCODER, "numbers above 0"),
     (1e6, ENCODER, "up to 8192"),

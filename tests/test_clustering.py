@@ -12,6 +12,7 @@ from clustering import (
     normalized_mutual_information,
     principal_components,
 )
+from in_turn import each
 from numpy.testing import assert_allclose
 
 from spconv_cy.errors import ShapeError
@@ -128,7 +129,7 @@ def test_an_embedding_that_is_the_classes_has_one_of_everything_and_noise_has_ch
     assert all(noise[name] < 0.5 for name in noise) and abs(noise["ARI"]) < 0.05
 
 
-@pytest.mark.parametrize(
+@each(
     "call, error",
     [
         (lambda: k_means(np.zeros(4), 2), ShapeError),

@@ -4,14 +4,15 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from in_turn import each
 from strategies import random_sites
 
 import spconv_cy as sp
 from spconv_cy.errors import GridError, ShapeError
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
-@pytest.mark.parametrize("ground", ["zero", "drawn", None])
+@each("axis", [0, 1, 2])
+@each("ground", ["zero", "drawn", None])
 def test_a_collapse_is_the_dense_sum_along_the_axis(axis, ground, rng, ops):
     sites = random_sites(rng, 40, 3, 0, 4, samples=2)
     x = sp.SparseTensor.from_sites(sites, rng.normal(size=(40, 3)), (4, 5, 6), 3, ground=None if not ground else "zero")

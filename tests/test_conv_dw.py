@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose
 from strategies import random_rulebook
 
@@ -32,8 +33,8 @@ def numbers(rng, n, c, unaligned=False):
     return a.reshape(n, c)
 
 
-@pytest.mark.parametrize("c, o, groups", SHAPES)
-@pytest.mark.parametrize("unaligned", [False, True], ids=["aligned", "unaligned"])
+@each("c, o, groups", SHAPES)
+@each("unaligned", [False, True], ids=["aligned", "unaligned"])
 def test_the_gradient_is_that_of_numpy(c, o, groups, unaligned, isa, rng):
     book = random_rulebook(rng, 700, 650, 3, share=0.5)
     x, dy = numbers(rng, 700, c, unaligned), numbers(rng, 650, o, unaligned)
@@ -41,8 +42,8 @@ def test_the_gradient_is_that_of_numpy(c, o, groups, unaligned, isa, rng):
     assert_allclose(dw, by_numpy(x, dy, book, groups), rtol=1e-4, atol=2e-3)
 
 
-@pytest.mark.parametrize("c, o", [(1, 1), (16, 16), (40, 72), (200, 72)])
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 15, 16, 17, 31, 127, 128, 129, 130, 255, 257])
+@each("c, o", [(1, 1), (16, 16), (40, 72), (200, 72)])
+@each("n", [1, 2, 3, 5, 15, 16, 17, 31, 127, 128, 129, 130, 255, 257])
 def test_any_number_of_pairs(c, o, n, isa, rng):
     rows = rng.permutation(n).astype(np.int32)
     book = Rulebook(rows, np.arange(n, dtype=np.int32), np.array([0, n, n]), n, n)

@@ -4,6 +4,7 @@ import dense_net as dense
 import dense_regions
 import numpy as np
 import pytest
+from in_turn import each
 from oracles import grouped, shape_taps, slope_by_differences, ungrouped
 from scipy import signal
 from strategies import random_sites
@@ -309,8 +310,8 @@ def test_equality_does_not_depend_on_how_many_sites_are_active(share, rng, ops):
     check_network(rng, ops, NETWORKS["2-D, a DeepCNiN"], 2, "drawn", share)
 
 
-@pytest.mark.parametrize("family", ["drawn", None])
-@pytest.mark.parametrize("name", HEADS)
+@each("family", ["drawn", None])
+@each("name", HEADS)
 def test_global_pooling_equals_the_dense_reduction(name, family, rng, ops):
     check_network(rng, ops, HEADS[name], 2, family)
 
@@ -361,7 +362,7 @@ def test_the_dense_gradients_are_those_of_finite_differences(name, family, rng):
     checks = [(features, np.where(active, dfield, 0), lambda values: loss(values, ground))]
     if ground is not None:
         checks.append((ground, dground + dense.total(np.where(active, 0, dfield)), lambda row: loss(features, row)))
-    for leaf, key in [(each, key) for each in dense.leaves(network) for key in each.gradients]:
+    for leaf, key in [(one, key) for one in dense.leaves(network) for key in one.gradients]:
         kept, gradient = getattr(leaf, key), leaf.gradients[key]
         start = grouped(kept, getattr(leaf, "groups", 1)) if kept.ndim == 3 else kept
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from scipy import signal
 from strategies import random_sites
 
@@ -28,8 +29,8 @@ def test_all_sites_are_active_and_the_dense_array_is_unchanged(ground, rng, ops)
     assert np.array_equal(sp.Grid.from_sites(y.sites, (6, 7), 3).sites, y.grid.sites)
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
-@pytest.mark.parametrize("ground", FAMILIES)
+@each("axis", [0, 1, 2])
+@each("ground", FAMILIES)
 def test_height_compression_is_the_dense_array_with_two_axes_merged(axis, ground, rng, ops):
     x = batch(rng, 3, 2, (4, 5, 3), ground)
     y = sp.layers.HeightCompression(3, axis)(x)

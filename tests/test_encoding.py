@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from in_turn import each
 from test_signature import iterated
 from test_strokes import as_dict, assert_same, normalised, resampled, scribbles
 
@@ -144,7 +145,7 @@ def test_the_pen_octogram_is_the_octogram_and_a_map(rng):
     np.testing.assert_array_equal(features, np.column_stack([np.ones(len(sites)), expected[1]]))
 
 
-@pytest.mark.parametrize("name", ENCODINGS)
+@each("name", ENCODINGS)
 def test_every_encoding_keeps_the_contract(name, threads, rng):
     characters = [[], *scribbles(rng, 12), [[(3, 3)]]]
     encoder = sp.data.StrokeEncoder(name, size=64, scale=16)

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -155,7 +156,7 @@ def test_labels_may_be_anything_hashable(labels):
         assert_array_equal(classifier.classes_, np.unique(labels) if labels.dtype != object else classifier.classes_)
 
 
-@pytest.mark.parametrize("name", [name for name in LABELS if name != "frozen sets"])
+@each("name", [name for name in LABELS if name != "frozen sets"])
 def test_labels_go_to_json_and_back(name):
     classes, _ = classes_of(LABELS[name], 3)
     back = labels_from_json(labels_to_json(classes))
@@ -232,7 +233,7 @@ def test_what_is_no_classifiers_file_is_refused(fitted, tmp_path, rng):
             sp.SparseConvClassifier.load(path)
 
 
-@pytest.mark.parametrize(
+@each(
     "change",
     [
         {"classes": {"dtype": "str", "labels": ["a", "b"]}},
@@ -263,7 +264,7 @@ def test_a_classifier_can_be_copied(fitted, how):
     assert how(small()).get_params() == small().get_params()
 
 
-@pytest.mark.parametrize(
+@each(
     "use, error, message",
     [
         (lambda c: c.predict(X), ValueError, "predict: expected a fitted classifier, .*before fit; call fit"),

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -266,7 +267,7 @@ def holes(array):
     return found
 
 
-@pytest.mark.parametrize("use, error, message", [
+@each("use, error, message", [
     (lambda: classifier().fit(CLOUDS, holes(SHAPES)), ValueError, r"got a missing value, <NA>, at item 3; give those"),
     (lambda: classifier().fit(CLOUDS, [*SHAPES[:-1], NAType()]), ValueError, "a missing value, <NA>, at item 23"),
     (lambda: segmenter().fit(holes(CLOUD), ABOVE), ValueError, "expected numbers, got a missing value, <NA>; fill or"),

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scipy.sparse
+from in_turn import each
 from numpy.testing import assert_allclose
 from strategies import random_sites
 
@@ -21,7 +22,7 @@ MODES = {  # what the three points of a site give it, and which share of the sit
 }
 
 
-@pytest.mark.parametrize("reduce", MODES)
+@each("reduce", MODES)
 def test_duplicates_go_in_and_out_as_sparseconvnet_documents_it(reduce, ops):
     shares, kept = MODES[reduce]
     sites, values = [[0, 5], [0, 2], [0, 5], [1, 2], [0, 5]], np.array([[1.0], [20], [3], [40], [8]])
@@ -68,7 +69,7 @@ def padded(rng, counts, l, d=2, c=3, size=6):
     return sites, rng.normal(size=(len(counts), l, c)), there
 
 
-@pytest.mark.parametrize("counts, l", [((7, 0, 3), 9), ((1,), 1), ((0, 0), 4), ((), 5), ((0, 0), 0)])
+@each("counts, l", [((7, 0, 3), 9), ((1,), 1), ((0, 0), 4), ((), 5), ((0, 0), 0)])
 def test_a_padded_batch_is_the_list_of_what_is_in_it_and_comes_back(counts, l, rng, ops):
     sites, features, there = padded(rng, counts, l)
     x, rows = sp.exchange.from_padded(sites, features, 6, reduce="mean")
@@ -134,7 +135,7 @@ def test_padded_batches_that_do_not_fit_are_refused():
 # scipy's matrices, COO arrays
 
 
-@pytest.mark.parametrize("kind", ["csr_matrix", "coo_array", "csc_array", "lil_matrix", "dok_matrix", "bsr_matrix"])
+@each("kind", ["csr_matrix", "coo_array", "csc_array", "lil_matrix", "dok_matrix", "bsr_matrix"])
 def test_scipys_matrices_are_samples_and_come_back(kind, rng, ops):
     dense = [np.float32(rng.normal(size=(6, 4)) * (rng.random((6, 4)) < share)) for share in (0.4, 0.0, 0.2)]
     x = sp.exchange.from_scipy([getattr(scipy.sparse, kind)(matrix) for matrix in dense])
@@ -160,7 +161,7 @@ def as_coo(dense):
     return SimpleNamespace(coords=coords, data=dense[tuple(coords)], shape=dense.shape, fill_value=dense.dtype.type(0))
 
 
-@pytest.mark.parametrize("shape", [(3, 2, 7), (2, 3, 5, 4), (2, 1, 3, 4, 5), (1, 2, 2, 2, 2, 2)])
+@each("shape", [(3, 2, 7), (2, 3, 5, 4), (2, 1, 3, 4, 5), (1, 2, 2, 2, 2, 2)])
 def test_coo_arrays_are_dense_arrays_and_come_back(shape, rng, ops):
     dense = np.float32(rng.normal(size=shape) * (rng.random(shape) < 0.3))
     x = sp.exchange.from_coo(as_coo(dense))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from strategies import random_sites
 
 import spconv_cy as sp
@@ -58,7 +59,7 @@ def test_squeeze_and_excitation_is_that_of_the_formula(rng, ops):
     near(layer(x), [rows * factors(rows) for rows in by_sample(x)])
 
 
-@pytest.mark.parametrize("size", [1, 3, 5, 13])
+@each("size", [1, 3, 5, 13])
 def test_channel_attention_is_a_convolution_along_the_channels(size, rng, ops):
     x, layer = batch(rng), sp.layers.EfficientChannelAttention(6, size, rng=rng)
     filter_ = layer.weight.numpy()[:, 0, 0]
@@ -66,8 +67,8 @@ def test_channel_attention_is_a_convolution_along_the_channels(size, rng, ops):
                     for rows in by_sample(x)])
 
 
-@pytest.mark.parametrize("p", [1, 2.5, 6.0])
-@pytest.mark.parametrize("ground", [[[-1.0, 0.5, 2, 0, 1e-9, 3]], None])
+@each("p", [1, 2.5, 6.0])
+@each("ground", [[[-1.0, 0.5, 2, 0, 1e-9, 3]], None])
 def test_a_generalised_mean_is_that_of_the_formula(p, ground, rng, ops):
     x, layer = batch(rng), sp.layers.GeneralizedMeanPooling(p, eps=1e-3)
     x = x.with_features(x.features, None if ground is None else sp.Tensor(ground))

@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_array_equal
 from oracles import checksum_of
 from safetensors.numpy import save_file
@@ -318,7 +319,7 @@ def foreign():
     ]
 
 
-@pytest.mark.parametrize("content, message", [case[1:] for case in foreign()], ids=[case[0] for case in foreign()])
+@each("content, message", [case[1:] for case in foreign()], ids=[case[0] for case in foreign()])
 def test_a_foreign_file_is_refused_and_nothing_in_it_runs(content, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.safetensors").write_bytes(content)
@@ -381,7 +382,7 @@ HOSTILE = {name: json.dumps(network) for name, network in HOSTILE.items()} | {
 }
 
 
-@pytest.mark.parametrize("network", HOSTILE.values(), ids=HOSTILE)
+@each("network", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_description_is_refused_and_costs_nothing(network, tmp_path, monkeypatch):
     # The checksum is right: whoever wrote these meant to.
     monkeypatch.chdir(tmp_path)

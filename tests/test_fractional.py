@@ -6,6 +6,7 @@ from math import comb
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_array_equal
 from strategies import random_sites
 from test_dense_equivalence import check_network
@@ -196,8 +197,8 @@ def pairs_by_sets(grid, drawn):
     return pairs, volumes
 
 
-@pytest.mark.parametrize("sequence, overlap", KINDS)
-@pytest.mark.parametrize("d", range(1, 9))
+@each("sequence, overlap", KINDS)
+@each("d", range(1, 9))
 def test_rules_are_those_of_sets_compiled_and_in_numpy(d, sequence, overlap, rng, monkeypatch):
     drawn = regions_of(rng, d, sequence, overlap)
     sites = np.unique(

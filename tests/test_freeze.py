@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_turn import each
 from strategies import distinct
 
 import spconv_cy as sp
@@ -251,7 +252,7 @@ def test_memory_is_told_for_arrays_and_grids(made):
     assert frozen.weight_bytes() > 0
 
 
-@pytest.mark.parametrize("wrong, error", [
+@each("wrong, error", [
     (lambda net, x: sp.freeze(3), TypeError),
     (lambda net, x: sp.freeze(net, memory="many"), ValueError),
     (lambda net, x: sp.freeze(net, memory=0), ValueError),

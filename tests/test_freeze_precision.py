@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_turn import each
 from test_freeze import NETWORKS, rows, tensor
 
 import spconv_cy as sp
@@ -358,7 +359,7 @@ def spoilt(net):
     return net
 
 
-@pytest.mark.parametrize("wrong, error, words", [
+@each("wrong, error, words", [
     (lambda net, x: sp.freeze(net, precision="float16"), ValueError, "precision 'float32', 'bfloat16' or 'int8'"),
     (lambda net, x: sp.freeze(net, precision=8), ValueError, "precision"),
     (lambda net, x: sp.freeze(net, precision="int8"), ValueError, "calibrate= a few inputs for int8"),

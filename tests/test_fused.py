@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 from strategies import random_sites
 
@@ -76,9 +77,9 @@ def run(net, x, monkeypatch, fuse):
     return [y.features.data, *grounds, x.features.grad, *(p.grad for p in net.parameters()), *net.state().values()]
 
 
-@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-@pytest.mark.parametrize("ground", ["zero", None])
-@pytest.mark.parametrize("name", NETS)
+@each("training", [True, False], ids=["training", "evaluation"])
+@each("ground", ["zero", None])
+@each("name", NETS)
 def test_values_gradients_and_statistics_are_those_of_single_layers(name, ground, training, monkeypatch):
     x = tensor(ground, size=14 if name == "pooled" else 12)
     nets = [settled(NETS[name]()).train(training) for _ in range(2)]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
+from in_turn import each
 
 import spconv_cy as sp
 
@@ -73,7 +73,7 @@ def check(y, sites, rows):
 RUN = [case for case in CASES if "refused" not in case]
 
 
-@pytest.mark.parametrize("case", RUN, ids=lambda case: "-".join(
+@each("case", RUN, ids=lambda case: "-".join(
     f"{key}={value}" for key, value in case.items() if key != "arrays"))
 def test_a_layer_gives_the_sites_and_the_rows_of_minkowskiengine(case):
     arrays = {name: FILE[key] for name, key in case["arrays"].items()}

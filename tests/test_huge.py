@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_array_equal
 from strategies import random_sites
 
@@ -44,8 +45,8 @@ def test_regions_by_formula_are_those_of_the_arrays_of_bounds(overlap, rng, monk
         assert_array_equal(rulebook.volume, other_rulebook.volume)
 
 
-@pytest.mark.parametrize("size", [10**7, 10**8, LARGEST])
-@pytest.mark.parametrize("overlap", fractional.OVERLAPS)
+@each("size", [10**7, 10**8, LARGEST])
+@each("overlap", fractional.OVERLAPS)
 def test_pseudorandom_pooling_of_a_huge_field_costs_by_its_sites(size, overlap):
     x = far(size, 0, 5, size // 2, size - 1)
     layer = sp.FractionalMaxPooling(2, 1.5, overlap=overlap, size_rule="nearest", rng=0)

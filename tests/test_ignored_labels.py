@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -21,8 +22,8 @@ def drawn(rng, mark=-1, dtype=np.int64, n=12, classes=4):
     return rng.normal(size=(n, classes)), labels, labels != mark
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("dtype, mark", MARKS)
+@each("loss", LOSSES)
+@each("dtype, mark", MARKS)
 def test_a_loss_is_that_of_the_samples_that_have_a_label(loss, dtype, mark, rng, ops):
     outputs, labels, known = drawn(rng, mark, dtype)
     whole, part = sp.Tensor(outputs, requires_grad=True), sp.Tensor(outputs[known], requires_grad=True)
@@ -97,8 +98,8 @@ def test_a_label_outside_the_classes_is_refused_and_the_remedy_named(labels, rem
             refuse()
 
 
-@pytest.mark.parametrize("wrong", [1.5, "255", True, [1.5], np.ones(2), {"a": 1}, [[1, 2]], object()],
-                         ids=lambda wrong: type(wrong).__name__)
+@each("wrong", [1.5, "255", True, [1.5], np.ones(2), {"a": 1}, [[1, 2]], object()],
+      ids=lambda wrong: type(wrong).__name__)
 def test_another_ignore_label_is_refused_by_all_that_take_one(wrong):
     x, labels, data = np.ones((2, 2)), np.array([0, 1]), [(np.ones((2, 2)), np.array([0, 1]))]
     for refuse in (lambda: sp.softmax_cross_entropy(sp.Tensor(x), labels, ignore_label=wrong),

@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.interpolate import RegularGridInterpolator
 from strategies import random_sites
@@ -39,7 +40,7 @@ def test_linear_interpolation_is_scipys_of_the_painted_array(d, ground, rng, ops
         assert_allclose(found.data, truth, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("d", range(1, 9))
+@each("d", range(1, 9))
 def test_a_linear_function_comes_back_exactly_and_the_adjoint_is_one(d, rng):
     with sp.use("reference"):
         corner = np.array(list(product((0, 1), repeat=d)))
@@ -54,8 +55,8 @@ def test_a_linear_function_comes_back_exactly_and_the_adjoint_is_one(d, rng):
                           (laid.features.data * x.features.data).sum())
 
 
-@pytest.mark.parametrize("missing", ["ground", "skip"])
-@pytest.mark.parametrize("kind", ["linear", "nearest"])
+@each("missing", ["ground", "skip"])
+@each("kind", ["linear", "nearest"])
 def test_what_is_missing_counts_as_the_ground_or_not_at_all(kind, missing, rng, ops):
     x = tensor(rng, 2, n=12)
     points = np.column_stack([rng.integers(0, 2, 60), rng.uniform(-2, 8, (60, 2))])

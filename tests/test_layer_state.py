@@ -6,6 +6,7 @@ from collections import deque, namedtuple
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
@@ -87,7 +88,7 @@ def books():
             copy.copy(by_hand), pickle.loads(pickle.dumps(by_hand))]
 
 
-@pytest.mark.parametrize("number", range(8))
+@each("number", range(8))
 def test_a_rulebook_never_changes(number):
     book = books()[number]
     for name in ("in_rows", "out_rows", "offset_ptr", "tile_ptr", "fan_in"):
@@ -110,7 +111,7 @@ def test_copies_of_a_rulebook_are_equal():
         assert np.array_equal(twin.tile_ptr, book.tile_ptr)
 
 
-@pytest.mark.parametrize("volume", ["x", -5, 1.5, np.array([1, 2, 3]), [1, -1], [[1, 2]], True, np.ones(2), {}])
+@each("volume", ["x", -5, 1.5, np.array([1, 2, 3]), [1, -1], [[1, 2]], True, np.ones(2), {}])
 def test_a_volume_that_is_no_count_is_refused(volume):
     with pytest.raises(ShapeError, match="volume"):
         sp.sites.Rulebook([0, 1], [0, 1], [0, 2], 2, 2, volume=volume)

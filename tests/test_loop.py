@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -310,7 +311,7 @@ NET = network()
 ADAM = sp.Adam(NET.parameters())
 
 
-@pytest.mark.parametrize(
+@each(
     "options, error, message",
     [
         ({"net": lambda x: x}, TypeError, "fit: expected net to be a Layer, got a function"),

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose
 
 import spconv_cy as sp
@@ -24,9 +25,9 @@ def squared_hinge(x, labels):
                for row, label in zip(x, labels, strict=True) for j, v in enumerate(row))
 
 
-@pytest.mark.parametrize("loss, direct", [(sp.softmax_cross_entropy, cross_entropy), (sp.functional.squared_hinge,
-                                                                                      squared_hinge)])
-@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.int32])
+@each("loss, direct", [(sp.softmax_cross_entropy, cross_entropy), (sp.functional.squared_hinge,
+                                                                   squared_hinge)])
+@each("dtype", [np.int64, np.uint8, np.int32])
 def test_class_losses_are_the_formula(loss, direct, dtype, rng, ops):
     x = rng.normal(size=(5, 4))
     expected = direct(x, LABELS)
@@ -109,8 +110,8 @@ def test_an_empty_batch_has_loss_zero(loss, ops):
     assert float(value.data) == 0 and x.grad.shape == (0, 4)
 
 
-@pytest.mark.parametrize("loss", [sp.softmax_cross_entropy, sp.functional.squared_hinge])
-@pytest.mark.parametrize(
+@each("loss", [sp.softmax_cross_entropy, sp.functional.squared_hinge])
+@each(
     "labels, message",
     [
         ([0, 1], r"labels \(2,\)"),
@@ -133,7 +134,7 @@ def test_other_wrong_arguments_are_told():
         sp.mse(sp.Tensor(np.zeros((5, 4))), np.zeros(5))
 
 
-@pytest.mark.parametrize("classes", [1, 2, 3, 7, 8, 20, 33, 100])
+@each("classes", [1, 2, 3, 7, 8, 20, 33, 100])
 def test_the_compiled_cross_entropy_is_exact_to_float32(classes, isa, rng):
     x = (10 * rng.normal(size=(300, classes))).astype(np.float32)
     labels = rng.integers(-1, classes, 300)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose
 from scipy.special import expit, huber
 
@@ -99,7 +100,7 @@ def test_losses_of_decisions_are_the_formula_and_have_its_gradient(name, weighte
                     OF_BITS[name](sp.Tensor(x[:, :1]), BITS[:, :1]).item(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [*OF_CLASSES, *(f"{name} of bits" for name in OF_BITS)])
+@each("name", [*OF_CLASSES, *(f"{name} of bits" for name in OF_BITS)])
 def test_ignored_labels_and_weights_of_zero_are_samples_left_out(name, rng, ops):
     bits = name.endswith("of bits")
     loss, labels = (OF_BITS[name.split()[0]], BITS) if bits else (OF_CLASSES[name], LABELS)
@@ -196,7 +197,7 @@ def test_logits_of_a_thousand_stay_finite(name):
     assert np.isfinite(value.item()) and np.isfinite(x.grad).all()
 
 
-@pytest.mark.parametrize("use, error, message", [
+@each("use, error, message", [
     (lambda x: binary_cross_entropy(x, LABELS), ShapeError, "labels in the shape of x, .*use softmax_cross_entropy"),
     (lambda x: binary_cross_entropy(x[:, :1], BITS[:, 0]), ShapeError, r"got shape \(6,\); give labels\[:, None\], or"),
     (lambda x: binary_cross_entropy(x, BITS * 3), ShapeError, "labels from 0 to 1 .*such as .*3.*ignore_label="),

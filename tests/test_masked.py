@@ -3,6 +3,7 @@
 import clustering
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
@@ -135,7 +136,7 @@ DATA = {
 }
 
 
-@pytest.mark.parametrize("name", [*TENSOR, *GRIDS, *LABELS, *DATA])
+@each("name", [*TENSOR, *GRIDS, *LABELS, *DATA])
 def test_a_masked_array_is_refused_by_name(name):
     call = (TENSOR | GRIDS | LABELS | DATA)[name]
     with pytest.raises((ShapeError, ValueError), match="array without a mask, got a masked one; fill it"):

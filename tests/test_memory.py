@@ -4,14 +4,15 @@ import gc
 
 import numpy as np
 import pytest
+from in_turn import each
 from strategies import distinct
 
 import spconv_cy as sp
 from spconv_cy.compiled import memory
 
 
-@pytest.mark.parametrize("shape", [(0, 3), (5,), 7, (100_000, 3), (1, 1_200_000), (70_000,)])
-@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.float64])
+@each("shape", [(0, 3), (5,), 7, (100_000, 3), (1, 1_200_000), (70_000,)])
+@each("dtype", [np.float32, np.int32, np.float64])
 def test_arrays_are_plain_ones(shape, dtype):
     array = memory.empty(shape, dtype)
     expected = np.empty(shape, dtype)

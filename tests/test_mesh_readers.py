@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import FileError
@@ -55,7 +56,7 @@ def read(tmp_path, name, content):
     return sp.readers.read_mesh(path)
 
 
-@pytest.mark.parametrize("name, content", [
+@each("name, content", [
     ("a.off", off()), ("a.OFF", off("# made by hand\n\nOFF # head\n")), ("a.off", off("OFF")), ("a.off", off("OFF ")),
     ("a.off", off("COFF\n", more=" 0.1 0.2 0.3 1")), ("a.off", off(counts="5 3")),
     ("a.obj", obj()), ("a.obj", "mtllib /etc/passwd\n# f 1 2 9\n" + obj().replace("f 1 2 3", "f -5 \\\n -4/7 3//2")),
@@ -88,7 +89,7 @@ def test_ply_is_written_as_text_too_and_long_runs_of_equal_polygons_come_back(tm
             assert read(tmp_path, "b.ply", ply(one, faces=faces)).triangles.tolist() == expected
 
 
-@pytest.mark.parametrize("name, content, message", [
+@each("name, content, message", [
     ("a.off", off(counts="999999999999 3 0"), "expected lines for.*got 8 lines"),
     ("a.off", off(counts="5 99 0"), "cut short"),
     ("a.off", off(counts="-1 3 0"), "expected counts of vertices,.*got '-1 3 0'"),

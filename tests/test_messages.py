@@ -15,6 +15,7 @@ import pytest
 import solids
 import terrain
 import world_lines
+from in_turn import each
 from public import NAMES as PUBLIC
 from safetensors.numpy import save_file
 
@@ -260,7 +261,7 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("write, message", FOREIGN.values(), ids=FOREIGN)
+@each("write, message", FOREIGN.values(), ids=FOREIGN)
 def test_load_says_what_a_foreign_file_is_and_what_to_do(write, message, tmp_path):
     path = tmp_path / "net"
     write(path)

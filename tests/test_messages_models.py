@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose
 from public import NAMES
 
@@ -95,8 +96,8 @@ class Broken(sp.Layer):
             raise self.error[0] from cause
 
 
-@pytest.mark.parametrize("error", [Trouble("mine"), ValueError("mine"), KeyError("mine"), OSError(2, "mine"),
-                                   ValueError("mine", 3), ValueError(), FloatingPointError("mine"), StopIteration(3)])
+@each("error", [Trouble("mine"), ValueError("mine"), KeyError("mine"), OSError(2, "mine"),
+                ValueError("mine", 3), ValueError(), FloatingPointError("mine"), StopIteration(3)])
 def test_the_class_the_cause_and_the_pickle_of_an_error_are_what_they_were(error):
     kind, arguments = type(error), error.args
     with pytest.raises(kind) as caught:

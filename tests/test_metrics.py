@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from in_turn import each
 
 from spconv_cy.errors import ShapeError
 from spconv_cy.train import metrics
@@ -78,7 +79,7 @@ def test_negative_log_likelihood_clips_at_1e_15():
     assert metrics.negative_log_likelihood(probabilities, [0, 1, 1]) == pytest.approx(expected, rel=1e-7)
 
 
-@pytest.mark.parametrize(
+@each(
     "call, message",
     [
         (lambda: metrics.error_rate(SCORES, [1, 2]), r"error_rate: expected .*, got \(4, 3\) of float64.*\(2,\)"),

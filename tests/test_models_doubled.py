@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from strategies import random_sites
 
 import spconv_cy as sp
@@ -10,15 +11,15 @@ from spconv_cy.errors import ShapeError
 FIELDS = {sp.models.deepc2c2: [37, 77, 157, 317], sp.models.deepc3c3: [59, 123, 251, 507]}
 
 
-@pytest.mark.parametrize("build", FIELDS)
-@pytest.mark.parametrize("l", [3, 4, 5, 6])
+@each("build", FIELDS)
+@each("l", [3, 4, 5, 6])
 def test_the_field_is_the_published_one(build, l):
     assert build(l, 1, rng=0).input_size() == (FIELDS[build][l - 3],) * 2
 
 
-@pytest.mark.parametrize("lattice, volumes", [(2, (4, 9)), (3, (8, 27)), (sp.Lattice.simplex(2), (3, 6)),
-                                              (sp.Lattice.simplex(3), (4, 10))])
-@pytest.mark.parametrize("build", FIELDS)
+@each("lattice, volumes", [(2, (4, 9)), (3, (8, 27)), (sp.Lattice.simplex(2), (3, 6)),
+                           (sp.Lattice.simplex(3), (4, 10))])
+@each("build", FIELDS)
 def test_the_parameters_are_those_of_the_list(build, lattice, volumes):
     l, k, m, classes, v = 3, 4, 2, 7, volumes[build is sp.models.deepc3c3]
     expected, channels = 0, m

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from contract import bits, sparse
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -26,7 +27,7 @@ def begun(layer, rng):
     return layer
 
 
-@pytest.mark.parametrize(
+@each(
     "make, groups",
     [
         (lambda: sp.layers.LayerNormalization(6), 1),
@@ -60,7 +61,7 @@ def test_running_statistics_follow_each_convention(options, share, divisor, ops,
     assert_allclose(layer.running_variance, variance[None], rtol=1e-5)
 
 
-@pytest.mark.parametrize("slope", [0, 0.25, 1 / 3, 1])
+@each("slope", [0, 0.25, 1 / 3, 1])
 def test_a_normalisation_with_a_slope_has_the_bits_of_two_layers(slope, ops):
     x = sparse(2, 4, 5, "drawn")((6, 0, 3))
     one, two = sp.BatchNormalization(4, slope=slope), sp.Sequential(sp.BatchNormalization(4), sp.LeakyReLU(slope))
@@ -85,8 +86,8 @@ def test_the_mean_alone_is_subtracted(ops, rng):
     assert_allclose(layer.eval()(x).features.data, values - 0.1 * values.mean(0) + [1, 0, -2, 5], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("groups", [1, 2])
-@pytest.mark.parametrize("family", ["drawn", "zero"])
+@each("groups", [1, 2])
+@each("family", ["drawn", "zero"])
 def test_the_ground_state_is_normalised_as_a_dense_network_would(groups, family, ops, rng):
     layer = begun(sp.layers.LayerNormalization(4) if groups == 1 else sp.layers.GroupNormalization(2, 4), rng)
     x = sparse(2, 4, 5, family)((6, 0, 3))
@@ -164,7 +165,7 @@ def test_no_rows_are_a_case_too(ops):
         assert not layer.weight.grad.any() and layer.weight.grad.shape == (1, 4)
 
 
-@pytest.mark.parametrize(
+@each(
     "make, message",
     [
         (lambda: sp.layers.InstanceNormalization(4)(sparse(2, 4, 5, "zero")((3,))),
@@ -183,10 +184,10 @@ def test_no_rows_are_a_case_too(ops):
         (lambda: sp.layers.LayerNormalization(4)(np.zeros((2, 3))), "expected features with 4 channels, got 3"),
         (lambda: sp.layers.LayerNormalization(4)(np.zeros(4)), r"expected rows of shape \(n, 4\), got shape \(4,\)"),
         (lambda: sp.layers.GroupNormalization(3,
-                                              4),
+                           4),
          r"expected groups of equally many channels .*got 4 channels in groups of 1\.33"),
         (lambda: sp.layers.GroupNormalization(4,
-                                              4),
+                           4),
          r"expected groups of equally many channels .*2 or more.*groups of 1"),
         (lambda: sp.layers.GroupNormalization(2, 4, eps=-1), "expected eps to be a number above 0, got -1"),
         (lambda: sp.layers.GroupNormalization(2, 4, over="batch"),

@@ -4,6 +4,7 @@ import operator
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -18,8 +19,8 @@ def numbers(rng):
     return rng.uniform(0.5, 2, (2, 3))
 
 
-@pytest.mark.parametrize("other", OTHERS, ids=lambda other: f"{type(other).__name__}{np.shape(other)}")
-@pytest.mark.parametrize("function", OPERATORS, ids=lambda function: function.__name__)
+@each("other", OTHERS, ids=lambda other: f"{type(other).__name__}{np.shape(other)}")
+@each("function", OPERATORS, ids=lambda function: function.__name__)
 def test_an_operator_gives_what_numpy_gives_whichever_side_the_array_is_on(function, other, ops, rng):
     array = numbers(rng)
     for needs_gradient in (False, True):
@@ -64,8 +65,8 @@ def test_an_array_of_a_tensor_is_its_data_or_a_clear_error(ops, rng):
             function(needy)
 
 
-@pytest.mark.parametrize("wrong", [None, "a", 1j, np.complex64(1), np.array([1j]), np.array(["a"]), np.array([None]),
-                                   object(), {}], ids=lambda x: type(x).__name__)
+@each("wrong", [None, "a", 1j, np.complex64(1), np.array([1j]), np.array(["a"]), np.array([None]),
+                object(), {}], ids=lambda x: type(x).__name__)
 def test_what_is_no_number_is_refused_by_a_type_error_on_both_sides(wrong):
     tensor = sp.Tensor([1.0])
     for function in OPERATORS:
@@ -135,8 +136,8 @@ def test_exponents_are_numbers_arrays_or_tensors(ops, rng):
 # Whose memory it is
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int32])
-@pytest.mark.parametrize("turned", [False, True], ids=["sorted", "turned round"])
+@each("dtype", [np.float32, np.float64, np.float16, np.int32])
+@each("turned", [False, True], ids=["sorted", "turned round"])
 def test_a_tensor_of_sites_owns_its_features_whatever_the_order_and_the_dtype(dtype, turned, ops):
     sites, buffer = np.array([[0, 0], [0, 1], [0, 2]])[::-1 if turned else 1], np.zeros((3, 1), dtype)
     made = {

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import oracles
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 from strategies import layouts, random_sites
 
@@ -102,8 +103,8 @@ def test_what_was_given_is_neither_changed_nor_frozen_nor_shared(rng, ops):
         assert_array_equal(found, right)
 
 
-@pytest.mark.parametrize("ground", ["zero", None])
-@pytest.mark.parametrize("name", LAYERS)
+@each("ground", ["zero", None])
+@each("name", LAYERS)
 def test_a_nan_reaches_the_outputs_whose_windows_hold_it_and_no_other(name, ground, rng, ops):
     sites, features = random_sites(rng, 60, 2, high=12, samples=2), rng.normal(size=(60, 2))
     poisoned = features.copy()
@@ -134,8 +135,8 @@ def test_a_nan_stays_in_its_sample_of_a_global_pooling(rng, ops):
         assert_array_equal(np.isnan(layer(x).data), np.array([[False], [True], [False]]) & np.ones((1, 2), bool))
 
 
-@pytest.mark.parametrize("samples", [0, 3])
-@pytest.mark.parametrize("ground", ["zero", None])
+@each("samples", [0, 3])
+@each("ground", ["zero", None])
 def test_no_sites_at_all_go_forward_and_back(samples, ground, ops):
     x = sp.SparseTensor.from_sites(np.zeros((0, 3), np.int64), np.zeros((0, 2)), (12, 12), samples, ground=ground)
     net = sp.Sequential(sp.Convolution(2, 2, 3, 3, rng=0), sp.BatchNormalization(3), sp.ReLU(), sp.MaxPooling(2, 2),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import FileError
@@ -90,7 +91,7 @@ def test_an_unknown_node_is_named(tmp_path, op):
         refused(g.save(tmp_path, again), f"{op} '{op.lower()}6'", sparse_only=sparse_only)
 
 
-@pytest.mark.parametrize("options, match", [
+@each("options, match", [
     ({"groups": 2}, "one group, got 2"), ({"activation": "LeakyReLU"}, "activation None, ReLU, Sigmoid, got 'Leaky"),
     ({"stride": [1]}, "of one length"), ({"stride": [0, 1, 1]}, "stride"), ({"stride": 2}, "stride of whole numbers"),
     ({"subm": 1, "inverse": 1}, "one kind of convolution, got inverse and submanifold"),

@@ -21,6 +21,7 @@ from contract_ops import (
     check_signatures,
     numbers,
 )
+from in_turn import each
 from strategies import random_rulebook, rulebooks
 
 from spconv_cy.backend.switch import ops_named
@@ -277,7 +278,7 @@ def test_ties_nan_and_infinities_pool_alike_on_every_instruction_set(c, isa, rng
                 assert np.array_equal(mine, truth, equal_nan=True), verb
 
 
-@pytest.mark.parametrize("groups, c, o", [(1, 5, 33), (1, 40, 7), (2, 6, 34)])
+@each("groups, c, o", [(1, 5, 33), (1, 40, 7), (2, 6, 34)])
 def test_a_nan_reaches_exactly_the_outputs_whose_windows_hold_it(groups, c, o, isa, rng):
     for rulebook in (random_rulebook(rng, 40, 50, 9), random_rulebook(rng, 300, 290, 4)):
         x = numbers(rng, rulebook.n_in, c)

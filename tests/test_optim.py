@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -262,7 +263,7 @@ def test_a_state_of_another_optimiser_is_refused_and_changes_nothing():
 W = sp.Tensor(np.zeros((2, 3)), requires_grad=True)
 
 
-@pytest.mark.parametrize(
+@each(
     "make, error, message",
     [
         (lambda: sp.SGD([], 0.1), ValueError, r"SGD: expected at least one parameter, got none; .*\(\)"),

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -14,9 +15,9 @@ ONES = np.ones((4, 1))
 WHOLE = np.array([[1, 2, 3], [4, 5, 6], [4, 7, 0], [0, 1, 2]])
 
 
-@pytest.mark.parametrize("take", [T.from_sites, T.from_points])
-@pytest.mark.parametrize("points", [WHOLE, WHOLE.astype(float), WHOLE[:, :2], WHOLE.tolist()])
-@pytest.mark.parametrize("size", [None, 16])
+@each("take", [T.from_sites, T.from_points])
+@each("points", [WHOLE, WHOLE.astype(float), WHOLE[:, :2], WHOLE.tolist()])
+@each("size", [None, 16])
 def test_whole_numbers_that_may_or_may_not_begin_with_a_batch_index_are_not_taken_silently(take, points, size):
     if take == T.from_sites and np.asarray(points).dtype == float:
         points = points.astype(np.int16)
@@ -26,9 +27,9 @@ def test_whole_numbers_that_may_or_may_not_begin_with_a_batch_index_are_not_take
     assert len(found) == 1 and found[0].filename == __file__
 
 
-@pytest.mark.parametrize("told", [{"samples": 5}, {"size": (16, 16)}, {"batch": 0}, {"batch": [1, 1, 0, 2]},
-                                  {"lattice": sp.Lattice.cubic(2)}, {"size": np.array([16, 16])}])
-@pytest.mark.parametrize("take", [T.from_sites, T.from_points])
+@each("told", [{"samples": 5}, {"size": (16, 16)}, {"batch": 0}, {"batch": [1, 1, 0, 2]},
+               {"lattice": sp.Lattice.cubic(2)}, {"size": np.array([16, 16])}])
+@each("take", [T.from_sites, T.from_points])
 def test_what_is_told_is_not_asked_for(take, told):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -60,7 +61,7 @@ def test_points_without_a_batch_index_are_those_with_one(rng):
         assert_array_equal(function(points, batch=batch), function(columns))
 
 
-@pytest.mark.parametrize("change, kind, message", [
+@each("change, kind, message", [
     ({"batch": [0, 1]}, ShapeError, r"batch to be a whole number, or \(4,\) of them.*got shape \(2,\) of int64"),
     ({"batch": 0.5}, ShapeError, "batch to be a whole number.*got 0.5"),
     ({"batch": True}, ShapeError, "batch to be a whole number.*got True"),

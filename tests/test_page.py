@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.cli import main
@@ -182,7 +183,7 @@ def test_a_client_that_never_stops_sending_is_cut_off(port):
     assert ask(port, body=ONE)[0] == 200
 
 
-@pytest.mark.parametrize(
+@each(
     "status, change",
     [
         (403, {"Host": "example.org"}),

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.page.reader import Reader
@@ -75,7 +76,7 @@ LINE = [[[0, 0], [1, 1]]]
 TWO = {"label": "a", "drawings": [LINE, LINE]}
 
 
-@pytest.mark.parametrize("status, words, signs", [
+@each("status, words, signs", [
     (400, 'a body {"signs":', None), (400, 'a body {"signs":', [7]), (400, 'a body {"signs":', [{"label": "a"}]),
     (400, "2 to 30 signs, got 1", [TWO]), (400, "2 to 30 signs, got 31", [TWO | {"label": str(i)} for i in range(31)]),
     (400, "a different name of 1 to 40 characters", [TWO, TWO]),
@@ -86,7 +87,7 @@ TWO = {"label": "a", "drawings": [LINE, LINE]}
     (400, "at least one point in each stroke", [TWO, {"label": "b", "drawings": [LINE, [[]]]}]),
     (400, "two numbers", [TWO, {"label": "b", "drawings": [LINE, [[["x", 1]]]]}]),
     (413, "at most 20000 points", [TWO | {"label": str(i), "drawings": [[[[1, 2]] * 500] * 2] * 2}
-                                   for i in range(12)])])
+                for i in range(12)])])
 def test_signs_that_do_not_fit_are_refused(port, status, words, signs):
     found, answer, _ = ask(port, "/teach", {"signs": signs})
     assert found == status and words in answer["error"]

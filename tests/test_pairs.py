@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_turn import each
 from strategies import random_rulebook
 from threaded import together
 
@@ -64,7 +65,7 @@ def test_pairs_are_immutable_also_after_a_copy(kind, copied, rng):
             setattr(pairs, name, 1)
 
 
-@pytest.mark.parametrize("change", [
+@each("change", [
     {"out_rows": [0]}, {"offset_ptr": [0, 3]}, {"offset_ptr": [1, 2]}, {"offset_ptr": [0, 2, 1]}, {"n_out": -1},
     {"n_out": 10 * TILE_ROWS}, {"tile_ptr": [[0, 1]]}, {"tile_ptr": [[0, 2, 2]]}])
 def test_arrays_of_no_rulebook_are_refused(change):

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
@@ -43,8 +44,8 @@ def definition(sites, rows, taps, weights, offset, size):
     return y
 
 
-@pytest.mark.parametrize("source", list(orders((1,))))
-@pytest.mark.parametrize("size", [(3, 3), (5, 3, 3), (3, 1, 5), (2, 3), (2, 2, 2), (4,)])
+@each("source", list(orders((1,))))
+@each("size", [(3, 3), (5, 3, 3), (3, 1, 5), (2, 3), (2, 2, 2), (4,)])
 def test_a_convolution_by_the_definition_of_the_library(source, size, rng):
     taps, shaped = orders(size)[source]
     weights = rng.normal(size=(len(taps), C, O)).astype(np.float32)
@@ -98,7 +99,7 @@ SIZE_ONE = {  # source, array, one_by_one: what (c, o) is
 }
 
 
-@pytest.mark.parametrize("name", SIZE_ONE)
+@each("name", SIZE_ONE)
 def test_a_weight_of_size_one(name):
     source, leaf, array, reading, want = SIZE_ONE[name]
     for layer in (sp.NetworkInNetwork(C, O, bias=False), sp.SubmanifoldConvolution(3, C, O, 1, bias=False)):

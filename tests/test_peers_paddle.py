@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
+from in_turn import each
 
 import spconv_cy as sp
 
@@ -33,7 +33,7 @@ RUN = [case for case in CASES if min(case["field"]) > 0 and not (
     case["kind"] == "submanifold" and case["dilation"] > 1 and case["size"] > 1)]
 
 
-@pytest.mark.parametrize("case", RUN, ids=lambda case: "-".join(
+@each("case", RUN, ids=lambda case: "-".join(
     f"{key}={value}" for key, value in case.items() if key not in ("arrays", "field")))
 def test_a_layer_gives_the_sites_and_the_rows_of_paddle(case):
     arrays = {name: FILE[key] for name, key in case["arrays"].items()}

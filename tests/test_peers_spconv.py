@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
+from in_turn import each
 
 import spconv_cy as sp
 
@@ -37,7 +37,7 @@ def layer(kind, size, dilation, bias, stride=1, padding=0, **_):
 RUN = [case for case in CASES if "refused" not in case]
 
 
-@pytest.mark.parametrize("case", RUN, ids=lambda case: "-".join(
+@each("case", RUN, ids=lambda case: "-".join(
     f"{key}={value}" for key, value in case.items() if key not in ("arrays", "field")))
 def test_a_layer_gives_the_sites_and_the_rows_of_spconv(case):
     arrays = {name: FILE[key] for name, key in case["arrays"].items()}

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from in_turn import each
 from scipy import ndimage
 
 import spconv_cy as sp
@@ -58,7 +59,7 @@ def test_an_empty_picture_is_a_sample_without_sites():
     assert (x.grid.n, x.grid.samples) == (0, 2)
 
 
-@pytest.mark.parametrize(
+@each(
     "pictures, size, options",
     [
         (np.zeros((3, 3)), 3, {}),

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import FileError
@@ -71,7 +72,7 @@ def test_vertices_and_faces_come_back_from_among_any_other_properties_lists_and_
         assert found.triangles.tolist() == [[f[0], f[i], f[i + 1]] for f in faces for i in range(1, len(f) - 1)]
 
 
-@pytest.mark.parametrize("content, message", [
+@each("content, message", [
     (HEAD + "end_header\n0 0 0 255 128 0\n1 0 0 255 128 0\n0 1 0 255 128 0\n",
      "line 8: expected 3 numbers in row 0 of vertex, as the header declares, got 6"),
     (HEAD + "end_header\n0 0 0\n1 0\n0 1 0\n", "line 9: expected 3 numbers in row 1 of vertex.* got 2"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 from terrain import terrain
 
@@ -177,7 +178,7 @@ def test_no_points_are_an_empty_epoch():
 CLOUD = np.zeros((4, 3))
 
 
-@pytest.mark.parametrize("change, message", [
+@each("change, message", [
     ({"points": [CLOUD, np.zeros((2, 2))]}, r"cloud.*got shape \(2, 2\) of float64"),
     ({"points": CLOUD * np.nan}, "finite numbers"),
     ({"points": np.zeros((4, 1)), "tile": 3}, "2 or more for tiles"),

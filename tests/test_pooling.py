@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from oracles import rule_pairs
 from strategies import random_sites
 
@@ -40,9 +41,9 @@ def pooled(kind, rows, ground, volume):
     return total / volume if kind == "average" else total
 
 
-@pytest.mark.parametrize("ground", [[0.5, -1.0], None])
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("kind", POOLS)
+@each("ground", [[0.5, -1.0], None])
+@each("options", OPTIONS.values(), ids=OPTIONS)
+@each("kind", POOLS)
 def test_a_pool_is_that_of_its_windows_by_sets(kind, options, ground, rng, ops):
     sites = random_sites(rng, 25, 2, 0, 9, samples=2)
     x = sp.SparseTensor.from_sites(sites, rng.normal(size=(25, 2)), 9, 2, ground=None)

@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from in_turn import each
 
 import spconv_cy
 
@@ -117,8 +118,8 @@ def test_the_version_follows_the_newest_tag():
         assert tuple(map(int, tag.split("."))) < ours, f"{tag} is released: set the next version, with .dev0"
 
 
-@pytest.mark.parametrize("path", [*TEXTS, ROOT / "pyproject.toml", *sorted((ROOT / ".github").rglob("*.yml"))],
-                         ids=lambda path: path.relative_to(ROOT).as_posix())
+@each("path", [*TEXTS, ROOT / "pyproject.toml", *sorted((ROOT / ".github").rglob("*.yml"))],
+      ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_make_target_that_is_named_exists(path):
     rules = " ".join(re.findall(r"^([\w./ -]+):(?!=)", (ROOT / "Makefile").read_text(), re.M)).split()
     assert make_targets(path.read_text()) - set(rules) == set()
@@ -146,7 +147,7 @@ def test_the_manifest_takes_every_tracked_file_into_the_sdist():
     assert {name for name in missing if not re.fullmatch(r"spconv_cy/.*\.py", name)} == set()
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+@each("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_name_of_the_package_that_a_page_names_exists(path):
     text = path.read_text()
     names = set(re.findall(r"\b(?:sp|spconv_cy)((?:\.[A-Za-z]\w*)+)(?![\w./]*/|\.pyi?x?\b)", text))
@@ -168,7 +169,7 @@ def _exists(dotted):
     return True
 
 
-@pytest.mark.parametrize("path", [*TEXTS, ROOT / "SECURITY.md"], ids=lambda path: path.relative_to(ROOT).as_posix())
+@each("path", [*TEXTS, ROOT / "SECURITY.md"], ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_link_to_a_file_of_the_project_leads_to_one(path):
     targets = re.findall(r"\]\((?!\w+:)([^)#\s]+)", path.read_text())
     assert [target for target in targets if not (path.parent / target).exists()] == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_turn import each
 from pth_writer import Call, Name, Object, Pid, dumps, legacy, storage, tarred, tensor, zipped
 from safetensors.numpy import save_file
 
@@ -42,7 +43,7 @@ def test_the_files_of_torch_are_unchanged():
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@each("path", FILES, ids=lambda path: path.name)
 def test_a_file_of_torch_gives_the_arrays_that_torch_has(path, expected):
     if path.name in REFUSED:
         with pytest.raises(FileError, match=REFUSED[path.name]):
@@ -110,8 +111,8 @@ def test_an_empty_tensor_may_begin_anywhere(tmp_path):
         assert read(tmp_path, write({"w": tensor("f4", "0", 0, (0, 2), (8, 1), 24)}, {"0": b""}))["w"].shape == (0, 2)
 
 
-@pytest.mark.parametrize("order", ["big", "little", None])
-@pytest.mark.parametrize("code", ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u1", "b1", "c8", "bfloat16"])
+@each("order", ["big", "little", None])
+@each("code", ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u1", "b1", "c8", "bfloat16"])
 def test_both_orders_of_bytes(code, order, tmp_path):
     numbers = NUMBERS.astype("f4" if code == "bfloat16" else code)
     raw = (numbers.view(np.uint32) >> 16).astype(np.uint16) if code == "bfloat16" else numbers

@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from in_turn import each
 from pth_writer import (
     Call,
     Name,
@@ -86,7 +87,7 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("name", CALLS)
+@each("name", CALLS)
 def test_a_pickle_that_calls_something_is_refused_by_name_and_place(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for content in (zipped({"w": tensor("f4", "0", 6, (6,)), "x": CALLS[name]}, RAW), dumps([CALLS[name]]),
@@ -147,7 +148,7 @@ NOT_DATA = {
 }
 
 
-@pytest.mark.parametrize("name", NOT_DATA)
+@each("name", NOT_DATA)
 def test_what_is_no_data_is_refused(name, tmp_path):
     value, match = NOT_DATA[name]
     value = Raw(opcodes("os.system") + opcodes(COMMAND) + b"R") if value is Call else value
@@ -213,7 +214,7 @@ ARRAYS = {
 }
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@each("name", ARRAYS)
 def test_an_array_of_numpy_that_lies_is_refused(name, tmp_path):
     refused(tmp_path, dumps({"w": ARRAYS[name][0]}), ARRAYS[name][1])
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from in_turn import each
 from public import GROUPS, NAMES
 
 import spconv_cy as sp
@@ -16,7 +17,7 @@ def test_the_top_holds_about_fifty_names():
     assert len(sp.__all__) <= 70 and sorted(sp.__all__) == dir(sp)
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)
+@each("group", GROUPS, ids=lambda group: group.__name__)
 def test_completion_shows_the_public_names_and_no_others(group):
     names = dir(group)
     assert names == sorted(group.__all__) if hasattr(group, "__all__") else names
@@ -28,7 +29,7 @@ def packages():
     return [group for group in GROUPS if hasattr(group, "__path__")]
 
 
-@pytest.mark.parametrize("group", packages(), ids=lambda group: group.__name__)
+@each("group", packages(), ids=lambda group: group.__name__)
 def test_no_module_has_the_name_of_what_it_holds(group):
     # importing the module would put it in the place of the function
     modules = {info.name for info in pkgutil.iter_modules(group.__path__)}

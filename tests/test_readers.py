@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import FileError, ShapeError
@@ -71,7 +72,7 @@ def test_assamese_strokes_also_begin_where_their_number_changes_and_repeats_are_
     assert strokes_of(found, 0) == [[(1, 1), (2, 1)], [(5, 5)]] and found.times.tolist() == [0, 9, 12]
 
 
-@pytest.mark.parametrize("change, message", [
+@each("change, message", [
     (lambda t: t.replace("30 -5 1 1", "30 nan 1 1"), "line 7: expected a point X Y T S of whole numbers, got 'nan'"),
     (lambda t: t.replace("30 -5 1 1", "nan -5 1 1"), "line 7: expected a point X Y T S of.*got 'nan'"),
     (lambda t: t.replace("30 -5 1 1", "30 -5"), "line 7: expected X Y T S, four whole.*got '30 -5'"),
@@ -123,7 +124,7 @@ def test_the_classes_of_gb2312_are_those_of_its_rows():
 WHOLE = pot(0xB0A1, ONE)
 
 
-@pytest.mark.parametrize("content, message", [
+@each("content, message", [
     (WHOLE + pot(0xB0A1, ONE, size=10), "record at byte 24: expected a size that is a.*got 10"),
     (WHOLE + pot(0xB0A1, ONE, size=65532), "record at byte 24: expected a size that is a.*got 65532"),
     (pot(0xB0A1, ONE, n_strokes=60000), "strokes.*got 1 ends of strokes in 3 points"),
@@ -151,7 +152,7 @@ def test_pen_digits_come_back_with_y_down(tmp_path):
 DIGITS = unipen([(8, TWO), (0, ONE)])
 
 
-@pytest.mark.parametrize("text, message", [
+@each("text, message", [
     (DIGITS.replace(" 30 -5", " 30 nan"), "line 8: expected whole numbers while the pen is down, got 'nan'"),
     (DIGITS.replace(" 30 -5", " 30"), "line 8: expected X Y of each point, got 1 numbers"),
     (DIGITS.replace(".COMMENT 8", ".COMMENT 17"), "line 4: expected a digit from 0 to 9, got '17'"),
@@ -181,7 +182,7 @@ def test_uji_characters_come_back_with_writers_and_split(tmp_path):
 LETTERS = uji([("a", "UJI_W01", TWO), ("b", "UJI_W02", ONE)])
 
 
-@pytest.mark.parametrize("text, message", [
+@each("text, message", [
     (LETTERS.replace("30 -5", "30 inf"), "line 4: expected whole numbers x and y, got 'inf'"),
     (LETTERS.replace("POINTS 3", "POINTS 999999999"),
      "line 4: .*numbers.*got k = 999999999 and 6 numbers"),
@@ -221,7 +222,7 @@ def test_arrays_of_strokes_come_back_and_are_written_again(tmp_path):
     assert sp.readers.read_handwriting(made(tmp_path, fold=None, t=None)).tested is None
 
 
-@pytest.mark.parametrize("changes, message", [
+@each("changes, message", [
     ({"xy": np.array([(0, 0), (np.nan, 4), (5, 5)])}, r"got \[nan, 4.0\] at index 1"),
     ({"xy": np.zeros((3, 3))}, r"got shape \(3, 3\) of float64"),
     ({"stroke_end": np.array([2, 10**12])}, "stroke_end.*got 1000000000000 as the last"),

@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import FileError
@@ -168,7 +169,7 @@ def test_files_that_tell_an_array_twice_or_are_packed_otherwise_are_refused(tmp_
                 read(path)
 
 
-@pytest.mark.parametrize("name, changes, message", [
+@each("name, changes, message", [
     ("cubes", {"train_labels": np.zeros(3, int)}, r"expected train_labels of.*got \(3,\)"),
     ("cubes", {"train_labels": np.zeros((2, 3), int)}, r"expected train_labels of.*got \(2, 3\)"),
     ("cubes", {"val_labels": np.array([[0], [10**7]])}, "val_labels.*got 10000000 at index 1"),
@@ -242,7 +243,7 @@ def test_small_files_take_little_memory_whatever_they_declare(tmp_path):
     assert peak(mnist_reader.mnist, tmp_path) < 2**21
 
 
-@pytest.mark.parametrize("change, message", [
+@each("change, message", [
     (lambda text: text[:-1] + b"x\n", "line 6: expected 785 whole numbers"),
     (lambda text: text + b"x", "expected a table of 5 digits, 6 lines"),
     (lambda text: text.replace(b",3,", b",70001,", 1), "line 2: expected 785"),

@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import FileError, ShapeError
@@ -36,7 +37,7 @@ def strokes(found, item=0):
     return [stroke.tolist() for stroke in found.characters[item]]
 
 
-@pytest.mark.parametrize("name, content, message", [
+@each("name, content, message", [
     ("a.obj", OBJ + "v 1 1 1 2\n", "line 5: expected the weight 1, got '2'"),
     ("a.obj", OBJ + "v 1 1 1 2 3\n", "line 5: .*got 'v 1 1 1 2 3'"), ("a.obj", OBJ + "v 1 1 1 1 1 1 1 1\n", "line 5"),
     ("a.obj", OBJ + "v 1 1 1 red 1 1\n", "expected numbers in the colours, got 'red'"),
@@ -115,7 +116,7 @@ def drawing(inside, head=""):
     return f'<svg xmlns="http://www.w3.org/2000/svg"{head}>{inside}</svg>'.encode()
 
 
-@pytest.mark.parametrize("content, message", [
+@each("content, message", [
     (drawing('<g transform="scale(2)"><path d="M0 0h1"/></g>'), "a transform of the element 'g'"),
     (drawing('<path transform="scale(2)" d="M0 0h1"/>'), "a transform of the element 'path'"),
     (drawing('<path style="transform:scale(2)" d="M0 0h1"/>'), "a transform of the element 'path'"),

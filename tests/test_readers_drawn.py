@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from in_turn import each
 from scipy.interpolate import BPoly
 
 import spconv_cy as sp
@@ -81,7 +82,7 @@ def test_relative_and_absolute_commands_draw_the_same_and_signs_and_points_separ
     assert [path.tolist() for path in read_svg_path("M1 1 2 2m1 1 3e0-.5")] == [[[1, 1], [2, 2]], [[3, 3], [6, 2.5]]]
 
 
-@pytest.mark.parametrize("text, message", [
+@each("text, message", [
     ("", "expected a path that begins with M, got ''"), ("L1 1", "expected a path that begins.*got 'L1 1'"),
     ("M1", r"expected 2 numbers after M, got \[1.0\]"),
     ("M1 1 C1 2 3", "6 numbers"),
@@ -122,7 +123,7 @@ def test_hanzi_writer_data_comes_from_its_package_or_a_folder_with_y_turned_down
 LAUGHS = b'<!DOCTYPE svg [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><svg><path d="M0 0h1"/>&b;</svg>'
 
 
-@pytest.mark.parametrize("content, message", [
+@each("content, message", [
     (b"", "expected XML"), (svg("M1 1h1")[:-9], "expected XML"), (svg(), ".*got no path"),
     (svg("M1 1h1", "M1,1c2"), r"stroke 2: .*6 numbers after c, got \[2.0\]"),
     (svg("M1 1h1M2 2h1"), "stroke 1: expected one connected line, got 2 parts"),
@@ -135,7 +136,7 @@ def test_damaged_kanjivg_drawings_are_refused_by_name(tmp_path, content, message
         sp.readers.read_kanjivg(wheel(tmp_path / "kanjivg.whl", DRAWINGS | {"kanji/05ddd.svg": content}))
 
 
-@pytest.mark.parametrize("content, message", [
+@each("content, message", [
     (b"", "expected JSON"), (b"\xff", "expected JSON"), (b"[]", "expected JSON with medians"),
     (b'{"medians": []}', "expected medians"),
     (b'{"medians": {"a": 1}}', "expected medians"), (medians([]), "stroke 1"),

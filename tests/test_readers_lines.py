@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.data.text import lines_of, read_lines, read_text
@@ -75,8 +76,8 @@ def small_mnist(monkeypatch):
     monkeypatch.setattr(mnist_reader, "PARTS", {"train": 5, "t10k": 5})
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", READERS)
+@each("form", FORMS)
+@each("name", READERS)
 def test_a_mark_and_the_kind_of_line_ends_change_nothing(tmp_path, name, form):
     read, text = READERS[name]
     path = tmp_path / name
@@ -98,7 +99,7 @@ def test_a_mark_at_the_beginning_of_any_line_is_left_out(tmp_path, name):
         assert read(path) == expected
 
 
-@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x1c", "\x1d", "\x1e", "\xa0", "\v", "\f"])
+@each("sign", ["\u2028", "\u2029", "\x85", "\x1c", "\x1d", "\x1e", "\xa0", "\v", "\f"])
 def test_no_other_sign_ends_a_line(tmp_path, sign):
     for name, note, after in (("a.ply", "comment a", "end_header"), ("a.obj", "# a", "v 7 7 7"),
                               ("a.off", "# a", "7 7 7"), ("a.js", "// a", "exports.cells=[]"),

@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_array_equal
 
 import spconv_cy as sp
@@ -92,7 +93,7 @@ def test_the_properties_of_vertices_are_read_in_their_types(tmp_path, form):
     assert_array_equal(cloud.features("red", "intensity"), np.float32([[255, 0.5], [0, np.nan], [16, 2]]))
 
 
-@pytest.mark.parametrize("change", [
+@each("change", [
     lambda text: text.replace("\n", "\r\n").encode(), lambda text: text.replace("\n", "\r").encode(),
     lambda text: text.replace("\n", " \t \n").encode(), lambda text: text.encode("utf-8-sig"),
     lambda text: text.replace("property float x", "  property   float\tx").encode(),
@@ -122,8 +123,8 @@ def test_ply_without_points_is_empty_and_without_vertices_refused(tmp_path):
 # PCD
 
 
-@pytest.mark.parametrize("form", ["ascii", "binary", "binary_compressed"])
-@pytest.mark.parametrize("change", [
+@each("form", ["ascii", "binary", "binary_compressed"])
+@each("change", [
     lambda head: head, lambda head: head.replace("\n", "\r\n"), lambda head: head.replace("\n", "  \n"),
     lambda head: head.replace("FIELDS", "COLUMNS").replace("VERSION 0.7", "VERSION .5"),
     lambda head: head.replace("VIEWPOINT 0 0 0 1 0 0 0\n", ""), lambda head: head.replace("HEIGHT 1\n", ""),
@@ -175,7 +176,7 @@ def test_lzf_references_overlap_and_what_is_no_lzf_is_refused():
             expanded(wrong, size)
 
 
-@pytest.mark.parametrize("change, message", [
+@each("change, message", [
     (lambda c: c.replace(b"DATA ascii", b"DATA zip"), "line 11: expected FIELDS.*got 'DATA zip'"),
     (lambda c: c.replace(b"WIDTH 3", b"WIDTH 4"), "POINTS to be 4, WIDTH times HEIGHT, got 3"),
     (lambda c: c.replace(b"WIDTH 3", b"WIDTH -3"), "got 'WIDTH -3'"),
@@ -199,7 +200,7 @@ def test_pcd_headers_that_do_not_fit_are_refused_by_name(tmp_path, change, messa
         read(tmp_path, "a.pcd", change(pcd("ascii")))
 
 
-@pytest.mark.parametrize("form, change, message", [
+@each("form, change, message", [
     ("binary", lambda c: c[:-1], "63 bytes of 3 points, as declared, got 62"),
     ("binary", lambda c: c + b"more", "63 bytes of 3 points, as declared, got 67"),
     ("binary", lambda c: c.replace(b"WIDTH 3", b"WIDTH 2000000000").replace(b"POINTS 3", b"POINTS 2000000000"),

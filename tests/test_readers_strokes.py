@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_array_equal
 
 import spconv_cy as sp
@@ -38,7 +39,7 @@ def inkml(tmp_path, content, of="files"):
     return sp.readers.read_inkml(tmp_path / "a.inkml", of=of)
 
 
-@pytest.mark.parametrize("change", [
+@each("change", [
     lambda text: text.encode(), lambda text: text.replace("\n", "\r\n").encode(), lambda text: text.encode("utf-8-sig"),
     lambda text: text.replace("UTF-8", "UTF-16").encode("utf-16"), lambda text: ("\n" + text).encode(),
     lambda text: text.replace(' xmlns="http://www.w3.org/2003/InkML"', "").encode(),
@@ -52,9 +53,9 @@ def test_inkml_is_read_as_a_file_or_as_its_symbols(tmp_path, change):
     assert strokes(found) == [[[1, 2], [3, 4], [5, 6]]] and strokes(found, 1) == [[[-1.5, 0.5]]]
 
 
-@pytest.mark.parametrize("text, points", [
+@each("text, points", [
     ("10 0, 9 14", [[10, 0], [9, 14]]), ("1125 18432,'23'43,'15-8,3-5", [[1125, 18432], [1148, 18475], [1163, 18467],
-                                                                         [1166, 18462]]),
+                                                      [1166, 18462]]),
     ("1 2,'3'4,\"1\"1,0 0", [[1, 2], [4, 6], [8, 11], [12, 16]]), ("1 2,!5!6,7 8", [[1, 2], [5, 6], [7, 8]]),
     ("1-2,3-4", [[1, -2], [3, -4]]), ("#A #1f,-#2 +3", [[10, 31], [-2, 3]]), ("1 2,* 3", [[1, 2], [1, 3]]),
     ("1e1 .5E1", [[10, 5]]), ("", [])])
@@ -72,7 +73,7 @@ def test_the_channels_of_a_trace_are_obeyed(tmp_path):
     assert strokes(inkml(tmp_path, text)) == [[[1, 2]], [[3, 4]]]
 
 
-@pytest.mark.parametrize("content, message", [
+@each("content, message", [
     ("<ink><trace>1 2</ink>", "a.inkml: expected XML"), ("", "expected XML"), ("<svg/>", "element ink, got 'svg'"),
     ("<ink><trace>1 2, x 4</trace></ink>", "trace 'trace 0': expected numbers, .* got 'x 4'"),
     ("<ink><trace>1 2, 3</trace></ink>", "2 numbers in each point, X Y, got 1 in point 1"),
@@ -151,7 +152,7 @@ def test_raw_drawings_have_times_and_mixed_ones_none(tmp_path):
     assert sp.readers.read_quickdraw(tmp_path).times is None
 
 
-@pytest.mark.parametrize("name, content, message", [
+@each("name, content, message", [
     ("a.ndjson", ndjson(CAT) + "{", "line 2: expected a drawing in JSON"),
     ("a.ndjson", ndjson(CAT)[:-9], "line 1: expected a drawing in JSON"),
     ("a.ndjson", "[1]\n", "an object with \"drawing\""), ("a.ndjson", '{"drawing": 3}', "an object with"),

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import FileError, ShapeError
@@ -322,7 +323,7 @@ BAD = {"text": np.array(["a", "b"]), "objects": np.array([{}, 1], object), "comp
        "times": np.ones(2, "M8[s]"), "shape": np.ones(3), "axes": np.ones((1, 2)), "large": np.full(2, 1e300)}
 
 
-@pytest.mark.parametrize("bad", BAD.values(), ids=list(BAD))
+@each("bad", BAD.values(), ids=list(BAD))
 def test_load_state_refuses_what_is_no_array_that_fits_and_changes_nothing(bad):
     net = sp.Sequential(Two(), network())
     optimizer = sp.Adam([sp.Tensor(np.ones(2, np.float32), requires_grad=True) for _ in range(2)], 0.1)
@@ -341,7 +342,7 @@ def test_load_state_refuses_what_is_no_array_that_fits_and_changes_nothing(bad):
     assert everything(net, optimizer) == before
 
 
-@pytest.mark.parametrize("bad", [None, 3, [], "state", np.zeros(3), {}, {3: np.zeros(2)}, [("steps", 0)]])
+@each("bad", [None, 3, [], "state", np.zeros(3), {}, {3: np.zeros(2)}, [("steps", 0)]])
 def test_load_state_refuses_what_is_no_state(bad):
     net = network()
     both, scale = together(net), sp.train.LossScale()

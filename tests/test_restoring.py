@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from oracles import window_pairs
 from strategies import random_sites
 
@@ -34,8 +35,8 @@ def rows(sites):
     return {tuple(int(v) for v in site): row for row, site in enumerate(sites)}
 
 
-@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
-@pytest.mark.parametrize("groups", [1, 2])
+@each("window", WINDOWS.values(), ids=WINDOWS)
+@each("groups", [1, 2])
 def test_deconvolution_sums_over_the_pairs_of_the_earlier_window(window, groups, rng, ops):
     d, size, stride, dilation, padding, _ = window
     x, coarse, pairs = coarse_and_fine(rng, *window)
@@ -56,7 +57,7 @@ def test_deconvolution_sums_over_the_pairs_of_the_earlier_window(window, groups,
     np.testing.assert_allclose(y.features.numpy(), expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("window", [window for window in WINDOWS.values() if set(window[3]) == {1}])
+@each("window", [window for window in WINDOWS.values() if set(window[3]) == {1}])
 def test_unpooling_adds_each_coarse_row_to_the_sites_that_it_came_from(window, rng, ops):
     d, size, stride, dilation, padding, _ = window
     x, _, _ = coarse_and_fine(rng, *window)

@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from in_turn import each
 from oracles import circle, pairs_of, window_pairs
 from strategies import WINDOWS, distinct, random_rulebook, random_sites
 
@@ -31,8 +32,8 @@ def found_pairs(grid, child, rulebook):
     return set(listed)
 
 
-@pytest.mark.parametrize("sized", [True, False])
-@pytest.mark.parametrize("d, size, stride, dilation, origin", WINDOWS)
+@each("sized", [True, False])
+@each("d, size, stride, dilation, origin", WINDOWS)
 def test_a_window_has_the_pairs_that_set_arithmetic_finds(d, size, stride, dilation, origin, sized, rng):
     size, stride, dilation, origin = (axes(v, d) for v in (size, stride, dilation, origin))
     low, high = (0, 9) if sized else (-5, 5)
@@ -158,7 +159,7 @@ def test_invariants_hold_at_real_size(window, rng):
     assert child is grid or np.array_equal(build.reached(grid.sites, window, None), child.sites)
 
 
-@pytest.mark.parametrize("d, size, stride, dilation, origin", WINDOWS)
+@each("d, size, stride, dilation, origin", WINDOWS)
 def test_the_rules_equal_those_of_the_numpy_builder(d, size, stride, dilation, origin, rng):
     low, high = -(2**31), 2**31
     spread = random_sites(rng, 15, d, low, high, samples=3)
@@ -302,7 +303,7 @@ def test_samples_do_not_meet(rng):
     assert child.batch_starts[2] == child.batch_starts[3] and child.batch_starts[4] == child.batch_starts[5]
 
 
-@pytest.mark.parametrize(
+@each(
     "changed, said",
     [
         ({"in_rows": [0, 3]}, "in_rows from 0 to 2, got .*3"),

@@ -3,12 +3,13 @@
 import math
 
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.train.schedule import from_name
 
 
-@pytest.mark.parametrize(
+@each(
     "schedule, at, factor",
     [
         (sp.train.Constant(), 7.3, 1),
@@ -63,7 +64,7 @@ def test_what_is_no_schedule_is_told(wrong):
         from_name(wrong, 3)
 
 
-@pytest.mark.parametrize(
+@each(
     "make, message",
     [
         (lambda: sp.train.Steps(0), "Steps: expected every to be a number above 0, got 0"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from strategies import random_sites
 
 import spconv_cy as sp
@@ -13,7 +14,7 @@ def start(rng, n=30, channels=4, field=8):
     return sp.SparseTensor.from_sites(sites, rng.normal(size=(n, channels)), field, 3, ground=None)
 
 
-@pytest.mark.parametrize("k", [None, 0, 4, [3, 99, 2]])
+@each("k", [None, 0, 4, [3, 99, 2]])
 def test_the_scores_of_layers_say_which_sites_stay(k, rng, ops):
     x, scorer = start(rng), sp.SubmanifoldConvolution(2, 4, 1, rng=rng)
     layer = sp.layers.ScorePruning(scorer, threshold=0.2)

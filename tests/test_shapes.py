@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from solids import solid
 
 import spconv_cy as sp
@@ -150,7 +151,7 @@ def test_no_shapes_and_shapes_without_points_are_cases():
         sp.data.Shapes.pack([])[0]
 
 
-@pytest.mark.parametrize("options, message", [
+@each("options, message", [
     ({"cell": 0}, "expected cell to be a positive number, got 0"), ({"cell": "1"}, "expected cell to be a.*got '1'"),
     ({"volume": -1}, "expected volume to be a.*got -1"),
     ({"size": (4, 4)}, "size"), ({"outside": "keep"}, "expected outside to be.*got 'keep'"),
@@ -205,7 +206,7 @@ def test_voxel_files_come_back_and_the_cubes_of_their_publisher_are_the_same(tmp
     assert found.labels.tolist() == [0, 1, 0, 0, 1, 1]
 
 
-@pytest.mark.parametrize("changes, message", [
+@each("changes, message", [
     ({"voxel": None}, "expected arrays voxel,.*got no voxel"),
     ({"voxel": np.full((11, 3), 9)}, r"inside.*got \[9, 9, 9\] at index 0"),
     ({"voxel": np.full((11, 3), -1)}, r"got \[-1, -1, -1\] at index 0"),

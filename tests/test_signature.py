@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.data.signatures import lyndon_words
@@ -143,7 +144,7 @@ def test_a_point_has_the_signature_of_no_way():
     assert sp.data.log_signature([(3, 4)], 2).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("paths, level, message", [
+@each("paths, level, message", [
     (L_SHAPE, 5, "expected level to be a whole.*got 5"), (L_SHAPE, 1.5, "expected level to be a whole.*got 1.5"),
     (3, 2, r"expected an \(n, d\) array or.*got an int"), ([], 2, "expected one or more paths,.*got none"),
     ([[(0, 0)], [(0, 0, 0)]], 2, r"got paths in \[2, 3\] dimensions"),

@@ -8,6 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
+from in_turn import each
 from strategies import layouts, random_sites
 
 from spconv_cy.errors import GridError, ShapeError
@@ -19,7 +20,7 @@ from spconv_cy.sites.window import Window
 INT32 = np.iinfo(np.int32)
 
 
-@pytest.mark.parametrize("d", range(1, 9))
+@each("d", range(1, 9))
 def test_rows_stand_in_lexicographic_order_of_signed_sites(d, rng):
     sites = random_sites(rng, 60, d, -4, 5, samples=3) if d > 1 else random_sites(rng, 15, 1, -4, 5, samples=3)
     grid = Grid.from_sites(sites)
@@ -106,7 +107,7 @@ def test_duplicates_are_refused_and_counted():
         Grid.from_sites(np.array([[0, 1, 1], [0, 1, 1], [0, 1, 1], [0, 2, 2], [0, 2, 2]]))
 
 
-@pytest.mark.parametrize("d", range(1, 9))
+@each("d", range(1, 9))
 def test_offsets_of_a_window_are_lexicographic_the_last_axis_fastest(d):
     size = (2, 3, 2, 1, 2, 1, 1, 2)[:d]
     window = Window(Lattice.cubic(d), size, dilation=2, origin=1)
@@ -127,8 +128,8 @@ def test_equal_windows_are_one_key():
         one.stride = (1, 1)
 
 
-@pytest.mark.parametrize("size", range(1, 6))
-@pytest.mark.parametrize("stride, dilation, pad", [(1, 1, 0), (2, 1, 0), (2, 1, 1), (3, 2, 0), (1, 2, 2)])
+@each("size", range(1, 6))
+@each("stride, dilation, pad", [(1, 1, 0), (2, 1, 0), (2, 1, 1), (3, 2, 0), (1, 2, 2)])
 def test_output_size_counts_the_places_where_the_window_fits(size, stride, dilation, pad):
     span = dilation * (size - 1) + 1
     for n in range(span, 20):

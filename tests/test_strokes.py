@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.data.characters import Characters
@@ -219,7 +220,7 @@ def test_packed_characters_give_their_strokes_back_and_cannot_be_changed(rng):
 LINE = [(0.0, 0.0), (1.0, 2.0)]
 
 
-@pytest.mark.parametrize("characters, error, message", [
+@each("characters, error, message", [
     ([[LINE], [LINE, [(0, 0), (1, math.nan), (1, math.nan)]]], ValueError,
      r"character 1, stroke 1: expected finite numbers, got \(1.0, nan\) at point 1"),
     ([[[(0, math.inf)]]], ValueError, r"character 0, stroke 0: .*finite numbers, got \(0.0, inf\) at point 0"),
@@ -250,7 +251,7 @@ def test_points_outside_the_field_are_counted_and_the_size_that_is_named_holds_t
         StrokeEncoder("pen", size=16, scale=None).sites([[[(1e9, 0)]]])
 
 
-@pytest.mark.parametrize("options, message", [
+@each("options, message", [
     ({"encoding": "hexagram"}, "encoding.*got 'hexagram'"),
     ({"encoding": ["pen"]}, r"expected encoding to be one.*got \['pen'\]"),
     ({"size": 0}, "expected size to be a whole.*got 0"), ({"size": 2.5}, "expected size to be a whole.*got 2.5"),
@@ -262,7 +263,7 @@ def test_encoders_that_cannot_be_are_refused(options, message):
         StrokeEncoder(**options)
 
 
-@pytest.mark.parametrize("moves, message", [
+@each("moves, message", [
     ({"matrices": np.zeros((2, 2))}, r"expected matrices \(1, 2, 2\), got shape \(2, 2\)"),
     ({"shifts": np.zeros(2)}, r"expected shifts \(1, 2\), got shape \(2,\)"),
     ({"matrices": np.zeros((2, 2, 2))}, r"expected matrices \(1, 2, 2\), got shape \(2, 2, 2\)"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.autograd import Tensor, multiply, take
@@ -139,7 +140,7 @@ def test_one_number_keeps_no_axes():
         leaf(1.0, 2.0)[7]
 
 
-@pytest.mark.parametrize("function, error, said", [
+@each("function, error, said", [
     (lambda x: (2 * x, lambda dy: 2 * dy), TypeError, r"an entry for each of its 1 .*got an ndarray.*\(dx,\)"),
     (lambda x: (2 * x, lambda dy: (dy, dy)), TypeError, "got 2 entries"),
     (lambda x: (2 * x, lambda dy: (dy[:1],)), ShapeError, r"a gradient \(2,\) for argument 'x'.*got \(1,\)"),

@@ -3,6 +3,7 @@
 import numpy as np
 import oracles
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose
 from strategies import every, random_sites
 
@@ -25,7 +26,7 @@ def crowded(rng, n=60, samples=3, d=2, high=5):
     return sites, np.float32(rng.normal(size=(n, 4))).astype(np.float64)
 
 
-@pytest.mark.parametrize("reduce", REDUCTIONS)
+@each("reduce", REDUCTIONS)
 def test_duplicates_are_merged_as_loops_merge_them(reduce, rng, ops):
     sites, features = crowded(rng)
     x = sp.SparseTensor.from_sites(sites, features, 5, 3, reduce=reduce)

@@ -4,6 +4,7 @@ import operator
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose
 from strategies import random_sites
 
@@ -26,8 +27,8 @@ def sliding_window(x, row):
     return np.reshape(np.float64(row), (1, -1, 1, 1)) if np.size(row) > 1 else float(np.float64(row).reshape(()))
 
 
-@pytest.mark.parametrize("other", [2, 0.5, np.float32(3), np.int8(2), np.array(1.5), "(1, 1)", "()", "(1, 3)"], ids=str)
-@pytest.mark.parametrize("function", FUNCTIONS, **NAMES)
+@each("other", [2, 0.5, np.float32(3), np.int8(2), np.array(1.5), "(1, 1)", "()", "(1, 3)"], ids=str)
+@each("function", FUNCTIONS, **NAMES)
 def test_numbers_and_rows_act_as_on_the_dense_array(function, other, ops, rng):
     x = tensor(rng)
     shapes = {"()": (), "(1, 1)": (1, 1), "(1, 3)": (1, 3)}
@@ -39,8 +40,8 @@ def test_numbers_and_rows_act_as_on_the_dense_array(function, other, ops, rng):
         assert_allclose(found.to_dense(), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("ground", ["drawn", None])
-@pytest.mark.parametrize("function", FUNCTIONS, **NAMES)
+@each("ground", ["drawn", None])
+@each("function", FUNCTIONS, **NAMES)
 def test_tensors_on_one_grid_act_as_their_dense_arrays(function, ground, ops, rng):
     x = tensor(rng, ground)
     y = tensor(rng, ground, grid=x.grid)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from contract import WITHOUT_GPU, sparse
 from contract_ops import VERBS, as_tuple, born, call, calls_of
+from in_turn import each
 from layer_cases import CASES
 from strategies import distinct
 from threaded import NETS, check_steps, step, together
@@ -108,7 +109,7 @@ def test_every_verb_on_a_new_rulebook_gives_the_bits_of_one_thread(backend, wind
 # Layers and networks
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if not name.endswith((", drawn", ", zero"))])
+@each("name", [name for name in CASES if not name.endswith((", drawn", ", zero"))])
 def test_every_layer_on_a_new_grid_gives_the_bits_of_one_thread(name):
     make, inputs = CASES[name]
     check_steps(make, inputs, (16, 0, 12), 4)

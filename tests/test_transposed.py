@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from oracles import rule_pairs
 from strategies import random_sites
 
@@ -33,8 +34,8 @@ def made(rng, name, groups=1):
     return layer, x
 
 
-@pytest.mark.parametrize("groups", [1, 2])
-@pytest.mark.parametrize("name", WINDOWS)
+@each("groups", [1, 2])
+@each("name", WINDOWS)
 def test_every_active_site_is_spread_over_its_window(name, groups, rng, ops):
     layer, x = made(rng, name, groups)
     y, window = layer(x), layer.window
@@ -54,7 +55,7 @@ def test_every_active_site_is_spread_over_its_window(name, groups, rng, ops):
     assert y.ground is None and (x.grid.size is None or layer.in_size(y.grid.size) == x.grid.size)
 
 
-@pytest.mark.parametrize("name", WINDOWS)
+@each("name", WINDOWS)
 def test_it_is_the_adjoint_of_the_convolution_with_its_window(name, rng):
     with sp.use("reference"):
         layer, x = made(rng, name)
@@ -69,7 +70,7 @@ def test_it_is_the_adjoint_of_the_convolution_with_its_window(name, rng):
         assert np.isclose((y.features.data * dy.features.data).sum(), (x.features.data * back.features.data).sum())
 
 
-@pytest.mark.parametrize("name", WINDOWS)
+@each("name", WINDOWS)
 def test_deconvolution_goes_back_through_windows_of_any_shape(name, rng):
     with sp.use("reference"):
         _, x = made(rng, name)
@@ -95,9 +96,9 @@ def test_a_full_field_gives_the_dense_transposed_convolution(rng):
         np.testing.assert_allclose(y.to_dense(), dense[:, :, 1:-1, 1:-1], rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("field", [7, None])
-@pytest.mark.parametrize("rule, more, size", [("exact", 0, 15), ("exact", (1, 0), (16, 15)), ("undilated", 0, 13),
-                                              ("undilated", (2, 1), (15, 14))])
+@each("field", [7, None])
+@each("rule, more, size", [("exact", 0, 15), ("exact", (1, 0), (16, 15)), ("undilated", 0, 13),
+                           ("undilated", (2, 1), (15, 14))])
 def test_output_padding_and_the_undilated_rule_change_the_field_alone(rule, more, size, field, rng, ops):
     sites = random_sites(rng, 15, 2, 0, 7, 2)
     x = sp.SparseTensor.from_sites(sites, rng.normal(size=(15, 4)), field, 2, ground=None)
@@ -154,8 +155,8 @@ def test_what_does_not_fit_is_refused_with_the_remedy(rng):
 # Convolutions by other rules: the expression is the same at every output, and the ground elsewhere
 
 
-@pytest.mark.parametrize("ground", [[[0.5, -1.0]], None])
-@pytest.mark.parametrize(
+@each("ground", [[[0.5, -1.0]], None])
+@each(
     "options", [dict(sites="cell", padding=1), dict(sites="centre"), dict(min_active=3), dict()], ids=repr
 )
 def test_every_output_has_the_dense_value_and_all_others_the_ground(options, ground, rng):

@@ -1,6 +1,7 @@
 """A typed program that uses the public API runs; mypy finds nothing in it, and no public name that may be anything."""
 
 import pytest
+from in_turn import each
 from typed_project import check, program
 
 
@@ -8,7 +9,7 @@ def test_the_typed_program_runs():
     assert 0 <= program.main() <= 1
 
 
-@pytest.mark.parametrize("text, loose", [
+@each("text, loose", [
     ("def (x: Any) -> int", True), ("def (x: int, *y: Any) -> int", True), ("def (x: int, y: Any =) -> int", True),
     ("def (x: int) -> Any", True), ("def (x: list[Any], y: def (int) -> Any) -> dict[str, Any]", False),
     ("def (net: (def (*Any, **Any) -> Any) | None =) -> int", False), ("def () -> X", False),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from oracles import rule_pairs
 from strategies import random_sites
 
@@ -23,8 +24,8 @@ def start(rng, field=9):
     return sp.SparseTensor.from_sites(sites, rng.normal(size=(30, 4)), field, 2, ground=None)
 
 
-@pytest.mark.parametrize("field", [16, None])
-@pytest.mark.parametrize("name", WAYS_DOWN)
+@each("field", [16, None])
+@each("name", WAYS_DOWN)
 def test_outputs_are_at_the_sites_before_whatever_windows_made_the_coarse_ones(name, field, rng, ops):
     layers, options = WAYS_DOWN[name]
     x = start(rng, field)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from in_turn import each
 from oracles import pairs_of, rule_pairs, shape_taps
 from strategies import distinct, random_sites
 
@@ -286,7 +287,7 @@ def test_one_site_through_deepc2_has_the_published_active_sites(lattice, place, 
 # What does not fit
 
 
-@pytest.mark.parametrize(
+@each(
     "make, said",
     [
         (lambda: Window(2), "size or taps, got neither"),

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import BackendError, GridError, ShapeError
@@ -62,7 +63,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@each("name", CASES)
 def test_the_error_names_the_function_and_what_it_got(name):
     call, error, words = CASES[name]
     with pytest.raises(error) as caught:
@@ -80,8 +81,8 @@ def test_a_role_may_be_a_property_or_a_role():
     type("Mine", (Plain,), {"role": property(lambda self: sp.layers.Role.NONE)})
 
 
-@pytest.mark.parametrize("name", [name for name in dir(sp.readers) if name.startswith("read_")])
-@pytest.mark.parametrize("path", [None, 3], ids=str)
+@each("name", [name for name in dir(sp.readers) if name.startswith("read_")])
+@each("path", [None, 3], ids=str)
 def test_a_reader_without_a_path_names_itself(name, path):
     with pytest.raises(TypeError, match=f"^{name}: expected the path .*, got {path}"):
         getattr(sp.readers, name)(path)
