@@ -6,8 +6,10 @@ import argparse
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from spconv_cy.cli import converting, estimating, informing, predicting
 from spconv_cy.cli.printed import WrongArguments, add_json, tell
@@ -30,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; None: those of this process.
     """
-    options = parser().parse_args(arguments)
+    options, unknown = parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(_unrecognized(options.parser, unknown))
     try:
         return options.run(options) or 0
     except BrokenPipeError:                                              # `| head` has read enough
@@ -45,6 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps({"error": message}, ensure_ascii=False))
         print(f"spconv-cy {options.command}: {message}", file=sys.stderr)
         return 2 if isinstance(error, WrongArguments) else 1
+
+
+def _unrecognized(command: argparse.ArgumentParser, unknown: list[str]) -> str:
+    """Return the message for arguments that a command does not have, with the option that was meant."""
+    options = re.findall(r"--[\w-]+", command.format_help())
+    meant = [name for text in unknown[:1] for name in get_close_matches(text.split("=")[0], options, 1)]
+    return f"unrecognized arguments: {' '.join(unknown)}" + f"; do you mean {''.join(meant)}?" * bool(meant)
 
 
 def _plain(error: Exception) -> str:
@@ -69,7 +80,9 @@ def parser() -> argparse.ArgumentParser:
             ("convert", converting.add, "take a network over from a checkpoint of another library"),
             ("page", _add_page, "serve the handwriting page, on this machine only"),
             ("config", _add_config, "print versions, backends, instruction sets and threads")):
-        add(commands.add_parser(name, help=text, epilog=STATUS, allow_abbrev=False))
+        command = commands.add_parser(name, help=text, epilog=STATUS, allow_abbrev=False)
+        command.set_defaults(parser=command)
+        add(command)
     return found
 
 
