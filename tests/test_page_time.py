@@ -155,3 +155,17 @@ def test_the_owner_is_answered_while_many_others_hold_their_connections(port, se
         assert answer(connection) == (b"200", (HERE / "page.html").read_bytes())
     for other in others:
         other.close()
+
+
+def test_a_client_that_drips_on_after_a_refusal_is_closed(server, port):
+    with connected(port, HEAD.replace(b"GET /", b"POST /read") + b"Content-Length: 99999999\r\n\r\n") as connection:
+        assert answer(connection)[0] == b"413" and connection.recv(1) == b""
+        began, name = time.monotonic(), connection.getsockname()
+        while time.monotonic() < began + PATIENCE:
+            with suppress(OSError):
+                connection.sendall(b" ")
+            if name not in {channel.addr for channel in list(server.active_channels.values())}:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("still open")
