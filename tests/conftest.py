@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
+from spconv_cy.lazy import unbuilt
 
 try:
     from spconv_cy import _core
@@ -22,6 +23,12 @@ AROUND = ("test_experiments_", "test_evidence", "test_examples", "test_bench", "
           "test_digit_model", "test_page_known")
 # The modules that the experiments share are not installed: tests import them from their folder.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "experiments"))
+
+
+def pytest_configure(config):
+    """End a run in a checkout that is not built: only the reference would be tested."""
+    if told := unbuilt():
+        raise pytest.UsageError(told)
 
 
 def pytest_sessionstart(session):

@@ -44,6 +44,13 @@ def test_python_in_a_checkout_that_is_not_built_says_how_to_build(code, unbuilt)
         assert done.stderr.count("\n") == 1
 
 
+def test_the_tests_in_a_checkout_that_is_not_built_say_so(unbuilt):
+    (unbuilt / "tests").mkdir()
+    shutil.copy(ROOT / "tests" / "conftest.py", unbuilt / "tests")
+    done = run(unbuilt, "runpy.run_module('pytest', run_name='__main__')", "pytest", "tests")
+    assert done.returncode == 4 and "ERROR: spconv_cy: expected compiled modules" in done.stdout + done.stderr
+
+
 def script(**environment):
     return subprocess.run([sys.executable, SCRIPT], cwd=ROOT, env=os.environ | environment, capture_output=True,
                           text=True, timeout=60)
