@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import kind_of
+from spconv_cy.checks import checked_flags, kind_of
 from spconv_cy.deploy.frozen import Frozen
 from spconv_cy.deploy.half_freeze import checked_precision, in_precision
 from spconv_cy.deploy.program import Program
@@ -38,7 +38,7 @@ def freeze(net: Layer, *, memory: int | str | None = None, precision: str = "flo
         float_ends: False: the first and the last convolution are computed in the precision, too.
 
     Raises:
-        TypeError: net is no Layer.
+        TypeError: net is no Layer; wrong kinds of inputs for "int8".
         ValueError: a limit that is no number of bytes, another precision, or none or wrong inputs for "int8".
         BackendError: "bfloat16" or "int8" without the compiled core.
 
@@ -51,6 +51,7 @@ def freeze(net: Layer, *, memory: int | str | None = None, precision: str = "flo
     """
     if not isinstance(net, Layer):
         raise TypeError(expected("freeze", "a Layer", kind_of(net)))
+    checked_flags("freeze", float_ends=float_ends)
     samples = checked_precision(precision, calibrate)
     limit = Frozen.of([], memory).limit                                  # which refuses a wrong limit at once
     if isinstance(net, Frozen):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.deploy.program import Program
-from spconv_cy.errors import expected
+from spconv_cy.errors import ShapeError, expected
 
 if TYPE_CHECKING:
     from spconv_cy.deploy.steps import Run
@@ -50,13 +50,14 @@ def ranges_of(frozen: Any, programs: Sequence[Program], samples: Sequence[Any]) 
 
     Raises:
         ValueError: no sample has a row, or numbers that are not finite appear.
+        ShapeError, TypeError: a sample does not fit; which one is said.
     """
     found = [Ranges(program) for program in programs]
     for program, ranges in zip(programs, found, strict=True):
         program.watch = ranges
     try:
-        for sample in samples:
-            frozen(sample)
+        for i, sample in enumerate(samples):
+            _called(frozen, sample, i)
     finally:
         for program in programs:
             program.watch = None
@@ -65,3 +66,11 @@ def ranges_of(frozen: Any, programs: Sequence[Program], samples: Sequence[Any]) 
     if not all(np.isfinite(step).all() for ranges in found for step in ranges.steps().values()):
         raise ValueError(expected("freeze", "calibrate= samples that give finite numbers", "NaN or infinity"))
     return found
+
+
+def _called(frozen: Any, sample: Any, number: int) -> None:
+    try:
+        frozen(sample)
+    except (TypeError, ValueError) as error:
+        kind = next(kind for kind in (TypeError, ShapeError, ValueError) if isinstance(error, kind))
+        raise kind(f"freeze: calibrate[{number}]: {error}") from error
