@@ -7,6 +7,7 @@ from test_freeze import bench_memory, peaks, rows, tensor
 from test_peers_networks import NETS
 
 import spconv_cy as sp
+from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.rules import rules_bytes
 from spconv_cy.io.networks.known import FAMILIES
 
@@ -193,3 +194,49 @@ def test_memory_is_told_for_a_row_for_each_point():
     for wrong in (x.grid, sp.SparseTensor(x.features, x.grid)):
         with pytest.raises(TypeError, match="made of points"):
             frozen.memory(wrong)
+
+
+def joined_net(c, wide, d=2):
+    """Return a residual block with a shortcut, a product of each row after it, and a block that adds its input."""
+    conv, rng = sp.SubmanifoldConvolution, np.random.default_rng(c)
+    block = sp.Residual(conv(d, c, wide, rng=rng), sp.BatchNormalization(wide), sp.ReLU(), conv(d, wide, wide, rng=rng),
+                        sp.BatchNormalization(wide),
+                        shortcut=sp.Sequential(sp.NetworkInNetwork(c, wide, rng=rng), sp.BatchNormalization(wide)))
+    return random(sp.Sequential(conv(d, 3, c, rng=rng), sp.ReLU(), block, sp.ReLU(),
+                                sp.Residual(conv(d, wide, wide, rng=rng)), sp.NetworkInNetwork(wide, 20, rng=rng)))
+
+
+@pytest.mark.parametrize("ground", [None, "zero", "above"])
+@pytest.mark.parametrize("c, wide", [(3, 20), (96, 96), (200, 33)])
+def test_products_of_rows_are_computed_with_the_convolution_beside_them(c, wide, ground, isa):
+    net = joined_net(c, wide)
+    frozen = sp.freeze(net)
+    (program,) = frozen.parts
+    assert len(program.steps) == 6 and [type(step).__name__ for step in program.jobs] == [
+        "Convolve", "Convolve", "Joined", "Joined"]
+    for n in (0, 1, 64, 65, 700, 5000):
+        x = tensor(n, 2, 3, 200, None if ground is None else "zero")
+        if ground == "above":
+            x = x.with_features(x.features, sp.Tensor(np.full((1, 3), 0.7, np.float32)))
+        with sp.no_grad():
+            wanted = rows(net(x))
+        for n_threads in (1, 2, 5):
+            sp.set_threads(n_threads)
+            np.testing.assert_array_equal(rows(frozen(x)), wanted)
+        sp.set_threads(None)
+
+
+def test_joined_steps_take_no_more_than_they_tell_and_less_than_alone(tmp_path):
+    conv = sp.SubmanifoldConvolution
+    plain, x = sp.Sequential(conv(3, 3, 64, rng=0), sp.NetworkInNetwork(64, 20, rng=0)).eval(), tensor(20_000, 3, 3, 64)
+    for net, part in ((plain, 0.6), (joined_net(16, 64, 3), 1)):
+        frozen = sp.freeze(net)
+        told, took = peaks(frozen, x)
+        (joined,) = frozen.parts
+        alone = Program(joined.values, joined.steps, joined.rules.links, joined.output, join=False)
+        assert took <= told <= 1.2 * took and told < part * alone.bytes(alone.rules.find(x.grid))
+        np.testing.assert_array_equal(rows(alone(x)), rows(frozen(x)))
+        sp.save(tmp_path / "net.safetensors", frozen)
+        loaded = sp.load(tmp_path / "net.safetensors")
+        assert len(loaded.parts[0].jobs) == len(joined.jobs) < len(alone.jobs) and loaded.memory(x) == told
+        np.testing.assert_array_equal(rows(loaded(x)), rows(frozen(x)))

@@ -20,7 +20,9 @@ class Packed:
     @property
     def n_offsets(self) -> int: ...
     def weight(self) -> _Rows: ...
-    def scratch_bytes(self, pairs: Pairs, n_threads: int = 1) -> int: ...
+    def scratch_bytes(
+        self, pairs: Pairs, n_threads: int = 1, before: Packed | None = None, then: Packed | None = None
+    ) -> int: ...
     def __reduce__(self) -> Any: ...
 
 def conv(
@@ -34,6 +36,8 @@ def conv(
     residual: _Rows | None = None,
     n_threads: int = 1,
     room: _Rows | None = None,
+    before: tuple[_Rows, Packed, _Rows | None, _Rows | None, float | None] | None = None,
+    then: tuple[Packed, _Rows | None, _Rows | None, float | None] | None = None,
 ) -> None: ...
 def mapped(
     x: _Rows,

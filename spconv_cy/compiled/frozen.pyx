@@ -93,12 +93,20 @@ cdef class Packed:
     def __reduce__(self):
         return Packed, (self.weight(),)
 
-    def scratch_bytes(self, Pairs pairs not None, int n_threads=1):
-        """Return how many bytes conv takes for these pairs, for sums, beside x and y."""
+    def scratch_bytes(self, Pairs pairs not None, int n_threads=1, Packed before=None, Packed then=None):
+        """Return how many bytes conv takes for these pairs, for sums and what is computed beside, beside x and y."""
         cdef Packed w = self.now()
         cdef _conv.Weights weights
+        cdef _conv.Beside beside
         weights.packed = w.start
-        return sizeof(float) * _conv.scratch_floats(w.table, &weights, &pairs.rules, w.shape, n_threads)
+        _clear(&beside)
+        if before is not None:
+            beside.before.o = before.shape.o
+        if then is not None:
+            beside.then.o = then.shape.o
+        if before is None and then is None:
+            return sizeof(float) * _conv.scratch_floats(w.table, &weights, &pairs.rules, w.shape, n_threads)
+        return sizeof(float) * _conv.scratch_floats(w.table, &weights, &pairs.rules, w.shape, n_threads, &beside)
 
 
 cdef const float* _rows(const float[:, :] a, int64_t n, int64_t c, int64_t* stride, what) except? NULL:
@@ -116,10 +124,41 @@ cdef const float* _row(const float[:, ::1] a, int64_t rows, int64_t c, what) exc
     return &a[0, 0] if c else NULL
 
 
+cdef void _clear(_conv.Beside* beside) noexcept:
+    beside.before.packed = beside.then.packed = NULL
+    beside.before.o = beside.then.o = 0
+
+
+cdef int _rowwise(_conv.Rowwise* to, Packed packed, const float[:, ::1] bias, const float[:, ::1] rows,
+                  slope) except -1:
+    # Without what is read.
+    cdef const float* map_rows
+    cdef int64_t o = packed.shape.o
+    if packed.n_offsets != 1 or packed.shape.groups != 1:
+        raise ShapeError(expected("frozen", "weights of one offset and one group beside a convolution",
+                                  f"{packed.n_offsets} and {packed.shape.groups}"))
+    to.packed, to.c, to.o = packed.start, packed.shape.c, o
+    to.bias = NULL
+    if bias is not None:
+        to.bias = _row(bias, 1, o, "bias")
+    to.finish.scale = NULL
+    to.finish.residual = NULL
+    to.finish.slope = 1.0 if slope is None else slope
+    if rows is not None:
+        map_rows = _row(rows, 4, o, "rows")
+        to.finish.centre, to.finish.rest = map_rows, map_rows + o
+        to.finish.scale, to.finish.shift = map_rows + 2 * o, map_rows + 3 * o
+    return 0
+
+
 def conv(const float[:, :] x, Packed packed not None, Pairs pairs not None, float[:, :] y,
          const float[:, ::1] bias=None, const float[:, ::1] rows=None, slope=None, const float[:, :] residual=None,
-         int n_threads=1, float[::1] room=None):
-    """Write Ops.conv_after of x (n_in, c) into y (n_out, o); room: memory of `scratch_bytes`, or None."""
+         int n_threads=1, float[::1] room=None, before=None, then=None):
+    """Write Ops.conv_after of x (n_in, c) into y (n_out, o); room: memory of `scratch_bytes`, or None.
+
+    before: (x (n_out, c'), Packed, bias, rows, slope) of the residual, the product of each row by itself; then:
+    (Packed, bias, rows, slope), a product of each row of the result, which y gets.
+    """
     cdef Packed w = packed.now()
     cdef const _conv.Rules* rules = &pairs.rules
     cdef _conv.Shape shape = w.shape
@@ -130,10 +169,26 @@ def conv(const float[:, :] x, Packed packed not None, Pairs pairs not None, floa
     cdef const float* pb = NULL
     cdef const float* map_rows
     cdef float* py
+    cdef _conv.Beside beside
+    cdef Packed first = None, last = None
+    cdef const float[:, :] x_before
+    cdef int64_t columns = o
+    _clear(&beside)
+    if before is not None:
+        x_before, first = before[0], (<Packed>before[1]).now()
+        _rowwise(&beside.before, first, before[2], before[3], before[4])
+        beside.before.x = _rows(x_before, rules.n_out, first.shape.c, &beside.before.x_stride, "x of the residual")
+    if then is not None:
+        last = (<Packed>then[0]).now()
+        _rowwise(&beside.then, last, then[1], then[2], then[3])
+        columns = last.shape.o
+    if (first is not None and (first.shape.o != o or residual is not None) or last is not None and last.shape.c != o
+            or (first is not None or last is not None) and w.shape.groups != 1):
+        raise ShapeError(expected("frozen", f"one group, and products beside of {o} columns", "others"))
     if rules.n_offsets != w.n_offsets:
         raise ShapeError(expected("frozen", f"a rulebook of {w.n_offsets} offsets", rules.n_offsets))
     px = _rows(x, pairs.n_in, c, &after.x_stride, "x")
-    py = <float*>_rows(y, rules.n_out, o, &after.y_stride, "y")
+    py = <float*>_rows(y, rules.n_out, columns, &after.y_stride, "y")
     after.room = NULL
     after.finish.scale = NULL
     after.finish.residual = NULL
@@ -149,10 +204,13 @@ def conv(const float[:, :] x, Packed packed not None, Pairs pairs not None, floa
     if py == NULL:
         return
     weights.packed = w.start
-    cdef int64_t floats = _conv.scratch_floats(w.table, &weights, rules, shape, n_threads)
+    cdef const _conv.Beside* there = NULL
+    if first is not None or last is not None:
+        there = &beside
+    cdef int64_t floats = _conv.scratch_floats(w.table, &weights, rules, shape, n_threads, there)
     cdef float[::1] scratch = room if room is not None and room.shape[0] >= floats else empty((floats,))
     with nogil:
-        _conv.conv(w.table, px, &weights, &scratch[0], pb, py, rules, shape, &after, n_threads)
+        _conv.conv(w.table, px, &weights, &scratch[0], pb, py, rules, shape, &after, n_threads, there)
 
 
 def mapped(const float[:, :] x, float[:, :] y, const float[:, ::1] rows=None, const float[:, :] residual=None,

@@ -59,6 +59,24 @@ cdef struct After:
     double* room                # for moments of the outputs, of moments.room_of doubles; NULL: they are not wanted
 
 
+# A product of each row by itself, with packed weights, in one group: what it is computed with, and from.
+cdef struct Rowwise:
+    const float* packed         # NULL: there is none
+    const float* bias           # or NULL
+    const float* x              # rows that are read
+    int64_t x_stride
+    int64_t c
+    int64_t o
+    Finish finish               # without a residual
+
+
+# What one job computes beside a convolution of one group with packed weights: its rows of the residual before, and
+# products of its rows after, which `y` then gets instead of them.
+cdef struct Beside:
+    Rowwise before
+    Rowwise then
+
+
 # Floats of packed weights; and weights to that form and back. Layout and numbers depend on the table.
 cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offsets) noexcept nogil
 cdef void pack_weights(const KernelTable* table, const Weights* w, Shape shape, int64_t n_offsets,
@@ -67,6 +85,7 @@ cdef void unpack_weights(const KernelTable* table, const float* packed, Shape sh
                          float* w) noexcept nogil
 cdef int64_t job_rows(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil
 cdef int64_t scratch_floats(const KernelTable* table, const Weights* w, const Rules* rules, Shape shape,
-                            int n_threads) noexcept nogil
+                            int n_threads, const Beside* beside=*) noexcept nogil
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
-               const Rules* rules, Shape shape, const After* after, int n_threads) noexcept nogil
+               const Rules* rules, Shape shape, const After* after, int n_threads,
+               const Beside* beside=*) noexcept nogil

@@ -41,6 +41,10 @@ cdef struct Layer:
     int64_t spans               # jobs of a block of columns
     int64_t slot                # floats of a thread's sums; its stack may be too small for them
     const After* after
+    const Beside* beside        # or NULL
+    int64_t room                # floats of a thread's rows beside, behind its sums
+    int64_t first_row           # the number of the first row of y, and of the residual
+    int64_t first_added
 
 
 cdef int64_t widest_block(const KernelTable* table, Shape shape) noexcept nogil:
@@ -48,12 +52,15 @@ cdef int64_t widest_block(const KernelTable* table, Shape shape) noexcept nogil:
     return ceiling(vectors, ceiling(vectors, table.vectors)) * table.lanes
 
 
-cdef int64_t span_of(const KernelTable* table, const Rules* rules, Shape shape, int64_t least) noexcept nogil:
+cdef int64_t span_of(const KernelTable* table, const Rules* rules, Shape shape, int64_t least,
+                     bint beside=False) noexcept nogil:
     # How many tiles a job takes. Their pairs are consecutive in each offset, so each load of the weights serves more
     # pairs. A job takes more than one only if `least` jobs are left, so that all threads have work.
     cdef int64_t width = widest_block(table, shape), span = 1
     cdef int64_t jobs = rules.n_tiles * shape.groups * ceiling(ceiling(shape.o, table.lanes), table.vectors)
     cdef int64_t most = 4 * WIDTH if shape.c >= DEEP else WIDTH
+    if beside:
+        jobs = rules.n_tiles
     while 2 * span * width <= most and jobs >= 2 * least * span:
         span *= 2
     return span
@@ -70,12 +77,29 @@ cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offs
 
 
 cdef int64_t scratch_floats(const KernelTable* table, const Weights* w, const Rules* rules, Shape shape,
-                            int n_threads) noexcept nogil:
+                            int n_threads, const Beside* beside=NULL) noexcept nogil:
     # Slots of sums for as many threads as conv can use, from the first 64-byte boundary on; then the packed weights.
     cdef int64_t jobs = rules.n_tiles * shape.groups * ceiling(shape.o, table.lanes)
-    cdef int64_t span = span_of(table, rules, shape, jobs_of(w, n_threads))
-    return (16 + team_of(rules, shape, jobs, n_threads) * span * TILE_ROWS * widest_block(table, shape)
+    cdef int64_t span = span_of(table, rules, shape, jobs_of(w, n_threads), beside != NULL)
+    return (16 + team_of(rules, shape, jobs, n_threads) * (slot_of(table, shape, span, beside)
+                                                           + room_of(shape, span, beside))
             + (packed_floats(table, shape, rules.n_offsets) if w.packed == NULL else 0))
+
+
+cdef int64_t slot_of(const KernelTable* table, Shape shape, int64_t span, const Beside* beside) noexcept nogil:
+    # Floats of the sums of a job.
+    cdef int64_t width = widest_block(table, shape)
+    if beside != NULL:
+        width = max(width, max(widest_block(table, Shape(1, 1, max(beside.before.o, 1))),
+                               widest_block(table, Shape(1, 1, max(beside.then.o, 1)))))
+    return span * TILE_ROWS * width
+
+
+cdef int64_t room_of(Shape shape, int64_t span, const Beside* beside) noexcept nogil:
+    # Floats of a job's rows before and of those for the product after, and the numbers of its rows.
+    if beside == NULL:
+        return 0
+    return span * TILE_ROWS * (ceiling(beside.before.o, 16) * 16 + ceiling(shape.o, 16) * 16 + 1)
 
 
 cdef int64_t job_rows(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil:
@@ -83,24 +107,26 @@ cdef int64_t job_rows(const KernelTable* table, const Rules* rules, Shape shape)
 
 
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
-               const Rules* rules, Shape shape, const After* after, int n_threads) noexcept nogil:
+               const Rules* rules, Shape shape, const After* after, int n_threads,
+               const Beside* beside=NULL) noexcept nogil:
     # A tile owns its output rows, and a job owns a block of their columns, so no two threads write the same value.
     # Every value is summed in the order of the offsets, for any number of threads.
     cdef Layer layer
     cdef int64_t job, n_jobs, n_packs
     cdef int chunk
     layer.table, layer.x, layer.w, layer.bias, layer.y = table, x, w, bias, y
-    layer.rules, layer.shape, layer.after = rules, shape, after
+    layer.rules, layer.shape, layer.after, layer.beside = rules, shape, after, beside
     layer.vectors = ceiling(shape.o, table.lanes)
     layer.blocks = ceiling(layer.vectors, table.vectors)
     n_packs = shape.groups * layer.blocks * rules.n_offsets
-    layer.span = span_of(table, rules, shape, jobs_of(w, n_threads))
+    layer.span = span_of(table, rules, shape, jobs_of(w, n_threads), beside != NULL)
     layer.spans = ceiling(rules.n_tiles, layer.span)
-    n_jobs = layer.spans * shape.groups * layer.blocks
+    n_jobs = layer.spans * (1 if beside != NULL else shape.groups * layer.blocks)
     n_threads = team_of(rules, shape, n_jobs, n_threads)
     layer.sums = scratch + (-<uintptr_t>scratch % 64) // sizeof(float)
-    layer.slot = layer.span * TILE_ROWS * widest_block(table, shape)
-    layer.packed = layer.sums + n_threads * layer.slot
+    layer.room = room_of(shape, layer.span, beside)
+    layer.slot = slot_of(table, shape, layer.span, beside) + layer.room
+    layer.packed, layer.first_row, layer.first_added = layer.sums + n_threads * layer.slot, 0, 0
     if w.packed != NULL:
         layer.packed, n_packs = <float*>w.packed, 0
     chunk = <int>min(max(n_jobs // (16 * n_threads), 1), 8)
@@ -108,7 +134,10 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
         for job in prange(n_packs, schedule="static"):
             pack(&layer, job)
         for job in prange(n_jobs, schedule="dynamic", chunksize=chunk):
-            conv_tile(&layer, job, threadid())
+            if beside == NULL:
+                conv_tile(&layer, job, threadid())
+            else:
+                conv_beside(&layer, job, threadid())
 
 
 cdef inline float* packed_at(const Layer* layer, Block block, int64_t group, int64_t offset) noexcept nogil:
@@ -212,17 +241,79 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     finish_tile(layer, tile, rows, first_column, sums, width, block.cols)
 
 
+cdef void conv_beside(const Layer* layer, int64_t job, int thread) noexcept nogil:
+    # All columns of a job's rows, with what is computed beside: rows that no other job reads stay in the second cache.
+    cdef const Rowwise* before = &layer.beside.before
+    cdef const Rowwise* then = &layer.beside.then
+    cdef int64_t tile = job * layer.span, rows = min((tile + layer.span) * TILE_ROWS, layer.rules.n_out)
+    cdef int64_t i, o = ceiling(layer.shape.o, 16) * 16, width = ceiling(before.o, 16) * 16
+    cdef float* sums = layer.sums + thread * layer.slot
+    cdef float* added = sums + layer.slot - layer.room
+    cdef float* made = added + layer.span * TILE_ROWS * width
+    cdef int32_t* numbers = <int32_t*>(made + layer.span * TILE_ROWS * o)
+    cdef After after = layer.after[0]
+    cdef Layer own = layer[0]
+    rows -= tile * TILE_ROWS
+    for i in range(rows):
+        numbers[i] = <int32_t>i
+    own.after = &after
+    own.first_row = own.first_added = 0
+    if before.packed != NULL:
+        conv_rows(layer.table, before, before.x + tile * TILE_ROWS * before.x_stride, before.x_stride, added, width,
+                  sums, numbers, rows)
+        after.finish.residual, after.finish.residual_stride, own.first_added = added, width, tile * TILE_ROWS
+    if then.packed != NULL:
+        own.y, after.y_stride, own.first_row = made, o, tile * TILE_ROWS
+    for i in range(layer.blocks):
+        conv_tile(&own, job * layer.blocks + i, thread)
+    if then.packed != NULL:
+        conv_rows(layer.table, then, made, o, layer.y + tile * TILE_ROWS * layer.after.y_stride, layer.after.y_stride,
+                  sums, numbers, rows)
+
+
+cdef void conv_rows(const KernelTable* table, const Rowwise* what, const float* x, int64_t x_stride, float* y,
+                    int64_t y_stride, float* sums, const int32_t* numbers, int64_t rows) noexcept nogil:
+    # The product of each of a few rows by itself, summed in the order of conv_tile.
+    cdef int64_t vectors = ceiling(what.o, table.lanes), blocks = ceiling(vectors, table.vectors)
+    cdef int64_t passes = ceiling(what.c, INPUTS), index, i, taken, first, width
+    cdef const float* bias
+    cdef const float* w
+    cdef Block block
+    cdef Igemm product
+    cdef Finish how
+    product.x_stride, product.sums, product.first_row = x_stride, sums, 0
+    for index in range(blocks):
+        block = block_at(table, what.o, vectors, blocks, index)
+        first, width = block.first * table.lanes, block.vectors * table.lanes
+        bias = what.bias
+        if bias != NULL:
+            bias += first
+        w = what.packed + block.first * what.c * table.lanes
+        product.vectors = <int32_t>block.vectors
+        begin_sums(sums, rows, width, bias, block.cols)
+        for i in range(passes if what.c > 0 else 0):
+            taken = i * what.c // passes
+            product.x, product.w = x + taken, w + taken * width
+            product.c = <int32_t>((i + 1) * what.c // passes - taken)
+            table.igemm(&product, numbers, numbers, rows)
+        how = what.finish
+        if how.scale != NULL:
+            how.centre, how.rest = how.centre + first, how.rest + first
+            how.scale, how.shift = how.scale + first, how.shift + first
+        table.finish(y + first, y_stride, sums, width, rows, block.cols, &how)
+
+
 cdef void finish_tile(const Layer* layer, int64_t tile, int64_t rows, int64_t first_column, const float* sums,
                       int64_t width, int64_t cols) noexcept nogil:
     cdef int64_t o = layer.shape.groups * layer.shape.o, step = layer.after.y_stride
-    cdef int64_t at = tile * TILE_ROWS * step + first_column
+    cdef int64_t at = (tile * TILE_ROWS - layer.first_row) * step + first_column
     cdef Finish how = layer.after.finish
     cdef double* part = layer.after.room
     if how.scale != NULL:
         how.centre, how.rest = how.centre + first_column, how.rest + first_column
         how.scale, how.shift = how.scale + first_column, how.shift + first_column
     if how.residual != NULL:
-        how.residual += tile * TILE_ROWS * how.residual_stride + first_column
+        how.residual += (tile * TILE_ROWS - layer.first_added) * how.residual_stride + first_column
     layer.table.finish(layer.y + at, step, sums, width, rows, cols, &how)
     if part != NULL:
         part += 2 * (tile // layer.span + 1) * o + first_column
@@ -272,7 +363,7 @@ cdef void fetch_share(const Layer* layer, const Fetch* ahead, int64_t offset, in
     cdef int64_t x_step = layer.after.x_stride, step = layer.after.y_stride, c = layer.shape.groups * layer.shape.c
     cdef int64_t row, low, pairs
     for row in range(ahead.row + offset * ahead.step, ahead.row + min((offset + 1) * ahead.step, ahead.rows)):
-        fetch(layer.y + row * step + first_column, cols * <int64_t>sizeof(float))
+        fetch(layer.y + (row - layer.first_row) * step + first_column, cols * <int64_t>sizeof(float))
     if ahead.tile > 0:
         low = min(offset * ahead.x_step, ahead.x_rows)
         for row in range(ahead.x_row + low, ahead.x_row + min(low + ahead.x_step, ahead.x_rows)):

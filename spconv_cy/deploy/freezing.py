@@ -60,7 +60,7 @@ def freeze(net: Layer, *, memory: int | str | None = None, precision: str = "flo
                                       f"one frozen in {net.precision}", "freeze the network itself"))
         return net if limit is None else Frozen.of(list(net.parts), limit)
     shared = {id(parameter.data): parameter.data for parameter in net.parameters()}
-    frozen = Frozen.of(_parts(_flat(copy.deepcopy(net, shared).eval())), limit)
+    frozen = Frozen.of(_parts(_flat(copy.deepcopy(net, shared).eval()), precision == "float32"), limit)
     return frozen if precision == "float32" else in_precision(frozen, precision, samples, float_ends)
 
 
@@ -71,8 +71,8 @@ def _flat(net: Any) -> list[Any]:
     return [inner for layer in net.layers for inner in _flat(layer)] + [ToPoints()] * isinstance(net, ToPoints)
 
 
-def _parts(layers: list[Any]) -> list[Any]:
-    """Return Programs of as many layers as possible, and copies of the layers between them."""
+def _parts(layers: list[Any], join: bool) -> list[Any]:
+    """Return Programs of as many layers as possible, and copies of the layers between them; join: as for Program."""
     parts: list[Any] = []
     tracer, y = Tracer(None), 0
     for layer in layers:
@@ -82,13 +82,13 @@ def _parts(layers: list[Any]) -> list[Any]:
         except CannotTraceError:
             tracer.restore(before)
             if tracer.steps:
-                parts.append(_program(tracer, y))
+                parts.append(_program(tracer, y, join))
             parts.append(copy.deepcopy(layer))
             tracer, y = Tracer(None), 0
-    return [*parts, _program(tracer, y)] if tracer.steps else parts
+    return [*parts, _program(tracer, y, join)] if tracer.steps else parts
 
 
-def _program(tracer: Tracer, y: int) -> Program:
+def _program(tracer: Tracer, y: int, join: bool) -> Program:
     for step in tracer.steps:
         step.pack("float32")
-    return Program(tracer.values, tracer.steps, tracer.links, y)
+    return Program(tracer.values, tracer.steps, tracer.links, y, join)

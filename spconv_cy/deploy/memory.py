@@ -43,7 +43,7 @@ class Layout:
         self.buffer = list(range(len(values)))
         self._share()
         self._spans = self._lives()
-        self.dies = [self._last(step.x) == i for i, step in enumerate(steps)]
+        self.dies = [self._last(step.x) == i and step.reads().count(step.x) == 1 for i, step in enumerate(steps)]
         made = [b for b in self._spans if self._is_made(b) and b != output]
         self.ends = [[b for b in made if self._spans[b][1] == i] for i in range(len(steps))]
         self._placed = [b for b in self._spans if b not in (0, output) and not self._is_made(b)]
@@ -135,6 +135,8 @@ class Layout:
     def _lives(self) -> dict[int, tuple[int, int]]:
         spans: dict[int, tuple[int, int]] = {}
         for value, b in enumerate(self.buffer):
+            if value and value not in self._writer:                      # of joined steps
+                continue
             times = [*self._readers[value], self._writer.get(value, 0)]
             first, last = spans.get(b, (times[0], times[0]))
             spans[b] = min(first, *times), max(last, *times)

@@ -67,18 +67,42 @@ class Float32:
         self.nbytes = int(self._packed.nbytes)
 
     def run(self, x: Array, rulebook: Rulebook, y: Array, bias: Array | None, slope: float | None,
-            residual: Array | None, n_threads: int, room: Array | None = None) -> None:
-        """See Product.run."""
-        compiled.conv(x, self._packed, rulebook.pairs, y, self._bias if bias is None else bias, self._rows, slope,
-                      residual, n_threads, room)
+            residual: Array | None, n_threads: int, room: Array | None = None, before: Before | None = None,
+            then: Then | None = None) -> None:
+        """See Product.run.
 
-    def scratch_bytes(self, rulebook: Rulebook, n_threads: int) -> int:
-        """See Product.scratch_bytes."""
-        return self._packed.scratch_bytes(rulebook.pairs, n_threads)
+        Args:
+            before: (rows, their product, slope): the residual is computed from them with the rows that it is added to.
+            then: (product, slope): y gets the product of the result's rows instead of them.
+        """
+        compiled.conv(x, self._packed, rulebook.pairs, y, self._bias if bias is None else bias, self._rows, slope,
+                      residual, n_threads, room, before and (before[0], *before[1]._beside(before[2])),
+                      then and then[0]._beside(then[1]))
+
+    def _beside(self, slope: float | None) -> tuple[compiled.Packed, Array | None, Array | None, float | None]:
+        return self._packed, self._bias, self._rows, slope
+
+    def scratch_bytes(self, rulebook: Rulebook, n_threads: int, before: Float32 | None = None,
+                      then: Float32 | None = None) -> int:
+        """See Product.scratch_bytes; before, then: as of `run`."""
+        packed = [None if product is None else product._packed for product in (before, then)]
+        return self._packed.scratch_bytes(rulebook.pairs, n_threads, *packed)
+
+    def can_be_beside(self) -> bool:
+        """Return True for the product of each row by itself, in one group."""
+        return self._packed.n_offsets == 1 and self._packed.groups == 1
+
+    def is_whole(self) -> bool:
+        """Return True for a product in one group."""
+        return self._packed.groups == 1
 
     def state(self) -> dict[str, Array]:
         """Return what the object was made of, the weights (k, g, c, o)."""
         return {"weight": self._packed.weight(), **_given(bias=self._bias, rows=self._rows)}
+
+
+Before = tuple["Array", Float32, float | None]
+Then = tuple[Float32, float | None]
 
 
 class Plain:

@@ -9,6 +9,7 @@ import numpy as np
 
 from spconv_cy.checks import kind_of
 from spconv_cy.config import threads
+from spconv_cy.deploy.joined import joined
 from spconv_cy.deploy.memory import OBJECTS, Layout, held
 from spconv_cy.deploy.rules import Found, Link, Rules, rules_bytes
 from spconv_cy.deploy.steps import Apply, Convolve, MaxPool, Run, Step, Value, aligned
@@ -32,23 +33,31 @@ class Program:
         steps: list of Step.
         links: list of Link.
         output: number of the value that is the result.
+        join: whether steps are joined where they can be; otherwise `watch` sees all values.
 
     Attributes:
+        jobs: the steps as they run, some of them joined.
         watch: called with the Run and the number of each value that has been computed, or None.
     """
 
-    def __init__(self, values: Sequence[Value], steps: Sequence[Step], links: Sequence[Link], output: int) -> None:
+    def __init__(self, values: Sequence[Value], steps: Sequence[Step], links: Sequence[Link], output: int,
+                 join: bool = True) -> None:
         self.values, self.steps, self.output = list(values), list(steps), output
         products = [step for step in steps if isinstance(step, Convolve)]
         self.rules = Rules(links, {step.link for step in products if step.turned and step.link is not None},
                            {values[step.x].place for step in products if step.link is None})
-        self.layout = Layout(self.values, self.steps, output)
+        self._join = join
+        self._lay_out()
         self._places, self._channels = [value.place for value in values], [value.channels for value in values]
         self._bytes = any(value.dtype == "uint8" for value in values)
         self.watch: Any = None
         self._grounds: dict[bytes, tuple[list[Any], dict[int, Array]]] = {}
         self._plans: dict[Any, Any] = {}
         self._needs_sites = bool(links) or any(value.place < 0 for value in values)
+
+    def _lay_out(self) -> None:
+        self.jobs = joined(self.steps, self.output) if self._join else self.steps
+        self.layout = Layout(self.values, self.jobs, self.output)
 
     def __call__(self, x: Any) -> Any:
         """Return the result for a SparseTensor, or a Tensor of rows without sites."""
@@ -82,9 +91,9 @@ class Program:
         run = self._begin(found, 0, ground, threads() if n_threads is None else n_threads)
         sizes, _, total, room = self._plan(run)
         own = held(total + 4 * room) + self.layout.made_bytes(sizes, ground is not None)
-        windows = max((step.window_bytes(ground is not None) * run.count(step.y) for step in self.steps
+        windows = max((step.window_bytes(ground is not None) * run.count(step.y) for step in self.jobs
                        if isinstance(step, MaxPool)), default=0)
-        return rules_bytes(found) + own + windows + OBJECTS * (len(self.steps) + 4 * len(found.books) + 16)
+        return rules_bytes(found) + own + windows + OBJECTS * (len(self.jobs) + 4 * len(found.books) + 16)
 
     def grounds(self, ground: Array) -> tuple[list[Any], dict[int, Array]]:
         """Return the ground states of all values and the biases of convolutions, for the input's; the last are kept.
@@ -125,6 +134,7 @@ class Program:
     def weights_changed(self) -> None:
         """Forget what was computed from the weights, which have changed."""
         self.forget()
+        self._lay_out()
         self._grounds = {}
 
     def _begin(self, found: Found | None, rows: int, ground: Array | None, n_threads: int) -> Run:
@@ -139,7 +149,7 @@ class Program:
         run.room, run.values[0] = memory[total // 4:], rows
         if self.watch is not None:
             self.watch(run, 0)
-        for run.step, step in enumerate(self.steps):
+        for run.step, step in enumerate(self.jobs):
             if isinstance(step, Apply):
                 run.values[step.y] = step.run(run, None)
             else:
@@ -182,16 +192,16 @@ class Program:
 
     def _above(self, run: Run) -> tuple[int, ...]:
         """Return the numbers of the steps that read their rows minus a ground state from the room; see Run.above."""
-        return tuple(i for i, step in enumerate(self.steps) if step.y in run.biases and not self.layout.dies[i]
-                     and isinstance(step, Convolve) and step.product.precision == "float32"
+        return tuple(i for i, step in enumerate(self.jobs) if getattr(step, "middle", step.y) in run.biases
+                     and not self.layout.dies[i] and isinstance(step, Convolve) and step.product.precision == "float32"
                      and run.grounds[step.x].any()) if run.biases else ()
 
     def _room(self, run: Run, above: Collection[int]) -> int:
         """Return the most float32 numbers of room that a step takes; above: what `_above` returns."""
         most = 0
-        for i, step in enumerate(self.steps):
+        for i, step in enumerate(self.jobs):
             if isinstance(step, Convolve):
-                floats = -(-step.product.scratch_bytes(step.rulebook(run), run.n_threads) // 4)
+                floats = -(-step.scratch_bytes(run) // 4)
                 if i in above:
                     floats += aligned(run.count(step.x) * self.values[step.x].channels)
                 most = max(most, floats)

@@ -192,6 +192,10 @@ class Convolve(Step):
         residual = None if self.residual is None else run.values[self.residual]
         self.product.run(x, self.rulebook(run), y, bias, self.slope, residual, run.n_threads, room)  # type: ignore[arg-type]
 
+    def scratch_bytes(self, run: Run) -> int:
+        """Return the bytes of room that the step takes."""
+        return self.product.scratch_bytes(self.rulebook(run), run.n_threads)
+
     def ground(self, grounds: list[Ground], biases: dict[int, Array]) -> Ground:
         """See Step.ground."""
         x = grounds[self.x]
