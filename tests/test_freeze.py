@@ -255,6 +255,7 @@ def test_memory_is_told_for_arrays_and_grids(made):
 @each("wrong, error", [
     (lambda net, x: sp.freeze(3), TypeError),
     (lambda net, x: sp.freeze(net, memory="many"), ValueError),
+    (lambda net, x: sp.freeze(net, float_ends="no"), ValueError),
     (lambda net, x: sp.freeze(net, memory=0), ValueError),
     (lambda net, x: sp.freeze(net, memory="0.5B"), ValueError),
     (lambda net, x: sp.freeze(net, memory="9" * 400 + "GB"), ValueError),
