@@ -197,8 +197,12 @@ def model(options):
 
 
 def compare(name, n, rounds, epochs):
-    """Print the steps of one rank, of n, and of n processes that share the batches and exchange nothing."""
-    sides = {"one rank": (1,), f"{n} ranks": (n,), "apart": (n, "--apart")}
+    """Print the steps of one rank, of n, and what n can reach at most.
+
+    That is shown by a process that trains on its share of the batches alone, and by n of them at the same time, which
+    exchange nothing.
+    """
+    sides = {"one rank": (1,), f"{n} ranks": (n,), "apart": (n, "--apart"), "share": (1, "--each", str(n))}
     rows, losses = {side: [] for side in sides}, {}
     for _ in range(rounds):
         for side, how in sides.items():
@@ -208,13 +212,14 @@ def compare(name, n, rounds, epochs):
     fastest = min(row[0] for side in rows.values() for row in side)
     quick = {side: [seconds for probed, seconds in found if probed < STEADY * fastest] for side, found in rows.items()}
     best = {side: min(seconds for _, seconds in found) for side, found in rows.items()}
-    print(f"{name}, seconds of a step, losses {losses['one rank']:.6f} and {losses[f'{n} ranks']:.6f}")
+    print(f"{name}, ms of a step, losses {losses['one rank']:.6f} and {losses[f'{n} ranks']:.6f}")
     for what, of in (("best epoch", best), ("median of epochs at the processors' full speed",
                                             {side: float(np.median(some)) for side, some in quick.items() if some})):
         if len(of) == len(sides):
-            one, together, apart = of.values()
-            print(f"    {what}: {one:.4f} on one rank, {together:.4f} on {n}: {one / together:.2f} times as fast; "
-                  f"{apart:.4f} without any exchange: {one / apart:.2f}")
+            one, together, apart, share = (1e3 * seconds for seconds in of.values())
+            print(f"    {what}: {one:.1f} on one rank, {together:.1f} on {n}: {one / together:.2f} times as fast; "
+                  f"{apart:.1f} without any exchange: {one / apart:.2f}; "
+                  f"{share:.1f} for a rank's share alone: {one / share:.2f}")
     print("    epochs at full speed:", ", ".join(f"{side} {len(some)} of {len(rows[side])}"
                                                  for side, some in quick.items()), flush=True)
 
