@@ -1,13 +1,15 @@
 """Public names of a package, imported when they are first used."""
 
-import ast
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+# A line of a stub; the names are equal.
+IMPORT = re.compile(r"^from (\S+) import (\w+) as \2$", re.MULTILINE)
 # Where mpiexec, srun and their like tell a process how many there are.
 MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE", "PALS_SIZE")
 
@@ -33,10 +35,8 @@ def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[
         package: `__name__` of the package.
         file: `__file__` of the package.
     """
-    places = {}
-    for node in ast.parse(Path(file).with_suffix(".pyi").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            places.update({alias.name: node.module for alias in node.names})
+    text = Path(file).with_suffix(".pyi").read_text(encoding="utf-8")
+    places = {name: module for module, name in IMPORT.findall(text)}
 
     def get(name: str) -> object:
         if name not in places:

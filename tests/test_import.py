@@ -1,8 +1,13 @@
 """`import spconv_cy` is cheap: it loads numpy, itself and the standard library, and nothing that only some will use."""
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+import spconv_cy as sp
+from spconv_cy.lazy import public
 
 PROGRAM = """
 import json, sys
@@ -82,3 +87,10 @@ sp.io.convert({"conv.weight": numpy.ones((2, 3, 3, 3, 4), numpy.float32)}, net)
 """))
     peers = {name for name in new if name.startswith("spconv_cy.io.peers.")}
     assert peers == {f"spconv_cy.io.peers.{name}" for name in ("known", "layout", "spconv")}
+
+
+def test_every_name_that_a_stub_imports_is_public():
+    """The stubs are read line by line, since parsing them takes longer."""
+    for path in Path(sp.__file__).parent.rglob("__init__.pyi"):
+        parsed = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ImportFrom)]
+        assert public("spconv_cy", str(path))[2] == sorted({alias.name for node in parsed for alias in node.names})

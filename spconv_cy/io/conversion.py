@@ -10,7 +10,7 @@ from spconv_cy.checks import name_shown, shortened
 UNCHANGED = "unchanged"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Match:
     """One array that was copied.
 
@@ -27,7 +27,7 @@ class Match:
     how: str
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Conversion:
     """The report of `convert`; it prints as a table.
 

@@ -86,7 +86,7 @@ class Convolution(Activated):
                                       f"{channels_in} channels in, {channels_out} out and {groups} groups"))
         self.window, self.channels_in, self.channels_out, self.groups = window, channels_in, channels_out, groups
         shape = (window.volume, channels_in // groups, channels_out // groups)
-        rng = generator(type(self).__name__, rng)
+        rng = None if rng is None else generator(type(self).__name__, rng)      # loaded weights need none
         self.weight = glorot_uniform(shape if groups == 1 else (shape[0], groups, *shape[1:]), rng)
         self.bias: Tensor | None = zeros((1, channels_out)) if bias else None
 
@@ -243,7 +243,8 @@ class NetworkInNetwork(Activated):
         channels_in, channels_out = checked_counts(self, channels_in=channels_in, channels_out=channels_out)
         checked_flags("NetworkInNetwork", bias=bias)
         self.channels_in, self.channels_out = channels_in, channels_out
-        self.weight = glorot_uniform((1, channels_in, channels_out), generator("NetworkInNetwork", rng))
+        self.weight = glorot_uniform((1, channels_in, channels_out),
+                                     None if rng is None else generator("NetworkInNetwork", rng))
         self.bias = zeros((1, channels_out)) if bias else None
 
     @overload

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SEARCHED = 512                                                           # sites in both directions from the given size
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Field:
     """The output of a layer: sites along each axis, () for plain rows; channels; the Field before a window, its stride.
     """

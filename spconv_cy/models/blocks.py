@@ -44,7 +44,8 @@ class Blocks:
     """
 
     def __init__(self, d: int | Lattice, norm: Mapping[str, Any], rng: Seed) -> None:
-        self.norm, self.d, self.rng = norm, d, generator("Blocks", rng)
+        self.norm, self.d = norm, d
+        self.rng = None if rng is None else generator("Blocks", rng)     # loaded weights need none
 
     def submanifold(self, channels_in: int, channels_out: int, size: int = 3) -> list[Layer]:
         """Return the layers S-BN-ReLU."""

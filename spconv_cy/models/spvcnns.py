@@ -65,7 +65,8 @@ class SPVCNN(Layer):
         self.after = [Sequential(*make.chain(b + side, b, 2)) for b, side in zip(above, sides, strict=True)]
         self.points = [Sequential(*make.activated(NetworkInNetwork(a, b, rng=make.rng)))
                        for a, b in ((base, planes[3]), (planes[3], above[1]), (above[1], above[3]))]
-        self.dropout = Dropout(dropout, kind="elements", inverted=True, rng=make.rng.integers(2**63))
+        self.dropout = Dropout(dropout, kind="elements", inverted=True,
+                               rng=None if make.rng is None else make.rng.integers(2**63))
         self.classifier = NetworkInNetwork(above[3], classes, rng=make.rng)
 
     def __call__(self, x: SparseTensor) -> SparseTensor:

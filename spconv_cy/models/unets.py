@@ -118,7 +118,8 @@ class Levels:
         checked_flags(who, residual=residual)
         checked_numbers(who, 0, slope=slope)
         self.d, self.reps, self.residual, self.slope = d, reps, residual, slope
-        self.downsample, self.size_rule, self.rng = downsample, size_rule, generator(who, rng)
+        self.downsample, self.size_rule = downsample, size_rule
+        self.rng = None if rng is None else generator(who, rng)          # loaded weights need none
 
     def level(self, widths: list[int]) -> list[Layer]:
         """Return the layers of a level and of all coarser ones, from widths[0] channels to widths[0] channels."""
