@@ -94,7 +94,7 @@ def test_shapes_and_numbers_that_do_not_fit_change_nothing(state):
     old = state | {"conv1.weight": np.ones((3, 3, 3, 4, 6), np.float32)}
     unchanged(net, lambda: sp.io.convert(old, net), "it fits source='spconv1' or 'paddle'")
     unchanged(net, lambda: sp.io.convert(state | {"bn2.bias": np.ones(4)}, net), "convert: bn2.bias: expected 5 num")
-    unchanged(net, lambda: sp.io.convert(state | {"bn2.bias": np.ones(5, int)}, net), "layers.4.bias.*int64")
+    unchanged(net, lambda: sp.io.convert(state | {"bn2.bias": np.ones(5, int)}, net), "bn2.bias.*int64")
     unchanged(net, lambda: sp.io.convert(state | {"bn2.bias": np.full(5, 1e300)}, net), "layers.4.bias.*float32")
     more = state | {"conv3.weight": np.ones((5, 2, 2, 2, 6), np.float32)}
     unchanged(net, lambda: sp.io.convert(more, net), "expected 2 convolutions .*got a checkpoint with 3")
@@ -306,3 +306,10 @@ def test_the_command_reads_the_entry_of_a_key(tmp_path, capsys):
     assert main([*call, "--no-strict", "--key", ""]) == 1
     assert main([call[0], call[1], call[2], "--network", str(tmp_path / "none.safetensors")]) == 1
     assert "none.safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bool", "complex64", "object"])
+def test_a_weight_of_other_numbers_is_named_as_in_the_checkpoint(dtype):
+    net = sp.SubmanifoldConvolution(3, 4, 2, bias=False, rng=0)
+    with pytest.raises(ShapeError, match=f"convert: conv.weight: expected an array of floats, got {dtype}"):
+        sp.io.convert({"conv.weight": np.ones((2, 3, 3, 3, 4), dtype)}, net)

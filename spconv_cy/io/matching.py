@@ -102,11 +102,14 @@ def matched(peer: Peer, module: Module, path: str, layer: Layer, options: Option
         if leaf is None:
             continue
         given, full = np.asarray(module.arrays[leaf]), f"{path}.{name}" if path else name
+        if like.dtype.kind == "f" and given.dtype.kind != "f" and name != "running_steps":
+            raise ShapeError(expected(f"convert: {name_shown(module.names[leaf])}", "an array of floats", given.dtype,
+                                      "multiply it by its scale if it is quantized, or convert it to float32"))
         if name == "weight" and isinstance(layer, (Convolution, NetworkInNetwork)):
             found[full], how = weight_of(peer, module, leaf, layer, options)
         else:
             found[full], how = row_of(module, leaf, given, name, like), "(1, c)"
-        if given.dtype.kind in "fc" and not all_finite(given):
+        if given.dtype.kind == "f" and not all_finite(given):
             wrong = given[~np.isfinite(given)]
             raise ShapeError(expected(f"convert: {name_shown(module.names[leaf])}", "finite numbers",
                                       f"{wrong[0]}, {len(wrong)} of {given.size} are not finite",

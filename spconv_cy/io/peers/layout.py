@@ -111,9 +111,11 @@ def copied(view: Array, into: Array) -> None:
     It is done for 64 output channels at a time: where these are the first axis of the file, this takes half as long.
     """
     into = into.reshape(view.shape)
-    step = view.shape[-1] if view.flags.c_contiguous else 64
-    for i in range(0, view.shape[-1], max(step, 1)):
-        into[..., i:i + step] = view[..., i:i + step]
+    if view.flags.c_contiguous:
+        into[...] = view
+        return
+    for i in range(0, view.shape[-1], 64):
+        into[..., i:i + 64] = view[..., i:i + 64]
 
 
 def linear(array: Array, name: str, kernel: Kernel) -> Readings:
