@@ -9,7 +9,7 @@ from test_peers_networks import NETS
 import spconv_cy as sp
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.rules import rules_bytes
-from spconv_cy.io.networks.known import FAMILIES
+from spconv_cy.io.networks.known import PLACES
 
 SIZES = {"second": (41, 32, 32), "centerpoint": (41, 32, 32), "voxelnext": (41, 64, 64)}
 MORE = {  # family: a network of it; the others are those of test_peers_networks.py
@@ -50,7 +50,7 @@ def first_convolution(net):
 
 
 def test_every_family_and_every_network_is_there():
-    assert {name.partition(",")[0] for name in BUILDERS} | APART == set(FAMILIES)
+    assert {name.partition(",")[0] for name in BUILDERS} | APART == set(PLACES)
     public = {name for name in dir(sp.models) if not name.startswith("_")}
     functions = {name for name in public if callable(getattr(sp.models, name)) and name[0].islower()}
     aliases = {"voxel_backbone_8x": "second", "pcgc_encoder": "pcgc", "fully_convolutional": "fcn", "from_spec": "spec",
