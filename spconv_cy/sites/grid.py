@@ -325,7 +325,7 @@ class Grid:
         axes, shifts = per_axis(size, self.d, "partition size", 1), per_axis(shift, self.d, "partition shift", None)
         return once(self._kept, (axes, shifts), partition, self.sites, axes, shifts)
 
-    def grouped(self, size: tuple[int, ...], shift: tuple[int, ...]) -> Any:
+    def grouped(self, size: tuple[int, ...], shift: tuple[int, ...]) -> object:
         """Return the compiled form of a partition, for d ints each, or None; the same one for equal ints."""
         return once(self._kept, ("grouped", size, shift), lambda: (grouped(self.sites, size, shift),))[0]
 
