@@ -34,6 +34,7 @@ def pytest_configure(config):
 def pytest_sessionstart(session):
     """Let writers of files not wait for the disk, some ten milliseconds each time: no test cuts the power."""
     os.fsync = lambda file: None
+    gc.disable()                                                         # while tests are collected, which all stay
 
 
 def pytest_collection_modifyitems(items):
@@ -44,8 +45,9 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """Keep what was imported and collected, which stays, out of every later search for garbage."""
+    """Keep what was imported and collected out of every search for garbage."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
