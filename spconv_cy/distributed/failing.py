@@ -129,7 +129,8 @@ def end_early(before: Callable[..., object], kind: type[BaseException], error: B
               trace: TracebackType | None) -> None:
     """Show an error of a process that has not met the others yet, and end them when they come.
 
-    MPI can end them only when all have started it. If that takes long, the error is shown meanwhile by a child process.
+    MPI can end them only when all have started it. If that takes long, the error is shown meanwhile by a child process,
+    which also ends this process if the others do not come.
 
     Args:
         before: the `sys.excepthook` that shows it.
@@ -140,9 +141,10 @@ def end_early(before: Callable[..., object], kind: type[BaseException], error: B
         before(kind, error, trace)
         return
     shown, process = os.pipe(), os.getpid()
+    limit = 0.0 if "mpi4py.MPI" in sys.modules else START                # MPI ends the others of one that is killed
     child = os.fork()
     if not child:
-        _show_meanwhile(process, lambda: before(kind, error, trace), shown[1])
+        _show_meanwhile(process, lambda: before(kind, error, trace), shown[1], limit)
     from mpi4py import MPI  # waits for the others
 
     comm = MPI.COMM_WORLD.Dup()                                          # as Ranks does, where the others are or come
@@ -154,14 +156,14 @@ def end_early(before: Callable[..., object], kind: type[BaseException], error: B
     _Hook(comm, faults_of(comm), before)(kind, error, trace)
 
 
-def _show_meanwhile(parent: int, show: Callable[[], object], shown: int) -> None:
+def _show_meanwhile(parent: int, show: Callable[[], object], shown: int, limit: float) -> None:
     """Show an error if the parent process still waits after a while, and end it if the others do not come."""
     try:
         if not _comes(lambda: os.getppid() != parent, PATIENCE):
             os.write(shown, b"1")
             show()
             sys.stderr.flush()
-            if not _comes(lambda: os.getppid() != parent, START):
+            if not _comes(lambda: os.getppid() != parent, limit):
                 os.kill(parent, signal.SIGKILL)
     finally:
         os._exit(1)
