@@ -16,7 +16,7 @@ from typing import Any
 
 ASK, ANSWER, LEFT = 32001, 32002, 32003                                  # tags; those of exchanges are lower
 PATIENCE = 10.0                                                          # seconds that rank 0 may compute meanwhile
-START = 600.0                                                            # seconds in which all processes must start MPI
+START = 60.0                                                             # seconds in which all processes must start MPI
 STAY = 60.0                                                              # seconds until a silent rank ends by itself
 PAUSE = 1e-3
 
