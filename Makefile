@@ -77,7 +77,7 @@ test-compilers: .venv/built  ## gcc and clang, with UBSan's alignment check: the
 test-systems: .venv/built  ## the kernels compiled and linked for macOS, Windows, musl and WebAssembly, by a compiler from PyPI
 	$(BIN)/python tests/builds/systems.py
 
-test-recipes: .venv/built  ## the cells of cibuildwheel, the workflows of CI and conda's recipe, by tools from PyPI
+test-recipes: .venv/built  ## the wheels that cibuildwheel would build, the workflows of CI and conda's recipe, by tools from PyPI
 	$(BIN)/python tests/builds/recipes.py
 
 # Everything but qemu and the cross compiler, which come from Debian's packages, stays in build/arm/. The .venv's Python must be

@@ -1,4 +1,4 @@
-"""Check what CI builds packages with: the cells of cibuildwheel, the workflows, conda's recipe: `make test-recipes`."""
+"""Check what CI builds packages with: wheels, workflows, conda's recipe: `make test-recipes`."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from checkout import BUILD, ROOT, run
 FOLDER = BUILD / "recipes"
 TOOLS = ["cibuildwheel>=3.2", "check-jsonschema", "py-rattler-build"]
 PYTHONS = ["cp310", "cp311", "cp312", "cp313", "cp314", "cp314t"]
-CELLS = {("linux", "x86_64"): ["manylinux_x86_64", "musllinux_x86_64"],
+WHEELS = {("linux", "x86_64"): ["manylinux_x86_64", "musllinux_x86_64"],
          ("linux", "aarch64"): ["manylinux_aarch64", "musllinux_aarch64"], ("macos", "x86_64"): ["macosx_x86_64"],
          ("macos", "arm64"): ["macosx_arm64"], ("windows", "AMD64"): ["win_amd64"]}
 PYODIDE = ["cp313-pyodide_wasm32"]
@@ -32,7 +32,7 @@ print(json.dumps(found))
 def main():
     python = tools()
     binaries = python.parent
-    for (platform, arch), tags in CELLS.items():
+    for (platform, arch), tags in WHEELS.items():
         same(f"{platform} {arch}", identifiers(binaries, platform, arch),
              [f"{version}-{tag}" for tag in tags for version in PYTHONS])
     same("pyodide", identifiers(binaries, "pyodide"), PYODIDE)
@@ -43,7 +43,7 @@ def main():
                            "osx-arm64": "llvm-openmp", "win-64": "gxx_win-64"}.items():
         if wanted not in rendered[target]:
             sys.exit(f"recipe.yaml: expected {wanted} for {target}, got {rendered[target]}")
-    wheels = len(PYTHONS) * sum(map(len, CELLS.values())) + len(PYODIDE)
+    wheels = len(PYTHONS) * sum(map(len, WHEELS.values())) + len(PYODIDE)
     print(f"{wheels} wheels, {len(workflows)} workflows and a recipe for {len(rendered)} platforms: right")
 
 
