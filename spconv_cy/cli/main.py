@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _unrecognized(command: argparse.ArgumentParser, unknown: list[str]) -> str:
     """Return the message for arguments that a command does not have, with the option that was meant."""
     options = re.findall(r"--[\w-]+", command.format_help())
-    meant = [name for text in unknown[:1] for name in get_close_matches(text.split("=")[0], options, 1)]
-    return f"unrecognized arguments: {' '.join(unknown)}" + f"; do you mean {''.join(meant)}?" * bool(meant)
+    meant = get_close_matches(unknown[0].split("=")[0], options, 1)
+    return f"unrecognized arguments: {' '.join(unknown)}" + (f"; do you mean {meant[0]}?" if meant else "")
 
 
 def _plain(error: Exception) -> str:
