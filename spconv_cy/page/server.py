@@ -58,8 +58,8 @@ def serve(reader: Reader, port: int = 8765, seconds: float = SECONDS) -> BaseWSG
     server = create_server(page, host="127.0.0.1", port=port, threads=4, ident=None,
                            cleanup_interval=int(min(seconds, 1)), connection_limit=_most_connections(),
                            asyncore_use_poll=True, clear_untrusted_proxy_headers=True,
-                           max_request_body_size=MOST_BYTES + 1,         # no request is long enough for a file
-                           inbuf_overflow=2 * MOST_BYTES)
+                           max_request_body_size=MOST_BYTES + 1,         # waitress refuses a body of this size
+                           inbuf_overflow=2 * MOST_BYTES)                # no request is long enough for a file
     limit_time(server, seconds)
     server.channel_class.error_task_class = Failure
     page.hosts = {f"{host}:{server.effective_port}" for host in ("127.0.0.1", "localhost")}

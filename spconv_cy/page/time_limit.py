@@ -1,4 +1,4 @@
-"""Connections: a limit on the time to send a request and to read the answer, and an end that leaves the answer there.
+"""Connections: a limit on the time to send a request and to read the answer, and an end that does not lose the answer.
 
 A connection that is closed while its client still sends is reset, and the client never sees the answer. So after the
 last answer the server ends its own direction only, and reads and drops what the client sends, up to a limit.
@@ -19,13 +19,14 @@ from waitress.channel import HTTPChannel
 if TYPE_CHECKING:
     from waitress.server import BaseWSGIServer
 
-MOST_DROPPED = 2**26                                # bytes that are read after the last answer
+MOST_DROPPED = 2**26                                # bytes that are read after the last answer; more end it
 
 
 class Lingering(HTTPChannel):  # type: ignore[misc]
     """A connection that ends its own direction after the last answer, and then waits for the client to close."""
 
-    lingers, dropped, close_when_flushed = False, 0, False
+    lingers, dropped = False, 0
+    close_when_flushed: bool                                             # of HTTPChannel, which has no types
 
     def readable(self) -> bool:
         """Tell whether what the client sends is to be read."""
