@@ -73,7 +73,8 @@ def _check_counts(path: PathLike, header: Any) -> None:
 def _columns(chunk: Any) -> tuple[Array, dict[str, Array]]:
     points = np.stack([np.asarray(chunk[axis], np.float64) for axis in "xyz"], 1)
     values: dict[str, Array] = {}
-    for name in (name for name in chunk.point_format.dimension_names if name not in SKIPPED):
-        column = np.asarray(chunk[name])
-        values |= {name: column} if column.ndim == 1 else {f"{name}_{i}": c for i, c in enumerate(column.T)}
+    for name in chunk.point_format.dimension_names:
+        if name not in SKIPPED:
+            column = np.asarray(chunk[name])
+            values |= {name: column} if column.ndim == 1 else {f"{name}_{i}": c for i, c in enumerate(column.T)}
     return points, values

@@ -34,7 +34,8 @@ def read_points(path: PathLike, axes: Sequence[str] | None = None) -> PointCloud
     Args:
         path: the file. An .npz has `points`, `xyz` or `coord` (n, d), and other arrays (n,) are values; an .npy is
             (n, d), its columns after the third are c3, c4 and so on.
-        axes: names of the columns with the coordinates in a table of text; None: x, y and z.
+        axes: names of the columns with the coordinates in a table of text, a list or one text with commas;
+            None: x, y, z or, without z, x, y.
 
     Returns:
         PointCloud; names and types of the values are those of the file.
