@@ -9,7 +9,7 @@ import pytest
 
 
 def each(names, cases, ids=None):
-    """Run a test with each case in turn, as pytest.mark.parametrize does in a test for each.
+    """Return a decorator that runs a test with each case in turn, as pytest.mark.parametrize does in a test for each.
 
     All cases run; the test fails with the names and the tracebacks of all that fail, and is skipped if all are skipped.
     Fixtures are made once, but a case has its own generator rng, folder tmp_path and monkeypatch.
@@ -40,7 +40,7 @@ def each(names, cases, ids=None):
                         test(**own(fixtures, patch, i), **dict(zip(names, row, strict=True)))
                     except pytest.skip.Exception as reason:
                         skipped.append(str(reason))
-                    except (Exception, pytest.fail.Exception):
+                    except (Exception, SystemExit, pytest.fail.Exception):
                         failed[i] = traceback.format_exc()
             if failed:
                 head = f"{len(failed)} of {len(rows)} cases: {'; '.join(map(name_of, failed))}"

@@ -28,7 +28,7 @@ def test_every_case_runs_with_fixtures_of_its_own(rng, tmp_path, monkeypatch):
 def test_all_that_fail_are_named():
     ran = []
 
-    @each("n, why", [(1, "fine"), (2, "bad"), (3, "skipped"), (4, "fails")], ids=str)
+    @each("n, why", [(1, "fine"), (2, "bad"), (3, "skipped"), (4, "fails"), (5, "ends")], ids=str)
     def test(n, why):
         ran.append(n)
         assert why != "bad", "told"
@@ -36,10 +36,13 @@ def test_all_that_fail_are_named():
             pytest.skip("not here")
         if why == "fails":
             pytest.fail("at once")
+        if why == "ends":
+            raise SystemExit(3)
 
     with pytest.raises(pytest.fail.Exception) as caught:
         test()
-    assert ran == [1, 2, 3, 4] and str(caught.value).startswith("2 of 4 cases: 2-bad; 4-fails\ncase 2-bad\nTraceback")
+    assert ran == [1, 2, 3, 4, 5]
+    assert str(caught.value).startswith("3 of 5 cases: 2-bad; 4-fails; 5-ends\ncase 2-bad\nTraceback")
     assert "AssertionError: told" in str(caught.value) and "at once" in str(caught.value)
 
 
