@@ -12,6 +12,8 @@ from pathlib import Path
 IMPORT = re.compile(r"^from (\S+) import (\w+) as \2$", re.MULTILINE)
 # Where mpiexec, srun and their like tell a process how many there are.
 MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE", "PALS_SIZE")
+# Holds the number of the process that mpiexec started and that imported this package.
+RANK_PROCESS = "_SPCONV_CY_RANK_PROCESS"
 
 
 def under_mpiexec() -> bool:
@@ -20,10 +22,14 @@ def under_mpiexec() -> bool:
 
 
 def end_together() -> None:
-    """Let an error that nothing catches end all processes of mpiexec, also before they have met."""
-    before = sys.excepthook
-    if under_mpiexec():
-        sys.excepthook = lambda *error: import_module("spconv_cy.distributed.failing").end_early(before, *error)
+    """Let an error that nothing catches end all processes of mpiexec, also before they have met.
+
+    Processes that one of these starts inherit the variables of mpiexec. RANK_PROCESS tells them that they are others.
+    """
+    before, process = sys.excepthook, os.getpid()
+    if under_mpiexec() and os.environ.setdefault(RANK_PROCESS, str(process)) == str(process):
+        sys.excepthook = lambda *error: import_module("spconv_cy.distributed.failing").end_early(
+            before, process, *error)
 
 
 def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:

@@ -148,6 +148,37 @@ def test_an_error_before_the_ranks_have_met_is_shown_once_and_ends_the_run(tmp_p
     assert output.count("LookupError: no data") == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the error is shown by a child process")
+@pytest.mark.parametrize(("start", "status"), [("os._exit(3)", 3), ("raise RuntimeError('no library')", 1)])
+def test_an_error_is_shown_where_mpi_cannot_start(tmp_path, start, status):
+    done = without_mpi(tmp_path, start, "import spconv_cy; print('printed'); raise LookupError('no data')")
+    assert (done.returncode, done.stdout, done.stderr.count("LookupError: no data")) == (status, "printed\n", 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the error is shown by a child process")
+def test_a_process_that_a_rank_starts_is_no_rank(tmp_path):
+    """An error of it starts no MPI; the first is made by fork, the second inherits the variables of mpiexec."""
+    fails = "raise LookupError('no data')"
+    done = without_mpi(tmp_path, f"open({str(tmp_path / 'started')!r}, 'w').close()", f"""
+import os, subprocess, sys, spconv_cy
+if not os.fork(): {fails}
+os.wait()
+subprocess.run([sys.executable, "-c", "import spconv_cy; {fails}"])
+""")
+    assert (done.returncode, done.stderr.count("LookupError: no data")) == (0, 2)
+    assert not (tmp_path / "started").exists()
+
+
+def without_mpi(folder, start, program):
+    """Run a program as one of two processes, with a stand-in for mpi4py that does `start` instead of starting MPI."""
+    (folder / "mpi4py").mkdir()
+    (folder / "mpi4py" / "__init__.py").touch()
+    (folder / "mpi4py" / "MPI.py").write_text(f"import os; {start}")
+    path = os.pathsep.join([str(folder), str(Path(sp.__file__).parents[1])])
+    return subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=60,
+                          env={**os.environ, "PYTHONPATH": path, "PMI_SIZE": "2"})
+
+
 def test_ranks_with_other_data_or_other_calls_are_refused(tmp_path):
     status, output = under_mpi("other", tmp_path, 2)
     assert status != 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import mmap
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ PATIENCE = 10.0                                                          # secon
 START = 60.0                                                             # seconds in which all processes must start MPI
 STAY = 60.0                                                              # seconds until a silent rank ends by itself
 PAUSE = 1e-3
+SHOWN, STARTED = 0, 1                                                    # notes: the error is shown, MPI is started
 
 _made: list[Faults] = []
 _hooked: list[bool] = []
@@ -116,16 +118,12 @@ class _Hook:
             self._faults.stay()
             self._comm.Abort(1)
         sys.stderr.write(f"rank {self._comm.rank} of {self._comm.size}:\n")
-        try:
-            self._before(kind, error, trace)
-        except Exception:                                                # the user's own hook fails
-            traceback.print_exception(kind, error, trace)
-        sys.stderr.flush()
+        _show(self._before, kind, error, trace)
         sys.stdout.flush()
         self._comm.Abort(1)
 
 
-def end_early(before: Callable[..., object], kind: type[BaseException], error: BaseException,
+def end_early(before: Callable[..., object], process: int, kind: type[BaseException], error: BaseException,
               trace: TracebackType | None) -> None:
     """Show an error of a process that has not met the others yet, and end them when they come.
 
@@ -134,39 +132,61 @@ def end_early(before: Callable[..., object], kind: type[BaseException], error: B
 
     Args:
         before: the `sys.excepthook` that shows it.
+        process: number of the process that mpiexec started. A child of it, which `os.fork` made, must not start MPI.
         kind, error, trace: of the error.
     """
-    alone = _hooked or issubclass(kind, KeyboardInterrupt) or not hasattr(os, "fork")
+    alone = _hooked or os.getpid() != process or issubclass(kind, KeyboardInterrupt) or not hasattr(os, "fork")
     if alone or find_spec("mpi4py") is None:
         before(kind, error, trace)
         return
-    shown, process = os.pipe(), os.getpid()
+    sys.stdout.flush()                                                   # a process that is killed does not
+    notes = mmap.mmap(-1, 2)                                             # shared with the child; a byte is 1 if true
     limit = 0.0 if "mpi4py.MPI" in sys.modules else START                # MPI ends the others of one that is killed
     child = os.fork()
     if not child:
-        _show_meanwhile(process, lambda: before(kind, error, trace), shown[1], limit)
-    from mpi4py import MPI  # waits for the others
+        _show_meanwhile(process, lambda: _show(before, kind, error, trace), notes, limit)
+    comm = None
+    with suppress(Exception):                                            # mpi4py may find no library of MPI
+        from mpi4py import MPI  # waits for the others
 
-    comm = MPI.COMM_WORLD.Dup()                                          # as Ranks does, where the others are or come
+        notes[STARTED] = 1
+        if MPI.COMM_WORLD.size > 1:
+            comm = MPI.COMM_WORLD.Dup()                                  # as Ranks does, where the others are or come
     os.kill(child, signal.SIGKILL)
-    os.set_blocking(shown[0], False)
-    with suppress(BlockingIOError):
-        os.read(shown[0], 1)
+    if comm is not None and notes[SHOWN]:
         comm.Abort(1)
-    _Hook(comm, faults_of(comm), before)(kind, error, trace)
+    elif comm is not None:
+        _Hook(comm, faults_of(comm), before)(kind, error, trace)
+    elif not notes[SHOWN]:
+        before(kind, error, trace)
 
 
-def _show_meanwhile(parent: int, show: Callable[[], object], shown: int, limit: float) -> None:
-    """Show an error if the parent process still waits after a while, and end it if the others do not come."""
+def _show_meanwhile(parent: int, show: Callable[[], object], notes: mmap.mmap, limit: float) -> None:
+    """Show an error if the parent process still waits after a while, and end it if the others do not come.
+
+    It is also shown if the parent ends before MPI has started, as some MPIs end a process that cannot start them.
+    """
+    def ended() -> bool:
+        return os.getppid() != parent
+
     try:
-        if not _comes(lambda: os.getppid() != parent, PATIENCE):
-            os.write(shown, b"1")
+        waits = not _comes(ended, PATIENCE)
+        if waits or not notes[STARTED]:
+            notes[SHOWN] = 1
             show()
-            sys.stderr.flush()
-            if not _comes(lambda: os.getppid() != parent, limit):
-                os.kill(parent, signal.SIGKILL)
+        if waits and not _comes(ended, limit):
+            os.kill(parent, signal.SIGKILL)
     finally:
         os._exit(1)
+
+
+def _show(before: Callable[..., object], kind: type[BaseException], error: BaseException,
+          trace: TracebackType | None) -> None:
+    try:
+        before(kind, error, trace)
+    except Exception:                                                    # the user's own hook fails
+        traceback.print_exception(kind, error, trace)
+    sys.stderr.flush()
 
 
 def _leave(process: int) -> None:
