@@ -29,8 +29,8 @@ _hooked: list[bool] = []
 class Faults:
     """What the processes of a communicator tell each other about their ends.
 
-    Rank 0 lets one rank show its error: the first that asks. So it needs no clock which of several ranks, whose errors
-    come at about the same time, is the one.
+    Rank 0 lets one rank show its error: the first that asks. So only one does, even if several fail at about the same
+    time.
 
     Args:
         comm: communicator of mpi4py.
@@ -45,11 +45,11 @@ class Faults:
 
     def look(self) -> None:
         """Answer those that ask whether they may show an error, and note who has left; without waiting."""
-        while self._comm.rank == 0 and self._comm.Iprobe(tag=ASK):
-            self._send(not self._given, self._comm.recv(tag=ASK), ANSWER)
+        while self._comm.rank == 0 and (message := self._comm.improbe(tag=ASK)):
+            self._send(not self._given, message.recv(), ANSWER)
             self._given = True
-        while self._comm.Iprobe(tag=LEFT):
-            self.gone.add(self._comm.recv(tag=LEFT))
+        while message := self._comm.improbe(tag=LEFT):                   # no other thread can receive a found message
+            self.gone.add(message.recv())
 
     def may_show(self) -> bool:
         """Return True if this rank is the one that shows an error. If rank 0 does not answer, it is."""
