@@ -11,7 +11,7 @@ import pytest
 from ranks_program import SAMPLES, network, results, run, samples
 
 import spconv_cy as sp
-from spconv_cy.distributed import Averaged, Ranks, world
+from spconv_cy.distributed import Averaged, Ranks, failing, world
 from spconv_cy.distributed.shards import dealt, shard
 from spconv_cy.train.one_run import only_run
 
@@ -177,6 +177,23 @@ def without_mpi(folder, start, program):
     path = os.pathsep.join([str(folder), str(Path(sp.__file__).parents[1])])
     return subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=60,
                           env={**os.environ, "PYTHONPATH": path, "PMI_SIZE": "2"})
+
+
+def test_a_hook_of_the_user_between_two_of_ours_shows_the_error_once(monkeypatch, capsys):
+    class Comm:
+        rank, size = 1, 3
+
+        def Abort(self, status):
+            sys.stderr.write(f"ended {status}\n")
+
+    monkeypatch.setattr(failing, "_hooked", [])
+    monkeypatch.setattr(failing, "_ending", [])
+    monkeypatch.setattr(sys, "excepthook", lambda *_: sys.stderr.write("shown\n"))
+    failing.faults_of(Comm())
+    monkeypatch.setattr(sys, "excepthook", lambda *error, inner=sys.excepthook: inner(*error))
+    failing.faults_of(Comm())
+    sys.excepthook(LookupError, LookupError(), None)
+    assert capsys.readouterr().err == "rank 1 of 3:\nshown\nended 1\n"
 
 
 def test_ranks_with_other_data_or_other_calls_are_refused(tmp_path):

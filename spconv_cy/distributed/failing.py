@@ -23,7 +23,8 @@ PAUSE = 1e-3
 SHOWN, STARTED = 0, 1                                                    # notes: the error is shown, MPI is started
 
 _made: list[Faults] = []
-_hooked: list[bool] = []
+_hooked: list[bool] = []                                                 # not empty: a communicator has a _Hook
+_ending: list[bool] = []                                                 # not empty: a _Hook is at work
 
 
 class Faults:
@@ -103,15 +104,20 @@ def faults_of(comm: Any) -> Faults | None:
 
 
 class _Hook:
-    """`sys.excepthook` of a rank."""
+    """`sys.excepthook` of a rank.
+
+    If a user's hook calls the one before it, and Ranks are made before and after, there are two; the outer one ends the
+    run.
+    """
 
     def __init__(self, comm: Any, faults: Faults | None, before: Callable[..., object]) -> None:
         self._comm, self._faults, self._before, self._process = comm, faults, before, os.getpid()
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if os.getpid() != self._process:                                 # a child of this process is no rank
+        if os.getpid() != self._process or _ending:                      # a child is no rank; or a second _Hook
             self._before(kind, error, trace)
             return
+        _ending.append(True)
         if issubclass(kind, KeyboardInterrupt):
             self._comm.Abort(130)
         if self._faults is not None and not self._faults.may_show():
