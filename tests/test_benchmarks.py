@@ -12,6 +12,7 @@ import spconv_cy as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import bench_converted  # noqa: E402
+import bench_latency  # noqa: E402
 import bench_net  # noqa: E402
 import compare  # noqa: E402
 import converted  # noqa: E402
@@ -175,3 +176,12 @@ def test_converted_networks_are_compared_in_a_table():
     assert "avx512f, 1, busy machine" in bench_converted.table({"second avx512f 1": made})
     alone = made | {"rows": [r for r in made["rows"] if r["side"] == "ours"]}
     assert "cold" not in bench_converted.compared(alone)
+
+
+@pytest.mark.parametrize("name", ["converted", "latency"])
+def test_the_page_of_speed_shows_the_record(name):
+    root = Path(bench_converted.__file__).parent
+    table = {"converted": bench_converted, "latency": bench_latency}[name].table
+    shown = table(json.loads((root / "records" / f"{name}.json").read_text()))
+    page = (root.parent / "docs" / "benchmarks" / "speed.md").read_text()
+    assert shown.strip() in page.split(f"<!-- benchmark {name} -->")[1].split("<!-- end -->")[0]
