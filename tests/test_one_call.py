@@ -117,6 +117,8 @@ def test_what_does_not_fit_the_compiled_calls_is_refused():
         selection.compiled.with_coordinates(ones, sites, np.zeros(2), np.ones(2))
     with pytest.raises(ShapeError, match="partition"):
         attention.compiled.partition(sites, (2, 2), (0, 0))
+    with pytest.raises(ShapeError, match="partition: expected sizes of at least 1"):
+        attention.compiled.partition(sites, (0,), (0,))
     windows = attention.compiled.partition(np.array([[0, 1], [0, 2], [0, 7]], np.int32), (3,), (0,))
     with pytest.raises(ShapeError, match="attend: expected 3 rows"):
         attention.compiled.attend_all(np.zeros((2, 6), np.float32), None, 1, windows)

@@ -50,6 +50,8 @@ def partition(const int32_t[:, ::1] sites, size, shift):
     if not n or not 2 <= width <= MAX_WIDTH or not len(size) == len(shift) == width - 1:
         raise ShapeError(expected("partition", "sites (n, 1+d), n >= 1, and d numbers each", (n, width)))
     places, centre = 1, 0
+    if min(size) < 1:
+        raise ShapeError(expected("partition", "sizes of at least 1", size))
     for axis in range(1, width):
         sides[axis], sides[MAX_WIDTH + axis] = size[axis - 1], shift[axis - 1]
         places, centre = places * (2 * size[axis - 1] - 1), centre * (2 * size[axis - 1] - 1) + size[axis - 1] - 1
