@@ -48,7 +48,7 @@ def conv(x, ground, w, Pairs pairs not None, Pairs one not None, bias=None, slop
     n_packed = _conv.packed_floats(table, shape, pairs.rules.n_offsets)
     weights.packed = weights.start                                       # so that no room for packing is counted
     n_scratch = max(_conv.scratch_floats(table, &weights, &pairs.rules, shape, n_threads),
-                    _conv.scratch_floats(table, &weights, &one.rules, shape, n_threads))
+                    _conv.scratch_floats(table, &weights, &one.rules, shape, 1))
     weights.packed = <const float*>NULL
     out, found = empty((pairs.n_out, o)), empty((1, o))
     y, state = out, found.reshape(-1)
