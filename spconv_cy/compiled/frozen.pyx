@@ -99,14 +99,13 @@ cdef class Packed:
         cdef _conv.Weights weights
         cdef _conv.Beside beside
         weights.packed = w.start
+        cdef const _conv.Beside* there = &beside if before is not None or then is not None else <_conv.Beside*>NULL
         _clear(&beside)
         if before is not None:
             beside.before.o = before.shape.o
         if then is not None:
             beside.then.o = then.shape.o
-        if before is None and then is None:
-            return sizeof(float) * _conv.scratch_floats(w.table, &weights, &pairs.rules, w.shape, n_threads)
-        return sizeof(float) * _conv.scratch_floats(w.table, &weights, &pairs.rules, w.shape, n_threads, &beside)
+        return sizeof(float) * _conv.scratch_floats(w.table, &weights, &pairs.rules, w.shape, n_threads, there)
 
 
 cdef const float* _rows(const float[:, :] a, int64_t n, int64_t c, int64_t* stride, what) except? NULL:
