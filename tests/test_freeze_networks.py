@@ -191,8 +191,8 @@ def test_memory_is_told_for_a_row_for_each_point():
         np.testing.assert_array_equal(rows(frozen(x, memory=told)), rows(net(x)))
         with pytest.raises(MemoryError):
             frozen(x, memory=told - 1)
-    for wrong in (x.grid, sp.SparseTensor(x.features, x.grid)):
-        with pytest.raises(TypeError, match="made of points"):
+    for wrong in (x.grid, sp.SparseTensor(x.features, x.grid), x.sites):
+        with pytest.raises(TypeError, match="made of points, .*, got an? [^\\n]*; make it by"):
             frozen.memory(wrong)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spconv_cy.checks import is_integer
+from spconv_cy.checks import described, is_integer
 from spconv_cy.deploy.memory import OBJECTS, held
 from spconv_cy.deploy.rules import rules_bytes
 from spconv_cy.errors import expected
@@ -64,7 +64,7 @@ def at_points(program: Program, x: Any, needs: int) -> int:
     """
     if getattr(x, "point_rows", None) is None:
         raise TypeError(expected("Frozen", "a SparseTensor made of points, since the result has a row for each",
-                                 f"{x}", "make it by SparseTensor.from_points or from_sites"))
+                                 described(x), "make it by SparseTensor.from_points or from_sites"))
     row, n = 4 * program.values[program.output].channels, len(x.point_rows)
     found = program.rules.find(x.grid)
     return max(needs, rules_bytes(found) + held(row * x.grid.n) + held(row * n) + n + 8 * OBJECTS)
