@@ -48,6 +48,8 @@ CASES = {
     "no optimiser": (lambda: sp.train.LossScale().step(None), TypeError, "LossScale.step: expected an opt.*, got None"),
     "a role of text": (lambda: type("Mine", (Plain,), {"role": "channelwise"}), TypeError,
                        "Mine: expected role to be a Role or a property, got 'channelwise'; give one, such as"),
+    "memory by number": (lambda: type("Mine", (Plain,), {"working_memory": 2.0}), TypeError,
+                         "Mine: expected working_memory to be a WorkingMemory, a property or None, got 2.0; give one,"),
     "none for features": (lambda: sp.Tensor(None), ShapeError, "features: expected floats, integers or b.*, got None"),
     "a layer of none": (lambda: sp.ReLU()(None), ShapeError, "features: expected floats, .*, got None"),
     "sites of no samples": (lambda: sp.Grid.from_sites(SITES, size=8, samples=0), GridError,

@@ -72,6 +72,10 @@ class Layer(Node):
         if not isinstance(role, Role) and not hasattr(role, "__get__"):
             raise TypeError(expected(cls.__name__, "role to be a Role or a property", repr(role),
                                      "give one, such as sp.layers.Role.CHANNELWISE"))
+        memory = vars(cls).get("working_memory")
+        if not isinstance(memory, WorkingMemory | None) and not hasattr(memory, "__get__"):
+            raise TypeError(expected(cls.__name__, "working_memory to be a WorkingMemory, a property or None",
+                                     repr(memory), "give one, such as sp.layers.WorkingMemory(out=1.0)"))
 
     def __new__(cls: type[Self], *arguments: Any, **options: Any) -> Self:
         if options:
