@@ -83,12 +83,12 @@ def parameter(array: ArrayLike) -> Tensor:
 class zero_weights:
     """Context manager in which new weights are zeros, not random numbers: for a network whose weights are then loaded.
 
+    Weights lie side by side in pieces of 32 MiB, for which the system has large pages: they are filled in a third of
+    the time. A piece stays as long as one of its weights.
+
     Args:
         most: the largest number of elements that all weights together may have. A network that needs more is refused
             before its memory is allocated.
-
-    Weights lie side by side in pieces of 32 MiB, for which the system has large pages: they are filled in a third of
-    the time. A piece stays as long as one of its weights.
     """
 
     def __init__(self, most: int) -> None:
