@@ -109,10 +109,11 @@ def best_of_segments(scores: Array, starts: IntegerArray, k: ArrayLike) -> npt.N
     return keep
 
 
-def takes_one_call(x: Tensor, w: Tensor) -> bool:
-    """Return True if `pruned` takes features and weights; otherwise several functions do the same."""
-    kinds = type(x.data) is type(w.data) is np.ndarray
-    return compiled is not None and kinds and x.data.dtype == w.data.dtype == np.float32 and not watchers
+def takes_one_call(*given: Tensor) -> bool:
+    """Return True if `pruned` and `with_coordinates` take these tensors; otherwise several functions do the same."""
+    if compiled is None or watchers:
+        return False
+    return all(type(a.data) is np.ndarray and a.data.dtype == np.float32 for a in given)
 
 
 @differentiable(reads={0: (0, 1, 2), 1: (0,)})
@@ -153,6 +154,15 @@ def pruned(x: Tensor | Array, w: Tensor | Array, bias: Tensor | Array | None, si
                 *(None,) * 5)
 
     return y, backward
+
+
+@differentiable(reads={})
+def with_coordinates(x: Tensor | Array, sites: Rows, centre: Array, half: Array) -> Recorded:
+    """Return the rows (n, c) of x and (site - centre) / half of each axis of sites (n, 1+d), by one compiled call."""
+    x = cast(Array, x)
+    ops, c, d = ops_of(x), x.shape[1], len(half)
+    y = compiled.with_coordinates(ops.asarray(x), sites, centre, half, threads())
+    return y, lambda dy: (lambda: ops.split(dy, c, d)[0], None, None, None)
 
 
 def merge(features: Tensor, rows: IntegerArray, n: int, reduce: str) -> Tensor:

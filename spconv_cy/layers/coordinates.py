@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spconv_cy.autograd import differentiable
-from spconv_cy.backend.switch import ops_of, watchers
-from spconv_cy.config import threads
+from spconv_cy.backend.switch import ops_of
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import concatenate
+from spconv_cy.functional.selection import takes_one_call, with_coordinates
 from spconv_cy.layers.inputs import checked_lattice
 from spconv_cy.layers.layer import Layer
 from spconv_cy.sites.lattice import LatticeLike, as_lattice
 from spconv_cy.tensor import SparseTensor, Tensor
-from spconv_cy.types import Array, Recorded
-
-try:
-    import spconv_cy.compiled.selection as compiled
-except ImportError:
-    compiled = None                                                      # type: ignore[assignment]
+from spconv_cy.types import Array
 
 
 class AddCoordinates(Layer):
@@ -60,21 +52,11 @@ class AddCoordinates(Layer):
             raise ShapeError(expected(f"{self}", "a grid with a size", "an unbounded grid",
                                       "give size=, the field that is scaled to -1 to 1"))
         centre, half = _middle(size)
-        data = x.features.data
-        if compiled is not None and type(data) is np.ndarray and data.dtype == np.float32 and not watchers:
-            return x.with_features(_with_coordinates(x.features, x.grid.sites, centre, half))
+        if takes_one_call(x.features):
+            return x.with_features(with_coordinates(x.features, x.grid.sites, centre, half))
         coordinates = ((x.sites[:, 1:] - centre) / half).astype(x.features.dtype)
         coordinates = ops_of(x.features.data).asarray(coordinates, x.features.dtype)
         return x.with_features(concatenate(x.features, Tensor.of(coordinates)))
-
-
-@differentiable(reads={})
-def _with_coordinates(x: Tensor | Array, sites: NDArray[np.int32], centre: Array, half: Array) -> Recorded:
-    """Return the rows of x and (site - centre) / half of each axis, by one compiled call."""
-    x = cast(Array, x)
-    ops, c, d = ops_of(x), x.shape[1], len(half)
-    y = compiled.with_coordinates(ops.asarray(x), sites, centre, half, threads())
-    return y, lambda dy: (lambda: ops.split(dy, c, d)[0], None, None, None)
 
 
 @lru_cache(maxsize=64)
