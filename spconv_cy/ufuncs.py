@@ -40,12 +40,12 @@ def apply(tensor: Any, ufunc: np.ufunc, method: str, *inputs: Any, **options: An
     Raises:
         TypeError: a function or an option that tensors do not have.
     """
-    name, kind = ufunc.__name__, type(tensor).__name__
-    who, called = f"np.{name}" + f".{method}" * (method != "__call__"), method == "__call__"
+    name, kind, called = ufunc.__name__, type(tensor).__name__, method == "__call__"
+    who = f"np.{name}" if called else f"np.{name}.{method}"
     data = "x.data" if hasattr(tensor, "data") else "x.features.data"
     if called and options:
-        raise TypeError(expected(who, f"no options with a {kind}", ", ".join(options), "write a = a + x for a += x"
-                                 if "out" in options else f"compute with its numbers, {data}"))
+        raise TypeError(expected(who, f"no options with a {kind}", ", ".join(options), "omit out, and write a = a + x "
+                                 "for a += x" if "out" in options else f"compute with its numbers, {data}"))
     found = _applied(tensor, ufunc, inputs) if called else NotImplemented
     if found is NotImplemented:
         given = ", ".join(type(value).__name__ for value in inputs)
