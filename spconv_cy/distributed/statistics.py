@@ -51,7 +51,7 @@ class SharedStatistics:
         apart *= weights
         both[c:] += np.add.reduce(apart, 0)
         found = np.empty((3, c), own.dtype)
-        found[::2] = both.reshape(2, c)
+        found[::2] = both.reshape(2, c)                                  # the mean and the variance, rounded
         np.subtract(both[:c], found[0], out=found[1], casting="same_kind")
         return ops.asarray(found, own.dtype)
 

@@ -80,7 +80,8 @@ def opened(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]
         raise
     except (OSError, *BROKEN) as error:
         what, remedy = recognised(path)
-        why = f" ({error})" if "safetensors" in what or "foreign" in what else ""       # of another format all is wrong
+        # The error tells nothing about a file that is known to be of another format.
+        why = f" ({error})" if "safetensors" in what or "foreign" in what else ""
         raise FileError(expected(path, "a complete .safetensors file", f"{what}{why}", remedy)) from error
     if metadata.get("checksum") != _checksum(entries, arrays):
         raise FileError(expected(path, "content that matches its checksum", "a damaged file",

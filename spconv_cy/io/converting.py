@@ -121,7 +121,7 @@ class _Asked:
 
 def _planned(asked: _Asked, network: Layer | str, family: Family | None, peer: Peer, table: Mapping[str, str] | None
              ) -> tuple[Layer, dict[str, Array], Conversion]:
-    """Return (network, {array path: array}, report); the arrays are not yet in the network."""
+    """Return (network, {array path: array}, report); a network that was given has the arrays not yet, see `_found`."""
     prefix = asked.prefix
     if prefix is None:
         prefix = family.prefix(asked.state, peer.name) if family else ""
@@ -142,7 +142,7 @@ def _planned(asked: _Asked, network: Layer | str, family: Family | None, peer: P
 
 def _filled(network: Layer | str, family: Family | None, modules: Mapping[str, Module], peer: Peer,
             table: Mapping[str, str] | None, asked: _Asked) -> tuple[Layer, dict[str, Array], list[Match]]:
-    """Return (network, {array path: array}, matches); the arrays are not yet in the network."""
+    """Return (network, {array path: array}, matches); a network that was given has the arrays not yet, see `_found`."""
     net, options = _network(network, family, modules, peer), asked.options
     if family and table is None:
         table = {family.synonyms[name] if name not in modules and family.synonyms.get(name) in modules else name: ours
