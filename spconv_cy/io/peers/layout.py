@@ -124,20 +124,22 @@ def linear(array: Array, name: str, kernel: Kernel) -> Readings:
     return {"linear": array.T[None]} if fits and kernel.groups == 1 else {}
 
 
+def reversed_axes(array: Array) -> Array:
+    """Return a view of an array (*size, c, o) with its spatial axes in reverse order."""
+    d = array.ndim - 2
+    return array.transpose(*range(d)[::-1], d, d + 1)
+
+
 def col_major(array: Array, kernel: Kernel) -> Array:
     """Return a view (*size, c, o) of an array (k, c, o) in which the first axis is fastest."""
     size = kernel.size or (1,)
-    axes = tuple(range(len(size)))[::-1]
-    box = array.reshape(*size[::-1], *array.shape[1:])
-    return box.transpose(*axes, *range(len(size), box.ndim))
+    return reversed_axes(array.reshape(*size[::-1], *array.shape[1:]))
 
 
 def to_col_major(array: Array, kernel: Kernel) -> Array:
     """Return taps with the first axis fastest from our weight (k, c, o)."""
-    size = kernel.size or (1,)
-    box = array.reshape(*size, *array.shape[1:])
-    axes = tuple(range(len(size)))[::-1]
-    return np.ascontiguousarray(box.transpose(*axes, *range(len(size), box.ndim))).reshape(array.shape)
+    box = array.reshape(*(kernel.size or (1,)), *array.shape[1:])
+    return np.ascontiguousarray(reversed_axes(box)).reshape(array.shape)
 
 
 def only_boxes(kernel: Kernel, title: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spconv_cy.io.peers.layout import Kernel, Peer, Readings, linear, only_boxes
+from spconv_cy.io.peers.layout import Kernel, Peer, Readings, linear, only_boxes, reversed_axes
 from spconv_cy.types import Array
 
 
@@ -18,12 +18,6 @@ def write(weight: Array, kernel: Kernel, reading: str) -> Array:
     """Return (*size, c, o) with the last axis of a point first."""
     only_boxes(kernel, "Open3D")
     return reversed_axes(weight.reshape(*(kernel.size or (1, 1, 1)), *weight.shape[1:]))
-
-
-def reversed_axes(array: Array) -> Array:
-    """Return an array (*size, c, o) with its spatial axes in reverse order."""
-    d = array.ndim - 2
-    return array.transpose(*range(d)[::-1], d, d + 1)
 
 
 OPEN3D = Peer("open3d", "Open3D", read, write, "kernel", ("net", "bn", "linear"),
