@@ -33,10 +33,7 @@ class Joined(Convolve):
 
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
-        x, room, bias = run.values[self.x], run.room, run.biases.get(self.middle)
-        if bias is not None and run.grounds[self.x].any():
-            x, room = run.above(self.x)
-        residual = None if self.residual is None else run.values[self.residual]
+        x, bias, residual, room = self._inputs(run, self.middle)
         before = self.before and (run.values[self.before.x], self.before.product, self.before.slope)
         then = self.then and (self.then.product, self.then.slope)
         product: Any = self.product

@@ -186,11 +186,15 @@ class Convolve(Step):
 
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
-        x, room, bias = run.values[self.x], run.room, run.biases.get(self.y)
+        x, bias, residual, room = self._inputs(run, self.y)
+        self.product.run(x, self.rulebook(run), y, bias, self.slope, residual, run.n_threads, room)  # type: ignore[arg-type]
+
+    def _inputs(self, run: Run, y: int) -> tuple[Array, Array | None, Array | None, Array]:
+        """Return (rows, bias, residual, room) for the convolution whose value is number y."""
+        x, room, bias = run.values[self.x], run.room, run.biases.get(y)
         if bias is not None and run.grounds[self.x].any():
             x, room = run.above(self.x)
-        residual = None if self.residual is None else run.values[self.residual]
-        self.product.run(x, self.rulebook(run), y, bias, self.slope, residual, run.n_threads, room)  # type: ignore[arg-type]
+        return x, bias, None if self.residual is None else run.values[self.residual], room
 
     def scratch_bytes(self, run: Run) -> int:
         """Return the bytes of room that the step takes."""
