@@ -145,3 +145,28 @@ def test_groups_of_sparseconvnet_and_warpconvnet(rng):
     for source in ("spconv2", "spconv1", "minkowski", "torchsparse", "fvdb", "paddle"):
         with pytest.raises(ShapeError, match="groups"):
             sp.io.to_peer(net, source)
+
+
+def test_dense_convolutions_of_a_detectors_head(rng):
+    """torch.nn.Conv2d and ConvTranspose2d by their definitions in loops, on a full grid."""
+    image, w = rng.normal(size=(C, 5, 6)).astype(np.float32), rng.normal(size=(O, C, 3, 3)).astype(np.float32)
+    sites = np.array(list(np.ndindex(1, 5, 6)))
+    x = sp.SparseTensor.from_sites(sites, image.reshape(C, -1).T, (5, 6), ground=None)
+    for layer, stride in ((sp.SubmanifoldConvolution(2, C, O, bias=False), 1),
+                          (sp.Convolution(2, C, O, 3, 2, padding=1, size_rule="floor", bias=False), 2)):
+        net, report = sp.io.convert({"a.weight": w}, layer, layout="kcrs")   # without it 3 x 3 x 3 is read as krsc
+        padded = np.pad(image, ((0, 0), (1, 1), (1, 1)))
+        ends = range(0, 5, stride), range(0, 6, stride)
+        want = [[np.einsum("cij,ocij->o", padded[:, i:i + 3, j:j + 3], w) for j in ends[1]] for i in ends[0]]
+        np.testing.assert_allclose(net(x).to_dense()[0], np.moveaxis(want, -1, 0), rtol=1e-4, atol=1e-5)
+        assert [match.how for match in report] == ["kcrs"]
+    w = rng.normal(size=(C, O, 2, 2)).astype(np.float32)
+    net, report = sp.io.convert({"a.weight": w}, sp.layers.TransposedConvolution(2, C, O, 2, 2, bias=False))
+    want = np.einsum("cyx,coij->oyixj", image, w).reshape(O, 10, 12)
+    np.testing.assert_allclose(net(x).to_dense()[0], want, rtol=1e-4, atol=1e-5)
+    assert [match.how for match in report] == ["ckrs"]
+    one, square = sp.NetworkInNetwork(C, O, bias=False), np.arange(9.0).reshape(3, 3, 1, 1)
+    for shape, part in (((O, C, 1, 1), ONE.reshape(O, C).T), ((C, O, 1, 1), MATRIX)):
+        assert np.array_equal(sp.io.convert({"a.weight": ONE.reshape(shape)}, one)[0].weight.numpy()[0], part)
+    with pytest.raises(ShapeError, match="'kcrs' for a torch.nn.Conv2d, 'ckrs' for a torch.nn.ConvTranspose2d"):
+        sp.io.convert({"a.weight": square}, sp.NetworkInNetwork(3, 3, bias=False))

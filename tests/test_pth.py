@@ -9,7 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from in_turn import each
-from pth_writer import Call, Name, Object, Pid, dumps, legacy, storage, tarred, tensor, zipped
+from pth_writer import (
+    Call,
+    Name,
+    Object,
+    Pid,
+    Raw,
+    dumps,
+    legacy,
+    numpy_array,
+    opcodes,
+    storage,
+    tarred,
+    tensor,
+    zipped,
+)
 from safetensors.numpy import save_file
 
 import spconv_cy as sp
@@ -211,6 +225,37 @@ def test_a_module_of_any_class_gives_its_state_dict(tmp_path):
     assert list(read(tmp_path, zipped({"model": net}, {"0": NUMBERS.tobytes()}))) == ["n", "a.w", "b.w"]
     found = read(tmp_path, zipped(net, {"0": NUMBERS.tobytes()}), everything=True)
     assert found["config"] == {"x": 1} and found["config"].kind == "my.Config"
+
+
+def test_what_whole_modules_and_optimisers_of_libraries_hold_besides_arrays(tmp_path):
+    w = tensor("f4", "0", 6, (2, 3))
+    conv = Object("spconv.pytorch.conv.SubMConv3d", {
+        "_parameters": {"weight": w}, "_buffers": {}, "_modules": {}, "algo": Call("spconv.core.ConvAlgo", (1,)),
+        "mode": Call("builtins.getattr", (Name("spconv.core.ConvAlgo"), "Native")),
+        "_load_state_dict_pre_hooks": {0: Call("builtins.getattr", (Object("spconv.Conv", {}), "_load"))}})
+    whole = {"model": conv, "options": Call("types.SimpleNamespace", ()),
+             "optimizer": Object("torch.optim.adam.Adam", {"state": Raw(
+                 b"}(" + opcodes(w) + opcodes({"step": 1}) + opcodes(w) + opcodes({"step": 2}) + b"u")})}
+    content = zipped(whole, {"0": NUMBERS.tobytes()})
+    assert list(read(tmp_path, content)) == ["weight"]
+    found = read(tmp_path, content, everything=True)
+    algo, model = found["model"]["algo"], found["model"]
+    assert (algo.kind, algo, model["mode"]) == ("spconv.core.ConvAlgo", {"value": 1}, "spconv.core.ConvAlgo.Native")
+    assert model["_load_state_dict_pre_hooks"] == {0: "spconv.Conv._load"} and found["options"] == {}
+    assert found["optimizer"]["state"] == {"tensor 0": {"step": 1}, "tensor 1": {"step": 2}}
+
+
+def test_a_tensor_that_stands_for_other_numbers_is_refused(tmp_path):
+    for mark in ("conj", "neg"):
+        _, (stored, *parts) = tensor("f4", "0", 6, (2, 3))
+        value = {"w": Call("torch._utils._rebuild_tensor_v2", (stored, *parts, {mark: True}))}
+        with pytest.raises(FileError, match=rf"marked {mark} .*save tensor.resolve_{mark}\(\)"):
+            read(tmp_path, zipped(value, {"0": NUMBERS.tobytes()}))
+
+
+def test_nested_states_of_paddle_hold_a_name_for_each_array(tmp_path):
+    state = {"model": {"a.weight": ("conv_0.w_0", numpy_array((6,)))}, "epoch": 3}
+    assert list(read(tmp_path, dumps(state))) == ["a.weight"]
 
 
 def test_safetensors_and_npz(tmp_path):

@@ -13,17 +13,18 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.io.conversion import UNCHANGED, Match
 from spconv_cy.io.modules import MEANS, STEPS, VARIANCES, Module, kind_of_layer, own_arrays
 from spconv_cy.io.peers.known import PLACES, peer_of
-from spconv_cy.io.peers.layout import Kernel, Peer
+from spconv_cy.io.peers.layout import Kernel, Peer, dense
 from spconv_cy.layers import Convolution, Layer, NetworkInNetwork
 from spconv_cy.types import Array
 
 ALIASES = {"running_mean": MEANS, "running_variance": VARIANCES, "running_steps": (STEPS,)}
 MOST_STEPS = 2**24                                                       # that float32 counts exactly
 LONG = 2**20                                                             # steps, as in Layer.load_state
-LAYOUTS = ("krsc", "rskc")
+LAYOUTS = ("krsc", "rskc", "kcrs")
 READINGS = {
     "raw": "'raw' for the layers of size 1 of spconv itself", "krsc": "'krsc' for others, such as Custom1x1Subm3d",
     "matrix": "'matrix' for a NetworkInNetwork", "linear": "'linear' for a torch.nn.Linear",
+    "kcrs": "'kcrs' for a torch.nn.Conv2d", "ckrs": "'ckrs' for a torch.nn.ConvTranspose2d",
 }
 
 
@@ -144,13 +145,13 @@ def weight_of(peer: Peer, module: Module, leaf: str, layer: Convolution | Networ
               ) -> tuple[Array, str]:
     """Return (view of our weight as `copied` takes it, reading) of a convolution's array."""
     kernel, given, name = Kernel.of(layer), np.asarray(module.arrays[leaf]), name_shown(module.names[leaf])
-    readings = peer.read(given, leaf, kernel)
+    wanted, as_dense = options.reading(module.path, kernel), dense(given, leaf, kernel)
+    readings = (as_dense if wanted == "kcrs" else {}) or peer.read(given, leaf, kernel) or as_dense
     if not readings:
         others = [name for name in PLACES if name != peer.name and peer_of(name).read(given, leaf, kernel)]
         remedy = f"it fits source={' or '.join(map(repr, others))}" if others else "check source= and the layer's sizes"
         raise ShapeError(expected(f"convert: {name}", f"a weight of {peer.title} for {layer!r}", f"shape {given.shape}",
                                   remedy))
-    wanted = options.reading(module.path, kernel)
     if wanted in readings:
         return readings[wanted], wanted
     first, *rest = readings

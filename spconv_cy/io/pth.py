@@ -181,6 +181,8 @@ def _arrays(value: Any, name: str, budget: Budget, depth: int) -> Iterator[tuple
             for inner, part in value[kind].items():
                 if kind != "_buffers" or inner not in passing:
                     yield from _arrays(part, _joined(name, inner), budget, depth + 1)
+    elif type(value) is tuple and len(value) == 2 and type(value[0]) is str and isinstance(value[1], np.ndarray):
+        yield name, value[1]                                             # of Paddle, with its own name of a parameter
     elif isinstance(value, (dict, list, tuple)):
         for inner, part in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(part, (dict, list, tuple, np.ndarray)):

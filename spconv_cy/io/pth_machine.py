@@ -16,6 +16,8 @@ TENSORS_ALONE = "nothing in it was executed; open it where it was made, and save
 # Opcodes whose argument is the value.
 VALUES = ("INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES "
                    "SHORT_BINBYTES BINBYTES8 UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 FLOAT BINFLOAT".split())
+# Classes of the standard library whose objects hold nothing but attributes.
+PLAIN_CLASSES = {"argparse.Namespace", "types.SimpleNamespace"}
 # Modules that Python 2 named otherwise; pickles of protocol 2 have these names.
 RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
@@ -169,12 +171,36 @@ class Machine(Stack):
         if function == "copyreg._reconstructor" and len(arguments) == 3 and arguments[2] is None and (
                 isinstance(arguments[1], Name) and arguments[1] == "builtins.object"):
             return self._made(arguments[0], (), {})
-        if function not in self.table:
-            raise Refused(DATA, f"one that calls {shown(function)}",
-                          TENSORS_ALONE)
-        return self._calling(f"arguments of {function}", self.table[function], arguments)
+        if function in self.table:
+            return self._calling(f"arguments of {function}", self.table[function], arguments)
+        member = self._member(function, arguments)
+        if member is None:
+            raise Refused(DATA, f"one that calls {shown(function)}", TENSORS_ALONE)
+        return member
 
-    def _made(self, kind: Any, arguments: Any, options: Any) -> object:
+    def _member(self, function: Name, arguments: tuple[Any, ...]) -> object:
+        """Return an empty namespace, or a member of an enumeration or a method by its name or value; None for others.
+
+        Modules of spconv have enumerations and methods that are called when they are loaded.
+        """
+        if function in PLAIN_CLASSES and not arguments:
+            return self._made(function, (), {})
+        if len(arguments) == 1 and type(arguments[0]) is int and self._is_class(function):
+            made = self._made(function, (), {})
+            made.update(value=arguments[0])
+            return made
+        if function == "builtins.getattr" and len(arguments) == 2 and type(arguments[1]) is str:
+            owner = arguments[0].kind if isinstance(arguments[0], Inert) else arguments[0]
+            if self._is_class(owner):
+                self.budget.take(len(owner) + len(arguments[1]))
+                return Name(f"{owner}.{arguments[1]}")
+        return None
+
+    def _is_class(self, value: Any) -> bool:
+        """Return True for the name of a class whose objects may be kept."""
+        return isinstance(value, Name) and self.inert(value) and value.rpartition(".")[2][:1].isupper()
+
+    def _made(self, kind: Any, arguments: Any, options: Any) -> Any:
         """Return an object without running its class: empty and inert, or what the table knows."""
         plain = type(options) is dict and not options                    # arrays have no truth
         if isinstance(kind, Name) and kind in self.table and plain:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spconv_cy.io.pth_machine import Machine, Source
+from spconv_cy.io.pth_machine import PLAIN_CLASSES, Machine, Source
 from spconv_cy.io.pth_stack import Name, Pending, is_plain_key
 from spconv_cy.io.pth_storage import DTYPES, Budget, Refused, Storage, array_of_bytes, brief, checked_counts, kind_name
 from spconv_cy.types import Array
@@ -18,8 +18,6 @@ STORAGES = {f"{kind}Storage": DTYPES[name] for kind, name in {
     "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8", "Bool": "bool", "ComplexFloat": "complex64",
     "ComplexDouble": "complex128", "Untyped": "uint8"}.items()}
 CODE = re.compile(r"[<>=|]?([biufc]\d{1,2}|[SU]\d{1,6})")
-# Classes of the standard library whose objects hold nothing but attributes.
-PLAIN_CLASSES = {"argparse.Namespace", "types.SimpleNamespace"}
 SPARSE = "make it dense by tensor.to_dense(), and save that"
 QUANTIZED = "save tensor.dequantize()"
 REMEDIES = {"torch._utils._rebuild_sparse_tensor": SPARSE, "torch._utils._rebuild_sparse_csr_tensor": SPARSE,
@@ -151,14 +149,24 @@ def _array_of_state(state: Any, budget: Budget) -> Array:
     return array_of_bytes(content, _dtype(dtype), shape, fortran, budget)
 
 
-def _tensor(storage: object, offset: object, size: object, stride: object, *_: object) -> Array:
+def _tensor(storage: object, offset: object, size: object, stride: object, _: object = False, __: object = None,
+            marks: object = None) -> Array:
     if not isinstance(storage, Storage):
         raise Refused("the storage of a tensor", kind_name(storage))
+    _check_marks(marks)
     return storage.view(offset, size, stride)
 
 
+def _check_marks(marks: object) -> None:
+    """Raise Refused if a tensor stands for the conjugate or the negative of its numbers."""
+    for mark in ("conj", "neg"):
+        if isinstance(marks, dict) and marks.get(mark):
+            raise Refused("a tensor of its own numbers", f"one marked {mark}", f"save tensor.resolve_{mark}()")
+
+
 def _retyped_tensor(storage: object, offset: object, size: object, stride: object, _: object, __: object,
-                    dtype: object, *___: object) -> Array:
+                    dtype: object, marks: object = None) -> Array:
+    _check_marks(marks)
     code = DTYPES.get(dtype.removeprefix("torch.")) if isinstance(dtype, Name) else None
     if not isinstance(storage, Storage) or code is None:
         raise Refused("a tensor of numbers that numpy has, or of bfloat16", brief(dtype),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.layers import Convolution, Deconvolution, NetworkInNetwork
+from spconv_cy.layers import Convolution, Deconvolution, NetworkInNetwork, TransposedConvolution
 from spconv_cy.sites import Window
 from spconv_cy.types import Array
 
@@ -25,6 +25,7 @@ class Kernel:
         channels_in, channels_out, groups: of the layer.
         window: Window of the layer; None: a NetworkInNetwork, which has one tap in any dimension.
         reused: True for a Deconvolution, which reuses the pairs of an earlier layer.
+        transposed: True for a layer whose taps lead to the output sites.
     """
 
     channels_in: int
@@ -32,6 +33,7 @@ class Kernel:
     groups: int = 1
     window: Window | None = None
     reused: bool = False
+    transposed: bool = False
 
     @classmethod
     def of(cls, layer: Convolution | NetworkInNetwork) -> Kernel:
@@ -39,7 +41,7 @@ class Kernel:
         if isinstance(layer, NetworkInNetwork):
             return cls(layer.channels_in, layer.channels_out)
         return cls(layer.channels_in, layer.channels_out, layer.groups, layer.window,
-                   isinstance(layer, Deconvolution))
+                   isinstance(layer, Deconvolution), isinstance(layer, (Deconvolution, TransposedConvolution)))
 
     @property
     def volume(self) -> int:
@@ -122,6 +124,22 @@ def linear(array: Array, name: str, kernel: Kernel) -> Readings:
     """Return the reading of a torch.nn.Linear's weight (o, c); none if the array is no such weight."""
     fits = name == "weight" and kernel.volume == 1 and array.shape == (kernel.channels_out, kernel.channels_in)
     return {"linear": array.T[None]} if fits and kernel.groups == 1 else {}
+
+
+def dense(array: Array, name: str, kernel: Kernel) -> Readings:
+    """Return the readings of a dense convolution of torch: "kcrs" (o, c, *size), or "ckrs" (c, o, *size) if transposed.
+
+    Detectors end in such layers; here they are convolutions on a full grid. A NetworkInNetwork can be either.
+    """
+    if name != "weight" or array.ndim < 3 or not kernel.is_size(array.shape[2:]) or kernel.groups > 1:
+        return {}
+    channels, axes = (kernel.channels_out, kernel.channels_in), range(2, array.ndim)
+    readings: Readings = {}
+    if array.shape[:2] == channels and not kernel.transposed:
+        readings["kcrs"] = array.transpose(*axes, 1, 0)
+    if array.shape[1::-1] == channels and (kernel.transposed or kernel.window is None):
+        readings["ckrs"] = array.transpose(*axes, 0, 1)
+    return readings
 
 
 def reversed_axes(array: Array) -> Array:
