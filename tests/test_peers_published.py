@@ -38,7 +38,7 @@ def check(y, sites, rows, tolerance=None):
 
 def u_net():
     """Return the U-Net of golden_net.pt."""
-    norm = {"eps": 1e-5, "momentum": 0.9}
+    norm = {"eps": 1e-5, "momentum": 0.9, "debias": False}
     return sp.Sequential(
         sp.SubmanifoldConvolution(3, 6, 16, bias=False), sp.BatchNormalization(16, **norm), sp.ReLU(),
         sp.SubmanifoldConvolution(3, 16, 16, bias=False),
@@ -59,6 +59,29 @@ def test_a_u_net(number):
     expect, x = case["expect"], tensor(case["input"])
     with sp.no_grad():
         check(net(x), expect["out_indices"], expect["out_features"], None if number == 0 else expect["atol_out"])
+
+
+def check_gradient(y, features, case, factor=1):
+    """The gradient of the case goes back from y to these features; theirs is multiplied by a factor for each row."""
+    expect = case["expect"]
+    order, out = (np.lexsort(sites.T[::-1]) for sites in (case["input"]["indices"], expect["out_indices"]))
+    y.features.backward(expect["grad_out"][out] * factor)
+    want = expect["grad_input"][order]
+    assert np.abs(features.grad - want).max() <= TOLERANCE * np.abs(want).max()
+
+
+def test_all_gradients_of_a_u_net():
+    case = content("golden_net.pt")["cases"][0]
+    net, report = sp.io.convert(case["state_dict"], u_net(), one_by_one="raw")
+    expect, x = case["expect"], tensor(case["input"])
+    features = sp.Tensor(x.features.numpy(), requires_grad=True)
+    check_gradient(net(x.with_features(features)), features, case)
+    of_state = [match for match in report if match.name in expect["grad_params"]]
+    assert len(of_state) == len(expect["grad_params"]) == len(net.parameters()) == 11
+    for match, parameter in zip(of_state, net.parameters(), strict=True):
+        told = expect["grad_params"][match.name]
+        want = np.moveaxis(told["grad"], 0, -1) if match.how == "krsc" else told["grad"]
+        assert np.abs(parameter.grad - want.reshape(parameter.shape)).max() <= 2e-6 * np.abs(want).max(), match.name
 
 
 @pytest.mark.parametrize("name", ["subm_1x1x1_c16", "subm_3x3x3_c16", "strided_s2_p1", "inverse_3x3x3"])
@@ -97,6 +120,12 @@ def test_a_pool(number):
     kind = sp.AveragePooling if "Avg" in layer["cls"] else sp.MaxPooling
     extra = {"over": "active"} if kind is sp.AveragePooling else {"background": "zero"}
     pool = kind(3, size, size_rule="floor", **options, **extra)
-    expect = case["expect"]
+    expect, features = case["expect"], sp.Tensor(x.features.numpy(), requires_grad=True)
+    x = x.with_features(features)
     y = pool(x, x.grid) if layer["ctor"].get("subm") else pool(x)
     check(y, expect["out_indices"], expect["out_features"], expect["atol_out"])
+    factor = 1
+    if kind is sp.AveragePooling:                                        # spconv multiplies by the count of active sites
+        ones = x.with_features(np.ones((len(x.sites), 1), np.float32))
+        factor = sp.layers.SumPooling(3, 3, padding=1)(ones, x.grid).features.numpy() ** 2
+    check_gradient(y, features, case, factor)
