@@ -125,7 +125,7 @@ def test_a_pool(number):
     y = pool(x, x.grid) if layer["ctor"].get("subm") else pool(x)
     check(y, expect["out_indices"], expect["out_features"], expect["atol_out"])
     factor = 1
-    if kind is sp.AveragePooling:                                        # spconv multiplies by the count of active sites
+    if kind is sp.AveragePooling:                                        # spconv multiplies by the active sites
         ones = x.with_features(np.ones((len(x.sites), 1), np.float32))
-        factor = sp.layers.SumPooling(3, 3, padding=1)(ones, x.grid).features.numpy() ** 2
+        factor = sp.layers.SumPooling(3, 3, 1, padding=1)(ones, x.grid).features.numpy() ** 2
     check_gradient(y, features, case, factor)
