@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -86,6 +87,29 @@ def test_extra_dimensions_of_several_numbers_are_columns(scan):
     las.write(path)
     found = sp.readers.read_points(path).values
     assert_array_equal(np.stack([found[f"normal_{i}"] for i in range(3)], 1), las.normal)
+
+
+@each("names", [("normal", "normal_0"), ("normal_2", "normal")])
+def test_two_columns_of_one_name_are_refused(names, scan, tmp_path):
+    laspy = pytest.importorskip("laspy")
+    las = laspy.read(scan[0])
+    for name in names:
+        las.add_extra_dim(laspy.ExtraBytesParams(name, "3float32" if name == "normal" else "float32"))
+    las.write(tmp_path / "b.las")
+    single = next(name for name in names if name != "normal")
+    with pytest.raises(FileError, match=f"{single} of the dimensions {names[0]} and {names[1]}.*rename one"):
+        sp.readers.read_points(tmp_path / "b.las")
+
+
+def test_columns_of_alike_names_are_all_read(scan):
+    laspy, path = pytest.importorskip("laspy"), scan[0]
+    las = laspy.read(path)
+    for name, kind in (("normal", "3float32"), ("normal_3", "float32"), ("normal_1_", "2uint8")):
+        las.add_extra_dim(laspy.ExtraBytesParams(name, kind))
+    las.normal, las.normal_3, las["normal_1_"] = np.ones((200, 3)), np.full(200, 2), np.full((200, 2), 3)
+    las.write(path)
+    found = sp.readers.read_points(path).values
+    assert [found[name][7] for name in ("normal_1", "normal_2", "normal_3", "normal_1__0")] == [1, 1, 2, 3]
 
 
 def test_without_lazrs_the_extra_is_named(tmp_path, monkeypatch):

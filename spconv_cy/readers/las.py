@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array, PathLike
 
 CHUNK = 2**20                                       # points that are read at a time
-RENAMED = {"raw_classification": "classification"}
 SKIPPED = ("X", "Y", "Z", "bit_fields", "raw_classification", "classification_flags")
 
 
@@ -26,7 +25,7 @@ def read_las(path: PathLike) -> PointCloud:
     Raises:
         ImportError: laspy is not installed; the message names the extra that installs it. For .laz it needs lazrs.
         FileNotFoundError: there is no such file.
-        FileError: the file is damaged, cut short or of another format.
+        FileError: the file is damaged, cut short or of another format, or two columns would have one name.
     """
     try:
         import laspy
@@ -40,6 +39,7 @@ def read_las(path: PathLike) -> PointCloud:
         with laspy.open(path) as file:
             header = file.header
             _check_counts(path, header)
+            _check_names(path, header.point_format)
             parts = [_columns(chunk) for chunk in file.chunk_iterator(CHUNK)]
     except FileError:
         raise
@@ -68,6 +68,19 @@ def _check_counts(path: PathLike, header: Any) -> None:
         raise FileError(expected(f"{path}", f"{declared} bytes of {header.point_count} points, as declared",
                                  max(0, size - header.offset_to_point_data),
                                  "the file is cut short or its counts are wrong"))
+
+
+def _check_names(path: PathLike, point_format: Any) -> None:
+    """Check that each column has a name of its own: that a normal of three numbers has no normal_0 beside it."""
+    taken: dict[str, str] = {}                                           # column: the dimension that it is of
+    for dimension in point_format.dimensions:
+        several = range(dimension.num_elements) if dimension.num_elements > 1 else ()
+        for column in [f"{dimension.name}_{i}" for i in several] or [dimension.name]:
+            if column in taken:
+                raise FileError(expected(f"{path}", "a name of its own for each column",
+                                         f"{column} of the dimensions {taken[column]} and {dimension.name}",
+                                         "rename one of the two dimensions by laspy"))
+            taken[column] = dimension.name
 
 
 def _columns(chunk: Any) -> tuple[Array, dict[str, Array]]:
