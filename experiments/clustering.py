@@ -1,7 +1,7 @@
 """Measures of what an embedding tells about classes that were not used to make it: k-means, neighbours, probes."""
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment, minimize
+import scipy
 
 from spconv_cy.checks import as_array, generator
 from spconv_cy.errors import ShapeError, expected
@@ -49,7 +49,7 @@ def cluster_accuracy(clusters, labels):
     1.0
     """
     table = _table(clusters, labels)
-    rows, columns = linear_sum_assignment(table, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(table, maximize=True)
     return float(table[rows, columns].sum() / table.sum())
 
 
@@ -145,8 +145,8 @@ def linear_probe(x, labels, *, penalty=1.0, rounds=200):
         loss = -float((log_shares * target).sum(dtype=np.float64)) + penalty / 2 * float((w[:-1] ** 2).sum())
         return loss, gradient.ravel()
 
-    w = minimize(value, np.zeros((scaled.shape[1]) * classes), jac=True, method="L-BFGS-B",
-                 options={"maxiter": rounds}).x.reshape(-1, classes)
+    w = scipy.optimize.minimize(value, np.zeros((scaled.shape[1]) * classes), jac=True, method="L-BFGS-B",
+                                options={"maxiter": rounds}).x.reshape(-1, classes)
     return lambda rows: (((_rows("linear_probe", rows) - mean) / spread) @ w[:-1] + w[-1]).argmax(1)
 
 

@@ -46,7 +46,8 @@ def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[
 
     def get(name: str) -> object:
         if name not in places:
-            inner = name.isidentifier() and find_spec(f"{package}.{name}")   # `from package import module` comes here
+            # `from package import module` comes here, and tools that ask every object for names such as __wrapped__.
+            inner = name.startswith("_") or (name.isidentifier() and find_spec(f"{package}.{name}"))
             close = [] if inner else near(name, places)
             raise AttributeError(f"module {package!r} has no attribute {name!r}" +
                                  (f"; did you mean {close[0]!r}?" if close else ""), name=name)

@@ -4,7 +4,7 @@ from functools import cache
 
 import clustering
 import numpy as np
-import scipy.sparse
+import scipy
 from figures import answers, from_above
 
 import spconv_cy as sp

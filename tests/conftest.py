@@ -18,9 +18,14 @@ except ImportError:
 
 # Programs that wrote files for tests, with packages that the tests themselves do not need.
 collect_ignore_glob = ["golden/*"]
-# Tests of experiments, examples, benchmarks, documentation and the model of digits: how the names of their files begin.
-AROUND = ("test_experiments_", "test_evidence", "test_examples", "test_bench", "test_docs_", "test_user_paths",
-          "test_digit_model", "test_page_known")
+# How the names of files begin whose tests all have a mark: those of experiments, examples, benchmarks, documentation
+# and the model of digits; those that read the source; those of a GPU.
+MARKED = {
+    "experiments": ("test_experiment", "test_evidence", "test_examples", "test_bench", "test_docs_", "test_user_paths",
+                    "test_digit_model", "test_page_known"),
+    "source": ("test_house", "test_error_form", "test_architecture", "test_project_files"),
+    "gpu": ("test_gpu",),
+}
 # The modules that the experiments share are not installed: tests import them from their folder.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "experiments"))
 
@@ -37,11 +42,24 @@ def pytest_sessionstart(session):
     gc.disable()                                                         # while tests are collected, which all stay
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Leave files unread whose tests would all be left out by their mark, as `-m "not experiments"` does."""
+    left_out = [mark for mark in MARKED if f"not {mark}" in config.option.markexpr]
+    return any(collection_path.name.startswith(MARKED[mark]) for mark in left_out) or None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path, parent):
+    """Look for no examples in docstrings of tests: there are none, and --doctest-modules would read each file twice."""
+    return [node for node in (yield) if type(node) is pytest.Module]
+
+
 def pytest_collection_modifyitems(items):
     """Mark the tests of what lies around the package: its own can be run without them."""
     for item in items:
-        if item.path.name.startswith(AROUND):
-            item.add_marker(pytest.mark.experiments)
+        for mark, names in MARKED.items():
+            if item.path.name.startswith(names):
+                item.add_marker(mark)
 
 
 def pytest_collection_finish(session):

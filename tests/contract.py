@@ -34,9 +34,11 @@ def check_layer(make, inputs, layers=(), alike=True, backends=None):
     for name in backends or WITHOUT_GPU:
         with sp.use(name):
             x = inputs((5, 0, 4))
+            alive = make()(x)                                            # its grid keeps the rules for the calls below
             check_modes(make(), x)
             check_copies(make(), x)
             check_description(make(), x, layers)
+            del alive
             if alike:
                 check_samples(make().eval(), inputs, (5, 0, 4))
 
@@ -107,7 +109,7 @@ def check_gradients_of(make, inputs, counts):
                 rewind(layer, kept)
             return stack(*parts(layer(whole(x, tensors[: len(given)]))))
 
-        sp.check_gradient(function, *given, *(getattr(owner, name).data for owner, name in places), directions=2)
+        sp.check_gradient(function, *given, *(getattr(owner, name).data for owner, name in places), directions=1)
         del alive
 
 

@@ -1,4 +1,4 @@
-"""Truths by brute force in numpy alone: windows by sets, verbs pair by pair, gradients by differences, checksums."""
+"""Truths by brute force: windows by sets, verbs pair by pair, gradients by differences, even draws, checksums."""
 
 import itertools
 import json
@@ -6,6 +6,7 @@ import zlib
 from fractions import Fraction
 
 import numpy as np
+from scipy.special import kolmogorov
 
 # Windows by set arithmetic: in = stride * out + dilation * tap - origin
 
@@ -175,6 +176,13 @@ def segment_max(x, starts):
 def slope_by_differences(function, array, direction, step=1e-6):
     """Differentiate a scalar function of one array along a direction by central differences."""
     return (function(array + step * direction) - function(array - step * direction)) / (2 * step)
+
+
+def is_uniform(values, bound):
+    """Tell whether values may be drawn evenly from -bound to bound: by the test of Kolmogorov and Smirnov, at 0.001."""
+    shares, steps = np.sort(values) / (2 * bound) + 0.5, np.arange(len(values) + 1) / len(values)
+    apart = max((steps[1:] - shares).max(), (shares - steps[:-1]).max())
+    return abs(values).max() <= bound and kolmogorov(np.sqrt(len(values)) * apart) > 1e-3
 
 
 def checksum_of(entries, arrays):

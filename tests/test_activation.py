@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from contract import sparse
+from in_turn import each
 from numpy.testing import assert_allclose, assert_array_equal
 
 import spconv_cy as sp
@@ -37,7 +38,7 @@ FORMULAS = {
     "tanh": (sp.layers.Tanh, math.tanh),
     "sigmoid": (sp.layers.Sigmoid, logistic),
 }
-formulas = pytest.mark.parametrize("make, formula", FORMULAS.values(), ids=FORMULAS)
+formulas = each("make, formula", FORMULAS.values(), ids=FORMULAS)
 VALUES = np.array([0.0, 0.5, -0.5, 1, -1, 3, -3, 1e-4, -1e-4, 9, -9, 40, -40, 89, -89, 1e4, -1e4, 1e30, -1e30, 2.5])
 
 

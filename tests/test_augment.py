@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from oracles import is_uniform
 
 from spconv_cy.data.augment import NAMED, Affine, from_name
 
@@ -16,10 +16,6 @@ def taken_apart(matrices):
     across, down = np.where(kind == 0, np.hypot(a, b), a), np.where(kind == 0, np.hypot(c, d), d)
     angle = np.select([kind == 0, kind == 1], [np.arctan2(b, a), b / across], c / down)
     return np.stack([across, down], 1) - 1, angle, kind
-
-
-def is_uniform(values, bound):
-    return abs(values).max() <= bound and kstest(values, "uniform", (-bound, 2 * bound)).pvalue > 1e-3
 
 
 def test_stretches_turns_and_shifts_are_uniform_and_each_kind_comes_a_third_of_the_time():

@@ -70,12 +70,12 @@ def test_inputs_that_are_zero_change_no_bit(o, rng):
 
 
 def test_grids_and_rules_are_the_same_for_any_number_of_threads(rng):
-    sites = rng.integers(0, 200, (60_000, 4)).astype(np.int32)
+    sites = rng.integers(0, 150, (25_000, 4)).astype(np.int32)
     sites[:, 0] %= 3
     windows = [Window(3, 3, kind="submanifold"), Window(3, 3), Window(3, 2, 2), Window(3, 3, 2, size_rule="floor")]
 
     def once():
-        grid, rows = Grid.arrange(sites, 200, 3)
+        grid, rows = Grid.arrange(sites, 150, 3)
         arrays = [grid.sites, rows, grid.rows_of(sites + 1)]
         for window in windows:
             child, book = grid.rules(window)

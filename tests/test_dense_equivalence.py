@@ -300,7 +300,7 @@ def check_network(rng, ops, make, d, family, share=0.12):
 
 
 @pytest.mark.parametrize("family", ["drawn", "zero", None])
-@pytest.mark.parametrize("name", NETWORKS)
+@each("name", NETWORKS)
 def test_a_sparse_network_equals_the_dense_one_in_values_and_gradients(name, family, rng, ops):
     check_network(rng, ops, NETWORKS[name], int(name[0]), family)
 
@@ -342,7 +342,7 @@ def test_the_dense_convolution_is_scipys_correlation(d, size, stride, dilation, 
 
 
 @pytest.mark.parametrize("family", ["drawn", None])
-@pytest.mark.parametrize("name", [*NETWORKS, *HEADS])
+@each("name", [*NETWORKS, *HEADS])
 def test_the_dense_gradients_are_those_of_finite_differences(name, family, rng):
     make = {**NETWORKS, **HEADS}[name]
     d = int(name[0]) if name in NETWORKS else 2

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 from contract import bits, outcome, parts, places_of, rows, sparse
+from in_turn import each
 from numpy.testing import assert_allclose
 
 import spconv_cy as sp
@@ -147,7 +148,7 @@ class Masked(sp.Layer):
 
 
 @pytest.mark.parametrize("family", ["drawn", "zero", None])
-@pytest.mark.parametrize("name", NETS)
+@each("name", NETS)
 def test_sub_matrices_give_what_masks_give(name, family, ops):
     layers, x = NETS[name](), sparse(2, 4, 8, family)
     for counts in ((9, 0, 7), (1,), (0, 0)):

@@ -25,7 +25,7 @@ ABOVE = np.where(CLOUD[:, 2] > 0, "above", "below")
 
 
 def classifier(**options):
-    return sp.SparseConvClassifier(**{**FAST, **options})
+    return sp.SparseConvClassifier(**{**FAST, "rate": 0.02, **options})
 
 
 def regressor(**options):
@@ -38,7 +38,7 @@ def segmenter(**options):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return {"classifier": classifier(epochs=40).fit(CLOUDS, SHAPES), "segmenter": segmenter().fit(CLOUD, ABOVE),
+    return {"classifier": classifier().fit(CLOUDS, SHAPES), "segmenter": segmenter().fit(CLOUD, ABOVE),
             "regressor": regressor(epochs=40).fit(CLOUDS, [len(s) for s in SHAPES])}
 
 
@@ -48,7 +48,7 @@ def test_clouds_are_classified_with_or_without_features(fitted):
     assert (model.encoder_.planes, model.encoder_.dimension, model.encoder_.size) == (2, 3, 12)
     moved = [cloud + [100, -50, 7, 0] for cloud in CLOUDS]
     assert model.predict(moved).tolist() == SHAPES, "each cloud is centred"
-    assert classifier(epochs=40).fit([cloud[:, :3] for cloud in CLOUDS], SHAPES).score(
+    assert classifier().fit([cloud[:, :3] for cloud in CLOUDS], SHAPES).score(
         [cloud[:, :3] for cloud in CLOUDS], SHAPES) == 1
     assert model.predict([]).shape == (0,) and model.predict_proba([]).shape == (0, 2)
     assert model.predict([np.zeros((0, 4)), CLOUDS[0]]).tolist()[1] == "rod"
@@ -58,7 +58,7 @@ def test_clouds_in_the_plane_are_named_as_points():
     flat = [cloud[:, [0, 2]] for cloud in CLOUDS]
     with pytest.raises(ShapeError, match='single stroke into a list; for clouds of points give encoding="points"'):
         classifier().fit(flat, SHAPES)
-    model = classifier(encoding="points", epochs=40).fit(flat, SHAPES)
+    model = classifier(encoding="points").fit(flat, SHAPES)
     assert model.score(flat, SHAPES) == 1 and model.encoder_.dimension == 2
     encoder = sp.estimators.PointEncoder(cell=0.5, size=12)
     assert classifier(encoding=encoder, epochs=5).fit(flat, SHAPES).encoder_.cell == 0.5
@@ -129,10 +129,10 @@ def test_weights_of_samples_and_classes():
     both = [*CLOUDS, *CLOUDS]                                            # each cloud with both labels
     labels = [*noisy, *["ball" if name == "rod" else "rod" for name in noisy]]
     weights = [1.0] * 24 + [0.0] * 24
-    assert classifier(epochs=40).fit(both, labels, sample_weight=weights).score(CLOUDS, noisy) == 1
+    assert classifier().fit(both, labels, sample_weight=weights).score(CLOUDS, noisy) == 1
     heavy = classifier(class_weight={"rod": 1000, "ball": 1e-4}).fit(both, labels)
     assert heavy.predict(CLOUDS).tolist() == ["rod"] * 24
-    rare = classifier(class_weight="balanced", epochs=40).fit(CLOUDS[:14] + CLOUDS[1::2], SHAPES[:14] + ["ball"] * 12)
+    rare = classifier(class_weight="balanced").fit(CLOUDS[:14] + CLOUDS[1::2], SHAPES[:14] + ["ball"] * 12)
     assert rare.score(CLOUDS, SHAPES) > 0.9
     ones = classifier(epochs=3).fit(CLOUDS, SHAPES, sample_weight=np.full(24, 7.0)).predict_proba(CLOUDS)
     assert_allclose(ones, classifier(epochs=3).fit(CLOUDS, SHAPES).predict_proba(CLOUDS), atol=1e-4)
@@ -162,10 +162,10 @@ def test_early_stopping_holds_items_out_and_keeps_the_best():
 def test_parts_of_the_data_are_learnt_one_after_another():
     model = classifier()
     model.partial_fit(CLOUDS[:2], SHAPES[:2], classes=["ball", "rod", "cube"])
-    for _ in range(40):
+    for _ in range(20):
         model.partial_fit(CLOUDS[:12], SHAPES[:12]).partial_fit(CLOUDS[12:], SHAPES[12:])
     assert model.score(CLOUDS, SHAPES) == 1 and model.classes_.tolist() == ["ball", "cube", "rod"]
-    assert len(model.history_) == 81
+    assert len(model.history_) == 41
     with pytest.raises(ValueError, match="labels among the 3 classes of the first call, got 'cone'"):
         model.partial_fit(CLOUDS[:2], ["cone", "rod"])
     values = regressor()

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import scipy.sparse
+import scipy
 from in_turn import each
 from numpy.testing import assert_allclose
 from strategies import random_sites

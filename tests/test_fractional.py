@@ -325,7 +325,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("family", ["drawn", "zero", None])
-@pytest.mark.parametrize("name", NETWORKS)
+@each("name", NETWORKS)
 def test_a_network_with_drawn_regions_equals_the_dense_one_in_values_and_gradients(name, family, rng, ops):
     check_network(rng, ops, NETWORKS[name], int(name[0]), family)
 

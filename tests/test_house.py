@@ -75,7 +75,8 @@ def imports_of_source(text, for_types=False):
     With for_types also those that type checkers alone see.
     """
     found = []
-    blocks = [node for node in nodes(text) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    blocks = [node for node in nodes(text)
+              if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"]
     left_out = {node for block in blocks for part in block.body for node in ast.walk(part) if not for_types}
     for node in nodes(text):
         if node in left_out:

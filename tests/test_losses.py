@@ -79,7 +79,7 @@ DIRECT = {"smoothed": smoothed, "focal": focal, "dice": dice, "lovasz": lovasz, 
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("name", OF_CLASSES)
+@each("name", OF_CLASSES)
 def test_losses_of_classes_are_the_formula_and_have_its_gradient(name, weighted, rng, ops):
     x, w = rng.normal(size=(6, 3)), WEIGHTS if weighted else np.ones(6)
     options = {"sample_weight": w} if weighted else {}
@@ -90,7 +90,7 @@ def test_losses_of_classes_are_the_formula_and_have_its_gradient(name, weighted,
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("name", OF_BITS)
+@each("name", OF_BITS)
 def test_losses_of_decisions_are_the_formula_and_have_its_gradient(name, weighted, rng, ops):
     x, w = rng.normal(size=(6, 3)), WEIGHTS if weighted else np.ones(6)
     options = {"sample_weight": w} if weighted else {}
@@ -157,7 +157,7 @@ def test_published_values():
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("name", OF_NUMBERS)
+@each("name", OF_NUMBERS)
 def test_losses_of_numbers(name, weighted, rng, ops):
     x, t = rng.normal(0, 2, (2, 6, 3))
     w = WEIGHTS if weighted else np.ones(6)

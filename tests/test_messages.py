@@ -177,7 +177,7 @@ def is_ours(error):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", CALLS)
+@each("name", CALLS)
 def test_wrong_arguments_of_any_kind_are_refused_in_the_librarys_own_words(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     function, arguments, options = CALLS[name]

@@ -69,7 +69,7 @@ RULES = {
     "Adam": (sp.Adam, {}, adam),
     "Adam with other betas": (sp.Adam, {"betas": (0.5, 0.8), "eps": 1e-3}, lambda *a: adam(*a, 0.5, 0.8, 1e-3)),
 }
-rules = pytest.mark.parametrize("kind, options, rule", RULES.values(), ids=RULES)
+rules = each("kind, options, rule", RULES.values(), ids=RULES)
 
 
 def drawn(rng, steps=6):

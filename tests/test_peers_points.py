@@ -232,7 +232,7 @@ def test_pcgc_gives_what_its_code_computes(rng):
     decoder, report = sp.io.convert({"model." + name: array for name, array in state.items()}, "pcgc_decoder",
                                     "minkowski")
     assert not report.missing and not report.left_over
-    x, at = scan(rng, 1, side=12)
+    x, at = scan(rng, 1, n=30, side=12)
     theirs = State("minkowski", state)
     y, want, counts = x, at, []
     for i, level in enumerate(encoder):

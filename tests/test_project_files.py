@@ -1,5 +1,6 @@
 """The files around the package agree with it and with each other: workflows, versions, commands, the citation."""
 
+import ast
 import importlib
 import re
 import shutil
@@ -80,6 +81,14 @@ def test_pre_commit_and_ci_run_the_commands_of_the_makefile():
     assert [hook["entry"] for hook in hooks] == ["make lint"]
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "make check"
     assert re.search(r"^check: test test-experiments lint\b", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_make_lint_runs_all_tests_of_the_source():
+    named = re.search(r"^RULES = (.+)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    conftest = (ROOT / "tests" / "conftest.py").read_text()
+    begun = ast.literal_eval(re.search(r"^MARKED = (\{.+?^\})", conftest, re.M | re.S)[1])
+    assert sorted(named) == [f"tests/{path.name}" for path in sorted((ROOT / "tests").glob("*.py"))
+                             if path.name.startswith(begun["source"])]
 
 
 def test_issue_templates_have_what_github_asks_for():

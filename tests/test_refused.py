@@ -126,10 +126,11 @@ HISTORIES = {
 }
 
 
-@pytest.mark.parametrize("change", HISTORIES.values(), ids=list(HISTORIES))
-def test_a_history_that_no_training_has_is_refused(change, first):
-    forged(first, change)
-    check_refused(first)
+@each("change", HISTORIES.values(), ids=HISTORIES)
+def test_a_history_that_no_training_has_is_refused(change, checkpoints, tmp_path):
+    (tmp_path / "run").write_bytes(checkpoints(adam, np.random.PCG64))
+    forged(tmp_path / "run", change)
+    check_refused(tmp_path / "run")
 
 
 @pytest.fixture(scope="module")
@@ -213,10 +214,11 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("change", [*ARRAYS.values(), *TEXTS.values()], ids=[*ARRAYS, *TEXTS])
-def test_arrays_and_values_that_do_not_fit_are_refused(change, first):
-    forged(first, change)
-    check_refused(first)
+@each("change", [*ARRAYS.values(), *TEXTS.values()], ids=[*ARRAYS, *TEXTS])
+def test_arrays_and_values_that_do_not_fit_are_refused(change, checkpoints, tmp_path):
+    (tmp_path / "run").write_bytes(checkpoints(adam, np.random.PCG64))
+    forged(tmp_path / "run", change)
+    check_refused(tmp_path / "run")
 
 
 def inside(*path):
@@ -253,7 +255,7 @@ STATES = [
 ]
 
 
-@pytest.mark.parametrize("kind, change", STATES)
+@each("kind, change", STATES)
 def test_random_states_that_no_generator_has_are_refused(kind, change, checkpoints, tmp_path):
     (tmp_path / "run").write_bytes(checkpoints(adam, kind))
     forged(tmp_path / "run", change)

@@ -14,6 +14,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from experiment import Experiment
+from in_turn import each
 from numpy.testing import assert_array_equal
 from safetensors import safe_open
 from safetensors.numpy import load
@@ -52,7 +53,7 @@ WRITERS = {
     "write_off": lambda path: write_off(path, MESH),
     "write_obj": lambda path: write_obj(path, MESH),
 }
-writers = pytest.mark.parametrize("write", WRITERS.values(), ids=list(WRITERS))
+writers = each("write", WRITERS.values(), ids=WRITERS)
 
 
 @pytest.fixture

@@ -84,17 +84,19 @@ def test_equals_loops_over_pairs(levels, reps, x, rng, ops):
 def test_gradients(residual, rng):
     with sp.use("reference"):
         sites = random_sites(rng, 40, 3, 0, 8, samples=2)
-        features = sp.Tensor(rng.normal(size=(40, 2)), requires_grad=True)
+        order = np.lexsort(sites.T[::-1])                                # that of a grid's rows
+        sites, features = sites[order], sp.Tensor(rng.normal(size=(40, 2))[order], requires_grad=True)
         x = sp.SparseTensor.from_sites(sites, features, 8, ground=None)
         net = sp.models.unet(3, 2, 2, 3, residual=residual, slope=0.1, rng=rng)
         weights = rng.normal(size=(40, 3))
-        net(x).features.backward(weights)
+        y = net(x)                                                       # the grids of its levels keep their rules
+        y.features.backward(weights)
         for leaf in (features, *net.parameters()):
             direction = rng.normal(size=leaf.shape)
 
             def loss(array, leaf=leaf):
                 kept, leaf.data = leaf.data, array
-                again = sp.SparseTensor.from_sites(sites, features, 8, ground=None)
+                again = x.with_features(features)
                 value = float((net(again).features.data * weights).sum())
                 leaf.data = kept
                 return value

@@ -7,6 +7,7 @@ import cupy_on_host
 import numpy as np
 import pytest
 from array_calls import CALLS, DENSE, POINTS, ROWS, SITES, as_they_are, check_call, network, tensor
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import BackendError, ShapeError
@@ -15,8 +16,8 @@ from spconv_cy.train.loss_scale import LossScale
 KINDS = {"numpy": as_they_are, "device": cupy_on_host.asarray}
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", CALLS)
+@each("kind", KINDS)
 def test_a_call_with_arrays_gives_what_the_cpu_gives(name, kind, cuda):
     check_call(name, KINDS[kind])
 
