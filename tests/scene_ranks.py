@@ -68,7 +68,7 @@ def on_threads(size, task):
     return results
 
 
-def scene(n=1500, width=40, samples=2, dtype="float64", channels=3, needs=True):
+def scene(n=700, width=28, samples=2, dtype="float64", channels=3, needs=True):
     """Return sites on a rough surface with features, and a label for each."""
     rng = np.random.default_rng(5)
     flat = rng.integers(0, width, (n, 2))

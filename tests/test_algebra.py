@@ -166,7 +166,7 @@ def test_a_row_of_one_channel_multiplies_all_and_columns_may_differ_in_number(rn
     assert np.array_equal(a.concatenate().features.data, a.features.data)
 
 
-@pytest.mark.parametrize("case", every(name=JOINS, how=HOWS, ground=["drawn", None]), ids=str)
+@each("case", every(name=JOINS, how=HOWS, ground=["drawn", None]), ids=str)
 def test_joins_hand_gradients_to_both_and_to_their_grounds(case, rng):
     name, how, ground = case.values()
     a, b = tensor(rng, 9, size=3, ground=ground), tensor(rng, 8, size=3, ground=ground)

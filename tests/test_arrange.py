@@ -32,7 +32,7 @@ def check_arranged(sites):
     assert unique.dtype == rows.dtype == np.int32
 
 
-@pytest.mark.parametrize("n, d", [*((63, d) for d in range(1, 9)), (1, 3), (2, 1), (9000, 3)])
+@each("n, d", [*((63, d) for d in range(1, 9)), (1, 3), (2, 1), (9000, 3)])
 def test_sites_of_any_box_are_put_in_order(n, d, threads, rng):
     """Boxes with a few places for each site, with too many for bits, and with more than keys of 62 bits tell apart."""
     for side in (max(2, round((4 * n) ** (1 / (d + 1)))), 5000, 2**31 - 1):

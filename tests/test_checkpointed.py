@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 from contract import bits, leaves_of, outcome, sparse, whole
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.backend.cpu import CpuOps
@@ -78,7 +79,7 @@ def run(net, inputs):
 
 
 @pytest.mark.parametrize("make", [checkpointed, nested])
-@pytest.mark.parametrize("family", ["drawn", "zero", None])
+@each("family", ["drawn", "zero", None])
 def test_training_has_the_bits_of_the_plain_net(make, family, ops):
     inputs = sparse(2, 4, 8, family)
     assert run(make(), inputs) == run(plain(), inputs)

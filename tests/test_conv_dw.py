@@ -1,7 +1,6 @@
 """The weight gradient by numpy's own product, for every way in which its kernels read the rows."""
 
 import numpy as np
-import pytest
 from in_turn import each
 from numpy.testing import assert_allclose
 from strategies import random_rulebook
@@ -53,7 +52,7 @@ def test_any_number_of_pairs(c, o, n, isa, rng):
     assert not dw[1].any()
 
 
-@pytest.mark.parametrize("c, o, groups", [(16, 16, 1), (64, 40, 1), (130, 255, 1), (260, 520, 2), (600, 8, 1)])
+@each("c, o, groups", [(16, 16, 1), (64, 40, 1), (130, 255, 1), (260, 520, 2), (600, 8, 1)])
 def test_the_bits_are_the_same_for_any_number_of_threads(c, o, groups, isa, rng):
     book = random_rulebook(rng, 5000, 4000, 4, share=0.5)
     x, dy = numbers(rng, 5000, c), numbers(rng, 4000, o)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from test_freeze import NETWORKS as MODELS
 from test_freeze import bench_memory, peaks, rows, tensor
 from test_peers_networks import NETS
@@ -59,7 +60,7 @@ def test_every_family_and_every_network_is_there():
     assert {aliases.get(name, name) for name in functions - apart} <= set(MODELS)
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+@each("name", BUILDERS)
 def test_families_of_the_converter(name, tmp_path):
     net = random(BUILDERS[name]())
     frozen, family = sp.freeze(net), name.partition(",")[0].partition("_")[0]
@@ -164,7 +165,7 @@ LAYERS = {  # layers that are called between the steps, and tell their memory
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@each("name", LAYERS)
 def test_no_layer_takes_more_than_it_tells(name):
     frozen = sp.freeze(sp.Sequential(sp.NetworkInNetwork(1, 16, rng=0), LAYERS[name]()).eval())
     assert len(frozen.parts) == 1
@@ -207,7 +208,7 @@ def joined_net(c, wide, d=2):
 
 
 @pytest.mark.parametrize("ground", [None, "zero", "above"])
-@pytest.mark.parametrize("c, wide", [(3, 20), (96, 96), (200, 33)])
+@each("c, wide", [(3, 20), (96, 96), (200, 33)])
 def test_products_of_rows_are_computed_with_the_convolution_beside_them(c, wide, ground, isa):
     net = joined_net(c, wide)
     frozen = sp.freeze(net)

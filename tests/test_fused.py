@@ -91,7 +91,7 @@ def test_values_gradients_and_statistics_are_those_of_single_layers(name, ground
             assert_allclose(mine, truth, rtol=1e-6, atol=1e-6 * np.abs(truth).max(initial=0.1))
 
 
-@pytest.mark.parametrize("name", NETS)
+@each("name", NETS)
 def test_gradients_of_fused_steps_are_those_of_differences(name):
     with sp.use("reference"):
         net, x = settled(NETS[name]()), tensor(None, n=8, size=14 if name == "pooled" else 12)
@@ -175,7 +175,7 @@ def test_a_layer_that_computes_in_its_own_way_is_called_by_itself():
 
 
 @pytest.mark.parametrize("n, c", [(1, 3), (15, 17), (129, 64), (3000, 100), (70_000, 8)])
-@pytest.mark.parametrize("mean, spread", [(0, 1), (1e4, 1), (-100, 1e-3)])
+@each("mean, spread", [(0, 1), (1e4, 1), (-100, 1e-3)])
 def test_moments_are_those_of_float64_far_from_zero_and_with_an_outlier(n, c, mean, spread):
     x = (np.random.default_rng(n).normal(size=(n, c)) * spread + mean).astype(np.float32)
     x[0] += 100 * spread * (n > 20)

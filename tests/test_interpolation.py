@@ -27,7 +27,7 @@ def inside(rng, d, n, size=5, samples=2):
 
 
 @pytest.mark.parametrize("ground", ["drawn", None])
-@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@each("d", [1, 2, 3, 4])
 def test_linear_interpolation_is_scipys_of_the_painted_array(d, ground, rng, ops):
     x, points = tensor(rng, d, ground=ground), inside(rng, d, 40)
     dense = np.moveaxis(x.to_dense(), 1, -1)

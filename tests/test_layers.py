@@ -21,7 +21,7 @@ def test_a_layer_keeps_the_contract(name, family):
         check_layer(make, inputs[family])
 
 
-@pytest.mark.parametrize("name, family", [(name, family) for name in DRAWN for family in DRAWN[name][1]])
+@each("name, family", [(name, family) for name in DRAWN for family in DRAWN[name][1]])
 def test_a_layer_that_draws_for_each_sample_keeps_the_contract(name, family):
     make, inputs = DRAWN[name]
     check_layer(make, inputs[family], alike=False)
@@ -33,7 +33,7 @@ def test_a_layer_that_answers_at_points_keeps_the_contract(name, family):
     check_layer(make, inputs[family], alike=False)
 
 
-@pytest.mark.parametrize("name", ON_ROWS)
+@each("name", ON_ROWS)
 def test_a_layer_on_plain_rows_keeps_the_contract(name):
     check_layer(ON_ROWS[name], rows(4))
 

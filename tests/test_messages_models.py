@@ -46,7 +46,7 @@ def fitting(message):
     return [int(word) for word in words.split(" or ")]
 
 
-@pytest.mark.parametrize("make, d, size, ground, place", CASES.values(), ids=CASES)
+@each("make, d, size, ground, place", CASES.values(), ids=CASES)
 def test_a_field_that_does_not_fit_names_the_layer_and_inputs_that_the_whole_network_takes(make, d, size, ground,
                                                                                            place):
     net = make()

@@ -4,6 +4,7 @@ import numpy as np
 import oracles
 import pytest
 from budget import widest
+from in_turn import each
 from public import NAMES
 
 import spconv_cy as sp
@@ -101,7 +102,7 @@ def test_a_deepcnet_has_the_published_fields(l):
     assert sp.models.deepcnin(l, 1, rng=0).input_size() == net.input_size()
 
 
-@pytest.mark.parametrize("l, k, channels_in, classes, parameters, each", DEEPCNETS)
+@each("l, k, channels_in, classes, parameters, each", DEEPCNETS)
 def test_a_deepcnet_has_the_published_parameters(l, k, channels_in, classes, parameters, each):
     net = sp.models.deepcnet(l, k, channels_in, classes, rng=0)
     counts = [layer.n_parameters() for layer in net.layers if layer.parameters()]

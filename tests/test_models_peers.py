@@ -8,6 +8,7 @@ from itertools import accumulate
 
 import numpy as np
 import pytest
+from in_turn import each
 from oracles import conv, window_pairs
 from public import NAMES
 from strategies import random_sites
@@ -85,7 +86,7 @@ def check_normalisation(net, eps, momentum):
     assert options == {(eps, momentum)}
 
 
-@pytest.mark.parametrize("variant, width", [*((variant, 0.25) for variant in MINK), ("34C", 1)])
+@each("variant, width", [*((variant, 0.25) for variant in MINK), ("34C", 1)])
 def test_a_minkunet_has_the_weights_of_the_peer(variant, width):
     repeats, up = MINK[variant]
     net, planes = made(sp.models.minkunet, variant, 3, 20, width=width), [int(n * width) for n in DOWN + up]

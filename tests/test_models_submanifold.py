@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from in_turn import each
 from public import NAMES
 from strategies import random_sites
 
@@ -103,7 +104,7 @@ NETS = {
 }
 
 
-@pytest.mark.parametrize("name", NETS)
+@each("name", NETS)
 def test_every_weight_learns_and_a_file_and_the_repr_bring_the_net_back(name, rng, tmp_path, ops):
     net = NETS[name]()
     field = 64 if name == "u-resnet" else 63

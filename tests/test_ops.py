@@ -260,7 +260,7 @@ def test_every_backend_keeps_the_contract(ops, rng):
         check_layouts(ops_named(ops), rng, rulebook, 6, 4, 2)
 
 
-@pytest.mark.parametrize("c", [1, 7, 16, 33])
+@each("c", [1, 7, 16, 33])
 def test_ties_nan_and_infinities_pool_alike_on_every_instruction_set(c, isa, rng):
     ops = ops_named("cpu")
     for _, rulebook in rulebooks(rng):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
@@ -101,7 +102,7 @@ NETS = {  # family, source: a network of it
 }
 
 
-@pytest.mark.parametrize("family, source", NETS)
+@each("family, source", NETS)
 def test_a_network_goes_to_the_peer_and_comes_back(family, source, rng):
     net, family = NETS[family, source](), family.strip()
     for array in net.state().values():

@@ -194,7 +194,7 @@ VIEWS = {
 }
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@each("name", VIEWS)
 def test_a_tensor_outside_its_storage_is_refused_with_the_numbers(name, tmp_path):
     value, match = VIEWS[name]
     refused(tmp_path, zipped(value, RAW), match)

@@ -112,7 +112,7 @@ def archives():
            lambda path: mnist_reader._idx(path.parent, "train-images", mnist_reader.PIXELS, 5), content)
 
 
-@pytest.mark.parametrize("name, file, read, whole", list(archives()), ids=lambda value: value if isinstance(value, str)
+@each("name, file, read, whole", list(archives()), ids=lambda value: value if isinstance(value, str)
                          else "")
 def test_a_damaged_archive_gives_the_same_or_a_file_error(tmp_path, rng, name, file, read, whole):
     path = tmp_path / file

@@ -182,7 +182,7 @@ RUNS = [  # where runs of consecutive sites end on the last axis: at tiles of 12
 
 
 @pytest.mark.parametrize("places", RUNS, ids=lambda places: f"{len(places)} of {places[-1] + 1}")
-@pytest.mark.parametrize(
+@each(
     "size, stride, dilation, origin",
     [(3, 1, 1, 1), (2, 1, 1, 0), (5, 1, 1, 2), (3, 2, 1, 1), (2, 2, 1, 0), (5, 3, 1, 0), (3, 1, 3, 4), (7, 4, 2, 3)],
 )

@@ -77,7 +77,7 @@ def scan():
 
 @pytest.mark.parametrize(("n", "dtype"), [(3, "float64"), (2, "float32"), (4, "float32")])
 def test_a_real_scan_is_cut(scan, n, dtype):
-    part = slice(1500) if dtype == "float64" else slice(None)            # exact sums take long
+    part = slice(800) if dtype == "float64" else slice(None)            # exact sums take long
     sites, features, labels = (rows[part] for rows in scan)
     with sp.use("reference" if dtype == "float64" else "cpu"):
         nets = [network() for _ in range(n + 1)]

@@ -161,7 +161,7 @@ def test_a_submanifold_convolution_of_a_full_field_is_the_dense_one_padded_with_
     assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("d", range(1, 9))
+@each("d", range(1, 9))
 def test_convolution_and_pooling_in_one_to_eight_dimensions_equal_loops_over_sets(d, rng, ops):
     n = 8 if d == 1 or d > 6 else 14
     sites, features = random_sites(rng, n, d, -3, 4 + (d == 1) * 8, samples=2), rng.normal(size=(n, 2))

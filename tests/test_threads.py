@@ -123,7 +123,7 @@ def test_every_layer_gives_the_bits_of_one_thread_again_and_again(name):
         check_steps(make, inputs, (40, 0, 20), n, rounds=5)
 
 
-@pytest.mark.parametrize("name", NETS)
+@each("name", NETS)
 def test_networks_trained_at_once_on_one_batch_get_the_gradients_of_one_thread(name):
     check_steps(*NETS[name], (900, 0, 600), 4, rounds=2)
 
@@ -142,7 +142,7 @@ def test_threads_whose_calls_have_threads_of_their_own_give_the_same_bits(n_thre
     check_steps(*NETS["U-Net"], (900, 0, 600), 4)
 
 
-@pytest.mark.parametrize("name", NETS)
+@each("name", NETS)
 def test_a_network_in_evaluation_mode_answers_eight_threads_at_once(name):
     make, inputs = NETS[name]
     net, layer_draws = make().eval(), name == "fractional"
@@ -165,7 +165,7 @@ def bits_of(y):
 
 
 @pytest.mark.parametrize("ask", RULEBOOKS)
-@pytest.mark.parametrize("window", WINDOWS)
+@each("window", WINDOWS)
 def test_threads_that_ask_a_grid_for_rules_get_the_same_objects(window, ask):
     window, ask = WINDOWS[window], RULEBOOKS[ask]
     truth = ask(made_grid().rules(window)[1])

@@ -120,7 +120,7 @@ def test_any_grid_may_be_the_target(window, seed):
     assert (rulebook.n_in, rulebook.n_out) == (grid.n, target.n) and grid.rules_to(window, target) is rulebook
 
 
-@pytest.mark.parametrize("kind, d", [(kind, d) for kind in KINDS for d in range(1, 7) if kind not in MADE or d % 2])
+@each("kind, d", [(kind, d) for kind in KINDS for d in range(1, 7) if kind not in MADE or d % 2])
 def test_invariants_hold_at_real_size(kind, d, rng, monkeypatch):
     n = 30_000 if kind != "transposed" or d < 4 else 8_000              # of those 20 times as many outputs
     walk = np.cumsum(rng.integers(-1, 2, (n, d)) * rng.integers(0, 2, (n, 1)), axis=0)
