@@ -53,3 +53,10 @@ def test_the_golden_file_is_the_one_that_was_made():
     digest, name = (GOLDEN / "paddle_sha256.txt").read_text().split()
     assert hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() == digest
     assert {case["kind"] for case in CASES} == {"submanifold", "convolution", "maximum", "normalisation"}
+
+
+def test_the_way_back_to_a_linear_layer():
+    net = sp.NetworkInNetwork(3, 5, rng=0)
+    state = sp.io.to_peer(net, "paddle", names={"a": ""}, one_by_one="matrix")
+    assert state["a.weight"].shape == (3, 5) and sp.io.to_peer(net, "paddle")["weight"].shape == (1, 1, 1, 3, 5)
+    assert np.array_equal(sp.io.convert(state, sp.NetworkInNetwork(3, 5), "paddle")[0].weight.data, net.weight.data)

@@ -16,7 +16,9 @@ def read(array: Array, name: str, kernel: Kernel) -> Readings:
 
 
 def write(weight: Array, kernel: Kernel, reading: str) -> Array:
-    """Return (*size, c, o)."""
+    """Return (*size, c, o); of a NetworkInNetwork by the reading, "matrix" (c, o) or (1, 1, 1, c, o)."""
+    if kernel.window is None and reading == "matrix":
+        return weight[0]
     only_boxes(kernel, "Paddle")
     return weight.reshape(*(kernel.size or (1, 1, 1)), *weight.shape[1:])
 
