@@ -96,6 +96,7 @@ NETS = {  # family, source: a network of it
     ("pointgroup", "spconv1"): lambda: pointgroup(3, reps=2, residual=True),
     ("pointgroup ", "spconv1"): lambda: pointgroup(2),
     ("pointgroup  ", "spconv1"): lambda: sp.Sequential(*pointgroup(2)[:-1], *instance_u.head(4, 5)),
+    ("pointgroup   ", "spconv2"): lambda: sp.Sequential(*pointgroup(2)[:-1], *instance_u.head(4, 5, True)),
     ("unet", "sparseconvnet"): lambda: sp.models.unet(3, 4, 3, 5, reps=2, residual=True, rng=0),
     ("unet ", "sparseconvnet"): lambda: sp.models.unet(3, [3, 2, 5], 2, 4, d=2, rng=0),
     ("unet  ", "sparseconvnet"): lambda: sp.models.unet(1, 4, 3, 5, reps=2, residual=True, rng=0),

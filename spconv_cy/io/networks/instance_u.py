@@ -1,4 +1,4 @@
-"""The U-Net of PointGroup, SoftGroup and what follows them: input_conv, unet, output_layer and a head for classes."""
+"""The U-Net of PointGroup, HAIS, SoftGroup and others: input_conv, unet, output_layer and a head for classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spconv_cy.models import unet
 MOST_LEVELS = 30
 RESIDUAL, PLAIN = "conv_branch", "conv_layers"
 # Heads that find instances from the features of the points.
-UNUSED = ("offset", "score_", "cls_linear", "mask_linear", "iou_score", "tiny_unet")
+UNUSED = ("offset", "score_", "cls_linear", "mask_linear", "iou_score", "tiny_unet", "intra_ins_")
 
 
 def build(modules: Modules, source: str) -> Layer:
@@ -27,12 +27,14 @@ def build(modules: Modules, source: str) -> Layer:
     last = modules["linear" if plain else "semantic_linear.3"]
     net = unet(len(widths), widths, inputs(stem, source), width(last), d=len(weight_shape(stem)) - 2, reps=reps,
                residual=branch == RESIDUAL, size_rule="floor")
-    return net if plain else Sequential(*net.layers[:-1], *head(widths[0], width(last)))
+    if plain:
+        return net
+    return Sequential(*net.layers[:-1], *head(widths[0], width(last), "bias" in modules["semantic_linear.0"].arrays))
 
 
-def head(channels: int, classes: int) -> list[Layer]:
-    """Return SoftGroup's head for the classes of the sites."""
-    return [NetworkInNetwork(channels, channels, bias=False), BatchNormalization(channels), ReLU(),
+def head(channels: int, classes: int, bias: bool = False) -> list[Layer]:
+    """Return SoftGroup's head for the classes of the sites; since its second version, and in HAIS, it has a bias."""
+    return [NetworkInNetwork(channels, channels, bias=bias), BatchNormalization(channels), ReLU(),
             NetworkInNetwork(channels, classes)]
 
 
