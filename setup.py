@@ -62,6 +62,11 @@ SETS = {
                 "vgetq_lane_s32(vdotq_s32(vdupq_n_s32(0), a, a), 0); }"),
     "neon": ([], "#include <arm_neon.h>\n#ifndef __aarch64__\n#error\n#endif\n"
                  "int main() { float32x4_t a = vdupq_n_f32(0); return (int)vgetq_lane_f32(vfmaq_f32(a, a, a), 0); }"),
+    "pclmul": (["-mpclmul"],
+               "#include <emmintrin.h>\n#include <wmmintrin.h>\nint main() { __m128i a = _mm_set1_epi32(0); return "
+               "_mm_cvtsi128_si32(_mm_clmulepi64_si128(a, a, 0)); }"),
+    "armcrc": (["-march=armv8-a+crc"],
+               "#include <arm_acle.h>\n#ifndef __aarch64__\n#error\n#endif\nint main() { return (int)__crc32d(0, 0); }"),
     "portable": ([], "int main() { return 0; }"),
 }
 OPENMP_PROGRAM = "#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }"

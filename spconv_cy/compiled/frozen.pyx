@@ -18,11 +18,22 @@ from spconv_cy.cpu cimport isa as _isa
 from spconv_cy.cpu.threads cimport startable
 
 
+cdef enum:
+    ALIGNMENT = 16              # floats of a line of the cache
+
+
+def packed_floats(shape):
+    """Return how many numbers the packed weights of a shape (k, c, o) or (k, g, c, o) take."""
+    cdef _conv.Shape inner = _conv.Shape(1 if len(shape) == 3 else shape[1], shape[-2], shape[-1])
+    return _conv.packed_floats(_isa.kernels(), inner, shape[0]) + ALIGNMENT
+
+
 cdef class Packed:
     """Weights (k, g, c, o) in the order in which the kernels of the instruction set in use read them.
 
     Args:
         w: (k, c, o), or (k, g, c, o) for g groups, float32; copied.
+        room: (packed_floats(w.shape),) float32 to copy it into, or None.
 
     If another instruction set is selected later, weights in its order are made once and kept.
     """
@@ -34,15 +45,17 @@ cdef class Packed:
     cdef _conv.Shape shape
     cdef readonly Py_ssize_t n_offsets
 
-    def __cinit__(self, w):
+    def __cinit__(self, w, room=None):
         cdef const float[:, :, :, ::1] w4 = np.require(w if w.ndim == 4 else w[:, None], np.float32, "CA")
         cdef _conv.Weights weights
         cdef int i
         self.table, self.n_offsets, self.others = _isa.kernels(), w4.shape[0], {}
         self.shape = _conv.Shape(w4.shape[1], w4.shape[2], w4.shape[3])
         cdef int64_t floats = _conv.packed_floats(self.table, self.shape, self.n_offsets)
-        self.array = empty((floats + 16,))
+        self.array = empty((floats + ALIGNMENT,)) if room is None else room
         self.numbers = self.array
+        if self.numbers.shape[0] < floats + ALIGNMENT:
+            raise ShapeError(expected("Packed", f"room of {floats + ALIGNMENT} numbers", self.numbers.shape[0]))
         self.start = &self.numbers[0] + (-<uintptr_t>&self.numbers[0] % 64) // sizeof(float)
         if not floats:
             return

@@ -158,12 +158,13 @@ cdef Layer packing(const KernelTable* table, Shape shape, Rules* rules, float* p
 cdef void pack_weights(const KernelTable* table, const Weights* w, Shape shape, int64_t n_offsets,
                        float* packed) noexcept nogil:
     cdef Rules rules
-    cdef int64_t job
+    cdef int64_t offset, index
     rules.n_offsets = n_offsets
     cdef Layer layer = packing(table, shape, &rules, packed)
     layer.w = w
-    for job in range(shape.groups * layer.blocks * n_offsets):
-        pack(&layer, job)
+    for offset in range(n_offsets):                                     # whose weights are then in the cache
+        for index in range(shape.groups * layer.blocks):
+            pack(&layer, index * n_offsets + offset)
 
 
 cdef void unpack_weights(const KernelTable* table, const float* packed, Shape shape, int64_t n_offsets,

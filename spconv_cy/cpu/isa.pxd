@@ -1,6 +1,6 @@
 """The table of micro-kernels that this processor runs; isa.pyx is the only module that links them."""
 
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
 cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
@@ -129,3 +129,7 @@ cdef const KernelTable* kernels() noexcept nogil
 cdef const KernelTable* available(int index) noexcept nogil
 cdef cbool select_isa(const char* name) noexcept nogil
 cdef const char* asked_isa() noexcept nogil
+
+cdef uint32_t crc32(uint32_t before, const void* bytes, size_t n) noexcept nogil
+cdef uint32_t crc32_joined(uint32_t first, uint32_t second, uint64_t n) noexcept nogil
+cdef const char* crc_kernel() noexcept nogil

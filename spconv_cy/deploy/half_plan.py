@@ -94,8 +94,8 @@ class _Halving:
             self._join(step)
         else:
             words: dict[str, Any] = {"x": self._as(step.x, FLOAT32)}
-            if getattr(step, "residual", None) is not None:
-                words["residual"] = self._as(step.residual, FLOAT32)     # type: ignore[attr-defined]
+            if isinstance(step, (Convolve, Map)) and step.residual is not None:
+                words["residual"] = self._as(step.residual, FLOAT32)
             if isinstance(step, Join):
                 words["parts"] = tuple(self._as(part, FLOAT32) for part in step.parts)
             self.steps.append(replace(step, y=self._value(step.y, FLOAT32), **words))

@@ -33,7 +33,7 @@ class Joined(Convolve):
 
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
-        x, bias, residual, room = self._inputs(run, self.middle)
+        x, bias, residual, room = self._inputs(run)
         before = self.before and (run.values[self.before.x], self.before.product, self.before.slope)
         then = self.then and (self.then.product, self.then.slope)
         product: Any = self.product
@@ -78,11 +78,11 @@ def _beside(step: Any) -> bool:
 
 
 def _whole(step: Any) -> bool:
-    return isinstance(step, Convolve) and getattr(step, "then", None) is None and \
+    return isinstance(step, Convolve) and step.then is None and \
         isinstance(step.product, Float32) and step.product.is_whole() and step.link is not None
 
 
 def _made(step: Convolve, before: Convolve | None = None, then: Convolve | None = None) -> Joined:
-    before = getattr(step, "before", before)
+    before = before or step.before
     return Joined(step.x, step.y if then is None else then.y, step.link, step.product, step.turned, step.slope,
                   None if before else step.residual, before, then, step.y)

@@ -11,10 +11,13 @@ from spconv_cy.deploy.half import Small
 
 try:
     import spconv_cy.compiled.frozen as compiled
+    from spconv_cy.compiled.memory import exact
 except ImportError:
-    compiled = None                                                      # type: ignore[assignment]
+    compiled, exact = None, np.empty                                     # type: ignore[assignment]
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from spconv_cy.sites import Rulebook
     from spconv_cy.types import Array
 
@@ -57,12 +60,14 @@ class Float32:
     Args:
         state: {"weight": (k, c, o), or (k, g, c, o) for g groups; perhaps "bias": (1, o); perhaps "rows": (4, o), a
             map of the columns as for Ops.affine}.
+        room: memory for the packed weight, or None.
     """
 
     precision = "float32"
 
-    def __init__(self, state: dict[str, Array]) -> None:
-        self._packed = compiled.Packed(state["weight"])
+    def __init__(self, state: dict[str, Array], room: Room | None = None) -> None:
+        w = state["weight"]
+        self._packed = compiled.Packed(w, None if room is None else room.take(w.shape))
         self._bias, self._rows = state.get("bias"), state.get("rows")
         self.nbytes = int(self._packed.nbytes)
 
@@ -133,11 +138,31 @@ class Plain:
         return {"weight": self._weight, **_given(bias=self._bias, rows=self._rows)}
 
 
-def packed(precision: str, state: dict[str, Any]) -> Product:
+class Room:
+    """Memory for the packed weights of a network in one piece: for large ones the system has large pages.
+
+    Those are filled in half the time. The memory stays as long as one of the weights.
+
+    Args:
+        shapes: of the float32 weights, in their order.
+    """
+
+    def __init__(self, shapes: Iterable[tuple[int, ...]]) -> None:
+        counts = [compiled.packed_floats(shape) for shape in shapes] if compiled else []
+        self._left = exact((sum(counts),))
+
+    def take(self, shape: tuple[int, ...]) -> Array:
+        """Return the memory of the next weight."""
+        count = compiled.packed_floats(shape)
+        found, self._left = self._left[:count], self._left[count:]
+        return found
+
+
+def packed(precision: str, state: dict[str, Any], room: Room | None = None) -> Product:
     """Return the Product of a precision for the arrays that `state()` of one gave."""
     if precision != "float32":
         return Small(precision, state)
-    return (Float32 if compiled else Plain)(state)
+    return Float32(state, room) if compiled else Plain(state)
 
 
 def _given(**arrays: Array | None) -> dict[str, Array]:

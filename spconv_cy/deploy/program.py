@@ -192,8 +192,8 @@ class Program:
 
     def _above(self, run: Run) -> tuple[int, ...]:
         """Return the numbers of the steps that read their rows minus a ground state from the room; see Run.above."""
-        return tuple(i for i, step in enumerate(self.jobs) if getattr(step, "middle", step.y) in run.biases
-                     and not self.layout.dies[i] and isinstance(step, Convolve) and step.product.precision == "float32"
+        return tuple(i for i, step in enumerate(self.jobs) if isinstance(step, Convolve) and step.middle in run.biases
+                     and not self.layout.dies[i] and step.product.precision == "float32"
                      and run.grounds[step.x].any()) if run.biases else ()
 
     def _room(self, run: Run, above: Collection[int]) -> int:

@@ -162,6 +162,21 @@ class Convolve(Step):
     slope: float | None = None
     residual: int | None = None
 
+    @property
+    def before(self) -> Convolve | None:
+        """The step that computes the residual inside this one, or None."""
+        return None
+
+    @property
+    def then(self) -> Convolve | None:
+        """The step that reads the result inside this one, or None."""
+        return None
+
+    @property
+    def middle(self) -> int:
+        """Number of the value of the convolution itself, without `then`."""
+        return self.y
+
     def reads(self) -> tuple[int, ...]:
         """Return the numbers of the values that are read."""
         return (self.x,) if self.residual is None else (self.x, self.residual)
@@ -186,12 +201,12 @@ class Convolve(Step):
 
     def run(self, run: Run, y: Array | None) -> Any:
         """See Step.run."""
-        x, bias, residual, room = self._inputs(run, self.y)
+        x, bias, residual, room = self._inputs(run)
         self.product.run(x, self.rulebook(run), y, bias, self.slope, residual, run.n_threads, room)  # type: ignore[arg-type]
 
-    def _inputs(self, run: Run, y: int) -> tuple[Array, Array | None, Array | None, Array]:
-        """Return (rows, bias, residual, room) for the convolution whose value is number y."""
-        x, room, bias = run.values[self.x], run.room, run.biases.get(y)
+    def _inputs(self, run: Run) -> tuple[Array, Array | None, Array | None, Array]:
+        """Return (rows, bias, residual, room) for the convolution itself."""
+        x, room, bias = run.values[self.x], run.room, run.biases.get(self.middle)
         if bias is not None and run.grounds[self.x].any():
             x, room = run.above(self.x)
         return x, bias, None if self.residual is None else run.values[self.residual], room

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spconv_cy.deploy.half_steps import Convert, SmallConvolve, SmallJoin, SmallMaxPool
-from spconv_cy.deploy.products import packed
+from spconv_cy.deploy.products import Room, packed
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.rules import Link
 from spconv_cy.deploy.steps import Apply, Convolve, Join, Map, MaxPool, Step, Value
@@ -76,11 +76,16 @@ def built(text: dict[str, Any], layers: Sequence[Any]) -> Program:
 
 def set_arrays(program: Program, found: dict[str, Any], done: Callable[[Any], None] | None = None) -> None:
     """Give a Program's steps copies of arrays, named as `arrays` names them; call done with each array afterwards."""
-    for i, step in enumerate(program.steps):
-        own = {name.split(".", 1)[1]: array for name, array in found.items() if name.startswith(f"{i}.")}
+    of_step: list[dict[str, Any]] = [{} for _ in program.steps]
+    for name, array in found.items():
+        number, _, name = name.partition(".")
+        of_step[int(number)][name] = array
+    room = Room(own["weight"].shape for own, step in zip(of_step, program.steps, strict=True)
+                if isinstance(step, Convolve) and step.product.precision == "float32")
+    for own, step in zip(of_step, program.steps, strict=True):
         if isinstance(step, Convolve):                                   # its weight is copied when it is packed
             rows = {name: np.array(array) for name, array in own.items() if name != "weight"}
-            step.product = packed(step.product.precision, {**own, **rows})
+            step.product = packed(step.product.precision, {**own, **rows}, room)
         for name in ARRAYS if not isinstance(step, Convolve) else ():
             if name in own:
                 setattr(step, name, np.array(own[name]))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import FileError, expected
 from spconv_cy.io.checkpoint_files import with_metadata
+from spconv_cy.io.checksums import crc32, joined
 from spconv_cy.io.foreign import of_format, recognised, refuse_folder
 from spconv_cy.io.pth_storage import Budget, Refused, mapped, release
 from spconv_cy.types import Array, PathLike
@@ -40,7 +40,8 @@ def write(path: PathLike, kind: str, arrays: Mapping[str, Array], text: Mapping[
     path = os.fsdecode(path)
     entries = {name: json.dumps(value) for name, value in text.items()}
     arrays = _checked_arrays(path, arrays)
-    metadata = {"format": kind, "version": str(VERSION), **entries, "checksum": _checksum(entries, arrays)}
+    sums = {id(array): crc32(_bytes(array)) for array in arrays.values()}
+    metadata = {"format": kind, "version": str(VERSION), **entries, "checksum": _checksum(entries, arrays, sums)}
     arrays = dict(sorted(arrays.items(), key=lambda item: (-item[1].dtype.itemsize, item[0])))  # each lies aligned
     header = _header(metadata, arrays)
     if len(header) > LONGEST_HEADER:
@@ -54,59 +55,80 @@ def write(path: PathLike, kind: str, arrays: Mapping[str, Array], text: Mapping[
 
 def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return (arrays, text) of a file that `write` wrote."""
-    arrays, text = opened(path, kind)
-    return {name: _read(array) for name, array in arrays.items()}, text
+    file = Opened(path, kind)
+    found = {}
+    for name, array in file.arrays.items():
+        found[name] = array.copy()
+        file.copied(array)
+    file.check()
+    return found, file.text()
 
 
-def opened(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return (arrays, text) of a file that `write` wrote; the arrays are views of the file, which must not change.
+class Opened:
+    """A file that `write` wrote. Its arrays are views of the file, which must not change until they are copied.
 
-    The memory that they take in reading is given back by `release`.
+    The checksum is taken as arrays are copied, while their numbers are in the processor's caches. What was made of the
+    arrays and the text must not be used before `check` has returned.
+
+    Args:
+        path: of the file.
+        kind: as for `write`.
+
+    Attributes:
+        arrays: dict of arrays by name.
 
     Raises:
         FileNotFoundError: there is no such file.
-        FileError: the file is damaged, of another format or kind, or of a newer version.
+        FileError: the file is of another format or kind, of a newer version, or cut off.
     """
-    path = os.fsdecode(path)
+
+    def __init__(self, path: PathLike, kind: str) -> None:
+        self._path = os.fsdecode(path)
+        metadata, self.arrays = _opened(self._path)
+        self._entries, self._told = _checked_metadata(self._path, kind, metadata), metadata.get("checksum")
+        self._sums: dict[int, int] = {}
+
+    def text(self) -> dict[str, Any]:
+        """Return the JSON values by name."""
+        try:
+            return {name: json.loads(value) for name, value in self._entries.items()}
+        except (ValueError, RecursionError) as error:
+            self.check()
+            raise FileError(expected(self._path, "a description in JSON", f"a damaged or foreign file ({error})")
+                            ) from error
+
+    def copied(self, array: Array) -> None:
+        """Take an array that has just been copied into the checksum, and give back the memory that it takes."""
+        self._sums[id(array)] = crc32(_bytes(array))
+        release(array)
+
+    def check(self) -> None:
+        """Raise FileError if the content does not match the checksum."""
+        for array in self.arrays.values():
+            if id(array) not in self._sums:
+                self.copied(array)
+        if self._told != _checksum(self._entries, self.arrays, self._sums):
+            raise FileError(expected(self._path, "content that matches its checksum", "a damaged file",
+                                     "fetch it or save it again"))
+
+
+def _opened(path: str) -> tuple[dict[str, str], dict[str, Array]]:
+    """Return the metadata and the arrays of a file."""
     refuse_folder(path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileError(expected(path, "a regular file", "a pipe or a device", "write its content to a file first"))
     with open(path, "rb"):                                               # raises if the file is missing or unreadable
         pass
     try:
-        metadata, arrays = _opened(path)
-        entries = _checked_metadata(path, kind, metadata)
-    except FileError:
-        raise
+        content = mapped(path)
+        held, metadata = with_metadata(content, Budget(len(content)))
     except (OSError, *BROKEN) as error:
         what, remedy = recognised(path)
         # The error tells nothing about a file that is known to be of another format.
-        why = f" ({error})" if "safetensors" in what or "foreign" in what else ""
+        told = error.got if isinstance(error, Refused) else error
+        why = f" ({told})" if "safetensors" in what or "foreign" in what else ""
         raise FileError(expected(path, "a complete .safetensors file", f"{what}{why}", remedy)) from error
-    if metadata.get("checksum") != _checksum(entries, arrays):
-        raise FileError(expected(path, "content that matches its checksum", "a damaged file",
-                                 "fetch it or save it again"))
-    try:
-        return arrays, {name: json.loads(value) for name, value in entries.items()}
-    except (ValueError, RecursionError) as error:
-        raise FileError(expected(path, "a description in JSON", f"a damaged or foreign file ({error})")) from error
-
-
-def _opened(path: str) -> tuple[dict[str, str], dict[str, Array]]:
-    """Return the metadata and the arrays of a file."""
-    content = mapped(path)
-    try:
-        held, metadata = with_metadata(content, Budget(len(content)))
-    except Refused as error:
-        raise ValueError(error.got) from None
     return metadata, held
-
-
-def _read(array: Array) -> Array:
-    """Return a copy of an array of a mapped file, whose memory is given back."""
-    found = array.copy()
-    release(array)
-    return found
 
 
 def _checked_arrays(path: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -149,15 +171,19 @@ def _header(metadata: dict[str, str], arrays: dict[str, Array]) -> bytes:
     return len(header).to_bytes(8, "little") + header
 
 
-def _bytes(array: Array) -> memoryview:
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+def _bytes(array: Array) -> Array:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-def _checksum(entries: dict[str, str], arrays: Mapping[str, Array]) -> str:
-    """Return the CRC-32 of names, text, shapes, dtypes and numbers. It finds damage, not forgery."""
+def _checksum(entries: dict[str, str], arrays: Mapping[str, Array], sums: Mapping[int, int]) -> str:
+    """Return the CRC-32 of names, text, shapes, dtypes and numbers. It finds damage, not forgery.
+
+    Args:
+        entries, arrays: of the file.
+        sums: the CRC-32 of each array by its id.
+    """
     shapes = [(name, arrays[name].dtype.name, arrays[name].shape) for name in sorted(arrays)]
-    crc = zlib.crc32(json.dumps([sorted(entries.items()), shapes]).encode())
+    crc = crc32(json.dumps([sorted(entries.items()), shapes]).encode())
     for name in sorted(arrays):
-        crc = zlib.crc32(_bytes(arrays[name]), crc)
-        release(arrays[name])
+        crc = joined(crc, sums[id(arrays[name])], arrays[name].nbytes)
     return format(crc, "08x")

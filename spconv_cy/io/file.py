@@ -11,8 +11,7 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_list, checked_path, kind_of
 from spconv_cy.errors import FileError, ShapeError, expected
 from spconv_cy.functional.initial import shapes_only, zero_weights
-from spconv_cy.io.archive import BROKEN, opened, write
-from spconv_cy.io.pth_storage import release
+from spconv_cy.io.archive import BROKEN, Opened, write
 from spconv_cy.layers import Layer
 from spconv_cy.layers.attributes import fill
 from spconv_cy.sites.lattice import Lattice
@@ -66,26 +65,30 @@ def load(path: PathLike, layers: Iterable[type[Layer]] | type[Layer] = ()) -> La
 def load_with_extra(path: PathLike, layers: Iterable[type[Layer]] | type[Layer] = ()) -> tuple[Layer, object]:
     """Return (network, extra): what `load` returns, and the JSON values that `save` was given."""
     own = {layer.__name__: layer for layer in _checked_classes(layers)}
-    file = checked_path("load", path)
-    arrays, text = opened(file, KIND)
+    path = checked_path("load", path)
+    file = Opened(path, KIND)
+    text = file.text()
     try:
-        with zero_weights(sum(array.size for array in arrays.values())):
-            net = _built(text["network"], lambda name: own.get(name) or library_layer(name), file)
+        with zero_weights(sum(array.size for array in file.arrays.values())):
+            net = _built(text["network"], lambda name: own.get(name) or library_layer(name), path)
         extra = text["extra"]
-        _load_arrays(net, arrays)
+        _load_arrays(net, file)
     except FileError:
+        file.check()                                                     # damage is a better reason
         raise
     except BROKEN as error:
-        raise FileError(expected(file, "the description of a network", f"one that cannot be built ({error})",
+        file.check()
+        raise FileError(expected(path, "the description of a network", f"one that cannot be built ({error})",
                                  "the file is damaged, or its layers have changed since: fetch it or save it "
                                  "again")) from error
+    file.check()
     return net, extra
 
 
 def library_layer(name: str) -> type[Layer] | None:
     """Return the library's layer class of that name, or None if there is none."""
     for module in (library, models, deploy):
-        found = getattr(module, name, None)
+        found = getattr(module, name) if name in module.__all__ else None
         if isinstance(found, type) and issubclass(found, Layer) and found is not Layer:
             return found
     return None
@@ -164,15 +167,16 @@ def _built(value: Any, class_of: Callable[[Any], type[Layer] | None], path: str)
     return found(*_built(value["arguments"], class_of, path), **options)
 
 
-def _load_arrays(net: Any, arrays: dict[str, Array]) -> None:
+def _load_arrays(net: Any, file: Opened) -> None:
     if not isinstance(net, Layer):
         raise TypeError(expected("load", "the description of a Layer", kind_of(net)))
+    arrays = dict(file.arrays)
     for name, array in net.state().items():
         found = arrays.get(name)
         if found is not None and found.dtype.kind != array.dtype.kind:
             raise ShapeError(expected(name, f"{array.dtype}", found.dtype))
     if isinstance(net, deploy.Frozen):
-        net.fill(arrays, release)
+        net.fill(arrays, file.copied)
     else:
-        fill(net, arrays, release)
+        fill(net, arrays, file.copied)
         net.load_state(arrays)

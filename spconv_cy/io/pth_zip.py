@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spconv_cy.io.checksums import crc32
 from spconv_cy.io.pth_storage import Budget, Refused, brief
 from spconv_cy.types import Array
 
@@ -57,7 +58,7 @@ class Archive:
         found = self.content[record.begin:record.begin + record.packed]
         if record.method == DEFLATED:
             found = self._inflated(name, found, record.size)
-        if (check or record.method == DEFLATED) and record.crc and zlib.crc32(memoryview(found)) != record.crc:  # type: ignore[arg-type]
+        if (check or record.method == DEFLATED) and record.crc and crc32(found) != record.crc:
             raise Refused(f"a record {brief(name)} that matches its checksum", "a damaged one")
         return found
 
