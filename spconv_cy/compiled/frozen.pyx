@@ -4,7 +4,7 @@ Rows of x, y and residual are float32, with neighbouring columns side by side an
 an operation may read or write some columns of wider rows.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uintptr_t
 
 import numpy as np
 
@@ -24,6 +24,8 @@ cdef enum:
 
 def packed_floats(shape):
     """Return how many numbers the packed weights of a shape (k, c, o) or (k, g, c, o) take."""
+    if len(shape) not in (3, 4):
+        raise ShapeError(expected("Packed", "weights (k, c, o) or (k, g, c, o)", f"shape {shape}"))
     cdef _conv.Shape inner = _conv.Shape(1 if len(shape) == 3 else shape[1], shape[-2], shape[-1])
     return _conv.packed_floats(_isa.kernels(), inner, shape[0]) + ALIGNMENT
 
@@ -35,6 +37,9 @@ cdef class Packed:
         w: (k, c, o), or (k, g, c, o) for g groups, float32; copied.
         room: (packed_floats(w.shape),) float32 to copy it into, or None.
 
+    Attributes:
+        crc: CRC-32 of w, taken while it was copied; None for the w of other processors, dtypes and orders.
+
     If another instruction set is selected later, weights in its order are made once and kept.
     """
 
@@ -44,11 +49,16 @@ cdef class Packed:
     cdef const _isa.KernelTable* table
     cdef _conv.Shape shape
     cdef readonly Py_ssize_t n_offsets
+    cdef readonly object crc
 
     def __cinit__(self, w, room=None):
         cdef const float[:, :, :, ::1] w4 = np.require(w if w.ndim == 4 else w[:, None], np.float32, "CA")
         cdef _conv.Weights weights
         cdef int i
+        cdef int64_t offset, size = w4.shape[1] * w4.shape[2] * w4.shape[3]
+        cdef uint32_t crc = 0
+        cdef bint counts = _isa.crc_kernel() != NULL and w.dtype == np.float32 and w.flags.c_contiguous
+        self.crc = 0 if counts else None
         self.table, self.n_offsets, self.others = _isa.kernels(), w4.shape[0], {}
         self.shape = _conv.Shape(w4.shape[1], w4.shape[2], w4.shape[3])
         cdef int64_t floats = _conv.packed_floats(self.table, self.shape, self.n_offsets)
@@ -64,7 +74,12 @@ cdef class Packed:
         for i in range(4):
             weights.stride[i] = w4.strides[i] // <Py_ssize_t>sizeof(float)
         with nogil:
-            _conv.pack_weights(self.table, &weights, self.shape, self.n_offsets, <float*>self.start)
+            for offset in range(self.n_offsets):
+                if counts:
+                    crc = _isa.crc32(crc, weights.start + offset * size, <size_t>size * sizeof(float))
+                _conv.pack_offset(self.table, &weights, self.shape, self.n_offsets, <float*>self.start, offset)
+        if counts:
+            self.crc = crc
 
     @property
     def nbytes(self):

@@ -81,6 +81,8 @@ cdef struct Beside:
 cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offsets) noexcept nogil
 cdef void pack_weights(const KernelTable* table, const Weights* w, Shape shape, int64_t n_offsets,
                        float* packed) noexcept nogil
+cdef void pack_offset(const KernelTable* table, const Weights* w, Shape shape, int64_t n_offsets, float* packed,
+                      int64_t offset) noexcept nogil
 cdef void unpack_weights(const KernelTable* table, const float* packed, Shape shape, int64_t n_offsets,
                          float* w) noexcept nogil
 cdef int64_t job_rows(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil

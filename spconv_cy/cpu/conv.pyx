@@ -157,14 +157,21 @@ cdef Layer packing(const KernelTable* table, Shape shape, Rules* rules, float* p
 
 cdef void pack_weights(const KernelTable* table, const Weights* w, Shape shape, int64_t n_offsets,
                        float* packed) noexcept nogil:
+    cdef int64_t offset
+    for offset in range(n_offsets):
+        pack_offset(table, w, shape, n_offsets, packed, offset)
+
+
+cdef void pack_offset(const KernelTable* table, const Weights* w, Shape shape, int64_t n_offsets, float* packed,
+                      int64_t offset) noexcept nogil:
+    # Its weights are read once for each block, and from the cache but for the first.
     cdef Rules rules
-    cdef int64_t offset, index
+    cdef int64_t index
     rules.n_offsets = n_offsets
     cdef Layer layer = packing(table, shape, &rules, packed)
     layer.w = w
-    for offset in range(n_offsets):                                     # whose weights are then in the cache
-        for index in range(shape.groups * layer.blocks):
-            pack(&layer, index * n_offsets + offset)
+    for index in range(shape.groups * layer.blocks):
+        pack(&layer, index * n_offsets + offset)
 
 
 cdef void unpack_weights(const KernelTable* table, const float* packed, Shape shape, int64_t n_offsets,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from spconv_cy import layers as library
 from spconv_cy.autograd import no_grad
 from spconv_cy.checks import as_array
 from spconv_cy.deploy import text
@@ -15,7 +16,7 @@ from spconv_cy.deploy.limits import at_points, by_samples, checked_bytes, fits, 
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.steps import Convolve
 from spconv_cy.errors import expected
-from spconv_cy.layers import Layer, ToPoints
+from spconv_cy.layers import Layer
 from spconv_cy.state import checked_names
 from spconv_cy.tensor import SparseTensor, Tensor
 
@@ -151,8 +152,8 @@ class Frozen(Layer):
         """Copy arrays into the steps and layers; see Layer.load_state."""
         self.fill(state)
 
-    def fill(self, state: Mapping[str, np.ndarray[Any, Any]], done: Callable[[Any], None] | None = None) -> None:
-        """Do what `load_state` does; done is called with each array of the steps when it is copied."""
+    def fill(self, state: Mapping[str, np.ndarray[Any, Any]], done: Callable[[Any, int | None], None] | None = None) -> None:
+        """Do what `load_state` does; done: as for `text.set_arrays`, called with the arrays of the steps."""
         checked_names("load_state", state, self.state())
         super().load_state({name: array for name, array in state.items() if not name.startswith("steps.")})
         for i, part in enumerate(self._parts):
@@ -182,10 +183,10 @@ class Frozen(Layer):
             limit += f", precision={self.precision!r} by {self.kernels}; in float32: {', '.join(others) or 'none'}"
         return f"Frozen({', '.join(names)}{limit})"
 
-    def _planned(self) -> tuple[Program, list[ToPoints]]:
+    def _planned(self) -> tuple[Program, list[library.ToPoints]]:
         """Return the Program, and the ToPoints after it if there is one."""
         first, after = self._parts[:1], list(self._parts[1:])
-        plain = [type(part) is ToPoints and not part.layers for part in after]
+        plain = [type(part) is library.ToPoints and not part.layers for part in after]
         if not (first and isinstance(first[0], Program) and plain in ([], [True])):
             raise refuse([part for part in self._parts if not isinstance(part, Program)])
         return first[0], after

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SmallConvolve(Convolve):
     """A convolution whose Product is a Small; attributes as for Convolve."""
 
@@ -51,7 +51,7 @@ class SmallConvolve(Convolve):
         return y
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Convert(Map):
     """The numbers of x in the kind of y, which a map of each column may pass first; see Map.
 
@@ -79,7 +79,7 @@ class Convert(Map):
         return (factor, less) if scale is None else (scale * factor, shift * factor + less)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SmallMaxPool(MaxPool):
     """Maxima of rows of bfloat16 or 8 bits; without a leaky ReLU, or with the background "zero".
 
@@ -108,7 +108,7 @@ class SmallMaxPool(MaxPool):
         compiled.max_pool(x, book.pairs, row, is_open, y=y, n_threads=run.n_threads)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SmallJoin(Join):
     """The columns of several values of bfloat16 or 8 bits side by side; all but the last are whole words of 4 bytes."""
 

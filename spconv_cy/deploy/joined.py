@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spconv_cy.types import Array
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Joined(Convolve):
     """A Convolve with the step before it, the residual, or the one after it, whose rows are never in memory as a whole.
 

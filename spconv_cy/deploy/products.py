@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from spconv_cy.backend.switch import ops_named
-from spconv_cy.deploy.half import Small
 
 try:
     import spconv_cy.compiled.frozen as compiled
@@ -61,6 +61,9 @@ class Float32:
         state: {"weight": (k, c, o), or (k, g, c, o) for g groups; perhaps "bias": (1, o); perhaps "rows": (4, o), a
             map of the columns as for Ops.affine}.
         room: memory for the packed weight, or None.
+
+    Attributes:
+        crc: CRC-32 of the weight where it was taken, or None.
     """
 
     precision = "float32"
@@ -68,6 +71,7 @@ class Float32:
     def __init__(self, state: dict[str, Array], room: Room | None = None) -> None:
         w = state["weight"]
         self._packed = compiled.Packed(w, None if room is None else room.take(w.shape))
+        self.crc = self._packed.crc
         self._bias, self._rows = state.get("bias"), state.get("rows")
         self.nbytes = int(self._packed.nbytes)
 
@@ -161,7 +165,8 @@ class Room:
 def packed(precision: str, state: dict[str, Any], room: Room | None = None) -> Product:
     """Return the Product of a precision for the arrays that `state()` of one gave."""
     if precision != "float32":
-        return Small(precision, state)
+        made: Product = import_module("spconv_cy.deploy.half").Small(precision, state)
+        return made
     return Float32(state, room) if compiled else Plain(state)
 
 

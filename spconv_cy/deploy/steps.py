@@ -28,7 +28,7 @@ def aligned(numbers: int) -> int:
     return -(-numbers // 16) * 16
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Value:
     """Rows that a step writes: at the sites of a place, with a number of channels.
 
@@ -51,7 +51,7 @@ class Value:
         return -(-self.channels // each) * each
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Run:
     """What one call of a program holds.
 
@@ -116,7 +116,7 @@ class Run:
         return SparseTensor(rows, self.found.grids[place], None if ground is None else Tensor.of(ground))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Step:
     """Base of steps.
 
@@ -144,7 +144,7 @@ class Step:
         raise NotImplementedError
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Convolve(Step):
     """A convolution with what follows it: leaky(map(x @ w by a rulebook + bias) + residual).
 
@@ -230,7 +230,7 @@ class Convolve(Step):
         return y
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Map(Step):
     """A map of each column with what follows it: leaky((x - r0 - r1) * r2 + r3 + residual).
 
@@ -263,7 +263,7 @@ class Map(Step):
         return y
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class MaxPool(Step):
     """Maxima over the windows of a link, through a leaky ReLU.
 
@@ -294,7 +294,7 @@ class MaxPool(Step):
         return x if x is None or slope is None else np.where(x > 0, x, x * np.float32(slope))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Join(Step):
     """The columns of several values side by side; those that lie inside y already are not copied.
 
@@ -328,7 +328,7 @@ class Join(Step):
         return None if parts[0] is None else np.concatenate(parts, 1)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Apply(Step):
     """A layer's own call in evaluation mode, which makes its result itself.
 

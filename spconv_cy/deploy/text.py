@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from spconv_cy.deploy.half_steps import Convert, SmallConvolve, SmallJoin, SmallMaxPool
-from spconv_cy.deploy.products import Room, packed
+from spconv_cy.deploy.products import Float32, Room, packed
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.rules import Link
 from spconv_cy.deploy.steps import Apply, Convolve, Join, Map, MaxPool, Step, Value
 from spconv_cy.sites import Lattice, Window
 
-SMALL = (Convert, SmallConvolve, SmallJoin, SmallMaxPool)
-KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in (Apply, Convolve, Join, Map, MaxPool, *SMALL)}
+KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in (Apply, Convolve, Join, Map, MaxPool)}
+SMALL = ("Convert", "SmallConvolve", "SmallJoin", "SmallMaxPool")       # of a module that only these networks import
 ARRAYS = ("rows", "before", "after")    # attributes of steps
 
 
@@ -61,7 +61,7 @@ def in_float32(program: Program) -> list[str]:
     """Return the kinds and numbers of a Program's steps that read and write float32."""
     found: dict[str, list[str]] = {}
     for i, step in enumerate(program.steps):
-        if not isinstance(step, SMALL):
+        if type(step).__name__ not in SMALL:
             kind = type(step.layer).__name__ if isinstance(step, Apply) else type(step).__name__
             found.setdefault(kind, []).append(str(i))
     return [f"{kind} {' '.join(numbers)}" for kind, numbers in found.items()]
@@ -74,8 +74,12 @@ def built(text: dict[str, Any], layers: Sequence[Any]) -> Program:
     return Program(values, [_step_of(step, layers) for step in text["steps"]], links, text["output"])
 
 
-def set_arrays(program: Program, found: dict[str, Any], done: Callable[[Any], None] | None = None) -> None:
-    """Give a Program's steps copies of arrays, named as `arrays` names them; call done with each array afterwards."""
+def set_arrays(program: Program, found: dict[str, Any], done: Callable[[Any, int | None], None] | None = None) -> None:
+    """Give a Program's steps copies of arrays, named as `arrays` names them.
+
+    Args:
+        done: called with each array when it is copied, and with its CRC-32 if that was taken meanwhile.
+    """
     of_step: list[dict[str, Any]] = [{} for _ in program.steps]
     for name, array in found.items():
         number, _, name = name.partition(".")
@@ -89,9 +93,9 @@ def set_arrays(program: Program, found: dict[str, Any], done: Callable[[Any], No
         for name in ARRAYS if not isinstance(step, Convolve) else ():
             if name in own:
                 setattr(step, name, np.array(own[name]))
-        if done:
-            for array in own.values():
-                done(array)
+        for name, array in own.items() if done else ():
+            weight = name == "weight" and isinstance(step, Convolve) and isinstance(step.product, Float32)
+            done(array, step.product.crc if weight else None)
     program.weights_changed()
 
 
@@ -117,9 +121,13 @@ def _step(step: Step, layers: list[Any]) -> dict[str, Any]:
     return {"kind": type(step).__name__, **words}
 
 
+def _kind(name: Any) -> Any:
+    return getattr(import_module("spconv_cy.deploy.half_steps"), name) if name in SMALL else KINDS[name]
+
+
 def _step_of(words: dict[str, Any], layers: Sequence[Any]) -> Step:
     words = dict(words)
-    kind = KINDS[words.pop("kind")]
+    kind = _kind(words.pop("kind"))
     if issubclass(kind, Convolve):
         precision, state = words["product"]
         words["product"] = Unset(precision, state)

@@ -97,9 +97,14 @@ class Opened:
             raise FileError(expected(self._path, "a description in JSON", f"a damaged or foreign file ({error})")
                             ) from error
 
-    def copied(self, array: Array) -> None:
-        """Take an array that has just been copied into the checksum, and give back the memory that it takes."""
-        self._sums[id(array)] = crc32(_bytes(array))
+    def copied(self, array: Array, crc: int | None = None) -> None:
+        """Take an array that has just been copied into the checksum, and give back the memory that it takes.
+
+        Args:
+            array: one of `arrays`.
+            crc: the CRC-32 of its bytes, if that is known.
+        """
+        self._sums[id(array)] = crc32(_bytes(array)) if crc is None else crc
         release(array)
 
     def check(self) -> None:

@@ -12,6 +12,11 @@ from spconv_cy.layers import Convolution, Deconvolution, NetworkInNetwork, Trans
 from spconv_cy.sites import Window
 from spconv_cy.types import Array
 
+try:
+    from spconv_cy.compiled.transposed import copy_transposed
+except ImportError:
+    copy_transposed = None                                               # type: ignore[assignment]
+
 # Our weight by the name of the reading: one entry for each way to read an array of that shape. A view of the array that
 # `copied` copies, with the axes of the window side by side or, in the order of our taps, as one.
 Readings = dict[str, Array]
@@ -108,16 +113,17 @@ class Peer:
 
 
 def copied(view: Array, into: Array) -> None:
-    """Copy the view of a weight into an array of as many numbers in the same order.
-
-    It is done for 64 output channels at a time: where these are the first axis of the file, this takes half as long.
-    """
+    """Copy the view of a weight into an array of as many numbers in the same order."""
     into = into.reshape(view.shape)
     if view.flags.c_contiguous:
         into[...] = view
-        return
-    for i in range(0, view.shape[-1], 64):
-        into[..., i:i + 64] = view[..., i:i + 64]
+    elif copy_transposed and view.dtype == into.dtype == np.float32 and view.ndim > 2 and view.strides[-2] == 4:
+        for tap in np.ndindex(view.shape[:-3]):
+            copy_transposed(view[tap], into[tap])
+    else:
+        # It is done for 64 output channels at a time: where these are the first axis, this takes half as long.
+        for i in range(0, view.shape[-1], 64):
+            into[..., i:i + 64] = view[..., i:i + 64]
 
 
 def linear(array: Array, name: str, kernel: Kernel) -> Readings:

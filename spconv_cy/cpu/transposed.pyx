@@ -1,0 +1,30 @@
+"""Copies of numbers in another order."""
+
+cdef extern from *:
+    """
+    #include <cstdint>
+    namespace {
+    // 16 lines of the cache are read, and 16 are written.
+    inline void turn(const float* __restrict x, int64_t x_row, float* __restrict y, int64_t y_row) {
+        float held[16][16];
+        for (int j = 0; j < 16; ++j)
+            for (int i = 0; i < 16; ++i) held[j][i] = x[j * x_row + i];
+        for (int i = 0; i < 16; ++i)
+            for (int j = 0; j < 16; ++j) y[i * y_row + j] = held[j][i];
+    }
+    }
+    """
+    void turn(const float* x, int64_t x_row, float* y, int64_t y_row) noexcept nogil
+
+
+cdef void transpose(const float* x, int64_t row, int64_t m, int64_t n, float* y) noexcept nogil:
+    # y (n, m) from x (m, n), whose rows lie `row` floats apart.
+    cdef int64_t i, j, k, l
+    for i in range(0, m, 16):
+        for j in range(0, n, 16):
+            if i + 16 <= m and j + 16 <= n:
+                turn(x + i * row + j, row, y + j * m + i, m)
+            else:
+                for l in range(j, min(j + 16, n)):
+                    for k in range(i, min(i + 16, m)):
+                        y[l * m + k] = x[k * row + l]
