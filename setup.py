@@ -66,7 +66,8 @@ SETS = {
                "#include <emmintrin.h>\n#include <wmmintrin.h>\nint main() { __m128i a = _mm_set1_epi32(0); return "
                "_mm_cvtsi128_si32(_mm_clmulepi64_si128(a, a, 0)); }"),
     "armcrc": (["-march=armv8-a+crc"],
-               "#include <arm_acle.h>\n#ifndef __aarch64__\n#error\n#endif\nint main() { return (int)__crc32d(0, 0); }"),
+               "#include <arm_acle.h>\n#ifndef __aarch64__\n#error\n#endif\n"
+               "int main() { return (int)__crc32d(0, 0); }"),
     "portable": ([], "int main() { return 0; }"),
 }
 OPENMP_PROGRAM = "#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }"

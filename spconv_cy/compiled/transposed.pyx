@@ -13,7 +13,7 @@ def copy_transposed(const float[:, :, :] x, float[:, :, ::1] y):
     Other threads of Python run meanwhile.
     """
     cdef Py_ssize_t tap, k = x.shape[0], c = x.shape[1], o = x.shape[2]
-    if y.shape[0] != k or y.shape[1] != c or y.shape[2] != o or (c > 1 and x.strides[1] != sizeof(float)):
+    if y.shape[0] != k or y.shape[1] != c or y.shape[2] != o or (k * o and c > 1 and x.strides[1] != sizeof(float)):
         raise ShapeError(expected("copy_transposed", "weights of one shape, their inputs side by side",
                                   f"shapes {k, c, o} and {y.shape[0], y.shape[1], y.shape[2]}"))
     if not (k and c and o):

@@ -19,12 +19,12 @@ cdef extern from *:
 
 cdef void transpose(const float* x, int64_t row, int64_t m, int64_t n, float* y) noexcept nogil:
     # y (n, m) from x (m, n), whose rows lie `row` floats apart.
-    cdef int64_t i, j, k, l
+    cdef int64_t i, j, a, b
     for i in range(0, m, 16):
         for j in range(0, n, 16):
             if i + 16 <= m and j + 16 <= n:
                 turn(x + i * row + j, row, y + j * m + i, m)
             else:
-                for l in range(j, min(j + 16, n)):
-                    for k in range(i, min(i + 16, m)):
-                        y[l * m + k] = x[k * row + l]
+                for b in range(j, min(j + 16, n)):
+                    for a in range(i, min(i + 16, m)):
+                        y[b * m + a] = x[a * row + b]

@@ -152,7 +152,8 @@ class Frozen(Layer):
         """Copy arrays into the steps and layers; see Layer.load_state."""
         self.fill(state)
 
-    def fill(self, state: Mapping[str, np.ndarray[Any, Any]], done: Callable[[Any, int | None], None] | None = None) -> None:
+    def fill(self, state: Mapping[str, np.ndarray[Any, Any]],
+             done: Callable[[Any, int | None], None] | None = None) -> None:
         """Do what `load_state` does; done: as for `text.set_arrays`, called with the arrays of the steps."""
         checked_names("load_state", state, self.state())
         super().load_state({name: array for name, array in state.items() if not name.startswith("steps.")})

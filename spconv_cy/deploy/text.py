@@ -93,9 +93,11 @@ def set_arrays(program: Program, found: dict[str, Any], done: Callable[[Any, int
         for name in ARRAYS if not isinstance(step, Convolve) else ():
             if name in own:
                 setattr(step, name, np.array(own[name]))
-        for name, array in own.items() if done else ():
-            weight = name == "weight" and isinstance(step, Convolve) and isinstance(step.product, Float32)
-            done(array, step.product.crc if weight else None)
+        product = step.product if isinstance(step, Convolve) else None
+        crc = product.crc if isinstance(product, Float32) else None
+        if done:
+            for name, array in own.items():
+                done(array, crc if name == "weight" else None)
     program.weights_changed()
 
 

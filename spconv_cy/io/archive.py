@@ -50,7 +50,7 @@ def write(path: PathLike, kind: str, arrays: Mapping[str, Array], text: Mapping[
     with new_file(path) as file:
         file.write(header)
         for array in arrays.values():
-            file.write(_bytes(array))
+            file.write(_bytes(array).data)
 
 
 def read(path: PathLike, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:

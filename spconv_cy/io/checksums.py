@@ -4,7 +4,7 @@ try:
     from spconv_cy.compiled.checksum import crc32 as crc32
     from spconv_cy.compiled.checksum import joined as joined
 except ImportError:
-    from zlib import crc32 as crc32
+    from zlib import crc32 as crc32  # type: ignore[assignment]
 
     POLYNOMIAL = 0xEDB88320                                              # the bit of x^31 is the lowest
 
