@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_flags, kind_of
 from spconv_cy.deploy.frozen import Frozen
-from spconv_cy.deploy.half_freeze import checked_precision, in_precision
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.tracing import CannotTraceError, Tracer, computes_as_the_library
 from spconv_cy.errors import expected
@@ -52,7 +52,9 @@ def freeze(net: Layer, *, memory: int | str | None = None, precision: str = "flo
     if not isinstance(net, Layer):
         raise TypeError(expected("freeze", "a Layer", kind_of(net)))
     checked_flags("freeze", float_ends=float_ends)
-    samples = checked_precision(precision, calibrate)
+    plain = precision == "float32" and calibrate is None
+    half: Any = None if plain else import_module("spconv_cy.deploy.half_freeze")
+    samples = [] if plain else half.checked_precision(precision, calibrate)
     limit = Frozen.of([], memory).limit                                  # which refuses a wrong limit at once
     if isinstance(net, Frozen):
         if precision not in ("float32", net.precision):
@@ -61,7 +63,10 @@ def freeze(net: Layer, *, memory: int | str | None = None, precision: str = "flo
         return net if limit is None else Frozen.of(list(net.parts), limit)
     shared = {id(parameter.data): parameter.data for parameter in net.parameters()}
     frozen = Frozen.of(_parts(_flat(copy.deepcopy(net, shared).eval()), precision == "float32"), limit)
-    return frozen if precision == "float32" else in_precision(frozen, precision, samples, float_ends)
+    if precision == "float32":
+        return frozen
+    made: Frozen = half.in_precision(frozen, precision, samples, float_ends)
+    return made
 
 
 def _flat(net: Any) -> list[Any]:
