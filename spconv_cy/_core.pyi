@@ -37,12 +37,17 @@ def conv(
 def conv_dw(
     x: NDArray[np.float32], dy: NDArray[np.float32], pairs: Pairs, groups: int = 1, *, n_threads: int = 1
 ) -> NDArray[np.float32]: ...
+def conv_gradients(
+    x: NDArray[np.float32], w: NDArray[np.float32], dy: NDArray[np.float32], pairs: Pairs, turned: Pairs,
+    bias: bool = True, *, n_threads: int = 1
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]: ...
 def max_pool(
     x: NDArray[np.float32], pairs: Pairs, ground: NDArray[np.float32] | None = None,
-    is_open: NDArray[np.uint8] | None = None, *, n_threads: int = 1
+    is_open: NDArray[np.uint8] | None = None, slope: float | None = None, *, n_threads: int = 1
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]: ...
 def max_pool_dx(
-    dy: NDArray[np.float32], winner: NDArray[np.int32], n: int, transposed: Pairs | None = None, *, n_threads: int = 1
+    dy: NDArray[np.float32], winner: NDArray[np.int32], n: int, transposed: Pairs | None = None,
+    z: NDArray[np.float32] | None = None, slope: float = 1, *, n_threads: int = 1
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 def sum_pool(x: NDArray[np.float32], pairs: Pairs, *, n_threads: int = 1) -> NDArray[np.float32]: ...
 def segment_sum(

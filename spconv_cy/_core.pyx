@@ -25,6 +25,7 @@ from spconv_cy.cpu cimport conv_dw as _conv_dw
 from spconv_cy.cpu cimport isa as _isa
 from spconv_cy.cpu cimport moments as _moments
 from spconv_cy.cpu cimport pool as _pool
+from spconv_cy.cpu cimport rowwise as _rowwise
 from spconv_cy.compiled.pairs cimport Pairs
 
 # ---- instruction sets ------------------------------------------------------------------------------------------------
@@ -67,6 +68,27 @@ cdef inline const float* _start(const float[:, ::1] a):
     return &a[0, 0] if a.shape[0] and a.shape[1] else NULL
 
 
+cdef _conv.Weights _weights_of(const float[:, :, :, :] w):
+    # Any strides: they are packed for the kernels anyway.
+    cdef _conv.Weights weights
+    weights.start = weights.packed = NULL
+    if w.shape[0] and w.shape[2]:
+        weights.start = &w[0, 0, 0, 0]
+    for i in range(4):
+        weights.stride[i] = w.strides[i] // <Py_ssize_t>sizeof(float)
+    return weights
+
+
+cdef inline _conv.After _after(int64_t c, int64_t o, float slope):
+    cdef _conv.After after
+    after.finish.slope = slope
+    after.finish.residual = NULL
+    after.finish.scale = NULL
+    after.room = NULL
+    after.x_stride, after.y_stride, after.finish.residual_stride = c, o, o
+    return after
+
+
 def conv(x, w, Pairs pairs not None, *, bias=None, slope=None, rows=None, residual=None, bint measure=False,
          int n_threads=1):
     """Ops.conv and, with `measure`, Ops.conv_after; w may have any strides: it is packed for the kernels anyway."""
@@ -81,26 +103,16 @@ def conv(x, w, Pairs pairs not None, *, bias=None, slope=None, rows=None, residu
         return (out, found) if measure else out
     cdef const _isa.KernelTable* table = _isa.kernels()
     cdef _conv.Shape shape = _conv.Shape(w4.shape[1], w4.shape[2], w4.shape[3])
-    cdef _conv.Weights weights
-    weights.start = weights.packed = NULL
-    if w4.shape[0] and w4.shape[2]:
-        weights.start = &w4[0, 0, 0, 0]
-    for i in range(4):
-        weights.stride[i] = w4.strides[i] // <Py_ssize_t>sizeof(float)
+    cdef _conv.Weights weights = _weights_of(w4)
     cdef float[:, ::1] scratch = empty((1, _conv.scratch_floats(table, &weights, rules, shape, n_threads)))
     cdef const float* px = _start(x_rows)
     cdef const float* pb = NULL
     if bias_row is not None:
         pb = _start(bias_row)
     cdef const float[:, ::1] map_rows = rows, added = residual
-    cdef _conv.After after
+    cdef _conv.After after = _after(x_rows.shape[1], o, 1.0 if slope is None else slope)
     cdef int64_t part_rows = 0
     cdef double[::1] room
-    after.finish.slope = 1.0 if slope is None else slope
-    after.finish.residual = NULL
-    after.finish.scale = NULL
-    after.room = NULL
-    after.x_stride, after.y_stride, after.finish.residual_stride = x_rows.shape[1], o, o
     if map_rows is not None:
         after.finish.centre, after.finish.rest = &map_rows[0, 0], &map_rows[1, 0]
         after.finish.scale, after.finish.shift = &map_rows[2, 0], &map_rows[3, 0]
@@ -137,8 +149,57 @@ def conv_dw(x, dy, Pairs pairs not None, int groups=1, *, int n_threads=1):
     return out[:, 0] if groups == 1 else out
 
 
-def max_pool(x, Pairs pairs not None, ground=None, is_open=None, *, int n_threads=1):
-    """Ops.max_pool; with a ground, is_open (n_out,) uint8 is 1 where the ground competes."""
+def conv_gradients(x, w, dy, Pairs pairs not None, Pairs turned not None, bint bias=True, *, int n_threads=1):
+    """Return (dx, dw, db) of Ops.conv of x with weights w, any strides, for the gradient dy of the result.
+
+    They are those of Ops.conv over the transposed pairs, Ops.conv_dw and, with `bias`, Ops.segment_sum of all rows,
+    else None; computed together if each has work for all threads.
+    """
+    cdef int groups = w.shape[1] if w.ndim == 4 else 1
+    turned_w = w.swapaxes(-1, -2)
+    check_conv_dw(x, dy, pairs, groups)
+    check_conv("conv", dy, turned_w, turned, None)
+    cdef const float[:, ::1] x_rows = x, dy_rows = dy
+    cdef const float[:, :, :, :] w4 = turned_w if w.ndim == 4 else turned_w[:, None]
+    cdef int64_t n = dy_rows.shape[0], c = x_rows.shape[1], o = dy_rows.shape[1]
+    cdef const _isa.KernelTable* table = _isa.kernels()
+    cdef _conv.Shape shape = _conv.Shape(groups, c // groups, o // groups), back = _conv.Shape(groups, shape.o, shape.c)
+    cdef _conv_dw.Chunks chunks = _conv_dw.chunks_of(table, &pairs.rules, shape)
+    cdef _conv.Weights weights = _weights_of(w4)
+    cdef _conv.After after = _after(o, c, 1)
+    cdef _conv.Layer layer
+    cdef _conv_dw.Gradient gradient
+    cdef float[:, ::1] dx
+    cdef float[::1] scratch, dw, db
+    cdef double[::1] sums
+    cdef int team = _conv_dw.team_of_dw(&pairs.rules, shape, chunks, n_threads), room
+    if team < 2 or team != n_threads or not pairs.rules.n_pairs:
+        return _gradients_in_turn(x, turned_w, dy, pairs, turned, groups, bias, n_threads)
+    room = <int>_conv.scratch_floats(table, &weights, &turned.rules, back, team)
+    out, out_w, out_b = empty((turned.rules.n_out, c)), empty(w.size), empty(o)
+    dx, dw, db, sums = out, out_w, out_b, empty(o * (n // _pool.CHUNK_ROWS + 1), np.float64)
+    scratch = empty(room + _conv_dw.scratch_floats_dw(&pairs.rules, shape, chunks, team))
+    if _conv.begin(&layer, table, &dy_rows[0, 0], &weights, &scratch[0], NULL, &dx[0, 0], &turned.rules, back, &after,
+                   team, NULL) != team:
+        return _gradients_in_turn(x, turned_w, dy, pairs, turned, groups, bias, n_threads)
+    with nogil:
+        _conv_dw.begin_dw(&gradient, table, &x_rows[0, 0], &dy_rows[0, 0], &dw[0], &scratch[room], &pairs.rules, shape,
+                          chunks, team)
+        _conv_dw.gradients(&layer, &gradient, &sums[0], &db[0] if bias else NULL, team)
+    return out, out_w.reshape(w.shape), out_b.reshape(1, o) if bias else None
+
+
+def _gradients_in_turn(x, w, dy, pairs, turned, int groups, bint bias, int n_threads):
+    dw = conv_dw(x, dy, pairs, groups, n_threads=n_threads)
+    return (conv(dy, w, turned, n_threads=n_threads), dw,
+            segment_sum(dy, np.array([0, len(dy)]), n_threads=n_threads) if bias else None)
+
+
+def max_pool(x, Pairs pairs not None, ground=None, is_open=None, slope=None, *, int n_threads=1):
+    """Ops.max_pool, then a leaky ReLU unless slope is None.
+
+    With a ground, is_open (n_out,) uint8 is 1 where the ground competes.
+    """
     check_max_pool(x, pairs, ground)
     cdef const float[:, ::1] x_rows = x, ground_row = ground
     cdef const uint8_t[::1] open_rows = is_open
@@ -146,6 +207,7 @@ def max_pool(x, Pairs pairs not None, ground=None, is_open=None, *, int n_thread
     cdef Py_ssize_t c = x_rows.shape[1]
     out, winners = empty((rules.n_out, c)), empty((rules.n_out, c), np.int32)
     cdef float[:, ::1] y = out
+    cdef float below = 1 if slope is None else slope
     cdef int32_t[:, ::1] winner = winners
     cdef const float* px = _start(x_rows)
     cdef const float* pg = NULL
@@ -158,13 +220,18 @@ def max_pool(x, Pairs pairs not None, ground=None, is_open=None, *, int n_thread
         popen = &open_rows[0] if rules.n_out else NULL
     if out.size:
         with nogil:
-            _pool.max_pool(_isa.kernels(), px, pg, popen, &y[0, 0], &winner[0, 0], rules, c, n_threads)
+            _pool.max_pool(_isa.kernels(), px, pg, popen, &y[0, 0], &winner[0, 0], rules, c, below, n_threads)
     return out, winners
 
 
-def max_pool_dx(dy, winner, Py_ssize_t n, Pairs transposed=None, *, int n_threads=1):
-    """Ops.max_pool_dx, winner int32; the pairs are those of the transposed rulebook."""
+def max_pool_dx(dy, winner, Py_ssize_t n, Pairs transposed=None, z=None, float slope=1, *, int n_threads=1):
+    """Ops.max_pool_dx, winner int32; the pairs are those of the transposed rulebook.
+
+    With z, what the pooling and a leaky ReLU of that slope after it returned, dy is the gradient of z.
+    """
     check_winner(dy, winner, n, transposed)
+    if z is not None:
+        dy = _leaky_dx(z, dy, slope, n_threads)
     cdef const float[:, ::1] dy_rows = dy
     cdef const int32_t[:, ::1] winners = winner
     cdef Py_ssize_t m = dy_rows.shape[0], c = dy_rows.shape[1]
@@ -184,6 +251,19 @@ def max_pool_dx(dy, winner, Py_ssize_t n, Pairs transposed=None, *, int n_thread
         _pool.max_pool_dx(_isa.kernels(), &dy_rows[0, 0], &winners[0, 0], pdx, &dground_rows[0, 0], &bounds[0],
                           &sums[0], turned, m, n, c, n_threads)
     return dx, dground
+
+
+def _leaky_dx(const float[:, ::1] y, const float[:, ::1] dy, float slope, int n_threads):
+    cdef int64_t n = dy.shape[0] * dy.shape[1]
+    if y.shape[0] != dy.shape[0] or y.shape[1] != dy.shape[1]:
+        raise ShapeError(expected("max_pool_dx", f"z {(dy.shape[0], dy.shape[1])}, as its gradient",
+                                  f"shape {(y.shape[0], y.shape[1])}"))
+    out = empty((dy.shape[0], dy.shape[1]))
+    cdef float[:, ::1] dx = out
+    if n:
+        with nogil:
+            _rowwise.leaky_dx(_isa.kernels(), &y[0, 0], &dy[0, 0], &dx[0, 0], slope, n, n_threads)
+    return out
 
 
 def sum_pool(x, Pairs pairs not None, *, int n_threads=1):

@@ -48,6 +48,19 @@ def listening(ready: Callable[[Any], None]) -> Iterator[None]:
         listener.reset(token)
 
 
+class Together:
+    """What a backward function returns whose gradients are computed by one call.
+
+    Args:
+        make: function of a list of bools, which arguments need a gradient; it returns the entries.
+    """
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[list[bool]], Sequence[Gradient]]) -> None:
+        self.make = make
+
+
 class no_grad:
     """Record nothing inside a `with` statement, in this thread or task."""
 
@@ -131,6 +144,8 @@ def check_unchanged(node: Node) -> None:
 def entries_of(node: Node, dy: Any) -> Sequence[Gradient]:
     """Return the gradients that a node's backward function returns; raise TypeError if their number is wrong."""
     entries = node._backward(dy)
+    if type(entries) is Together:
+        return entries.make([getattr(parent, "requires_grad", False) for parent in node._parents])
     if not isinstance(entries, (tuple, list)) or len(entries) != len(node._parents):
         got = f"{len(entries)} entries" if isinstance(entries, (tuple, list)) else kind_of(entries)
         raise TypeError(expected(_name(node), "backward(dy) to return a tuple with an entry for each of its "

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy import _core
-from spconv_cy.backend.ops import Ops, open_windows
-from spconv_cy.compiled import frozen, gather, rowwise, steps
+from spconv_cy.backend import joint
+from spconv_cy.backend.ops import Ops
+from spconv_cy.compiled import gather, rowwise, steps
 from spconv_cy.config import threads
 from spconv_cy.errors import BackendError, expected
 from spconv_cy.types import Array
 
 if TYPE_CHECKING:
     from spconv_cy.backend.structure import Rulebook
-
-
-FEW_PAIRS = 16384
 
 
 class CpuOps(Ops):
@@ -30,6 +28,7 @@ class CpuOps(Ops):
     name = "cpu"
     float_dtypes = (np.float32,)
     steps = steps
+    joint = joint
 
     def conv(self, x: Array, w: Array, rulebook: Rulebook, *, bias: Array | None = None, slope: float | None = None,
              precision: str = "float32") -> Array:
@@ -61,7 +60,7 @@ class CpuOps(Ops):
         """See Ops.max_pool."""
         is_open = None
         if ground is not None:
-            ground, is_open = self.asarray(ground), _opened(rulebook)
+            ground, is_open = self.asarray(ground), joint.opened(rulebook)
         return _core.max_pool(self.asarray(x), rulebook.pairs, ground, is_open, n_threads=threads())
 
     def max_pool_dx(self, dy: Array, winner: Array, n: int,
@@ -157,13 +156,6 @@ class CpuOps(Ops):
         # Weights keep their strides, which are those of swapped axes for dx: the core packs them anyway.
         w = np.asarray(w)
         return w if w.dtype == np.float32 and w.flags.aligned else self.asarray(w)
-
-
-def _opened(rulebook: Rulebook) -> Array:
-    # What is counted for many pairs is kept for the next pass; for few, keeping takes longer than counting.
-    if rulebook.n_pairs <= FEW_PAIRS:
-        return frozen.open_windows(rulebook.pairs, rulebook.volume)
-    return open_windows(rulebook).view(np.uint8)
 
 
 def _int64(labels: Array) -> Array:

@@ -50,7 +50,7 @@ class Ops:
         xp: numpy, or a module like it, for the backend's arrays.
         float_dtypes: dtypes of float arrays of this backend, the default first.
         copies: None, or on a GPU the CopyStream that prepares batches.
-        steps: None, or the module compiled.steps, whose loops change parameters in place.
+        steps, joint: None, or the modules compiled.steps, which changes parameters in place, and backend.joint.
         group: the processes that have other rows, for sums in float64.
     """
 
@@ -59,6 +59,7 @@ class Ops:
     float_dtypes: tuple[type[np.floating[Any]], ...] = (np.float64,)
     copies: CopyStream | None = None
     steps: ModuleType | None = None
+    joint: ModuleType | None = None
     group: exact.Alone = exact.ALONE
 
     def asarray(self, array: object, dtype: DTypeLike | None = None) -> Array:
@@ -153,8 +154,7 @@ class Ops:
         """Return the weight gradient of conv: sums of x[in]^T dy[out] over the pairs of each offset.
 
         Args:
-            x: (n, c).
-            dy: (m, o).
+            x, dy: (n, c) and (m, o).
             rulebook: Rulebook.
             groups: g.
             precision: x and dy are rounded to it first, as in conv.

@@ -29,6 +29,7 @@ class Pairs:
         n_in: int,
         n_out: int,
         tile_ptr: NDArray[np.int64],
+        known: int = 0,
     ) -> Pairs: ...
     def swapped(self, n_threads: int = 1) -> Pairs | None: ...
 

@@ -43,6 +43,8 @@ cdef class Pairs:
         offset_ptr: (k+1,) int64.
         n_in, n_out: numbers of input and output rows.
         tile_ptr: (k, t+1) int64, t the number of tiles of n_out rows.
+        known: 1: input rows ascend strictly in each offset, too; 2: and the pairs of the last offset are those of the
+            first, swapped, and so on; 0: nothing is known.
 
     The arrays become read-only.
 
@@ -50,7 +52,7 @@ cdef class Pairs:
         ShapeError: the arrays do not fit each other.
     """
 
-    def __cinit__(self, in_rows, out_rows, offset_ptr, Py_ssize_t n_in, Py_ssize_t n_out, tile_ptr):
+    def __cinit__(self, in_rows, out_rows, offset_ptr, Py_ssize_t n_in, Py_ssize_t n_out, tile_ptr, int known=0):
         if in_rows is FROM_BLOCK:
             return
         cdef const int32_t[::1] ins = in_rows, outs = out_rows
@@ -73,7 +75,7 @@ cdef class Pairs:
         self._in = _read_only(in_rows)
         self._out = self._in if out_rows is in_rows else _read_only(out_rows)               # same object: an identity
         self._offsets, self._tiles = _read_only(offset_ptr), _read_only(tile_ptr)
-        self.n_in, self.n_out, self.n_offsets = n_in, n_out, n_offsets
+        self.n_in, self.n_out, self.n_offsets, self.known = n_in, n_out, n_offsets, known
         self.rules.in_rows = &ins[0] if n_pairs else NULL
         self.rules.out_rows = &outs[0] if n_pairs else NULL
         self.rules.tile_ptr = &tiles[0, 0] if n_offsets else NULL
@@ -116,7 +118,7 @@ cdef class Pairs:
 
     def swapped(self, int n_threads=1):
         """Return Pairs of the same memory with inputs and outputs swapped, or None if in_rows do not ascend."""
-        cdef bint rising = self.block is not None                        # all rows of a block ascend
+        cdef bint rising = self.known > 0 or self.block is not None      # all rows of a block ascend
         cdef int64_t n_tiles = (self.n_in + _rules.TILE_ROWS - 1) // _rules.TILE_ROWS
         cdef Pairs made
         n_threads = team(n_threads, self.rules.n_pairs)
@@ -131,7 +133,10 @@ cdef class Pairs:
         made.rules = self.rules
         made.rules.in_rows, made.rules.out_rows = self.rules.out_rows, self.rules.in_rows
         made.rules.tile_ptr, made.rules.n_tiles = <int64_t*>made.block.start, n_tiles
-        made.rules.n_out = self.n_in
+        made.rules.n_out, made.known = self.n_in, self.known
+        if self.known == 2:
+            mirror_tiles(&self.rules, self.starts, <int64_t*>made.block.start)
+            return made
         with nogil:
             _rules.point_tiles(made.rules.out_rows, made.starts, made.n_offsets, 0, made.n_out,
                                <int64_t*>made.block.start, n_threads)
@@ -139,6 +144,15 @@ cdef class Pairs:
 
     def __reduce__(self):
         return Pairs, (self.in_rows, self.out_rows, self.offset_ptr, self.n_in, self.n_out, self.tile_ptr)
+
+
+cdef void mirror_tiles(const Rules* rules, const int64_t* starts, int64_t* tile_ptr) noexcept:
+    # The tiles of swapped pairs are those of the opposite offsets.
+    cdef int64_t k, t, step = rules.n_tiles + 1, other
+    for k in range(rules.n_offsets):
+        other = rules.n_offsets - 1 - k
+        for t in range(step):
+            tile_ptr[k * step + t] = rules.tile_ptr[other * step + t] - starts[other] + starts[k]
 
 
 cdef Block block_of(size_t size):

@@ -12,7 +12,7 @@ def pairs(
     offsets: NDArray[np.int32],
     stride: Sequence[int],
     n_threads: int = 1,
-) -> tuple[_Rows, _Rows, _Pointers, _Pointers] | None: ...
+) -> tuple[_Rows, _Rows, _Pointers, _Pointers, int] | None: ...
 def valid(
     sites: NDArray[np.int32],
     offsets: NDArray[np.int32],
@@ -22,14 +22,14 @@ def valid(
     origin: Sequence[int],
     out_size: Sequence[int] | None,
     n_threads: int = 1,
-) -> tuple[NDArray[np.int32], _Rows, _Rows, _Pointers, _Pointers] | None: ...
+) -> tuple[NDArray[np.int32], _Rows, _Rows, _Pointers, _Pointers, int] | None: ...
 def spread(
     sites: NDArray[np.int32],
     stages: Sequence[NDArray[np.int32]],
     offsets: NDArray[np.int32],
     stride: Sequence[int],
     n_threads: int = 1,
-) -> tuple[NDArray[np.int32], _Rows, _Rows, _Pointers, _Pointers] | None: ...
+) -> tuple[NDArray[np.int32], _Rows, _Rows, _Pointers, _Pointers, int] | None: ...
 def folded(
     sites: NDArray[np.int32],
     offsets: NDArray[np.int32],

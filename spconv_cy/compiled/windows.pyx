@@ -16,7 +16,7 @@ from spconv_cy.compiled.memory import empty, exact
 
 def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const int32_t[:, ::1] offsets, stride,
           int n_threads=1):
-    """Return (in_rows, out_rows, offset_ptr, tile_ptr) of `in = stride * out + offset`, or None.
+    """Return (in_rows, out_rows, offset_ptr, tile_ptr, known) of `in = stride * out + offset`, or None; see Pairs.
 
     sites (n, 1+d) and out_sites (m, 1+d) are canonical, n, m >= 1, offsets (k, d) lexicographic, stride d ints.
     """
@@ -32,7 +32,7 @@ def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const in
 
 def valid(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, size, stride, dilation, origin, out_size,
           int n_threads=1):
-    """Return (output sites, in_rows, out_rows, offset_ptr, tile_ptr) of a cube over n >= 1 canonical sites, or None.
+    """Return (output sites, *what `pairs` returns) of a cube over n >= 1 canonical sites, or None.
 
     size, stride, dilation and origin are d ints, out_size too or None: unbounded; offsets (k, d) are the cube's.
     """
@@ -62,7 +62,7 @@ def valid(const int32_t[:, ::1] sites, const int32_t[:, ::1] offsets, size, stri
 
 
 def spread(const int32_t[:, ::1] sites, stages, const int32_t[:, ::1] offsets, stride, int n_threads=1):
-    """Return (sites, in_rows, out_rows, offset_ptr, tile_ptr) of the sites `stride * given + offset`, or None.
+    """Return (sites, in_rows, out_rows, offset_ptr, tile_ptr, known) of the sites `stride * given + offset`, or None.
 
     The new sites are canonical, and the pairs have them as inputs and the given ones as outputs.
     stages: arrays (k, d) int32, an offset the sum of one of each.
@@ -165,24 +165,31 @@ cdef bint _axes_of(Axis* axes, const Box* box, size, stride, dilation, origin, o
 
 
 cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
-    cdef int64_t n = keys.shape[0], room = reach.growth(axis), n_pieces
-    cdef int64_t[::1] pieces, counts, begins, mapped, spare, found, widened
+    cdef int64_t n = keys.shape[0], room = reach.growth(axis), n_pieces, piece, total = 0, most = n // reach.PIECE + 2
+    cdef int64_t[::1] scratch, widened
+    cdef int64_t* pieces
+    cdef int64_t* counts
+    cdef int64_t* begins
+    cdef int64_t* found
     if n == 0:
         return keys
-    pieces = empty(n // reach.PIECE + 2, np.int64)
-    n_pieces = reach.cut(&keys[0], n, axis.side * axis.step, &pieces[0])
-    counts, mapped = empty(n_pieces, np.int64), empty(n, np.int64)
-    spare, found = empty(room * n, np.int64), empty(room * n, np.int64)
+    scratch = empty(3 * most + (1 + 2 * room) * n, np.int64)             # found, spare, mapped, and the pieces
+    found = &scratch[0]
+    pieces = found + (1 + 2 * room) * n
+    counts, begins = pieces + most, pieces + 2 * most
+    n_pieces = reach.cut(&keys[0], n, axis.side * axis.step, pieces)
     n_threads = startable(n_threads) if n_pieces > 1 else 1
     with nogil:
-        reach.widen(&keys[0], &pieces[0], n_pieces, axis, &mapped[0], &spare[0], &found[0], &counts[0], n_threads)
+        reach.widen(&keys[0], pieces, n_pieces, axis, found + 2 * room * n, found + room * n, found, counts, n_threads)
     if n_pieces == 1:
-        return found[:counts[0]]
-    begins, counts = room * np.asarray(pieces), _before(counts)
-    widened = empty(counts[n_pieces], np.int64)
-    if widened.shape[0]:
+        return scratch[:counts[0]]
+    for piece in range(n_pieces):
+        begins[piece], counts[piece], total = room * pieces[piece], total, total + counts[piece]
+    counts[n_pieces] = total
+    widened = empty(total, np.int64)
+    if total:
         with nogil:
-            reach.join(&found[0], &begins[0], n_pieces, &counts[0], &widened[0], n_threads)
+            reach.join(found, begins, n_pieces, counts, &widened[0], n_threads)
     return widened
 
 
@@ -260,7 +267,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
     cdef int last = box.width - 2
     offset_ptr, tile_ptr = np.zeros(n_offsets + 1, np.int64), np.zeros((n_offsets, n_tiles + 1), np.int64)
     if m == 0:
-        return empty(0, np.int32), empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr)
+        return empty(0, np.int32), empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr), 1
     n_threads = team(n_threads, m * n_offsets)
     inputs = _runs_of(keys, 1, &merge.inputs, n_threads)
     merge.n_runs = merge.inputs.tiles[inputs[2].shape[0] - 1]
@@ -281,11 +288,12 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
     n_pairs = offset_ptr[n_offsets]
     in_rows, out_rows = exact((2, n_pairs), np.int32)             # one allocation, for huge pages
     if n_pairs == 0:
-        return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
+        return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr), 1
     cdef int32_t[::1] room = empty(max(n_threads, 1) * rules.PAIRS_ROOM, np.int32)
     with nogil:
         rules.fill_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], &in_rows[0], &out_rows[0], &room[0], n_threads)
-    return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr)
+    return (np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr),
+            2 if merge.n_merged < n_offsets else 1)
 
 
 cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):

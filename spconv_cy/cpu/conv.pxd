@@ -77,6 +77,33 @@ cdef struct Beside:
     Rowwise then
 
 
+cdef struct Layer:
+    const KernelTable* table
+    const float* x
+    const Weights* w
+    float* packed
+    float* sums                 # a slot for each thread
+    const float* bias
+    float* y
+    const Rules* rules
+    Shape shape
+    int64_t vectors             # in a group's outputs
+    int64_t blocks              # of columns in a group, each at most table.vectors wide
+    int64_t span                # tiles of a job
+    int64_t spans               # jobs of a block of columns
+    int64_t slot                # floats of a thread's sums; its stack may be too small for them
+    const After* after
+    const Beside* beside        # or NULL
+    int64_t room                # floats of a thread's rows beside, behind its sums
+    int64_t packs
+    int64_t jobs
+    int64_t pieces              # chunks, and then single jobs
+    int64_t chunks
+    int64_t chunk               # jobs that a thread takes at once
+    int64_t first_row           # the number of the first row of y, and of the residual
+    int64_t first_added
+
+
 # Floats of packed weights; and weights to that form and back. Layout and numbers depend on the table.
 cdef int64_t packed_floats(const KernelTable* table, Shape shape, int64_t n_offsets) noexcept nogil
 cdef void pack_weights(const KernelTable* table, const Weights* w, Shape shape, int64_t n_offsets,
@@ -91,3 +118,10 @@ cdef int64_t scratch_floats(const KernelTable* table, const Weights* w, const Ru
 cdef void conv(const KernelTable* table, const float* x, const Weights* w, float* scratch, const float* bias, float* y,
                const Rules* rules, Shape shape, const After* after, int n_threads,
                const Beside* beside=*) noexcept nogil
+
+# The parts of conv, for a region that has other jobs too.
+cdef int begin(Layer* layer, const KernelTable* table, const float* x, const Weights* w, float* scratch,
+               const float* bias, float* y, const Rules* rules, Shape shape, const After* after, int n_threads,
+               const Beside* beside) noexcept nogil
+cdef void pack(const Layer* layer, int64_t job) noexcept nogil
+cdef void conv_piece(const Layer* layer, int64_t piece, int thread) noexcept nogil

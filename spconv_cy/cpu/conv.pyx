@@ -25,28 +25,6 @@ cdef enum:
     JOBS = 24                   # least number of jobs that have more than one tile
 
 
-cdef struct Layer:
-    const KernelTable* table
-    const float* x
-    const Weights* w
-    float* packed
-    float* sums                 # a slot for each thread
-    const float* bias
-    float* y
-    const Rules* rules
-    Shape shape
-    int64_t vectors             # in a group's outputs
-    int64_t blocks              # of columns in a group, each at most table.vectors wide
-    int64_t span                # tiles of a job
-    int64_t spans               # jobs of a block of columns
-    int64_t slot                # floats of a thread's sums; its stack may be too small for them
-    const After* after
-    const Beside* beside        # or NULL
-    int64_t room                # floats of a thread's rows beside, behind its sums
-    int64_t first_row           # the number of the first row of y, and of the residual
-    int64_t first_added
-
-
 cdef int64_t widest_block(const KernelTable* table, Shape shape) noexcept nogil:
     cdef int64_t vectors = ceiling(shape.o, table.lanes)
     return ceiling(vectors, ceiling(vectors, table.vectors)) * table.lanes
@@ -112,32 +90,51 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
     # A tile owns its output rows, and a job owns a block of their columns, so no two threads write the same value.
     # Every value is summed in the order of the offsets, for any number of threads.
     cdef Layer layer
-    cdef int64_t job, n_jobs, n_packs
-    cdef int chunk
+    cdef int64_t job
+    n_threads = begin(&layer, table, x, w, scratch, bias, y, rules, shape, after, n_threads, beside)
+    with parallel(num_threads=n_threads):
+        for job in prange(layer.packs, schedule="static"):
+            pack(&layer, job)
+        for job in prange(layer.pieces, schedule="dynamic", chunksize=1):
+            conv_piece(&layer, job, threadid())
+
+
+cdef void conv_piece(const Layer* layer, int64_t piece, int thread) noexcept nogil:
+    # Neighbouring jobs, whose rows are fetched ahead; then single ones, so that all threads end at the same time.
+    cdef int64_t job = piece * layer.chunk, last = job + layer.chunk
+    if piece >= layer.chunks:
+        job = layer.chunks * layer.chunk + piece - layer.chunks
+        last = job + 1
+    for job in range(job, last):
+        if layer.beside == NULL:
+            conv_tile(layer, job, thread)
+        else:
+            conv_beside(layer, job, thread)
+
+
+cdef int begin(Layer* layer, const KernelTable* table, const float* x, const Weights* w, float* scratch,
+               const float* bias, float* y, const Rules* rules, Shape shape, const After* after, int n_threads,
+               const Beside* beside) noexcept nogil:
+    # Fills `layer`, and returns the number of threads that it has room for. First all packs run, then all pieces.
     layer.table, layer.x, layer.w, layer.bias, layer.y = table, x, w, bias, y
     layer.rules, layer.shape, layer.after, layer.beside = rules, shape, after, beside
     layer.vectors = ceiling(shape.o, table.lanes)
     layer.blocks = ceiling(layer.vectors, table.vectors)
-    n_packs = shape.groups * layer.blocks * rules.n_offsets
+    layer.packs = shape.groups * layer.blocks * rules.n_offsets
     layer.span = span_of(table, rules, shape, jobs_of(w, n_threads), beside != NULL)
     layer.spans = ceiling(rules.n_tiles, layer.span)
-    n_jobs = layer.spans * (1 if beside != NULL else shape.groups * layer.blocks)
-    n_threads = team_of(rules, shape, n_jobs, n_threads)
+    layer.jobs = layer.spans * (1 if beside != NULL else shape.groups * layer.blocks)
+    n_threads = team_of(rules, shape, layer.jobs, n_threads)
     layer.sums = scratch + (-<uintptr_t>scratch % 64) // sizeof(float)
     layer.room = room_of(shape, layer.span, beside)
     layer.slot = slot_of(table, shape, layer.span, beside) + layer.room
     layer.packed, layer.first_row, layer.first_added = layer.sums + n_threads * layer.slot, 0, 0
     if w.packed != NULL:
-        layer.packed, n_packs = <float*>w.packed, 0
-    chunk = <int>min(max(n_jobs // (16 * n_threads), 1), 8)
-    with parallel(num_threads=n_threads):
-        for job in prange(n_packs, schedule="static"):
-            pack(&layer, job)
-        for job in prange(n_jobs, schedule="dynamic", chunksize=chunk):
-            if beside == NULL:
-                conv_tile(&layer, job, threadid())
-            else:
-                conv_beside(&layer, job, threadid())
+        layer.packed, layer.packs = <float*>w.packed, 0
+    layer.chunk = min(max(layer.jobs // (16 * n_threads), 1), 8)
+    layer.chunks = max(layer.jobs // layer.chunk - 2 * n_threads, 0)
+    layer.pieces = layer.chunks + layer.jobs - layer.chunks * layer.chunk
+    return n_threads
 
 
 cdef inline float* packed_at(const Layer* layer, Block block, int64_t group, int64_t offset) noexcept nogil:

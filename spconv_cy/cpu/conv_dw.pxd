@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-from spconv_cy.cpu.conv cimport Rules, Shape
+from spconv_cy.cpu.conv cimport Layer, Rules, Shape
 from spconv_cy.cpu.isa cimport KernelTable
 
 
@@ -16,8 +16,24 @@ cdef struct Chunks:
     bint panels                 # whether those rows are copied first
 
 
+cdef struct Gradient:
+    const KernelTable* table
+    const float* x
+    const float* dy
+    float* dw
+    float* room                 # a slot for each thread
+    float* sums
+    const Rules* rules
+    Shape shape
+    Chunks chunks
+    int64_t pieces              # of dw, to which the sums of all chunks are added; 0: there is one chunk
+
+
 cdef Chunks chunks_of(const KernelTable* table, const Rules* rules, Shape shape) noexcept nogil
 cdef int team_of_dw(const Rules* rules, Shape shape, Chunks chunks, int n_threads) noexcept nogil
 cdef int64_t scratch_floats_dw(const Rules* rules, Shape shape, Chunks chunks, int n_threads) noexcept nogil
 cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, float* dw, float* scratch,
                   const Rules* rules, Shape shape, Chunks chunks, int n_threads) noexcept nogil
+cdef void begin_dw(Gradient* gradient, const KernelTable* table, const float* x, const float* dy, float* dw,
+                   float* scratch, const Rules* rules, Shape shape, Chunks chunks, int n_threads) noexcept nogil
+cdef void gradients(Layer* layer, Gradient* gradient, double* sums, float* db, int n_threads) noexcept nogil

@@ -4,8 +4,9 @@ from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memset
 
-from spconv_cy.cpu.conv cimport team_of
+from spconv_cy.cpu.conv cimport conv_piece, pack, team_of
 from spconv_cy.cpu.isa cimport Outer
+from spconv_cy.cpu.pool cimport CHUNK_ROWS, join_chunks, sum_chunk
 from spconv_cy.cpu.rules cimport TILE_ROWS
 from spconv_cy.cpu.threads cimport ceiling
 
@@ -16,6 +17,7 @@ cdef enum:
     SUM_FLOATS = 4194304        # of all chunks' sums together
     JOBS = 32                   # least number of jobs, if there are so many units
     CHUNKS = 16
+    PIECE = 4096                # numbers of dw to which one job adds the sums of all chunks
     TILES = 16                  # of a sweep, where rows of x and dy have up to CHANNELS numbers; half of them elsewhere
     CHANNELS = 128              # together: all rows of a sweep stay in the second cache
     NEAR = 128                  # most pairs that are taken together
@@ -59,33 +61,53 @@ cdef int64_t scratch_floats_dw(const Rules* rules, Shape shape, Chunks chunks, i
             + (chunks.chunks - 1) * rules.n_offsets * shape.groups * shape.c * shape.o)
 
 
-cdef struct Gradient:
-    const KernelTable* table
-    const float* x
-    const float* dy
-    float* dw
-    float* room                 # a slot for each thread
-    float* sums
-    const Rules* rules
-    Shape shape
-    Chunks chunks
-
-
 cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, float* dw, float* scratch,
                   const Rules* rules, Shape shape, Chunks chunks, int n_threads) noexcept nogil:
     # Overwrites dw, and scratch, which has scratch_floats_dw for these n_threads. There is at least one pair.
     cdef Gradient gradient
-    cdef int64_t floats = rules.n_offsets * shape.groups * shape.c * shape.o, n_jobs = chunks.chunks * chunks.parts
-    cdef int64_t n_pieces = ceiling(floats, 4096), job
+    cdef int64_t job
+    begin_dw(&gradient, table, x, dy, dw, scratch, rules, shape, chunks, n_threads)
+    with parallel(num_threads=n_threads):
+        for job in prange(chunks.chunks * chunks.parts, schedule="dynamic", chunksize=1):
+            dw_job(&gradient, job, threadid())
+        for job in prange(gradient.pieces, schedule="static"):
+            add_chunks(&gradient, job)
+
+
+cdef void begin_dw(Gradient* gradient, const KernelTable* table, const float* x, const float* dy, float* dw,
+                   float* scratch, const Rules* rules, Shape shape, Chunks chunks, int n_threads) noexcept nogil:
     gradient.table, gradient.x, gradient.dy, gradient.dw = table, x, dy, dw
     gradient.room = scratch + (-<uintptr_t>scratch % 64) // sizeof(float)
     gradient.sums = gradient.room + n_threads * chunks.room
     gradient.rules, gradient.shape, gradient.chunks = rules, shape, chunks
+    gradient.pieces = ceiling(rules.n_offsets * shape.groups * shape.c * shape.o, PIECE) if chunks.chunks > 1 else 0
+
+
+cdef void gradients(Layer* layer, Gradient* gradient, double* sums, float* db, int n_threads) noexcept nogil:
+    # All gradients of a convolution in one region: dx by the pieces of `layer`, dw by those of `gradient`, and the sums
+    # of the columns of dy unless db is NULL; sums has a row for each chunk of dy. The longest jobs come first, so that
+    # the threads end at the same time.
+    cdef int64_t starts[2]
+    cdef int64_t parts[2]
+    cdef int64_t n_dw = gradient.chunks.chunks * gradient.chunks.parts, o = gradient.shape.groups * gradient.shape.o
+    cdef int64_t job, i
+    starts[0] = parts[0] = 0
+    starts[1], parts[1] = gradient.rules.n_out, ceiling(gradient.rules.n_out, CHUNK_ROWS) if db != NULL else 0
     with parallel(num_threads=n_threads):
-        for job in prange(n_jobs, schedule="dynamic", chunksize=1):
-            dw_job(&gradient, job, threadid())
-        for job in prange(n_pieces, schedule="static"):
-            add_chunks(&gradient, job * 4096, min(floats, (job + 1) * 4096))
+        for job in prange(layer.packs, schedule="static"):
+            pack(layer, job)
+        for job in prange(n_dw + layer.pieces + parts[1], schedule="dynamic", chunksize=1):
+            if job < n_dw:
+                dw_job(gradient, job, threadid())
+            elif job < n_dw + layer.pieces:
+                conv_piece(layer, job - n_dw, threadid())
+            else:
+                i = job - n_dw - layer.pieces
+                sum_chunk(layer.table, gradient.dy, starts, parts, sums + i * o, i, 1, o)
+        for job in prange(gradient.pieces, schedule="static"):
+            add_chunks(gradient, job)
+    if db != NULL:
+        join_chunks(parts, sums, db, 1, o)
 
 
 cdef void dw_job(const Gradient* gradient, int64_t job, int thread) noexcept nogil:
@@ -128,7 +150,8 @@ cdef void dw_unit(const Gradient* gradient, float* dw, int64_t sweep, int64_t un
     gradient.table.outer(&product, rules.in_rows + start, rules.out_rows + start, pairs)
 
 
-cdef void add_chunks(const Gradient* gradient, int64_t low, int64_t high) noexcept nogil:
+cdef void add_chunks(const Gradient* gradient, int64_t piece) noexcept nogil:
     cdef int64_t floats = gradient.rules.n_offsets * gradient.shape.groups * gradient.shape.c * gradient.shape.o, chunk
+    cdef int64_t low = piece * PIECE, n = min(floats - low, PIECE)
     for chunk in range(gradient.chunks.chunks - 1):
-        gradient.table.add(gradient.dw + low, gradient.sums + chunk * floats + low, high - low)
+        gradient.table.add(gradient.dw + low, gradient.sums + chunk * floats + low, n)

@@ -8,11 +8,14 @@ from spconv_cy.cpu.threads cimport team
 
 
 cdef void max_pool(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
-                   int32_t* winner, const Rules* rules, int64_t c, int n_threads) noexcept nogil:
-    cdef int64_t tile
+                   int32_t* winner, const Rules* rules, int64_t c, float slope, int n_threads) noexcept nogil:
+    cdef int64_t tile, low
     n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * <double>c)
     for tile in prange(rules.n_tiles, schedule="dynamic", chunksize=4, num_threads=n_threads):
         max_tile(table, x, ground, is_open, y, winner, rules, c, tile)
+        if slope != 1:
+            low = tile * TILE_ROWS
+            table.leaky(y + low * c, y + low * c, slope, min(TILE_ROWS, rules.n_out - low) * c)
 
 
 cdef void max_tile(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
@@ -129,10 +132,15 @@ cdef void segment_sum(const KernelTable* table, const float* x, const int64_t* s
                       double* sums, float* y, int64_t b, int64_t c, int n_threads) noexcept nogil:
     # Segment s has the chunks chunk_starts[s] to chunk_starts[s + 1], each with its own sum in doubles: gradients of
     # biases, norms and ground states are sums of many rows that nearly cancel. On entry, y is 0.
-    cdef int64_t segment, chunk, first, i
+    cdef int64_t chunk
     n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * <double>c)
     for chunk in prange(chunk_starts[b], schedule="dynamic", chunksize=1, num_threads=n_threads):
         sum_chunk(table, x, starts, chunk_starts, sums + chunk * c, chunk, b, c)
+    join_chunks(chunk_starts, sums, y, b, c)
+
+
+cdef void join_chunks(const int64_t* chunk_starts, double* sums, float* y, int64_t b, int64_t c) noexcept nogil:
+    cdef int64_t segment, chunk, first, i
     for segment in range(b):
         first = chunk_starts[segment]
         if first == chunk_starts[segment + 1]:

@@ -15,7 +15,7 @@ cdef void leaky(const KernelTable* table, const float* x, float* y, float slope,
                 int n_threads) noexcept nogil:
     cdef int64_t i
     n_threads = team(n_threads, ceiling(n, PIECE), <double>n)
-    for i in prange(ceiling(n, PIECE), schedule="static", num_threads=n_threads):
+    for i in prange(ceiling(n, PIECE), schedule="dynamic", chunksize=1, num_threads=n_threads):
         table.leaky(y + i * PIECE, x + i * PIECE, slope, min(PIECE, n - i * PIECE))
 
 
@@ -23,7 +23,7 @@ cdef void leaky_dx(const KernelTable* table, const float* y, const float* dy, fl
                    int n_threads) noexcept nogil:
     cdef int64_t i
     n_threads = team(n_threads, ceiling(n, PIECE), <double>n)
-    for i in prange(ceiling(n, PIECE), schedule="static", num_threads=n_threads):
+    for i in prange(ceiling(n, PIECE), schedule="dynamic", chunksize=1, num_threads=n_threads):
         table.leaky_dx(dx + i * PIECE, y + i * PIECE, dy + i * PIECE, slope, min(PIECE, n - i * PIECE))
 
 
@@ -39,7 +39,7 @@ cdef void affine(const KernelTable* table, const float* x, const float* residual
                  int64_t n, int n_threads) noexcept nogil:
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk
     n_threads = team(n_threads, n_chunks, <double>n * <double>map.c)
-    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=n_threads):
         affine_chunk(table, x, residual, y, map, chunk * CHUNK_ROWS * map.c, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))
 
 
@@ -60,7 +60,7 @@ cdef void affine_sums(const KernelTable* table, const float* x, const float* dy,
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, i
     n_threads = team(n_threads, n_chunks, 2 * <double>n * <double>map.c)
     memset(sums, 0, <size_t>(2 * max(n_chunks, 1) * map.c) * sizeof(double))
-    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=n_threads):
         table.affine_sums(sums + 2 * chunk * map.c, sums + (2 * chunk + 1) * map.c, x + chunk * CHUNK_ROWS * map.c,
                           dy + chunk * CHUNK_ROWS * map.c, map, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))
     add_chunks(sums, n_chunks, 2 * map.c)
@@ -72,7 +72,7 @@ cdef void affine_dx(const KernelTable* table, const float* x, const float* dy, f
                     const float* ab, int64_t n, int n_threads) noexcept nogil:
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, start
     n_threads = team(n_threads, n_chunks, <double>n * <double>map.c)
-    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=n_threads):
         start = chunk * CHUNK_ROWS * map.c
         table.affine_dx(dx + start, x + start, dy + start, map, ab, ab + map.c, min(CHUNK_ROWS, n - chunk * CHUNK_ROWS))
 
@@ -81,7 +81,7 @@ cdef void sum(const KernelTable* table, const float* a, const float* b, float* y
               int n_threads) noexcept nogil:
     cdef int64_t i
     n_threads = team(n_threads, ceiling(n, PIECE), <double>n)
-    for i in prange(ceiling(n, PIECE), schedule="static", num_threads=n_threads):
+    for i in prange(ceiling(n, PIECE), schedule="dynamic", chunksize=1, num_threads=n_threads):
         table.sum(y + i * PIECE, a + i * PIECE, b + i * PIECE, min(PIECE, n - i * PIECE))
 
 
@@ -90,7 +90,7 @@ cdef void join(const KernelTable* table, const vector[Part]& parts, float* y, in
     # Sets y (n, c) to the columns of all parts.
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk
     n_threads = team(n_threads, n_chunks, <double>n * <double>c)
-    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=n_threads):
         join_chunk(table, parts, y + chunk * CHUNK_ROWS * c, chunk, n, c)
 
 
@@ -108,7 +108,7 @@ cdef void part(const KernelTable* table, const float* x, const vector[Part]& par
     # Sets the parts to their columns of x (n, c).
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk
     n_threads = team(n_threads, n_chunks, <double>n * <double>c)
-    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=n_threads):
         part_chunk(table, x + chunk * CHUNK_ROWS * c, parts, chunk, n, c)
 
 
@@ -143,7 +143,7 @@ cdef double entropy(const KernelTable* table, const float* x, const int64_t* lab
     cdef double total = 0
     n_threads = team(n_threads, n_chunks, EXPONENTIAL * <double>n * <double>c)
     memset(sums, 0, <size_t>n_chunks * sizeof(double))
-    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=n_threads):
         start = chunk * CHUNK_ROWS
         table.entropy(sums + chunk, found + 2 * start, x + start * c, labels + start,
                       at(counts, start), min(CHUNK_ROWS, n - start), c)
@@ -156,7 +156,7 @@ cdef void entropy_dx(const KernelTable* table, const float* x, const float* foun
                      const float* counts, float factor, float* dx, int64_t n, int64_t c, int n_threads) noexcept nogil:
     cdef int64_t n_chunks = ceiling(n, CHUNK_ROWS), chunk, start
     n_threads = team(n_threads, n_chunks, EXPONENTIAL * <double>n * <double>c)
-    for chunk in prange(n_chunks, schedule="static", num_threads=n_threads):
+    for chunk in prange(n_chunks, schedule="dynamic", chunksize=1, num_threads=n_threads):
         start = chunk * CHUNK_ROWS
         table.entropy_dx(dx + start * c, x + start * c, found + 2 * start, labels + start,
                          at(counts, start), factor, min(CHUNK_ROWS, n - start), c)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from spconv_cy.checks import checked_integers, described, is_one_of, kind_of
 from spconv_cy.config import precision_name, threads
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites.rulebook import Rulebook
+from spconv_cy.tape import Together
 from spconv_cy.types import Array, Gradient, IntegerArray, Recorded
 
 try:
@@ -48,7 +49,7 @@ def conv(x: Tensor | Array, w: Tensor | Array, rulebook: Rulebook, bias: Tensor 
     ops = ops_of(x, w) if bias is None else ops_of(x, w, bias)
     precision = precision_name()
 
-    def backward(dy: Array) -> tuple[Gradient, ...]:
+    def backward(dy: Array) -> Any:
         dy = dy if slope is None else ops.leaky_relu_dx(y, dy, slope)
         return _conv_gradients(ops, x, w, rulebook, dy, precision)
 
@@ -77,10 +78,10 @@ def conv_after(x: Tensor | Array, w: Tensor | Array, rulebook: Rulebook, bias: T
     _check_rulebook("conv", rulebook)
     ops, precision = ops_of(*(a for a in (x, w, bias, residual) if a is not None)), precision_name()
 
-    def backward(dy: Array) -> tuple[Gradient, ...]:
+    def backward(dy: Array) -> Any:
         dy = dy if slope is None else ops.leaky_relu_dx(y, dy, slope)
         inner = dy if rows is None else dy * rows[2:3].astype(dy.dtype, copy=False)
-        return (*_conv_gradients(ops, x, w, rulebook, inner, precision), dy)
+        return _conv_gradients(ops, x, w, rulebook, inner, precision, dy)
 
     with np.errstate(over="ignore", invalid="ignore"):                   # moments that overflow are computed again
         y, *moments = ops.conv_after(x, w, rulebook, bias=bias, slope=slope, rows=rows, residual=residual,
@@ -114,13 +115,20 @@ def conv_grounded(x: Tensor, ground: Tensor, w: Tensor, rulebook: Rulebook, bias
     return Tensor.of(y), Tensor.of(state)
 
 
-def _conv_gradients(ops: Ops, x: Array, w: Array, rulebook: Rulebook, dy: Array, precision: str
-                    ) -> tuple[Gradient, Gradient, None, Gradient]:
-    groups = w.shape[1] if w.ndim == 4 else 1
-    return (lambda: ops.conv(dy, w.swapaxes(-1, -2), rulebook.T, precision=precision),
-            lambda: ops.conv_dw(x, dy, rulebook, groups, precision=precision).reshape(w.shape),
-            None,
-            lambda: column_sums(dy))
+def _conv_gradients(ops: Ops, x: Array, w: Array, rulebook: Rulebook, dy: Array, precision: str,
+                    *rest: Gradient) -> Together:
+    def make(wanted: list[bool]) -> tuple[Gradient, ...]:
+        joint, groups = ops.joint, w.shape[1] if w.ndim == 4 else 1
+        if joint is not None and wanted[0] and wanted[1] and joint.serves(x, dy) and joint.serves_weights(w):
+            dx, dw, db = joint.conv_gradients(x, w, rulebook, dy, wanted[3:4] == [True])
+            found: tuple[Gradient, ...] = dx, dw, None, db, *rest
+        else:
+            found = (lambda: ops.conv(dy, w.swapaxes(-1, -2), rulebook.T, precision=precision),
+                     lambda: ops.conv_dw(x, dy, rulebook, groups, precision=precision).reshape(w.shape),
+                     None, lambda: column_sums(dy), *rest)
+        return found[:len(wanted)]
+
+    return Together(make)
 
 
 @differentiable(reads={})
@@ -143,6 +151,10 @@ def max_pool(x: Tensor | Array, ground: Tensor | Array | None, rulebook: Ruleboo
     x, ground = cast(Array, x), cast("Array | None", ground)
     _check_rulebook("max_pool", rulebook)
     ops = ops_of(x) if ground is None else ops_of(x, ground)
+    joint = ops.joint if slope is not None else None
+    if joint is not None and joint.serves(x) and (ground is None or joint.serves(ground)):
+        held, found = joint.max_pool(x, rulebook, ground, slope)
+        return held, lambda dy: (*joint.max_pool_dx(ops.asarray(dy), held, found, len(x), rulebook, slope), None)
     y, winner = ops.max_pool(x, rulebook, ground)
     if slope is None:
         return y, lambda dy: (*ops.max_pool_dx(dy, winner, len(x), rulebook), None)

@@ -153,14 +153,13 @@ class Layer(Node):
             The layer itself.
         """
         checked_flags("train", mode=mode)
-        layers = list(_layers(self))
-        for layer in layers:                                             # before any changes: they may share parameters
-            layer._kept = _kept(layer)
-        for layer in layers:
+        layers = list(_with_tensors(self))
+        for layer, tensors in layers:                                    # before any changes: they may share parameters
+            layer._kept = _kept(layer, tensors)
+        for layer, tensors in layers:
             layer.training = mode
-            for path, value in items(layer):
-                if isinstance(value, Tensor):
-                    value.requires_grad = mode and not layer.frozen and path not in layer._kept
+            for path, value in tensors:
+                value.requires_grad = mode and not layer.frozen and path not in layer._kept
         return self
 
     def eval(self: Self) -> Self:
@@ -172,7 +171,7 @@ class Layer(Node):
         checked_flags("freeze", frozen=frozen)
         mode = self.training
         self.train(False)
-        for layer in _layers(self):
+        for layer, _ in _with_tensors(self):
             layer.frozen = frozen
         return self.train(mode)
 
@@ -264,15 +263,18 @@ class Activated(Layer):
             raise NotImplementedError(expected(type(self).__name__, "a method activated(self, x, slope)", "none"))
 
 
-def _layers(layer: Layer) -> Iterator[Layer]:
-    for child in layer.children():
-        yield from _layers(child)
-    yield layer
+def _with_tensors(layer: Layer) -> Iterator[tuple[Layer, list[tuple[str, Tensor]]]]:
+    """Yield the layers below a layer and itself, each with the attribute paths of its own tensors."""
+    held = list(items(layer))
+    for _, value in held:
+        if isinstance(value, Layer):
+            yield from _with_tensors(value)
+    yield layer, [(path, value) for path, value in held if isinstance(value, Tensor)]
 
 
-def _kept(layer: Layer) -> frozenset[str]:
+def _kept(layer: Layer, tensors: list[tuple[str, Tensor]]) -> frozenset[str]:
     """Return the attribute paths of the parameters that training leaves unchanged."""
-    needing = {path: value.requires_grad for path, value in items(layer) if isinstance(value, Tensor)}
     if layer.training and not layer.frozen:
-        return frozenset(path for path, needs in needing.items() if not needs)
+        return frozenset([path for path, value in tensors if not value.requires_grad])
+    needing = {path: value.requires_grad for path, value in tensors}
     return frozenset(path for path in layer._kept if not needing.get(path))

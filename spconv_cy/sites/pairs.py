@@ -21,7 +21,7 @@ class PlainPairs:
     tile_ptr: NDArray[np.int64]
 
     def __init__(self, in_rows: NDArray[np.int32], out_rows: NDArray[np.int32], offset_ptr: NDArray[np.int64],
-                 n_in: int, n_out: int, tile_ptr: NDArray[np.int64]) -> None:
+                 n_in: int, n_out: int, tile_ptr: NDArray[np.int64], known: int = 0) -> None:
         views: dict[int, Any] = {}                                       # one array for both sides, as in an identity
         for name, value in zip(self.__slots__, (in_rows, out_rows, offset_ptr, n_in, n_out, tile_ptr), strict=True):
             kept: Any = value

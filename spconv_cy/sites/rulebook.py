@@ -59,13 +59,13 @@ class Rulebook:
     @classmethod
     def trusted(cls, in_rows: NDArray[np.int32], out_rows: NDArray[np.int32], offset_ptr: NDArray[np.int64], n_in: int,
                 n_out: int, volume: int | NDArray[np.int64] | None = None,
-                tile_ptr: NDArray[np.int64] | None = None) -> Rulebook:
+                tile_ptr: NDArray[np.int64] | None = None, known: int = 0) -> Rulebook:
         """Return a rulebook of arrays that are right by construction (rules, identities), without checking them.
 
-        The arrays become read-only and are not copied.
+        The arrays become read-only and are not copied. For `known` see Pairs.
         """
         rulebook = cls.__new__(cls)
-        rulebook._begin(in_rows, out_rows, offset_ptr, n_in, n_out, volume, tile_ptr)
+        rulebook._begin(in_rows, out_rows, offset_ptr, n_in, n_out, volume, tile_ptr, known)
         return rulebook
 
     @classmethod
@@ -89,12 +89,13 @@ class Rulebook:
         return cls.trusted(zeros, zeros, np.arange(volume + 1, dtype=np.int64), 1, 1)
 
     def _begin(self, in_rows: NDArray[np.int32], out_rows: NDArray[np.int32], offset_ptr: NDArray[np.int64], n_in: int,
-               n_out: int, volume: int | NDArray[np.int64] | None, tile_ptr: NDArray[np.int64] | None) -> None:
+               n_out: int, volume: int | NDArray[np.int64] | None, tile_ptr: NDArray[np.int64] | None,
+               known: int = 0) -> None:
         if tile_ptr is None:
             tile_ptr = rules.tile_pointers(out_rows, offset_ptr, n_out)
         if isinstance(volume, np.ndarray):
             volume.flags.writeable = False
-        self._pairs, self._volume = Pairs(in_rows, out_rows, offset_ptr, n_in, n_out, tile_ptr), volume
+        self._pairs, self._volume = Pairs(in_rows, out_rows, offset_ptr, n_in, n_out, tile_ptr, known), volume
         self._kept, self.listener = {}, None
 
     @property

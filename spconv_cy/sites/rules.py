@@ -77,7 +77,7 @@ def made(sites: Rows, window: Window, out_size: tuple[int, ...] | None) -> tuple
         parts = given(sites, out_sites, window)
     else:
         out_sites, *rest = found
-        parts = (*rest[:3], len(sites), len(out_sites), None, rest[3])
+        parts = (*rest[:3], len(sites), len(out_sites), None, *rest[3:])
     if window.min_active > 1:
         counts = np.bincount(parts[1], minlength=len(out_sites))
         out_sites = np.ascontiguousarray(out_sites[counts >= window.min_active])
@@ -125,7 +125,7 @@ def given(sites: Rows, out_sites: Rows, window: Window) -> tuple[Any, ...]:
         found = windows.pairs(sites, out_sites, window.offsets, window.stride, config.threads())
     if found is None:
         found = *build.pairs(sites, out_sites, window), None
-    return *found[:3], len(sites), len(out_sites), None, found[3]
+    return *found[:3], len(sites), len(out_sites), None, *found[3:]
 
 
 def swapped(parts: tuple[Any, ...]) -> tuple[Any, ...]:
