@@ -12,6 +12,7 @@ from spconv_cy.operands import (
     check_conv,
     check_conv_after,
     check_conv_dw,
+    check_equal,
     check_max_pool,
     check_rows,
     check_segments,
@@ -231,6 +232,7 @@ def max_pool_dx(dy, winner, Py_ssize_t n, Pairs transposed=None, z=None, float s
     """
     check_winner(dy, winner, n, transposed)
     if z is not None:
+        check_equal("max_pool_dx", z, dy)
         dy = _leaky_dx(z, dy, slope, n_threads)
     cdef const float[:, ::1] dy_rows = dy
     cdef const int32_t[:, ::1] winners = winner
@@ -255,9 +257,6 @@ def max_pool_dx(dy, winner, Py_ssize_t n, Pairs transposed=None, z=None, float s
 
 def _leaky_dx(const float[:, ::1] y, const float[:, ::1] dy, float slope, int n_threads):
     cdef int64_t n = dy.shape[0] * dy.shape[1]
-    if y.shape[0] != dy.shape[0] or y.shape[1] != dy.shape[1]:
-        raise ShapeError(expected("max_pool_dx", f"z {(dy.shape[0], dy.shape[1])}, as its gradient",
-                                  f"shape {(y.shape[0], y.shape[1])}"))
     out = empty((dy.shape[0], dy.shape[1]))
     cdef float[:, ::1] dx = out
     if n:

@@ -71,7 +71,7 @@ def calls_of(monkeypatch, *names):
     for name in names:
         owner = joint if hasattr(joint, name) else type(CPU)
         inside = getattr(owner, name)
-        monkeypatch.setattr(owner, name, lambda *a, _name=name, _inside=inside, **o: calls.append(_name) or _inside(*a, **o))
+        monkeypatch.setattr(owner, name, lambda *a, _of=(name, inside), **o: calls.append(_of[0]) or _of[1](*a, **o))
     return calls
 
 

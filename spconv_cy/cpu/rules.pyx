@@ -115,7 +115,7 @@ cdef void count_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr
     cdef int64_t n_chunks = (n_tiles + TILES - 1) // TILES
     cdef int64_t* tiles
     cdef int k
-    for chunk in prange(n_chunks, schedule="guided", num_threads=n_threads):
+    for chunk in prange(n_chunks, schedule="dynamic", num_threads=n_threads):
         walk(merge, chunk, tile_ptr, NULL, NULL, NULL, NULL)
     offset_ptr[0] = 0
     for k in range(merge.n_offsets):
@@ -137,7 +137,7 @@ cdef void fill_pairs(const Merge* merge, int64_t* tile_ptr, const int64_t* offse
                      int32_t* out_rows, int32_t* room, int n_threads) noexcept nogil:
     # After count_pairs; completes tile_ptr. room: PAIRS_ROOM for each thread.
     cdef int64_t chunk, n_chunks = (merge.m + TILES * TILE_ROWS - 1) // (TILES * TILE_ROWS)
-    for chunk in prange(n_chunks, schedule="guided", num_threads=n_threads):
+    for chunk in prange(n_chunks, schedule="dynamic", num_threads=n_threads):
         walk(merge, chunk, tile_ptr, offset_ptr, in_rows, out_rows, room + threadid() * PAIRS_ROOM)
     if merge.n_merged < merge.n_offsets:
         point_tiles(out_rows, offset_ptr, merge.n_offsets, merge.n_merged, merge.m, tile_ptr, n_threads)
