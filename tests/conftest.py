@@ -34,6 +34,17 @@ def pytest_configure(config):
     """End a run in a checkout that is not built: only the reference would be tested."""
     if told := unbuilt():
         raise pytest.UsageError(told)
+    config.pluginmanager.register(WithExamples())                        # for all folders, not only this one
+
+
+class WithExamples:
+    """Leaves out the doctests of a file without `>>>`, which --doctest-modules would import and search to find none."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(self, file_path):
+        """Return what reads a file: its tests, and its examples if it has any."""
+        found = yield
+        return [node for node in found if type(node) is pytest.Module or ">>>" in file_path.read_text(encoding="utf-8")]
 
 
 def pytest_sessionstart(session):
@@ -46,12 +57,6 @@ def pytest_ignore_collect(collection_path, config):
     """Leave files unread whose tests would all be left out by their mark, as `-m "not experiments"` does."""
     left_out = [mark for mark in MARKED if f"not {mark}" in config.option.markexpr]
     return any(collection_path.name.startswith(MARKED[mark]) for mark in left_out) or None
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collect_file(file_path, parent):
-    """Look for no examples in docstrings of tests: there are none, and --doctest-modules would read each file twice."""
-    return [node for node in (yield) if type(node) is pytest.Module]
 
 
 def pytest_collection_modifyitems(items):
