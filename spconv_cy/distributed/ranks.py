@@ -12,7 +12,9 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_numbers, kind_of
+from spconv_cy.compiled.mailbox import add_in_order
 from spconv_cy.distributed.failing import faults_of
+from spconv_cy.distributed.near import mailbox_of
 from spconv_cy.errors import expected
 from spconv_cy.lazy import under_mpiexec
 from spconv_cy.once import once
@@ -20,12 +22,15 @@ from spconv_cy.once import once
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from spconv_cy.compiled.mailbox import Mailbox
     from spconv_cy.types import Array
 
 SMALL = 65536                                                            # bytes that every rank sends to every other
 TAGS = 32000                                                             # every MPI allows tags up to 32767
+FLOATS = (np.float32, np.float64)
 PIECE = 8192                                                             # numbers that are added together
 SPINS = 100                                                              # tests before a rank lets other processes run
+LOOKS = 1000                                                             # the same, of memory
 YIELDING = 2e-3                                                          # seconds before it sleeps between tests
 LOOKING = 0.05                                                           # before it looks whether others fail or leave
 LEAVING = 1.0                                                            # before it takes one that left for missing
@@ -73,6 +78,7 @@ class Ranks:
         if communicator is not None and communicator.size > 1:
             self._comm = communicator.Dup()                              # messages of its own
             self._testall = getattr(communicator, "testall", None) or _mpi_testall()
+        self._mailbox = mailbox_of(self._comm)
         self.in_order = getattr(communicator, "in_order", False)
         self.rank: int = self._comm.rank if self._comm else 0
         self.size: int = self._comm.size if self._comm else 1
@@ -96,8 +102,11 @@ class Ranks:
         array = _numbers("sum", array)
         if self.size > 1 and array.nbytes <= SMALL:                      # without the buffers of a Sum
             parts = self.stack(array)
-            total: Array = parts[self.rank, ...]
-            _add(list(parts.reshape(self.size, -1)), total.reshape(-1))
+            total: Array = np.empty_like(parts[0])
+            if array.dtype in FLOATS:
+                add_in_order(parts.reshape(self.size, -1), total.reshape(-1))
+            else:
+                _add(list(parts.reshape(self.size, -1)), total.reshape(-1))
             return total
         found = np.array(array, order="C")
         self.start_sum(found.reshape(-1)).finish()
@@ -124,9 +133,22 @@ class Ranks:
         parts = np.empty((self.size, *array.shape), array.dtype)
         if self.size == 1:
             parts[0] = array
-        else:
+        elif self._mailbox is None or array.nbytes > self._mailbox.room:
             self._to_all(array.reshape(-1), parts.reshape(self.size, -1))
+        else:
+            self._leave_for_all(self._mailbox, array, parts)
         return parts
+
+    def _leave_for_all(self, mailbox: Mailbox, array: Array, parts: Array) -> None:
+        """Exchange small arrays with ranks of the same machine."""
+        self.messages += self.size - 1
+        self.sent += array.nbytes * (self.size - 1)
+        mailbox.post(array)
+        try:
+            if not mailbox.take(parts, LOOKS):
+                self._until(lambda: mailbox.take(parts), mailbox.missing)
+        except ValueError as error:
+            raise _unequal(error) from None
 
     def gather(self, value: object) -> list[Any]:
         """Return the ranks' objects as a list in the order of the ranks, on every rank."""
@@ -144,7 +166,7 @@ class Ranks:
         return self.gather(value if self.first else None)[0]
 
     def _to_all(self, mine: Array, parts: Sequence[Array] | Array) -> None:
-        """Send an array to all ranks, and receive theirs."""
+        """Send an array (n,) to all ranks, and receive theirs."""
         tag = self.next_tag()
         requests = self.begin(tag, {r: parts[r] for r in self.others()}, dict.fromkeys(self.others(), mine))
         parts[self.rank][...] = mine
@@ -196,34 +218,40 @@ class Ranks:
             TimeoutError: some are not complete after `timeout` seconds.
             RuntimeError: their rank has come to the end of its program.
         """
-        tests, began, test = 0, 0.0, self._testall
-        while not test(requests):
-            tests += 1
-            if tests < SPINS:
-                continue
+        test = self._testall
+        for _ in range(SPINS):
+            if test(requests):
+                return
+        ranks = self.others() * 2 if partners is None else partners
+        self._until(lambda: test(requests),
+                    lambda: [rank for rank, one in zip(ranks, requests, strict=False) if not one.Test()])
+
+    def _until(self, done: Callable[[], bool], missing: Callable[[], list[int]]) -> None:
+        """Wait until `done()` is true; `missing()` returns the ranks that must still answer."""
+        began = time.monotonic()
+        while not done():
             now = time.monotonic()
-            began = began or now
             if now - began < YIELDING:
                 _yield()
             else:
                 time.sleep(2e-5)
             if now - began > LOOKING:
-                self._check(now - began, requests, self.others() * 2 if partners is None else partners)
+                self._check(now - began, missing)
 
-    def _check(self, waited: float, requests: list[Any], partners: Sequence[int]) -> None:
+    def _check(self, waited: float, missing: Callable[[], list[int]]) -> None:
         gone = set[int]()
         if self._faults is not None:
             self._faults.look()
             gone = self._faults.gone if waited > LEAVING else gone
         if not gone and waited <= self.timeout:
             return
-        missing = sorted({rank for rank, request in zip(partners, requests, strict=False) if not request.Test()})
-        left = [rank for rank in missing if rank in gone]
+        late = sorted(set(missing()))
+        left = [rank for rank in late if rank in gone]
         if left:
             raise RuntimeError(expected("Ranks", f"an answer of {_named(left)}", "the end of its program",
                                         "let all ranks make the same calls"))
-        if missing and waited > self.timeout:
-            raise TimeoutError(expected("Ranks", f"an answer of {_named(missing)} within {self.timeout:g} s", "none",
+        if late and waited > self.timeout:
+            raise TimeoutError(expected("Ranks", f"an answer of {_named(late)} within {self.timeout:g} s", "none",
                                         "look for what it does meanwhile, or set a longer timeout"))
 
 
@@ -292,6 +320,11 @@ def _numbers(name: str, array: object) -> Array:
     return found
 
 
+def _unequal(what: object) -> RuntimeError:
+    return RuntimeError(expected("Ranks", "messages as other ranks send them", f"{what}",
+                                 "let all ranks make the same calls with arrays of the same size"))
+
+
 def _named(ranks: Sequence[int]) -> str:
     return " and ".join(f"rank {rank}" for rank in ranks)
 
@@ -343,8 +376,7 @@ def _mpi_testall() -> Callable[[Sequence[Any]], bool]:
         try:
             return bool(MPI.Request.Testall(requests))
         except MPI.Exception as error:                                   # a message is longer than expected
-            raise RuntimeError(expected("Ranks", "messages as other ranks send them", f"an error of MPI, {error}",
-                                        "let all ranks make the same calls with arrays of the same size")) from None
+            raise _unequal(f"an error of MPI, {error}") from None
 
     return testall
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.compiled.mailbox import joined, part_of
 
 if TYPE_CHECKING:
     from spconv_cy.distributed.ranks import Ranks
@@ -34,26 +35,12 @@ class SharedStatistics:
             own: (3, c), the moments of this rank's n rows.
             n: number of rows.
         """
-        ops, c = ops_of(own), own.shape[1]
-        host, mine = ops.to_numpy(own), np.zeros(1 + 2 * c)
-        if self.counts and n:
-            mine[0], mine[1 + c:] = n, host[2]
-            np.add(host[0], host[1], out=mine[1:1 + c], dtype=np.float64)
-        parts = self.ranks.stack(mine)                                   # one message: ranks wait for each here
-        counts = parts[:, 0].tolist()
-        self.rows = int(sum(counts))
-        if not self.rows:
-            return own
-        weights, means = parts[:, :1] / self.rows, parts[:, 1:1 + c]
-        both = np.add.reduce(weights * parts[:, 1:], 0)
-        apart = means - both[:c]
-        apart *= apart
-        apart *= weights
-        both[c:] += np.add.reduce(apart, 0)
-        found = np.empty((3, c), own.dtype)
-        found[::2] = both.reshape(2, c)                                  # the mean and the variance, rounded
-        np.subtract(both[:c], found[0], out=found[1], casting="same_kind")
-        return ops.asarray(found, own.dtype)
+        ops = ops_of(own)
+        host = ops.to_numpy(own)
+        parts = self.ranks.stack(part_of(host, n if self.counts else 0))             # ranks wait for each other here
+        found = np.empty_like(host)
+        self.rows = joined(parts, found)
+        return ops.asarray(found, own.dtype) if self.rows else own
 
     def sum(self, sums: Array) -> Array:
         """Return the sums of all ranks' arrays."""
