@@ -1,10 +1,18 @@
-"""Small messages between the processes of one machine, through memory that they share."""
+"""Messages between the processes of one machine, through memory that they share; sums and moments of what came."""
 
 import numpy as np
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
 from libc.stdint cimport int64_t, uintptr_t
 from libc.string cimport memcpy
+
+from spconv_cy.cpu cimport joining
 
 from spconv_cy.errors import ShapeError, expected
 
@@ -22,10 +30,6 @@ cdef extern from *:
     int64_t told(const int64_t* at) noexcept nogil
     void tell(int64_t* at, int64_t count) noexcept nogil
     void breathe() noexcept nogil
-
-ctypedef fused real:
-    float
-    double
 
 cdef enum:
     LINE = 64                                                            # bytes that processors exchange at once
@@ -45,10 +49,11 @@ cdef class Mailbox:
     """Messages that every process of a group has for all others, one after the other.
 
     A process has two places in turn. It writes its next message while others may still read the last one. They have
-    read the one before, since they have written the last one after it.
+    read the one before, if each takes a message before it writes the next.
 
     Args:
-        memory: writable bytes, the same for all processes, at first zero; see `length_of`.
+        memory: writable bytes, the same for all processes; see `length_of`. All have made theirs before the first
+            message.
         rank, size: number of this process, and of all.
         room: most bytes of a message.
     """
@@ -65,123 +70,141 @@ cdef class Mailbox:
         self._memory, self._rank, self._size, self.room = memory, rank, size, room
         self._count = self._length = 0
         self._start = &memory[0] + <int64_t>(-<uintptr_t>&memory[0] % LINE)
+        for self._count in (1, 0):
+            tell(self._place(rank), 0)
 
     cdef int64_t* _place(self, int64_t rank) noexcept nogil:
         return <int64_t*>(self._start + (2 * rank + self._count % 2) * _slot(self.room))
 
-    cdef bint _complete(self, int64_t spins) noexcept nogil:
+    cdef bint _complete(self, int64_t looks) noexcept nogil:
         cdef int64_t rank
         for rank in range(self._size):
             while told(self._place(rank)) != self._count:
-                if spins <= 0:
+                if looks <= 0:
                     return False
-                spins -= 1
+                looks -= 1
                 breathe()
         return True
 
-    def post(self, sent):
-        """Write this process's next message, a contiguous array of at most `room` bytes."""
+    def post(self, *arrays):
+        """Write this process's next message, contiguous arrays of at most `room` bytes together."""
         cdef Py_buffer view
-        PyObject_GetBuffer(sent, &view, PyBUF_SIMPLE)
-        try:
-            if view.len > self.room:
-                raise ShapeError(expected("Mailbox.post", f"at most {self.room} bytes", view.len))
-            self._count, self._length = self._count + 1, view.len
-            place = self._place(self._rank)
-            place[1] = view.len
-            memcpy(place + 2, view.buf, <size_t>view.len)
-            tell(place, self._count)
-        finally:
+        self._count, self._length = self._count + 1, 0
+        place = self._place(self._rank)
+        for array in arrays:
+            PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+            if view.len <= self.room - self._length:
+                memcpy(<char*>place + HEAD + self._length, view.buf, <size_t>view.len)
+            self._length += view.len
             PyBuffer_Release(&view)
+        if self._length > self.room:
+            raise ShapeError(expected("Mailbox.post", f"at most {self.room} bytes", self._length))
+        place[1] = self._length
+        tell(place, self._count)
 
-    def take(self, received, int64_t spins=0):
-        """Return True if all processes have written theirs, which `received` then has in the order of the ranks.
+    def arrived(self, int64_t looks=0):
+        """Return whether all processes have written the message that this one has last written.
 
         Args:
-            received: contiguous array of as many bytes as all messages have.
-            spins: number of looks at those that are not there, a few hundredths of a microsecond each.
+            looks: how often it looks for those that are not there, every few hundredths of a microsecond.
 
         Raises:
             ValueError: a message has another length than this process's own.
         """
-        cdef Py_buffer view
-        cdef int64_t rank, other = self._length
+        cdef int64_t rank
         cdef bint complete
         with nogil:
-            complete = self._complete(spins)
+            complete = self._complete(looks)
         if not complete:
             return False
-        PyObject_GetBuffer(received, &view, PyBUF_WRITABLE)
-        try:
-            if view.len != self._size * self._length:
-                raise ShapeError(expected("Mailbox.take", f"{self._size} times {self._length} bytes", view.len))
-            for rank in range(self._size):
-                place = self._place(rank)
-                if place[1] != self._length:
-                    other = place[1]
-                    break
-                memcpy(<unsigned char*>view.buf + rank * self._length, place + 2, <size_t>self._length)
-        finally:
-            PyBuffer_Release(&view)
-        if other != self._length:
-            raise ValueError(f"{other} bytes where {self._length} are due")
+        for rank in range(self._size):
+            if self._place(rank)[1] != self._length:
+                raise ValueError(f"{self._place(rank)[1]} bytes where {self._length} are due")
         return True
+
+    def take(self, received):
+        """Copy the messages that have arrived to an array, in the order of the ranks."""
+        cdef Py_buffer view
+        cdef int64_t rank
+        PyObject_GetBuffer(received, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+        if view.len == self._size * self._length:
+            for rank in range(self._size):
+                memcpy(<char*>view.buf + rank * self._length, <char*>self._place(rank) + HEAD, <size_t>self._length)
+        found = view.len
+        PyBuffer_Release(&view)
+        if found != self._size * self._length:
+            raise ShapeError(expected("Mailbox.take", f"{self._size} times {self._length} bytes", found))
+
+    def take_sum(self, total, int64_t divisor=1):
+        """Write the sum of the messages that have arrived, and its quotient, into an array of float32 or float64."""
+        _add(<unsigned char*>self._place(0) + HEAD, 2 * _slot(self.room), self._size, self._length, total, divisor)
 
     def missing(self):
         """Return the ranks that have not written the message which this process last wrote."""
         return [rank for rank in range(self._size) if told(self._place(rank)) != self._count]
 
 
-def add_in_order(const real[:, ::1] parts, real[::1] total):
-    """Write the sum of the rows of an array (n, m) into another (m,), added in their order in float64."""
-    cdef Py_ssize_t i, j
-    cdef double found
-    if parts.shape[1] != total.shape[0]:
-        raise ShapeError(expected("add_in_order", f"a total ({parts.shape[1]},)", f"({total.shape[0]},)"))
-    for j in range(total.shape[0]):
-        found = 0
-        for i in range(parts.shape[0]):
-            found += parts[i, j]
-        total[j] = <real>found
+def add_up(parts, total):
+    """Write the sum of the arrays in an array (n, ...) into one (...), added in their order in float64."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(parts, &view, PyBUF_C_CONTIGUOUS)
+    try:
+        _add(<unsigned char*>view.buf, view.len // len(parts), len(parts), view.len // len(parts), total, 1)
+    finally:
+        PyBuffer_Release(&view)
 
 
-def part_of(const real[:, ::1] own, double n):
+cdef _add(const unsigned char* parts, int64_t apart, int64_t n, int64_t length, total, int64_t divisor):
+    cdef Py_buffer view
+    PyObject_GetBuffer(total, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
+    cdef bint single = view.format[0] == b"f", wide = view.format[0] == b"d"
+    cdef bint fits = view.len == length
+    if fits and single:
+        joining.add[float](parts, apart, n, length // 4, <float*>view.buf, divisor)
+    elif fits and wide:
+        joining.add[double](parts, apart, n, length // 8, <double*>view.buf, divisor)
+    PyBuffer_Release(&view)
+    if not fits or not (single or wide):
+        raise ShapeError(expected("add_up", f"{length} bytes of float32 or float64", f"{total.nbytes} of {total.dtype}"))
+
+
+def part_of(own, double n):
     """Return (1 + 2c,) float64, what `joined` takes of a process: n, the mean, the variance.
 
     Args:
-        own: (3, c), the mean of n rows, its rounding error, and the biased variance.
+        own: (3, c) float32 or float64, the mean of n rows, its rounding error, and the biased variance.
         n: 0: the rows do not count.
     """
-    cdef Py_ssize_t c = own.shape[1], counted = c if n else 0, j
-    if own.shape[0] != 3:
-        raise ShapeError(expected("part_of", "moments (3, c)", f"({own.shape[0]}, {c})"))
+    cdef const float[:, :] single
+    cdef const double[:, :] wide
+    cdef Py_ssize_t c = own.shape[1], j
     out = np.zeros(1 + 2 * c)
     cdef double[::1] part = out
     part[0] = n
-    for j in range(counted):
-        part[1 + j], part[1 + c + j] = <double>own[0, j] + own[1, j], own[2, j]
+    if n and own.itemsize == 4:
+        single = own
+        for j in range(c):
+            part[1 + j], part[1 + c + j] = <double>single[0, j] + single[1, j], single[2, j]
+    elif n:
+        wide = own
+        for j in range(c):
+            part[1 + j], part[1 + c + j] = wide[0, j] + wide[1, j], wide[2, j]
     return out
 
 
-def joined(const double[:, ::1] parts, real[:, ::1] found):
-    """Return the number of rows of all parts of `part_of`, and write their moments into an array (3, c); not for 0 rows.
+def joined(const double[:, ::1] parts, found):
+    """Return the number of rows of all parts of `part_of`; write their moments (3, c) into `found`, if there are rows.
     """
-    cdef Py_ssize_t c = found.shape[1], i, j
-    cdef double rows = 0, mean, spread
-    if parts.shape[1] != 1 + 2 * c or found.shape[0] != 3:
+    cdef float[:, ::1] single
+    cdef double[:, ::1] wide
+    cdef Py_ssize_t c = found.shape[1]
+    cdef double rows
+    if parts.shape[1] != 1 + 2 * c or len(found) != 3 or not c:
         raise ShapeError(expected("joined", f"parts of {1 + 2 * c} numbers", parts.shape[1]))
-    for i in range(parts.shape[0]):
-        rows += parts[i, 0]
-    if not rows:
-        return 0
-    for j in range(c):
-        mean = spread = 0
-        for i in range(parts.shape[0]):
-            mean += parts[i, 0] * parts[i, 1 + j]
-        mean /= rows
-        for i in range(parts.shape[0]):
-            spread += parts[i, 0] * (parts[i, 1 + c + j] + (parts[i, 1 + j] - mean) * (parts[i, 1 + j] - mean))
-        found[0, j] = <real>mean
-        found[1, j] = <real>(mean - found[0, j])
-        found[2, j] = <real>(spread / rows)
+    if found.itemsize == 4:
+        single = found
+        rows = joining.join(&parts[0, 0], parts.shape[0], c, &single[0, 0])
+    else:
+        wide = found
+        rows = joining.join(&parts[0, 0], parts.shape[0], c, &wide[0, 0])
     return int(rows)

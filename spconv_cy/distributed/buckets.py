@@ -4,64 +4,95 @@ from __future__ import annotations
 
 import operator
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.compiled.memory import empty
 
 if TYPE_CHECKING:
     from spconv_cy.autograd import Tensor
+    from spconv_cy.compiled.mailbox import Mailbox
     from spconv_cy.distributed.ranks import Ranks, Sum
     from spconv_cy.types import Array
 
 
 class Bucket:
-    """Some parameters of one dtype, and a flat buffer: a flag for each that has a gradient, then all gradients.
+    """Some parameters of one dtype: a message of a flag for each that has a gradient, then all gradients, and its sum.
 
     Args:
         parameters: Tensors.
+        ranks: Ranks.
 
     Attributes:
+        bytes: of the message.
+        mailbox: takes the messages of ranks that share memory; None: they are sent.
         waiting: ids of the parameters whose gradients are not complete.
+        done: whether the sum is complete on this rank.
     """
 
-    def __init__(self, parameters: list[Tensor]) -> None:
-        self.parameters = parameters
-        kind = np.float64 if parameters[0].dtype == np.float64 else np.float32
-        sizes = [parameter.data.size for parameter in parameters]
-        self.flat: Array = np.empty(len(parameters) + sum(sizes), kind)
-        ends = len(parameters) + np.cumsum(sizes)
-        self._pieces = [self.flat[end - size:end].reshape(parameter.shape)
-                        for end, size, parameter in zip(ends, sizes, parameters, strict=True)]
-        self.sum: Sum | None = None
+    def __init__(self, parameters: list[Tensor], ranks: Ranks) -> None:
+        self.parameters, self.ranks = parameters, ranks
+        self._kind = np.float64 if parameters[0].dtype == np.float64 else np.float32
+        ends = len(parameters) + np.cumsum([parameter.data.size for parameter in parameters])
+        self._places = list(pairwise([len(parameters), *ends.tolist()]))
+        self._length = int(ends[-1])
+        self.bytes = self._length * np.dtype(self._kind).itemsize
+        self.mailbox: Mailbox | None = None
+        self._sum: Sum | None = None
         self.begin()
 
     def begin(self) -> None:
         """Wait for all parameters again."""
-        self.waiting = {id(parameter) for parameter in self.parameters}
+        self.waiting, self.done = {id(parameter) for parameter in self.parameters}, False
 
-    def start(self, ranks: Ranks) -> None:
-        """Copy the gradients into the buffer and begin to sum it."""
-        self.flat[:len(self.parameters)] = [parameter.grad is not None for parameter in self.parameters]
-        for parameter, piece in zip(self.parameters, self._pieces, strict=True):
-            if parameter.grad is None:
-                piece[...] = 0
-            else:
-                np.copyto(piece, ops_of(parameter.grad).to_numpy(parameter.grad))
-        if self.sum is None:
-            self.sum = ranks.start_sum(self.flat)
+    def start(self) -> None:
+        """Begin to sum the gradients."""
+        flags = np.array([parameter.grad is not None for parameter in self.parameters], self._kind)
+        gradients = [self._flat(parameter) for parameter in self.parameters]
+        if self.mailbox is not None:
+            self.ranks.deliver(self.mailbox, flags, *gradients)
+            return
+        if self._sum is None:
+            self._buffer: Array = np.empty(self._length, self._kind)
+        np.concatenate([flags, *gradients], out=self._buffer)
+        if self._sum is None:
+            self._sum = self.ranks.start_sum(self._buffer)
         else:                                                            # with the memory of the step before
-            self.sum.start()
+            self._sum.start()
 
-    def finish(self, size: int) -> None:
-        """Wait for the sum, and give every parameter the mean of `size` ranks."""
-        assert self.sum is not None
-        self.sum.finish()
-        given = self.flat[:len(self.parameters)].tolist()
-        for has, parameter, piece in zip(given, self.parameters, self._pieces, strict=True):
+    def _flat(self, parameter: Tensor) -> Array:
+        if parameter.grad is None:
+            return np.zeros(parameter.data.size, self._kind)
+        return np.asarray(ops_of(parameter.grad).to_numpy(parameter.grad), self._kind).reshape(-1)
+
+    def progress(self) -> bool:
+        """Let the sum go on without waiting; return True if it is complete."""
+        if not self.done:
+            if self.mailbox is None:
+                self.done = self._sum is not None and self._sum.progress()
+            else:
+                self.done = self.mailbox.arrived()
+        return self.done
+
+    def finish(self) -> None:
+        """Wait for the sum, and give every parameter the mean of the ranks."""
+        means, size = empty(self._length, self._kind), self.ranks.size
+        if self.mailbox is not None:
+            if not self.done:
+                self.ranks.collect(self.mailbox)
+            self.mailbox.take_sum(means, size)
+        else:
+            assert self._sum is not None
+            self._sum.finish()
+            np.divide(self._buffer, size, out=means)
+        given = means[:len(self.parameters)].tolist()
+        for has, parameter, (low, high) in zip(given, self.parameters, self._places, strict=True):
             if has:
-                parameter.grad = ops_of(parameter.data).asarray(piece / size, parameter.dtype)
+                mean = means[low:high].reshape(parameter.shape)
+                parameter.grad = ops_of(parameter.data).asarray(mean, parameter.dtype)
 
 
 class Buckets:
@@ -85,7 +116,8 @@ class Buckets:
         self._shapes = [parameter.data.shape for parameter in parameters]
         self.trace: list[tuple[str, int, float]] = []
         self._noted: set[tuple[str, int]] = set()
-        self._buckets, self._started = _filled(parameters, size), 0
+        self._buckets, self._started = _filled(parameters, ranks, size), 0
+        self._mailboxes = ranks.mailboxes([bucket.bytes for bucket in self._buckets])
 
     def fits(self, parameters: list[Tensor]) -> bool:
         """Return True if the buckets are of these parameters."""
@@ -95,7 +127,10 @@ class Buckets:
     def begin(self) -> None:
         """Begin a backward pass."""
         self.trace, self._noted, self._started = [], set(), 0
-        for bucket in self._buckets:
+        near = bool(self._mailboxes) and self.ranks.lent is self._mailboxes            # no other Buckets have them now
+        self.ranks.lending = self.ranks.lending or near
+        for i, bucket in enumerate(self._buckets):
+            bucket.mailbox = self._mailboxes[i] if near else None
             bucket.begin()
 
     def ready(self, leaf: Any) -> None:
@@ -115,18 +150,19 @@ class Buckets:
         while self._started < len(self._buckets):
             self._start()
         for number, bucket in enumerate(self._buckets):
-            bucket.finish(self.ranks.size)
+            bucket.finish()
             self._note("summed", number)
         self._started = 0
+        self.ranks.lending = self.ranks.lending and self.ranks.lent is not self._mailboxes
 
     def _start(self) -> None:
-        self._buckets[self._started].start(self.ranks)
+        self._buckets[self._started].start()
         self._note("started", self._started)
         self._started += 1
 
     def _progress(self) -> None:
         for number, bucket in enumerate(self._buckets[:self._started]):
-            if bucket.sum is not None and not bucket.sum.done and bucket.sum.progress():
+            if not bucket.done and bucket.progress():
                 self._note("summed", number)
 
     def _note(self, event: str, number: int) -> None:
@@ -135,7 +171,7 @@ class Buckets:
             self.trace.append((event, number, time.perf_counter()))
 
 
-def _filled(parameters: list[Tensor], size: int) -> list[Bucket]:
+def _filled(parameters: list[Tensor], ranks: Ranks, size: int) -> list[Bucket]:
     """Return the buckets, from the last parameter to the first; a bucket has parameters of one dtype."""
     groups: list[list[Tensor]] = []
     room: float = 0
@@ -145,4 +181,4 @@ def _filled(parameters: list[Tensor], size: int) -> list[Bucket]:
             room = size
         groups[-1].append(parameter)
         room -= parameter.data.nbytes
-    return [Bucket(group) for group in groups]
+    return [Bucket(group, ranks) for group in groups]

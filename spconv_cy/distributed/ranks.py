@@ -12,9 +12,9 @@ import numpy as np
 
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_numbers, kind_of
-from spconv_cy.compiled.mailbox import add_in_order
+from spconv_cy.compiled.mailbox import add_up
 from spconv_cy.distributed.failing import faults_of
-from spconv_cy.distributed.near import mailbox_of
+from spconv_cy.distributed.near import near_of
 from spconv_cy.errors import expected
 from spconv_cy.lazy import under_mpiexec
 from spconv_cy.once import once
@@ -78,7 +78,10 @@ class Ranks:
         if communicator is not None and communicator.size > 1:
             self._comm = communicator.Dup()                              # messages of its own
             self._testall = getattr(communicator, "testall", None) or _mpi_testall()
-        self._mailbox = mailbox_of(self._comm)
+        self._near = near_of(self._comm)
+        self._mailbox = None if self._near is None else self._near.mailbox
+        self.lent: list[Mailbox] = []
+        self.lending = False                                             # whether messages are in those
         self.in_order = getattr(communicator, "in_order", False)
         self.rank: int = self._comm.rank if self._comm else 0
         self.size: int = self._comm.size if self._comm else 1
@@ -101,12 +104,15 @@ class Ranks:
         """
         array = _numbers("sum", array)
         if self.size > 1 and array.nbytes <= SMALL:                      # without the buffers of a Sum
-            parts = self.stack(array)
-            total: Array = np.empty_like(parts[0])
-            if array.dtype in FLOATS:
-                add_in_order(parts.reshape(self.size, -1), total.reshape(-1))
+            total: Array = np.empty_like(array)
+            if array.dtype not in FLOATS:
+                _add(list(self.stack(array).reshape(self.size, -1)), total.reshape(-1))
+            elif self._mailbox is not None and array.nbytes <= self._mailbox.room:
+                self.deliver(self._mailbox, array)
+                self.collect(self._mailbox)
+                self._mailbox.take_sum(total)
             else:
-                _add(list(parts.reshape(self.size, -1)), total.reshape(-1))
+                add_up(self.stack(array), total)
             return total
         found = np.array(array, order="C")
         self.start_sum(found.reshape(-1)).finish()
@@ -136,17 +142,33 @@ class Ranks:
         elif self._mailbox is None or array.nbytes > self._mailbox.room:
             self._to_all(array.reshape(-1), parts.reshape(self.size, -1))
         else:
-            self._leave_for_all(self._mailbox, array, parts)
+            self.deliver(self._mailbox, array)
+            self.collect(self._mailbox)
+            self._mailbox.take(parts)
         return parts
 
-    def _leave_for_all(self, mailbox: Mailbox, array: Array, parts: Array) -> None:
-        """Exchange small arrays with ranks of the same machine."""
+    def mailboxes(self, rooms: Sequence[int]) -> list[Mailbox]:
+        """Return a Mailbox for each number of bytes, or none if ranks are many or far, or messages too large.
+
+        All ranks call it. Mailboxes of the call before must not be used any more; `lent` has those of the last.
+        """
+        free = self._near is not None and all(self.gather(not self.lending))
+        self.lent = self._near.lend(rooms) if free else []
+        if self.lent:
+            self.gather(None)                                            # all have them before the first message
+        return self.lent
+
+    def deliver(self, mailbox: Mailbox, *arrays: Array) -> None:
+        """Write contiguous arrays into a Mailbox, as one message."""
         self.messages += self.size - 1
-        self.sent += array.nbytes * (self.size - 1)
-        mailbox.post(array)
+        self.sent += sum([array.nbytes for array in arrays]) * (self.size - 1)
+        mailbox.post(*arrays)
+
+    def collect(self, mailbox: Mailbox) -> None:
+        """Wait until all ranks' messages are in a Mailbox."""
         try:
-            if not mailbox.take(parts, LOOKS):
-                self._until(lambda: mailbox.take(parts), mailbox.missing)
+            if not mailbox.arrived(LOOKS):
+                self._until(mailbox.arrived, mailbox.missing)
         except ValueError as error:
             raise _unequal(error) from None
 
