@@ -11,6 +11,7 @@ import numpy as np
 
 from spconv_cy.backend.switch import ops_of
 from spconv_cy.compiled.memory import empty
+from spconv_cy.distributed.near import large_mailboxes_of
 
 if TYPE_CHECKING:
     from spconv_cy.autograd import Tensor
@@ -117,7 +118,9 @@ class Buckets:
         self.trace: list[tuple[str, int, float]] = []
         self._noted: set[tuple[str, int]] = set()
         self._buckets, self._started = _filled(parameters, ranks, size), 0
-        self._mailboxes = ranks.mailboxes([bucket.bytes for bucket in self._buckets])
+        mailboxes = large_mailboxes_of(ranks, [bucket.bytes for bucket in self._buckets])
+        for bucket, mailbox in zip(self._buckets, mailboxes, strict=False):
+            bucket.mailbox = mailbox
 
     def fits(self, parameters: list[Tensor]) -> bool:
         """Return True if the buckets are of these parameters."""
@@ -127,10 +130,7 @@ class Buckets:
     def begin(self) -> None:
         """Begin a backward pass."""
         self.trace, self._noted, self._started = [], set(), 0
-        near = bool(self._mailboxes) and self.ranks.lent is self._mailboxes            # no other Buckets have them now
-        self.ranks.lending = self.ranks.lending or near
-        for i, bucket in enumerate(self._buckets):
-            bucket.mailbox = self._mailboxes[i] if near else None
+        for bucket in self._buckets:
             bucket.begin()
 
     def ready(self, leaf: Any) -> None:
@@ -153,7 +153,6 @@ class Buckets:
             bucket.finish()
             self._note("summed", number)
         self._started = 0
-        self.ranks.lending = self.ranks.lending and self.ranks.lent is not self._mailboxes
 
     def _start(self) -> None:
         self._buckets[self._started].start()

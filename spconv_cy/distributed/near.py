@@ -1,11 +1,13 @@
-"""Memory that the processes of one machine share, through MPI."""
+"""Messages between ranks on one machine, through memory that they share."""
 
 from __future__ import annotations
 
-import shutil
+import mmap
+import os
+import tempfile
 from contextlib import suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,74 +16,53 @@ from spconv_cy.compiled.mailbox import Mailbox, length_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spconv_cy.types import Array
+    from spconv_cy.distributed.ranks import Ranks
 
 ROOM = 2**14                                                             # bytes of a small message
-LARGE = 2**25                                                            # bytes of memory for large ones, of all ranks
+LARGE = 2**25                                                            # bytes of all mailboxes for large ones
 MOST = 4                                                                 # ranks that read each other's large ones
-SYSTEM = "/dev/shm"                                                      # where Linux has such memory, often little
+FOLDER = "/dev/shm"                                                      # Linux's files that are memory
 
 
-class Near:
-    """Memory for messages between the processes of a communicator, which are on one machine.
-
-    Args:
-        comm: communicator of mpi4py.
-        memory: of `_shared`.
-
-    Attributes:
-        mailbox: for small messages.
-    """
-
-    def __init__(self, comm: Any, memory: Array) -> None:
-        self._comm, self._large = comm, None
-        self.mailbox = Mailbox(memory, comm.rank, comm.size, ROOM)
-
-    def lend(self, rooms: Sequence[int]) -> list[Mailbox]:
-        """Return a Mailbox for each number of bytes, or none; all ranks call it. Those of the call before are void."""
-        rank, size = self._comm.rank, self._comm.size
-        ends = np.cumsum([0, *(length_of(size, room) for room in rooms)]).tolist()
-        if size > MOST or ends[-1] > LARGE:
-            return []
-        if self._large is None:
-            self._large = _shared(self._comm, LARGE)
-        if self._large is None:
-            return []
-        return [Mailbox(self._large[low:high], rank, size, room)
-                for (low, high), room in zip(pairwise(ends), rooms, strict=True)]
+def mailboxes_of(ranks: Ranks, rooms: Sequence[int]) -> list[Mailbox]:
+    """Return a Mailbox for each number of bytes, or none where ranks do not share memory; all ranks call it."""
+    ends = np.cumsum([0, *(length_of(ranks.size, room) for room in rooms)]).tolist()
+    memory = _shared(ranks, ends[-1])
+    if memory is None:
+        return []
+    found = [Mailbox(np.frombuffer(memory, np.uint8, high - low, low), ranks.rank, ranks.size, room)
+             for (low, high), room in zip(pairwise(ends), rooms, strict=True)]
+    ranks.gather(None)                                                   # all have theirs before the first message
+    return found
 
 
-def near_of(comm: Any) -> Near | None:
-    """Return Near, or None if the processes of a communicator are not on one machine; all ranks call it.
-
-    Args:
-        comm: communicator of mpi4py, another one, or None.
-    """
-    memory = _shared(comm, length_of(comm.size, ROOM)) if hasattr(comm, "Split_type") else None
-    near = None if memory is None else Near(comm, memory)
-    if near is not None:
-        comm.Barrier()                                                   # all have a mailbox before the first message
-    return near
+def large_mailboxes_of(ranks: Ranks, rooms: Sequence[int]) -> list[Mailbox]:
+    """Return the same, or none where ranks are many or messages large: then it is better that each sums a slice."""
+    few = ranks.size <= MOST and sum(length_of(ranks.size, room) for room in rooms) <= LARGE
+    return mailboxes_of(ranks, rooms) if few and ranks.near else []
 
 
-def _shared(comm: Any, n: int) -> Array | None:
-    """Return n bytes that all processes share, or None."""
-    from mpi4py import MPI
-
-    near = comm.Split_type(MPI.COMM_TYPE_SHARED)
+def _shared(ranks: Ranks, n: int) -> mmap.mmap | None:
+    """Return n bytes that all ranks share, or None. The system frees them when no process has them any more."""
+    memory, path = None, ""
     try:
-        if not comm.allreduce(near.size == comm.size and _has_room(n), MPI.LAND):
-            return None
-        memory = None
-        with suppress(MPI.Exception):                                    # for example, no such memory in this MPI
-            memory = MPI.Win.Allocate_shared(0 if near.rank else n, 1, comm=near).Shared_query(0)[0]
-        return np.frombuffer(memory, np.uint8) if comm.allreduce(memory is not None, MPI.LAND) else None
+        with suppress(OSError):                                          # no such folder, or no room in it
+            if ranks.first and hasattr(os, "posix_fallocate"):
+                file, path = tempfile.mkstemp(prefix="spconv_cy-", dir=FOLDER)
+                os.posix_fallocate(file, 0, n)                           # else a process that writes there is killed
+                memory = _mapped(file, n)
+        path = ranks.broadcast(path if memory is not None else "") or path
+        with suppress(OSError):                                          # of another machine
+            if memory is None and path:
+                memory = _mapped(os.open(path, os.O_RDWR), n)
+        return memory if all(ranks.gather(memory is not None)) else None
     finally:
-        near.Free()
+        if ranks.first and path:
+            os.unlink(path)
 
 
-def _has_room(n: int) -> bool:
+def _mapped(file: int, n: int) -> mmap.mmap:
     try:
-        return shutil.disk_usage(SYSTEM).free > 2 * n                    # else a process that writes there is killed
-    except OSError:                                                      # another system
-        return True
+        return mmap.mmap(file, n)
+    finally:
+        os.close(file)

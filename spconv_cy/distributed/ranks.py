@@ -14,7 +14,7 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_numbers, kind_of
 from spconv_cy.compiled.mailbox import add_up
 from spconv_cy.distributed.failing import faults_of
-from spconv_cy.distributed.near import near_of
+from spconv_cy.distributed.near import ROOM, mailboxes_of
 from spconv_cy.errors import expected
 from spconv_cy.lazy import under_mpiexec
 from spconv_cy.once import once
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SMALL = 65536                                                            # bytes that every rank sends to every other
 TAGS = 32000                                                             # every MPI allows tags up to 32767
-FLOATS = (np.float32, np.float64)
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 PIECE = 8192                                                             # numbers that are added together
 SPINS = 100                                                              # tests before a rank lets other processes run
 LOOKS = 1000                                                             # the same, of memory
@@ -78,15 +78,19 @@ class Ranks:
         if communicator is not None and communicator.size > 1:
             self._comm = communicator.Dup()                              # messages of its own
             self._testall = getattr(communicator, "testall", None) or _mpi_testall()
-        self._near = near_of(self._comm)
-        self._mailbox = None if self._near is None else self._near.mailbox
-        self.lent: list[Mailbox] = []
-        self.lending = False                                             # whether messages are in those
+        self._mailbox: Mailbox | None = None
         self.in_order = getattr(communicator, "in_order", False)
         self.rank: int = self._comm.rank if self._comm else 0
         self.size: int = self._comm.size if self._comm else 1
         self._calls = self.messages = self.sent = 0
         self._faults = faults_of(self._comm) if self._comm else None
+        if self.size > 1 and not self.in_order:
+            self._mailbox = next(iter(mailboxes_of(self, [ROOM])), None)
+
+    @property
+    def near(self) -> bool:
+        """True if the ranks share memory, on one machine, and exchange small arrays through it."""
+        return self._mailbox is not None
 
     @property
     def first(self) -> bool:
@@ -107,10 +111,10 @@ class Ranks:
             total: Array = np.empty_like(array)
             if array.dtype not in FLOATS:
                 _add(list(self.stack(array).reshape(self.size, -1)), total.reshape(-1))
-            elif self._mailbox is not None and array.nbytes <= self._mailbox.room:
-                self.deliver(self._mailbox, array)
-                self.collect(self._mailbox)
-                self._mailbox.take_sum(total)
+            elif (mailbox := self._box_for(array)) is not None:
+                self.deliver(mailbox, array)
+                self.collect(mailbox)
+                mailbox.take_sum(total)
             else:
                 add_up(self.stack(array), total)
             return total
@@ -139,24 +143,16 @@ class Ranks:
         parts = np.empty((self.size, *array.shape), array.dtype)
         if self.size == 1:
             parts[0] = array
-        elif self._mailbox is None or array.nbytes > self._mailbox.room:
-            self._to_all(array.reshape(-1), parts.reshape(self.size, -1))
+        elif (mailbox := self._box_for(array)) is not None:
+            self.deliver(mailbox, array)
+            self.collect(mailbox)
+            mailbox.take(parts)
         else:
-            self.deliver(self._mailbox, array)
-            self.collect(self._mailbox)
-            self._mailbox.take(parts)
+            self._to_all(array.reshape(-1), parts.reshape(self.size, -1))
         return parts
 
-    def mailboxes(self, rooms: Sequence[int]) -> list[Mailbox]:
-        """Return a Mailbox for each number of bytes, or none if ranks are many or far, or messages too large.
-
-        All ranks call it. Mailboxes of the call before must not be used any more; `lent` has those of the last.
-        """
-        free = self._near is not None and all(self.gather(not self.lending))
-        self.lent = self._near.lend(rooms) if free else []
-        if self.lent:
-            self.gather(None)                                            # all have them before the first message
-        return self.lent
+    def _box_for(self, array: Array) -> Mailbox | None:
+        return self._mailbox if self._mailbox is not None and array.nbytes <= self._mailbox.room else None
 
     def deliver(self, mailbox: Mailbox, *arrays: Array) -> None:
         """Write contiguous arrays into a Mailbox, as one message."""

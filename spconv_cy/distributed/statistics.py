@@ -35,14 +35,15 @@ class SharedStatistics:
             own: (3, c), the moments of this rank's n rows.
             n: number of rows.
         """
-        ops = ops_of(own)
-        host = ops.to_numpy(own)
+        host = own if type(own) is np.ndarray else ops_of(own).to_numpy(own)
         parts = self.ranks.stack(part_of(host, n if self.counts else 0))             # ranks wait for each other here
-        found = np.empty_like(host)
+        found = np.empty(host.shape, host.dtype)
         self.rows = joined(parts, found)
-        return ops.asarray(found, own.dtype) if self.rows else own
+        return own if not self.rows else found if host is own else ops_of(own).asarray(found, own.dtype)
 
     def sum(self, sums: Array) -> Array:
         """Return the sums of all ranks' arrays."""
+        if type(sums) is np.ndarray:
+            return self.ranks.sum(sums)
         ops = ops_of(sums)
         return ops.asarray(self.ranks.sum(ops.to_numpy(sums)), sums.dtype)
