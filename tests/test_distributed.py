@@ -49,15 +49,29 @@ def alone():
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """A folder with what 2, 3 and 4 ranks write, in a folder each; mpiexec is started once for each number."""
+    """A folder with what 2 and 4 ranks write, in a folder each; mpiexec is started once for each number."""
     folder = tmp_path_factory.mktemp("ranks")
-    for n, tasks in (2, "train,sums,loop,buckets,differ"), (3, "sums,resume"), (4, "train"):
+    for n, tasks in (2, "train,sums,loop,buckets,differ"), (4, "train,resume"):
         (folder / str(n)).mkdir()
-        if n == 3:
-            run(12, 2, checkpoint=folder / "3" / "run.safetensors")
+        if n == 4:
+            run(12, 2, checkpoint=folder / "4" / "run.safetensors")
         status, output = under_mpi(tasks, folder / str(n), n)
         assert status == 0, output
     return folder
+
+
+@pytest.fixture(scope="module")
+def raised(tmp_path_factory):
+    """A folder with what 3 ranks write before one of them raises an error, the exit status and the output."""
+    folder = tmp_path_factory.mktemp("raised")
+    return folder, *under_mpi("sums,raises", folder, 3)
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """A folder with what 2 ranks write before they make unequal calls, the exit status and the output."""
+    folder = tmp_path_factory.mktemp("others")
+    return folder, *under_mpi("train,other", folder, 2)
 
 
 @pytest.mark.parametrize("n", [2, 4])
@@ -71,15 +85,15 @@ def test_ranks_train_as_one_with_all_batches(ranks, alone, n):
     assert np.array_equal(found[0]["labels"], samples()[1])
 
 
-def test_a_run_has_the_same_bits_again(ranks, tmp_path):
-    assert under_mpi("train", tmp_path, 2)[0] == 0
-    first, second = loaded(ranks / "2" / "train0.npz"), loaded(tmp_path / "train0.npz")
+def test_a_run_has_the_same_bits_again(ranks, others):
+    first, second = loaded(ranks / "2" / "train0.npz"), loaded(others[0] / "train0.npz")
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("n", [2, 3])
-def test_sums_are_those_in_rank_order_in_float64(ranks, n):
-    found = [loaded(ranks / str(n) / f"sums{rank}.npz") for rank in range(n)]
+def test_sums_are_those_in_rank_order_in_float64(ranks, raised, n):
+    folder = ranks / "2" if n == 2 else raised[0]
+    found = [loaded(folder / f"sums{rank}.npz") for rank in range(n)]
     rngs = [np.random.default_rng(rank) for rank in range(n)]
     for size in (0, 1, 5, 1000, 16385, 100_003):
         for kind in (np.float32, np.float64):
@@ -108,7 +122,7 @@ def test_sums_in_the_backward_pass_have_the_same_bits(ranks):
 
 
 def test_a_run_resumes_with_other_ranks(ranks):
-    folder = ranks / "3"
+    folder = ranks / "4"
     whole, history = run(12, 4)
     found = loaded(folder / "resumed.npz")
     for name, array in results(whole, history).items():
@@ -128,8 +142,8 @@ def test_a_killed_rank_ends_the_run(tmp_path):
     assert status != 0
 
 
-def test_an_error_on_one_rank_is_shown_once_and_ends_the_run(tmp_path):
-    status, output = under_mpi("raises", tmp_path, 3)
+def test_an_error_on_one_rank_is_shown_once_and_ends_the_run(raised):
+    _, status, output = raised
     assert status != 0
     assert output.count("FileNotFoundError") == 1
     assert "rank 1 of 3:" in output
@@ -196,8 +210,8 @@ def test_a_hook_of_the_user_between_two_of_ours_shows_the_error_once(monkeypatch
     assert capsys.readouterr().err == "rank 1 of 3:\nshown\nended 1\n"
 
 
-def test_ranks_with_other_data_or_other_calls_are_refused(tmp_path):
-    status, output = under_mpi("other", tmp_path, 2)
+def test_ranks_with_other_data_or_other_calls_are_refused(others):
+    folder, status, output = others
     assert status != 0
     expected = [("fit: expected the same samples", (37, 36)), ("fit: expected the same batch", (6, 7)),
                 ("fit: expected the same samples", (16, 12)), ("fit: expected the same epochs", (1, 2)),
@@ -205,7 +219,7 @@ def test_ranks_with_other_data_or_other_calls_are_refused(tmp_path):
     for rank, other in (0, 1), (1, 0):
         told = [f"{what} on all ranks, on this one {n[rank]}, got {n[other]} on rank {other}; give every rank the same "
                 "data and arguments" for what, n in expected]
-        assert (tmp_path / f"other{rank}.txt").read_text().splitlines() == told
+        assert (folder / f"other{rank}.txt").read_text().splitlines() == told
     assert output.count("Ranks: expected messages as other ranks send them, got") == 1
 
 

@@ -87,7 +87,7 @@ cdef class Mailbox:
         return True
 
     def post(self, *arrays):
-        """Write this process's next message, contiguous arrays of at most `room` bytes together."""
+        """Write this process's next message, contiguous arrays of at most `room` bytes together; return their bytes."""
         cdef Py_buffer view
         self._count, self._length = self._count + 1, 0
         place = self._place(self._rank)
@@ -101,6 +101,7 @@ cdef class Mailbox:
             raise ShapeError(expected("Mailbox.post", f"at most {self.room} bytes", self._length))
         place[1] = self._length
         tell(place, self._count)
+        return self._length
 
     def arrived(self, int64_t looks=0):
         """Return whether all processes have written the message that this one has last written.
@@ -178,6 +179,8 @@ def part_of(own, double n):
     cdef const float[:, :] single
     cdef const double[:, :] wide
     cdef Py_ssize_t c = own.shape[1], j
+    if len(own) != 3:
+        raise ShapeError(expected("part_of", "moments (3, c)", f"{own.shape}"))
     out = np.zeros(1 + 2 * c)
     cdef double[::1] part = out
     part[0] = n
@@ -193,8 +196,7 @@ def part_of(own, double n):
 
 
 def joined(const double[:, ::1] parts, found):
-    """Return the number of rows of all parts of `part_of`; write their moments (3, c) into `found`, if there are rows.
-    """
+    """Return the number of rows of all parts of `part_of`, and write their moments (3, c) to `found` if there are any."""
     cdef float[:, ::1] single
     cdef double[:, ::1] wide
     cdef Py_ssize_t c = found.shape[1]

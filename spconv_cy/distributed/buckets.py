@@ -31,7 +31,6 @@ class Bucket:
         bytes: of the message.
         mailbox: takes the messages of ranks that share memory; None: they are sent.
         waiting: ids of the parameters whose gradients are not complete.
-        done: whether the sum is complete on this rank.
     """
 
     def __init__(self, parameters: list[Tensor], ranks: Ranks) -> None:
@@ -47,7 +46,7 @@ class Bucket:
 
     def begin(self) -> None:
         """Wait for all parameters again."""
-        self.waiting, self.done = {id(parameter) for parameter in self.parameters}, False
+        self.waiting = {id(parameter) for parameter in self.parameters}
 
     def start(self) -> None:
         """Begin to sum the gradients."""
@@ -65,25 +64,21 @@ class Bucket:
             self._sum.start()
 
     def _flat(self, parameter: Tensor) -> Array:
-        if parameter.grad is None:
+        grad = parameter.grad
+        if grad is None:
             return np.zeros(parameter.data.size, self._kind)
-        return np.asarray(ops_of(parameter.grad).to_numpy(parameter.grad), self._kind).reshape(-1)
+        host = grad if type(grad) is np.ndarray else ops_of(grad).to_numpy(grad)
+        return np.ascontiguousarray(host, self._kind).reshape(-1)
 
     def progress(self) -> bool:
-        """Let the sum go on without waiting; return True if it is complete."""
-        if not self.done:
-            if self.mailbox is None:
-                self.done = self._sum is not None and self._sum.progress()
-            else:
-                self.done = self.mailbox.arrived()
-        return self.done
+        """Let MPI go on with the sum without waiting; return True if it is complete."""
+        return self._sum is not None and self._sum.progress()
 
     def finish(self) -> None:
         """Wait for the sum, and give every parameter the mean of the ranks."""
         means, size = empty(self._length, self._kind), self.ranks.size
         if self.mailbox is not None:
-            if not self.done:
-                self.ranks.collect(self.mailbox)
+            self.ranks.collect(self.mailbox)
             self.mailbox.take_sum(means, size)
         else:
             assert self._sum is not None
@@ -92,8 +87,9 @@ class Bucket:
         given = means[:len(self.parameters)].tolist()
         for has, parameter, (low, high) in zip(given, self.parameters, self._places, strict=True):
             if has:
-                mean = means[low:high].reshape(parameter.shape)
-                parameter.grad = ops_of(parameter.data).asarray(mean, parameter.dtype)
+                data, mean = parameter.data, means[low:high].reshape(parameter.data.shape)
+                host = type(data) is np.ndarray and data.dtype == self._kind
+                parameter.grad = mean if host else ops_of(data).asarray(mean, data.dtype)
 
 
 class Buckets:
@@ -118,7 +114,10 @@ class Buckets:
         self.trace: list[tuple[str, int, float]] = []
         self._noted: set[tuple[str, int]] = set()
         self._buckets, self._started = _filled(parameters, ranks, size), 0
+        self._places = {id(parameter): number for number, bucket in enumerate(self._buckets)
+                        for parameter in bucket.parameters}
         mailboxes = large_mailboxes_of(ranks, [bucket.bytes for bucket in self._buckets])
+        self._near = bool(mailboxes)
         for bucket, mailbox in zip(self._buckets, mailboxes, strict=False):
             bucket.mailbox = mailbox
 
@@ -135,15 +134,16 @@ class Buckets:
 
     def ready(self, leaf: Any) -> None:
         """Note that a gradient is complete; start the sums that can start, and let the others go on."""
-        for number, bucket in enumerate(self._buckets[self._started:], self._started):
-            if id(leaf) in bucket.waiting:
-                bucket.waiting.remove(id(leaf))
-                if not bucket.waiting:
-                    self._note("ready", number)
-                break
-        while self._started < len(self._buckets) and not self._buckets[self._started].waiting:
-            self._start()
-        self._progress()
+        number = self._places.get(id(leaf), -1)
+        if number >= self._started:
+            waiting = self._buckets[number].waiting
+            waiting.discard(id(leaf))
+            if not waiting:
+                self._note("ready", number)
+                while self._started < len(self._buckets) and not self._buckets[self._started].waiting:
+                    self._start()
+        if not self._near:                                               # MPI does nothing by itself
+            self._progress()
 
     def finish(self) -> None:
         """Sum what is left, and give every parameter the mean."""
@@ -161,7 +161,7 @@ class Buckets:
 
     def _progress(self) -> None:
         for number, bucket in enumerate(self._buckets[:self._started]):
-            if not bucket.done and bucket.progress():
+            if ("summed", number) not in self._noted and bucket.progress():
                 self._note("summed", number)
 
     def _note(self, event: str, number: int) -> None:

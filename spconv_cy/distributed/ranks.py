@@ -157,8 +157,7 @@ class Ranks:
     def deliver(self, mailbox: Mailbox, *arrays: Array) -> None:
         """Write contiguous arrays into a Mailbox, as one message."""
         self.messages += self.size - 1
-        self.sent += sum([array.nbytes for array in arrays]) * (self.size - 1)
-        mailbox.post(*arrays)
+        self.sent += mailbox.post(*arrays) * (self.size - 1)
 
     def collect(self, mailbox: Mailbox) -> None:
         """Wait until all ranks' messages are in a Mailbox."""
