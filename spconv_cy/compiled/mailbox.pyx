@@ -166,7 +166,8 @@ cdef _add(const unsigned char* parts, int64_t apart, int64_t n, int64_t length, 
         joining.add[double](parts, apart, n, length // 8, <double*>view.buf, divisor)
     PyBuffer_Release(&view)
     if not fits or not (single or wide):
-        raise ShapeError(expected("add_up", f"{length} bytes of float32 or float64", f"{total.nbytes} of {total.dtype}"))
+        raise ShapeError(expected("add_up", f"{length} bytes of float32 or float64",
+                                  f"{total.nbytes} of {total.dtype}"))
 
 
 def part_of(own, double n):
@@ -196,7 +197,7 @@ def part_of(own, double n):
 
 
 def joined(const double[:, ::1] parts, found):
-    """Return the number of rows of all parts of `part_of`, and write their moments (3, c) to `found` if there are any."""
+    """Return the number of rows of all parts of `part_of`; write their moments (3, c) to `found`, if there are any."""
     cdef float[:, ::1] single
     cdef double[:, ::1] wide
     cdef Py_ssize_t c = found.shape[1]

@@ -30,8 +30,8 @@ cdef void add(const unsigned char* parts, int64_t apart, int64_t n, int64_t m, r
 
 
 cdef double join(const double* parts, int64_t n, int64_t c, real* found) noexcept nogil:
-    # Returns the rows of n parts (1 + 2c,): rows, means, biased variances; sets found (3, c) to the mean of all, the rest
-    # of it that its type does not hold, and the biased variance. Not if there are no rows.
+    # Returns the rows of n parts (1 + 2c,): rows, means, biased variances. If there are rows, sets found (3, c) to the
+    # mean of all, the rest of it that its type does not hold, and the biased variance.
     cdef int64_t width = 1 + 2 * c, i, j
     cdef double rows = 0, mean, spread, apart
     for i in range(n):

@@ -16,7 +16,8 @@ from spconv_cy.distributed.near import large_mailboxes_of
 if TYPE_CHECKING:
     from spconv_cy.autograd import Tensor
     from spconv_cy.compiled.mailbox import Mailbox
-    from spconv_cy.distributed.ranks import Ranks, Sum
+    from spconv_cy.distributed.ranks import Ranks
+    from spconv_cy.distributed.sums import Sum
     from spconv_cy.types import Array
 
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 from contextlib import suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,16 +16,19 @@ from spconv_cy.compiled.mailbox import Mailbox, length_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spconv_cy.distributed.ranks import Ranks
-
 ROOM = 2**14                                                             # bytes of a small message
 LARGE = 2**25                                                            # bytes of all mailboxes for large ones
 MOST = 4                                                                 # ranks that read each other's large ones
 FOLDER = "/dev/shm"                                                      # Linux's files that are memory
 
 
-def mailboxes_of(ranks: Ranks, rooms: Sequence[int]) -> list[Mailbox]:
-    """Return a Mailbox for each number of bytes, or none where ranks do not share memory; all ranks call it."""
+def mailboxes_of(ranks: Any, rooms: Sequence[int]) -> list[Mailbox]:
+    """Return a Mailbox for each number of bytes, or none where ranks do not share memory; all ranks call it.
+
+    Args:
+        ranks: Ranks.
+        rooms: bytes of the largest message of each.
+    """
     ends = np.cumsum([0, *(length_of(ranks.size, room) for room in rooms)]).tolist()
     memory = _shared(ranks, ends[-1])
     if memory is None:
@@ -36,13 +39,13 @@ def mailboxes_of(ranks: Ranks, rooms: Sequence[int]) -> list[Mailbox]:
     return found
 
 
-def large_mailboxes_of(ranks: Ranks, rooms: Sequence[int]) -> list[Mailbox]:
+def large_mailboxes_of(ranks: Any, rooms: Sequence[int]) -> list[Mailbox]:
     """Return the same, or none where ranks are many or messages large: then it is better that each sums a slice."""
     few = ranks.size <= MOST and sum(length_of(ranks.size, room) for room in rooms) <= LARGE
     return mailboxes_of(ranks, rooms) if few and ranks.near else []
 
 
-def _shared(ranks: Ranks, n: int) -> mmap.mmap | None:
+def _shared(ranks: Any, n: int) -> mmap.mmap | None:
     """Return n bytes that all ranks share, or None. The system frees them when no process has them any more."""
     memory, path = None, ""
     try:

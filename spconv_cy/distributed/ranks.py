@@ -15,6 +15,7 @@ from spconv_cy.checks import checked_numbers, kind_of
 from spconv_cy.compiled.mailbox import add_up
 from spconv_cy.distributed.failing import faults_of
 from spconv_cy.distributed.near import ROOM, mailboxes_of
+from spconv_cy.distributed.sums import SMALL, Sum, add_in_turn
 from spconv_cy.errors import expected
 from spconv_cy.lazy import under_mpiexec
 from spconv_cy.once import once
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
     from spconv_cy.compiled.mailbox import Mailbox
     from spconv_cy.types import Array
 
-SMALL = 65536                                                            # bytes that every rank sends to every other
 TAGS = 32000                                                             # every MPI allows tags up to 32767
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)
-PIECE = 8192                                                             # numbers that are added together
 SPINS = 100                                                              # tests before a rank lets other processes run
 LOOKS = 1000                                                             # the same, of memory
 YIELDING = 2e-3                                                          # seconds before it sleeps between tests
@@ -110,7 +109,7 @@ class Ranks:
         if self.size > 1 and array.nbytes <= SMALL:                      # without the buffers of a Sum
             total: Array = np.empty_like(array)
             if array.dtype not in FLOATS:
-                _add(list(self.stack(array).reshape(self.size, -1)), total.reshape(-1))
+                add_in_turn(list(self.stack(array).reshape(self.size, -1)), total.reshape(-1))
             elif (mailbox := self._box_for(array)) is not None:
                 self.deliver(mailbox, array)
                 self.collect(mailbox)
@@ -272,63 +271,6 @@ class Ranks:
                                         "look for what it does meanwhile, or set a longer timeout"))
 
 
-class Sum:
-    """A sum over ranks that goes on while the caller computes.
-
-    Small arrays are sent whole to every rank. Of others, each rank sums a slice, and the sums are then exchanged:
-    each rank sends and receives about twice the array, for any number of ranks.
-
-    Args:
-        ranks: Ranks.
-        flat: (n,) float32 or float64, contiguous, changed in place.
-
-    Attributes:
-        done: whether the sum is complete on this rank.
-    """
-
-    def __init__(self, ranks: Ranks, flat: Array) -> None:
-        self.ranks, self.small = ranks, flat.nbytes <= SMALL
-        self._requests: list[Any] = []
-        bounds = len(flat) * np.arange(1, ranks.size) // ranks.size
-        self._slices = [flat] * ranks.size if self.small else np.split(flat, bounds)
-        mine = self._slices[ranks.rank]
-        self._parts = {r: mine if r == ranks.rank else np.empty_like(mine) for r in range(ranks.size)}
-        self.start()
-
-    def start(self) -> None:
-        """Begin, or begin again, with what the array holds now; a sum keeps its buffers."""
-        self._summed = self.done = self.ranks.size == 1
-        if not self.done:
-            self._tags = self.ranks.next_tag(), self.ranks.next_tag()
-            self._exchange(self._tags[0], self._parts, {r: self._slices[r] for r in self.ranks.others()})
-
-    def _exchange(self, tag: int, received: dict[int, Array], sent: dict[int, Array]) -> None:
-        self._requests = self.ranks.begin(tag, {r: received[r] for r in self.ranks.others()}, sent)
-
-    def progress(self) -> bool:
-        """Let MPI work without waiting; return True if the sum is complete."""
-        if not self.done and not self.ranks.in_order and self.ranks._testall(self._requests):
-            self._next()
-        return self.done
-
-    def finish(self) -> None:
-        """Wait until the sum is complete on this rank."""
-        while not self.done:
-            self.ranks.wait(self._requests)
-            self._next()
-
-    def _next(self) -> None:
-        if self._summed:
-            self.done = True
-            return
-        ranks, mine = self.ranks, self._parts[self.ranks.rank]
-        _add([self._parts[rank] for rank in range(ranks.size)], mine)
-        self._summed, self.done = True, self.small
-        if not self.small:
-            self._exchange(self._tags[1], {r: self._slices[r] for r in ranks.others()},
-                           {r: mine for r in ranks.others()})
-
-
 def _numbers(name: str, array: object) -> Array:
     """Return an array of numbers, C-contiguous; raise TypeError if it is none."""
     found = np.asarray(array, order="C")
@@ -344,18 +286,6 @@ def _unequal(what: object) -> RuntimeError:
 
 def _named(ranks: Sequence[int]) -> str:
     return " and ".join(f"rank {rank}" for rank in ranks)
-
-
-def _add(parts: list[Array], total: Array) -> None:
-    """Write the sum of arrays (n,), one of which may be `total`, added in their order in float64, rounded once."""
-    if len(parts) == 2:
-        np.add(parts[0], parts[1], out=total)                      # one addition: the same rounded once
-        return
-    for low in range(0, len(total), PIECE):                              # a few pages of memory, not the whole array
-        wide = np.zeros(len(total[low:low + PIECE]))
-        for part in parts:
-            wide += part[low:low + PIECE]
-        total[low:low + PIECE] = wide
 
 
 _yield = getattr(os, "sched_yield", lambda: time.sleep(0))               # Windows has none
