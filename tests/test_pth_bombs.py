@@ -1,5 +1,6 @@
 """Checkpoints that ask for much memory or time, and files changed at random: read or refused, within bounds."""
 
+import io
 import os
 import struct
 import subprocess
@@ -9,6 +10,7 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pth_writer import Raw, dumps, numpy_array, opcodes, tensor, zipped
 
@@ -66,6 +68,12 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, small):
     at = content.rindex(b"PK\1\2")                                       # a record that says less than it holds
     lying = content[:at + 24] + struct.pack("<I", 100) + content[at + 28:]
     read_within(tmp_path, lying, "of 100 bytes, got another size")
+
+
+def test_a_record_is_unpacked_without_a_second_copy(tmp_path, small):
+    content, size = io.BytesIO(), 4 * MIB - (1 << 17)
+    np.savez_compressed(content, **{name: np.zeros(size, np.uint8) for name in "ab"})
+    read_within(tmp_path, content.getvalue(), "at most .* bytes of memory")
 
 
 def test_a_pickle_that_is_packed_a_thousand_times_is_refused_before_it_is_read(tmp_path, small):

@@ -2,7 +2,8 @@
 
 import struct
 import zlib
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ LOCATOR = struct.Struct("<4sLQL")
 END64 = struct.Struct("<4sQ2H2L4Q")
 IN_EXTRA = 0xFFFFFFFF                                                    # the number stands in the extra field
 STORED, DEFLATED = 0, 8
+PIECE = 1 << 16
 ARCHIVE = "a complete zip archive"
 
 
@@ -63,14 +65,32 @@ class Archive:
         return found
 
     def _inflated(self, name: str, packed: Array, size: int) -> Array:
+        """Return a compressed record, unpacked piece by piece, so that its bytes are never in memory twice."""
         self.budget.take(size)
+        found, end, stream = np.empty(size, np.uint8), 0, zlib.decompressobj(-15)
         try:
-            found = zlib.decompressobj(-15).decompress(memoryview(packed), size + 1)  # type: ignore[arg-type]
+            for piece in _pieces(stream, packed):
+                if end + len(piece) <= size:
+                    found[end:end + len(piece)] = np.frombuffer(piece, np.uint8)
+                end += len(piece)
+                if end > size:
+                    break
         except zlib.error as error:
             raise Refused(f"a record {brief(name)} that can be unpacked", f"a damaged one ({error})") from None
-        if len(found) != size:
+        if end != size:
             raise Refused(f"a record {brief(name)} of {size} bytes", "another size")
-        return np.frombuffer(found, np.uint8)
+        found.flags.writeable = False
+        return found
+
+
+def _pieces(stream: Any, packed: Array) -> Iterator[bytes]:
+    """Yield what a stream of zlib unpacks, some 64 KiB at a time."""
+    for start in range(0, len(packed), PIECE):
+        rest = bytes(packed[start:start + PIECE])
+        while rest and not stream.eof:
+            yield stream.decompress(rest, PIECE)
+            rest = stream.unconsumed_tail
+    yield stream.flush()
 
 
 def _records(content: Array, budget: Budget) -> dict[str, Record]:
