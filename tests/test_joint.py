@@ -89,6 +89,14 @@ def test_one_call_computes_all_gradients_of_a_convolution(grid, monkeypatch):
     assert calls == ["conv", "conv"]
 
 
+@pytest.mark.parametrize(("c", "o"), [(0, 4), (4, 0), (0, 0)])
+def test_a_convolution_without_channels_has_gradients_without_numbers(grid, c, o):
+    x, w, rulebook, dy = given(grid, c, o, 1, SAME)
+    leaves = [sp.Tensor(a, requires_grad=True) for a in (x, w, np.zeros((1, o)))]
+    conv(leaves[0], leaves[1], rulebook, leaves[2]).backward(dy)
+    assert [leaf.grad.shape for leaf in leaves] == [x.shape, w.shape, (1, o)] and not leaves[0].grad.any()
+
+
 def test_leaf_gradients_of_other_arrays_take_single_operations(grid):
     x, w, rulebook, dy = given(grid, 4, 4, 1, SAME)
     wide = [sp.Tensor.leaf(a.astype(np.float64), True) for a in (x, w)]
