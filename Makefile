@@ -75,8 +75,8 @@ test-build: .venv/built  ## sdist and wheel, installed into empty environments; 
 test-compilers: .venv/built  ## gcc and clang, with UBSan's alignment check: the verbs' contract, and training runs
 	$(BIN)/python tests/builds/gcc_and_clang.py
 
-test-systems: .venv/built  ## the kernels compiled and linked for macOS, Windows, musl and WebAssembly, by a compiler from PyPI
-	$(BIN)/python tests/builds/systems.py
+test-systems: .venv/built  ## the kernels compiled and linked for macOS, Windows, musl and WebAssembly, or for SYSTEMS of them, by a compiler from PyPI
+	$(BIN)/python tests/builds/systems.py $(SYSTEMS)
 
 test-recipes: .venv/built  ## the wheels that cibuildwheel would build, the workflows of CI and conda's recipe, by tools from PyPI
 	$(BIN)/python tests/builds/recipes.py

@@ -205,18 +205,13 @@ def shared_module():
 
 
 def compiled():
-    """Translate the .pyx files to C++ under build/: facades with checks; the parts in cpu/ check nothing."""
-    modules = extensions()
-    for module in modules:
-        part = module.name.startswith("spconv_cy.cpu.")
-        checked = DEBUG or not part
-        module.cython_directives = {"boundscheck": checked, "wraparound": checked, "initializedcheck": checked,
-                                    "cdivision": part}
+    """Translate the .pyx files to C++ under build/, by Cython's own directives: array elements are checked, which the
+    parts in cpu/ do not use, and division is Python's (docs/kernels.md)."""
     # Cython has the word from 3.1 on. What modules keep is set once, at import; that of compiled/memory.pyx is locked.
     known = {"freethreading_compatible": True} if "freethreading_compatible" in get_directive_defaults() else {}
     shared = shared_module()
     named = {"shared_utility_qualified_name": SHARED} if shared else {}
-    return shared + cythonize(modules, **named, build_dir="build", force=is_new_variant(),
+    return shared + cythonize(extensions(), **named, build_dir="build", force=is_new_variant(),
                               nthreads=2 if sys.platform == "linux" else 0,
                               compiler_directives={"language_level": 3, "embedsignature": True,
                                                    "show_performance_hints": False, **known})

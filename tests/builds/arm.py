@@ -3,12 +3,11 @@
 import os
 import platform
 import re
-import resource
 import shutil
 import sys
 from pathlib import Path
 
-from checkout import BUILD, ROOT, copy_of_checkout, run, tools, want
+from checkout import BUILD, ROOT, copy_of_checkout, run, seconds, tools, want
 
 ARM = BUILD / "arm"
 TRIPLE = "aarch64-linux-gnu"
@@ -39,12 +38,6 @@ def main():
         began, said = seconds(), python("-m", "pytest", "-q", "-p", "no:cacheprovider", *words)
         passed = re.findall(r".*passed.*", said)[-1]
         print(f"{words[0]}: {passed}, {seconds() - began:.0f} s of processor time", flush=True)
-
-
-def seconds():
-    """Return the processor time that this program's commands took so far."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def fill_root():

@@ -1,6 +1,7 @@
 """What builds out of tree share: copies of the checkout, tools to build with, Debian's packages, commands."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,12 @@ def run(*command, **options):
     if done.returncode:
         sys.exit(f"{' '.join(words)}\n{done.stdout[-6000:]}\nended with status {done.returncode}")
     return done.stdout
+
+
+def seconds():
+    """Return the processor time that this program's commands took so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def copy_of_checkout(folder, names=(".",)):
