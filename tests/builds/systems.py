@@ -15,12 +15,13 @@ from checkout import BUILD, ROOT, run, seconds
 
 KERNELS = ROOT / "spconv_cy/cpu/kernels"
 FLAGS = ["-std=c++17", "-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-X86 = ("avx512f", "avx2", "amx", "avx512bf16", "avx512vnni", "avxvnni", "portable")
-ARM = ("neon", "neondot", "portable")
+X86 = ("avx512f", "avx2", "amx", "avx512bf16", "avx512vnni", "avxvnni", "pclmul", "portable")
+ARM = ("neon", "neondot", "armcrc", "portable")
 EXACT = ("dots", "widened")                                              # as setup.py has them
 TARGETS = {"x86_64-macos": X86, "aarch64-macos": ARM, "x86_64-windows-gnu": X86, "aarch64-linux-musl": ARM,
            "x86_64-linux-musl": X86, "wasm32-wasi": ("portable",)}
-ZIG = {"-march=armv8.2-a+dotprod": "-mcpu=generic+v8_2a+dotprod"}        # names of processors are zig's own
+# Names of processors are zig's own.
+ZIG = {"-march=armv8.2-a+dotprod": "-mcpu=generic+v8_2a+dotprod", "-march=armv8-a+crc": "-mcpu=generic+crc"}
 # A program that asks which sets there are needs every kernel. It is linked and not run: what the kernels need of the
 # C++ library stands here, since zig would build that library for every system, and C's for musl without -dynamic.
 PROGRAM = """
@@ -68,7 +69,7 @@ def linked(zig, target, sets, env):
     folder, flags = BUILD / "systems" / target, sets_of_setup()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "main.cpp").write_text(PROGRAM)
-    sources = [folder / "main.cpp", KERNELS / "dispatch.cpp", KERNELS / "dots_dispatch.cpp"]
+    sources = [folder / "main.cpp", *(KERNELS / f"{name}.cpp" for name in ("dispatch", "dots_dispatch", "crc"))]
     sources += [path for name in sets for path in sorted(KERNELS.glob(f"*_{name}.cpp"))]
     common = ["-target", target, *FLAGS, *(f"-DSPCONV_CY_{name.upper()}" for name in sets), f"-I{KERNELS}"]
 
@@ -89,7 +90,7 @@ def clang_cl(zig, env):
     """Have clang-cl, which is clang under another name, read the flags of setup.py; unknown ones are errors."""
     flags = ["/std:c++17", "/O2", "/W3", "/MD", *(f"/clang:{flag}" for flag in FLAGS[3:]), "/clang:-fopenmp"]
     for name, own in sets_of_setup().items():
-        processor = "aarch64" if name.startswith("neon") else "x86_64"
+        processor = "aarch64" if name.startswith(("neon", "arm")) else "x86_64"
         run(*zig, "clang", "--driver-mode=cl", "-###", "-Werror=unknown-argument",
             "-Werror=unused-command-line-argument", f"--target={processor}-pc-windows-msvc", *flags, *own, "/c",
             KERNELS / "dispatch.cpp", env=env)
