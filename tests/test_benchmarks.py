@@ -18,6 +18,7 @@ import compare  # noqa: E402
 import converted  # noqa: E402
 import goals  # noqa: E402
 import idle  # noqa: E402
+import loops  # noqa: E402
 import networks  # noqa: E402
 import workloads  # noqa: E402
 
@@ -52,6 +53,11 @@ def test_rules_of_the_workloads_are_those_of_sets():
     _, pairs = window_pairs(sites, (3,) * 3, (1,) * 3, (1,) * 3, (1,) * 3, keeps_sites=True)
     found = zip(k.tolist(), map(tuple, sites[in_rows].tolist()), map(tuple, sites[out_rows].tolist()), strict=True)
     assert set(found) == pairs and len(k) == len(pairs)
+
+
+def test_the_memory_of_a_pass_is_counted_without_its_rulebook(monkeypatch):
+    monkeypatch.setattr(workloads, "indoor_scan", lambda: workloads.surface(2000))
+    assert abs(loops._forward()["MB"]) < 20
 
 
 def test_every_goal_is_asked_of_a_case_that_is_measured():
