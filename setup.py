@@ -21,6 +21,7 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("spconv_cy/cpu/kernels")
 LINKS_KERNELS = "spconv_cy.cpu.isa"
+LINKS_SEEKS, SEEKS = "spconv_cy.cpu.maps", sorted(KERNELS.glob("seek_*.cpp"))
 # What Cython adds to every module that takes arrays, compiled once instead of a dozen times.
 SHARED = "spconv_cy.compiled.shared"
 # Compiled without fused multiply-adds but those that are asked for: so the results of steps are those of numpy's
@@ -84,8 +85,10 @@ def extensions():
         name = ".".join(path.with_suffix("").parts)
         sources, headers = [str(path)], "kernels.hpp"
         if name == LINKS_KERNELS:
-            sources += [str(kernel) for kernel in sorted(KERNELS.glob("*.cpp"))]
+            sources += [str(kernel) for kernel in sorted(KERNELS.glob("*.cpp")) if kernel not in SEEKS]
             headers = "*.[hi]*"
+        elif name == LINKS_SEEKS:
+            sources, headers = sources + [str(kernel) for kernel in SEEKS], "seek.*"
         found.append(Extension(name, sources, language="c++", include_dirs=[str(KERNELS)],
                                depends=[str(header) for header in sorted(KERNELS.glob(headers))]))
     return found

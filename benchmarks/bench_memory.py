@@ -104,7 +104,12 @@ def chain(rng):
     return sp.Sequential(*layers), d, None, ground
 
 
-KINDS = (unet, uresnet, minkunet, spunet, second, resnet, deepcnet, fcgf, encoder, chain, chain, chain)
+def voxelnext(rng):
+    widths = [width(rng) for _ in range(4)]
+    return sp.models.voxelnext(4, widths=(*widths, widths[-1]), channels_out=width(rng), rng=rng), 3, (41, 64, 64), False
+
+
+KINDS = (voxelnext, unet, uresnet, minkunet, spunet, second, resnet, deepcnet, fcgf, encoder, chain, chain, chain)
 
 
 def width(rng):
@@ -148,30 +153,37 @@ def tensor(rng, sites, frozen, size, samples, ground):
     return sp.SparseTensor.from_sites(sites, rows, size, samples, ground="zero" if ground else None)
 
 
-def taken(work, program=None):
+def taken(work, programs=()):
     """Return (the most bytes in use during a call over those before, its result).
 
-    The peaks of the library's memory and of Python's are added. With a Program that is done step by step, since one may
-    be in one step and one in another.
+    The peaks of the library's memory, of Python's, and of rulebooks that neither counts are added. With Programs that is
+    done step by step, since one may be in one step and one in another.
     """
     memory.peak()
     before, most = memory.in_use()[0], [0]
 
     def step(*_):
-        most[0] = max(most[0], memory.peak() - before + tracemalloc.get_traced_memory()[1])
+        blocks = sum(bytes_in_blocks(program.rules) for program in programs)
+        most[0] = max(most[0], memory.peak() - before + tracemalloc.get_traced_memory()[1] + blocks)
         tracemalloc.reset_peak()
 
     tracemalloc.start()
     try:
-        if program is not None:
+        for program in programs:
             program.watch = step
         result = work()
         step()
         return most[0], result
     finally:
         tracemalloc.stop()
-        if program is not None:
+        for program in programs:
             program.watch = None
+
+
+def bytes_in_blocks(rules):
+    """Return the bytes of the rulebooks that were found last, of those that lie in blocks."""
+    books = rules._last.books if rules._last is not None else ()
+    return sum(8 * book.n_pairs + book.tile_ptr.nbytes for book in books if in_blocks(book.in_rows))
 
 
 def in_blocks(array):
@@ -184,18 +196,22 @@ def in_blocks(array):
 def measured(frozen, x, before=None):
     """Return (bytes told of a call, the most that it takes, how many rulebooks were updated).
 
-    Finding rulebooks and running are measured one after the other; rulebooks are held while the network runs.
+    Finding rulebooks and running are measured one after the other; rulebooks are held while the network runs. Those of
+    several Programs are found while it runs, and not updated here, since what is kept of the call before is not counted.
     """
-    told, rules = frozen.memory(x), frozen._parts[0].rules
+    told, programs = frozen.memory(x), [part for part in frozen._parts if hasattr(part, "rules")]
+    rules = programs[0].rules
     frozen.forget()
-    if before is not None:
+    if before is not None and len(programs) == 1:
         frozen(before)
     x = sp.SparseTensor(x.features, sp.Grid(x.sites.copy(), x.grid.size, x.grid.samples, x.grid.lattice), x.ground)
     sp.release_memory()
+    if len(programs) > 1:
+        return told, taken(lambda: frozen(x), programs)[0], 0
     updated = rules.updated
     finding, found = taken(lambda: rules.find(x.grid))
     finding += sum(8 * book.n_pairs + book.tile_ptr.nbytes for book in found.books if in_blocks(book.in_rows))
-    running, _ = taken(lambda: frozen(x), frozen._parts[0])
+    running, _ = taken(lambda: frozen(x), programs)
     return told, max(finding, running + rules_bytes(found)), rules.updated - updated
 
 

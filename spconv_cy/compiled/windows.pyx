@@ -1,18 +1,18 @@
 """Windows: sites in, output sites and pairs out. Functions return None if packed keys do not hold the extents."""
 
-from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t
+from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t, uint32_t
 
 import numpy as np
 
 from spconv_cy.compiled.sites cimport box_of, keys_of, team
-from spconv_cy.cpu cimport order, reach, rules
+from spconv_cy.cpu cimport maps, order, reach, rules
+from spconv_cy.cpu.maps cimport Map
 from spconv_cy.cpu.order cimport Box
 from spconv_cy.cpu.reach cimport Axis, Streams
 from spconv_cy.cpu.rules cimport Merge, Runs
 from spconv_cy.cpu.threads cimport startable
 
 from spconv_cy.compiled.memory import empty, exact
-
 
 def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const int32_t[:, ::1] offsets, stride,
           int n_threads=1):
@@ -269,15 +269,15 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
     if m == 0:
         return empty(0, np.int32), empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr), 1
     n_threads = team(n_threads, m * n_offsets)
-    inputs = _runs_of(keys, 1, &merge.inputs, n_threads)
-    merge.n_runs = merge.inputs.tiles[inputs[2].shape[0] - 1]
-    merge.n_merged = <int>n_offsets
-    if &keys[0] == &wanted[0]:
-        merge.wanted = merge.inputs
-        if n_offsets % 2 and rules.are_mirrored(&offsets[0, 0], n_offsets, last + 1):
-            merge.n_merged = <int>(n_offsets // 2)
-    else:
-        _outputs = _runs_of(wanted, stride[last], &merge.wanted, n_threads)
+    _inputs = _map_of(keys, box, &merge.map, n_threads)
+    merge.keys, merge.n_runs, merge.n_merged = &wanted[0], 0, <int>n_offsets
+    if &keys[0] == &wanted[0] and n_offsets % 2 and rules.are_mirrored(&offsets[0, 0], n_offsets, last + 1):
+        merge.n_merged = <int>(n_offsets // 2)
+    if merge.map.bits == NULL:
+        _inputs = _runs_of(keys, 1, &merge.inputs, n_threads)
+        merge.n_runs, merge.wanted = merge.inputs.tiles[_inputs[2].shape[0] - 1], merge.inputs
+        if &keys[0] != &wanted[0]:
+            _outputs = _runs_of(wanted, stride[last], &merge.wanted, n_threads)
     shifts, walks = shifts_of(box, offsets), empty((n_offsets, 3), np.int64)
     merge.shifts, merge.walks, merge.m, merge.stride = &shifts[0], <rules.Walk*>&walks[0, 0], m, stride[last]
     merge.n_offsets = <int>n_offsets
@@ -294,6 +294,20 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
         rules.fill_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], &in_rows[0], &out_rows[0], &room[0], n_threads)
     return (np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr),
             2 if merge.n_merged < n_offsets else 1)
+
+
+cdef int32_t[::1] _map_of(int64_t[::1] keys, const Box* box, Map* map, int n_threads):
+    # Returns the array of the map of n >= 1 keys, which `map` points into; hold it while it is used. No map: None.
+    cdef int64_t n = keys.shape[0], n_words = maps.words_of_map(box, n)
+    cdef int32_t[::1] words
+    map.bits = NULL
+    if not n_words:
+        return None
+    words = empty(2 * n_words, np.int32)
+    map.bits, map.before = <uint32_t*>&words[0], &words[n_words]
+    with nogil:
+        maps.draw(&keys[0], n, n_words, map, team(n_threads, n))
+    return words
 
 
 cdef tuple _runs_of(int64_t[::1] keys, int64_t step, Runs* runs, int n_threads):

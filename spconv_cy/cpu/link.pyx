@@ -4,11 +4,11 @@ A network on a single item has ten to fifty windows with some hundred sites each
 longer than the merges.
 """
 
-from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t
+from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from spconv_cy.cpu cimport order, reach, rules
+from spconv_cy.cpu cimport maps, order, reach, rules
 from spconv_cy.cpu.order cimport FAR, MAX_WIDTH, Box
 from spconv_cy.cpu.reach cimport Axis
 from spconv_cy.cpu.rules cimport PAIRS_ROOM, TILE_ROWS, Merge, Runs
@@ -140,15 +140,10 @@ cdef bint paired(const Shape* shape, const Box* box, const Box* out, const int64
     sites = staged + 2 * most * shape.n_merged
     if not shape.keeps and m:
         to_sites(shape, box, out, wanted, m, sites)
-    if m and not (runs_of(&merge.inputs, keys, n, 1, scratch, 0) and (
-            keys == wanted or runs_of(&merge.wanted, wanted, m, merge.stride, scratch, 1))):
-        return False
-    if keys == wanted:
-        merge.wanted = merge.inputs
     merge.m, found.m, found.n_tiles = m, m, n_tiles
     if m:
-        merge.n_runs = merge.inputs.tiles[(n + TILE_ROWS - 1) // TILE_ROWS]
-        merge.lone = 4 * merge.n_runs > 3 * n
+        if not sides_of(&merge, box, keys, n, wanted, scratch):
+            return False
         rules.stage_pairs(&merge, pointers + n_offsets + 1, pointers, staged, most, room)
     else:
         memset(pointers, 0, <size_t>(2 * n_offsets + 1) * sizeof(int64_t))
@@ -248,11 +243,9 @@ cdef bint paired_back(const Shape* shape, const Box* box, int64_t* keys, int64_t
         m = held_in(out_size, shape.width, keys, m, sites)
     memset(pointers, 0, <size_t>(n_offsets + 1) * sizeof(int64_t))
     if m:
-        if not (runs_of(&merge.inputs, keys, m, 1, scratch, 0) and runs_of(
-                &merge.wanted, wanted, n, merge.stride, scratch, 1)):
+        merge.m = n
+        if not sides_of(&merge, box, keys, m, wanted, scratch):
             return False
-        merge.m, merge.n_runs = n, merge.inputs.tiles[(m + TILE_ROWS - 1) // TILE_ROWS]
-        merge.lone = 4 * merge.n_runs > 3 * m
         rules.stage_pairs(&merge, pointers + n_offsets + 1, pointers, staged, n, room)
     found.m, found.n_tiles = m, (m + TILE_ROWS - 1) // TILE_ROWS
     if not lay_block(found, n_offsets, pointers[n_offsets], m * shape.width):
@@ -293,6 +286,30 @@ cdef bint merge_of(Merge* merge, const Shape* shape, const Box* box, Scratch* sc
             shifts[k] += shape.offsets[k * d + axis] * box.step[axis + 1]
     merge.shifts, merge.walks, merge.n_walks = shifts, shape.walks, shape.n_walks
     merge.n_offsets, merge.n_merged, merge.stride = shape.n_offsets, shape.n_merged, shape.stride[d]
+    return True
+
+
+cdef bint sides_of(Merge* merge, const Box* box, const int64_t* keys, int64_t n, const int64_t* wanted,
+                   Scratch* scratch) noexcept nogil:
+    # Sets what the n >= 1 inputs and merge.m >= 1 outputs are matched by: a map of the inputs, or runs of both.
+    cdef int64_t n_words = maps.words_of_map(box, n)
+    cdef int32_t* words
+    merge.keys = wanted
+    merge.map.bits = NULL
+    if n_words:
+        words = <int32_t*>reserve(scratch, FIRSTS, 2 * n_words * sizeof(int32_t))
+        if words == NULL:
+            return False
+        merge.map.bits, merge.map.before = <uint32_t*>words, words + n_words
+        maps.draw(keys, n, n_words, &merge.map, 1)
+        return True
+    if not (runs_of(&merge.inputs, keys, n, 1, scratch, 0) and (
+            keys == wanted or runs_of(&merge.wanted, wanted, merge.m, merge.stride, scratch, 1))):
+        return False
+    if keys == wanted:
+        merge.wanted = merge.inputs
+    merge.n_runs = merge.inputs.tiles[(n + TILE_ROWS - 1) // TILE_ROWS]
+    merge.lone = 4 * merge.n_runs > 3 * n
     return True
 
 

@@ -2,9 +2,11 @@
 
 from libc.stdint cimport int32_t, int64_t
 
+from spconv_cy.cpu.maps cimport Map
+
 cdef enum:
     TILE_ROWS = 128                     # output rows of a tile
-    PAIRS_ROOM = 5160                   # rows that a thread of fill_pairs keeps aside; its stack may be too small
+    PAIRS_ROOM = 5280                   # rows that a thread of fill_pairs keeps aside; its stack may be too small
 
 cdef struct Runs:                       # rows whose keys are consecutive, none across a tile
     int64_t* first                      # key of the first row of each run, ascending; then twice FAR
@@ -15,6 +17,8 @@ cdef struct Walk:                       # offsets that one walk along the runs s
     int64_t first, taps, step           # the first of them, their number, and how far apart they lie
 
 cdef struct Merge:                      # input runs against wanted runs + shift of the offset
+    Map map                             # with a map of the inputs there are no runs
+    const int64_t* keys                 # then these are wanted
     Runs inputs
     Runs wanted
     const int64_t* shifts

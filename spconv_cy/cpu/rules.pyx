@@ -9,13 +9,14 @@ from cython.parallel cimport prange, threadid
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
+from spconv_cy.cpu.maps cimport Seek, seek
 from spconv_cy.cpu.order cimport FAR, lower_bound
 
 cdef enum:
     TILES = 4                           # of a chunk
     TAPS = 5                            # that one walk along the runs serves, at most
     BLOCK = 4
-    ROOM = 516                          # rows of a chunk and a block more; 2 * TAPS * ROOM = PAIRS_ROOM
+    ROOM = 528                          # rows of a chunk and 16 more; 2 * TAPS * ROOM = PAIRS_ROOM
 
 
 # ---- runs
@@ -148,20 +149,18 @@ cdef void walk(const Merge* merge, int64_t chunk, int64_t* tile_ptr, const int64
     # One chunk of output rows under every merged offset, neighbouring taps of a line together. Without in_rows and
     # found it counts the hits of each tile into tile_ptr; with them it copies the pairs to where tile_ptr says.
     cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS
-    cdef int64_t first = chunk * TILES, last = min(n_tiles, first + TILES), at, tile, row, key
+    cdef int64_t first = chunk * TILES, last = min(n_tiles, first + TILES), at, tile, row
     cdef int32_t* asked = <int32_t*>NULL if found == NULL else found + TAPS * ROOM
     cdef int32_t hits[TAPS]
     cdef int w, k, taps, t
     for w in range(merge.n_walks):
         k, taps = <int>merge.walks[w].first, <int>merge.walks[w].taps
         if in_rows == NULL or any_hit(tile_ptr + k * (n_tiles + 1), n_tiles, first, last, taps):
-            key = merge.wanted.first[merge.wanted.tiles[first]] + merge.shifts[k]
-            at = first_run(&merge.inputs, merge.n_runs, key)
+            at = first_run(merge, first, merge.shifts[k])
             for t in range(taps):
                 hits[t] = 0
             for tile in range(first, last):
-                at = match(merge, w, at, merge.wanted.tiles[tile], merge.wanted.tiles[tile + 1], found, asked,
-                           hits)
+                at = match(merge, w, at, tile, found, asked, hits)
                 if in_rows == NULL:
                     for t in range(taps):
                         tile_ptr[(k + t) * (n_tiles + 1) + tile] = hits[t]
@@ -180,7 +179,7 @@ cdef void stage_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr
                       int32_t* found) noexcept nogil:
     # Count and fill in one walk, for few rows. The pairs of merged offset k, at most `most`, lie in `staged` from
     # 2 * most * k on, their output rows `most` places further. found: PAIRS_ROOM. Afterwards come place_pairs.
-    cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS, chunk, first, last, at, tile, key
+    cdef int64_t n_tiles = (merge.m + TILE_ROWS - 1) // TILE_ROWS, chunk, first, last, at, tile
     cdef int64_t count[TAPS]
     cdef int32_t hits[TAPS]
     cdef int32_t* into
@@ -191,15 +190,13 @@ cdef void stage_pairs(const Merge* merge, int64_t* tile_ptr, int64_t* offset_ptr
             count[t] = 0
         for chunk in range((n_tiles + TILES - 1) // TILES):
             first, last = chunk * TILES, min(n_tiles, (chunk + 1) * TILES)
-            key = merge.wanted.first[merge.wanted.tiles[first]] + merge.shifts[k]
-            at = first_run(&merge.inputs, merge.n_runs, key)
+            at = first_run(merge, first, merge.shifts[k])
             for t in range(taps):
                 hits[t] = 0
             for tile in range(first, last):
                 for t in range(taps):
                     tile_ptr[(k + t) * (n_tiles + 1) + tile] = count[t] + hits[t]
-                at = match(merge, w, at, merge.wanted.tiles[tile], merge.wanted.tiles[tile + 1], found,
-                           found + TAPS * ROOM, hits)
+                at = match(merge, w, at, tile, found, found + TAPS * ROOM, hits)
             for t in range(taps):
                 into = staged + 2 * most * (k + t) + count[t]
                 memcpy(into, found + t * ROOM, <size_t>hits[t] * sizeof(int32_t))
@@ -249,14 +246,33 @@ cdef inline bint any_hit(const int64_t* tiles, int64_t n_tiles, int64_t first, i
     return False
 
 
-cdef inline int64_t first_run(const Runs* runs, int64_t n_runs, int64_t key) noexcept nogil:
-    # Returns the first run that does not end before the key.
-    cdef int64_t at = lower_bound(runs.first, n_runs, key)
+cdef inline int64_t first_run(const Merge* merge, int64_t tile, int64_t shift) noexcept nogil:
+    # Returns the first run that does not end before what a tile wants.
+    cdef const Runs* runs = &merge.inputs
+    cdef int64_t key, at
+    if merge.map.bits != NULL:
+        return 0
+    key = merge.wanted.first[merge.wanted.tiles[tile]] + shift
+    at = lower_bound(runs.first, merge.n_runs, key)
     return at - 1 if at and runs.first[at - 1] + runs.row[at] - runs.row[at - 1] > key else at
 
 
-cdef inline int64_t match(const Merge* merge, int w, int64_t at, int64_t run, int64_t stop, int32_t* found,
-                          int32_t* asked, int32_t* hits) noexcept nogil:
+cdef inline int64_t match(const Merge* merge, int w, int64_t at, int64_t tile, int32_t* found, int32_t* asked,
+                          int32_t* hits) noexcept nogil:
+    cdef const Walk* walk = &merge.walks[w]
+    cdef int64_t first = tile * TILE_ROWS
+    cdef Seek job
+    if merge.map.bits == NULL:
+        return match_runs(merge, w, at, merge.wanted.tiles[tile], merge.wanted.tiles[tile + 1], found, asked, hits)
+    job.bits, job.before, job.room = merge.map.bits, merge.map.before, ROOM
+    job.taps, job.step = <int32_t>walk.taps, <int32_t>walk.step
+    seek(&job, merge.keys + first, min(<int64_t>TILE_ROWS, merge.m - first), merge.shifts[walk.first],
+         <int32_t>first, found, asked, hits)
+    return at
+
+
+cdef inline int64_t match_runs(const Merge* merge, int w, int64_t at, int64_t run, int64_t stop, int32_t* found,
+                               int32_t* asked, int32_t* hits) noexcept nogil:
     # Constant arguments let the compiler unroll the taps, and omit the division and the writing.
     cdef int64_t shift = merge.shifts[merge.walks[w].first], step = merge.walks[w].step, stride = merge.stride
     cdef int taps = <int>merge.walks[w].taps

@@ -11,9 +11,10 @@ from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_flags, kind_of
 from spconv_cy.deploy.frozen import Frozen
 from spconv_cy.deploy.program import Program
+from spconv_cy.deploy.stages import Scales
 from spconv_cy.deploy.tracing import CannotTraceError, Tracer, computes_as_the_library
 from spconv_cy.errors import expected
-from spconv_cy.layers import Layer, Sequential, ToPoints
+from spconv_cy.layers import Layer, Pyramid, Sequential, ToPoints
 
 
 @known_arguments
@@ -88,9 +89,18 @@ def _parts(layers: list[Any], join: bool) -> list[Any]:
             tracer.restore(before)
             if tracer.steps:
                 parts.append(_program(tracer, y, join))
-            parts.append(copy.deepcopy(layer))
+            parts += _between(layer, join)
             tracer, y = Tracer(None), 0
     return [*parts, _program(tracer, y, join)] if tracer.steps else parts
+
+
+def _between(layer: Any, join: bool) -> list[Any]:
+    """Return what a layer that no Program has becomes: a copy, or the Programs of a Pyramid's levels."""
+    own = type(layer) is Pyramid and computes_as_the_library(layer)
+    levels = [_parts(_flat(level), join) for level in layer.levels] if own else []
+    if levels and all(len(level) == 1 and isinstance(level[0], Program) for level in levels):
+        return [Scales(len(levels), layer.factor), *(level[0] for level in levels)]
+    return [copy.deepcopy(layer)]
 
 
 def _program(tracer: Tracer, y: int, join: bool) -> Program:

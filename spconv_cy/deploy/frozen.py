@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from spconv_cy.checks import as_array
 from spconv_cy.deploy import text
 from spconv_cy.deploy.limits import at_points, by_samples, checked_bytes, fits, grid_of, needed, refuse, shown
 from spconv_cy.deploy.program import Program
+from spconv_cy.deploy.stages import Scales, fits_in, programs_of, run
+from spconv_cy.deploy.stages import needed as stages_needed
 from spconv_cy.deploy.steps import Convolve
 from spconv_cy.errors import expected
 from spconv_cy.layers import Layer
@@ -40,8 +42,7 @@ class Frozen(Layer):
     """
 
     def __init__(self, plan: str, *layers: Layer, memory: int | None = None) -> None:
-        parts = [layers[part] if isinstance(part, int) else text.built(part, layers) for part in json.loads(plan)]
-        self._set(parts, list(layers), memory)
+        self._set([_part(part, layers) for part in json.loads(plan)], list(layers), memory)
 
     @classmethod
     def of(cls, parts: list[Any], memory: int | str | None = None) -> Frozen:
@@ -51,7 +52,7 @@ class Frozen(Layer):
         for part in parts:
             if isinstance(part, Program):
                 text.described(part, layers)
-            else:
+            elif not isinstance(part, Scales):
                 layers.append(part)
         frozen._set(list(parts), layers, None if memory is None else checked_bytes(memory))
         return frozen
@@ -62,7 +63,7 @@ class Frozen(Layer):
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """The Programs, and the Layers between them."""
+        """The Programs, and the Layers between them; a Pyramid is one Scales and the Programs of its levels."""
         return self._parts
 
     @property
@@ -77,8 +78,7 @@ class Frozen(Layer):
         return ", ".join(dict.fromkeys(getattr(product, "kernels", "none yet") for product in self._small()))
 
     def _small(self) -> list[Any]:
-        programs = [part for part in self._parts if isinstance(part, Program)]
-        return [step.product for program in programs for step in program.steps
+        return [step.product for program in programs_of(self._parts) for step in program.steps
                 if isinstance(step, Convolve) and step.product.precision != "float32"]
 
     def __call__(self, x: Any, *more: Any, memory: int | str | None = None) -> Any:
@@ -100,9 +100,7 @@ class Frozen(Layer):
         with no_grad():
             if limit is not None and isinstance(given, SparseTensor):
                 return self._within(given, limit)
-            for part in self._parts:
-                given = part(given, *more)
-        return given
+            return run(self._parts, given, more)
 
     def memory(self, sites: Any, *, size: Any = None, samples: int | None = None, ground: str | None = None) -> int:
         """Return the most bytes that a call takes for sites: rulebooks, rows and the result, without x and the weights.
@@ -119,23 +117,24 @@ class Frozen(Layer):
             TypeError: the network has layers whose memory is not known before they run; it gives a row for each point,
                 and sites is no SparseTensor made of points.
         """
-        program, points = self._planned()
-        grid = grid_of(sites, size, samples)
+        stages, points = self._planned()
+        program, grid = stages[0], grid_of(sites, size, samples)
         row = getattr(sites, "ground", None)
         if row is None and ground is not None and not isinstance(sites, SparseTensor):
             row = Tensor(np.zeros((1, program.values[0].channels), np.float32))
+        if len(stages) > 1:
+            return stages_needed(stages, grid, None if row is None else row.data)
         needs = needed(program, grid, None if row is None else row.data)
         return at_points(program, sites, needs) if points else needs
 
     def weight_bytes(self) -> int:
         """Return the bytes of the packed weights."""
-        return sum(part.weight_bytes() for part in self._parts if isinstance(part, Program))
+        return sum(program.weight_bytes() for program in programs_of(self._parts))
 
     def forget(self) -> None:
         """Drop the sites and rulebooks that are kept of the last call."""
-        for part in self._parts:
-            if isinstance(part, Program):
-                part.forget()
+        for program in programs_of(self._parts):
+            program.forget()
 
     def train(self, mode: bool = True) -> Frozen:
         """Return the network itself: it is always in evaluation mode."""
@@ -170,6 +169,8 @@ class Frozen(Layer):
         for part in self._parts:
             if isinstance(part, Program):
                 plan.append(text.described(part, layers))
+            elif isinstance(part, Scales):
+                plan.append([part.count, part.pyramid.factor])
             else:
                 plan.append(len(layers))
                 layers.append(part)
@@ -177,23 +178,41 @@ class Frozen(Layer):
 
     def __repr__(self) -> str:
         names = [f"{len(part.steps)} steps" if isinstance(part, Program) else type(part).__name__
-                 for part in self._parts]
+                 for part in self._parts if not isinstance(part, Scales)]
         limit = "" if self.limit is None else f", memory={shown(self.limit)!r}"
         if self.precision != "float32":
             others = [name for part in self._parts if isinstance(part, Program) for name in text.in_float32(part)]
             limit += f", precision={self.precision!r} by {self.kernels}; in float32: {', '.join(others) or 'none'}"
         return f"Frozen({', '.join(names)}{limit})"
 
-    def _planned(self) -> tuple[Program, list[library.ToPoints]]:
-        """Return the Program, and the ToPoints after it if there is one."""
+    def _planned(self) -> tuple[list[Any], list[library.ToPoints]]:
+        """Return the parts, a Program first, and the ToPoints after a single one if there is one."""
         first, after = self._parts[:1], list(self._parts[1:])
-        plain = [type(part) is library.ToPoints and not part.layers for part in after]
-        if not (first and isinstance(first[0], Program) and plain in ([], [True])):
-            raise refuse([part for part in self._parts if not isinstance(part, Program)])
-        return first[0], after
+        if not first or not isinstance(first[0], Program):
+            raise refuse([part for part in self._parts if not isinstance(part, (Program, Scales))])
+        if [type(part) is library.ToPoints and not part.layers for part in after] == [True]:
+            return list(first), after
+        others = [part for part in after if not isinstance(part, (Program, Scales)) and type(part) is not library.Collapse]
+        if others:
+            raise refuse(others)
+        return list(self._parts), []
 
     def _within(self, x: SparseTensor, limit: int) -> Any:
-        program, points = self._planned()
+        stages, points = self._planned()
+        if len(stages) > 1:
+            try:
+                fits_in(stages, x, limit)
+            except MemoryError:
+                self.forget()
+                raise
+            return run(stages, x)
+        program = stages[0]
         if fits(program, x, limit, bool(points)):
             return points[0](program(x)) if points else program(x)
         return by_samples(program, x, limit)
+
+
+def _part(text_of: Any, layers: Sequence[Layer]) -> Any:
+    if isinstance(text_of, int):
+        return layers[text_of]
+    return Scales(*text_of) if isinstance(text_of, list) else text.built(text_of, layers)

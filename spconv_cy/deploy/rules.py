@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROOT, ROWS = 0, -1                      # the input's sites; one row for each sample, or rows without sites
 # Bytes for each site in, and out, while rules are found: of windows that keep the sites, of those that do not overlap,
 # and of those that do; for each thread; and of Python objects for each link.
-KEEPING, APART, OVERLAPPING = (20, 20), (40, 22), (56, 22)
+KEEPING, APART, OVERLAPPING = (20, 20), (44, 22), (56, 22)
 THREAD, OBJECTS = 22_528, 18_432
 
 

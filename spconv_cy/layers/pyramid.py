@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,23 +49,28 @@ class Pyramid(Layer):
     def __call__(self, x: SparseTensor) -> SparseTensor:
         """Apply all levels and sum them."""
         checked_sparse(self, x)
+        return self.summed(x, [partial(branch, self, f"levels[{i}]", level) for i, level in enumerate(self.levels)], x)
+
+    def summed(self, x: SparseTensor, levels: Sequence[Callable[..., SparseTensor]], *more: Any) -> SparseTensor:
+        """Return the sum of x and of what `levels` give, each called with the result of the one before and `more`."""
         if x.ground is not None:
             raise ShapeError(expected("Pyramid", "a tensor with ground=None (scales have different ground states)",
                                       f"{x} with a ground state", "begin with ground=None"))
         total = scale = x
-        for power, level in enumerate(self.levels, 1):
-            scale = branch(self, f"levels[{power - 1}]", level, scale, x)
-            total = total.add(self._spread(scale, power, x.grid), how="outer")
+        for power, level in enumerate(levels, 1):
+            scale = level(scale, *more)
+            total = total.add(SparseTensor(scale.features, self.spread(scale.grid, power, x.grid)), how="outer")
         return total
 
-    def _spread(self, scale: SparseTensor, power: int, finest: Grid) -> SparseTensor:
-        apart, farthest = self.factor**power, int(np.abs(scale.sites[:, 1:].astype(np.int64)).max(initial=0))
+    def spread(self, grid: Grid, power: int, finest: Grid) -> Grid:
+        """Return the sites of level `power`, counted from 1, on the lattice of the finest."""
+        apart, farthest = self.factor**power, int(np.abs(grid.sites[:, 1:].astype(np.int64)).max(initial=0))
         if apart * farthest > INT32_MAX:
             raise GridError(expected(f"{self}", "sites within the int32 range on the finest lattice",
                                      f"{farthest} times {apart} at level {power}",
                                      "use fewer levels or a smaller factor"))
-        sites = scale.sites * np.array([1] + [min(apart, INT32_MAX)] * finest.d, np.int64)
-        return SparseTensor(scale.features, Grid.from_sites(sites, finest.size, finest.samples, finest.lattice))
+        sites = grid.sites * np.array([1] + [min(apart, INT32_MAX)] * finest.d, np.int64)
+        return Grid.from_sites(sites, finest.size, finest.samples, finest.lattice)
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the levels and the factor as they are now."""

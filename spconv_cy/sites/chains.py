@@ -108,7 +108,8 @@ def is_served(window: Window) -> bool:
     """Return True if a chain may have this window."""
     if window.kind == "transposed":
         return window.lattice.is_cubic
-    return window.keeps_sites or window.kind == "valid" and window.is_cube and window.min_active == 1
+    cube = window.kind == "valid" and window.is_cube or window.is_tiling
+    return window.keeps_sites or cube and window.min_active == 1
 
 
 @lru_cache(maxsize=1024)

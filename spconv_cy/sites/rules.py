@@ -12,11 +12,12 @@ from spconv_cy.sites import build, order
 from spconv_cy.sites.lattice import INT32_MAX
 
 try:
+    import spconv_cy.compiled.cells as cells
     import spconv_cy.compiled.pairs as pairs
     import spconv_cy.compiled.sites as compiled
     import spconv_cy.compiled.windows as windows
 except ImportError:
-    compiled = pairs = windows = None                                    # type: ignore[assignment]
+    cells = compiled = pairs = windows = None                                    # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from spconv_cy.sites.lattice import Lattice
@@ -67,7 +68,9 @@ def made(sites: Rows, window: Window, out_size: tuple[int, ...] | None) -> tuple
     found, n_threads = None, config.threads()
     if compiled and len(sites) and window.kind == "transposed":
         found = windows.spread(sites, window.stages, window.offsets, window.stride, n_threads)
-    elif compiled and len(sites) and window.kind == "valid" and window.is_cube:
+    elif compiled and len(sites) and window.is_tiling:
+        found = cells.cells(sites, window.stride, window.origin, out_size, n_threads)
+    if found is None and compiled and len(sites) and window.kind == "valid" and window.is_cube:
         found = windows.valid(sites, window.offsets, window.size, window.stride, window.dilation, window.origin,
                               out_size, n_threads)
     if window.kind == "transposed":

@@ -201,6 +201,12 @@ class Window:
         return (self.taps is None and self.shape == "full" and self.kind in ("valid", "submanifold")
                 and self.min_active == 1)
 
+    @made_once
+    def is_tiling(self) -> bool:
+        """True if windows of neighbouring outputs touch and do not overlap, so that each site is in one."""
+        return (self.is_cube and self.size == self.stride and max(self.dilation) == 1
+                and (self.kind == "valid" or self.kind == "cell" and not any(self.origin)))
+
     @property
     def keeps_sites(self) -> bool:
         """True if the output's sites are the input's own."""

@@ -1,0 +1,3 @@
+// The search for partners, for portable.
+#define NAME portable
+#include "seek.inl"

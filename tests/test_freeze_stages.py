@@ -1,0 +1,68 @@
+"""Frozen networks of several programs: a Pyramid's levels are frozen, and the memory is told through a Collapse."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spconv_cy as sp
+
+pytest.importorskip("spconv_cy.compiled.memory")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+import bench_memory  # noqa: E402
+
+
+def inputs(n, c=2, seed=0, ground=None):
+    rng = np.random.default_rng(seed)
+    sites = np.unique(np.column_stack([rng.integers(0, 2, n), rng.integers(0, (9, 40, 40), (n, 3))]), axis=0)
+    return sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), c)).astype(np.float32), (9, 40, 40), 2,
+                                      ground=ground)
+
+
+@pytest.fixture(scope="module")
+def net():
+    return sp.models.voxelnext(2, widths=(4, 8, 8, 12, 12), channels_out=5, rng=0).eval()
+
+
+def test_levels_are_programs_and_the_values_those_of_the_network(net, tmp_path):
+    frozen = sp.freeze(net)
+    assert [type(layer).__name__ for layer in frozen.layers] == ["Collapse"]
+    assert sum(hasattr(part, "steps") for part in frozen.parts) == 4
+    sp.save(tmp_path / "frozen.safetensors", frozen)
+    for some in (frozen, sp.load(tmp_path / "frozen.safetensors")):
+        for n in (0, 1, 3000):
+            x = inputs(n) if n else inputs(5).prune(np.zeros(inputs(5).grid.n, bool))
+            y, truth = some(x), net(x)
+            assert y.grid.n == truth.grid.n and np.array_equal(y.sites, truth.sites)
+            np.testing.assert_array_equal(y.features.numpy(), truth.features.numpy())
+    assert frozen.weight_bytes() > 4 * 1000 and "Pyramid" not in repr(frozen)
+
+
+def test_memory_is_told_and_kept_or_refused(net):
+    frozen, x = sp.freeze(net), inputs(6000)
+    told, took, _ = bench_memory.measured(frozen, x)
+    assert took <= told <= 1.2 * took, (told, took)
+    np.testing.assert_array_equal(frozen(x, memory=told).features.numpy(), net(x).features.numpy())
+    assert frozen.memory(x.sites, size=x.grid.size) == told == sp.freeze(net, memory="1GB").memory(x)
+    with pytest.raises(MemoryError, match="at most"):
+        frozen(x, memory=told - 1)
+    with pytest.raises(MemoryError):
+        frozen(x, memory=1000)
+
+
+@pytest.mark.parametrize("ground", ["zero", None])
+def test_the_sum_along_an_axis_is_counted_with_and_without_a_ground_state(ground):
+    net = sp.Sequential(sp.SubmanifoldConvolution(3, 2, 24, rng=0), sp.layers.Collapse(3, 0),
+                        sp.SubmanifoldConvolution(2, 24, 8, rng=1)).eval()
+    told, took, _ = bench_memory.measured(sp.freeze(net), inputs(6000, ground=ground))
+    assert took <= told <= 1.2 * took, (told, took)
+
+
+def test_levels_that_no_program_has_leave_the_pyramid_as_it_is():
+    net = sp.Sequential(sp.SubmanifoldConvolution(3, 2, 4, rng=0),
+                        sp.layers.Pyramid(sp.layers.FractionalMaxPooling(3, 2.0, rng=0))).eval()
+    frozen = sp.freeze(net)
+    assert [type(layer).__name__ for layer in frozen.layers] == ["Pyramid"]
+    with pytest.raises(TypeError, match="Pyramid"):
+        frozen.memory(inputs(50))
