@@ -11,6 +11,7 @@ largest bounds over what was taken.
 """
 
 import argparse
+import functools
 import sys
 import tracemalloc
 from collections import Counter
@@ -167,10 +168,17 @@ def taken(work, programs=()):
         most[0] = max(most[0], memory.peak() - before + tracemalloc.get_traced_memory()[1] + blocks)
         tracemalloc.reset_peak()
 
+    def found(find, *arguments):
+        step()                                                           # what lies between two Programs ends here
+        rules = find(*arguments)
+        step()
+        return rules
+
     tracemalloc.start()
     try:
         for program in programs:
             program.watch = step
+            program.rules.find = functools.partial(found, program.rules.find)
         result = work()
         step()
         return most[0], result
@@ -178,6 +186,7 @@ def taken(work, programs=()):
         tracemalloc.stop()
         for program in programs:
             program.watch = None
+            vars(program.rules).pop("find", None)
 
 
 def bytes_in_blocks(rules):

@@ -104,7 +104,8 @@ class _Bound:
             raise refuse([program])
         found = program.rules.find(self.grid, self._limit)
         now = max(program.bytes(found, self.ground), program.rules.finding_bytes(found))
-        self.most, self.kept = max(self.most, self.kept + beside + now), self.kept + rules_bytes(found)
+        self.most = max(self.most, self.kept + beside + now)
+        self.kept += rules_bytes(found) + OBJECTS * (4 * len(found.books) + 16)
         value = program.values[program.output]
         self.ground = None if self.ground is None else program.grounds(self.ground)[0][program.output]
         self._columns, self.has_sites = value.channels, value.place >= 0
@@ -118,7 +119,7 @@ class _Bound:
         n, m, threads_bytes = finer.n, self.grid.n, SORTING * threads()
         self.kept += rows.nbytes + self.grid.sites.nbytes
         finding = (ARRANGED + 4 * (finer.d + 1)) * n + threads_bytes
-        adding = (1 + 2 * grounds) * held(4 * self._columns * m) + grounds * self.given + ADDED * (n + m)
+        adding = (1 + grounds) * held(4 * self._columns * m) + grounds * self.given + ADDED * (n + m)
         self.most = max(self.most, self.kept + self.given + max(finding, adding) + threads_bytes + 16 * OBJECTS)
         if self.ground is not None and finer.size is not None:
             self.ground = self.ground * float(finer.size[layer.axis])
@@ -136,8 +137,9 @@ class _Bound:
             spread = part.pyramid.spread(self.grid, power, finest)
             before, total = total, total.union(spread).grid
             row = 4 * (finest.d + 1)
-            finding = 4 * row * spread.n + ADDED * (before.n + spread.n) + 2 * row * total.n
+            finding = 4 * row * spread.n + 3 * row * total.n
             rows = 3 * held(4 * self._columns * total.n)
-            self.most = max(self.most, self.kept + beside + finding + rows + 32 * OBJECTS)
+            joined = ADDED * (before.n + spread.n) + row * (total.n + spread.n)
+            self.most = max(self.most, self.kept + beside + joined + max(finding, rows) + 32 * OBJECTS)
             sum_bytes, scale = held(4 * self._columns * total.n) + (row + 8) * total.n, self.given
         self.grid, self.given = total, sum_bytes
