@@ -107,7 +107,8 @@ def chain(rng):
 
 def voxelnext(rng):
     widths = [width(rng) for _ in range(4)]
-    return sp.models.voxelnext(4, widths=(*widths, widths[-1]), channels_out=width(rng), rng=rng), 3, (41, 64, 64), False
+    net = sp.models.voxelnext(4, widths=(*widths, widths[-1]), channels_out=width(rng), rng=rng)
+    return net, 3, (41, 64, 64), False
 
 
 KINDS = (voxelnext, unet, uresnet, minkunet, spunet, second, resnet, deepcnet, fcgf, encoder, chain, chain, chain)
@@ -157,8 +158,8 @@ def tensor(rng, sites, frozen, size, samples, ground):
 def taken(work, programs=()):
     """Return (the most bytes in use during a call over those before, its result).
 
-    The peaks of the library's memory, of Python's, and of rulebooks that neither counts are added. With Programs that is
-    done step by step, since one may be in one step and one in another.
+    The peaks of the library's memory, of Python's, and of rulebooks that neither counts are added. With Programs that
+    is done step by step, since one may be in one step and one in another.
     """
     memory.peak()
     before, most = memory.in_use()[0], [0]

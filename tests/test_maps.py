@@ -20,7 +20,8 @@ def surface(rng, n=6000, d=3):
 
 
 @pytest.mark.parametrize("options", [{"size": 5, "kind": "submanifold"}, {"size": (3, 2, 6), "stride": (1, 2, 3)},
-                                     {"size": 3, "dilation": 2, "kind": "submanifold"}, {"size": 2, "dilation": (1, 1, 4)},
+                                     {"size": 3, "dilation": 2, "kind": "submanifold"},
+                                     {"size": 2, "dilation": (1, 1, 4)},
                                      {"taps": [(0, 0, 0), (0, 0, 3), (1, 0, 0), (1, 0, 1), (1, 0, 2), (1, 0, 3)]}])
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_pairs_are_those_of_the_numpy_builder(isa, options, n_threads, rng):

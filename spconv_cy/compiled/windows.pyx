@@ -14,6 +14,7 @@ from spconv_cy.cpu.threads cimport startable
 
 from spconv_cy.compiled.memory import empty, exact
 
+
 def pairs(const int32_t[:, ::1] sites, const int32_t[:, ::1] out_sites, const int32_t[:, ::1] offsets, stride,
           int n_threads=1):
     """Return (in_rows, out_rows, offset_ptr, tile_ptr, known) of `in = stride * out + offset`, or None; see Pairs.

@@ -77,7 +77,7 @@ cdef void seek(const Seek* job, const int64_t* keys, int64_t rows, int64_t shift
 
 cdef void split(const int32_t* sites, int64_t n, const Box* box, const int64_t* stride, const int64_t* origin,
                 int64_t* keys, int32_t* taps, int64_t* counts, int64_t n_taps, int n_threads) noexcept nogil:
-    # Sets the key of each site's cell in the box of the cells, the tap that the site is at in it, and counts[part, tap].
+    # Sets the key of each site's cell in the box of cells, the tap of the site in it, and counts[part, tap].
     # A cell j has the sites stride * j + tap - origin.
     cdef int part
     for part in prange(n_threads, schedule="static", num_threads=n_threads):
