@@ -207,7 +207,7 @@ def measured(frozen, x, before=None):
     """Return (bytes told of a call, the most that it takes, how many rulebooks were updated).
 
     Finding rulebooks and running are measured one after the other; rulebooks are held while the network runs. Those of
-    several Programs are found while it runs, and not updated here, since what is kept of the call before is not counted.
+    several Programs are found while it runs, and not updated, since what is kept of the call before is not counted.
     """
     told, programs = frozen.memory(x), [part for part in frozen._parts if hasattr(part, "rules")]
     rules = programs[0].rules
