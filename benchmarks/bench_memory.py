@@ -164,9 +164,11 @@ def taken(work, programs=()):
     memory.peak()
     before, most = memory.in_use()[0], [0]
 
+    def blocks():
+        return sum(bytes_in_blocks(program.rules) for program in programs)
+
     def step(*_):
-        blocks = sum(bytes_in_blocks(program.rules) for program in programs)
-        most[0] = max(most[0], memory.peak() - before + tracemalloc.get_traced_memory()[1] + blocks)
+        most[0] = max(most[0], memory.peak() - before + tracemalloc.get_traced_memory()[1] + blocks() - known)
         tracemalloc.reset_peak()
 
     def found(find, *arguments):
@@ -175,6 +177,7 @@ def taken(work, programs=()):
         step()
         return rules
 
+    known = blocks()
     tracemalloc.start()
     try:
         for program in programs:
