@@ -268,9 +268,10 @@ def test_the_numpy_builder_alone_makes_the_same_rulebooks(rng, monkeypatch):
 
 
 def test_building_holds_little_more_than_its_result(rng, monkeypatch):
-    for module in ("pairs", "sites", "windows"):  # tracemalloc sees no memory that is kept
+    for module in ("cells", "pairs", "sites", "windows"):  # tracemalloc sees no memory that is kept
         monkeypatch.setattr(f"spconv_cy.compiled.{module}.empty", np.empty)
-    monkeypatch.setattr("spconv_cy.compiled.windows.exact", np.empty)
+    for module in ("cells", "windows"):
+        monkeypatch.setattr(f"spconv_cy.compiled.{module}.exact", np.empty)
     n = 20_000
     walk = np.cumsum(rng.integers(-1, 2, (n, 3)), axis=0)
     for window, most in [(Window(3, 3, kind="submanifold"), 1.5), (Window(3, 2, stride=2), 6), (Window(3, 3), 2.5)]:

@@ -28,6 +28,7 @@ ROOT, ROWS = 0, -1                      # the input's sites; one row for each sa
 # and of those that do; for each thread; and of Python objects for each link.
 KEEPING, APART, OVERLAPPING = (20, 20), (44, 22), (56, 22)
 THREAD, OBJECTS = 22_528, 18_432
+FEW = 4096                              # sites up to which a chain finds the rules
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,9 @@ class Rules:
         most, so_far, made = 0, 0, iter(found.grids[1:])
         for link, book in zip(self.links, found.books, strict=True):
             arrays = [book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr]
-            so_far += _bytes_of([*arrays, next(made).sites] if link.makes else arrays)
-            most = max(most, so_far + _temporary(link.window, book.n_in, book.n_out))
+            outputs = next(made).sites if link.makes else None
+            so_far += _bytes_of(arrays if outputs is None else [*arrays, outputs])
+            most = max(most, so_far + _cell_bytes(link.window, book, outputs))
         return max(most, rules_bytes(found)) + THREAD * threads() + OBJECTS * len(self.links)
 
     def forget(self) -> None:
@@ -216,6 +218,16 @@ def worst_bytes(n: int, window: Window) -> int:
     tiles = 8 * window.volume * (outputs // rules.TILE_ROWS + 2)
     return (8 * pairs + 4 * (window.lattice.d + 1) * outputs + tiles + _temporary(window, n, outputs)
             + THREAD * threads() + OBJECTS)
+
+
+def _cell_bytes(window: Window, book: Rulebook, outputs: Any) -> int:
+    """Return the most bytes beside the result while it is found; fewer if the sites were dealt to adjacent cubes."""
+    if window.is_tiling and book.n_pairs == book.n_in > FEW:
+        low, high = rules.bounds(outputs)
+        places = math.prod((high - low + 1).tolist())
+        if places // 128 <= book.n_in:
+            return 12 * book.n_in + places // 4 + 64 + 16 * book.n_offsets * threads()
+    return _temporary(window, book.n_in, book.n_out)
 
 
 def _temporary(window: Window, n_in: int, n_out: int) -> int:
