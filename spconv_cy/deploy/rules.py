@@ -221,8 +221,8 @@ def worst_bytes(n: int, window: Window) -> int:
 
 
 def _cell_bytes(window: Window, book: Rulebook, outputs: Any) -> int:
-    """Return the most bytes beside the result while it is found; fewer if the sites were dealt to adjacent cubes."""
-    if window.is_tiling and book.n_pairs == book.n_in > FEW:
+    """Return the most bytes beside the result while it is found; fewer if adjacent cubes have two sites or more."""
+    if window.is_tiling and book.n_pairs == book.n_in > max(FEW, 2 * book.n_out):
         low, high = rules.bounds(outputs)
         places = math.prod((high - low + 1).tolist())
         if places // 128 <= book.n_in:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from spconv_cy import layers as library
 from spconv_cy.config import threads
 from spconv_cy.deploy.limits import REMEDY, ground_of, refuse, shown
 from spconv_cy.deploy.memory import OBJECTS, held
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.rules import rules_bytes
 from spconv_cy.errors import expected
-from spconv_cy.layers import Collapse, Pyramid
 
 if TYPE_CHECKING:
     from spconv_cy.sites import Grid
@@ -30,7 +30,7 @@ class Scales:
     """
 
     def __init__(self, count: int, factor: int) -> None:
-        self.count, self.pyramid = count, Pyramid(factor=factor)
+        self.count, self.pyramid = count, library.Pyramid(factor=factor)
 
     def __call__(self, x: Any, programs: Sequence[Program]) -> Any:
         """Return the sum for an input."""
@@ -70,7 +70,7 @@ def needed(parts: Sequence[Any], grid: Grid, ground: Array | None, limit: int | 
         elif isinstance(part, Scales):
             bound.scales(part, parts[i:i + part.count])
             i += part.count
-        elif type(part) is Collapse and bound.has_sites:
+        elif type(part) is library.Collapse and bound.has_sites:
             bound.collapse(part)
         else:
             raise refuse([part])
@@ -112,7 +112,7 @@ class _Bound:
         self.grid = found.grids[value.place] if self.has_sites else self.grid
         self.given = held(4 * value.channels * (self.grid.n if self.has_sites else self.grid.samples))
 
-    def collapse(self, layer: Collapse) -> None:
+    def collapse(self, layer: library.Collapse) -> None:
         """Add a Collapse: the sites in order, and their rows added; with a ground state, minus it and plus its sum."""
         finer, grounds = self.grid, self.ground is not None
         self.grid, rows = finer.collapse(layer.axis)
