@@ -192,7 +192,8 @@ class Frozen(Layer):
             raise refuse([part for part in self._parts if not isinstance(part, (Program, Scales))])
         if [type(part) is library.ToPoints and not part.layers for part in after] == [True]:
             return list(first), after
-        others = [part for part in after if not isinstance(part, (Program, Scales)) and type(part) is not library.Collapse]
+        others = [part for part in after
+                  if not isinstance(part, (Program, Scales)) and type(part) is not library.Collapse]
         if others:
             raise refuse(others)
         return list(self._parts), []
