@@ -16,7 +16,7 @@ cdef enum:
 
 
 def cells(const int32_t[:, ::1] sites, stride, origin, out_size, int n_threads=1):
-    """Return (output sites, in_rows, out_rows, offset_ptr, tile_ptr) of adjacent cubes over n >= 1 sites, or None.
+    """Return (output sites, in_rows, out_rows, offset_ptr, tile_ptr, known) of adjacent cubes of n >= 1 sites, or None.
 
     Cubes of the size `stride`, so that each site has one output, floor((site + origin) / stride). None too if one lies
     outside the field `out_size` (d ints, or None: unbounded), or if the sites lie far apart.
@@ -65,4 +65,4 @@ def cells(const int32_t[:, ::1] sites, stride, origin, out_size, int n_threads=1
         maps.keys_of_map(&map, n_words, &keys[0])
         order.unpack(&keys[0], m, &box, &out_sites[0, 0], n_threads)
     return (np.asarray(out_sites), np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr),
-            np.asarray(tile_ptr))
+            np.asarray(tile_ptr), 1)

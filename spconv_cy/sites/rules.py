@@ -17,7 +17,7 @@ try:
     import spconv_cy.compiled.sites as compiled
     import spconv_cy.compiled.windows as windows
 except ImportError:
-    cells = compiled = pairs = windows = None                                    # type: ignore[assignment]
+    cells = compiled = pairs = windows = None                            # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from spconv_cy.sites.lattice import Lattice
