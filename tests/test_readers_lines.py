@@ -185,3 +185,26 @@ def test_a_table_of_digits_is_what_its_rows_say(tmp_path):
     (tmp_path / "table.csv").write_text(table())
     pictures, labels = read_table(tmp_path / "table.csv")
     assert labels == [0, 1, 2, 3, 4] and np.array(pictures)[3].ravel().tolist() == (np.arange(784) * 4 % 256).tolist()
+
+
+def test_nan_and_infinity_of_windows_are_read_from_text(tmp_path):
+    row = "-nan(ind) 1.#QNAN -1.#INF00\n"
+    ply, pcd = tmp_path / "a.ply", tmp_path / "a.pcd"
+    ply.write_text("ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\n"
+                   f"end_header\n{row}")
+    pcd.write_text(f"FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nPOINTS 1\nDATA ascii\n{row}")
+    for path in (ply, pcd):
+        np.testing.assert_equal(sp.readers.read_points(path).points, [[np.nan, np.nan, -np.inf]])
+
+
+def test_whole_numbers_of_text_keep_all_their_digits(tmp_path):
+    times = [1699999999123456789, 18446744073709551615]
+    csv, pcd = tmp_path / "a.csv", tmp_path / "a.pcd"
+    csv.write_text("x,y,z,t\n" + "".join(f"1,2,3,{time}\n" for time in times))
+    pcd.write_text("FIELDS x y z t\nSIZE 4 4 4 8\nTYPE F F F U\nPOINTS 2\nDATA ascii\n"
+                   + "".join(f"1 2 3 {time}\n" for time in times))
+    for path in (csv, pcd):
+        assert sp.readers.read_points(path).values["t"].tolist() == times
+    csv.write_text("x;y;z\n1,5;2;3\n")
+    with pytest.raises(FileError, match="text such as '1,5'; write decimal points in place of commas"):
+        sp.readers.read_points(csv)

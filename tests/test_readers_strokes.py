@@ -58,7 +58,9 @@ def test_inkml_is_read_as_a_file_or_as_its_symbols(tmp_path, change):
                                                       [1166, 18462]]),
     ("1 2,'3'4,\"1\"1,0 0", [[1, 2], [4, 6], [8, 11], [12, 16]]), ("1 2,!5!6,7 8", [[1, 2], [5, 6], [7, 8]]),
     ("1-2,3-4", [[1, -2], [3, -4]]), ("#A #1f,-#2 +3", [[10, 31], [-2, 3]]), ("1 2,* 3", [[1, 2], [1, 3]]),
-    ("1e1 .5E1", [[10, 5]]), ("", [])])
+    ("1e1 .5E1", [[10, 5]]), ("", []), ("10 20,'1'2,* *,* *", [[10, 20], [11, 22], [12, 24], [13, 26]]),
+    ("0 0,'1'1,\"1\"2,* *", [[0, 0], [1, 1], [3, 4], [6, 9]]), ("\n1 2\n3 4\r\n\n5 6\n", [[1, 2], [3, 4], [5, 6]]),
+    ("1\n2", [[1, 2]])])
 def test_numbers_in_a_trace_are_those_of_the_recommendation(tmp_path, text, points):
     found = inkml(tmp_path, f"<ink><trace>{text}</trace></ink>".replace('"', "&quot;"))
     assert strokes(found) == ([points] if points else []) and found.classes == ("",)
@@ -71,6 +73,29 @@ def test_the_channels_of_a_trace_are_obeyed(tmp_path):
     text = (f'<ink><context xml:id="c">{head}</context><context xml:id="d"/><trace contextRef="#c">0 2 1</trace>'
             "<trace>0 4 3</trace></ink>")
     assert strokes(inkml(tmp_path, text)) == [[[1, 2]], [[3, 4]]]
+    assert strokes(inkml(tmp_path, f"<ink>{head}<trace>0 2 1,1 4 3 7</trace></ink>")) == [[[1, 2], [3, 4]]]
+
+
+@each("reference", ['<context xml:id="c" traceFormatRef="#t"/>', '<context xml:id="b" inkSourceRef="#s"/><context '
+                    'xml:id="c" contextRef="#b"/>', '<context xml:id="c" contextRef="#c" traceFormatRef="#t"/>'])
+@each("trace", ['<trace contextRef="#c">9 1 2</trace>', '<traceGroup contextRef="#c"><trace>9 1 2</trace></traceGroup>'])
+def test_contexts_lead_to_the_channels(tmp_path, reference, trace):
+    formats = ('<traceFormat><channel name="X"/><channel name="Y"/></traceFormat><inkSource xml:id="s"><traceFormat '
+               'xml:id="t"><channel name="F"/><channel name="X"/><channel name="Y"/></traceFormat></inkSource>')
+    assert strokes(inkml(tmp_path, f"<ink>{formats}{reference}{trace}</ink>")) == [[[1, 2]]]
+
+
+def test_traces_in_the_air_are_left_out_and_continued_ones_joined(tmp_path):
+    found = inkml(tmp_path, '<ink><trace id="a" continuation="begin">1 2</trace><trace type="penUp">9 9</trace>'
+                  '<trace id="b" continuation="middle" priorRef="#a">3 4</trace>'
+                  '<trace id="c" continuation="end" priorRef="#b">5 6</trace><trace>7 8</trace></ink>')
+    assert strokes(found) == [[[1, 2], [3, 4], [5, 6]], [[7, 8]]]
+
+
+def test_labelled_views_are_groups_and_may_name_groups(tmp_path):
+    found = inkml(tmp_path, '<ink><traceGroup xml:id="g"><trace>1 2</trace><trace>3 4</trace></traceGroup><traceView>'
+                  '<annotation type="truth">x</annotation><traceView traceDataRef="#g"/></traceView></ink>', "groups")
+    assert strokes(found) == [[[1, 2]], [[3, 4]]] and found.classes == ("x",)
 
 
 @each("content, message", [

@@ -144,6 +144,8 @@ def _column(cells: list[str]) -> Array:
     """Return cells as whole numbers, real ones or text."""
     if not all(NUMBER.fullmatch(cell) or cell.lower() in MISSING for cell in cells):
         return np.array(cells)
-    if all(re.fullmatch("[+-]?[0-9]{1,18}", cell) for cell in cells) and cells:
-        return np.array(cells, np.int64)
+    if all(re.fullmatch("[+-]?[0-9]{1,20}", cell) for cell in cells) and cells:
+        whole = [int(cell) for cell in cells]                           # times in nanoseconds have 19 digits
+        if min(whole) >= -2**63 and max(whole) < (2**63 if min(whole) < 0 else 2**64):
+            return np.array(whole, np.uint64 if max(whole) >= 2**63 else np.int64)
     return np.array([np.nan if cell.lower() in MISSING else float(cell) for cell in cells], np.float64)

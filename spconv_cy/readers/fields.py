@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from spconv_cy.types import Array, PathLike
 
+DECIMAL = re.compile(r"[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?")
 COLOURS = ("red", "green", "blue")
 
 
@@ -55,6 +56,7 @@ def _named(path: PathLike, columns: dict[str, Array], axis: str, remedy: str) ->
         raise FileError(expected(f"{path}", f"one column {axis}", shortened(list(columns)) or "no columns",
                                  "" if found else remedy))
     if columns[found[0]].dtype.kind not in "fiu":
-        raise FileError(expected(f"{path}", f"numbers in {found[0]}",
-                                 f"text such as {_text_of(columns[found[0]])!r:.40}"))
+        text = _text_of(columns[found[0]])
+        raise FileError(expected(f"{path}", f"numbers in {found[0]}", f"text such as {text!r:.40}",
+                                 "write decimal points in place of commas" if DECIMAL.fullmatch(text) else ""))
     return found[0]

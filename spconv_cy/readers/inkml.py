@@ -24,6 +24,7 @@ LABELS = ("truth", "label", "normalizedLabel", "transcription")          # types
 NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?#[0-9A-Fa-f]+"
 VALUE = re.compile(rf"(['\"!])?({NUMBER}|[*?TF])")
 ID = "{http://www.w3.org/XML/1998/namespace}id"
+VIEWS = ("traceGroup", "traceView")
 DIFFERENCES = {"!": 0, "'": 1, '"': 2}
 
 
@@ -34,12 +35,13 @@ def read_inkml(paths: PathLike | Iterable[PathLike], *, of: str = "files") -> Ha
     Args:
         paths: a file, a folder of *.inkml files, or a list of files.
         of: "files": one character for each file, such as a formula of CROHME or MathWriting. "groups": one for each
-            innermost traceGroup with an annotation, such as a symbol of CROHME.
+            innermost traceGroup or traceView with an annotation, such as a symbol of CROHME.
 
     Returns:
         Handwriting. Labels are annotations of the type truth, label, normalizedLabel or transcription, the first that
         the file or the group has; "" without one. Coordinates are those of the file, differences and velocities added
-        up. A trace without points is skipped.
+        up. Traces without points and those of the pen in the air (penUp) are skipped; a continued trace is one stroke.
+        Without commas, each line is a point.
 
     Raises:
         FileNotFoundError: there is no such file or folder, or the folder holds no .inkml file.
@@ -90,41 +92,81 @@ def _label(element: ElementTree.Element) -> str | None:
 
 
 def _traces(place: str, root: ElementTree.Element) -> dict[str, Stroke]:
-    """Return {id: points} of all traces in order; one without an id is named by its number."""
-    formats = {one.get(ID, ""): _channels(f"{place}: a traceFormat", one) for one in _inner(root, "traceFormat")}
-    contexts = {one.get(ID, ""): next(_inner(one, "traceFormat"), None) for one in _inner(root, "context")}
-    default = next(iter(formats.values()), ["X", "Y"])
+    """Return {id: points} of all traces in order; one without an id is named by its number.
+
+    A trace of the pen in the air has no points here, and one that goes on with another adds its points to that one.
+    """
+    formats = _Formats(place, root)
     found: dict[str, Stroke] = {}
+    begun: dict[str, str] = {}                                           # the trace to which a trace's points belong
     for number, trace in enumerate(_inner(root, "trace")):
         name = trace.get("id") or trace.get(ID) or f"trace {number}"
         if name in found:
             raise FileError(expected(place, "a different id for each trace", f"{name!r:.40} twice"))
-        context = contexts.get(trace.get("contextRef", "").lstrip("#"))
-        channels = default if context is None else _channels(place, context)
-        found[name] = _points(f"{place}: trace {name!r:.40}", trace.text or "", channels)
+        points = _points(f"{place}: trace {name!r:.40}", trace.text or "", *formats.channels(trace))
+        found[name] = []
+        prior = trace.get("priorRef", "").lstrip("#")
+        continued = trace.get("continuation") in ("middle", "end") and prior in begun
+        begun[name] = begun[prior] if continued else name
+        if trace.get("type") != "penUp":
+            found[begun[name]] += points
     return found
 
 
-def _channels(place: str, element: ElementTree.Element) -> list[str]:
+class _Formats:
+    """The channels of each trace: of its context, of the context of a group that it is in, or of the first format."""
+
+    def __init__(self, place: str, root: ElementTree.Element) -> None:
+        self.place = place
+        self.named = {one.get(ID, ""): one for tag in ("traceFormat", "inkSource", "context")
+                      for one in _inner(root, tag)}
+        self.default = next(_inner(root, "traceFormat"), None)
+        for one in _inner(root, "traceFormat"):
+            _channels(place, one)
+        self.groups = {id(trace): group.get("contextRef", "") for group in _inner(root, "traceGroup")
+                       for trace in _inner(group, "trace") if group.get("contextRef")}
+
+    def channels(self, trace: ElementTree.Element) -> tuple[list[str], int]:
+        """Return the names of a trace's channels, and how many of them each point has."""
+        found = self._format(trace.get("contextRef") or self.groups.get(id(trace), ""), 8)
+        found = self.default if found is None else found
+        return (["X", "Y"], 2) if found is None else _channels(self.place, found)
+
+    def _format(self, name: str, depth: int) -> ElementTree.Element | None:
+        """Return the format that a reference leads to, at most so many references away."""
+        element = self.named.get(name.lstrip("#"))
+        if element is None or not name or not depth:
+            return None
+        inside = next(_inner(element, "traceFormat"), None)              # the element itself, if it is a format
+        found = (self._format(element.get(word, ""), depth - 1)
+                 for word in ("traceFormatRef", "inkSourceRef", "contextRef"))
+        return inside if inside is not None else next((one for one in found if one is not None), None)
+
+
+def _channels(place: str, element: ElementTree.Element) -> tuple[list[str], int]:
+    """Return the names of all channels, those last that a point may leave out, and the number of the others."""
     names = [one.get("name", "") for one in element if _tag(one) == "channel"]
     if names and not {"X", "Y"} <= set(names):
-        raise FileError(expected(place, "channels X and Y", ", ".join(names)[:60]))
-    return names or ["X", "Y"]
+        raise FileError(expected(f"{place}: a traceFormat", "channels X and Y", ", ".join(names)[:60]))
+    regular = names or ["X", "Y"]
+    others = [one.get("name", "") for part in element if _tag(part) == "intermittentChannels"
+              for one in part if _tag(one) == "channel"]
+    return regular + others, len(regular)
 
 
-def _points(place: str, text: str, channels: list[str]) -> Stroke:
+def _points(place: str, text: str, channels: list[str], n_regular: int) -> Stroke:
     """Return the points of a trace's text; channels that a point leaves out keep their values."""
     x, y = channels.index("X"), channels.index("Y")
     state = [_Channel() for _ in channels]
     found: Stroke = []
-    for point in text.split(","):
+    for point in _separated(text, n_regular):
         values = VALUE.findall(point)
         if "".join(a + b for a, b in values) != "".join(point.split()):
             raise FileError(expected(place, "numbers, with commas between the points", f"{point.strip()[:40]!r}"))
         if not values:
             continue
         if not max(x, y) < len(values) <= len(channels):
-            raise FileError(expected(place, f"{len(channels)} numbers in each point, {' '.join(channels)}",
+            raise FileError(expected(place, f"{n_regular} numbers in each point, {' '.join(channels[:n_regular])}",
                                      f"{len(values)} in point {len(found)}"))
         for channel, (mark, word) in zip(state, values, strict=False):
             channel.take(mark, word)
@@ -132,17 +174,25 @@ def _points(place: str, text: str, channels: list[str]) -> Stroke:
     return found
 
 
+def _separated(text: str, n: int) -> list[str]:
+    """Return the text of each point: between commas, or without any, a line of n values each."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    by_lines = "," not in text and len(lines) > 1 and all(len(VALUE.findall(line)) == n for line in lines)
+    return lines if by_lines else text.split(",")
+
+
 class _Channel:
     """The value of a channel, and the differences that have been given."""
 
     def __init__(self) -> None:
-        self.order, self.value, self.velocity = 0, 0.0, 0.0
+        self.order, self.value, self.velocity, self.acceleration = 0, 0.0, 0.0, 0.0
 
     def take(self, mark: str, word: str) -> None:
-        """Go on to the next value."""
+        """Go on to the next value; after * and ? the last value, velocity or acceleration holds on."""
         self.order = DIFFERENCES[mark] if mark else self.order
         if word in "*?TF":
-            number = {"T": 1.0, "F": 0.0}.get(word, self.value if not self.order else 0.0)
+            last = (self.value, self.velocity, self.acceleration)[self.order]
+            number = {"T": 1.0, "F": 0.0}.get(word, last)
         elif "#" in word:
             number = float(int(word.replace("#", ""), 16))
         else:
@@ -150,21 +200,28 @@ class _Channel:
         if self.order == 0:
             self.value = number
             return
+        self.acceleration = number if self.order == 2 else 0.0
         self.velocity = number if self.order == 1 else self.velocity + number
         self.value += self.velocity
 
 
 def _groups(place: str, root: ElementTree.Element, traces: dict[str, Stroke]) -> Iterator[tuple[str, list[str]]]:
-    """Yield (label, ids of traces) of each innermost group with a label."""
+    """Yield (label, ids of traces) of each innermost group or view with a label; a view may name a trace or a group."""
     names = {id(trace): name for trace, name in zip(_inner(root, "trace"), traces, strict=True)}
-    for group in _inner(root, "traceGroup"):
-        label = _label(group)
-        inside = [one for one in _inner(group, "traceGroup") if one is not group and _label(one) is not None]
-        if label is None or inside:
+    groups = {group.get(ID) or group.get("id") or "": group for group in _inner(root, "traceGroup")}
+    for group in root.iter():
+        if _tag(group) not in VIEWS or _label(group) is None:
+            continue
+        if any(_label(one) is not None for one in group.iter() if one is not group and _tag(one) in VIEWS):
             continue
         chosen = [names[id(trace)] for trace in _inner(group, "trace")]
-        chosen += [view.get("traceDataRef", "").lstrip("#") for view in _inner(group, "traceView")]
+        for view in _inner(group, "traceView"):
+            name = view.get("traceDataRef", "").lstrip("#")
+            if name in groups and name not in traces:
+                chosen += [names[id(trace)] for trace in _inner(groups[name], "trace")]
+            elif name or len(view) == 0:
+                chosen.append(name)
         missing = [name for name in chosen if name not in traces]
         if missing:
             raise FileError(expected(place, "groups of traces that are there", f"the trace {missing[0]!r:.40}"))
-        yield label, chosen
+        yield _label(group) or "", list(dict.fromkeys(chosen))

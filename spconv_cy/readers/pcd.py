@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from codecs import BOM_UTF8
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ TYPES = {("F", 4): "f4", ("F", 8): "f8", **{(sign, n): f"{sign.lower()}{n}" for 
 LISTS = ("FIELDS", "SIZE", "TYPE", "COUNT")
 NUMBERS = ("WIDTH", "HEIGHT", "POINTS")
 MOST_HEADER = 2**20
+WHOLE = re.compile(rb"[+-]?[0-9]{1,20}")
 
 
 @dataclass
@@ -154,14 +157,18 @@ def _of_text(path: PathLike, content: bytes, header: Header, dtype: np.dtype[np.
                                  "the file is cut short or its counts are wrong"))
     numbers = numbers_of(f"{path}", words, "the points").reshape(n_rows, len(names))
     rows = np.zeros(n_rows, dtype)
-    for column, name in zip(numbers.T, names, strict=True):
-        _fill(path, rows, name, column)
+    for i, name in enumerate(names):
+        _fill(path, rows, name, numbers[:, i], words[i::len(names)])
     return rows
 
 
-def _fill(path: PathLike, rows: Array, name: str, column: Array) -> None:
+def _fill(path: PathLike, rows: Array, name: str, column: Array, words: list[bytes]) -> None:
     """Write numbers of a text into a field that can hold them."""
     kind = rows.dtype[name]
+    if kind.kind in "iu" and kind.itemsize == 8 and all(WHOLE.fullmatch(word) for word in words):
+        with suppress(OverflowError):                                   # float64 has fewer digits than such a field
+            rows[name] = np.array([int(word) for word in words], kind)
+            return
     if kind.kind in "iu":
         limits = np.iinfo(kind)
         if not ((column == np.floor(column)) & (column >= limits.min) & (column <= float(limits.max))).all():

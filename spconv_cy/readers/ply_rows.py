@@ -14,7 +14,7 @@ import numpy as np
 from spconv_cy.data.packed import ranges
 from spconv_cy.data.text import lines_of
 from spconv_cy.errors import FileError, expected
-from spconv_cy.readers.polygons import is_number, shown
+from spconv_cy.readers.polygons import floats_of, is_number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -108,12 +108,9 @@ class Body:
             self.ends = np.array(ends, np.int64)                        # else one line holds all rows
 
     def _numbers(self, words: list[bytes], ends: list[int]) -> Array:
-        joined = b"".join(words)
-        try:
-            if b"_" not in joined and joined.isascii():
-                return np.array(words, np.float64)
-        except ValueError:
-            pass
+        numbers = floats_of(words)
+        if numbers is not None:
+            return numbers
         at = next(i for i, word in enumerate(words) if not is_number(word))
         line = self.lines[int(np.searchsorted(ends, at, "right"))]
         raise FileError(expected(f"{self.path}, line {line}", "numbers in the rows", shown(words[at])))

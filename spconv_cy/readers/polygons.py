@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spconv_cy.types import Array, ArrayLike, PathLike
+
+SPELT = re.compile(rb"([+-]?)(?:nan\((?:ind|snan)\)|1\.#(?:(INF)|QNAN|SNAN|IND)0*)", re.IGNORECASE)
 
 
 def mesh_of(path: PathLike, vertices: Array, sizes: ArrayLike, corners: Array) -> Mesh:
@@ -54,20 +57,38 @@ def numbers_of(place: str, words: Sequence[bytes], what: str) -> Array:
     Raises:
         FileError: a word is not a decimal number, nan or inf.
     """
+    found = floats_of(words)
+    if found is not None:
+        return found
+    wrong = next(word for word in words if not is_number(word))
+    raise FileError(expected(place, f"numbers in {what}", shown(wrong)))
+
+
+def floats_of(words: Sequence[bytes]) -> Array | None:
+    """Return words as float64, or None if one is no number."""
     joined = b"".join(words)
+    if b"_" in joined or not joined.isascii():                          # float accepts 1_000 and digits of all scripts
+        return None
     try:
-        if b"_" not in joined and joined.isascii():                     # float accepts 1_000 and digits of all scripts
-            return np.array(words, np.float64)
+        return np.array(words, np.float64)
     except ValueError:
         pass
-    wrong = next(word for word in words if not is_number(word))
-    raise FileError(expected(place, f"numbers in {what}", shown(wrong))) from None
+    try:
+        return np.array([_spelt(word) for word in words], np.float64)
+    except ValueError:
+        return None
+
+
+def _spelt(word: bytes) -> bytes:
+    """Return a word with nan and inf as Python spells them; Windows writes -nan(ind), 1.#QNAN and 1.#INF."""
+    found = SPELT.fullmatch(word)
+    return word if found is None else b"nan" if found[2] is None else found[1] + b"inf"
 
 
 def is_number(word: bytes) -> bool:
     """Return True if a word is a decimal number, nan or inf."""
     try:
-        float(word)
+        float(_spelt(word))
     except ValueError:
         return False
     return b"_" not in word and word.isascii()
