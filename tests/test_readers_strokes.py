@@ -78,7 +78,8 @@ def test_the_channels_of_a_trace_are_obeyed(tmp_path):
 
 @each("reference", ['<context xml:id="c" traceFormatRef="#t"/>', '<context xml:id="b" inkSourceRef="#s"/><context '
                     'xml:id="c" contextRef="#b"/>', '<context xml:id="c" contextRef="#c" traceFormatRef="#t"/>'])
-@each("trace", ['<trace contextRef="#c">9 1 2</trace>', '<traceGroup contextRef="#c"><trace>9 1 2</trace></traceGroup>'])
+@each("trace", ['<trace contextRef="#c">9 1 2</trace>',
+               '<traceGroup contextRef="#c"><trace>9 1 2</trace></traceGroup>'])
 def test_contexts_lead_to_the_channels(tmp_path, reference, trace):
     formats = ('<traceFormat><channel name="X"/><channel name="Y"/></traceFormat><inkSource xml:id="s"><traceFormat '
                'xml:id="t"><channel name="F"/><channel name="X"/><channel name="Y"/></traceFormat></inkSource>')
