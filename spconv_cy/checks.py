@@ -162,6 +162,9 @@ def described(value: object) -> str:
         return f"the class {value.__name__}"
     if isinstance(value, np.ndarray):
         return f"an array {value.shape} of {value.dtype}"
+    if isinstance(value, (list, tuple)) and any(isinstance(v, np.ndarray) for v in value):
+        shapes = ", ".join(str(getattr(v, "shape", kind_of(v))) for v in value[:4])
+        return f"a {type(value).__name__} of arrays of shapes {shapes}{', ...' * (len(value) > 4)}"
     if isinstance(value, (list, tuple)):
         return "lists of unequal length" if any(isinstance(v, (list, tuple)) for v in value) else repr(value)[:80]
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):

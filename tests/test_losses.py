@@ -230,3 +230,10 @@ def test_fit_and_evaluate_hand_the_ignored_label_on(loss, rng):
     assert history.losses[-1] < history.losses[0]
     found = sp.evaluate(net, [(sp.Tensor(x), labels)], loss=loss, ignore_label=255)
     assert 0 <= found.error <= 1 and found.confusion.sum() == 6
+
+
+@each("labels, remedy", [([0.0, 1.0], r"labels.astype\(int\)"), ([True, False], r"labels.astype\(int\)"),
+                         ([[0], [1]], r"labels\[:, 0\]"), (["a", "b"], "np.unique"), (np.eye(2), "argmax")])
+def test_labels_that_are_no_class_numbers_are_refused_with_a_remedy(labels, remedy):
+    with pytest.raises(ShapeError, match=f"labels .b,. of whole numbers, .*{remedy}"):
+        sp.softmax_cross_entropy(np.zeros((2, 2)), labels)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.arguments import known_arguments
-from spconv_cy.checks import is_integer, is_number
+from spconv_cy.checks import described, is_integer, is_number
 from spconv_cy.data import Batches, Events, PointAffine, PointCloud
 from spconv_cy.data.packed import ranges, starts_of
 from spconv_cy.errors import ShapeError, expected
@@ -48,6 +48,9 @@ class Clouds:
         if len(kinds) > 1:
             raise ShapeError(expected(who, "Events alone or arrays alone", "both in one list"))
         for i, item in enumerate(X):
+            if isinstance(item, tuple) and any(getattr(part, "ndim", 0) == 2 for part in item):
+                raise ShapeError(expected(f"{who}: cloud {i}", "one array (n, columns)", described(item), "put "
+                                          "features into columns after the coordinates, and give dimension="))
             cloud = _of_events(item) if isinstance(item, Events) else as_table(f"{who}: cloud {i}", item, 0)
             if parts and cloud.shape[1] != parts[0].shape[1]:
                 raise ShapeError(expected(f"{who}: cloud {i}", f"{parts[0].shape[1]} columns, as cloud 0 has",

@@ -69,7 +69,8 @@ class PointLearner(Learner):
         who, n = f"{type(self).__name__}.{method}", len(clouds.rows)
         if not isinstance(self.target, str) or self.target not in ("class", "value"):
             raise ValueError(expected(type(self).__name__, "target to be 'class' or 'value'", repr(self.target)))
-        given = as_weights(who, None if sample_weight is None else flat(who, sample_weight, clouds), n)
+        given = None if sample_weight is None else flat(f"{who}: sample_weight", sample_weight, clouds)
+        given = as_weights(who, given, n)
         if self.target == "value":
             values = as_targets(f"{who}: y", flat(who, y, clouds), n)
             found = Values(values) if known is None else known

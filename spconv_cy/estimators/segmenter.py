@@ -176,7 +176,7 @@ class SparseConvSegmenter(PointLearner):
         self._check_fitted("score")
         who, clouds = "SparseConvSegmenter.score", self._read("score", X, self.scene_)
         found = self._answers(clouds)
-        weights = None if sample_weight is None else flat(who, sample_weight, clouds)
+        weights = None if sample_weight is None else flat(f"{who}: sample_weight", sample_weight, clouds)
         if self._values is not None:
             return r2(who, found, flat(who, y, clouds), weights)
         return accuracy(who, found, flat(who, y, clouds), weights, self.ignore_label)

@@ -105,6 +105,8 @@ def as_targets(who: str, y: Any, n: int) -> FloatArray:
     found = as_array(who, without_mask(hosted(y), who))
     if found.dtype == object:
         found = _numbers(who, found)
+    if not n:
+        raise ShapeError(expected(who, "at least one sample", "none"))
     if found.ndim not in (1, 2) or len(found) != n or found.dtype.kind not in "iufb" or not found.size:
         raise ShapeError(expected(who, f"numbers ({n},) or ({n}, k)", f"shape {found.shape} of {found.dtype}"))
     numbers = found.astype(np.float64)

@@ -103,6 +103,12 @@ def check_range(who: str, labels: IntegerArray, classes: int, ignore_label: Igno
 def _remedy(x: Array, labels: Array) -> str:
     if x.ndim == 2 and labels.shape == x.shape:
         return "if the labels are one-hot rows, give labels.argmax(1)"
+    if x.ndim == 2 and labels.shape == (len(x), 1):
+        return "give labels[:, 0]"
+    if labels.dtype.kind in "fb" and labels.shape == x.shape[:1]:
+        return "if they are class numbers, give labels.astype(int)"
+    if labels.dtype.kind in "US" and labels.shape == x.shape[:1]:
+        return "for names, give np.unique(labels, return_inverse=True)[1]"
     return remedy_of(x.shape, labels.shape)
 
 
