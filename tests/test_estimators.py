@@ -377,13 +377,11 @@ def test_labels_of_too_few_clouds_are_told_in_clouds():
         segmenter().fit(CLOUDS, [np.zeros(len(cloud), int) for cloud in CLOUDS[:3]])
 
 
-def test_what_is_no_cloud_no_label_and_no_weight_is_named():
+def test_what_is_no_cloud_and_no_weight_is_named():
     X, y = [np.ones((4, 2))] * 4, [0, 1] * 2
     model, segmenter = sp.SparseConvClassifier(encoding="points"), sp.SparseConvSegmenter()
     with pytest.raises(ShapeError, match=r"got a tuple of arrays of shapes \(4, 2\), \(4, 3\); put features into"):
         model.fit([(x, np.ones((4, 3))) for x in X], y)
-    with pytest.raises(ValueError, match="a label for each sample, got None"):
-        model.fit(X, [None, 1, 0, 1])
     with pytest.raises(ShapeError, match="fit: sample_weight: expected .* for 4 clouds, .* got 4 for 16 points"):
         segmenter.fit(X, [[0, 1, 0, 1]] * 4, sample_weight=np.ones(4))
     with pytest.raises(ShapeError, match="at least one sample, got none"):

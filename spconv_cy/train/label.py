@@ -30,7 +30,7 @@ def classes_of(labels: Iterable[object], n: int, who: str = "labels") -> tuple[A
     Raises:
         ShapeError: another number of labels.
         TypeError: labels that are not hashable.
-        ValueError: a label is NaN or None, or there are fewer than two classes.
+        ValueError: a label is NaN, or there are fewer than two classes.
 
     >>> classes, numbers = classes_of(["b", "a", "b"], 3)
     >>> classes.tolist(), numbers.tolist()
@@ -42,8 +42,8 @@ def classes_of(labels: Iterable[object], n: int, who: str = "labels") -> tuple[A
         distinct = dict.fromkeys(found)
     except TypeError as error:
         raise TypeError(expected(who, "hashable labels, such as numbers, text and tuples of them", error)) from None
-    if None in distinct or any(label != label for label in distinct):
-        raise ValueError(expected(who, "a label for each sample", "None" if None in distinct else "NaN",
+    if any(label != label for label in distinct):
+        raise ValueError(expected(who, "a label for each sample", "NaN",
                                   "give those samples a label, or leave them out"))
     if len(distinct) < 2:
         raise ValueError(expected(who, "labels of at least two classes", f"{list(distinct)!r}",
