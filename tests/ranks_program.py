@@ -213,7 +213,7 @@ def other(folder):
     except ValueError as error:
         texts.append(str(error))
     (folder / f"other{rank}.txt").write_text("\n".join(texts))
-    ranks.sum(np.ones(1 + 1000 * rank))
+    ranks.sum(np.ones(1 + 5000 * rank))                                  # one through memory, one through MPI
 
 
 def wrong(folder):

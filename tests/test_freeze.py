@@ -261,6 +261,7 @@ def test_memory_is_told_for_arrays_and_grids(made):
     (lambda net, x: sp.freeze(net)(x.with_features(np.zeros((x.grid.n, 2), np.float32))), sp.errors.ShapeError),
     (lambda net, x: sp.freeze(net)(np.zeros((3, 3))), TypeError),
     (lambda net, x: sp.freeze(net)(tensor(10, 2, 3, 16)), sp.errors.ShapeError),
+    (lambda net, x: sp.freeze(net).memory(x.sites, size=32, ground="one"), sp.errors.ShapeError),
 ])
 def test_wrong_arguments(made, wrong, error):
     net, _, inputs = made("unet")

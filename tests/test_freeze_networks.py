@@ -73,6 +73,20 @@ def test_families_of_the_converter(name, tmp_path):
     np.testing.assert_array_equal(rows(sp.load(tmp_path / "net.safetensors")(x)), rows(frozen(x)))
 
 
+def test_branches_that_do_nothing():
+    def product():
+        return sp.NetworkInNetwork(4, 4, rng=1)
+
+    nothing = sp.Dropout(0.5, inverted=True)
+    x, first, two = tensor(60), sp.SubmanifoldConvolution(3, 1, 4, rng=0), sp.Concatenate(sp.Sequential(), nothing)
+    for branched, c in ((sp.Residual(), 4), (sp.Residual(shortcut=product()), 4), (two, 8),
+                        (sp.Residual(nothing, shortcut=sp.Sequential(product(), sp.ReLU())), 4)):
+        same(net := sp.Sequential(first, branched, sp.ReLU(), sp.NetworkInNetwork(c, 3, rng=2)).eval(), sp.freeze(net), x)
+        wide = x.with_features(np.tile(x.features.data, (1, 4)))         # whose channels no layer before tells
+        same(net := sp.Sequential(branched, sp.NetworkInNetwork(c, 3, rng=2)).eval(), sp.freeze(net), wide)
+        same(branched.eval(), sp.freeze(branched), wide)
+
+
 def test_networks_with_a_call_of_their_own(tmp_path):
     decoder = random(sp.models.PCGCDecoder((4, 8, 8), rng=0))
     codes = tensor(20, 3, 4, 8)

@@ -10,14 +10,14 @@ import numpy as np
 
 from spconv_cy import layers as library
 from spconv_cy.autograd import no_grad
-from spconv_cy.checks import as_array
+from spconv_cy.checks import as_array, is_one_of
 from spconv_cy.deploy import text
 from spconv_cy.deploy.limits import at_points, by_samples, checked_bytes, fits, grid_of, needed, refuse, shown
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.stages import Scales, fits_in, programs_of, run
 from spconv_cy.deploy.stages import needed as stages_needed
 from spconv_cy.deploy.steps import Convolve
-from spconv_cy.errors import expected
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import Layer
 from spconv_cy.state import checked_names
 from spconv_cy.tensor import SparseTensor, Tensor
@@ -116,7 +116,10 @@ class Frozen(Layer):
         Raises:
             TypeError: the network has layers whose memory is not known before they run; it gives a row for each point,
                 and sites is no SparseTensor made of points.
+            ShapeError: sites of another dimension, or another ground.
         """
+        if not is_one_of(ground, ("zero", None)):
+            raise ShapeError(expected("Frozen.memory", "ground to be 'zero' or None", repr(ground)))
         stages, points = self._planned()
         program, grid = stages[0], grid_of(sites, size, samples)
         row = getattr(sites, "ground", None)

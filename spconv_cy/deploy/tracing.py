@@ -94,8 +94,9 @@ class Tracer:
         self._held.pop()
         if self._place(y) != self._place(start) or self._channels(y) != self._channels(start):
             raise CannotTraceError
+        self._check(y, None)
         last = self._producer(y, Convolve, Map)
-        if last is not None and y != start and last.slope is None and last.residual is None:
+        if last is not None and y not in (x, start) and last.slope is None and last.residual is None:
             self.steps.remove(last)                                      # it runs after the other branch
             self.steps.append(last)
             last.residual = start
@@ -113,6 +114,8 @@ class Tracer:
         del self._held[-len(parts) - 1:]
         if len({self._place(part) for part in parts}) > 1:
             raise CannotTraceError
+        for part in parts:
+            self._check(part, None)
         y = self._value(self._place(parts[0]), sum(map(self._channels, parts)))
         return self._add(Join, parts[0], y, parts=tuple(parts))
 

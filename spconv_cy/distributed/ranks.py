@@ -162,9 +162,17 @@ class Ranks:
         """Wait until all ranks' messages are in a Mailbox."""
         try:
             if not mailbox.arrived(LOOKS):
-                self._until(mailbox.arrived, mailbox.missing)
+                self._until(mailbox.arrived, mailbox.missing, lambda: self._astray(mailbox))
         except ValueError as error:
             raise _unequal(error) from None
+
+    def _astray(self, mailbox: Mailbox) -> list[int]:
+        """Return the ranks that owe a message in a Mailbox and have sent one through MPI, which is due later."""
+        if self._faults is None:
+            return []
+        tag = (self._calls + 1) % TAGS
+        sent = [rank for rank in mailbox.missing() if self._comm.Iprobe(source=rank, tag=tag)]
+        return [rank for rank in mailbox.missing() if rank in sent]      # not one that has done both meanwhile
 
     def gather(self, value: object) -> list[Any]:
         """Return the ranks' objects as a list in the order of the ranks, on every rank."""
@@ -242,8 +250,11 @@ class Ranks:
         self._until(lambda: test(requests),
                     lambda: [rank for rank, one in zip(ranks, requests, strict=False) if not one.Test()])
 
-    def _until(self, done: Callable[[], bool], missing: Callable[[], list[int]]) -> None:
-        """Wait until `done()` is true; `missing()` returns the ranks that must still answer."""
+    def _until(self, done: Callable[[], bool], missing: Callable[[], list[int]],
+               astray: Callable[[], list[int]] = list) -> None:
+        """Wait until `done()` is true; `missing()` returns the ranks that must still answer, `astray()` those of them
+        that have made another call.
+        """
         began = time.monotonic()
         while not done():
             now = time.monotonic()
@@ -253,6 +264,8 @@ class Ranks:
                 time.sleep(2e-5)
             if now - began > LOOKING:
                 self._check(now - began, missing)
+                if now - began > LEAVING and (strays := astray()):
+                    raise _unequal(f"another call of {_named(strays)}")
 
     def _check(self, waited: float, missing: Callable[[], list[int]]) -> None:
         gone = set[int]()
