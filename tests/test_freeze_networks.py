@@ -81,7 +81,7 @@ def test_branches_that_do_nothing():
     x, first, two = tensor(60), sp.SubmanifoldConvolution(3, 1, 4, rng=0), sp.Concatenate(sp.Sequential(), nothing)
     for branched, c in ((sp.Residual(), 4), (sp.Residual(shortcut=product()), 4), (two, 8),
                         (sp.Residual(nothing, shortcut=sp.Sequential(product(), sp.ReLU())), 4)):
-        same(net := sp.Sequential(first, branched, sp.ReLU(), sp.NetworkInNetwork(c, 3, rng=2)).eval(), sp.freeze(net), x)
+        same(net := sp.Sequential(first, branched, sp.NetworkInNetwork(c, 3, rng=2)), sp.freeze(net.eval()), x)
         wide = x.with_features(np.tile(x.features.data, (1, 4)))         # whose channels no layer before tells
         same(net := sp.Sequential(branched, sp.NetworkInNetwork(c, 3, rng=2)).eval(), sp.freeze(net), wide)
         same(branched.eval(), sp.freeze(branched), wide)
