@@ -102,6 +102,7 @@ cdef struct Layer:
     int64_t chunk               # jobs that a thread takes at once
     int64_t first_row           # the number of the first row of y, and of the residual
     int64_t first_added
+    bint in_place               # the sums of a tile are its rows of y
 
 
 # Floats of packed weights; and weights to that form and back. Layout and numbers depend on the table.

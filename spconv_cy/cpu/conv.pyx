@@ -2,9 +2,10 @@
 
 from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport int32_t, int64_t, uintptr_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from spconv_cy.cpu.isa cimport Igemm
+from spconv_cy.cpu.once cimport begin_sums, each_once, next_rows
 from spconv_cy.cpu.rules cimport TILE_ROWS
 from spconv_cy.cpu.threads cimport ceiling
 
@@ -22,6 +23,7 @@ cdef enum:
     WIDTH = 64                  # most columns of all tiles of a job: their sums fill a first cache
     DEEP = 96                   # inputs from which on sums are used so seldom that they may lie in the second cache
     INPUTS = 160                # most inputs of a pass over a tile: their weights stay in the first cache
+    FEW = 8                     # offsets up to which rows are read and written so seldom that they are waited for
     JOBS = 24                   # least number of jobs that have more than one tile
 
 
@@ -129,6 +131,9 @@ cdef int begin(Layer* layer, const KernelTable* table, const float* x, const Wei
     layer.room = room_of(shape, layer.span, beside)
     layer.slot = slot_of(table, shape, layer.span, beside) + layer.room
     layer.packed, layer.first_row, layer.first_added = layer.sums + n_threads * layer.slot, 0, 0
+    layer.in_place = (rules.n_offsets <= FEW and layer.blocks == 1 and beside == NULL and x != y
+                      and after.finish.residual == NULL and after.y_stride == layer.vectors * table.lanes
+                      and shape.groups * shape.o == after.y_stride and <uintptr_t>y % 64 == 0)
     if w.packed != NULL:
         layer.packed, layer.packs = <float*>w.packed, 0
     layer.chunk = min(max(layer.jobs // (16 * n_threads), 1), 8)
@@ -224,22 +229,37 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     cdef const float* w
     cdef const float* bias = layer.bias
     cdef Igemm product
-    cdef Fetch ahead = fetch_of(layer, tile, last, index == 0)
+    cdef bint few = rules.n_offsets <= FEW and block.vectors > 1
+    cdef Fetch ahead
+    cdef float[WIDTH] first_sums                        # no block is wider
+    cdef const float* once = NULL
+    if not few:
+        ahead = fetch_of(layer, tile, last, index == 0)
     if bias != NULL:
         bias += first_column
+    if layer.in_place:
+        sums = layer.y + (tile * TILE_ROWS - layer.first_row) * width
     product.x_stride = layer.after.x_stride
     product.sums, product.first_row, product.vectors = sums, tile * TILE_ROWS, <int32_t>block.vectors
-    begin_sums(sums, rows, width, bias, block.cols)
+    product.next = NULL
+    if rules.n_offsets <= FEW and c > 0 and each_once(rules, tile, last, rows, <char*>sums):
+        once = first_sums
+        begin_sums(first_sums, 1, width, bias, block.cols)
+    else:
+        begin_sums(sums, rows, width, bias, block.cols)
     for offset in range(rules.n_offsets):
         start = rules.tile_ptr[offset * (rules.n_tiles + 1) + tile]
         pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + last] - start
-        fetch_share(layer, &ahead, offset, start + pairs, first_column, block.cols)
+        if few:
+            product.next = next_rows(rules, offset, tile, last)
+        else:
+            fetch_share(layer, &ahead, offset, start + pairs, first_column, block.cols)
         if pairs == 0 or c == 0:
             continue
         w = packed_at(layer, block, group, offset)
         for i in range(passes):
             taken = i * c // passes
-            product.x = layer.x + group * c + taken
+            product.x, product.begin = layer.x + group * c + taken, once if i == 0 else NULL
             product.w = w + taken * width
             product.c = <int32_t>((i + 1) * c // passes - taken)
             layer.table.igemm(&product, rules.in_rows + start, rules.out_rows + start, pairs)
@@ -287,6 +307,7 @@ cdef void conv_rows(const KernelTable* table, const Rowwise* what, const float* 
     cdef Igemm product
     cdef Finish how
     product.x_stride, product.sums, product.first_row = x_stride, sums, 0
+    product.begin = product.next = NULL
     for index in range(blocks):
         block = block_at(table, what.o, vectors, blocks, index)
         first, width = block.first * table.lanes, block.vectors * table.lanes
@@ -319,7 +340,8 @@ cdef void finish_tile(const Layer* layer, int64_t tile, int64_t rows, int64_t fi
         how.scale, how.shift = how.scale + first_column, how.shift + first_column
     if how.residual != NULL:
         how.residual += (tile * TILE_ROWS - layer.first_added) * how.residual_stride + first_column
-    layer.table.finish(layer.y + at, step, sums, width, rows, cols, &how)
+    if not layer.in_place or how.scale != NULL or how.slope != 1:
+        layer.table.finish(layer.y + at, step, sums, width, rows, cols, &how)
     if part != NULL:
         part += 2 * (tile // layer.span + 1) * o + first_column
         layer.table.measure(part, part + o, layer.y + at, step, rows, cols)
@@ -376,12 +398,3 @@ cdef void fetch_share(const Layer* layer, const Fetch* ahead, int64_t offset, in
         pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + ahead.tile] - pair
         fetch(rules.in_rows + pair, pairs * <int64_t>sizeof(int32_t))
         fetch(rules.out_rows + pair, pairs * <int64_t>sizeof(int32_t))
-
-
-cdef void begin_sums(float* sums, int64_t rows, int64_t width, const float* bias, int64_t cols) noexcept nogil:
-    cdef int64_t row
-    memset(sums, 0, <size_t>((rows if bias == NULL else 1) * width) * sizeof(float))
-    if bias != NULL:
-        memcpy(sums, bias, <size_t>cols * sizeof(float))
-        for row in range(1, rows):
-            memcpy(sums + row * width, sums, <size_t>width * sizeof(float))

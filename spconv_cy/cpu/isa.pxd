@@ -4,10 +4,14 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
 cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
+    const int FETCHED
+
     cdef struct Igemm:
         const float* x
         const float* w
         float* sums
+        const float* begin
+        const int32_t* next
         int64_t x_stride
         int64_t first_row
         int32_t c

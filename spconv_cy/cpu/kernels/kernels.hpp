@@ -6,11 +6,15 @@
 
 namespace spconv_cy {
 
+constexpr int FETCHED = 16;     // numbers behind Igemm::next
+
 // Sums of a tile (rows of `vectors` vectors, at most KernelTable::vectors) += rows of x @ w, for a list of pairs.
 struct Igemm {
     const float* x;
     const float* w;         // (c, vectors) packed: whole vectors, zeros behind the last column
     float* sums;            // packed likewise
+    const float* begin;     // where each row of sums has one pair: what it begins with; or null
+    const int32_t* next;    // where rows are read once: numbers of the FETCHED rows that are read next; or null
     int64_t x_stride;       // floats from row to row
     int64_t first_row;      // the output row of the first row of sums
     int32_t c;
