@@ -9,7 +9,7 @@ from strategies import random_rulebook
 from spconv_cy import _core
 from spconv_cy.sites.rulebook import Rulebook
 
-SHAPES = [(1, 16), (20, 32), (32, 64), (64, 32), (64, 8), (40, 48), (200, 64), (7, 4), (33, 20), (24, 128), (330, 16)]
+SHAPES = [(1, 16), (32, 64), (64, 32), (64, 8), (200, 64), (7, 4), (33, 20), (330, 16)]
 
 
 def by_numpy(x, w, book, bias, residual, slope):
@@ -23,22 +23,23 @@ def by_numpy(x, w, book, bias, residual, slope):
 
 def one_pair_a_row(rng, n_in, n_out, k):
     """Return a rulebook in which each output has one pair, at any of k offsets."""
-    offsets, rows = rng.integers(0, k, n_out), rng.integers(0, n_in, n_out).astype(np.int32)
-    outs = np.argsort(offsets, kind="stable").astype(np.int32)
-    return Rulebook(rows[outs], outs, np.searchsorted(offsets[outs], np.arange(k + 1)), n_in, n_out)
+    offsets = rng.integers(0, k, n_out)
+    outs, counts = np.argsort(offsets, kind="stable").astype(np.int32), np.bincount(offsets, minlength=k)
+    rows = np.concatenate([rng.permutation(n_in)[:count] for count in counts]).astype(np.int32)
+    return Rulebook(rows, outs, np.append(0, np.cumsum(counts)), n_in, n_out)
 
 
 def two_and_none(rng, n, k=2):
     """Return a rulebook with as many pairs as outputs, in which row 1 has two and row 0 none."""
     outs = np.concatenate([[1], np.arange(1, n)]).astype(np.int32)
-    return Rulebook(rng.integers(0, n, n).astype(np.int32), outs, np.array([0, 1] + [n] * (k - 1)), n, n)
+    return Rulebook(np.append(0, rng.permutation(n)[1:]).astype(np.int32), outs, np.array([0, 1] + [n] * (k - 1)), n, n)
 
 
 def books(rng):
     """Return rulebooks of one pair a row, about one and four, in one tile and in several."""
     return {"one": one_pair_a_row(rng, 150, 700, 8), "identity": one_pair_a_row(rng, 300, 300, 1),
             "few": one_pair_a_row(rng, 9, 11, 8), "two and none": two_and_none(rng, 300),
-            "some": random_rulebook(rng, 700, 300, 8, share=0.3), "sparse": random_rulebook(rng, 90, 400, 8, share=0.05)}
+            "some": random_rulebook(rng, 700, 300, 8, share=0.3), "rare": random_rulebook(rng, 90, 400, 8, share=0.05)}
 
 
 @each("c, o", SHAPES)
@@ -48,8 +49,8 @@ def test_the_values_are_those_of_numpy(c, o, epilogue, isa, rng):
         x, w = rng.standard_normal((book.n_in, c), np.float32), rng.standard_normal((book.n_offsets, c, o), np.float32)
         bias, residual = rng.standard_normal((2, book.n_out, o), np.float32) * epilogue
         given = {"bias": bias[:1], "slope": 0.25} if epilogue else {}
-        y = _core.conv(x, w, book.pairs, **given)
-        assert_allclose(y, by_numpy(x, w, book, bias[0], 0, 0.25 if epilogue else 1), rtol=1e-4, atol=1e-3, err_msg=name)
+        y, expected = _core.conv(x, w, book.pairs, **given), by_numpy(x, w, book, bias[0], 0, given.get("slope", 1))
+        assert_allclose(y, expected, rtol=1e-4, atol=1e-3, err_msg=name)
         y = _core.conv(x, w, book.pairs, residual=residual, **given)
         assert_allclose(y, by_numpy(x, w, book, bias[0], residual, 0.25 if epilogue else 1), rtol=1e-4, atol=1e-3)
 
@@ -64,7 +65,7 @@ def test_the_bits_depend_on_no_path(c, o, isa, rng):
         bias = rng.standard_normal((1, o), np.float32)
         wider = _core.conv(x, np.concatenate([w, np.zeros((9, c, o), np.float32)]), more.pairs, bias=bias)
         added = _core.conv(x, w, book.pairs, bias=bias, residual=np.zeros((book.n_out, o), np.float32))
-        for n_threads in (1, 2, 3):
+        for n_threads in (1, 3):
             y, moments = _core.conv(x, w, book.pairs, bias=bias, measure=True, n_threads=n_threads)
             assert y.tobytes() == wider.tobytes() == added.tobytes(), name
             assert_allclose(moments[0], y.mean(0, np.float64), rtol=1e-4, atol=1e-4)
