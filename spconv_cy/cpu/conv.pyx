@@ -133,7 +133,7 @@ cdef int begin(Layer* layer, const KernelTable* table, const float* x, const Wei
     layer.packed, layer.first_row, layer.first_added = layer.sums + n_threads * layer.slot, 0, 0
     layer.in_place = (rules.n_offsets <= FEW and layer.blocks == 1 and beside == NULL and x != y
                       and after.finish.residual == NULL and after.y_stride == layer.vectors * table.lanes
-                      and shape.groups * shape.o == after.y_stride and <uintptr_t>y % 64 == 0)
+                      and shape.groups == 1 and shape.o == after.y_stride and <uintptr_t>y % 64 == 0)
     if w.packed != NULL:
         layer.packed, layer.packs = <float*>w.packed, 0
     layer.chunk = min(max(layer.jobs // (16 * n_threads), 1), 8)
