@@ -3,18 +3,8 @@
 from libc.stdint cimport int32_t, int64_t
 
 from spconv_cy.cpu.isa cimport Finish, KernelTable
+from spconv_cy.cpu.rules cimport Rules
 from spconv_cy.cpu.threads cimport team
-
-
-# Pointers into the arrays of a rulebook; the Pairs object that holds this struct owns them.
-cdef struct Rules:
-    const int32_t* in_rows
-    const int32_t* out_rows
-    const int64_t* tile_ptr     # (n_offsets, n_tiles + 1)
-    int64_t n_offsets
-    int64_t n_tiles
-    int64_t n_out
-    int64_t n_pairs
 
 
 # Weights (offsets, groups, c, o) with any strides, counted in floats; or packed ones, as pack_weights leaves them.

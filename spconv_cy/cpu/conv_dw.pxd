@@ -2,8 +2,9 @@
 
 from libc.stdint cimport int64_t
 
-from spconv_cy.cpu.conv cimport Layer, Rules, Shape
+from spconv_cy.cpu.conv cimport Layer, Shape
 from spconv_cy.cpu.isa cimport KernelTable
+from spconv_cy.cpu.rules cimport Rules
 
 
 cdef struct Chunks:

@@ -2,8 +2,8 @@
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
-from spconv_cy.cpu.conv cimport Rules
 from spconv_cy.cpu.isa cimport Close, DotTable
+from spconv_cy.cpu.rules cimport Rules
 
 
 # Weights (offsets, c, o) as a table's kernels read them: by blocks of columns, offset, word and column.

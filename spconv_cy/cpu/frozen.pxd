@@ -2,8 +2,8 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
-from spconv_cy.cpu.conv cimport Rules
 from spconv_cy.cpu.isa cimport Finish, KernelTable
+from spconv_cy.cpu.rules cimport Rules
 
 
 cdef void map_rows(const KernelTable* table, const float* x, int64_t x_stride, float* y, int64_t y_stride, int64_t n,

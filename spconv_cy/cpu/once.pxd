@@ -3,9 +3,8 @@
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memchr, memcpy, memset
 
-from spconv_cy.cpu.conv cimport Rules
 from spconv_cy.cpu.isa cimport FETCHED
-from spconv_cy.cpu.rules cimport TILE_ROWS
+from spconv_cy.cpu.rules cimport TILE_ROWS, Rules
 
 
 cdef inline bint each_once(const Rules* rules, int64_t tile, int64_t last, int64_t rows, char* seen) noexcept nogil:

@@ -2,8 +2,8 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
-from spconv_cy.cpu.conv cimport Rules
 from spconv_cy.cpu.isa cimport KernelTable
+from spconv_cy.cpu.rules cimport Rules
 
 
 cdef enum:

@@ -8,6 +8,16 @@ cdef enum:
     TILE_ROWS = 128                     # output rows of a tile
     PAIRS_ROOM = 5280                   # rows that a thread of fill_pairs keeps aside; its stack may be too small
 
+# Pointers into the arrays of a rulebook; the Pairs object that holds this struct owns them.
+cdef struct Rules:
+    const int32_t* in_rows
+    const int32_t* out_rows
+    const int64_t* tile_ptr     # (n_offsets, n_tiles + 1)
+    int64_t n_offsets
+    int64_t n_tiles
+    int64_t n_out
+    int64_t n_pairs
+
 cdef struct Runs:                       # rows whose keys are consecutive, none across a tile
     int64_t* first                      # key of the first row of each run, ascending; then twice FAR
     int32_t* row                        # its number; then n, n + 1
