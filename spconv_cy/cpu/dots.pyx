@@ -289,7 +289,7 @@ cdef void convert(const DotTable* table, void* y, int64_t y_stride, const float*
                   const Close* how, int n_threads) noexcept nogil:
     # The residual of `how` becomes y; the sums are zeros.
     cdef int64_t chunk, n_chunks = ceiling(rows, CHUNK_ROWS)
-    for chunk in prange(n_chunks, num_threads=team(n_threads, n_chunks, <double>rows * cols), schedule="static"):
+    for chunk in prange(n_chunks, num_threads=team(n_threads, n_chunks, <double>(rows * cols)), schedule="static"):
         convert_chunk(table, <char*>y, y_stride, zeros, chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, rows), cols,
                       how)
 
@@ -305,7 +305,7 @@ cdef void max_pool(int kind, const void* x, void* y, int64_t cols, const void* g
                    const Rules* rules, int n_threads) noexcept nogil:
     # Rows of `cols` numbers; the ground competes where windows are open, and stands in rows without pairs.
     cdef int64_t tile
-    n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * cols / 8)
+    n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * <double>cols / 8)
     for tile in prange(rules.n_tiles, num_threads=n_threads, schedule="dynamic", chunksize=4):
         max_tile(kind, <const char*>x, <char*>y, cols, <const char*>ground, is_open, rules, tile)
 
