@@ -21,7 +21,8 @@ from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("spconv_cy/cpu/kernels")
 LINKS_KERNELS = "spconv_cy.cpu.isa"
-LINKS_SEEKS, SEEKS = "spconv_cy.cpu.maps", sorted(KERNELS.glob("seek_*.cpp"))
+LINKS_SEEKS = "spconv_cy.cpu.maps"
+SEEKS = sorted(KERNELS.glob("seek_*.cpp"))
 # What Cython adds to every module that takes arrays, compiled once instead of a dozen times.
 SHARED = "spconv_cy.compiled.shared"
 # Compiled without fused multiply-adds but those that are asked for: so the results of steps are those of numpy's

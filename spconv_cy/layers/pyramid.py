@@ -51,7 +51,8 @@ class Pyramid(Layer):
         checked_sparse(self, x)
         return self.summed(x, [partial(branch, self, f"levels[{i}]", level) for i, level in enumerate(self.levels)], x)
 
-    def summed(self, x: SparseTensor, levels: Sequence[Callable[..., SparseTensor]], *more: Any) -> SparseTensor:
+    def summed(self, x: SparseTensor, levels: Sequence[Callable[..., SparseTensor]],
+               *more: SparseTensor) -> SparseTensor:
         """Return the sum of x and of what `levels` give, each called with the result of the one before and `more`."""
         if x.ground is not None:
             raise ShapeError(expected("Pyramid", "a tensor with ground=None (scales have different ground states)",

@@ -104,7 +104,7 @@ void count_bits(const Seek& job, const int64_t* keys, int64_t rows, int64_t shif
             const uint64_t bits = job.bits[word] | static_cast<uint64_t>(job.bits[word + 1]) << 32;
             sums += ((bits >> (place & 31) & mask) * 0x2040810204081u) & 0x101010101010101u;
         }
-        for (int t = 0; t < Taps; ++t) hits[t] += sums >> 8 * t * step_of<Taps, Step>(job) & 255;
+        for (int t = 0; t < Taps; ++t) hits[t] += static_cast<int32_t>(sums >> 8 * t * step_of<Taps, Step>(job) & 255);
     }
 }
 
