@@ -124,8 +124,8 @@ void look(const Seek& job, const int64_t* keys, int64_t rows, int64_t shift, int
         for (int t = 0; t < Taps; ++t) {
             found[t * job.room + count[t]] = row;
             asked[t * job.room + count[t]] = static_cast<int32_t>(first + i);
-            count[t] += bits & 1;
-            for (int e = 0; e < step; ++e, bits >>= 1) row += bits & 1;
+            count[t] += static_cast<int32_t>(bits & 1);
+            for (int e = 0; e < step; ++e, bits >>= 1) row += static_cast<int32_t>(bits & 1);
         }
     }
     for (int t = 0; t < Taps; ++t) hits[t] = count[t];
