@@ -265,7 +265,8 @@ class Ranks:
             if now - began > LOOKING:
                 self._check(now - began, missing)
                 if now - began > LEAVING and (strays := astray()):
-                    raise _unequal(f"another call of {_named(strays)}")
+                    got = f"another call of {_named(strays)}"
+                    raise _unequal(got)
 
     def _check(self, waited: float, missing: Callable[[], list[int]]) -> None:
         gone = set[int]()
