@@ -66,3 +66,19 @@ def test_levels_that_no_program_has_leave_the_pyramid_as_it_is():
     assert [type(layer).__name__ for layer in frozen.layers] == ["Pyramid"]
     with pytest.raises(TypeError, match="Pyramid"):
         frozen.memory(inputs(50))
+
+
+def test_rows_without_sites_and_a_pyramid_at_the_beginning_are_refused_in_words():
+    pool = sp.MaxPooling(3, 2, size_rule="floor")
+    frozen = sp.freeze(sp.layers.Pyramid(pool).eval())
+    with pytest.raises(TypeError, match="Pyramid.*expected a SparseTensor, got a Tensor"):
+        frozen(np.ones((3, 2), np.float32))
+    with pytest.raises(TypeError, match="expected layers whose memory is known before they run, got Pyramid"):
+        frozen.memory(inputs(50))
+    reduces = sp.Sequential(sp.SubmanifoldConvolution(3, 2, 2, rng=0),
+                            sp.layers.Pyramid(sp.Sequential(pool, sp.GlobalPooling()))).eval()
+    for net in (reduces, sp.freeze(reduces)):
+        with pytest.raises(TypeError, match="Pyramid.*expected a SparseTensor from level 1, got a Tensor"):
+            net(inputs(50))
+    with pytest.raises(TypeError, match="got Pyramid"):
+        sp.freeze(reduces).memory(inputs(50))

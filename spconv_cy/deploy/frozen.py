@@ -192,7 +192,8 @@ class Frozen(Layer):
         """Return the parts, a Program first, and the ToPoints after a single one if there is one."""
         first, after = self._parts[:1], list(self._parts[1:])
         if not first or not isinstance(first[0], Program):
-            raise refuse([part for part in self._parts if not isinstance(part, (Program, Scales))])
+            raise refuse([part.pyramid if isinstance(part, Scales) else part for part in self._parts
+                          if not isinstance(part, Program)])
         if [type(part) is library.ToPoints and not part.layers for part in after] == [True]:
             return list(first), after
         others = [part for part in after

@@ -100,8 +100,6 @@ class _Bound:
 
     def program(self, program: Program, beside: int) -> None:
         """Add a Program; beside: bytes that are held while it runs."""
-        if not self.has_sites:
-            raise refuse([program])
         found = program.rules.find(self.grid, self._limit)
         now = max(program.bytes(found, self.ground), program.rules.finding_bytes(found))
         self.most = max(self.most, self.kept + beside + now)
@@ -130,9 +128,10 @@ class _Bound:
         finest, first, total = self.grid, self.given, self.grid
         sum_bytes = scale = 0
         for power, program in enumerate(programs, 1):
-            self.program(program, first + sum_bytes + scale)
+            if self.has_sites:
+                self.program(program, first + sum_bytes + scale)
             if not self.has_sites:
-                raise refuse([program])
+                raise refuse([part.pyramid])                             # the call refuses rows without sites, too
             beside = first + sum_bytes + scale + self.given
             spread = part.pyramid.spread(self.grid, power, finest)
             before, total = total, total.union(spread).grid

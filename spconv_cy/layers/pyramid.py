@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spconv_cy.checks import is_integer
+from spconv_cy.checks import is_integer, kind_of
 from spconv_cy.errors import GridError, ShapeError, expected
 from spconv_cy.layers.container import branch, checked_layers
 from spconv_cy.layers.inputs import checked_sparse
@@ -29,6 +29,7 @@ class Pyramid(Layer):
         factor: a whole number from 2 to 2**31 - 1.
 
     Raises:
+        TypeError: at the call, an input or a level's result without sites.
         ShapeError: at the call, levels of other channels, or a tensor with a ground state.
         GridError: a level whose sites, times its factor, lie outside the field: its stride is not `factor`.
 
@@ -48,18 +49,20 @@ class Pyramid(Layer):
 
     def __call__(self, x: SparseTensor) -> SparseTensor:
         """Apply all levels and sum them."""
-        checked_sparse(self, x)
         return self.summed(x, [partial(branch, self, f"levels[{i}]", level) for i, level in enumerate(self.levels)], x)
 
     def summed(self, x: SparseTensor, levels: Sequence[Callable[..., SparseTensor]],
                *more: SparseTensor) -> SparseTensor:
         """Return the sum of x and of what `levels` give, each called with the result of the one before and `more`."""
+        checked_sparse(self, x)
         if x.ground is not None:
             raise ShapeError(expected("Pyramid", "a tensor with ground=None (scales have different ground states)",
                                       f"{x} with a ground state", "begin with ground=None"))
         total = scale = x
         for power, level in enumerate(levels, 1):
             scale = level(scale, *more)
+            if not isinstance(scale, SparseTensor):
+                raise TypeError(expected(f"{self}", f"a SparseTensor from level {power}", kind_of(scale)))
             total = total.add(SparseTensor(scale.features, self.spread(scale.grid, power, x.grid)), how="outer")
         return total
 
