@@ -1,5 +1,7 @@
 """Messages through shared memory, and sums and moments of what came, against numpy."""
 
+import errno
+import os
 import threading
 import time
 
@@ -8,6 +10,7 @@ import pytest
 from in_turn import each
 
 from spconv_cy.compiled.mailbox import Mailbox, add_up, joined, length_of, part_of
+from spconv_cy.distributed import near
 from spconv_cy.errors import ShapeError
 
 
@@ -102,3 +105,38 @@ def test_wrong_messages_are_refused():
                  lambda: joined(np.zeros((2, 5)), np.empty((3, 3))), lambda: part_of(np.ones((2, 3)), 1)):
         with pytest.raises(ShapeError):
             call()
+
+
+class One:
+    """A rank alone, which notes the files there are whenever it exchanges something."""
+
+    rank, size, first, near = 0, 1, True, True
+
+    def __init__(self, folder):
+        self.folder, self.seen = folder, []
+
+    def gather(self, value):
+        """Return the one object."""
+        self.seen.append(len(list(self.folder.iterdir())))
+        return [value]
+
+    def broadcast(self, value):
+        """Return the object."""
+        return self.gather(value)[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the memory is a file of Linux")
+@each("full", [False, True])
+def test_memory_that_ranks_share_leaves_no_file(full, tmp_path, monkeypatch):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    one = One(tmp_path)
+    monkeypatch.setattr(near, "FOLDER", str(tmp_path))
+    if full:
+        monkeypatch.setattr(os, "posix_fallocate", no_room)
+    found = near.large_mailboxes_of(one, [8, 16])
+    assert [box.room for box in found] == ([] if full else [8, 16])      # without room MPI sends
+    assert one.seen[:2] == [0, 1]                                        # a rank that fails before leaves no file
+    assert not list(tmp_path.iterdir())
+    assert near.large_mailboxes_of(one, []) == []

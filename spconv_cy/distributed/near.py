@@ -47,25 +47,27 @@ def large_mailboxes_of(ranks: Any, rooms: Sequence[int]) -> list[Mailbox]:
 
 def _shared(ranks: Any, n: int) -> mmap.mmap | None:
     """Return n bytes that all ranks share, or None. The system frees them when no process has them any more."""
+    ranks.gather(None)                                                   # a rank that fails before leaves no file
     memory, path = None, ""
     try:
-        with suppress(OSError):                                          # no such folder, or no room in it
-            if ranks.first and hasattr(os, "posix_fallocate"):
+        if ranks.first and hasattr(os, "posix_fallocate"):
+            with suppress(OSError):                                      # no such folder, or no room in it
                 file, path = tempfile.mkstemp(prefix="spconv_cy-", dir=FOLDER)
-                os.posix_fallocate(file, 0, n)                           # else a process that writes there is killed
-                memory = _mapped(file, n)
-        path = ranks.broadcast(path if memory is not None else "") or path
-        with suppress(OSError):                                          # of another machine
-            if memory is None and path:
-                memory = _mapped(os.open(path, os.O_RDWR), n)
+                memory = _mapped(file, n, fill=True)
+        told = ranks.broadcast(path if memory is not None else "")
+        if told and not ranks.first:
+            with suppress(OSError):                                      # of another machine
+                memory = _mapped(os.open(told, os.O_RDWR), n)
         return memory if all(ranks.gather(memory is not None)) else None
     finally:
-        if ranks.first and path:
+        if path:
             os.unlink(path)
 
 
-def _mapped(file: int, n: int) -> mmap.mmap:
+def _mapped(file: int, n: int, *, fill: bool = False) -> mmap.mmap:
     try:
+        if fill:
+            os.posix_fallocate(file, 0, n)                               # else a process that writes there is killed
         return mmap.mmap(file, n)
     finally:
         os.close(file)
