@@ -11,6 +11,7 @@ from numpy.testing import assert_array_equal
 
 import spconv_cy as sp
 from spconv_cy.errors import FileError
+from spconv_cy.readers.inkml import _Formats
 
 INK = """<?xml version="1.0" encoding="UTF-8"?>
 <ink xmlns="http://www.w3.org/2003/InkML">
@@ -84,6 +85,17 @@ def test_contexts_lead_to_the_channels(tmp_path, reference, trace):
     formats = ('<traceFormat><channel name="X"/><channel name="Y"/></traceFormat><inkSource xml:id="s"><traceFormat '
                'xml:id="t"><channel name="F"/><channel name="X"/><channel name="Y"/></traceFormat></inkSource>')
     assert strokes(inkml(tmp_path, f"<ink>{formats}{reference}{trace}</ink>")) == [[[1, 2]]]
+
+
+def test_contexts_that_name_each_other_are_followed_once(tmp_path, monkeypatch):
+    names, follow = [], _Formats._format
+    monkeypatch.setattr(_Formats, "_format", lambda self, name, *rest: names.append(name) or follow(self, name, *rest))
+    circle = "".join(f'<context xml:id="{a}" traceFormatRef="#{b}" inkSourceRef="#{b}" contextRef="#{b}"/>'
+                     for a, b in ("cd", "dc"))
+    trace = '<trace contextRef="#c">1 2</trace>'
+    found = inkml(tmp_path, f"<ink>{circle}{trace * 9}</ink>")
+    assert strokes(found) == [[[1, 2]]] * 9
+    assert names == ["#c", "#d", "#c", "#c", "#c", "#d", "#d"]
 
 
 def test_traces_in_the_air_are_left_out_and_continued_ones_joined(tmp_path):

@@ -118,6 +118,7 @@ class _Formats:
 
     def __init__(self, place: str, root: ElementTree.Element) -> None:
         self.place = place
+        self.known: dict[str, tuple[list[str], int]] = {}               # what `channels` returned, by the reference
         self.named = {one.get(ID, ""): one for tag in ("traceFormat", "inkSource", "context")
                       for one in _inner(root, tag)}
         self.default = next(_inner(root, "traceFormat"), None)
@@ -128,17 +129,21 @@ class _Formats:
 
     def channels(self, trace: ElementTree.Element) -> tuple[list[str], int]:
         """Return the names of a trace's channels, and how many of them each point has."""
-        found = self._format(trace.get("contextRef") or self.groups.get(id(trace), ""), 8)
-        found = self.default if found is None else found
-        return (["X", "Y"], 2) if found is None else _channels(self.place, found)
+        name = trace.get("contextRef") or self.groups.get(id(trace), "")
+        if name not in self.known:
+            found = self._format(name, 8, set())
+            found = self.default if found is None else found
+            self.known[name] = (["X", "Y"], 2) if found is None else _channels(self.place, found)
+        return self.known[name]
 
-    def _format(self, name: str, depth: int) -> ElementTree.Element | None:
-        """Return the format that a reference leads to, at most so many references away."""
+    def _format(self, name: str, depth: int, seen: set[str]) -> ElementTree.Element | None:
+        """Return the format that a reference leads to, at most so many references away; None of one seen before."""
         element = self.named.get(name.lstrip("#"))
-        if element is None or not name or not depth:
+        if element is None or not name or not depth or name in seen:
             return None
+        seen.add(name)                                                   # contexts that name each other take no longer
         inside = next(_inner(element, "traceFormat"), None)              # the element itself, if it is a format
-        found = (self._format(element.get(word, ""), depth - 1)
+        found = (self._format(element.get(word, ""), depth - 1, seen)
                  for word in ("traceFormatRef", "inkSourceRef", "contextRef"))
         return inside if inside is not None else next((one for one in found if one is not None), None)
 
