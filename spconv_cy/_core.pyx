@@ -73,7 +73,7 @@ cdef _conv.Weights _weights_of(const float[:, :, :, :] w):
     # Any strides: they are packed for the kernels anyway.
     cdef _conv.Weights weights
     weights.start = weights.packed = NULL
-    if w.shape[0] and w.shape[2]:
+    if w.shape[0] and w.shape[1] and w.shape[2] and w.shape[3]:
         weights.start = &w[0, 0, 0, 0]
     for i in range(4):
         weights.stride[i] = w.strides[i] // <Py_ssize_t>sizeof(float)
@@ -156,10 +156,11 @@ def conv_gradients(x, w, dy, Pairs pairs not None, Pairs turned not None, bint b
     They are those of Ops.conv over the transposed pairs, Ops.conv_dw and, with `bias`, Ops.segment_sum of all rows,
     else None; computed together if each has work for all threads.
     """
+    check_conv("conv_gradients", x, w, pairs)
     cdef int groups = w.shape[1] if w.ndim == 4 else 1
     turned_w = w.swapaxes(-1, -2)
     check_conv_dw(x, dy, pairs, groups)
-    check_conv("conv", dy, turned_w, turned, None)
+    check_conv("conv_gradients", dy, turned_w, turned)
     cdef const float[:, ::1] x_rows = x, dy_rows = dy
     cdef const float[:, :, :, :] w4 = turned_w if w.ndim == 4 else turned_w[:, None]
     cdef int64_t n = dy_rows.shape[0], c = x_rows.shape[1], o = dy_rows.shape[1]
@@ -173,16 +174,17 @@ def conv_gradients(x, w, dy, Pairs pairs not None, Pairs turned not None, bint b
     cdef float[:, ::1] dx
     cdef float[::1] scratch, dw, db
     cdef double[::1] sums
-    cdef int team = _conv_dw.team_of_dw(&pairs.rules, shape, chunks, n_threads), room
+    cdef int team = _conv_dw.team_of_dw(&pairs.rules, shape, chunks, n_threads)
+    cdef int64_t room
     if team < 2 or team != n_threads or not pairs.rules.n_pairs:
-        return _gradients_in_turn(x, turned_w, dy, pairs, turned, groups, bias, n_threads)
-    room = <int>_conv.scratch_floats(table, &weights, &turned.rules, back, team)
+        return _gradients_in_turn(x, w, dy, pairs, turned, groups, bias, n_threads)
+    room = _conv.scratch_floats(table, &weights, &turned.rules, back, team)
     out, out_w, out_b = empty((turned.rules.n_out, c)), empty(w.size), empty(o)
     dx, dw, db, sums = out, out_w, out_b, empty(o * (n // _pool.CHUNK_ROWS + 1), np.float64)
     scratch = empty(room + _conv_dw.scratch_floats_dw(&pairs.rules, shape, chunks, team))
     if _conv.begin(&layer, table, &dy_rows[0, 0], &weights, &scratch[0], NULL, &dx[0, 0], &turned.rules, back, &after,
                    team, NULL) != team:
-        return _gradients_in_turn(x, turned_w, dy, pairs, turned, groups, bias, n_threads)
+        return _gradients_in_turn(x, w, dy, pairs, turned, groups, bias, n_threads)
     with nogil:
         _conv_dw.begin_dw(&gradient, table, &x_rows[0, 0], &dy_rows[0, 0], &dw[0], &scratch[room], &pairs.rules, shape,
                           chunks, team)
@@ -191,8 +193,8 @@ def conv_gradients(x, w, dy, Pairs pairs not None, Pairs turned not None, bint b
 
 
 def _gradients_in_turn(x, w, dy, pairs, turned, int groups, bint bias, int n_threads):
-    dw = conv_dw(x, dy, pairs, groups, n_threads=n_threads)
-    return (conv(dy, w, turned, n_threads=n_threads), dw,
+    dw = conv_dw(x, dy, pairs, groups, n_threads=n_threads).reshape(w.shape)
+    return (conv(dy, w.swapaxes(-1, -2), turned, n_threads=n_threads), dw,
             segment_sum(dy, np.array([0, len(dy)]), n_threads=n_threads) if bias else None)
 
 

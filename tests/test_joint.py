@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import spconv_cy as sp
+from spconv_cy import _core
 from spconv_cy.backend import joint
 from spconv_cy.backend.switch import ops_of
+from spconv_cy.errors import ShapeError
 from spconv_cy.functional import conv, max_pool
 from spconv_cy.sites import Rulebook, Window
 
@@ -46,6 +48,34 @@ def test_gradients_of_a_convolution_have_the_bits_of_single_operations(grid, thr
         assert all(map(np.array_equal, joint.conv_gradients(x, w, rulebook, dy, True), wanted))
         dx, dw, none = joint.conv_gradients(x, w, rulebook, dy, False)
         assert np.array_equal(dx, wanted[0]) and np.array_equal(dw, wanted[1]) and none is None
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_gradients_of_grouped_weights_with_one_group_have_their_shape(grid, threads, n_threads):
+    x, w, rulebook, dy = given(grid, 16, 24, 1, SAME)
+    threads(n_threads)
+    wanted, found = (joint.conv_gradients(x, weights, rulebook, dy, False)[1] for weights in (w, w[:, None]))
+    assert np.array_equal(found, wanted[:, None])
+    leaves = [sp.Tensor(a, requires_grad=True) for a in (x, w[:, None])]
+    conv(*leaves, rulebook).backward(dy)
+    assert np.array_equal(leaves[1].grad, found)
+
+
+def test_gradients_of_arrays_that_do_not_fit_are_refused(grid):
+    x, w, rulebook, dy = given(grid, 16, 24, 1, SAME)
+    for other in (x[:, :8], w[:, :8], w[1:], w[..., :8], dy[:, :8], x[1:], dy[1:]):
+        given_now = [np.ascontiguousarray(other) if other.base is a else a for a in (x, w, dy)]
+        with pytest.raises(ShapeError, match="conv_"):
+            _core.conv_gradients(*given_now, rulebook.pairs, rulebook.T.pairs, n_threads=2)
+
+
+@pytest.mark.parametrize("shape", [(27, 0, 24), (27, 16, 0), (27, 2, 0, 12), (27, 2, 8, 0)])
+def test_gradients_of_weights_without_numbers_are_empty_or_zero(grid, shape):
+    rulebook, groups = grid.rules(SAME)[1], shape[1] if len(shape) == 4 else 1
+    x, dy = (np.ones((rulebook.n_in, groups * channels), np.float32) for channels in shape[-2:])
+    dx, dw, db = _core.conv_gradients(x, np.ones(shape, np.float32), dy, rulebook.pairs, rulebook.T.pairs, n_threads=2)
+    assert dx.shape == x.shape and dw.shape == shape and not dx.any()
+    assert db.shape == (1, dy.shape[1]) and (db == rulebook.n_out).all()
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.3])
