@@ -170,3 +170,6 @@ def test_dense_convolutions_of_a_detectors_head(rng):
         assert np.array_equal(sp.io.convert({"a.weight": ONE.reshape(shape)}, one)[0].weight.numpy()[0], part)
     with pytest.raises(ShapeError, match="'kcrs' for a torch.nn.Conv2d, 'ckrs' for a torch.nn.ConvTranspose2d"):
         sp.io.convert({"a.weight": square}, sp.NetworkInNetwork(3, 3, bias=False))
+    for source in ("spconv2", "fvdb"):
+        net, _ = sp.io.convert({"a.weight": square}, sp.NetworkInNetwork(3, 3, bias=False), source, one_by_one="ckrs")
+        assert np.array_equal(net.weight.numpy()[0], square[..., 0, 0])

@@ -146,7 +146,7 @@ def weight_of(peer: Peer, module: Module, leaf: str, layer: Convolution | Networ
     """Return (view of our weight as `copied` takes it, reading) of a convolution's array."""
     kernel, given, name = Kernel.of(layer), np.asarray(module.arrays[leaf]), name_shown(module.names[leaf])
     wanted, as_dense = options.reading(module.path, kernel), dense(given, leaf, kernel)
-    readings = (as_dense if wanted == "kcrs" else {}) or peer.read(given, leaf, kernel) or as_dense
+    readings = (as_dense if wanted in ("kcrs", "ckrs") else {}) or peer.read(given, leaf, kernel) or as_dense
     if not readings:
         others = [name for name in PLACES if name != peer.name and peer_of(name).read(given, leaf, kernel)]
         remedy = f"it fits source={' or '.join(map(repr, others))}" if others else "check source= and the layer's sizes"
