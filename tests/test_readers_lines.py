@@ -205,6 +205,11 @@ def test_whole_numbers_of_text_keep_all_their_digits(tmp_path):
                    + "".join(f"1 2 3 {time}\n" for time in times))
     for path in (csv, pcd):
         assert sp.readers.read_points(path).values["t"].tolist() == times
+    for kind, number in (("U", 2**64), ("U", -1), ("I", 2**63), ("I", -2**63 - 1)):
+        pcd.write_text(f"FIELDS x y z t\nSIZE 4 4 4 8\nTYPE F F F {kind}\nPOINTS 2\nDATA ascii\n"
+                       f"1 2 3 5\n1 2 3 {number}\n")
+        with pytest.raises(FileError, match="whole numbers from .* in t, as declared"):
+            sp.readers.read_points(pcd)
     csv.write_text("x;y;z\n1,5;2;3\n")
     with pytest.raises(FileError, match="text such as '1,5'; write decimal points in place of commas"):
         sp.readers.read_points(csv)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import struct
 from codecs import BOM_UTF8
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,16 +164,17 @@ def _of_text(path: PathLike, content: bytes, header: Header, dtype: np.dtype[np.
 def _fill(path: PathLike, rows: Array, name: str, column: Array, words: list[bytes]) -> None:
     """Write numbers of a text into a field that can hold them."""
     kind = rows.dtype[name]
-    if kind.kind in "iu" and kind.itemsize == 8 and all(WHOLE.fullmatch(word) for word in words):
-        with suppress(OverflowError):                                   # float64 has fewer digits than such a field
-            rows[name] = np.array([int(word) for word in words], kind)
-            return
     if kind.kind in "iu":
+        exact = kind.itemsize == 8 and all(WHOLE.fullmatch(word) for word in words)
+        if exact:                                                        # float64 has fewer digits than such a field
+            column = np.array([int(word) for word in words], object)
         limits = np.iinfo(kind)
-        if not ((column == np.floor(column)) & (column >= limits.min) & (column <= float(limits.max))).all():
+        most = limits.max if exact else float(limits.max)
+        if not ((column == np.floor(column)) & (column >= limits.min) & (column <= most)).all():
             raise FileError(expected(f"{path}", f"whole numbers from {limits.min} to {limits.max} in {name}, as "
                                      "declared", "others"))
-        column = np.minimum(column, np.nextafter(float(limits.max), 0) if kind.itemsize == 8 else column)
+        if kind.itemsize == 8 and not exact:
+            column = np.minimum(column, np.nextafter(float(limits.max), 0))
     with np.errstate(over="ignore"):
         rows[name] = column
 
