@@ -48,7 +48,7 @@ cdef class Shape:
             raise ShapeError(expected("Shape", "offsets (k, d), k >= 1, d from 1 to 8, and d numbers each", (n, d)))
         self.offsets, self.walks = offsets, np.empty((n, 3), np.int64)
         self.shape.offsets, self.shape.walks = &self.offsets[0, 0], <Walk*>&self.walks[0, 0]
-        self.shape.width, self.shape.n_offsets, self.shape.keeps = <int>d + 1, <int>n, keeps
+        self.shape.width, self.shape.n_offsets, self.shape.keeps = <int>(d + 1), <int>n, keeps
         self.shape.n_merged = <int>(n // 2 if keeps and n % 2 and are_mirrored(&offsets[0, 0], n, <int>d) else n)
         self.shape.n_walks = <int>_link.cut(self.shape.offsets, self.shape.n_merged, <int>d,
                                             <Walk*>&self.walks[0, 0])
@@ -90,10 +90,11 @@ cdef class Chain:
         cdef int number, axis
         cdef Shape shape
         self.n_links, self.shapes = <int>len(links), [shape for _, shape, _ in links]
-        self.places = <int*>calloc(self.n_links + 1, sizeof(int))
-        self.bounded = <bint*>calloc(self.n_links + 1, sizeof(bint))
-        self.windows = <const _link.Shape**>calloc(self.n_links + 1, sizeof(_link.Shape*))
-        self.sizes = <int64_t*>calloc((self.n_links + 1) * MAX_WIDTH, sizeof(int64_t))
+        cdef size_t most = <size_t>(self.n_links + 1)                   # calloc may return NULL for none
+        self.places = <int*>calloc(most, sizeof(int))
+        self.bounded = <bint*>calloc(most, sizeof(bint))
+        self.windows = <const _link.Shape**>calloc(most, sizeof(_link.Shape*))
+        self.sizes = <int64_t*>calloc(most * MAX_WIDTH, sizeof(int64_t))
         if self.places == NULL or self.bounded == NULL or self.windows == NULL or self.sizes == NULL:
             raise MemoryError("Chain: expected memory for a list of windows, got none; use a smaller batch")
         for number, (place, shape, out_size) in enumerate(links):
@@ -115,7 +116,7 @@ cdef class Chain:
 
     def __call__(self, const int32_t[:, ::1] sites, int64_t most):
         cdef _Memory memory = spare.pop() if spare else _Memory.__new__(_Memory)
-        cdef Found* found = <Found*>calloc(self.n_links + 1, sizeof(Found))
+        cdef Found* found = <Found*>calloc(<size_t>(self.n_links + 1), sizeof(Found))
         cdef int64_t n = sites.shape[0]
         if not n or not self.n_links or sites.shape[1] != self.windows[0].width or found == NULL:
             free(found)
@@ -149,7 +150,7 @@ cdef class Chain:
         if found.block == NULL:
             return None
         block = Block.__new__(Block)
-        block.start, block.size, found.block = found.block, found.size, NULL
+        block.start, block.size, found.block = found.block, <Py_ssize_t>found.size, NULL
         pairs = pairs_in(block, found, self.windows[number].n_offsets)
         if found.sites == NULL:
             return pairs, None

@@ -18,7 +18,7 @@ def crc32(content, uint32_t before=0):
         return zlib.crc32(content, before)
     PyObject_GetBuffer(content, &view, PyBUF_SIMPLE)
     with nogil:
-        before = _isa.crc32(before, view.buf, view.len)
+        before = _isa.crc32(before, view.buf, <size_t>view.len)
     PyBuffer_Release(&view)
     return before
 

@@ -133,7 +133,7 @@ cdef class Packed:
             beside.before.o = before.shape.o
         if then is not None:
             beside.then.o = then.shape.o
-        return sizeof(float) * _conv.scratch_floats(w.table, &weights, &pairs.rules, w.shape, n_threads, there)
+        return <int64_t>sizeof(float) * _conv.scratch_floats(w.table, &weights, &pairs.rules, w.shape, n_threads, there)
 
 
 cdef const float* _rows(const float[:, :] a, int64_t n, int64_t c, int64_t* stride, what) except? NULL:
@@ -275,7 +275,7 @@ def open_windows(Pairs pairs, volume):
     for i in range(pairs.rules.n_pairs):
         counts[pairs.rules.out_rows[i]] += 1
     for i in range(n):
-        found[i] = counts[i] == 0 or counts[i] < (volumes[i] if differ else same)
+        found[i] = <uint8_t>(counts[i] == 0 or counts[i] < (volumes[i] if differ else same))
     return np.asarray(found)
 
 

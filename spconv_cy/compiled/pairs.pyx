@@ -128,7 +128,7 @@ cdef class Pairs:
         if not rising:
             return None
         made = Pairs.__new__(Pairs, FROM_BLOCK, None, None, 0, 0, None)
-        made.twin, made.block = self, block_of(self.n_offsets * (n_tiles + 1) * sizeof(int64_t))
+        made.twin, made.block = self, block_of(<size_t>(self.n_offsets * (n_tiles + 1)) * sizeof(int64_t))
         made.n_in, made.n_out, made.n_offsets, made.starts = self.n_out, self.n_in, self.n_offsets, self.starts
         made.rules = self.rules
         made.rules.in_rows, made.rules.out_rows = self.rules.out_rows, self.rules.in_rows
@@ -157,7 +157,7 @@ cdef void mirror_tiles(const Rules* rules, const int64_t* starts, int64_t* tile_
 
 cdef Block block_of(size_t size):
     cdef Block block = Block.__new__(Block)
-    block.start, block.size = malloc(size + 1), size
+    block.start, block.size = malloc(size + 1), <Py_ssize_t>size
     if block.start == NULL:
         raise MemoryError(f"Pairs: expected a size that fits the memory, got {size:,} bytes; use a smaller batch")
     return block

@@ -28,7 +28,7 @@ def arrange(const int32_t[:, ::1] sites, int n_threads=1):
 
 cdef _ranked(const int32_t[:, ::1] sites, const Box* box, int64_t n_words, int n_threads):
     cdef int64_t n = sites.shape[0], m
-    cdef uint8_t[::1] words = empty(n_words * sizeof(ranks.Word), np.uint8)
+    cdef uint8_t[::1] words = empty(<size_t>n_words * sizeof(ranks.Word), np.uint8)
     cdef ranks.Word* word = <ranks.Word*>&words[0]
     cdef int64_t[::1] keys, counts = empty(n_threads, np.int64)
     cdef int32_t[:, ::1] unique

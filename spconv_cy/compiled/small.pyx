@@ -25,8 +25,8 @@ LARGEST_SUM = 2**31 - 1
 def sets(precision):
     """Return {name: the set whose bits are emulated, or None} for "bfloat16" or "int8", best first."""
     names, kind = {}, _kind(precision)
-    while _isa.dot_table_at(kind, len(names)) != NULL:
-        names.update([_told(_isa.dot_table_at(kind, len(names)))])
+    while _isa.dot_table_at(kind, <int>len(names)) != NULL:
+        names.update([_told(_isa.dot_table_at(kind, <int>len(names)))])
     return names
 
 
@@ -205,7 +205,7 @@ cdef _isa.Close _close(float[::1] scale, float[::1] shift, float[::1] residual_s
     cdef _isa.Close how
     low, high, zero, inverse = held
     how.scale, how.shift, how.residual_scale, how.residual = &scale[0], &shift[0], &residual_scale[0], NULL
-    how.slope, how.inverse, how.low, how.high, how.zero = slope, inverse, low, high, zero
+    how.slope, how.inverse, how.low, how.high, how.zero = <float>slope, inverse, low, high, zero
     how.residual_stride, how.source, how.added, how.to = 0, _isa.FLOAT32, _isa.NONE, _isa.FLOAT32
     return how
 

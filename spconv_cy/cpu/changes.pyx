@@ -21,7 +21,7 @@ cdef int64_t changed(const int32_t* old, int64_t n, const int32_t* new, int64_t 
     # `most` sites are added or gone.
     cdef int64_t i = 0, j = 0, e, gone = 0, q = 0
     cdef int order
-    cdef size_t size = BLOCK * width * sizeof(int32_t)
+    cdef size_t size = <size_t>(BLOCK * width) * sizeof(int32_t)
     while i < n or j < m:
         if i + BLOCK <= n and j + BLOCK <= m and memcmp(old + i * width, new + j * width, size) == 0:
             for e in range(BLOCK):
@@ -57,7 +57,7 @@ cdef int64_t grown(const int32_t* old, int64_t n, const int32_t* reached, int64_
     # added inputs reach; and the arrays of the Change. Returns the number of sites.
     cdef int64_t i = 0, j = 0, count = 0
     cdef int order
-    cdef size_t size = width * sizeof(int32_t)
+    cdef size_t size = <size_t>width * sizeof(int32_t)
     for i in range(n):
         row[i] = -1
     for i in range(n_pairs):                                             # 0 where an input is there still

@@ -57,7 +57,7 @@ cdef bint few(const Side* sides, int width, int64_t samples, const int32_t* site
     cdef Box box
     cdef Regions drawn
     cdef int64_t m = n, n_offsets = 1
-    cdef int64_t* keys = <int64_t*>reserve(scratch, KEYS, n * sizeof(int64_t))
+    cdef int64_t* keys = <int64_t*>reserve(scratch, KEYS, <size_t>n * sizeof(int64_t))
     cdef int axis
     found.block, found.n = NULL, n
     if keys == NULL or not box_around(&box, sides, width, samples, sites, n):
@@ -71,7 +71,7 @@ cdef bint few(const Side* sides, int width, int64_t samples, const int32_t* site
         m = widened(&drawn, axis, m, n, scratch, &keys)
         if m < 0:
             return False
-    volumes[0] = <int64_t*>reserve(scratch, VOLUMES, m * sizeof(int64_t))
+    volumes[0] = <int64_t*>reserve(scratch, VOLUMES, <size_t>m * sizeof(int64_t))
     if volumes[0] == NULL or not paired(&drawn, &box, n, m, n_offsets, keys, scratch, found):
         return False
     for axis in range(m):
@@ -126,7 +126,7 @@ cdef bint tables_of(Regions* drawn, const Box* box, const Side* sides, int64_t s
     drawn.width, drawn.batch_step, drawn.batch_low = box.width, box.step[0], box.low[0]
     for axis in range(1, box.width):
         total += sides[axis].span * samples * sides[axis].size
-    table = <int32_t*>reserve(scratch, TABLES, total * sizeof(int32_t))
+    table = <int32_t*>reserve(scratch, TABLES, <size_t>total * sizeof(int32_t))
     if total > most or table == NULL:
         return False
     memset(table, 255, <size_t>total * sizeof(int32_t))                  # -1
@@ -157,7 +157,7 @@ cdef bint where_of(Regions* drawn, int64_t n, int64_t most, Scratch* scratch, in
         n_offsets[0] *= drawn.axes[axis].span
         if total > most:
             return False
-    where = <int32_t*>reserve(scratch, WHERE, total * sizeof(int32_t))
+    where = <int32_t*>reserve(scratch, WHERE, <size_t>total * sizeof(int32_t))
     if where == NULL:
         return False
     memset(where, 255, <size_t>total * sizeof(int32_t))
@@ -170,9 +170,9 @@ cdef bint where_of(Regions* drawn, int64_t n, int64_t most, Scratch* scratch, in
 cdef int64_t widened(Regions* drawn, int axis, int64_t m, int64_t n, Scratch* scratch, int64_t** keys) noexcept nogil:
     # Replaces m keys by those after an axis; returns their number, -1 without memory. n: of the sites.
     cdef int64_t room = drawn.axes[axis].span * m, count
-    cdef int64_t* found = <int64_t*>reserve(scratch, WIDE + (axis & 1) * 8, room * sizeof(int64_t))
-    cdef int64_t* spare = <int64_t*>reserve(scratch, SPARE, room * sizeof(int64_t))
-    cdef int64_t* mapped = <int64_t*>reserve(scratch, MAPPED, (2 * m + 2) * sizeof(int64_t))
+    cdef int64_t* found = <int64_t*>reserve(scratch, WIDE + (axis & 1) * 8, <size_t>room * sizeof(int64_t))
+    cdef int64_t* spare = <int64_t*>reserve(scratch, SPARE, <size_t>room * sizeof(int64_t))
+    cdef int64_t* mapped = <int64_t*>reserve(scratch, MAPPED, <size_t>(2 * m + 2) * sizeof(int64_t))
     if found == NULL or spare == NULL or mapped == NULL:
         return -1
     drawn.axes[axis].n = m
@@ -187,8 +187,8 @@ cdef int64_t widened(Regions* drawn, int axis, int64_t m, int64_t n, Scratch* sc
 
 cdef bint paired(const Regions* drawn, const Box* box, int64_t n, int64_t m, int64_t n_offsets, const int64_t* keys,
                  Scratch* scratch, Found* found) noexcept nogil:
-    cdef int64_t* counts = <int64_t*>reserve(scratch, POINTERS, 3 * n_offsets * sizeof(int64_t))
-    cdef int32_t* rows = <int32_t*>reserve(scratch, ROWS, 2 * drawn.width * (n + 1) * sizeof(int32_t))
+    cdef int64_t* counts = <int64_t*>reserve(scratch, POINTERS, <size_t>(3 * n_offsets) * sizeof(int64_t))
+    cdef int32_t* rows = <int32_t*>reserve(scratch, ROWS, <size_t>(2 * drawn.width * (n + 1)) * sizeof(int32_t))
     cdef int64_t k, total = 0
     if counts == NULL or rows == NULL:
         return False

@@ -38,7 +38,7 @@ cdef bint link(const Shape* shape, const int32_t* sites, int64_t n, const int64_
         return spread(shape, sites, n, &box, out_size, scratch, found)
     if not (widen_by_offsets(&box, shape) if shape.keeps else widen_by_span(&box, shape)):
         return False
-    keys = wanted = <int64_t*>reserve(scratch, KEYS, n * sizeof(int64_t))
+    keys = wanted = <int64_t*>reserve(scratch, KEYS, <size_t>n * sizeof(int64_t))
     if keys == NULL:
         return False
     order.pack_part(sites, 0, n, &box, keys)
@@ -96,9 +96,9 @@ cdef int64_t reached(const Shape* shape, const Box* box, Box* out, int64_t n, co
         room = reach.growth(&axis) * n
         if room > most:
             return -1
-        found = <int64_t*>reserve(scratch, into, room * sizeof(int64_t))
-        spare = <int64_t*>reserve(scratch, SPARE, room * sizeof(int64_t))
-        mapped = <int64_t*>reserve(scratch, MAPPED, n * sizeof(int64_t))
+        found = <int64_t*>reserve(scratch, into, <size_t>room * sizeof(int64_t))
+        spare = <int64_t*>reserve(scratch, SPARE, <size_t>room * sizeof(int64_t))
+        mapped = <int64_t*>reserve(scratch, MAPPED, <size_t>n * sizeof(int64_t))
         if found == NULL or spare == NULL or mapped == NULL:
             return -1
         n = reach.widen_piece(wanted[0], n, &axis, mapped, spare, found)
@@ -131,8 +131,9 @@ cdef bint paired(const Shape* shape, const Box* box, const Box* out, const int64
     cdef int64_t n_tiles = (m + TILE_ROWS - 1) // TILE_ROWS, most = min(n, m), n_offsets = shape.n_offsets
     cdef int32_t* sites
     cdef int64_t n_staged = 2 * most * shape.n_merged + m * shape.width
-    cdef int32_t* staged = <int32_t*>reserve(scratch, STAGED, n_staged * sizeof(int32_t))
-    cdef int64_t* pointers = <int64_t*>reserve(scratch, POINTERS, (n_offsets * (n_tiles + 2) + 1) * sizeof(int64_t))
+    cdef int32_t* staged = <int32_t*>reserve(scratch, STAGED, <size_t>n_staged * sizeof(int32_t))
+    cdef int64_t* pointers = <int64_t*>reserve(scratch, POINTERS,
+                                               <size_t>(n_offsets * (n_tiles + 2) + 1) * sizeof(int64_t))
     cdef int32_t* room = <int32_t*>reserve(scratch, ROOM, PAIRS_ROOM * sizeof(int32_t))
     cdef Merge merge
     if staged == NULL or pointers == NULL or room == NULL or not merge_of(&merge, shape, box, scratch):
@@ -177,7 +178,7 @@ cdef bint spread(const Shape* shape, const int32_t* sites, int64_t n, Box* box, 
     cdef int64_t m
     cdef int axis
     cdef int64_t* keys
-    cdef int64_t* wanted = <int64_t*>reserve(scratch, KEYS, n * sizeof(int64_t))
+    cdef int64_t* wanted = <int64_t*>reserve(scratch, KEYS, <size_t>n * sizeof(int64_t))
     for axis in range(1, box.width):
         m = shape.stride[axis] * (box.low[axis] + box.side[axis] - 1) + shape.high[axis]
         box.low[axis] = shape.stride[axis] * box.low[axis] + shape.low[axis]
@@ -190,7 +191,7 @@ cdef bint spread(const Shape* shape, const int32_t* sites, int64_t n, Box* box, 
     for axis in range(1, box.width):
         strided.step[axis] *= shape.stride[axis]
     order.pack_part(sites, 0, n, &strided, wanted)
-    keys = <int64_t*>reserve(scratch, WIDE, n * shape.n_offsets * sizeof(int64_t))
+    keys = <int64_t*>reserve(scratch, WIDE, <size_t>(n * shape.n_offsets) * sizeof(int64_t))
     if keys == NULL:
         return False
     m = united(shape, box, wanted, n, keys, scratch)
@@ -204,9 +205,9 @@ cdef int64_t united(const Shape* shape, const Box* box, const int64_t* wanted, i
     cdef const int32_t* offset = shape.stages
     cdef const int64_t* found
     cdef int64_t most = n * shape.n_offsets, k
-    cdef int64_t* numbers = <int64_t*>reserve(scratch, POINTERS, 4 * shape.n_offsets * sizeof(int64_t))
-    cdef int64_t* one = <int64_t*>reserve(scratch, WIDER, most * sizeof(int64_t))
-    cdef int64_t* other = <int64_t*>reserve(scratch, SPARE, most * sizeof(int64_t))
+    cdef int64_t* numbers = <int64_t*>reserve(scratch, POINTERS, <size_t>(4 * shape.n_offsets) * sizeof(int64_t))
+    cdef int64_t* one = <int64_t*>reserve(scratch, WIDER, <size_t>most * sizeof(int64_t))
+    cdef int64_t* other = <int64_t*>reserve(scratch, SPARE, <size_t>most * sizeof(int64_t))
     cdef int stage, axis
     if numbers == NULL or one == NULL or other == NULL:
         return -1
@@ -231,8 +232,10 @@ cdef bint paired_back(const Shape* shape, const Box* box, int64_t* keys, int64_t
     # Finds the pairs of n sites and m outputs at most, and makes the block: those of the outputs as inputs, exchanged.
     cdef int64_t n_tiles = (n + TILE_ROWS - 1) // TILE_ROWS, n_offsets = shape.n_offsets
     cdef int32_t* sites
-    cdef int32_t* staged = <int32_t*>reserve(scratch, STAGED, (2 * n * n_offsets + m * shape.width) * sizeof(int32_t))
-    cdef int64_t* pointers = <int64_t*>reserve(scratch, POINTERS, (n_offsets * (n_tiles + 2) + 1) * sizeof(int64_t))
+    cdef int32_t* staged = <int32_t*>reserve(scratch, STAGED,
+                                             <size_t>(2 * n * n_offsets + m * shape.width) * sizeof(int32_t))
+    cdef int64_t* pointers = <int64_t*>reserve(scratch, POINTERS,
+                                               <size_t>(n_offsets * (n_tiles + 2) + 1) * sizeof(int64_t))
     cdef int32_t* room = <int32_t*>reserve(scratch, ROOM, PAIRS_ROOM * sizeof(int32_t))
     cdef Merge merge
     if staged == NULL or pointers == NULL or room == NULL or not merge_of(&merge, shape, box, scratch):
@@ -275,7 +278,7 @@ cdef int64_t held_in(const int64_t* size, int width, int64_t* keys, int64_t m, i
 
 
 cdef bint merge_of(Merge* merge, const Shape* shape, const Box* box, Scratch* scratch) noexcept nogil:
-    cdef int64_t* shifts = <int64_t*>reserve(scratch, SHIFTS, shape.n_offsets * sizeof(int64_t))
+    cdef int64_t* shifts = <int64_t*>reserve(scratch, SHIFTS, <size_t>shape.n_offsets * sizeof(int64_t))
     cdef int d = shape.width - 1, axis
     cdef int64_t k
     if shifts == NULL:
@@ -297,7 +300,7 @@ cdef bint sides_of(Merge* merge, const Box* box, const int64_t* keys, int64_t n,
     merge.keys = wanted
     merge.map.bits = NULL
     if n_words:
-        words = <int32_t*>reserve(scratch, FIRSTS, 2 * n_words * sizeof(int32_t))
+        words = <int32_t*>reserve(scratch, FIRSTS, <size_t>(2 * n_words) * sizeof(int32_t))
         if words == NULL:
             return False
         merge.map.bits, merge.map.before = <uint32_t*>words, words + n_words
@@ -317,8 +320,9 @@ cdef bint runs_of(Runs* runs, const int64_t* keys, int64_t n, int64_t step, Scra
                   int second) noexcept nogil:
     # At most n runs. The inputs' buffers come first, the outputs' second.
     cdef int64_t n_tiles = (n + TILE_ROWS - 1) // TILE_ROWS, t, count = 0
-    cdef int64_t* first = <int64_t*>reserve(scratch, SPARE if second else FIRSTS, (n + n_tiles + 3) * sizeof(int64_t))
-    cdef int32_t* row = <int32_t*>reserve(scratch, MAPPED if second else ROWS, (n + 2) * sizeof(int32_t))
+    cdef int64_t* first = <int64_t*>reserve(scratch, SPARE if second else FIRSTS,
+                                            <size_t>(n + n_tiles + 3) * sizeof(int64_t))
+    cdef int32_t* row = <int32_t*>reserve(scratch, MAPPED if second else ROWS, <size_t>(n + 2) * sizeof(int32_t))
     if first == NULL or row == NULL:
         return False
     runs.first, runs.row, runs.tiles = first, row, first + n + 2
@@ -334,7 +338,7 @@ cdef bint runs_of(Runs* runs, const int64_t* keys, int64_t n, int64_t step, Scra
 cdef bint lay_block(Found* found, int64_t n_offsets, int64_t n_pairs, int64_t coordinates) noexcept nogil:
     # Makes the block, for found.n_tiles tiles and so many numbers of output sites.
     cdef int64_t longs = n_offsets + 1 + n_offsets * (found.n_tiles + 1)
-    found.size = <size_t>(longs * sizeof(int64_t) + (2 * n_pairs + coordinates) * sizeof(int32_t))
+    found.size = <size_t>longs * sizeof(int64_t) + <size_t>(2 * n_pairs + coordinates) * sizeof(int32_t)
     found.block = malloc(found.size)
     if found.block == NULL:
         return False

@@ -10,7 +10,7 @@ from spconv_cy.cpu.threads cimport team
 cdef enum:
     LANES = 16                  # sums of squares side by side
 
-cdef float LARGEST = 1e15       # squares up to that of this number, and their sums, stay far from overflow
+cdef float LARGEST = <float>1e15          # squares up to that of this number, and their sums, stay far from overflow
 
 
 cdef void step(const Rule& rule, const vector[Parameter]& parameters, vector[Piece]& pieces,
@@ -18,7 +18,7 @@ cdef void step(const Rule& rule, const vector[Parameter]& parameters, vector[Pie
     cdef int64_t i, n = <int64_t>pieces.size()
     n_threads = team(n_threads, n, work(parameters))
     for i in prange(n, schedule="static", num_threads=n_threads):
-        step_piece(&rule, &parameters[pieces[i].parameter], &pieces[i])
+        step_piece(&rule, &parameters[<size_t>pieces[<size_t>i].parameter], &pieces[<size_t>i])
 
 
 cdef double work(const vector[Parameter]& parameters) noexcept nogil:
@@ -126,17 +126,17 @@ cdef double squares(const vector[Parameter]& parameters, const vector[Piece]& pi
     cdef double total = 0
     n_threads = team(n_threads, n, work(parameters))
     for i in prange(n, schedule="static", num_threads=n_threads):
-        sums[i] = squares_of(parameters[pieces[i].parameter].d + pieces[i].low,
-                             min(STEP_PIECE, parameters[pieces[i].parameter].n - pieces[i].low))
+        sums[i] = squares_of(&parameters[<size_t>pieces[<size_t>i].parameter], &pieces[<size_t>i])
     for i in range(n):
         total += sums[i]
     return total
 
 
-cdef double squares_of(const float* d, int64_t n) noexcept nogil:
+cdef double squares_of(const Parameter* p, const Piece* piece) noexcept nogil:
+    cdef const float* d = p.d + piece.low
     cdef double[LANES] lanes
     cdef double total = 0
-    cdef int64_t i, lane
+    cdef int64_t i, lane, n = min(STEP_PIECE, p.n - piece.low)
     for lane in range(LANES):
         lanes[lane] = 0
     for i in range(n // LANES):

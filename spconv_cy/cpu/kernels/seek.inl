@@ -12,6 +12,8 @@ namespace spconv_cy {
 namespace NAME {
 namespace {
 
+constexpr int MOST_TAPS = 5;
+
 // Step 0: one that the compiler does not know.
 template <int Taps, int Step>
 inline int step_of(const Seek& job) { return Step ? Step : job.step; }
@@ -68,7 +70,7 @@ void look(const Seek& job, const int64_t* keys, int64_t rows, int64_t given, int
     const __m512i mask = _mm512_set1_epi32(static_cast<int32_t>(mask_of<Taps, Step>(job)));
     __m512i out = _mm512_add_epi32(_mm512_set1_epi32(first),
                                    _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
-    int32_t count[Taps];
+    int32_t count[MOST_TAPS];
     for (int t = 0; t < Taps; ++t) count[t] = hits[t];
     for (int64_t i = 0; i < rows; i += 16, out = _mm512_add_epi32(out, _mm512_set1_epi32(16))) {
         __mmask16 live = static_cast<__mmask16>(rows - i < 16 ? (1u << (rows - i)) - 1 : 0xffffu);
@@ -114,7 +116,7 @@ void look(const Seek& job, const int64_t* keys, int64_t rows, int64_t shift, int
           int32_t* asked, int32_t* hits) {
     if (!found) return count_bits<Taps, Step>(job, keys, rows, shift, hits);
     const int step = step_of<Taps, Step>(job);
-    int32_t count[Taps];
+    int32_t count[MOST_TAPS];
     for (int t = 0; t < Taps; ++t) count[t] = hits[t];
     for (int64_t i = 0; i < rows; ++i) {
         const int64_t place = keys[i] + shift, word = place >> 5;
