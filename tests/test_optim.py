@@ -293,6 +293,17 @@ def test_a_gradient_of_another_shape_is_told():
         sp.SGD([w], 0.1).step()
 
 
+def test_parameters_added_to_an_optimiser_are_told_and_change_nothing():
+    w, added = (sp.Tensor([1.0], requires_grad=True) for _ in range(2))
+    w.grad = added.grad = np.ones(1, np.float32)
+    optimizer = sp.SGD([w], 0.5)
+    for parameters, n in ([w, added], 2), ([], 0):
+        optimizer.parameters[:] = parameters
+        with pytest.raises(ValueError, match=f"SGD.step: expected as many parameters as at first, 1, got {n}; to"):
+            optimizer.step()
+    assert w.data.tolist() == [1]
+
+
 def test_an_optimiser_of_ones_own_is_a_few_lines(rng):
     class Sign(Optimizer):
         def _change(self, xp, w, d, scratch, t):

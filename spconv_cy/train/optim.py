@@ -89,7 +89,13 @@ class Optimizer:
 
         Raises:
             FloatingPointError: with `max_norm`, a gradient is NaN or infinite; all parameters are unchanged then.
+            ValueError: parameters were added to the list or removed.
         """
+        known = len(self._steps)
+        if len(self.parameters) != known:                                # moments are kept by position
+            raise ValueError(expected(f"{type(self).__name__}.step", f"as many parameters as at first, {known}",
+                                      len(self.parameters), "to train others too, make an optimiser of them, and a "
+                                      "CombinedOptimizer of both"))
         factor = 1.0
         if self.max_norm is not None:
             factor = clipping_factor(type(self).__name__, gradient_norm(self.parameters), self.max_norm)
