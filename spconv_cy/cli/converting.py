@@ -19,7 +19,8 @@ def add(parser: argparse.ArgumentParser) -> None:
                         ".safetensors file of a network of this library, whose weights are replaced")
     parser.add_argument("--names", help='a JSON file with a table of names, {"module of the checkpoint": "layer"}')
     parser.add_argument("--key", help="entry of the checkpoint that holds the arrays, such as state_dict, model or ema")
-    parser.add_argument("--one-by-one", help="how weights of size 1 are read: raw or krsc")
+    parser.add_argument("--one-by-one", help="how weights of size 1 are read: raw or krsc of spconv 2, matrix or "
+                        "linear of SparseConvNet, kcrs or ckrs of torch")
     parser.add_argument("--layout", help="how ambiguous weights are read: krsc or rskc of spconv 2, kcrs of torch")
     parser.add_argument("--prefix", help="of the names that belong to the network, such as backbone_3d.")
     parser.add_argument("--no-strict", action="store_true", help="arrays that only one side has are no error")

@@ -62,8 +62,8 @@ def convert(path_or_state: PathLike | Mapping[str, Array], network: Layer | str,
             a NetworkInNetwork, "linear" for a torch.nn.Linear. torch: "kcrs" for a Conv2d, "ckrs" for a
             ConvTranspose2d.
         layout: how weights of spconv 2 with as many output channels as taps an axis are read: "krsc", or "rskc" of
-            spconv 2.0 and 2.1 with ConvAlgo.Native. "kcrs": what has the shape of a dense convolution of torch is
-            one, also where it can be one of the library.
+            spconv 2.0 and 2.1 with ConvAlgo.Native. "kcrs": an array with the shape of a dense convolution of
+            torch is read as one, also where it could be one of the library.
         prefix: of the names that belong to the network, such as "backbone_3d."; other arrays are not used. None: that
             under which a family's first layer is found, else "".
         strict: False: arrays that only one side has are no error. Of a "ptv3" checkpoint the rest is never one.

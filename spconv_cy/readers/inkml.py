@@ -193,7 +193,7 @@ class _Channel:
         self.order, self.value, self.velocity, self.acceleration = 0, 0.0, 0.0, 0.0
 
     def take(self, mark: str, word: str) -> None:
-        """Go on to the next value; after * and ? the last value, velocity or acceleration holds on."""
+        """Go on to the next value; * and ? repeat the last value, velocity or acceleration."""
         self.order = DIFFERENCES[mark] if mark else self.order
         if word in "*?TF":
             last = (self.value, self.velocity, self.acceleration)[self.order]
