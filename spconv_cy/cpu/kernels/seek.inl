@@ -27,9 +27,13 @@ inline int64_t mask_of(const Seek& job) {
 
 #ifdef __AVX512F__
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"          // of the mask, in GCC's macro
+template <int Bytes = 4>
 inline __m512i gathered(__mmask16 live, __m512i at, const void* from) {
-    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), live, at, from, 4);
+    return _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), live, at, from, Bytes);
 }
+#pragma GCC diagnostic pop
 
 // 16 places from the keys on, at most 2^31.
 inline __m512i places_of(const int64_t* keys, __mmask16 live, __m512i shift) {
@@ -42,8 +46,7 @@ inline __m512i places_of(const int64_t* keys, __mmask16 live, __m512i shift) {
 
 // The bits of the places from each on, at least 25: bytes are in ascending order, and a word may begin at any of them.
 inline __m512i bits_at(const Seek& job, __mmask16 live, __m512i place) {
-    const __m512i bytes = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), live, _mm512_srli_epi32(place, 3),
-                                                      job.bits, 1);
+    const __m512i bytes = gathered<1>(live, _mm512_srli_epi32(place, 3), job.bits);
     return _mm512_srlv_epi32(bytes, _mm512_and_si512(place, _mm512_set1_epi32(7)));
 }
 
