@@ -107,6 +107,21 @@ def test_wrong_messages_are_refused():
             call()
 
 
+@each("wrong", [np.ones(3), np.ones((2, 4))[:, ::2]])
+def test_a_message_that_is_refused_counts_as_none(wrong):
+    first, second = mailboxes(2, 16)
+    for number in range(3):
+        with pytest.raises((ShapeError, ValueError), match="16 bytes|contiguous"):
+            first.post(np.ones(1), wrong)
+        first.post(np.array([number, 1.0]))
+        second.post(np.array([number, 2.0]))
+        for box in first, second:
+            received = np.empty((2, 2))
+            assert box.arrived()
+            box.take(received)
+            assert received.tolist() == [[number, 1], [number, 2]]
+
+
 class One:
     """A rank alone, which notes the files there are whenever it exchanges something."""
 

@@ -70,16 +70,17 @@ cdef class Mailbox:
         self._memory, self._rank, self._size, self.room = memory, rank, size, room
         self._count = self._length = 0
         self._start = &memory[0] + <int64_t>(-<uintptr_t>&memory[0] % LINE)
-        for self._count in (1, 0):
-            tell(self._place(rank), 0)
+        tell(self._place(rank, 0), 0)
+        tell(self._place(rank, 1), 0)
 
-    cdef int64_t* _place(self, int64_t rank) noexcept nogil:
-        return <int64_t*>(self._start + (2 * rank + self._count % 2) * _slot(self.room))
+    cdef int64_t* _place(self, int64_t rank, int64_t count) noexcept nogil:
+        # Of the message with this number.
+        return <int64_t*>(self._start + (2 * rank + count % 2) * _slot(self.room))
 
     cdef bint _complete(self, int64_t looks) noexcept nogil:
         cdef int64_t rank
         for rank in range(self._size):
-            while told(self._place(rank)) != self._count:
+            while told(self._place(rank, self._count)) != self._count:
                 if looks <= 0:
                     return False
                 looks -= 1
@@ -89,19 +90,20 @@ cdef class Mailbox:
     def post(self, *arrays):
         """Write this process's next message, contiguous arrays of at most `room` bytes together; return their bytes."""
         cdef Py_buffer view
-        self._count, self._length = self._count + 1, 0
-        place = self._place(self._rank)
+        cdef int64_t length = 0
+        place = self._place(self._rank, self._count + 1)
         for array in arrays:
             PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
-            if view.len <= self.room - self._length:
-                memcpy(<char*>place + HEAD + self._length, view.buf, <size_t>view.len)
-            self._length += view.len
+            if view.len <= self.room - length:
+                memcpy(<char*>place + HEAD + length, view.buf, <size_t>view.len)
+            length += view.len
             PyBuffer_Release(&view)
-        if self._length > self.room:
-            raise ShapeError(expected("Mailbox.post", f"at most {self.room} bytes", self._length))
-        place[1] = self._length
+        if length > self.room:
+            raise ShapeError(expected("Mailbox.post", f"at most {self.room} bytes", length))
+        self._count, self._length = self._count + 1, length                # only now: a refused message is none
+        place[1] = length
         tell(place, self._count)
-        return self._length
+        return length
 
     def arrived(self, int64_t looks=0):
         """Return whether all processes have written the message that this one has last written.
@@ -119,8 +121,8 @@ cdef class Mailbox:
         if not complete:
             return False
         for rank in range(self._size):
-            if self._place(rank)[1] != self._length:
-                raise ValueError(f"{self._place(rank)[1]} bytes where {self._length} are due")
+            if self._place(rank, self._count)[1] != self._length:
+                raise ValueError(f"{self._place(rank, self._count)[1]} bytes where {self._length} are due")
         return True
 
     def take(self, received):
@@ -130,7 +132,8 @@ cdef class Mailbox:
         PyObject_GetBuffer(received, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
         if view.len == self._size * self._length:
             for rank in range(self._size):
-                memcpy(<char*>view.buf + rank * self._length, <char*>self._place(rank) + HEAD, <size_t>self._length)
+                memcpy(<char*>view.buf + rank * self._length, <char*>self._place(rank, self._count) + HEAD,
+                       <size_t>self._length)
         found = view.len
         PyBuffer_Release(&view)
         if found != self._size * self._length:
@@ -138,11 +141,12 @@ cdef class Mailbox:
 
     def take_sum(self, total, int64_t divisor=1):
         """Write the sum of the messages that have arrived, and its quotient, into an array of float32 or float64."""
-        _add(<unsigned char*>self._place(0) + HEAD, 2 * _slot(self.room), self._size, self._length, total, divisor)
+        _add(<unsigned char*>self._place(0, self._count) + HEAD, 2 * _slot(self.room), self._size, self._length, total,
+             divisor)
 
     def missing(self):
         """Return the ranks that have not written the message which this process last wrote."""
-        return [rank for rank in range(self._size) if told(self._place(rank)) != self._count]
+        return [rank for rank in range(self._size) if told(self._place(rank, self._count)) != self._count]
 
 
 def add_up(parts, total):
