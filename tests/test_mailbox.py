@@ -139,6 +139,8 @@ class One:
         """Return the object."""
         return self.gather(value)[0]
 
+    stack = gather
+
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the memory is a file of Linux")
 @each("full", [False, True])

@@ -47,7 +47,7 @@ def large_mailboxes_of(ranks: Any, rooms: Sequence[int]) -> list[Mailbox]:
 
 def _shared(ranks: Any, n: int) -> mmap.mmap | None:
     """Return n bytes that all ranks share, or None. The system frees them when no process has them any more."""
-    ranks.gather(None)                                                   # a rank that fails before leaves no file
+    ranks.stack(0)                                                       # a rank that fails before leaves no file
     memory, path = None, ""
     try:
         if ranks.first and hasattr(os, "posix_fallocate"):
