@@ -19,17 +19,18 @@ from spconv_cy.errors import ShapeError, expected
 cdef extern from *:
     """
     #include <cstdint>
-    static inline int64_t told(const int64_t* at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
-    static inline void tell(int64_t* at, int64_t count) { __atomic_store_n(at, count, __ATOMIC_RELEASE); }
-    static inline void breathe() {
+    // A message is written before its count, and read after it. ARM processors keep this order only if told to.
+    static inline int64_t read_count(const int64_t* at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
+    static inline void write_count(int64_t* at, int64_t count) { __atomic_store_n(at, count, __ATOMIC_RELEASE); }
+    static inline void spin_pause() {
     #if defined(__x86_64__) || defined(__i386__)
         __builtin_ia32_pause();
     #endif
     }
     """
-    int64_t told(const int64_t* at) noexcept nogil
-    void tell(int64_t* at, int64_t count) noexcept nogil
-    void breathe() noexcept nogil
+    int64_t read_count(const int64_t* at) noexcept nogil
+    void write_count(int64_t* at, int64_t count) noexcept nogil
+    void spin_pause() noexcept nogil
 
 cdef enum:
     LINE = 64                                                            # bytes that processors exchange at once
@@ -70,21 +71,21 @@ cdef class Mailbox:
         self._memory, self._rank, self._size, self.room = memory, rank, size, room
         self._count = self._length = 0
         self._start = &memory[0] + <int64_t>(-<uintptr_t>&memory[0] % LINE)
-        tell(self._place(rank, 0), 0)
-        tell(self._place(rank, 1), 0)
+        write_count(self._place(rank, 0), 0)
+        write_count(self._place(rank, 1), 0)
 
     cdef int64_t* _place(self, int64_t rank, int64_t count) noexcept nogil:
-        # Of the message with this number.
+        # The place of the message with this number.
         return <int64_t*>(self._start + (2 * rank + count % 2) * _slot(self.room))
 
     cdef bint _complete(self, int64_t looks) noexcept nogil:
         cdef int64_t rank
         for rank in range(self._size):
-            while told(self._place(rank, self._count)) != self._count:
+            while read_count(self._place(rank, self._count)) != self._count:
                 if looks <= 0:
                     return False
                 looks -= 1
-                breathe()
+                spin_pause()
         return True
 
     def post(self, *arrays):
@@ -102,7 +103,7 @@ cdef class Mailbox:
             raise ShapeError(expected("Mailbox.post", f"at most {self.room} bytes", length))
         self._count, self._length = self._count + 1, length                # only now: a refused message is none
         place[1] = length
-        tell(place, self._count)
+        write_count(place, self._count)
         return length
 
     def arrived(self, int64_t looks=0):
@@ -146,7 +147,7 @@ cdef class Mailbox:
 
     def missing(self):
         """Return the ranks that have not written the message which this process last wrote."""
-        return [rank for rank in range(self._size) if told(self._place(rank, self._count)) != self._count]
+        return [rank for rank in range(self._size) if read_count(self._place(rank, self._count)) != self._count]
 
 
 def add_up(parts, total):

@@ -35,7 +35,7 @@ def mailboxes_of(ranks: Any, rooms: Sequence[int]) -> list[Mailbox]:
         return []
     found = [Mailbox(np.frombuffer(memory, np.uint8, high - low, low), ranks.rank, ranks.size, room)
              for (low, high), room in zip(pairwise(ends), rooms, strict=True)]
-    ranks.gather(None)                                                   # all have theirs before the first message
+    ranks.stack(0)                                                       # all have theirs before the first message
     return found
 
 
