@@ -82,3 +82,15 @@ def test_rows_without_sites_and_a_pyramid_at_the_beginning_are_refused_in_words(
             net(inputs(50))
     with pytest.raises(TypeError, match="got Pyramid"):
         sp.freeze(reduces).memory(inputs(50))
+
+
+def test_a_state_of_other_shapes_is_refused_and_leaves_the_network_as_it_was(net):
+    frozen, x = sp.freeze(net), inputs(500)
+    y, state = frozen(x).features.numpy().copy(), frozen.state()
+    name = next(name for name in state if name.startswith("steps.") and name.endswith("weight"))
+    for wrong in (state[name][..., :-1], state[name][:-1], state[name].astype(np.int32)):
+        with pytest.raises(sp.errors.ShapeError, match=rf"load_state: {name}: expected an array of"):
+            frozen.load_state({**{key: array * 0 for key, array in state.items()}, name: wrong})
+    np.testing.assert_array_equal(frozen(x).features.numpy(), y)
+    frozen.load_state({**state, name: state[name].astype(np.float64)})
+    np.testing.assert_array_equal(frozen(x).features.numpy(), y)

@@ -19,7 +19,7 @@ from spconv_cy.deploy.stages import needed as stages_needed
 from spconv_cy.deploy.steps import Convolve
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.layers import Layer
-from spconv_cy.state import checked_names
+from spconv_cy.state import checked_like, checked_names
 from spconv_cy.tensor import SparseTensor, Tensor
 
 
@@ -157,7 +157,11 @@ class Frozen(Layer):
     def fill(self, state: Mapping[str, np.ndarray[Any, Any]],
              done: Callable[[Any, int | None], None] | None = None) -> None:
         """Do what `load_state` does; done: as for `text.set_arrays`, called with the arrays of the steps."""
-        checked_names("load_state", state, self.state())
+        own = self.state()
+        checked_names("load_state", state, own)
+        for name in own:
+            if name.startswith("steps."):
+                checked_like("load_state", name, state[name], own[name])
         super().load_state({name: array for name, array in state.items() if not name.startswith("steps.")})
         for i, part in enumerate(self._parts):
             if isinstance(part, Program):
