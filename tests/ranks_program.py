@@ -89,6 +89,7 @@ def sums(folder):
     assert [len(part["text"]) for part in objects] == [10**5 * i for i in range(ranks.size)]
     assert ranks.broadcast(ranks.rank + 7) == 7
     assert ranks.sum(np.float32(0.5)) == 0.5 * ranks.size                # shape ()
+    assert (ranks.sum(np.full(20_000, ranks.rank)) == sum(range(ranks.size))).all()  # integers
     assert ranks.sum(ranks.rank) == sum(range(ranks.size)) and ranks.sum(np.ones(2, bool)).tolist() == [True, True]
     for where in nullcontext, far:
         with where():

@@ -258,7 +258,7 @@ def test_one_process_needs_no_mpi_and_changes_no_bit():
     plain, with_ranks = run(12), run(12, ranks=True)
     assert all(np.array_equal(array, results(*with_ranks)[name]) for name, array in results(*plain).items())
     assert world() is world()
-    assert Ranks().sum(np.ones(2)).tolist() == [1, 1]
+    assert Ranks().sum(np.ones(2)).tolist() == [1, 1] and Ranks().sum(3) == 3
 
 
 class Numbers:

@@ -100,13 +100,15 @@ class Ranks:
         """Return the sum of the ranks' arrays, of equal shape and dtype.
 
         Args:
-            array: of float32 or float64.
+            array: of real numbers.
 
         Raises:
             TypeError: not numbers.
         """
         array = _numbers("sum", array)
-        if self.size > 1 and array.nbytes <= SMALL:                      # without the buffers of a Sum
+        if self.size == 1:
+            return np.array(array, order="C")
+        if array.nbytes <= SMALL or array.dtype.kind != "f":             # without a Sum, which is of floats
             total: Array = np.empty_like(array)
             if array.dtype not in FLOATS:
                 add_in_turn(list(self.stack(array).reshape(self.size, -1)), total.reshape(-1))
