@@ -39,7 +39,9 @@ class SharedStatistics:
         parts = self.ranks.stack(part_of(host, n if self.counts else 0))             # ranks wait for each other here
         found = np.empty(host.shape, host.dtype)
         self.rows = joined(parts, found)
-        return own if not self.rows else found if host is own else ops_of(own).asarray(found, own.dtype)
+        if not self.rows:
+            return own
+        return found if host is own else ops_of(own).asarray(found, own.dtype)
 
     def sum(self, sums: Array) -> Array:
         """Return the sums of all ranks' arrays."""

@@ -120,7 +120,8 @@ def _conv_gradients(ops: Ops, x: Array, w: Array, rulebook: Rulebook, dy: Array,
     def make(wanted: list[bool]) -> tuple[Gradient, ...]:
         joint, groups = ops.joint, w.shape[1] if w.ndim == 4 else 1
         if joint is not None and wanted[0] and wanted[1] and joint.serves(x, dy) and joint.serves_weights(w):
-            dx, dw, db = joint.conv_gradients(x, w, rulebook, dy, wanted[3:4] == [True])
+            bias = wanted[3:4] == [True]                                 # it may be no argument
+            dx, dw, db = joint.conv_gradients(x, w, rulebook, dy, bias)
             found: tuple[Gradient, ...] = dx, dw, None, db, *rest
         else:
             found = (lambda: ops.conv(dy, w.swapaxes(-1, -2), rulebook.T, precision=precision),
@@ -153,8 +154,8 @@ def max_pool(x: Tensor | Array, ground: Tensor | Array | None, rulebook: Ruleboo
     ops = ops_of(x) if ground is None else ops_of(x, ground)
     joint = ops.joint if slope is not None else None
     if joint is not None and joint.serves(x) and (ground is None or joint.serves(ground)):
-        held, found = joint.max_pool(x, rulebook, ground, slope)
-        return held, lambda dy: (*joint.max_pool_dx(ops.asarray(dy), held, found, len(x), rulebook, slope), None)
+        z, winner = joint.max_pool(x, rulebook, ground, slope)
+        return z, lambda dy: (*joint.max_pool_dx(ops.asarray(dy), z, winner, len(x), rulebook, slope), None)
     y, winner = ops.max_pool(x, rulebook, ground)
     if slope is None:
         return y, lambda dy: (*ops.max_pool_dx(dy, winner, len(x), rulebook), None)
