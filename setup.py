@@ -20,9 +20,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = Path("spconv_cy/cpu/kernels")
-LINKS_KERNELS = "spconv_cy.cpu.isa"
-LINKS_SEEKS = "spconv_cy.cpu.maps"
 SEEKS = sorted(KERNELS.glob("seek_*.cpp"))
+# The modules that micro-kernels are linked into, and which.
+LINKED = {"spconv_cy.cpu.isa": sorted({*KERNELS.glob("*.cpp")}.difference(SEEKS)), "spconv_cy.cpu.maps": SEEKS}
 # What Cython adds to every module that takes arrays, compiled once instead of a dozen times.
 SHARED = "spconv_cy.compiled.shared"
 # Compiled without fused multiply-adds but those that are asked for: so the results of steps are those of numpy's
@@ -84,12 +84,8 @@ def extensions():
     found = []
     for path in sorted(Path("spconv_cy").rglob("*.pyx")):
         name = ".".join(path.with_suffix("").parts)
-        sources, headers = [str(path)], "kernels.hpp"
-        if name == LINKS_KERNELS:
-            sources += [str(kernel) for kernel in sorted(KERNELS.glob("*.cpp")) if kernel not in SEEKS]
-            headers = "*.[hi]*"
-        elif name == LINKS_SEEKS:
-            sources, headers = sources + [str(kernel) for kernel in SEEKS], "seek.*"
+        sources = [str(path), *map(str, LINKED.get(name, []))]
+        headers = "*.[hi]*" if name in LINKED else "*.hpp"               # of the kernels, or included by .pxd files
         found.append(Extension(name, sources, language="c++", include_dirs=[str(KERNELS)],
                                depends=[str(header) for header in sorted(KERNELS.glob(headers))]))
     return found
