@@ -65,4 +65,4 @@ def cells(const int32_t[:, ::1] sites, stride, origin, out_size, int n_threads=1
         maps.keys_of_map(&map, n_words, &keys[0])
         order.unpack(&keys[0], m, &box, &out_sites[0, 0], n_threads)
     return (np.asarray(out_sites), np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr),
-            np.asarray(tile_ptr), 1)
+            np.asarray(tile_ptr), rules.ASCENDING)

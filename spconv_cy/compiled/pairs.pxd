@@ -20,7 +20,7 @@ cdef class Pairs:
     cdef Pairs twin                     # or the Pairs with the same rows, swapped
     cdef readonly Py_ssize_t n_in, n_out, n_offsets
     cdef const int64_t* starts          # offset_ptr
-    cdef int known                      # KNOWN, MIRRORED or 0
+    cdef int known                      # ASCENDING, MIRRORED or 0
     cdef Rules rules                    # pointers into the arrays or the block, which this object owns
 
     cdef _rows(self, const int32_t* start, bint outputs)

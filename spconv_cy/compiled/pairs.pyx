@@ -134,7 +134,7 @@ cdef class Pairs:
         made.rules.in_rows, made.rules.out_rows = self.rules.out_rows, self.rules.in_rows
         made.rules.tile_ptr, made.rules.n_tiles = <int64_t*>made.block.start, n_tiles
         made.rules.n_out, made.known = self.n_in, self.known
-        if self.known == 2:
+        if self.known == _rules.MIRRORED:
             mirror_tiles(&self.rules, self.starts, <int64_t*>made.block.start)
             return made
         with nogil:

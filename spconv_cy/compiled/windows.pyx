@@ -268,7 +268,7 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
     cdef int last = box.width - 2
     offset_ptr, tile_ptr = np.zeros(n_offsets + 1, np.int64), np.zeros((n_offsets, n_tiles + 1), np.int64)
     if m == 0:
-        return empty(0, np.int32), empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr), 1
+        return empty(0, np.int32), empty(0, np.int32), np.asarray(offset_ptr), np.asarray(tile_ptr), rules.ASCENDING
     n_threads = team(n_threads, m * n_offsets)
     _inputs = _map_of(keys, box, &merge.map, n_threads)
     merge.keys, merge.n_runs, merge.n_merged = &wanted[0], 0, <int>n_offsets
@@ -289,12 +289,12 @@ cdef tuple _pairs(int64_t[::1] keys, int64_t[::1] wanted, const Box* box, const 
     n_pairs = offset_ptr[n_offsets]
     in_rows, out_rows = exact((2, n_pairs), np.int32)             # one allocation, for huge pages
     if n_pairs == 0:
-        return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr), 1
+        return np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr), rules.ASCENDING
     cdef int32_t[::1] room = empty(max(n_threads, 1) * rules.PAIRS_ROOM, np.int32)
     with nogil:
         rules.fill_pairs(&merge, &tile_ptr[0, 0], &offset_ptr[0], &in_rows[0], &out_rows[0], &room[0], n_threads)
     return (np.asarray(in_rows), np.asarray(out_rows), np.asarray(offset_ptr), np.asarray(tile_ptr),
-            2 if merge.n_merged < n_offsets else 1)
+            rules.MIRRORED if merge.n_merged < n_offsets else rules.ASCENDING)
 
 
 cdef int32_t[::1] _map_of(int64_t[::1] keys, const Box* box, Map* map, int n_threads):

@@ -113,16 +113,11 @@ cdef bint axis_of(Axis* axis, const Shape* shape, const Box* box, int a, const i
     axis.side, axis.step, axis.low = box.side[a], box.step[a], box.low[a]
     axis.size, axis.stride, axis.dilation = shape.size[a], shape.stride[a], shape.dilation[a]
     axis.origin = shape.origin[a]
-    axis.out_low = floored(axis.low + axis.origin, axis.stride)
-    axis.out_high = floored(axis.low + axis.side - 1 + axis.origin, axis.stride)
+    axis.out_low = (axis.low + axis.origin) // axis.stride
+    axis.out_high = (axis.low + axis.side - 1 + axis.origin) // axis.stride
     if out_size != NULL:
         axis.out_low, axis.out_high = max(axis.out_low, 0), min(axis.out_high, out_size[a] - 1)
     return axis.out_low >= INT32_MIN and axis.out_high <= INT32_MAX
-
-
-cdef inline int64_t floored(int64_t value, int64_t step) noexcept nogil:
-    cdef int64_t whole = value // step
-    return whole - 1 if whole * step > value else whole
 
 
 cdef bint paired(const Shape* shape, const Box* box, const Box* out, const int64_t* keys, int64_t n, int64_t* wanted,

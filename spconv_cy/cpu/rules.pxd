@@ -8,6 +8,10 @@ cdef enum:
     TILE_ROWS = 128                     # output rows of a tile
     PAIRS_ROOM = 5280                   # rows that a thread of fill_pairs keeps aside; its stack may be too small
 
+cdef enum:                              # what may be known of the pairs of a rulebook
+    ASCENDING = 1                       # input rows ascend strictly in each offset, as output rows do
+    MIRRORED = 2                        # so do they, and pairs of offset k are those of the k-th from the end, swapped
+
 # Pointers into the arrays of a rulebook; the Pairs object that holds this struct owns them.
 cdef struct Rules:
     const int32_t* in_rows
