@@ -8,14 +8,12 @@
 namespace spconv_cy {
 namespace {
 
-const std::uint32_t POLYNOMIAL = 0xEDB88320;                             // the bit of x^31 is the lowest
-
 struct Table {
     std::uint32_t of[256];
     Table() {
         for (std::uint32_t i = 0; i < 256; ++i) {
             std::uint32_t value = i;
-            for (int bit = 0; bit < 8; ++bit) value = value & 1 ? value >> 1 ^ POLYNOMIAL : value >> 1;
+            for (int bit = 0; bit < 8; ++bit) value = value & 1 ? value >> 1 ^ CRC_POLYNOMIAL : value >> 1;
             of[i] = value;
         }
     }
@@ -32,7 +30,7 @@ std::uint32_t times(std::uint32_t a, std::uint32_t b) {
     std::uint32_t product = 0;
     for (std::uint32_t bit = std::uint32_t(1) << 31; bit; bit >>= 1) {
         if (a & bit) product ^= b;
-        b = b & 1 ? b >> 1 ^ POLYNOMIAL : b >> 1;
+        b = b & 1 ? b >> 1 ^ CRC_POLYNOMIAL : b >> 1;
     }
     return product;
 }

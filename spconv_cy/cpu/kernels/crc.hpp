@@ -14,8 +14,9 @@ std::uint32_t crc32_joined(std::uint32_t first, std::uint32_t second, std::uint6
 // Name of the instructions that crc32 uses, or nullptr: zlib is faster then.
 const char* crc_kernel();
 
-// Take whole blocks of 64 bytes (BLOCK) into a CRC-32 register, which is the complement of a CRC-32.
-const std::size_t CRC_BLOCK = 64;
+// crc_blocks takes whole blocks, at least one, into a register of CRC-32: the complement of a CRC-32.
+const std::size_t CRC_BLOCK = 64;                                        // bytes
+const std::uint32_t CRC_POLYNOMIAL = 0xEDB88320;                         // the bit of x^31 is the lowest
 namespace pclmul { std::uint32_t crc_blocks(std::uint32_t state, const unsigned char* bytes, std::size_t blocks); }
 namespace armcrc { std::uint32_t crc_blocks(std::uint32_t state, const unsigned char* bytes, std::size_t blocks); }
 

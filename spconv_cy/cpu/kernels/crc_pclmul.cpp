@@ -26,7 +26,7 @@ std::uint32_t remainder_of(__m128i sum) {
     std::uint32_t state = 0;
     for (unsigned char byte : bytes) {
         state ^= byte;
-        for (int bit = 0; bit < 8; ++bit) state = state & 1 ? state >> 1 ^ 0xEDB88320 : state >> 1;
+        for (int bit = 0; bit < 8; ++bit) state = state & 1 ? state >> 1 ^ CRC_POLYNOMIAL : state >> 1;
     }
     return state;
 }

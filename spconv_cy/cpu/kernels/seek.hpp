@@ -5,7 +5,8 @@
 
 namespace spconv_cy {
 
-// A map, and which `taps` places are looked at from that of each key on, `step` apart, the last at most 4 from the first.
+// A map, and which `taps` places are looked at from that of each key on: `step` apart, the last at most 4 behind the
+// first.
 struct Seek {
     const uint32_t* bits;   // of 32 places each: 1 where there is a site; a word more than there are
     const int32_t* before;  // number of sites before each word
@@ -14,8 +15,9 @@ struct Seek {
     int32_t step;
 };
 
-// Of the places keys + shift + t * step: hits[t] += those with a site; found and asked + t * room, unless null: the rows
-// of these sites and of the keys, which count from `first`, behind those that are there.
+// Looks at the places keys + shift + t * step, and adds the number of those with a site to hits[t]. Unless null,
+// found + t * room gets the rows of these sites, and asked + t * room those of their keys, which count from `first`;
+// they are written behind the hits[t] rows that are there.
 #define SPCONV_CY_SEEK(isa)                                                                                            \
     namespace isa {                                                                                                    \
     void seek(const Seek* job, const int64_t* keys, int64_t rows, int64_t shift, int32_t first, int32_t* found,        \

@@ -15,13 +15,13 @@ namespace {
 constexpr int MOST_TAPS = 5;
 
 // Step 0: one that the compiler does not know.
-template <int Taps, int Step>
+template <int Step>
 inline int step_of(const Seek& job) { return Step ? Step : job.step; }
 
 template <int Taps, int Step>
 inline int64_t mask_of(const Seek& job) {
     int64_t mask = 0;
-    for (int t = 0; t < Taps; ++t) mask |= int64_t(1) << t * step_of<Taps, Step>(job);
+    for (int t = 0; t < Taps; ++t) mask |= int64_t(1) << t * step_of<Step>(job);
     return mask;
 }
 
@@ -68,7 +68,7 @@ inline __m512i rows_before(const Seek& job, __mmask16 live, __m512i place) {
 template <int Taps, int Step>
 void look(const Seek& job, const int64_t* keys, int64_t rows, int64_t given, int32_t first, int32_t* found,
           int32_t* asked, int32_t* hits) {
-    const int step = step_of<Taps, Step>(job);
+    const int step = step_of<Step>(job);
     const __m512i shift = _mm512_set1_epi32(static_cast<int32_t>(given)), one = _mm512_set1_epi32(1);
     const __m512i mask = _mm512_set1_epi32(static_cast<int32_t>(mask_of<Taps, Step>(job)));
     __m512i out = _mm512_add_epi32(_mm512_set1_epi32(first),
@@ -109,7 +109,7 @@ void count_bits(const Seek& job, const int64_t* keys, int64_t rows, int64_t shif
             const uint64_t bits = job.bits[word] | static_cast<uint64_t>(job.bits[word + 1]) << 32;
             sums += ((bits >> (place & 31) & mask) * 0x2040810204081u) & 0x101010101010101u;
         }
-        for (int t = 0; t < Taps; ++t) hits[t] += static_cast<int32_t>(sums >> 8 * t * step_of<Taps, Step>(job) & 255);
+        for (int t = 0; t < Taps; ++t) hits[t] += static_cast<int32_t>(sums >> 8 * t * step_of<Step>(job) & 255);
     }
 }
 
@@ -118,7 +118,7 @@ template <int Taps, int Step>
 void look(const Seek& job, const int64_t* keys, int64_t rows, int64_t shift, int32_t first, int32_t* found,
           int32_t* asked, int32_t* hits) {
     if (!found) return count_bits<Taps, Step>(job, keys, rows, shift, hits);
-    const int step = step_of<Taps, Step>(job);
+    const int step = step_of<Step>(job);
     int32_t count[MOST_TAPS];
     for (int t = 0; t < Taps; ++t) count[t] = hits[t];
     for (int64_t i = 0; i < rows; ++i) {
