@@ -49,7 +49,7 @@ def altered(sites, share, way, size, rng):
 
 def found(rules, sites, size, share):
     """Return (Found, seconds) of sites, updated from what the rules keep if share is above 0, else afresh."""
-    changes.SHARE = share
+    changes.SHARE = changes.SHARE_OF_MAPS = share
     grid = Grid(np.ascontiguousarray(sites, np.int32), size, 1, sp.Lattice.cubic(sites.shape[1] - 1))
     start = time.perf_counter()
     answer = rules.find(grid)

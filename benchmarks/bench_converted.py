@@ -37,6 +37,8 @@ COLUMNS = (("cold", 1e3, ".1f"), ("kept", 1e3, ".1f"), ("ready_s", 1, ".2f"), ("
            ("peak_MB", 1, ".0f"))
 OURS = ("ours", "frozen")
 START, MEMORY = 10, 2                                   # times faster from the start; times less at the peak
+MINK14_SIZE = ("spunet14", "minkunet14")
+MULTIPLY_ADDS = {"cold": 1.15, "kept": 1.08}            # frozen, one thread: times what they take at sgemm's rate
 
 
 def sides(name, threads, more):
@@ -109,6 +111,10 @@ def judge(run):
     for what, (bound, words) in asked.items():
         for side in (side for side in OURS if bound and side in found.get(what, ())):
             run.judge(f"{name}, {side}: {words}", times(found[what], side), bound, at_least=True)
+    if name in MINK14_SIZE and run.threads == 1:
+        at_sgemm = next(row["gflop"] / row["peak"] for row in run.rows if row["side"] == "ours")
+        for verb, bound in MULTIPLY_ADDS.items():
+            run.judge(f"{name}, frozen, {verb}: times its multiply-adds", found[verb]["frozen"] / at_sgemm, bound)
 
 
 def times(sides, ours):

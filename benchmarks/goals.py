@@ -125,7 +125,7 @@ def judged(record):
             found.append((name, f"{most:g} ms", got, best <= most * scale))
         told = {peer: ms / row["peak"] for peer, ms in peers.get(key(row), {}).items()}
         beside = {other["side"]: 1e3 * other["best"] for other in rows
-                  if key(other) == key(row) and other["side"] != "ours"}
+                  if key(other) == key(row) and not other["side"].startswith("ours")}
         for times, where in ((told, "measured by us before"), (beside, "in this run")):
             for bound, who in (("over_any", "any"), ("over_right", "any right one")):
                 factor = goal.of(bound, isa)

@@ -97,7 +97,8 @@ def _time_functions(spent):
 def peak_beyond(what):
     """Return megabytes at the peak beyond what the process had before.
 
-    "forward": of a layer of 32 channels on the scan, the rulebook and the output taken off; "unet": of a training step.
+    "forward": of a layer of 32 channels on the scan, less the copy of its rows, the rulebook and the output;
+    "unet": of a training step.
     """
     return _alone(what)["MB"]
 
@@ -137,12 +138,12 @@ def _forward():
 
     def run():
         x = sp.SparseTensor.from_sites(sites, rows, ground=None)
-        return x.grid, layer(x)
+        return x, layer(x)
 
-    peak, (grid, y) = peak_of(run)
-    book = grid.rules(layer.window)[1]
-    kept = sum(a.nbytes for a in (book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr))
-    return {"MB": peak - (kept + y.features.data.nbytes) / 2**20}
+    peak, (x, y) = peak_of(run)
+    book = x.grid.rules(layer.window)[1]
+    kept = (x.features.data, y.features.data, book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr)
+    return {"MB": peak - sum(array.nbytes for array in kept) / 2**20}
 
 
 def _unet():

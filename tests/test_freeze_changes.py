@@ -18,6 +18,7 @@ ROWS = ("in_rows", "out_rows", "offset_ptr", "tile_ptr")
 def always(monkeypatch):
     """Update rulebooks however many sites have changed, and of however few."""
     monkeypatch.setattr(changes, "SHARE", 3.0)
+    monkeypatch.setattr(changes, "SHARE_OF_MAPS", 3.0)
     monkeypatch.setattr(changes, "ROOM", 10**6)
     monkeypatch.setattr(changes, "MOST_SITES", 0)
 
@@ -123,13 +124,26 @@ def test_any_number_of_threads_and_changes_that_leave_little(always, n_threads):
     assert rules.made == 7
 
 
-@pytest.mark.parametrize("share, updated", [(0.004, True), (0.05, True), (0.3, False)])
-def test_rulebooks_are_updated_up_to_the_break_even_and_made_afresh_above(share, updated):
-    sites = scattered(20_000, size=40, samples=1)
+@pytest.mark.parametrize("size, share, updated", [(40, 0.004, True), (40, 0.05, False), (400, 0.004, True),
+                                                  (400, 0.05, True), (400, 0.3, False)])
+def test_rulebooks_are_updated_up_to_the_break_even_and_made_afresh_above(size, share, updated):
+    sites = scattered(20_000, size=size, samples=1)                      # there is a map of 40^3 alone
     count = int(share * len(sites) / 2)
     links = [Link(0, Window(3, 3, kind="submanifold")), Link(0, Window(3, 2, stride=2))]
-    rules = compared(links, sites, [altered(sites, count, size=40, samples=1)], size=None, samples=1)
-    assert (rules.updated > 0) == updated and changes.SHARE == 0.1
+    rules = compared(links, sites, [altered(sites, count, size=size, samples=1)], size=None, samples=1)
+    assert (rules.updated > 0) == updated and (changes.SHARE, changes.SHARE_OF_MAPS) == (0.1, 0.01)
+    assert changes.compiled.have_map(np.ascontiguousarray(sites, np.int32)) == (size == 40)
+
+
+def test_levels_with_a_map_are_made_afresh_below_one_that_is_updated(monkeypatch):
+    patched, offsets = changes.compiled.patched, []
+    monkeypatch.setattr(changes.compiled, "patched",
+                        lambda *given: offsets.append(len(given[2]) - 1) or patched(*given))
+    sites = scattered(30_000, size=160, samples=1)
+    links = [Link(0, Window(3, 4, stride=4)), Link(1, Window(3, 3, kind="submanifold")),
+             Link(0, Window(3, 3, kind="submanifold"))]
+    compared(links, sites, [altered(sites, 600, size=160, samples=1)], size=None, samples=1)
+    assert offsets == [64, 27]                                           # the window at stride 4 and the last one
 
 
 def test_rulebooks_of_places_where_nothing_changes_are_the_same_objects(always):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int32]
 
 SHARE = 0.1                             # of the rows that may change; above it, rules are made afresh
+SHARE_OF_MAPS = 0.01                    # the same where a map of places makes them, which is much faster
 ROOM = 8                                # bytes for each row, in and out, that the partners of changed rows may take
 
 
@@ -36,7 +37,12 @@ def change(old: Grid, new: Grid) -> Change | None:
     """Return the change from one grid to another; None if too much has changed, or a chain finds the rules faster."""
     if compiled is None or (old.size, old.lattice) != (new.size, new.lattice) or min(old.n, new.n) <= MOST_SITES:
         return None
-    return compiled.change(old.sites, new.sites, int(SHARE * new.n))
+    return compiled.change(old.sites, new.sites, int(share_of(new.sites) * new.n))
+
+
+def share_of(sites: Rows) -> float:
+    """Return the share of these sites that may have changed; above it, rules are made afresh."""
+    return SHARE_OF_MAPS if compiled.have_map(sites) else SHARE
 
 
 def is_none(found: Change) -> bool:
@@ -61,7 +67,7 @@ def pairs_after(window: Window, before: Rulebook, inputs: Change, outputs: Chang
     if turned:
         sites, outs, rows, inputs, outputs = outs, sites, rows[::-1], outputs, inputs
     found: Any = None
-    if _pays(window, inputs, outputs):
+    if _pays(window, inputs, outputs, sites):
         found = compiled.patched(*rows, before.offset_ptr, inputs, outputs, sites, outs, window.offsets, window.stride,
                                  config.threads())
     parts: tuple[Any, ...] = rules.given(sites, outs, window) if found is None else (
@@ -80,7 +86,7 @@ def child_after(window: Window, before: Grid, inputs: Change, grid: Grid) -> tup
     """
     book: Rulebook = before.source.rulebook                              # type: ignore[union-attr]
     deciding = _deciding(window, book)
-    if deciding is None or before.n <= MOST_SITES:
+    if deciding is None or before.n <= MOST_SITES or _too_many(inputs, grid.sites):
         return None
     reached = rules.made(grid.sites[inputs.rows_added], window, before.size)[0]
     sites, outputs = compiled.grown(before.sites, *deciding, inputs, reached)
@@ -103,8 +109,12 @@ def _deciding(window: Window, book: Rulebook) -> tuple[Rows, Rows] | None:
     return book.in_rows[low:high], book.out_rows[low:high]
 
 
-def _pays(window: Window, inputs: Change, outputs: Change) -> bool:
+def _too_many(inputs: Change, sites: Rows) -> bool:
+    return inputs.added + inputs.gone > share_of(sites) * inputs.m
+
+
+def _pays(window: Window, inputs: Change, outputs: Change, sites: Rows) -> bool:
     both, rows = inputs.added + outputs.added, inputs.m + outputs.m
     changed = both + inputs.gone + outputs.gone
     merged = window.volume // 2 if window.keeps_sites and window.is_cube and window.volume % 2 else window.volume
-    return changed <= SHARE * rows and 4 * merged * both <= ROOM * rows
+    return changed <= share_of(sites) * rows and 4 * merged * both <= ROOM * rows
