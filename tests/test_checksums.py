@@ -13,6 +13,7 @@ from spconv_cy.compiled.frozen import Packed, packed_floats
 from spconv_cy.compiled.transposed import copy_transposed
 from spconv_cy.errors import FileError, ShapeError
 from spconv_cy.io import archive, checksums
+from spconv_cy.io.peers.layout import copied
 
 LENGTHS = (0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 191, 192, 4095, 70_001)
 
@@ -122,3 +123,13 @@ def test_transposed_weights_are_copied(shape):
         np.testing.assert_array_equal(into, view)
     with pytest.raises(ShapeError, match="copy_transposed"):
         copy_transposed(stored.transpose(1, 2, 0), np.zeros((k, c, o + 1), np.float32))
+
+
+def test_weights_between_other_bytes_are_not_turned_by_whole_numbers():
+    rows = np.zeros(20, [("name", "u1"), ("weight", "f4", (8, 5))])
+    rows["weight"] = np.random.default_rng(4).normal(size=(20, 8, 5))
+    view, into = rows["weight"].transpose(1, 2, 0), np.zeros((8, 5, 20), np.float32)
+    with pytest.raises(ShapeError, match=r"copy_transposed: expected aligned weights .* strides \(20, 4, 161\)"):
+        copy_transposed(view, into)
+    copied(view, into)
+    np.testing.assert_array_equal(into, view)

@@ -92,5 +92,14 @@ def test_a_state_of_other_shapes_is_refused_and_leaves_the_network_as_it_was(net
         with pytest.raises(sp.errors.ShapeError, match=rf"load_state: {name}: expected an array of"):
             frozen.load_state({**{key: array * 0 for key, array in state.items()}, name: wrong})
     np.testing.assert_array_equal(frozen(x).features.numpy(), y)
-    frozen.load_state({**state, name: state[name].astype(np.float64)})
-    np.testing.assert_array_equal(frozen(x).features.numpy(), y)
+    for alike in (lambda array: array.astype(np.float64), lambda array: array.astype(">f4"), np.asfortranarray):
+        frozen.load_state({key: alike(array) for key, array in state.items()})
+        np.testing.assert_array_equal(frozen(x).features.numpy(), y)
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1.5, 3])
+def test_a_text_of_other_levels_than_programs_is_refused(net, count):
+    (plan, *layers), _ = sp.freeze(net).arguments()
+    assert plan.count("[2, 2]") == 1
+    with pytest.raises((sp.errors.ShapeError, TypeError)):
+        type(sp.freeze(net))(plan.replace("[2, 2]", f"[{count}, 2]"), *layers)

@@ -13,9 +13,12 @@ def copy_transposed(const float[:, :, :] x, float[:, :, ::1] y):
     Other threads of Python run meanwhile.
     """
     cdef Py_ssize_t tap, k = x.shape[0], c = x.shape[1], o = x.shape[2]
-    if y.shape[0] != k or y.shape[1] != c or y.shape[2] != o or (k * o and c > 1 and x.strides[1] != sizeof(float)):
-        raise ShapeError(expected("copy_transposed", "weights of one shape, their inputs side by side",
-                                  f"shapes {k, c, o} and {y.shape[0], y.shape[1], y.shape[2]}"))
+    cdef bint side_by_side = c < 2 or x.strides[1] == sizeof(float)
+    cdef bint in_floats = o < 2 or x.strides[2] % <Py_ssize_t>sizeof(float) == 0
+    if y.shape[0] != k or y.shape[1] != c or y.shape[2] != o or k * c * o and not (side_by_side and in_floats):
+        raise ShapeError(expected("copy_transposed", "aligned weights of one shape, their inputs side by side",
+                                  f"shapes {k, c, o} and {y.shape[0], y.shape[1], y.shape[2]}, strides "
+                                  f"{x.strides[0], x.strides[1], x.strides[2]}"))
     if not (k and c and o):
         return
     with nogil:

@@ -14,7 +14,7 @@ from spconv_cy.checks import as_array, is_one_of
 from spconv_cy.deploy import text
 from spconv_cy.deploy.limits import at_points, by_samples, checked_bytes, fits, grid_of, needed, refuse, shown
 from spconv_cy.deploy.program import Program
-from spconv_cy.deploy.stages import Scales, fits_in, programs_of, run
+from spconv_cy.deploy.stages import Scales, check_scales, fits_in, programs_of, run
 from spconv_cy.deploy.stages import needed as stages_needed
 from spconv_cy.deploy.steps import Convolve
 from spconv_cy.errors import ShapeError, expected
@@ -42,7 +42,9 @@ class Frozen(Layer):
     """
 
     def __init__(self, plan: str, *layers: Layer, memory: int | None = None) -> None:
-        self._set([_part(part, layers) for part in json.loads(plan)], list(layers), memory)
+        parts = [_part(part, layers) for part in json.loads(plan)]
+        check_scales(parts)
+        self._set(parts, list(layers), memory)
 
     @classmethod
     def of(cls, parts: list[Any], memory: int | str | None = None) -> Frozen:
@@ -159,14 +161,13 @@ class Frozen(Layer):
         """Do what `load_state` does; done: as for `text.set_arrays`, called with the arrays of the steps."""
         own = self.state()
         checked_names("load_state", state, own)
-        for name in own:
-            if name.startswith("steps."):
-                checked_like("load_state", name, state[name], own[name])
-        super().load_state({name: array for name, array in state.items() if not name.startswith("steps.")})
+        given = {name: checked_like("load_state", name, state[name], array) for name, array in own.items()
+                 if name.startswith("steps.")}
+        super().load_state({name: array for name, array in state.items() if name not in given})
         for i, part in enumerate(self._parts):
             if isinstance(part, Program):
                 head = f"steps.{i}."
-                found = {name[len(head):]: state[name] for name in state if name.startswith(head)}
+                found = {name[len(head):]: array for name, array in given.items() if name.startswith(head)}
                 text.set_arrays(part, found, done)
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

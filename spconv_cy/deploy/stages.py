@@ -11,7 +11,7 @@ from spconv_cy.deploy.limits import REMEDY, ground_of, refuse, shown
 from spconv_cy.deploy.memory import OBJECTS, held
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.rules import rules_bytes
-from spconv_cy.errors import expected
+from spconv_cy.errors import ShapeError, expected
 
 if TYPE_CHECKING:
     from spconv_cy.sites import Grid
@@ -48,6 +48,14 @@ def run(parts: Sequence[Any], x: Any, more: Sequence[Any] = ()) -> Any:
         else:
             x = part(x, *more)
     return x
+
+
+def check_scales(parts: Sequence[Any]) -> None:
+    """Raise ShapeError if the programs that a Scales sums do not follow it."""
+    for i, part in enumerate(parts):
+        if isinstance(part, Scales) and not 0 < part.count == len(programs_of(parts[i + 1:i + 1 + part.count])):
+            raise ShapeError(expected("Frozen", "as many programs after a Pyramid as it has levels",
+                                      f"{part.count} levels"))
 
 
 def programs_of(parts: Sequence[Any]) -> list[Program]:

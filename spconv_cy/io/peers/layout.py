@@ -117,7 +117,7 @@ def copied(view: Array, into: Array) -> None:
     into = into.reshape(view.shape)
     if view.flags.c_contiguous:
         into[...] = view
-    elif copy_transposed is not None and view.ndim > 2 and view.strides[-2] == 4 and (
+    elif copy_transposed is not None and view.ndim > 2 and view.strides[-2] == 4 and view.flags.aligned and (
             view.dtype == into.dtype == np.float32):
         for tap in np.ndindex(view.shape[:-3]):
             copy_transposed(view[tap], into[tap])
