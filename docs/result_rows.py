@@ -93,7 +93,7 @@ ROWS = (
     Row("Chinese characters in another hand", "KanjiVG to train on, one drawing of each of 5,087; Make Me a Hanzi to "
         "test, without the 1,087 on which settings were chosen", "kanji", "kanji", kanji, "undirected", "",
         "make kanji", among=not_chosen_on),
-    Row("MNIST, LeNet-5", "60,000 to train on", "mnist", "mnist", misread(10_000, "lenet5 "), "lenet5",
+    Row("MNIST, LeNet-5, shifted", "60,000 to train on", "mnist", "mnist", misread(10_000, "lenet5 "), "lenet5",
         "0.95; with distortions 0.8 (LeCun et al. 1998)", "make mnist"),
     Row("MNIST, DeepCNet(4, 30), shifted", "60,000 to train on", "mnist", "mnist", misread(10_000, "deepcnet "),
         "deepcnet", "", "make mnist"),

@@ -225,8 +225,11 @@ def exact(records):
         alone = records["input_sizes"]["tables"].get("digits: a field of many digits, read in one pass", "")
         rows += [["a field of many digits read in one pass, or each alone: largest difference of a probability",
                   alone.rsplit("|", 2)[-2].strip(), "`python experiments/input_sizes.py`"]] if alone else []
-    rows += [[f"{one[0]} converted: values, as a part of the largest ({one[2]})", one[3], "`make bench-converted`"]
-             for one in rows_of("converted") if one[0].startswith(("second", "centerpoint", "voxelnext", "minkunet14"))]
+    one_thread = [one for one in rows_of("converted") if one[2].split(", ")[1] == "1"]   # spconv's scatter races on two
+    if one_thread:
+        what = f"{len({one[0] for one in one_thread})} networks and scenes of spconv and MinkowskiEngine"
+        rows += [[f"{what}, converted: values, as a part of the largest; one thread",
+                  f"{max(float(one[3]) for one in one_thread):.0e}", "`make bench-converted`"]]
     return ["what must be equal", "largest difference", "command"], rows
 
 
@@ -242,19 +245,34 @@ def rows_of(name):
 
 
 def speed(_):
-    """Our times, their share of the sgemm peak, and other libraries in the same run."""
+    """Our times, their share of the sgemm peak, and other libraries in the same run; when and where it was."""
     rows = [[f"{case}{params or ''} {verb}".replace("[", "(").replace("]", ")"), f"{1e3 * ours['best']:.2f}",
              f"{ours['share']:.0%}" if ours.get("share") else NONE,
              ", ".join(f"{side} {ratio:.1f}" for side, ratio in sorted(others.items()))]
             for (case, *params, verb), ours, others in comparisons()]
-    return ["case, 2 threads", "ours, ms", "of the sgemm peak", "times faster than, in the same run"], rows
+    head = ["of the sgemm peak", "times faster than, in the same run"]
+    return [", ".join(["case", *run_of(peers())]), "ours, ms", *head], rows
+
+
+def run_of(kept):
+    """Return the threads, the processor, our instruction set and the day of a benchmark's record, if there is one."""
+    if not kept:
+        return []
+    machine = kept["machine"]
+    return [f"{machine['threads']} threads", machine["processor"], machine["sides"]["ours"]["versions"]["isa"],
+            machine["date"][:10]]
+
+
+def peers():
+    """Return the record of the benchmark of other libraries, empty if it was not run."""
+    path = BENCHMARKS / "peers.json"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def comparisons():
     """Return (case, our row of the benchmark, {library: how many times faster ours is}) where others were timed."""
-    path = BENCHMARKS / "peers.json"
     places = {}
-    for row in json.loads(path.read_text())["rows"] if path.exists() else ():
+    for row in peers().get("rows", ()):
         places.setdefault((row["case"], *row["params"], row["verb"]), {})[row["side"]] = row
     for place, sides in places.items():
         ours = sides.pop("ours", None)

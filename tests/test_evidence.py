@@ -1,6 +1,7 @@
 """Comparisons are right: intervals, baselines, the first table of the numbers, one log on every instruction set."""
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,3 +88,55 @@ def test_a_short_training_has_the_same_log_to_six_digits_on_every_instruction_se
     for name in found["sets"]:
         np.testing.assert_allclose(found["logs"][name], found["logs"][found["sets"][0]], rtol=1e-6)
     assert found["difference"] < 1e-6
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return json.loads((ROOT / "docs" / "experiments" / "record.json").read_text())
+
+
+def test_networks_and_baselines_of_the_digits_were_tested_on_the_same_items(kept):
+    """Their wrong items are paired. Of other items the nearest neighbour misreads others."""
+    baselines, nets = kept["baselines"]["figures"], kept["demo"]["figures"]
+    for split in "writers", "random":
+        theirs = 100 * baselines[f"digits, {split}: 1-nearest neighbour on coordinates"]["error"]
+        found = [net["neighbour"] for name, net in nets.items() if name.startswith(split)]
+        assert len(found) == 3 and found == pytest.approx([theirs] * 3)
+
+
+def test_what_the_page_says_in_words_is_in_the_records(kept, results):
+    """The figures among the words of docs/numbers.md, which docs/write_numbers.py does not write."""
+    figures = {name: record["figures"] for name, record in kept.items()}
+
+    def errors(name, begins):
+        return [100 * found["error"] for one, found in figures[name].items() if one.startswith(begins)]
+
+    def right(wrong):
+        return f"{100 - max(wrong):.0f} to {100 - min(wrong):.0f}"
+
+    mean = results.mean_of
+    default, twenty = (mean([len(figures["defaults"][f"{epochs} epochs {seed}"]["wrong"]) / 6.8 for seed in range(3)])
+                       for epochs in ("default", 20))
+    fractional = mean([figures["fractional"][f"seed {seed}"]["errors"][11] for seed in range(3)])
+    shapes = figures["shapes"]["tetrahedral 0"]["sparse"] / figures["shapes"]["cubic 0"]["sparse"]
+    late, amid = errors("events", "late axis none"), errors("events", "amid axis none")
+    lenet = mean([figures["mnist"][f"lenet5 {seed}"]["errors"][0] for seed in range(3)])
+    precise = {task: found["of"] for task, found in figures["precision"].items()}
+    (scan,) = (of for task, of in precise.items() if figures["precision"][task]["n"] == 27553)
+    differ = max(kind["differ"] for of in precise.values() for kind in of.values())
+    light = [100 * scan[kind]["weights"] / scan["float32"]["weights"] for kind in ("bfloat16", "int8")]
+    large = [100 * figures["input_sizes"][f"digits, all sizes{how}"][-1] for how in ("", ", pooled by maximum")]
+    said = [
+        f"has {default:.1f} %, and 20 epochs, once the default, {twenty:.1f} %",
+        f"over three seeds {100 * fractional:.2f} % errors",
+        f"with shifts, one seed, {100 * figures['fractional_shifted']['seed 0']['errors'][11]:.2f} %",
+        f"shifted by up to two pixels, has {100 * lenet:.2f} % errors",
+        f"with {100 * figures['autoencoder']['trained']['IoU']:.0f} % overlap",
+        f"does {100 * shapes:.0f} % of the multiply-adds",
+        f"between known views ({right(amid)} %), worse beyond them ({right(late)} %)",
+        f"at most {differ:.2f} % of the items",
+        f"with {light[0]:.0f} and {light[1]:.0f} % of",
+        f"to {large[0]:.0f} and {large[1]:.0f} % at twice the largest",
+    ]
+    text = " ".join((ROOT / "docs" / "numbers.md").read_text().split())
+    assert not [part for part in said if part not in text]
