@@ -152,10 +152,10 @@ def mpiexec():
 def main():
     """Print seconds and ratios, or the model of a step's time, or memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--ranks", type=int, default=2, choices=(1, 2, 4), help="so many share the batches equally")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=list(EPOCHS), choices=list(EPOCHS))
-    parser.add_argument("--epochs", type=int, help=f"of each run; by default {EPOCHS}")
+    parser.add_argument("--epochs", type=int, help=f"of each run, the first not counted; by default {EPOCHS}")
     parser.add_argument("--model", action="store_true")
     parser.add_argument("--drawn", action="store_true")
     parser.add_argument("--memory", action="store_true")
@@ -164,6 +164,9 @@ def main():
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     parser.add_argument("--apart", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    for name, value, least in ("--rounds", options.rounds, 1), ("--epochs", options.epochs, 2):
+        if value is not None and value < least:
+            parser.error(f"argument {name}: expected {least} or more, got {value}")
     if options.worker in TASKS:
         found = TASKS[options.worker](options.each)
         if sp.distributed.world().first:

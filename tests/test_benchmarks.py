@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import bench_converted  # noqa: E402
 import bench_latency  # noqa: E402
 import bench_net  # noqa: E402
+import bench_ranks  # noqa: E402
 import compare  # noqa: E402
 import converted  # noqa: E402
 import goals  # noqa: E402
@@ -65,6 +66,15 @@ def test_every_goal_is_asked_of_a_case_that_is_measured():
         assert hasattr(getattr(bench_net, case), f"time_{verb}") and (case, tuple(params)) in goals.CASES
     for case, name in goals.AT_MOST:
         assert hasattr(getattr(bench_net, case), f"track_{name}")
+
+
+@pytest.mark.parametrize("wrong", [("--ranks", "3"), ("--rounds", "0"), ("--epochs", "1")])
+def test_ranks_without_equal_batches_or_a_counted_epoch_are_refused(wrong, monkeypatch, capsys):
+    monkeypatch.setattr(bench_ranks, "run", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("sys.argv", ["bench_ranks.py", *wrong])
+    with pytest.raises(SystemExit):
+        bench_ranks.main()
+    assert wrong[0] in capsys.readouterr().err
 
 
 def row(case, verb, best, side="ours", peak=204.0, share=None, params=()):

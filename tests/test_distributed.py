@@ -338,6 +338,10 @@ def test_two_runs_with_one_checkpoint_are_refused(tmp_path):
     def second(_):
         with pytest.raises(sp.errors.FileError, match="expected a checkpoint of one run at a time, got"):
             run(12, 1, checkpoint=path)
+        (tmp_path / "link").symlink_to(path)
+        with pytest.raises(sp.errors.FileError, match="expected a checkpoint of one run at a time, got"):
+            run(12, 1, checkpoint=tmp_path / "link")                     # the same file by another name
+        (tmp_path / "link").unlink()
         seen.append(True)
 
     run(12, 1, checkpoint=path, on_epoch=second)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import spconv_cy as sp
 from spconv_cy.cli import main
+from spconv_cy.io import fleet
 
 SCALE = (Path(__file__).resolve().parents[1] / "docs" / "scale.md").read_text()
 N = 7
@@ -94,6 +96,22 @@ def test_two_processes_write_the_same_files(work):
         assert (work / "out1" / name).read_bytes() == (work / "out2" / name).read_bytes()
 
 
+def test_a_killed_process_ends_the_call_with_a_remedy_and_the_next_does_the_rest(work, monkeypatch):
+    pytest.importorskip("joblib")
+    call = work / "net.safetensors", [work / "scenes"], work / "out"
+    monkeypatch.setattr(fleet, "_predict", killed)
+    with pytest.raises(ChildProcessError, match="predict_files: expected all processes to live, got one that was kill"):
+        sp.io.predict_files(*call, processes=2, threads=1, progress=False)
+    monkeypatch.undo()
+    found = sp.io.predict_files(*call, processes=2, threads=1, progress=False)
+    assert not found.failed and names(work / "out") == names(work / "scenes")
+
+
+def killed(*_):
+    """End the process as the system does that has no memory left."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_parquet_has_the_same_numbers(work):
     pytest.importorskip("pyarrow")
     from pyarrow import parquet
@@ -113,6 +131,7 @@ def test_parquet_has_the_same_numbers(work):
     ({"threads": 1.5}, ValueError, "predict_files: expected threads to be a whole number from 1 up, got 1.5"),
     ({"format": "csv"}, ValueError, "predict_files: expected format to be 'npz' or 'parquet', got 'csv'"),
     ({"files": 3}, TypeError, "predict_files: expected a list of paths"),
+    ({"out": __file__}, sp.errors.FileError, r"test_fleet\.py: expected a folder for the results, got a file"),
     ({"net": "missing.safetensors"}, FileNotFoundError, "missing.safetensors"),
 ])
 def test_wrong_arguments_are_refused_before_anything_is_written(work, options, error, message):
@@ -125,6 +144,9 @@ def test_wrong_arguments_are_refused_before_anything_is_written(work, options, e
 def test_results_never_replace_inputs_or_each_other(work):
     with pytest.raises(sp.errors.FileError, match="a folder for the results other than that of the inputs"):
         sp.io.predict_files(work / "net.safetensors", [work / "scenes"], work / "scenes", progress=False)
+    (work / "none").mkdir()
+    with pytest.raises(sp.errors.FileError, match=r"none: expected a folder with \.npz files, got none"):
+        sp.io.predict_files(work / "net.safetensors", work / "none", work / "out", progress=False)
     twice = [work / "scenes", work / "scenes" / "0000.npz", os.path.relpath(work / "scenes" / "0001.npz")]
     assert len(sp.io.predict_files(work / "net.safetensors", twice, work / "twice", progress=False).done) == N
     write_scenes(work / "more", 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -60,8 +60,9 @@ def predict_files(net: PathLike, files: PathLike | Iterable[PathLike], out: Path
     Raises:
         FileNotFoundError: there is no such network.
         ValueError: two inputs have the same name, or an argument is out of range.
-        FileError: a result would replace its input.
+        FileError: a result would replace its input, a folder has no .npz files, or `out` is a file.
         ImportError: joblib or pyarrow is needed and not installed.
+        ChildProcessError: one of several processes was killed, perhaps for its memory; results that are there count.
     """
     tasks = _tasks(files, checked_path("predict_files: out", out), shard, format)
     for name, value in (("processes", processes), ("threads", 1 if threads is None else threads)):
@@ -93,12 +94,17 @@ def _tasks(files: PathLike | Iterable[PathLike], out: str, shard: tuple[int, int
     if not (isinstance(shard, Sequence) and len(shard) == 2 and all(map(is_integer, shard))
             and 0 <= shard[0] < shard[1]):
         raise ValueError(expected(who, "shard to be (i, n), i from 0 to n - 1", f"{shard!r}"))
+    if os.path.exists(out) and not os.path.isdir(out):
+        raise FileError(expected(out, "a folder for the results", "a file"))
     sources: list[str] = []
     files = [files] if isinstance(files, (str, os.PathLike)) else files
     for path in as_list(who, files, "a list of paths"):
         checked = checked_path(f"{who}: files", path)
-        sources += (sorted(entry.path for entry in os.scandir(checked) if entry.name.endswith(".npz"))
-                    if os.path.isdir(checked) else [checked])
+        there = (sorted(entry.path for entry in os.scandir(checked) if entry.name.endswith(".npz"))
+                 if os.path.isdir(checked) else [checked])
+        if not there:
+            raise FileError(expected(checked, "a folder with .npz files", "none"))
+        sources += there
     targets: dict[str, str] = {}
     for source in {os.path.abspath(source): source for source in sources[::-1]}.values():    # a file named twice, once
         target = os.path.join(out, f"{os.path.splitext(os.path.basename(source))[0]}.{format}")
@@ -124,9 +130,19 @@ def _results(net: str, tasks: list[tuple[str, str]], processes: int, threads: in
         except ImportError as error:
             raise ImportError(expected("predict_files", "joblib to be installed for processes above 1",
                                        "no such package", "pip install joblib, or use processes=1")) from error
-        found = Parallel(n_jobs=processes, return_as="generator_unordered")(
-            delayed(_predict)(net, *task, threads) for task in tasks)
+        found = _while_all_live(Parallel(n_jobs=processes, return_as="generator_unordered")(
+            delayed(_predict)(net, *task, threads) for task in tasks))
     return tqdm(found, total=len(tasks), unit=" files", disable=not progress)
+
+
+def _while_all_live(found: Iterable[tuple[str, str, str | None]]) -> Iterator[tuple[str, str, str | None]]:
+    from concurrent.futures.process import BrokenProcessPool  # with all of multiprocessing
+
+    try:
+        yield from found
+    except BrokenProcessPool as error:
+        raise ChildProcessError(expected("predict_files", "all processes to live", "one that was killed, perhaps for "
+                                         "its memory", "the same call does the rest; try fewer processes")) from error
 
 
 def _predict(net: str, source: str, target: str, threads: int) -> tuple[str, str, str | None]:

@@ -30,10 +30,11 @@ def only_run(path: str | None) -> Iterator[None]:
     if path is None or fcntl is None or os.path.exists(path) and not os.path.isfile(path):
         yield
         return
-    folder = os.path.dirname(os.path.realpath(path))
+    target = os.path.realpath(path)                                      # one lock for all names of a file
+    folder = os.path.dirname(target)
     if not os.path.isdir(folder):
         raise FileNotFoundError(expected(path, "a folder that exists", repr(folder), "create the folder first"))
-    name = f"{path}.lock"
+    name = f"{target}.lock"
     held = _locked(path, name)
     try:
         yield
