@@ -106,7 +106,7 @@ def over_sites(run, options):
     run.judge("time a pair, forward, largest over smallest", max(a_pair) / min(a_pair), FLAT)
     run.judge("bytes a site, largest over smallest", max(memory) / min(memory), FLAT)
     rules_a_pair = [1e9 * t / p for t, p in zip(rules, pairs, strict=True)]
-    return [{"title": "Time a pair, 3^3 window, 32 channels", "x": "active sites", "y": "ns a pair", "log": "x",
+    return [{"title": "Time a pair, 3$^3$ window, 32 channels", "x": "active sites", "y": "ns a pair", "log": "x",
              "lines": {"forward": (n, a_pair), "rules": (n, rules_a_pair)}},
             {"title": "Memory of rules and output, 32 channels", "x": "active sites",
              "y": "bytes a site", "log": "x",
@@ -151,7 +151,7 @@ def over_dimension(run, options):
         pairs = [_figure(run, "Surface", (50_000, 32, d), "pairs") for d in DIMENSIONS]
         seconds = [_best(run, "Surface", (50_000, 32, d), verb) for d in DIMENSIONS]
         lines[verb] = DIMENSIONS, [1e9 * t / p for t, p in zip(seconds, pairs, strict=True)]
-    return [{"title": "Time a pair, windows of 3^d, 32 channels", "x": "dimension d", "y": "ns a pair", "log": "",
+    return [{"title": "Time a pair, windows of 3$^d$, 32 channels", "x": "dimension d", "y": "ns a pair", "log": "",
              "lines": lines}]
 
 

@@ -216,8 +216,8 @@ def draw(record, path):
                        "o", label=name, color=colour)
     measured = [1e3 * row["seconds"][_middle(row)] for row in rows]
     ends = np.array([min(measured) / 1.3, max(measured) * 1.3])
-    axes[0].loglog(ends, ends, "-", color="#878787", linewidth=1)
-    axes[0].set(xlabel="measured, ms a step", ylabel="model, ms a step", title="Runs with 1, 2 and 4 ranks")
+    axes[0].loglog(ends, ends, "-", color="#878787", linewidth=1, label="equal")
+    axes[0].set(xlabel="measured, ms a step", ylabel="model, ms a step", title="Steps of 1, 2 and 4 ranks")
     for axis in (axes[0].xaxis, axes[0].yaxis):
         axis.set_minor_formatter(ticker.NullFormatter())
         axis.set_major_locator(ticker.FixedLocator([50, 100, 200, 500]))
@@ -230,9 +230,10 @@ def draw(record, path):
                 part = [100 * net.part(int(n), of, **way) for n in RANKS]
                 note = "batches 8 times as large" if "batches" in way else f"hosts of {HOST}" if way else "plain"
                 axis.semilogx(RANKS, part, style, color=colour, label=f"{cluster}, {note}")
-        axis.axhline(100 * WORTH, color="#878787", linewidth=1)
-        axis.set(xlabel="ranks", ylabel="% of N times the work of one rank", ylim=(0, 102), title=f"Model: {name}")
-    axes[1].legend(fontsize=7)
+        axis.axhline(100 * WORTH, color="#878787", linewidth=1, label=f"{100 * WORTH:.0f} %")
+        axis.set(xlabel="ranks N", ylabel="work, % of N times that of one rank", ylim=(0, 102),
+                 title=f"Work of N ranks by the model: {name}")
+    axes[1].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
 

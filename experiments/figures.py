@@ -53,6 +53,7 @@ def site_counts(axes, names, tensors):
     axes.bar(places, [x.grid.n for x in tensors], color="#31688e", label="active sites of that sample")
     axes.set_yscale("log")
     axes.set_xticks(places, names, fontsize=9)
+    axes.set(xlabel="layer", ylabel="sites")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -63,6 +64,8 @@ def powers(axes, x, curves, *, beside=None, slopes=True):
     The slope is the exponent of a power law, fitted by least squares to the logarithms; all values must be above 0.
     `beside`: as many other curves, dashed in the same colours. `slopes=False` leaves the slopes out.
     """
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
+
     colours = ("#21918c", "#440154", "#d95f02", "0.5", "#3b8ede", "#c8a800")
     for i, (label, values) in enumerate(curves.items()):
         colour = colours[i % len(colours)]
@@ -73,6 +76,10 @@ def powers(axes, x, curves, *, beside=None, slopes=True):
             axes.loglog(x, list(beside.values())[i], "--", color=colour)
     axes.set_xticks(x, x)
     axes.minorticks_off()
+    low, high = axes.get_ylim()
+    if high < 30 * low:                                                  # too few powers of ten for the labels
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.grid(color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

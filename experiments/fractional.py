@@ -50,7 +50,7 @@ def pictures(run, name, tests, curve, wrong):
     """Draw the errors by number of views, and what the first seed misreads."""
     figure = plot.figure(5, 3)
     (axes := figure.subplots()).plot(range(1, len(curve) + 1), curve, "o-")
-    axes.set(xlabel="views whose probabilities are averaged", ylabel="test error, %", ylim=(0, None))
+    axes.set(xlabel="views whose probabilities are averaged", ylabel="test error, %", ylim=(0, 1.1 * max(curve)))
     run.picture("views", figure, f"Fractional max-pooling: test error against the number of views ({name}).")
     figure = plot.figure(7.2, 4.2)
     for axes, (item, answer) in zip((grid := figure.subplots(4, 8)).flat, wrong, strict=False):

@@ -93,7 +93,7 @@ def picture(net, encoder, characters, result, history):
     x = sp.SparseTensor.from_sites(*encoder.sites(characters, [shown[5]]), size=(encoder.size,) * 2)
     tensors = tensors_by_grid(net, x)
     names = ["input", *(layer.notation() for layer in net if hasattr(layer, "window"))]
-    title = "What the network computes: one digit's active sites, layer by layer; on the grey all is the ground state"
+    title = "What the network computes: one digit's active sites, the brighter the more active; grey: the ground state"
     for axes, x, name in zip(headed(sites, title, len(tensors)), tensors, names, strict=True):
         plot.active_sites(axes, x)
         axes.set_title(f"{name}\n{'x'.join(map(str, x.grid.size))}, {x.channels} planes", fontsize=10)
@@ -101,11 +101,13 @@ def picture(net, encoder, characters, result, history):
 
     curve, cost, confusion = headed(middle, "What it cost, and what it mixes up", 3, width_ratios=[1.4, 1.4, 1])
     plot.training_curve(curve, history, "test error")
+    for axes, title in ((curve, "Training"), (cost, "Sites of that digit"), (confusion, "Misread digits")):
+        axes.set_title(title, fontsize=11)
     site_counts(cost, names, tensors)
     plot.confusion(confusion, result.confusion, NAMES)
 
     wrong = np.flatnonzero(answers != labels)
-    title = f"What it misread: {len(wrong)} of {len(labels)} test digits, the surest first"
+    title = f"What it misread: {len(wrong)} of {len(labels):,} test digits, the surest first"
     wrong = wrong[np.argsort(-result.outputs[wrong].max(1), kind="stable")]
     axes_of = headed(bottom, title, 12)
     for axes in axes_of:

@@ -88,7 +88,7 @@ def curves(sizes, mixed, errors, costs):
     left.vlines(mixed, *left.get_ylim(), color="0.6", linestyle=":", zorder=0)
     left.set(xlabel="size in sites (dotted: among all sizes)", ylabel="test error, %")
     powers(right, sizes, {what.split(",")[0]: [cost[key] for cost in costs] for what, key, _ in COSTS})
-    right.set_xlabel("size in sites")
+    right.set(xlabel="size in sites", ylabel="of a character, in the legend's units")
     for axes in (left, right):
         axes.tick_params(labelsize=7)
         axes.legend(fontsize=7, frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))

@@ -147,8 +147,9 @@ def picture(run, name, levels, costs):
     for place, what in enumerate(("", " seconds"), 1):
         powers(axes[place], [2**l for l in costs], {side: [cell[side + what] for cell in costs.values()]
                                                     for side in ("sparse", "dense")})
-    for place, label in enumerate((f"test error in %, {name}", "multiply-adds a glyph", "seconds a glyph")):
-        axes[place].set(xlabel="scale", ylabel=label)
+    labels = f"test error in %, {name}", "multiply-adds a glyph", "seconds a glyph"
+    for part, label, title in zip(axes, labels, ("Error", "Arithmetic", "Time on one thread"), strict=True):
+        part.set(xlabel="scale, sites", ylabel=label, title=title)
     return figure
 
 

@@ -179,7 +179,7 @@ def training_curve(axes: Axes, history: History, validation: str = "validation e
         shown = [np.nan if value is None else max(value, floor) for value in values]
         if np.isfinite(shown).any():
             axes.semilogy(epochs[len(epochs) - len(shown):], shown, color=colour, label=label, linewidth=2)
-    axes.set_xlabel("epoch")
+    axes.set(xlabel="epoch", ylabel="loss, error (fraction)")
     axes.grid(axis="y", color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

@@ -95,11 +95,14 @@ def test_folders_are_classes_and_the_progress_is_not_in_the_result(work, capsys)
     (["train", "drawn.npz", "m.safetensors", "--epoch", "3"],
      "train: error: unrecognized arguments: --epoch 3; do you mean --epochs?"),
     (["train", "drawn.npz", "points.csv", "m.safetensors"], "files of drawings or files of points, got both"),
-    (["train", "drawn.npz", "m.safetensors", "--seed", "-1"], "seed: expected a whole number from 0 up, got '-1'"),
-    (["info"], "required: FILE"), (["page", "--port", "many"], "a whole number from 0 to 65535, got many"),
+    (["train", "drawn.npz", "m.safetensors", "--seed", "-1"], "argument --seed: expected a whole number from 0"),
+    (["info"], "required: FILE"), (["page", "--port", "many"],
+     "spconv-cy page: error: argument --port: expected a whole number from 0 to 65535, got 'many'\n"),
     (["predict", "net.safetensors", "scene.npz"], "INPUT and OUTPUT, or --out FOLDER, got 1 files"),
     (["predict", "net.safetensors", "scene.npz", "scene.npz"], "a new file to write"),
-    (["predict", "net.safetensors", "scene.npz", "--shard", "4/4"], "i/n, i from 0 to n - 1"),
+    (["predict", "net.safetensors", "scene.npz", "--shard", "4/4"], "argument --shard: expected i/n, i from 0 to n"),
+    (["predict", "net.safetensors", "scene.npz", "--out", "o", "--processes", "0"],
+     "argument --processes: expected a whole number from 1 up, got '0'\n"),
     (["info", "points.csv", "--axes", "x,,z"], "unrecognized arguments")])
 def test_wrong_arguments_end_with_status_2_and_a_message(work, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(work)

@@ -269,6 +269,14 @@ def test_wrong_arguments(made, wrong, error):
         wrong(net, inputs(20))
 
 
+@each("given, words", [(None, "None"), ("scene.npz", "'scene.npz'"), ({"sites": [[0, 1, 1, 1]]}, "a dict"),
+                       ([None, 1.0], r"\[None, 1.0\]"), (np.array([["a"]]), r"an array \(1, 1\) of <U1")])
+def test_what_is_no_input_is_named(made, given, words):
+    net, _, _ = made("unet")
+    with pytest.raises(TypeError, match=f"^Frozen: expected a SparseTensor or rows of numbers, got {words}$"):
+        sp.freeze(net)(given)
+
+
 def test_rows_without_sites_and_float64():
     net = models.mlp((5, 8, 3), rng=0).eval()
     x = np.random.default_rng(0).normal(size=(4, 5))

@@ -123,6 +123,20 @@ def test_metrics_are_those_of_the_labelled_samples(rng):
     assert_array_equal(metrics.confusion_matrix(outputs.argmax(1), labels, ignore_label=255), expected)
 
 
+def test_an_ignored_class_that_is_predicted_has_no_intersection_over_union():
+    answers, labels = np.array([0, 2, 1, 1, 0, 2]), np.array([0, 0, 1, 0, 2, 2])
+    found = sp.train.Evaluation(0.0, 0.5, np.eye(3)[answers], labels, ignore_label=(2, -1))
+    counted = labels != 2
+    shares = [((answers == c) & (labels == c))[counted].sum() / ((answers == c) | (labels == c))[counted].sum()
+              for c in (0, 1)]
+    assert_array_equal(found.iou, [*shares, np.nan])
+    assert metrics.mean_iou(found.confusion, ignore_label=(2, -1)) == np.mean(shares)
+    assert f"mean IoU {100 * np.mean(shares):.1f} %" in repr(found)
+    assert metrics.mean_iou(found.confusion) == np.mean([*shares, 0])      # without the word that class counts
+    with pytest.raises(ValueError, match="ignore_label to be a whole number"):
+        metrics.mean_iou(found.confusion, ignore_label="void")
+
+
 def network():
     return sp.Sequential(sp.NetworkInNetwork(2, 2, rng=0))
 

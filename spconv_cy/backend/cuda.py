@@ -63,7 +63,7 @@ class CudaOps(Ops):
         if here is None:
             return self.uploaded(FROM_CPU, super().asarray(array, dtype))
         if here.dtype.kind not in "fiub":
-            refuse_dtype(here.dtype)
+            refuse_dtype(here)
         with np.errstate(over="ignore"):                                 # checked below
             # Not ascontiguousarray, which changes shape () to (1,).
             made = self.xp.asarray(here, f32 if dtype is None else dtype, order="C")

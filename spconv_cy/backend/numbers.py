@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, NoReturn
 
 import numpy as np
 
+from spconv_cy.checks import described
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array
 
@@ -46,9 +48,15 @@ def refuse_beyond(value: object, dtype: np.dtype[Any], who: str = "features") ->
                               f"scale them{remedy}"))
 
 
-def refuse_dtype(dtype: object) -> NoReturn:
-    """Raise ShapeError for features of a dtype that is not one of real numbers."""
-    raise ShapeError(expected("features", NUMBERS, f"dtype {dtype}"))
+def refuse_dtype(array: Array) -> NoReturn:
+    """Raise ShapeError for features that are not real numbers: a single value is named, of objects the first other."""
+    got = f"dtype {array.dtype}"
+    if not array.ndim and array.dtype.kind in "OUS":
+        got = described(array.item())
+    elif array.dtype == object:
+        others = (value for value in array.flat if not isinstance(value, (float, int, np.number, np.bool_)))
+        got += "".join(f" with {described(value)}" for value in islice(others, 1))
+    raise ShapeError(expected("features", NUMBERS, got))
 
 
 def check_whole(array: Array) -> None:

@@ -91,7 +91,7 @@ class Ops:
             raise ShapeError(expected("features", "an array of numbers", "rows of unequal length")) from None
         if array.dtype.kind not in "fiub":
             check_whole(array)
-            refuse_dtype(array.dtype)
+            refuse_dtype(array)
         array = cast(array, wanted)
         return array if array.flags.aligned else array.copy()            # compiled loops need aligned numbers
 

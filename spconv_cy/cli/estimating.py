@@ -12,7 +12,7 @@ import numpy as np
 
 from spconv_cy.cli.converting import check_other
 from spconv_cy.cli.kinds import estimator_of
-from spconv_cy.cli.printed import WrongArguments, add_json, tell
+from spconv_cy.cli.printed import WrongArguments, add_json, tell, wrong
 from spconv_cy.cli.samples import Samples, add_samples, read_samples
 from spconv_cy.cli.segmenting import add_points, evaluate_points, train_points
 from spconv_cy.errors import FileError, expected
@@ -35,10 +35,10 @@ def add_train(parser: argparse.ArgumentParser) -> None:
                         "default twice the median distance of neighbours")
     parser.add_argument("--net", default="deepcnet", help="deepcnet, deepcnin, or a notation such as "
                         "32C3-MP2-64C2-output; by default deepcnet")
-    parser.add_argument("--levels", type=_count, help="of the network; by default 5, with --points 3")
-    parser.add_argument("--channels", type=_count, help="of its first level; by default 30, with --points 16")
-    parser.add_argument("--epochs", type=_count, help="by default 20, with --points as many as make 200 steps")
-    parser.add_argument("--batch", type=_count, help="samples in a step; by default 100, with --points 8")
+    parser.add_argument("--levels", type=count, help="of the network; by default 5, with --points 3")
+    parser.add_argument("--channels", type=count, help="of its first level; by default 30, with --points 16")
+    parser.add_argument("--epochs", type=count, help="by default 20, with --points as many as make 200 steps")
+    parser.add_argument("--batch", type=count, help="samples in a step; by default 100, with --points 8")
     parser.add_argument("--rate", type=_positive, help="learning rate of Adam; by default 0.003, with --points 0.01")
     parser.add_argument("--test", type=_share, metavar="SHARE", help="of the samples that are kept apart to count "
                         "errors on; by default the data's own test part, if it has one")
@@ -138,13 +138,14 @@ def _check_model(options: argparse.Namespace) -> None:
 
 def _seed(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(expected("seed", "a whole number from 0 up", repr(text)))
+        raise wrong("a whole number from 0 up", text)
     return int(text)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Return the whole number above 0 of an option."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**31):
-        raise argparse.ArgumentTypeError(expected("option", "a whole number from 1 up", repr(text)))
+        raise wrong("a whole number from 1 up", text)
     return int(text)
 
 
@@ -162,5 +163,5 @@ def _number(text: str, what: str, low: float, high: float) -> float:
     except ValueError:
         value = float("nan")
     if not low < value < high:
-        raise argparse.ArgumentTypeError(expected("option", what, repr(text)))
+        raise wrong(what, text)
     return value

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from spconv_cy.cli import converting, estimating, informing, predicting
-from spconv_cy.cli.printed import WrongArguments, add_json, tell
+from spconv_cy.cli.printed import WrongArguments, add_json, tell, wrong
 from spconv_cy.errors import BackendError, FileError, GridError, NotFittedError, ShapeError, expected
 from spconv_cy.page.reader import Reader
 from spconv_cy.page.server import serve
@@ -133,5 +133,5 @@ def _port(text: str) -> int:
     except ValueError:
         port = -1
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(expected("port", "a whole number from 0 to 65535", text))
+        raise wrong("a whole number from 0 to 65535", text)
     return port

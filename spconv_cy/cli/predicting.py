@@ -11,8 +11,9 @@ import sys
 from typing import Any
 
 from spconv_cy.cli.converting import check_other
+from spconv_cy.cli.estimating import count
 from spconv_cy.cli.kinds import estimator_of, kind_of_file
-from spconv_cy.cli.printed import WrongArguments, add_json, tell
+from spconv_cy.cli.printed import WrongArguments, add_json, tell, wrong
 from spconv_cy.cli.samples import add_samples, read_samples
 from spconv_cy.cli.segmenting import add_points, predict_points
 from spconv_cy.errors import expected, printable
@@ -41,8 +42,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FOLDER", help="of the results; those that are there are not computed again")
     parser.add_argument("--shard", type=_shard, default=(0, 1), metavar="i/n",
                         help="of the files, only every n-th from the i-th on, i from 0 to n - 1")
-    parser.add_argument("--processes", type=int, default=1, help="that compute at the same time; by default 1")
-    parser.add_argument("--threads", type=int, help="of each process; by default all, divided by the processes")
+    parser.add_argument("--processes", type=count, default=1, help="that compute at the same time; by default 1")
+    parser.add_argument("--threads", type=count, help="of each process; by default all, divided by the processes")
     parser.add_argument("--format", choices=("npz", "parquet"), default="npz", help="format of the results in --out")
     add_json(parser)
     parser.set_defaults(run=_predict)
@@ -122,5 +123,5 @@ def _write(path: str, rows: list[tuple[str, str, float]]) -> None:
 def _shard(text: str) -> tuple[int, int]:
     i, slash, n = text.partition("/")
     if not (slash and i.isdecimal() and n.isdecimal() and int(i) < int(n)):
-        raise argparse.ArgumentTypeError(expected("shard", "i/n, i from 0 to n - 1, such as 0/4", repr(text)))
+        raise wrong("i/n, i from 0 to n - 1, such as 0/4", text)
     return int(i), int(n)

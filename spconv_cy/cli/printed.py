@@ -1,18 +1,21 @@
-"""Results on standard output, as lines or as JSON, and wrong arguments."""
+"""Results on standard output, as lines or as JSON; wrong arguments."""
 
 from __future__ import annotations
 
+import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import argparse
 
 
 class WrongArguments(ValueError):
     """Arguments that do not fit each other; the exit status is 2."""
+
+
+def wrong(what: str, text: str) -> argparse.ArgumentTypeError:
+    """Return the error for the value of an option; argparse puts the name of the option before it."""
+    return argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

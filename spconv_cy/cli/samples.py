@@ -13,7 +13,7 @@ import numpy as np
 
 from spconv_cy import readers
 from spconv_cy.cli.kinds import kind_of_file
-from spconv_cy.cli.printed import WrongArguments
+from spconv_cy.cli.printed import WrongArguments, wrong
 from spconv_cy.errors import FileError, expected
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ def _add_drawn(found: Samples, path: str, label: str | None, drawn: Handwriting)
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise argparse.ArgumentTypeError(expected("axes", "names with commas between them, such as px,py,pz",
-                                                  repr(text)))
+        raise wrong("names with commas between them, such as px,py,pz", text)
     return names
 
 

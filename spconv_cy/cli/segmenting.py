@@ -108,7 +108,7 @@ def _parted(options: argparse.Namespace, cloud: Cloud) -> Sequence[Any]:
     if options.by is None:
         return [np.arange(len(cloud))]
     if options.by not in cloud.values:
-        raise FileError(expected("by", f"a column {options.by!r}", ", ".join(cloud.values) or "none"))
+        raise FileError(expected("--by", f"a column {options.by!r}", ", ".join(cloud.values) or "none"))
     found, numbers = np.unique(cloud.values[options.by], return_inverse=True)
     return [np.flatnonzero(numbers == i) for i in range(len(found))]
 
@@ -136,4 +136,4 @@ def _errors(options: argparse.Namespace, model: SparseConvSegmenter, clouds: lis
     shares = {str(label): None if np.isnan(share) else float(share)           # a class that is neither there nor found
               for label, share in zip(model.classes_, found.iou, strict=True)}
     return {"test_points": sum(map(len, clouds)), "test_error": found.error,
-            "mean_iou": mean_iou(found.confusion), "iou": shares}
+            "mean_iou": mean_iou(found.confusion, ignore_label=found.ignore_label), "iou": shares}

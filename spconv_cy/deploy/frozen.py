@@ -10,7 +10,7 @@ import numpy as np
 
 from spconv_cy import layers as library
 from spconv_cy.autograd import no_grad
-from spconv_cy.checks import as_array, is_one_of
+from spconv_cy.checks import as_array, described, is_one_of
 from spconv_cy.deploy import text
 from spconv_cy.deploy.limits import at_points, by_samples, checked_bytes, fits, grid_of, needed, refuse, shown
 from spconv_cy.deploy.program import Program
@@ -98,7 +98,7 @@ class Frozen(Layer):
         if more and (len(self._parts) != 1 or isinstance(self._parts[0], Program)):
             raise TypeError(expected("Frozen", "one argument", f"{1 + len(more)}", "this network takes no more"))
         limit = self.limit if memory is None else checked_bytes(memory)
-        given = x if isinstance(x, (SparseTensor, Tensor)) else Tensor(as_array("Frozen", x))
+        given = x if isinstance(x, (SparseTensor, Tensor)) else Tensor(_rows(x))
         with no_grad():
             if limit is not None and isinstance(given, SparseTensor):
                 return self._within(given, limit)
@@ -226,3 +226,15 @@ def _part(text_of: Any, layers: Sequence[Layer]) -> Any:
     if isinstance(text_of, int):
         return layers[text_of]
     return Scales(*text_of) if isinstance(text_of, list) else text.built(text_of, layers)
+
+
+def _rows(x: Any) -> Any:
+    """Return what a call was given, neither a SparseTensor nor a Tensor, as an array.
+
+    Raises:
+        TypeError: it is no array of numbers.
+    """
+    found = as_array("Frozen", x)
+    if found.dtype.kind in "OUSMm":
+        raise TypeError(expected("Frozen", "a SparseTensor or rows of numbers", described(x)))
+    return found

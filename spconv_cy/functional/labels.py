@@ -29,7 +29,7 @@ def counted(who: str, labels: IntegerArray, ignore_label: IgnoredLabels) -> npt.
         ValueError: ignore_label is something else.
     """
     left_out = None
-    for number in _numbers(who, ignore_label):
+    for number in ignored_labels(who, ignore_label):
         limits = np.iinfo(labels.dtype)
         if limits.min <= number <= limits.max:                           # -1 as uint8 would match 255
             found = labels == labels.dtype.type(number)
@@ -93,7 +93,7 @@ def check_range(who: str, labels: IntegerArray, classes: int, ignore_label: Igno
     outside = np.unique(labels[(labels < 0) | (labels >= classes)]).tolist()
     remedy = ""
     if len(outside) <= 3:
-        known = sorted({*_numbers(who, ignore_label), *outside})
+        known = sorted({*ignored_labels(who, ignore_label), *outside})
         shown = known[0] if len(known) == 1 else tuple(known)
         remedy = (f"if {' and '.join(map(str, outside))} mean{'s' * (len(outside) == 1)} that there is no label, give "
                   f"ignore_label={shown}")
@@ -131,7 +131,8 @@ def refuse_sparse(who: str, **arguments: object) -> None:
                                      "row per point, or end it with GlobalPooling() for a row per sample"))
 
 
-def _numbers(who: str, ignore_label: IgnoredLabels) -> list[int]:
+def ignored_labels(who: str, ignore_label: IgnoredLabels) -> list[int]:
+    """Return the labels that do not count, as for `counted`."""
     if ignore_label is None:
         return []
     numbers: list[Any] = [ignore_label]

@@ -62,8 +62,8 @@ class Evaluation:
 
     @property
     def iou(self) -> FloatArray:
-        """Intersection over union (classes,), NaN where a class has no samples and was never predicted."""
-        return metrics.intersection_over_union(self.confusion)
+        """Intersection over union (classes,); NaN for a class that is ignored, or is neither there nor predicted."""
+        return metrics.intersection_over_union(self.confusion, ignore_label=self.ignore_label)
 
     def __repr__(self) -> str:
         n = self.labels.shape[:1] if hasattr(self.labels, "shape") else (len(self.labels),)
@@ -77,7 +77,7 @@ class Evaluation:
         hard = [i for i in np.argsort(-wrong.sum(1) / np.maximum(counted, 1), kind="stable")[:3] if wrong[i].sum()]
         pairs = [divmod(int(i), len(wrong)) for i in np.argsort(-wrong.ravel(), kind="stable")[:3] if wrong.flat[i]]
         return (f"{first}, error {100 * self.error:.2f} % of {counted.sum()} samples, mean IoU "
-                f"{100 * metrics.mean_iou(confusion):.1f} %\n  worst classes: "
+                f"{100 * metrics.mean_iou(confusion, ignore_label=self.ignore_label):.1f} %\n  worst classes: "
                 + (", ".join(f"{i} ({100 * wrong[i].sum() / counted[i]:.1f} %)" for i in hard) or "none")
                 + "\n  most often confused: "
                 + (", ".join(f"{row} taken for {column} ({wrong[row, column]})" for row, column in pairs) or "none"))

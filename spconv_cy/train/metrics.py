@@ -7,7 +7,7 @@ import numpy as np
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import as_array, is_integer
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional.labels import IgnoredLabels, as_labels, check_range, counted
+from spconv_cy.functional.labels import IgnoredLabels, as_labels, check_range, counted, ignored_labels
 from spconv_cy.types import Array, ArrayLike, FloatArray, IntegerArray
 
 
@@ -135,13 +135,15 @@ def _checked_classes(predicted, labels, classes, ignore_label):
 
 
 @known_arguments
-def intersection_over_union(confusion: ArrayLike) -> FloatArray:
+def intersection_over_union(confusion: ArrayLike, *, ignore_label: IgnoredLabels = None) -> FloatArray:
     """Return the intersection over union of each class: true positives / (true + false positives + false negatives).
 
-    The result (classes,) is NaN for a class that has no samples and was never predicted.
+    The result (classes,) is NaN for a class that has no samples and was never predicted, and for a class that does not
+    count: samples of another class that were taken for it are errors of that other class.
 
     Args:
         confusion: (classes, classes) counts, as `confusion_matrix` returns them; those of several sets may be added.
+        ignore_label: as for confusion_matrix.
 
     Raises:
         ShapeError: another shape, or negative counts.
@@ -155,20 +157,22 @@ def intersection_over_union(confusion: ArrayLike) -> FloatArray:
                                   "them", f"{counts.shape} of {counts.dtype}"))
     both = np.diag(counts).astype(np.float64)
     either = counts.sum(0) + counts.sum(1) - both
-    return np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)
+    ignored = ignored_labels("intersection_over_union", ignore_label)
+    shown = (either > 0) & ~np.isin(np.arange(len(both)), ignored)
+    return np.divide(both, either, out=np.full(len(both), np.nan), where=shown)
 
 
 @known_arguments
-def mean_iou(confusion: ArrayLike) -> float:
+def mean_iou(confusion: ArrayLike, *, ignore_label: IgnoredLabels = None) -> float:
     """Return the mean of `intersection_over_union` without its NaN; NaN if there are no other values.
 
     Args:
-        confusion: as for intersection_over_union.
+        confusion, ignore_label: as for intersection_over_union.
 
     >>> mean_iou([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
     0.775
     """
-    shares = intersection_over_union(confusion)
+    shares = intersection_over_union(confusion, ignore_label=ignore_label)
     shares = shares[~np.isnan(shares)]
     return float(shares.mean()) if len(shares) else float("nan")
 
