@@ -319,7 +319,7 @@ def test_what_does_not_fit_a_fitted_one_is_told(fitted, tmp_path):
         fitted.predict([X[0], [[(np.nan, 0)]]])
     with pytest.raises(ShapeError, match="expected 18 labels, one for each sample, got 17"):
         fitted.score(X, Y[:-1])
-    with pytest.raises(ShapeError, match="at least one character, got none"):
+    with pytest.raises(ShapeError, match="at least one sample, got none"):
         fitted.score([], [])
     assert fitted.predict([]).shape == (0,) and fitted.predict_proba([]).shape == (0, 3)
     with pytest.raises(TypeError, match=r"expected schedule to be .*; leave it out by set_params\(schedule=None\)"):

@@ -239,28 +239,6 @@ class NAType:
         raise TypeError("float() argument must be a string or a real number, not 'NAType'")
 
 
-class Frame:
-    """As a data frame of pandas."""
-
-    def __init__(self, table, columns):
-        self.table, self.columns, self.shape = table, columns, table.shape
-
-    def to_numpy(self):
-        return self.table
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self.table, dtype)
-
-
-def test_data_frames_give_their_names():
-    model = segmenter(epochs=2).fit(Frame(CLOUD, ["x", "y", "z"]), ABOVE)
-    assert model.feature_names_in_.tolist() == ["x", "y", "z"] and model.n_features_in_ == 3
-    assert model.predict(Frame(CLOUD, ["x", "y", "z"])).shape == (200,)
-    column = np.empty((24, 1), object)
-    column[:, 0] = CLOUDS
-    assert classifier(epochs=2).fit(Frame(column, ["cloud"]), SHAPES).n_features_in_ == 4
-
-
 def holes(array):
     found = np.array(array, object)
     found.flat[3] = NAType()
@@ -270,7 +248,7 @@ def holes(array):
 @each("use, error, message", [
     (lambda: classifier().fit(CLOUDS, holes(SHAPES)), ValueError, r"got a missing value, <NA>, at item 3; give those"),
     (lambda: classifier().fit(CLOUDS, [*SHAPES[:-1], NAType()]), ValueError, "a missing value, <NA>, at item 23"),
-    (lambda: segmenter().fit(holes(CLOUD), ABOVE), ValueError, "expected numbers, got a missing value, <NA>; fill or"),
+    (lambda: segmenter().fit(holes(CLOUD), ABOVE), ValueError, "got a missing value, <NA>, in row 1, column 0; fill"),
     (lambda: regressor().fit(CLOUDS, holes(np.arange(24))), ValueError, "y: expected numbers, got a missing value"),
     (lambda: regressor().fit(CLOUDS, [np.nan] * 24), ValueError, "expected finite numbers, got NaN or infinity"),
     (lambda: regressor().fit(CLOUDS, None), ShapeError, "y should be a 1d array"),

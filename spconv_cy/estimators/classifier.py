@@ -116,7 +116,7 @@ class SparseConvClassifier(ItemLearner):
             ValueError: NaN or infinite points, fewer than two classes, or arguments out of range.
             TypeError: labels that are not hashable.
         """
-        items = self._read("fit", X)
+        items, validation = self._read("fit", X), self._checked_validation(X, validation)
         classes, numbers = numbers_of("SparseConvClassifier.fit", y, len(items), self.ignore_label)
         weights = self._weights(sample_weight, classes, numbers)
         counted, rng = np.flatnonzero(numbers >= 0), self._generator()

@@ -288,11 +288,12 @@ def _is_nested(item: Any) -> bool:
 
 
 def listed(X: Any) -> Any:
-    """Return an array of objects (n,) or (n, 1), also of a data frame, as a list of its items; else X unchanged.
+    """Return an array of objects (n,) or (n, 1), also of a data frame or a series, as a list of its items; else X.
 
     PointClouds and data frames in a list become arrays.
     """
     X = rows_of(X) if not isinstance(X, PointCloud) else X
+    X = X.to_numpy() if hasattr(X, "to_numpy") and not hasattr(X, "columns") else X
     if isinstance(X, np.ndarray) and X.dtype == object and (X.ndim == 1 or X.ndim == 2 and X.shape[1] == 1):
         X = list(X.ravel())
     return [rows_of(item) for item in X] if isinstance(X, (list, tuple)) else X

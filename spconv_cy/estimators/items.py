@@ -62,6 +62,7 @@ class ItemLearner(Learner):
     def _read(self, method: str, X: Any, encoder: Any = None) -> Any:
         """Return the items of X: Characters, Clouds, or an array of signals; for a fitted encoder of its kind."""
         who = f"{type(self).__name__}.{method}"
+        self._check_names(method, X)
         if isinstance(encoder, SignalEncoder) or encoder is None and self._takes_tables():
             rows = as_signals(who, X, int(encoder is None))
             if len(rows):

@@ -127,7 +127,11 @@ def accuracy(who: str, predicted: Array, y: Any, sample_weight: ArrayLike | None
     if len(labels) != len(predicted):
         raise ShapeError(expected(who, f"{len(predicted)} labels, one for each sample", len(labels)))
     if not labels:
-        raise ShapeError(expected(who, "at least one character", "none"))
+        raise ShapeError(expected(who, "at least one sample", "none"))
+    missing = next((i for i, label in enumerate(labels) if is_missing(label)), None)
+    if missing is not None:
+        raise ValueError(expected(who, "a label for each sample", f"a missing value, {labels[missing]!r}, at item "
+                                  f"{missing}", "leave those samples out"))
     if any(isinstance(label, (np.ndarray, list)) or hasattr(label, "requires_grad") for label in labels):
         raise ShapeError(expected(who, "one label for each sample", "labels of several numbers"))
     weights = np.ones(len(labels)) if sample_weight is None else score_weights(who, sample_weight, len(labels))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.autograd import Tensor, no_grad
-from spconv_cy.checks import checked_flags, is_integer, is_number, kind_of
+from spconv_cy.checks import checked_flags, described, is_integer, is_number, kind_of
 from spconv_cy.errors import expected
 from spconv_cy.estimators.parameters import Parameters
-from spconv_cy.estimators.tables import names_of
+from spconv_cy.estimators.tables import check_names, names_of
 from spconv_cy.layers.evaluating import evaluating
 from spconv_cy.train import Adam, History, fit
 
@@ -82,9 +82,27 @@ class Learner(Parameters):
             if hasattr(self, name):
                 delattr(self, name)
         if columns is not None:
-            self.n_features_in_, names = columns, names_of(X)
+            self.n_features_in_, names = columns, names_of(type(self).__name__, X)
             if names is not None and len(names) == columns:
                 self.feature_names_in_ = names
+
+    def _check_names(self, method: str, X: Any) -> None:
+        """Raise ValueError if the data frames of X differ in their columns, from each other or from those of fit."""
+        who = f"{type(self).__name__}.{method}"
+        if method in ("fit", "fit: validation") or not hasattr(self, "n_features_in_"):
+            names_of(who, X)
+        else:
+            check_names(who, X, getattr(self, "feature_names_in_", None))
+
+    def _checked_validation(self, X: Any, validation: Any) -> Any:
+        """Return validation, None or (X, y); raise TypeError, ValueError if it is neither, or has other columns."""
+        who = f"{type(self).__name__}.fit: validation"
+        if validation is None:
+            return None
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            raise TypeError(expected(who, "(X, y) of other items, or None", described(validation)))
+        check_names(who, validation[0], names_of(who, X))
+        return validation
 
     def _learn(self, run: Run, rng: np.random.Generator) -> History:
         """Train a network from its first epoch to its last, and return the History."""

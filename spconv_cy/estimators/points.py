@@ -52,6 +52,7 @@ class PointLearner(Learner):
     def _read(self, method: str, X: Any, scene: Scene | None = None) -> Clouds:
         """Return the clouds of X."""
         who = f"{type(self).__name__}.{method}"
+        self._check_names(method, X)
         if is_one(X):
             table = as_table(f"{who}: X", rows_of(X))
             found = Clouds(table, np.array([0, len(table)]))

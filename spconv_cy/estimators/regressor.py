@@ -78,7 +78,7 @@ class SparseConvRegressor(ItemLearner):
         Raises:
             ShapeError, ValueError, TypeError: items, targets or arguments that do not fit.
         """
-        items = self._read("fit", X)
+        items, validation = self._read("fit", X), self._checked_validation(X, validation)
         targets = as_targets("SparseConvRegressor.fit: y", y, len(items))
         weights = self._weights(sample_weight, len(targets))
         loss, rng, values = weighted(loss_named("SparseConvRegressor", self.loss)), self._generator(), Values(targets)

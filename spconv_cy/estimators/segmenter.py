@@ -108,6 +108,7 @@ class SparseConvSegmenter(PointLearner):
             ShapeError, ValueError, TypeError: clouds, labels or arguments that do not fit.
         """
         clouds, scene = self._read("fit", X), Scene(self.cell, self.dimension, self.positions)
+        validation = self._checked_validation(X, validation)
         self._check_stopping()
         known, targets, weights = self._targets("fit", clouds, y, sample_weight)
         scene, rng = scene.fit(clouds), self._generator()

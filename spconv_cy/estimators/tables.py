@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spconv_cy.backend.switch import hosted
-from spconv_cy.checks import as_array, is_real, kind_of
+from spconv_cy.checks import as_array, is_real, kind_of, shortened
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array, ArrayLike, FloatArray
@@ -61,25 +61,78 @@ def as_table(who: str, X: Any, least: int = 1) -> FloatArray:
 
 
 def _numbers(who: str, found: Array) -> Array:
-    for value in found.ravel():
+    for at, value in np.ndenumerate(found):
         if is_missing(value) and not is_real(value):
-            raise ValueError(expected(who, "numbers", f"a missing value, {value!r}", "fill or leave out such rows"))
+            raise ValueError(expected(who, "numbers", f"a missing value, {value!r}, {_place(at)}",
+                                      "fill or leave out such rows"))
     try:
         return found.astype(np.float64)
     except TypeError:
         wrong = next(v for v in found.ravel() if not is_real(v) and not isinstance(v, (bool, str, np.bool_)))
         raise TypeError(expected(who, "numbers", kind_of(wrong), "an argument must be a string or a number")) from None
-    except ValueError as error:
-        raise ValueError(expected(who, "numbers", error)) from None
+    except ValueError:
+        at = next(at for at, value in np.ndenumerate(found) if isinstance(value, str) and not _is_number(value))
+        raise ValueError(expected(who, "numbers", f"{found[at]!r:.40} {_place(at)}", "encode text as numbers, or "
+                                  "leave such columns out")) from None
 
 
-def names_of(X: Any) -> Array | None:
-    """Return the names of a data frame's columns, if all are text; else None."""
+def _place(at: tuple[int, ...]) -> str:
+    """Return the place of a number, for a message."""
+    return f"in row {at[0]}, column {at[1]}" if len(at) == 2 else f"at item {', '.join(map(str, at))}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(float(text) or True)
+    except ValueError:
+        return False
+
+
+def names_of(who: str, X: Any) -> Array | None:
+    """Return the names of a data frame's columns, or those of all data frames in a list; None without names of text.
+
+    Raises:
+        ValueError: data frames of different columns.
+    """
+    parts = X.ravel() if isinstance(X, np.ndarray) and X.dtype == object else X if isinstance(X, (list, tuple)) else [X]
+    first = _names(parts[0]) if len(parts) else None
+    if first is None:
+        return None
+    for i, names in enumerate(map(_names, parts)):
+        if names != first:
+            raise ValueError(expected(who, f"the columns of cloud 0, {shortened(first)}, in all clouds",
+                                      f"{'none with names' if names is None else shortened(names)} in cloud {i}"))
+    return np.array(first, object)
+
+
+def _names(X: Any) -> list[str] | None:
     columns = getattr(X, "columns", None)
     names = None if columns is None else list(columns)
     if not names or not all(isinstance(name, str) for name in names):
         return None
-    return np.array(names, object)
+    first = next(iter(X.to_numpy().flat), 0) if len(names) == 1 else 0
+    return None if hasattr(first, "__len__") else names                  # a column of clouds
+
+
+def check_names(who: str, X: Any, fitted: Array | None) -> None:
+    """Raise ValueError if a data frame has other columns than in training; warn if one of both has no names.
+
+    The words after the semicolon are scikit-learn's.
+    """
+    names, name = names_of(who, X), who.partition(".")[0]
+    if (names is None) != (fitted is None):
+        warnings.warn(f"X does not have valid feature names, but {name} was fitted with feature names" if names is None
+                      else f"X has feature names, but {name} was fitted without feature names", stacklevel=5)
+    if names is None or fitted is None or names.tolist() == fitted.tolist():
+        return
+    told = "The feature names should match those that were passed during fit.\n"
+    other, missing = sorted({*names} - {*fitted}), sorted({*fitted} - {*names})
+    for words, found in (("unseen at fit time", other), ("seen at fit time, yet now missing", missing)):
+        lines = [*found[:5], *["..."] * (len(found) > 5)]
+        told += f"Feature names {words}:\n{''.join(f'- {line}{chr(10)}' for line in lines)}" if found else ""
+    if not other and not missing:
+        told += "Feature names must be in the same order as they were in fit.\n"
+    raise ValueError(expected(who, f"X with the columns {shortened(list(fitted))}", shortened(list(names)), told))
 
 
 def without_column(who: str, y: Any) -> Any:
