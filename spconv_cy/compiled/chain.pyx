@@ -115,7 +115,11 @@ cdef class Chain:
         free(self.sizes)
 
     def __call__(self, const int32_t[:, ::1] sites, int64_t most):
-        cdef _Memory memory = spare.pop() if spare else _Memory.__new__(_Memory)
+        cdef _Memory memory
+        try:
+            memory = spare.pop()
+        except IndexError:                                               # first of all, or others have taken the last
+            memory = _Memory.__new__(_Memory)
         cdef Found* found = <Found*>calloc(<size_t>(self.n_links + 1), sizeof(Found))
         cdef int64_t n = sites.shape[0]
         if not n or not self.n_links or sites.shape[1] != self.windows[0].width or found == NULL:

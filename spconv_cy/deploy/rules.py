@@ -13,7 +13,7 @@ import numpy as np
 from spconv_cy.config import threads
 from spconv_cy.errors import expected
 from spconv_cy.sites import Grid, Rulebook, Window, changes, rules
-from spconv_cy.sites.chains import Course
+from spconv_cy.sites.chains import MOST_SITES, Course
 
 try:
     from spconv_cy.compiled import memory as compiled
@@ -28,7 +28,6 @@ ROOT, ROWS = 0, -1                      # the input's sites; one row for each sa
 # and of those that do; for each thread; and of Python objects for each link.
 KEEPING, APART, OVERLAPPING = (20, 20), (44, 22), (56, 22)
 THREAD, OBJECTS = 22_528, 18_432
-FEW = 4096                              # sites up to which a chain finds the rules
 
 
 @dataclass(frozen=True)
@@ -222,7 +221,7 @@ def worst_bytes(n: int, window: Window) -> int:
 
 def _cell_bytes(window: Window, book: Rulebook, outputs: Any) -> int:
     """Return the most bytes beside the result while it is found; fewer if adjacent cubes have two sites or more."""
-    if window.is_tiling and book.n_pairs == book.n_in > max(FEW, 2 * book.n_out):
+    if window.is_tiling and book.n_pairs == book.n_in > max(MOST_SITES, 2 * book.n_out):
         low, high = rules.bounds(outputs)
         places = math.prod((high - low + 1).tolist())
         if places // 128 <= book.n_in:
