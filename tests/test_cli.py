@@ -103,6 +103,12 @@ def test_folders_are_classes_and_the_progress_is_not_in_the_result(work, capsys)
     (["predict", "net.safetensors", "scene.npz", "--shard", "4/4"], "argument --shard: expected i/n, i from 0 to n"),
     (["predict", "net.safetensors", "scene.npz", "--out", "o", "--processes", "0"],
      "argument --processes: expected a whole number from 1 up, got '0'\n"),
+    (["convert", "net.safetensors", "n.safetensors", "--network", "spuneet"], "did you mean 'spunet'?"),
+    (["convert", "net.safetensors", "n.safetensors", "--network", "spunet", "--from", "keras"],
+     "argument --from: invalid choice: 'keras'"),
+    (["convert", "net.safetensors", "n.safetensors", "--network", "spunet", "--layout", "x"],
+     "argument --layout: invalid choice: 'x'"),
+    (["convert", "net.safetensors", "n.txt", "--network", "spunet"], "n.txt: expected the name of a .safetensors file"),
     (["info", "points.csv", "--axes", "x,,z"], "unrecognized arguments")])
 def test_wrong_arguments_end_with_status_2_and_a_message(work, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(work)
@@ -121,6 +127,11 @@ def test_wrong_arguments_end_with_status_2_and_a_message(work, capsys, monkeypat
     (["evaluate", "drawn.npz", "drawn.npz"], "drawn.npz: expected"),
     (["predict", "none.safetensors", "drawn.npz"], "spconv-cy predict: none.safetensors: no such file or directory\n"),
     (["predict", "model.safetensors", "damaged.inkml"], "damaged.inkml: expected XML"),
+    (["predict", "model.safetensors", "points.csv"],
+     "spconv-cy predict: expected files of drawings, which the model reads, got points\n"),
+    (["evaluate", "model.safetensors", "points.csv"], "expected files of drawings, which the model reads, got points"),
+    (["predict", "regressor.safetensors", "points.csv"], "regressor.safetensors: expected a classifier, a"),
+    (["evaluate", "regressor.safetensors", "points.csv"], "got a regressor; use it in Python: SparseConvRegressor"),
     (["info", "text.md"], "a network, a checkpoint, drawings or points, got a text"),
     (["info", "damaged.safetensors"], "damaged.safetensors: expected"),
     (["page", "--model", "net.safetensors"], "net.safetensors: expected")])
@@ -144,6 +155,8 @@ def write_others(folder):
     (folder / "damaged.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     (folder / "text.md").write_text("# words\n")
     (folder / "empty").mkdir()
+    regressor = sp.SparseConvRegressor(encoding="signals", l=1, k=2, epochs=1, augment="none")
+    regressor.fit(np.eye(4, 9), range(4)).save(folder / "regressor.safetensors")
 
 
 def test_info_says_what_a_file_is(work, capsys, monkeypatch):

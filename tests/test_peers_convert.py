@@ -259,9 +259,9 @@ def test_the_command_prints_the_report_or_one_line_of_error(tmp_path, capsys):
     told = capsys.readouterr().err
     assert told.startswith("spconv-cy convert: ") and told.count("\n") == 1
     assert "expected second with the weights of spconv 2.x, got others; it fits --network 'spunet' with --from" in told
-    assert main([*call, "spuneet"]) == 1 and "; did you mean 'spunet'?" in capsys.readouterr().err
+    assert main([*call, "spuneet"]) == 2 and "; did you mean 'spunet'?" in capsys.readouterr().err
     assert main([*call, "spunet"]) == 1 and "give --layout: 'krsc', 'rskc'" in capsys.readouterr().err
-    assert main([call[0], call[1], str(tmp_path / "net.pth"), "--network", "spunet"]) == 1
+    assert main([call[0], call[1], str(tmp_path / "net.pth"), "--network", "spunet"]) == 2
     assert "net.pth: expected the name of a .safetensors file to write" in capsys.readouterr().err
     assert not (tmp_path / "net.pth").exists()
     assert main(["predict", target, target, str(tmp_path / "out.npz")]) == 1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spconv_cy.cli.converting import check_other
-from spconv_cy.cli.kinds import estimator_of
+from spconv_cy.cli.kinds import check_no_regressor
 from spconv_cy.cli.printed import WrongArguments, add_json, tell, wrong
 from spconv_cy.cli.samples import Samples, add_samples, read_samples
 from spconv_cy.cli.segmenting import add_points, evaluate_points, train_points
@@ -84,10 +84,12 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    if estimator_of(options.model) == "segmenter":
+    kind = check_no_regressor(options.model)
+    if kind == "segmenter":
         return evaluate_points(options)
     model = SparseConvClassifier.load(options.model)
     samples = read_samples(options, options.data)
+    samples.check_read_by("evaluate", model.encoder_)
     samples.check_labels("evaluate")
     if any(samples.tested) and not options.all:
         samples = samples.part(samples.tested)
@@ -138,14 +140,14 @@ def _check_model(options: argparse.Namespace) -> None:
 
 def _seed(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise wrong("a whole number from 0 up", text)
+        raise wrong(text, "a whole number from 0 up")
     return int(text)
 
 
 def count(text: str) -> int:
     """Return the whole number above 0 of an option."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**31):
-        raise wrong("a whole number from 1 up", text)
+        raise wrong(text, "a whole number from 1 up")
     return int(text)
 
 
@@ -163,5 +165,5 @@ def _number(text: str, what: str, low: float, high: float) -> float:
     except ValueError:
         value = float("nan")
     if not low < value < high:
-        raise wrong(what, text)
+        raise wrong(text, what)
     return value

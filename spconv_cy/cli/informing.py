@@ -107,7 +107,7 @@ def _of_drawings(path: str) -> dict[str, Any]:
     kind = kind_of_file(path)
     found = DRAWN[kind](path)
     points, counts = found.characters.points, np.bincount(found.labels, minlength=len(found.classes))
-    present = [f"{name} ({n})" for name, n in zip(found.classes, counts, strict=True) if n]
+    present = [f"{name or 'no label'} ({n})" for name, n in zip(found.classes, counts, strict=True) if n]
     return {"kind": "drawings", "format": kind, "drawings": len(found),
             "strokes": len(found.characters.stroke_starts) - 1, "points": len(points), "classes": _short(present),
             "writers": len(np.unique(found.writers[found.writers >= 0])), **_ends(points),

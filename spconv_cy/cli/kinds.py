@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from spconv_cy.errors import FileError, expected
 from spconv_cy.readers.points import READERS, TABLES
 
 WEIGHTS = (".pth", ".pt", ".ckpt", ".pkl")
@@ -65,6 +66,15 @@ def estimator_of(path: str) -> str | None:
     except (TypeError, ValueError, RecursionError):
         return None
     return next((name for name in ESTIMATORS if name in extra), None) if isinstance(extra, dict) else None
+
+
+def check_no_regressor(path: str) -> str | None:
+    """Return the estimator whose model a file is, as `estimator_of`; raise FileError if it is a regressor."""
+    found = estimator_of(path)
+    if found == "regressor":
+        raise FileError(expected(path, "a classifier, a segmenter or a network", "a regressor", "use it in Python: "
+                                 "SparseConvRegressor.load(path).predict(X)"))
+    return found
 
 
 def _kind_of_arrays(path: str) -> str:

@@ -133,5 +133,5 @@ def _port(text: str) -> int:
     except ValueError:
         port = -1
     if not 0 <= port <= 65535:
-        raise wrong("a whole number from 0 to 65535", text)
+        raise wrong(text, "a whole number from 0 to 65535")
     return port

@@ -12,7 +12,7 @@ from typing import Any
 
 from spconv_cy.cli.converting import check_other
 from spconv_cy.cli.estimating import count
-from spconv_cy.cli.kinds import estimator_of, kind_of_file
+from spconv_cy.cli.kinds import check_no_regressor, kind_of_file
 from spconv_cy.cli.printed import WrongArguments, add_json, tell, wrong
 from spconv_cy.cli.samples import add_samples, read_samples
 from spconv_cy.cli.segmenting import add_points, predict_points
@@ -54,7 +54,7 @@ def _predict(options: argparse.Namespace) -> int:
         return _predict_many(options)
     if not os.path.exists(options.net):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), options.net)
-    kind = estimator_of(options.net) if os.path.isfile(options.net) else None
+    kind = check_no_regressor(options.net) if os.path.isfile(options.net) else None
     if kind == "segmenter":
         predict_points(options)
         return 0
@@ -85,6 +85,7 @@ def _predict_labels(options: argparse.Namespace) -> int:
     table = last if inputs and last.lower().endswith(TABLES) and not _is_data(last) else None
     samples = read_samples(options, inputs if table else options.files)
     model = SparseConvClassifier.load(options.net)
+    samples.check_read_by("predict", model.encoder_)
     shares = model.predict_proba(samples.items)
     best = shares.argsort(1, kind="stable")[:, ::-1]
     rows = [(name, str(model.classes_[order[0]]), float(share[order[0]]))
@@ -123,5 +124,5 @@ def _write(path: str, rows: list[tuple[str, str, float]]) -> None:
 def _shard(text: str) -> tuple[int, int]:
     i, slash, n = text.partition("/")
     if not (slash and i.isdecimal() and n.isdecimal() and int(i) < int(n)):
-        raise wrong("i/n, i from 0 to n - 1, such as 0/4", text)
+        raise wrong(text, "i/n, i from 0 to n - 1, such as 0/4")
     return int(i), int(n)

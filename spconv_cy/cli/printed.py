@@ -13,7 +13,7 @@ class WrongArguments(ValueError):
     """Arguments that do not fit each other; the exit status is 2."""
 
 
-def wrong(what: str, text: str) -> argparse.ArgumentTypeError:
+def wrong(text: str, what: str) -> argparse.ArgumentTypeError:
     """Return the error for the value of an option; argparse puts the name of the option before it."""
     return argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
 

@@ -15,6 +15,7 @@ from spconv_cy import readers
 from spconv_cy.cli.kinds import kind_of_file
 from spconv_cy.cli.printed import WrongArguments, wrong
 from spconv_cy.errors import FileError, expected
+from spconv_cy.estimators.encoders import PointEncoder
 
 if TYPE_CHECKING:
     from spconv_cy.data import Handwriting, PointCloud
@@ -57,6 +58,12 @@ class Samples:
         """Return the samples of a mask."""
         at = np.flatnonzero(chosen)
         return Samples(**{name: [values[i] for i in at] if values else [] for name, values in vars(self).items()})
+
+    def check_read_by(self, command: str, encoder: object) -> None:
+        """Raise FileError if these are not what the encoder of a model reads."""
+        if len(self) and bool(self.clouds) != isinstance(encoder, PointEncoder):
+            kinds = "files of drawings, which the model reads", "files of points, which the model reads"
+            raise FileError(expected(command, kinds[not self.clouds], "points" if self.clouds else "drawings"))
 
     def check_labels(self, command: str) -> None:
         """Raise FileError if a sample has no label."""
@@ -130,7 +137,7 @@ def _add_drawn(found: Samples, path: str, label: str | None, drawn: Handwriting)
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise wrong("names with commas between them, such as px,py,pz", text)
+        raise wrong(text, "names with commas between them, such as px,py,pz")
     return names
 
 
