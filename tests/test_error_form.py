@@ -8,8 +8,9 @@ from test_house import SOURCES, dotted, nodes
 
 from spconv_cy.errors import expected
 
-# Kinds whose text is not for users of the package.
-OTHER = {"NotImplementedError", "SystemExit", "StopIteration", "AttributeError", "Refused", "_Refused", "_diverged"}
+# Kinds whose text is not for users of the package, and functions that put it into the form.
+OTHER = {"NotImplementedError", "SystemExit", "StopIteration", "AttributeError", "Refused", "_Refused", "_diverged",
+         "wrong"}
 # Modules whose readers catch their own errors and put them into one of the form.
 CAUGHT = {"spconv_cy.readers.archives", "spconv_cy.readers.arrays", "spconv_cy.readers.hanzi_writer",
           "spconv_cy.readers.js", "spconv_cy.readers.lzf", "spconv_cy.page.server", "spconv_cy.io.networks.family"}
