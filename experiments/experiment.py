@@ -127,7 +127,9 @@ class Experiment:
 
         `rng` is the seed, by default that of this run. The record's `spent` adds up the training's processor seconds.
         """
-        began = time.process_time()
+        began, checkpoint = time.process_time(), self.folder / f"{name}.safetensors"
+        if not checkpoint.exists():                                      # begun, not continued
+            self.record["spent"].pop(name, None)
 
         def log(history):
             nonlocal began
@@ -147,7 +149,7 @@ class Experiment:
             self._write()
 
         history = fit(net, data, optimizer, epochs, rng=self.seed if rng is None else rng, on_epoch=log,
-                      checkpoint=self.folder / f"{name}.safetensors", **options)
+                      checkpoint=checkpoint, **options)
         log(history)                                                     # a complete checkpoint logs no epoch
         return history
 

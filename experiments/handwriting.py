@@ -63,11 +63,11 @@ def digits_of(options, run):
 
 def keep(run):
     for split, title in (("writers", "14 writers never seen"), ("random", "the same 44 writers in training and test")):
-        found = {name: [100 * found["error"], found["neighbour"], found["seconds"]] for name, found in
+        found = {name: [100 * found["error"], found["neighbour"], run.record["spent"].get(name, 0)] for name, found in
                  sorted(run.figures.items()) if name.startswith(split)}
         if found:
             found["mean"] = np.mean(list(found.values()), 0)
-            run.table(f"{title}: test error in %", ["", "DeepCNet(4, 20)", "1-nearest neighbour", "seconds to train"],
+            run.table(f"{title}: test error in %", ["", "DeepCNet(4, 20)", "1-nearest neighbour", "processor seconds"],
                       [[name, *(f"{number:.2f}" for number in numbers)] for name, numbers in found.items()])
 
 

@@ -63,10 +63,17 @@ def test_a_stopped_training_goes_on_and_the_log_has_every_epoch_once(tmp_path, r
     np.testing.assert_allclose([float(row["loss"]) for row in rows], history.losses, rtol=1e-5)
     assert run.record["spent"].keys() == {"net"} and run.record["spent"]["net"] >= 0
     assert rows[0]["validation loss"] == ""
+    run.record["spent"]["net"] = 100.0                                   # of what is continued, all of it counts
+    run.fit("net", other, data, optimizer, 3, progress=False)
+    assert run.record["spent"]["net"] >= 100
     (tmp_path / "net.csv").unlink()                                      # a checkpoint alone makes the log again
     again, _, optimizer = training(rng)
     Experiment("a", "tiny", tmp_path).fit("net", again, data, optimizer, 3, progress=False)
     assert list(csv.DictReader(open(tmp_path / "net.csv"))) == rows
+    (tmp_path / "net.safetensors").unlink()                              # begun anew: only its own counts
+    again, _, optimizer = training(rng)
+    run.fit("net", again, data, optimizer, 3, progress=False)
+    assert run.record["spent"]["net"] < 100
 
 
 def test_a_training_has_its_own_seed_where_one_is_given(tmp_path, rng):

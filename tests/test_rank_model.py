@@ -1,5 +1,6 @@
 """The model of a step's time in benchmarks/rank_model.py finds the numbers that made the times."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("scipy")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import rank_model  # noqa: E402
 
@@ -52,3 +54,11 @@ def test_more_ranks_are_worth_less_and_larger_batches_and_hosts_help():
     pays = net.pays(cluster)
     assert net.step(pays, cluster, host=16) < net.step(pays, cluster)
     assert net.step(1000, cluster, host=16) < net.step(1000, cluster) / 2
+
+
+def test_the_tables_of_the_page_are_those_of_the_record():
+    record = json.loads((ROOT / "docs" / "benchmarks" / "ranks.json").read_text())
+    rows = [line for line in "\n".join(rank_model.report(record)).splitlines() if line.startswith("|")]
+    page = (ROOT / "docs" / "scale.md").read_text().splitlines()
+    assert len(rows) > 20
+    assert not [row for row in rows if row not in page]
