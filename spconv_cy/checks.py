@@ -180,5 +180,7 @@ def shortened(names: Sequence[str], most: int = 5) -> str:
 
 def name_shown(name: str) -> str:
     """Return a name of a file on one line and of limited length, for a message or a table."""
+    if not name:
+        return "''"
     cut = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME // 2]}...{name[-LONGEST_NAME // 2:]}"
     return printable(cut).replace("\n", "\\n")

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 import spconv_cy as sp
 from spconv_cy.cli import main
-from spconv_cy.errors import ShapeError
+from spconv_cy.errors import FileError, ShapeError
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden"
@@ -121,7 +121,10 @@ def test_wrong_kinds_of_arguments(state):
             (TypeError, "a: expected an array, got a dict; give the dict", lambda: sp.io.convert({"a": {}}, net)),
             (TypeError, "names that are text, got 3", lambda: sp.io.convert({3: np.ones(3)}, net)),
             (TypeError, "the path of a checkpoint or a dict", lambda: sp.io.convert(3, net)),
+            (ShapeError, "with which second begins, got names such as none;", lambda: sp.io.convert({}, "second")),
+            (ShapeError, "got a checkpoint with 1 .''.", lambda: sp.io.convert({**state, "n": np.ones(1)}, net)),
             (TypeError, "to_peer: expected a Layer", lambda: sp.io.to_peer(3)),
+            (FileError, "net.pth: expected the name of a .safetensors", lambda: sp.io.to_peer(net, path="net.pth")),
             (ShapeError, "to_peer: expected names for all", lambda: sp.io.to_peer(net, names={"a": "layers.0"})),
             (ShapeError, "got unknown ones: b", lambda: sp.io.to_peer(net, names={"a": "b"})),
             (ShapeError, "layers that spconv 2.x has", lambda: sp.io.to_peer(sp.layers.WindowAttention(2, 2, 1, 2)))):
@@ -155,6 +158,27 @@ def test_other_layers_with_rows_of_weights(rng):
     instance = sp.layers.InstanceNormalization(4)
     sp.io.convert({"n.weight": rng.random((1, 4)), "n.bias": np.ones((1, 4))}, instance, "minkowski")
     assert (instance.bias.numpy() == 1).all()
+
+
+def test_one_slope_for_all_channels_as_of_torch_is_repeated(rng):
+    net = sp.Sequential(sp.layers.PReLU(4), sp.layers.PReLU(1))
+    net, report = sp.io.convert({"a.weight": np.array([0.3], np.float32), "b.weight": np.array([0.2], np.float32)}, net)
+    assert [match.how for match in report] == ["repeated", "(1, c)"]
+    assert np.array_equal(net[0].weight.numpy(), np.full((1, 4), 0.3, np.float32))
+    rows = rng.normal(size=(5, 4)).astype(np.float32)
+    x = sp.SparseTensor.from_sites(np.arange(10).reshape(5, 2), rows, samples=9, ground=None)
+    assert np.allclose(net[0](x).features.numpy(), np.where(rows > 0, rows, np.float32(0.3) * rows))
+    with pytest.raises(ShapeError, match="a.weight: expected 4 numbers, got shape .2,."):
+        sp.io.convert({"a.weight": np.ones(2), "b.weight": np.ones(1)}, net)
+
+
+def test_the_count_of_a_running_average_of_networks_is_skipped(state):
+    averaged = {"n_averaged": np.array(3), **{f"module.{name}": array for name, array in state.items()}}
+    _, report = sp.io.convert(averaged, network(), names=NAMES, prefix="module.")
+    assert report.outside == ("n_averaged",)
+    net, report = sp.io.convert(averaged, network())
+    assert "n_averaged" in report.skipped
+    assert np.array_equal(net.state()["layers.4.bias"][0], state["bn2.bias"])
 
 
 def mutated(state, rng):

@@ -231,7 +231,7 @@ def test_what_whole_modules_and_optimisers_of_libraries_hold_besides_arrays(tmp_
     w = tensor("f4", "0", 6, (2, 3))
     conv = Object("spconv.pytorch.conv.SubMConv3d", {
         "_parameters": {"weight": w}, "_buffers": {}, "_modules": {}, "algo": Call("spconv.core.ConvAlgo", (1,)),
-        "mode": Call("builtins.getattr", (Name("spconv.core.ConvAlgo"), "Native")),
+        "mode": Call("builtins.getattr", (Name("spconv.core.ConvAlgo"), "Native")), "stage": Call("my.Stage", ("fit",)),
         "_load_state_dict_pre_hooks": {0: Call("builtins.getattr", (Object("spconv.Conv", {}), "_load"))}})
     whole = {"model": conv, "options": Call("types.SimpleNamespace", ()),
              "optimizer": Object("torch.optim.adam.Adam", {"state": Raw(
@@ -241,6 +241,7 @@ def test_what_whole_modules_and_optimisers_of_libraries_hold_besides_arrays(tmp_
     found = read(tmp_path, content, everything=True)
     algo, model = found["model"]["algo"], found["model"]
     assert (algo.kind, algo, model["mode"]) == ("spconv.core.ConvAlgo", {"value": 1}, "spconv.core.ConvAlgo.Native")
+    assert (model["stage"].kind, model["stage"]) == ("my.Stage", {"value": "fit"})
     assert model["_load_state_dict_pre_hooks"] == {0: "spconv.Conv._load"} and found["options"] == {}
     assert found["optimizer"]["state"] == {"tensor 0": {"step": 1}, "tensor 1": {"step": 2}}
 
@@ -251,6 +252,15 @@ def test_a_tensor_that_stands_for_other_numbers_is_refused(tmp_path):
         value = {"w": Call("torch._utils._rebuild_tensor_v2", (stored, *parts, {mark: True}))}
         with pytest.raises(FileError, match=rf"marked {mark} .*save tensor.resolve_{mark}\(\)"):
             read(tmp_path, zipped(value, {"0": NUMBERS.tobytes()}))
+
+
+def test_tensors_of_devices_without_storages_hold_a_tensor_or_an_array(tmp_path):
+    rebuild, more = "torch._utils._rebuild_device_tensor_from_", (Name("torch.float32"), "xla:0", False)
+    content = zipped({"a": Call(f"{rebuild}cpu_tensor", (tensor("f4", "0", 6, (2, 3)), *more)),
+                      "b": Call(f"{rebuild}numpy", (numpy_array((6,), content=NUMBERS.tobytes()), *more))},
+                     {"0": NUMBERS.tobytes()})
+    found = read(tmp_path, content)
+    assert same(found["a"], NUMBERS.reshape(2, 3)) and same(found["b"], NUMBERS)
 
 
 def test_nested_states_of_paddle_hold_a_name_for_each_array(tmp_path):

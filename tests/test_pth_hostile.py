@@ -211,6 +211,7 @@ ARRAYS = {
     "of no bytes": (numpy_array((6,), content=[1.0] * 6), "got a list"),
     "of no order": (numpy_array((6,), order="x"), "order of bytes"),
     "of large text": (numpy_array((1,), "U999999"), "got 24 bytes"),
+    "truth values of other bytes": (numpy_array((4, 6), "b1", b"\1" * 23 + b"\2"), "truth values as bytes 0 and 1"),
 }
 
 
@@ -248,6 +249,7 @@ def test_archives_that_lie_are_refused(tmp_path):
     refused(tmp_path, zipped(wrong((6,)), RAW, "middle"), "little or big")
     two = zipped(wrong((6,)), {**RAW, "../data.pkl": b""}, name="a")
     refused(tmp_path, two.replace(b"a/data/../data.pkl", b"aaaaaaaaa/data.pkl"), "several")
+    refused(tmp_path, zipped(wrong((6,)), RAW, name="folder/archive"), "got 'folder/archive/data.pkl'; pack that")
     damaged = bytearray(whole)
     damaged[damaged.index(b"archive/data.pkl") + 30] ^= 1
     refused(tmp_path, bytes(damaged), "matches its checksum")

@@ -10,6 +10,7 @@ from spconv_cy.checks import checked_path, kind_of
 from spconv_cy.errors import FileError, ShapeError, expected
 from spconv_cy.io.converting import convert
 from spconv_cy.io.file import load, save
+from spconv_cy.io.foreign import refuse_other_name
 from spconv_cy.io.pth import read_checkpoint
 from spconv_cy.types import PathLike
 
@@ -22,7 +23,6 @@ OPTIONS = (("a Layer, or one of", "a .safetensors file, or one of"),
            ("names={module: layer}", "--names FILE"), ("{module: reading}", ""), ("strict=False", "--no-strict"),
            ("source=", "--from "), ("network=", "--network "), ("prefix=", "--prefix "), ("layout=", "--layout "),
            ("one_by_one=", "--one-by-one "), (" :", ":"), ("  ", " "))
-OTHERS = (".pth", ".pt", ".ckpt", ".npz", ".onnx")
 LARGEST = 1 << 24                                                        # bytes of a file of names
 
 
@@ -42,8 +42,7 @@ def convert_file(checkpoint: PathLike, target: PathLike, network: str, source: s
     Raises:
         FileNotFoundError, FileError, ShapeError: as `read_checkpoint`, `load` and `convert`; a damaged table.
     """
-    if os.fspath(target).lower().endswith(OTHERS):
-        raise FileError(expected(f"{target}", "the name of a .safetensors file to write", "that of a different kind"))
+    refuse_other_name(os.fsdecode(target))
     table = None if names is None else read_names(names)
     ours = network.endswith(".safetensors") or os.path.isfile(network)
     state = read_checkpoint(checkpoint, key)

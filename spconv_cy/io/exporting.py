@@ -9,6 +9,7 @@ import numpy as np
 from spconv_cy.arguments import known_arguments
 from spconv_cy.checks import checked_path, kind_of, shortened
 from spconv_cy.errors import ShapeError, expected
+from spconv_cy.io.foreign import refuse_other_name
 from spconv_cy.io.matching import READINGS, Options, check_modules, checked_names, checked_options
 from spconv_cy.io.modules import STEPS, kind_of_layer, layers_of, own_arrays
 from spconv_cy.io.networks.known import checked_family
@@ -35,6 +36,7 @@ def to_peer(net: Layer, source: str = "spconv2", *, names: Mapping[str, str] | s
     Raises:
         ShapeError: the library has no layer like one of the network; a layer is not among the names; a weight of size 1
             can be written in two ways.
+        FileError: `path` has the name of a file of a different format, such as .pth.
         OSError: the file cannot be written.
 
     >>> from spconv_cy.layers import SubmanifoldConvolution
@@ -47,6 +49,8 @@ def to_peer(net: Layer, source: str = "spconv2", *, names: Mapping[str, str] | s
         raise TypeError(expected("to_peer", "a Layer", kind_of(net)))
     options, table = checked_options("to_peer", one_by_one), checked_names("to_peer", names)
     file = None if path is None else checked_path("to_peer", path)
+    if file is not None:
+        refuse_other_name(file)
     if isinstance(names, str):
         family = checked_family("to_peer", names, peer.name)
         table = family.names(net, peer.name, "to_peer")

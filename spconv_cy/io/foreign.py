@@ -2,7 +2,7 @@
 
 import os
 
-from spconv_cy.errors import expected
+from spconv_cy.errors import FileError, expected
 
 HEAD = 1024
 WEIGHTS = ("build the network here and give its arrays to net.load_state({name: array, ...}), names and shapes as in "
@@ -10,6 +10,7 @@ WEIGHTS = ("build the network here and give its arrays to net.load_state({name: 
 ARRAYS = f"take the arrays out with the library that wrote them, {WEIGHTS}"
 CHECKPOINT = ("take it over with sp.io.convert(path, network, source), or read its arrays with "
               f"sp.io.read_checkpoint(path), {WEIGHTS}")
+OTHERS = (".pth", ".pt", ".ckpt", ".npz", ".onnx")                       # names of files of other formats
 UNPACK = "unpack it, and give the file in it"
 AGAIN = "fetch it or make it again"
 
@@ -57,6 +58,12 @@ def recognised(path: str) -> tuple[str, str]:
     if head[8:9] == b"{":
         return "a .safetensors file that is damaged or cut short", AGAIN
     return _text(head)
+
+
+def refuse_other_name(path: str) -> None:
+    """Raise FileError if a .safetensors file would be written with the name of a different format."""
+    if path.lower().endswith(OTHERS):
+        raise FileError(expected(path, "the name of a .safetensors file to write", "that of a different kind"))
 
 
 def of_format(found: str | None) -> str:

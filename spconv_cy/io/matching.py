@@ -14,7 +14,7 @@ from spconv_cy.io.conversion import UNCHANGED, Match
 from spconv_cy.io.modules import MEANS, STEPS, VARIANCES, Module, kind_of_layer, own_arrays
 from spconv_cy.io.peers.known import PLACES, peer_of
 from spconv_cy.io.peers.layout import Kernel, Peer, dense
-from spconv_cy.layers import Convolution, Layer, NetworkInNetwork
+from spconv_cy.layers import Convolution, Layer, NetworkInNetwork, PReLU
 from spconv_cy.types import Array
 
 ALIASES = {"running_mean": MEANS, "running_variance": VARIANCES, "running_steps": (STEPS,)}
@@ -109,7 +109,9 @@ def matched(peer: Peer, module: Module, path: str, layer: Layer, options: Option
         if name == "weight" and isinstance(layer, (Convolution, NetworkInNetwork)):
             found[full], how = weight_of(peer, module, leaf, layer, options)
         else:
-            found[full], how = row_of(module, leaf, given, name, like), "(1, c)"
+            shared = isinstance(layer, PReLU) and given.size == 1 < like.size     # torch's default: one slope for all
+            rows = np.broadcast_to(given.reshape(-1), like.size) if shared else given
+            found[full], how = row_of(module, leaf, rows, name, like), "repeated" if shared else "(1, c)"
         if given.dtype.kind == "f" and not all_finite(given):
             wrong = given[~np.isfinite(given)]
             raise ShapeError(expected(f"convert: {name_shown(module.names[leaf])}", "finite numbers",

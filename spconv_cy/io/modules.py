@@ -19,7 +19,7 @@ MEANS = ("running_mean", "runningMean", "_mean")
 VARIANCES = ("running_var", "runningVar", "_variance")
 STEPS = "num_batches_tracked"
 # Buffers that are no part of a network's function.
-SKIPPED = (STEPS, "max_num_voxels_during_training", "global_step")
+SKIPPED = (STEPS, "max_num_voxels_during_training", "global_step", "n_averaged")
 
 
 @dataclass(eq=False, repr=False)

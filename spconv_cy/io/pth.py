@@ -99,6 +99,9 @@ def _root(path: str, content: Array, budget: Budget) -> Any:
             return of_zip(archive, budget)
         if archive.records and all(name.endswith(".npy") for name in archive.records):
             return of_npz(archive)
+        inner = [name for name in archive.records if name.endswith("/data.pkl")]
+        if inner:
+            raise Refused("an archive with data.pkl in a folder of its own", brief(inner[0]), "pack that folder alone")
     elif head[:1] == b"\x80" and head[1:2] <= b"\5":
         return of_pickles(content, budget)
     elif head[257:262] == b"ustar":

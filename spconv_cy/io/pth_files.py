@@ -63,7 +63,7 @@ def of_pickles(content: Array, budget: Budget) -> Any:
         return first
     version = machine(source, budget, _no_storage).run()
     if type(version) is not int or version != PROTOCOL:
-        raise Refused(f"a file of torch of version {PROTOCOL}", kind_name(version))
+        raise Refused(f"a file of torch of version {PROTOCOL}", brief(version))
     machine(source, budget, _no_storage).run()                          # sizes of C's types on the writer's machine
     start = source.tell()
     told: dict[str, tuple[str, int]] = {}

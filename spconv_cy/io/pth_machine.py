@@ -185,7 +185,7 @@ class Machine(Stack):
         """
         if function in PLAIN_CLASSES and not arguments:
             return self._made(function, (), {})
-        if len(arguments) == 1 and type(arguments[0]) is int and self._is_class(function):
+        if len(arguments) == 1 and type(arguments[0]) in (int, str) and self._is_class(function):
             made = self._made(function, (), {})
             made.update(value=arguments[0])
             return made

@@ -125,8 +125,7 @@ class Storage:
         """Return some numbers in a type of numpy and this machine's byte order; a view of the file if it can be one."""
         size = self.stored.itemsize
         found = self.content[first * size:end * size].view(self.stored)
-        if self.code == "b1" and found.view(np.uint8).max() > 1:
-            raise Refused("a tensor of truth values, bytes 0 and 1", "other bytes")
+        _check_truth(found)
         if found.flags.aligned and found.dtype.isnative and self.code != "bfloat16":
             return found
         if (first, end) not in self._copies:
@@ -166,6 +165,7 @@ def array_of_bytes(content: object, dtype: np.dtype[Any], size: object, fortran:
         held = f"{len(raw)} bytes" if isinstance(raw, bytes) else kind_name(raw)
         raise Refused(f"the bytes of an array {shape} of {dtype}", held)
     found: Array = np.ndarray(shape, dtype, raw, order="F" if fortran else "C")
+    _check_truth(found)
     if not found.dtype.isnative or isinstance(content, str):
         budget.take(len(raw))
     return found if found.dtype.isnative else _locked(found.astype(found.dtype.newbyteorder("=")))
@@ -201,6 +201,12 @@ def _counts(name: str, values: object) -> tuple[int, ...]:
     if not isinstance(values, Sequence) or isinstance(values, (str, bytes)) or len(values) > 1000:
         raise Refused(f"{name}, whole numbers from 0 up", kind_name(values))
     return checked_counts(name, *values)
+
+
+def _check_truth(numbers: Array) -> None:
+    """Raise Refused for truth values that are stored as other bytes than 0 and 1."""
+    if numbers.dtype == bool and numbers.view(np.uint8).max(initial=0) > 1:
+        raise Refused("truth values as bytes 0 and 1", "other bytes")
 
 
 def _locked(array: Array) -> Array:

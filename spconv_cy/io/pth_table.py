@@ -119,6 +119,7 @@ def _tensors() -> dict[str, Callable[..., object]]:
             "torch._utils._rebuild_parameter": _same, "torch._utils._rebuild_parameter_with_state": _same,
             "torch.nn.parameter.Parameter": _same, "torch.nn.parameter.Buffer": _same,
             "torch.autograd.variable.Variable": _same,
+            **{f"torch._utils._rebuild_device_tensor_from_{kind}": _same for kind in ("cpu_tensor", "numpy")},
             **{name: _refusal(name, remedy) for name, remedy in REMEDIES.items()}}
 
 

@@ -57,7 +57,7 @@ class Family:
             found = found or [name[:-len(first)] for name in state if name == first or str(name).endswith(f".{first}")]
         if len(found) != 1:
             wanted = firsts if isinstance(firsts, str) else " or ".join(firsts)
-            got = f"several: {shortened(found)}" if found else f"names such as {shortened(list(state), 3)}"
+            got = f"several: {shortened(found)}" if found else f"names such as {shortened(list(state), 3) or 'none'}"
             raise ShapeError(expected("convert", f"an array {wanted}, with which {self.name} begins", got,
                                       "give prefix=" if found else "give a Layer and names={module: layer}"))
         return found[0]
