@@ -53,6 +53,7 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         int32_t vectors
         int32_t panels
         int32_t near_floats
+        cbool weights_stay
         void (*igemm)(const Igemm*, const int32_t*, const int32_t*, int64_t) noexcept nogil
         void (*outer)(const Outer*, const int32_t*, const int32_t*, int64_t) noexcept nogil
         void (*add)(float*, const float*, int64_t) noexcept nogil

@@ -14,7 +14,8 @@
     SPCONV_CY_DECLARE(isa)                                                                   \
     namespace spconv_cy { namespace isa {                                                    \
     static KernelTable table() {                                                             \
-        return {#isa, lanes, vectors, panels, near_floats, SPCONV_CY_KERNELS(ADDRESS)};      \
+        return {#isa, lanes, vectors, panels, near_floats, weights_stay,                     \
+                SPCONV_CY_KERNELS(ADDRESS)};                                                 \
     }                                                                                        \
     } }
 
@@ -29,10 +30,6 @@ SET(avx512f)
 SET(neon)
 #endif
 
-#ifdef SPCONV_CY_AVX512F
-namespace spconv_cy { namespace avx512f { extern bool weights_stay; } }
-#endif
-
 namespace spconv_cy {
 namespace {
 
@@ -43,7 +40,7 @@ std::atomic<const KernelTable*> current{nullptr};
 
 #ifdef SPCONV_CY_AVX512F
 // Zen 4 does one product of 16 floats a cycle, others do two. With one, a load for each product costs nothing, and
-// weights in registers are faster than rows, for any number of inputs.
+// weights in registers are faster than rows, for any number of inputs; and several pairs together gain nothing.
 bool has_half_units() {
     unsigned a = 0, b = 0, c = 0, d = 0;
     return __get_cpuid(1, &a, &b, &c, &d) && (a >> 8 & 15) + (a >> 20 & 255) == 0x19 && __builtin_cpu_is("amd");

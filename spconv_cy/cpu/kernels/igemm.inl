@@ -9,8 +9,9 @@ namespace spconv_cy {
 namespace NAME {
 
 extern const int32_t lanes = LANES, vectors = VECTORS;
+// For any number of inputs, and with one pair at a time; dispatch.cpp knows the processor.
 extern bool weights_stay;
-bool weights_stay = false;      // for any number of inputs; dispatch.cpp knows the processor
+bool weights_stay = STAY_BELOW[VECTORS] == INT32_MAX;
 
 namespace {
 
@@ -87,10 +88,9 @@ ALWAYS_INLINE inline void weights_rest(const vec (*w)[V], const Rows& rows, cons
     }
 }
 
-// V vectors of the weights of I inputs stay in registers for all pairs.
-template <int V, int I>
+// V vectors of the weights of I inputs stay in registers for all pairs, of which G are multiplied together.
+template <int V, int I, int G>
 void weights_run(const Igemm& job, int64_t first, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
-    constexpr int G = PAIRS[V];
     vec w[I][V];
 #pragma GCC unroll 32
     for (int i = 0; i < I; ++i) read_row<V>(w[i], job.w + (first + i) * V * LANES);
@@ -113,7 +113,8 @@ inline void weights_of(int n, const Igemm& job, int64_t first, const int32_t* in
     if constexpr (I > 1) {
         if (n < I) return weights_of<V, I - 1>(n, job, first, in_rows, out_rows, pairs);
     }
-    weights_run<V, I>(job, first, in_rows, out_rows, pairs);
+    if (PAIRS[V] > 1 && weights_stay) return weights_run<V, I, 1>(job, first, in_rows, out_rows, pairs);
+    weights_run<V, I, PAIRS[V]>(job, first, in_rows, out_rows, pairs);
 }
 
 // What a block of rows that are read once does besides: its sums begin with one row, if there is one; and it fetches

@@ -118,6 +118,7 @@ struct KernelTable {
     int32_t vectors;        // the widest block of columns, in vectors
     int32_t panels;         // channels in and out from which the weight gradient copies rows
     int32_t near_floats;    // of its rows that are read in place together
+    bool weights_stay;      // in registers, for all pairs of an offset; else rows of sums do, for all inputs
     SPCONV_CY_KERNELS(SPCONV_CY_POINTER)
 };
 
@@ -132,5 +133,6 @@ const char* asked_isa();                        // the value of SPCONV_CY_ISA, o
     namespace spconv_cy { namespace isa {           \
     extern const int32_t lanes, vectors, panels;    \
     extern const int32_t near_floats;               \
+    extern bool weights_stay;                       \
     SPCONV_CY_KERNELS(SPCONV_CY_FUNCTION)           \
     } }
