@@ -142,11 +142,16 @@ inline int64_t blocks_of(const Outer& job) {
     return blocks * ((job.c + inner - 1) / inner);
 }
 
-// Rows are read where they lie. Several blocks share pointers to the rows: an address from an index takes as many
-// instructions as two vectors of products.
+// Several blocks share pointers to the rows: an address from an index takes as many instructions as two vectors of
+// products. Columns with a tail go by pointers too, which saves the code for them.
+inline bool is_pointed(const Outer& job) {
+    return blocks_of(job) >= POINTERS || job.cols % LANES != 0;
+}
+
+// Rows are read where they lie.
 void in_place(const Outer& job, const int32_t* in_rows, const int32_t* out_rows, int64_t n) {
     Ends* ends = reinterpret_cast<Ends*>(job.room);
-    const bool pointed = blocks_of(job) >= POINTERS;
+    const bool pointed = is_pointed(job);
     for (int64_t j = 0; pointed && j < n; ++j) {
         ends[j] = {job.x + in_rows[j] * job.x_stride, job.dy + out_rows[j] * job.dy_stride};
     }
@@ -160,7 +165,7 @@ void in_place(const Outer& job, const int32_t* in_rows, const int32_t* out_rows,
         const auto at = [&](int64_t first) {
             return Rows{job.x + first, job.dy + column, job.x_stride, job.dy_stride, in_rows, out_rows};
         };
-        by_tail<V>(at, job.c, n, dw, job.dw_stride, tail);
+        all_inputs<V, true>(at, job.c, n, dw, job.dw_stride, LANES);
     });
 }
 
@@ -203,7 +208,8 @@ void outer(const Outer* job, const int32_t* in_rows, const int32_t* out_rows, in
     assert(pairs > 0 && job->c > 0 && job->cols > 0 && job->near > 0);
     // Few pairs at a time, so that their rows stay in the first cache for all blocks: nearly equal numbers, all but the
     // last multiples of UNROLL.
-    const int64_t near = !job->panels && blocks_of(*job) == 1 ? pairs : job->near;
+    const bool together = !job->panels && !is_pointed(*job) && blocks_of(*job) == 1;
+    const int64_t near = together ? pairs : job->near;
     for (int64_t left = pairs; left > 0;) {
         const int64_t parts = (left + near - 1) / near;
         const int64_t even = ((left + parts - 1) / parts + UNROLL - 1) / UNROLL * UNROLL, n = left < even ? left : even;
