@@ -42,14 +42,14 @@ ALWAYS_INLINE inline float* sums_at(const Rows& rows, int32_t out_row) {
 
 // The empty instruction hides where a row's address comes from. Without it compilers multiply by memory at x plus an
 // offset, which processors split into a load and a product: so they overlap half as many.
-template <int V, int G>
+template <int V, int G, bool ONCE = false>
 ALWAYS_INLINE inline void begin_rows(const float** x, vec (*sum)[V], const Rows& rows, const int32_t* in_rows,
                                      const int32_t* out_rows, const float* begin = nullptr) {
 #pragma GCC unroll 32
     for (int g = 0; g < G; ++g) {
         x[g] = reinterpret_cast<const float*>(rows.x + in_rows[g] * rows.x_bytes);
         asm("" : "+r"(x[g]));
-        read_row<V>(sum[g], begin ? begin : sums_at<V>(rows, out_rows[g]));
+        read_row<V>(sum[g], ONCE && begin ? begin : sums_at<V>(rows, out_rows[g]));
     }
 }
 
@@ -134,19 +134,19 @@ ALWAYS_INLINE inline void fetch_rows(const Rows& rows, const int32_t* next, int6
 
 // G pairs, V vectors of columns: G * V sums stay in registers for all c inputs. Each input's weights serve all G rows,
 // so there are fewer loads than products.
-template <int V, int G>
+template <int V, int G, bool ONCE>
 inline void rows_block(const Rows& rows, const float* w, int64_t c, const int32_t* in_rows, const int32_t* out_rows,
                        Once once) {
     const float* x[G];
     vec sum[G][V];
-    begin_rows<V, G>(x, sum, rows, in_rows, out_rows, once.begin);
+    begin_rows<V, G, ONCE>(x, sum, rows, in_rows, out_rows, once.begin);
     int64_t i = 0;
     const auto add_input = [&](int64_t n) ALWAYS_INLINE {
         multiply_add<V, G>(sum, [&](int g) ALWAYS_INLINE { return splat(x[g] + n); }, w, LANES);
         w += V * LANES;
     };
     for (; i + UNROLL[V] <= c; i += UNROLL[V]) {
-        if (once.next && i % LINE == 0) fetch_rows<G>(rows, once.next, i);
+        if (ONCE && i % LINE == 0 && once.next) fetch_rows<G>(rows, once.next, i);
 #pragma GCC unroll 8
         for (int n = 0; n < UNROLL[V]; ++n) add_input(i + n);
     }
@@ -160,12 +160,12 @@ inline void rows_of(int g, const Rows& rows, const float* w, int64_t c, const in
     if constexpr (G > 1) {
         if (g < G) return rows_of<V, G - 1>(g, rows, w, c, in_rows, out_rows, once);
     }
-    rows_block<V, G>(rows, w, c, in_rows, out_rows, once);
+    rows_block<V, G, true>(rows, w, c, in_rows, out_rows, once);
 }
 
 // Whole blocks as long as two are left; what remains is cut in halves: a block of one or two rows would leave most of
-// the multipliers idle.
-template <int V>
+// the multipliers idle. What remains has one form, which asks whether rows are read once.
+template <int V, bool ONCE>
 void run_rows(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
     constexpr int MOST = ROWS[V];
     static_assert(MOST <= FETCHED, "as many numbers are read behind job.next");
@@ -175,7 +175,7 @@ void run_rows(const Igemm& job, const int32_t* in_rows, const int32_t* out_rows,
     const auto once = [&](const int32_t* next) { return Once{job.begin, job.next ? next : nullptr}; };
     int64_t j = 0;
     for (; pairs - j >= 2 * MOST; j += MOST) {
-        rows_block<V, MOST>(rows, w, c, in_rows + j, out_rows + j, once(in_rows + j + MOST));
+        rows_block<V, MOST, ONCE>(rows, w, c, in_rows + j, out_rows + j, once(in_rows + j + MOST));
     }
     const int left = static_cast<int>(pairs - j), half = left > MOST ? (left + 1) / 2 : left;
     rows_of<V, MOST>(half, rows, w, c, in_rows + j, out_rows + j,
@@ -213,7 +213,8 @@ inline void igemm_of(int v, const Igemm& job, const int32_t* in_rows, const int3
         if constexpr (STAY_BELOW[V] > 0) {
             if (job.c < STAY_BELOW[V] || weights_stay) return run_weights<V>(job, in_rows, out_rows, pairs);
         }
-        run_rows<V>(job, in_rows, out_rows, pairs);
+        if (job.begin || job.next) run_rows<V, true>(job, in_rows, out_rows, pairs);
+        else run_rows<V, false>(job, in_rows, out_rows, pairs);
     }
 }
 
