@@ -242,9 +242,7 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     product.x_stride = layer.after.x_stride
     product.sums, product.first_row, product.vectors = sums, tile * TILE_ROWS, <int32_t>block.vectors
     product.next = NULL
-    # Where weights stay, sums are read again for every few inputs anyway.
-    if (not layer.table.weights_stay and rules.n_offsets <= FEW and c > 0
-            and each_once(rules, tile, last, rows, <char*>sums)):
+    if rules.n_offsets <= FEW and c > 0 and each_once(layer.table, rules, tile, last, rows, <char*>sums):
         once = first_sums
         begin_sums(first_sums, 1, width, bias, block.cols)
     else:

@@ -3,15 +3,17 @@
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memchr, memcpy, memset
 
-from spconv_cy.cpu.isa cimport FETCHED
+from spconv_cy.cpu.isa cimport FETCHED, KernelTable
 from spconv_cy.cpu.rules cimport TILE_ROWS, Rules
 
 
-cdef inline bint each_once(const Rules* rules, int64_t tile, int64_t last, int64_t rows, char* seen) noexcept nogil:
-    # Whether each row of the tiles has one pair; seen: memory of as many bytes as rows.
+cdef inline bint each_once(const KernelTable* table, const Rules* rules, int64_t tile, int64_t last, int64_t rows,
+                           char* seen) noexcept nogil:
+    # Whether each row of the tiles has one pair; seen: memory of as many bytes as rows. False where weights stay in
+    # registers: sums are read for every few inputs then, whatever they begin with.
     cdef const int64_t* tiles = rules.tile_ptr
     cdef int64_t offset, pair, pairs = 0, first = tile * TILE_ROWS
-    if rules.n_pairs != rules.n_out:
+    if table.weights_stay or rules.n_pairs != rules.n_out:
         return False
     memset(seen, 0, <size_t>rows)
     for offset in range(rules.n_offsets):
