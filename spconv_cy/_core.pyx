@@ -7,12 +7,12 @@ spconv_cy/operands.py. The Pairs that a function takes live at least as long as 
 import numpy as np
 
 from spconv_cy.compiled.memory import empty, zeros
+from spconv_cy.compiled.rowwise import leaky_relu_dx
 from spconv_cy.errors import BackendError, ShapeError, expected
 from spconv_cy.operands import (
     check_conv,
     check_conv_after,
     check_conv_dw,
-    check_equal,
     check_max_pool,
     check_rows,
     check_segments,
@@ -26,7 +26,6 @@ from spconv_cy.cpu cimport conv_dw as _conv_dw
 from spconv_cy.cpu cimport isa as _isa
 from spconv_cy.cpu cimport moments as _moments
 from spconv_cy.cpu cimport pool as _pool
-from spconv_cy.cpu cimport rowwise as _rowwise
 from spconv_cy.compiled.pairs cimport Pairs
 
 # ---- instruction sets ------------------------------------------------------------------------------------------------
@@ -234,8 +233,7 @@ def max_pool_dx(dy, winner, Py_ssize_t n, Pairs transposed=None, z=None, float s
     """
     check_winner(dy, winner, n, transposed)
     if z is not None:
-        check_equal("max_pool_dx", z, dy)
-        dy = _leaky_dx(z, dy, slope, n_threads)
+        dy = leaky_relu_dx(z, dy, slope, n_threads=n_threads)
     cdef const float[:, ::1] dy_rows = dy
     cdef const int32_t[:, ::1] winners = winner
     cdef Py_ssize_t m = dy_rows.shape[0], c = dy_rows.shape[1]
@@ -255,16 +253,6 @@ def max_pool_dx(dy, winner, Py_ssize_t n, Pairs transposed=None, z=None, float s
         _pool.max_pool_dx(_isa.kernels(), &dy_rows[0, 0], &winners[0, 0], pdx, &dground_rows[0, 0], &bounds[0],
                           &sums[0], turned, m, n, c, n_threads)
     return dx, dground
-
-
-def _leaky_dx(const float[:, ::1] y, const float[:, ::1] dy, float slope, int n_threads):
-    cdef int64_t n = dy.shape[0] * dy.shape[1]
-    out = empty((dy.shape[0], dy.shape[1]))
-    cdef float[:, ::1] dx = out
-    if n:
-        with nogil:
-            _rowwise.leaky_dx(_isa.kernels(), &y[0, 0], &dy[0, 0], &dx[0, 0], slope, n, n_threads)
-    return out
 
 
 def sum_pool(x, Pairs pairs not None, *, int n_threads=1):

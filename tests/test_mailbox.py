@@ -11,6 +11,7 @@ from in_turn import each
 
 from spconv_cy.compiled.mailbox import Mailbox, add_up, joined, length_of, part_of
 from spconv_cy.distributed import near
+from spconv_cy.distributed.sums import add_in_turn
 from spconv_cy.errors import ShapeError
 
 
@@ -73,6 +74,13 @@ def test_sums_are_those_in_order_in_float64(size, rng):
                 assert boxes[0].arrived()
                 boxes[0].take_sum(total, divisor)
                 assert np.array_equal(total, wanted.astype(kind) / divisor)
+
+
+@each("n", [2, 3])
+def test_sums_of_whole_numbers_are_exact(n):
+    parts, total = [np.array([2**60 + 1, -7]) for _ in range(n)], np.empty(2, np.int64)
+    add_in_turn(parts, total)
+    assert total.tolist() == [n * (2**60 + 1), -7 * n]
 
 
 @each("kind", [np.float32, np.float64])

@@ -40,8 +40,8 @@ class Ranks:
     """The processes of a run under `mpiexec`, as a group that exchanges arrays and objects.
 
     Without `mpiexec` there is one rank, and mpi4py is not needed. All ranks must make the same calls in the same order.
-    Sums are added in the order of the ranks in float64, so they have the same bits with any MPI, in every run and on
-    every rank.
+    Sums are added in the order of the ranks, those of floats in float64, so they have the same bits with any MPI, in
+    every run and on every rank.
 
     Args:
         communicator: of mpi4py, or a NcclCommunicator; None: all processes of this run.

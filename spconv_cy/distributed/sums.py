@@ -71,12 +71,12 @@ class Sum:
 
 
 def add_in_turn(parts: list[Array], total: Array) -> None:
-    """Write the sum of arrays (n,), one of which may be `total`, added in their order in float64, rounded once."""
+    """Write the sum of arrays (n,), added in their order, floats in float64 and rounded once; `total` may be one."""
     if len(parts) == 2:
         np.add(parts[0], parts[1], out=total)                      # one addition: the same rounded once
         return
     for low in range(0, len(total), PIECE):                              # a few pages of memory, not the whole array
-        wide = np.zeros(len(total[low:low + PIECE]))
+        wide = np.zeros(len(total[low:low + PIECE]), np.float64 if total.dtype.kind == "f" else total.dtype)
         for part in parts:
             wide += part[low:low + PIECE]
         total[low:low + PIECE] = wide
