@@ -78,7 +78,7 @@ def powers(axes, x, curves, *, beside=None, slopes=True):
     axes.minorticks_off()
     low, high = axes.get_ylim()
     if high < 30 * low:                                                  # too few powers of ten for the labels
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5)))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7) if high < 10 * low else (1, 2, 5)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.grid(color="0.9")
     axes.spines[["top", "right"]].set_visible(False)
