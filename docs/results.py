@@ -3,6 +3,7 @@
 `python docs/write_numbers.py` writes them; `python docs/results.py NAME` prints one of TABLES.
 """
 
+import argparse
 import json
 import sys
 from functools import cache
@@ -316,4 +317,6 @@ TABLES = {"assamese": assamese, "minute": minute, "main": main, "evidence": evid
 
 
 if __name__ == "__main__":
-    print(table(sys.argv[1], json.loads((DOCS / "experiments" / "record.json").read_text())))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("name", choices=TABLES, help="of a table")
+    print(table(parser.parse_args().name, json.loads((DOCS / "experiments" / "record.json").read_text())))

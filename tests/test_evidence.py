@@ -140,3 +140,10 @@ def test_what_the_page_says_in_words_is_in_the_records(kept, results):
     ]
     text = " ".join((ROOT / "docs" / "numbers.md").read_text().split())
     assert not [part for part in said if part not in text]
+
+
+def test_the_readme_quotes_the_records(kept):
+    text = " ".join((ROOT / "README.md").read_text().split())
+    model = kept["digit_model"]["figures"]["digits of 14 writers never seen"]
+    assert f"({100 * len(model) / 3498:.2f} % errors on those digits" in text
+    assert f"test error: {100 * kept['demo']['figures']['writers-0']['error']:.2f} %" in text

@@ -176,6 +176,9 @@ def test_the_dask_program_of_the_page_loses_no_file_when_a_worker_is_killed(work
             "    pid = next(iter(cluster.workers.values())).pid\n"
             "    def run():\n"
             "        while len(os.listdir('results')) < 200: time.sleep(0.01)\n"
+            "        with open('before.txt', 'w') as file:\n"
+            "            for one in os.scandir('results'):\n"
+            "                if one.name[0] != '.': print(one.name, one.stat().st_mtime_ns, file=file)\n"
             "        os.kill(pid, signal.SIGKILL)\n"
             "    os.makedirs('results', exist_ok=True)\n"
             "    threading.Thread(target=run).start()\n")
@@ -184,3 +187,5 @@ def test_the_dask_program_of_the_page_loses_no_file_when_a_worker_is_killed(work
     assert done.returncode == 0, done.stderr
     assert "2000 results" in done.stdout
     assert [name for name in names(work / "results") if name[0] != "."] == names(work / "many")
+    before = [line.split() for line in (work / "before.txt").read_text().splitlines()]
+    assert len(before) > 100 and all((work / "results" / name).stat().st_mtime_ns == int(when) for name, when in before)
