@@ -292,8 +292,14 @@ def scale(records):
 def took(record):
     """Return how long a run took, in words."""
     seconds, spent_ = record["seconds"], record.get("processor seconds")
-    said = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
-    return f"{said} on {record['threads']} threads" + (f", {spent_:,.0f} processor seconds" if spent_ else "")
+    said = counted(seconds / 60, "minute") if seconds >= 90 else counted(seconds, "second")
+    return f"{said} on {counted(record['threads'], 'thread')}" + (
+        f", {counted(spent_, 'processor second')}" if spent_ else "")
+
+
+def counted(number, what):
+    """Return a rounded number of something, in words."""
+    return f"{number:,.0f} {what}{'s' * (round(number) != 1)}"
 
 
 def where(record):
