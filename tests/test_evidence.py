@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,6 +74,14 @@ def test_only_an_interval_without_zero_is_called_better(results):
     better, equal = results.verdicts([*rows, (None, None)])              # the last one was not run
     assert better == ["writers (73.00, -0.34)", "scan (73.00, +2.20)"]
     assert equal == ["digits (73.00, -0.09)", "worse (73.00, -2.20)"]
+
+
+def test_make_evidence_runs_the_command_of_every_row(results):
+    ran = (ROOT / "docs" / "run_evidence.py").read_text()
+    for row in results.ROWS:
+        script = re.findall(r"experiments/(\w+)\.py", row.command) or re.findall("^make (.*)$", row.command)
+        assert (ROOT / "experiments" / f"{script[0]}.py").exists()
+        assert f"{script[0]}.py" in ran
 
 
 def test_seconds_of_the_clock_are_told_from_those_of_the_processor(results):
