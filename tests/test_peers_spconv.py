@@ -10,8 +10,7 @@ from in_turn import each
 import spconv_cy as sp
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
-FILE = np.load(GOLDEN / "spconv.npz")
-CASES = json.loads(str(FILE["cases"]))
+FILES = {source: np.load(GOLDEN / name) for source, name in (("spconv2", "spconv.npz"), ("spconv1", "spconv1.npz"))}
 TOLERANCE = 2e-6                                                         # of the largest value
 
 
@@ -34,29 +33,75 @@ def layer(kind, size, dilation, bias, stride=1, padding=0, **_):
     return sp.Sequential(first, sp.Deconvolution(3, o, c, size, bias=bias, **options))
 
 
-RUN = [case for case in CASES if "refused" not in case]
+def ran(source):
+    """Return the cases of a file that the library ran."""
+    return [case for case in json.loads(str(FILES[source]["cases"])) if "refused" not in case]
 
 
-@each("case", RUN, ids=lambda case: "-".join(
-    f"{key}={value}" for key, value in case.items() if key not in ("arrays", "field")))
-def test_a_layer_gives_the_sites_and_the_rows_of_spconv(case):
-    arrays = {name: FILE[key] for name, key in case["arrays"].items()}
-    sites, rows = arrays.pop("sites"), arrays.pop("rows")
-    net = layer(**case)
-    if arrays:
-        net, _ = sp.io.convert(arrays, net, one_by_one="raw", layout="krsc")
-    y = net.eval()(sp.SparseTensor.from_sites(FILE["sites"], FILE["rows"], tuple(FILE["size"]), 2, ground=None))
-    assert np.array_equal(y.sites, sites) and list(y.grid.size) == case["field"]
+def named(case):
+    return "-".join(f"{key}={value}" for key, value in case.items() if key not in ("arrays", "field"))
+
+
+def arrays_of(source, case):
+    """Return (input, sites and rows of the result, state) of a case."""
+    file = FILES[source]
+    arrays = {name: file[key] for name, key in case["arrays"].items()}
+    x = sp.SparseTensor.from_sites(file["sites"], file["rows"], tuple(file["size"]), 2, ground=None)
+    return x, arrays.pop("sites"), arrays.pop("rows"), arrays
+
+
+def check(y, sites, rows, field):
+    assert np.array_equal(y.sites, sites) and list(y.grid.size) == field
     assert np.abs(y.features.numpy() - rows).max(initial=0) <= TOLERANCE * np.abs(rows).max(initial=0)
 
 
-def test_the_golden_file_is_the_one_that_was_made():
-    digest, name = (GOLDEN / "spconv_sha256.txt").read_text().split()
-    assert hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() == digest
+@each("case", ran("spconv2"), ids=named)
+def test_a_layer_gives_the_sites_and_the_rows_of_spconv(case):
+    x, sites, rows, state = arrays_of("spconv2", case)
+    net = layer(**case)
+    if state:
+        net, _ = sp.io.convert(state, net, one_by_one="raw", layout="krsc")
+    check(net.eval()(x), sites, rows, case["field"])
 
 
-def test_the_cases_are_all_kinds_sizes_strides_paddings_and_dilations():
-    assert len(RUN) >= 200 and {case["kind"] for case in RUN} == {
+def is_dilated(case):
+    return case["kind"] == "submanifold" and case["dilation"] > 1
+
+
+@each("case", [case for case in ran("spconv1") if not is_dilated(case)], ids=named)
+def test_a_layer_gives_the_sites_and_the_rows_of_spconv_1(case):
+    x, sites, rows, state = arrays_of("spconv1", case)
+    net = layer(**case)
+    if state:
+        net, _ = sp.io.convert(state, net, "spconv1")
+    check(net.eval()(x), sites, rows, case["field"])
+
+
+@each("case", filter(is_dilated, ran("spconv1")), ids=named)
+def test_a_dilated_submanifold_window_of_spconv_1_is_not_centred_but_for_its_middle(case):
+    x, sites, rows, state = arrays_of("spconv1", case)
+    size, dilation = case["size"], case["dilation"]
+    window = sp.Convolution(3, 3, 2, size, padding=size // 2, dilation=dilation, sites="valid", bias=False)
+    sp.io.convert(state, window, "spconv1")
+    weight = window.weight.numpy().copy()
+    middle = sp.NetworkInNetwork(3, 2, bias=False)
+    middle.load_state({"weight": weight[None, len(weight) // 2]})
+    weight[len(weight) // 2] = 0
+    window.load_state({"weight": weight})
+    y = window(x, x.grid)
+    check(y.with_features(y.features + middle(x).features), sites, rows, case["field"])
+
+
+@each("name", ["spconv", "spconv1"])
+def test_the_golden_file_is_the_one_that_was_made(name):
+    digest, file = (GOLDEN / f"{name}_sha256.txt").read_text().split()
+    assert hashlib.sha256((GOLDEN / file).read_bytes()).hexdigest() == digest
+
+
+@each("source, count, sizes", [("spconv2", 200, {1, 2, 3, 5}), ("spconv1", 140, {2, 3, 5})])
+def test_the_cases_are_all_kinds_sizes_strides_paddings_and_dilations(source, count, sizes):
+    cases = ran(source)
+    assert len(cases) >= count and {case["kind"] for case in cases} == {
         "submanifold", "convolution", "inverse", "transposed", "maximum"}
-    for name, values in (("size", {1, 2, 3, 5}), ("stride", {1, 2, 3}), ("padding", {0, 1, 2}), ("dilation", {1, 2})):
-        assert {case[name] for case in RUN if isinstance(case.get(name), int)} >= values
+    for name, values in (("size", sizes), ("stride", {1, 2, 3}), ("padding", {0, 1, 2}), ("dilation", {1, 2})):
+        assert {case[name] for case in cases if isinstance(case.get(name), int)} >= values
