@@ -77,7 +77,8 @@ class ArrayProtocol:
         return len(self.data)
 
     def __repr__(self) -> str:
-        return f"Tensor({self.shape}, {self.dtype}{', requires_grad' if self.requires_grad else ''})"
+        first = self.shape if self.shape else f"{float(self.data):.6g}"  # of a single number, such as a loss, its value
+        return f"Tensor({first}, {self.dtype}{', requires_grad' if self.requires_grad else ''})"
 
     def __float__(self) -> float:
         return float(self.item())

@@ -62,6 +62,7 @@ def test_shapes_change_with_their_gradients(ops, rng):
 def test_numbers_are_formatted_compared_and_converted():
     loss = sp.Tensor([[1.0, 3.0]]).mean()
     assert f"{loss:.3f}" == "2.000" and float(loss) == loss.item() == 2.0 and int(loss) == 2
+    assert repr(loss) == "Tensor(2, float32)" and repr(sp.Tensor([2.0])) == "Tensor((1,), float32)"
     assert (sp.Tensor([1.0, 2.0]) > 1.5).tolist() == [False, True] and bool(loss == 2)
 
 

@@ -5,6 +5,9 @@ import pytest
 from in_turn import each
 from test_estimators import ABOVE, CLOUD, CLOUDS, SHAPES, NAType, classifier, segmenter
 
+import spconv_cy as sp
+from spconv_cy.data import PointCloud
+
 
 class Frame:
     """As a data frame of pandas."""
@@ -76,3 +79,17 @@ def test_text_among_numbers_is_told_with_its_place():
     table[2, 1] = "wide"
     with pytest.raises(ValueError, match="X: expected numbers, got 'wide' in row 2, column 1; encode text"):
         segmenter().fit(table, [0, 1, 0, 1])
+
+
+def test_columns_of_files_keep_their_names_in_a_saved_model(tmp_path, rng):
+    points, time, energy = rng.normal(size=(60, 3)), rng.random(60), rng.random(60)
+    cloud = PointCloud(points, {"time": time, "energy": energy, "label": np.arange(60) % 2})
+    assert cloud.feature_names() == ["time", "energy"]
+    segmenter(epochs=1).fit(cloud, cloud.labels()).save(tmp_path / "model.safetensors")
+    model = sp.SparseConvSegmenter.load(tmp_path / "model.safetensors")
+    assert model.feature_names_in_.tolist() == ["x", "y", "z", "time", "energy"] and model.n_features_in_ == 5
+    assert model.predict(cloud).shape == (60,)
+    with pytest.raises(ValueError, match=r"x, y, z, time, energy, got x, y, z, energy, time; .*\n.* in the same order"):
+        model.predict(PointCloud(points, {"energy": energy, "time": time}))
+    with pytest.raises(ValueError, match="unseen at fit time:\n- depth\nFeature names seen at fit time, yet"):
+        model.predict(PointCloud(points, {"time": time, "depth": energy}))

@@ -207,6 +207,7 @@ def test_logits_of_a_thousand_stay_finite(name):
     (lambda x: focal_loss(x, LABELS, alpha=[1, 2]), ShapeError, "alpha to be a number from 0 up, or 3 of them"),
     (lambda x: dice_loss(x, LABELS, classes="some"), ShapeError, "classes to be 'all' or 'present', got 'some'"),
     (lambda x: lovasz_softmax(x, LABELS, sample_weight=[1]), ShapeError, r"sample_weight \(6,\), finite numbers"),
+    (lambda x: lovasz_softmax(x, LABELS, sample_weight=[1, 1, -2, 1, 1, 1]), ShapeError, "got -2 for sample 2"),
     (lambda x: lovasz_softmax(x, LABELS[:3]), ShapeError, r"outputs \(b, classes\) and labels \(b,\)"),
     (lambda x: huber_loss(x, BITS, delta=0), ValueError, "delta to be a number above 0, got 0"),
     (lambda x: l1_loss(x, LABELS), ShapeError, "l1_loss: expected x and target of equal shapes"),

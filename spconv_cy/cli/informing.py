@@ -56,6 +56,8 @@ def _of_network(path: str) -> dict[str, Any]:
             found["values"] = len(learnt["means"])
         else:
             found["classes"] = _short(_classes(learnt))
+        if "columns" in parts:
+            found["columns"] = _short(parts["columns"])
     elif extra is not None:
         found["extra"] = json.dumps(extra)[:200]
     return found

@@ -78,15 +78,18 @@ class PointCloud:
         there = np.isfinite(self.points).all(1)
         return self if there.all() else self.take(there)
 
+    def feature_names(self) -> list[str]:
+        """Return the names of the values that are features: all numbers but those of labels and of parts."""
+        return [name for name, value in self.values.items()
+                if value.dtype.kind in "fiub" and name.lower() not in (*LABELS, *PARTS)]
+
     def features(self, *names: str) -> Array:
-        """Return values as features (n, c) float32; without names all numbers but those of labels and of parts.
+        """Return values as features (n, c) float32; without names those of `feature_names`.
 
         Raises:
             ShapeError: there are no such values, or they are not numbers.
         """
-        chosen = list(names) or [name for name, value in self.values.items()
-                                 if value.dtype.kind in "fiub" and name.lower() not in (*LABELS, *PARTS)]
-        columns = [self._value(name, "fiub") for name in chosen]
+        columns = [self._value(name, "fiub") for name in names or self.feature_names()]
         if not columns:
             return np.zeros((len(self), 0), np.float32)
         stacked = np.column_stack([column.astype(np.float64) for column in columns])

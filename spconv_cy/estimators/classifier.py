@@ -73,7 +73,8 @@ class SparseConvClassifier(ItemLearner):
         net_: the trained network.
         encoder_: the encoder that draws its input.
         history_: History of the training.
-        n_features_in_, feature_names_in_: number of columns of clouds and signals, and their names in a data frame.
+        n_features_in_, feature_names_in_: number of columns of clouds and signals, and their names in data frames or
+            PointClouds; others in predict are refused.
 
     >>> characters = [[[(0, 0), (9, 0)]], [[(0, 0), (0, 9)]]] * 4
     >>> classifier = SparseConvClassifier(l=1, k=4, augment="none", epochs=20, random_state=0)

@@ -20,6 +20,7 @@ from spconv_cy.layers import Layer
 from spconv_cy.train import Constant, Cosine, Exponential, Steps, WarmUp
 from spconv_cy.types import PathLike
 
+COLUMNS = "columns"                                 # the entry with the names of X's columns, if they had names
 Encoder: TypeAlias = StrokeEncoder | LiftedEncoder | PointEncoder | SignalEncoder
 SAVED: dict[str, Any] = {kind.__name__: kind for kind in (
     Affine, Constant, Cosine, Exponential, LiftedEncoder, PointAffine, PointEncoder, Scene, SignalEncoder, Steps,
@@ -40,6 +41,8 @@ def save_estimator(path: PathLike, estimator: Any, parts: dict[str, object]) -> 
     name, who = estimator._noun(), type(estimator).__name__
     arguments = {key: to_json(who, key, value) for key, value in estimator.get_params().items() if key != "net"}
     arguments["net"] = estimator.net if isinstance(estimator.net, str) else None
+    if hasattr(estimator, "feature_names_in_"):
+        parts = {**parts, COLUMNS: list(estimator.feature_names_in_)}
     save(path, estimator.net_, {name: arguments, **{key: to_json(who, key, value) for key, value in parts.items()}})
 
 
@@ -56,7 +59,7 @@ def load_estimator(kind: Any, path: PathLike, layers: Iterable[type[Layer]] | ty
     """
     net, extra = load_with_extra(path, layers)
     name = kind._noun()
-    if not isinstance(extra, dict) or set(extra) != {name, *parts}:
+    if not isinstance(extra, dict) or {*extra} - {COLUMNS} != {name, *parts}:
         raise FileError(expected(f"{path}", f"a file of {kind.__name__}.save", f"a network without a {name}",
                                  "read it with spconv_cy.load"))
     try:
@@ -64,11 +67,21 @@ def load_estimator(kind: Any, path: PathLike, layers: Iterable[type[Layer]] | ty
         arguments["net"] = copy.deepcopy(net) if arguments["net"] is None else arguments["net"]
         found = kind(**arguments)
         finish(found, net, extra)
+        _set_columns(found, extra.get(COLUMNS))
     except BROKEN as error:
         raise FileError(expected(f"{path}", f"a {name}", f"values that make none ({error})", "the file is damaged: "
                                  f"copy it again, or save the {name} again")) from error
     found.net_ = net
     return found
+
+
+def _set_columns(estimator: Any, names: Any) -> None:
+    """Set what scikit-learn notes of the columns of X, if a file tells their names; raise ValueError for others."""
+    if names is None:
+        return
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(expected(COLUMNS, "a list of names", f"{names!r:.40}"))
+    estimator.n_features_in_, estimator.feature_names_in_ = len(names), np.array(names, object)
 
 
 def encoder_of(value: Any) -> Encoder:

@@ -62,7 +62,8 @@ class SparseConvSegmenter(PointLearner):
         net_: the trained network, which returns a row for every point.
         scene_: how points become sites and features.
         history_: History of the training.
-        n_features_in_, feature_names_in_: number of columns, and their names in a data frame.
+        n_features_in_, feature_names_in_: number of columns, and their names in data frames or PointClouds;
+            others in predict are refused.
 
     >>> import numpy as np
     >>> cloud = np.random.default_rng(0).normal(size=(300, 3))

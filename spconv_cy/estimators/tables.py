@@ -10,6 +10,7 @@ import numpy as np
 
 from spconv_cy.backend.switch import hosted
 from spconv_cy.checks import as_array, is_real, kind_of, shortened
+from spconv_cy.data import PointCloud
 from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.types import Array, ArrayLike, FloatArray
@@ -89,7 +90,9 @@ def _is_number(text: str) -> bool:
 
 
 def names_of(who: str, X: Any) -> Array | None:
-    """Return the names of a data frame's columns, or those of all data frames in a list; None without names of text.
+    """Return the names of the columns of a data frame or a PointCloud, or of all in a list; None without names of text.
+
+    The coordinates of a PointCloud are x, y, z, x3 and so on. One without features has no names.
 
     Raises:
         ValueError: data frames of different columns.
@@ -106,6 +109,9 @@ def names_of(who: str, X: Any) -> Array | None:
 
 
 def _names(X: Any) -> list[str] | None:
+    if isinstance(X, PointCloud):
+        named = X.feature_names()
+        return [*("x", "y", "z", *(f"x{i}" for i in range(3, 99)))[:X.points.shape[1]], *named] if named else None
     columns = getattr(X, "columns", None)
     names = None if columns is None else list(columns)
     if not names or not all(isinstance(name, str) for name in names):

@@ -118,9 +118,11 @@ def checked_sample_weight(who: str, sample_weight: ArrayLike | None, n: int) -> 
     if sample_weight is None:
         return np.ones(n)
     found = as_array(f"{who}: sample_weight", sample_weight)
-    if found.shape != (n,) or found.dtype.kind not in "iufb" or not ((found >= 0) & np.isfinite(found)).all():
-        raise ShapeError(expected(who, f"sample_weight ({n},), finite numbers from 0 up",
-                                  f"shape {found.shape} of {found.dtype}"))
+    fits = found.shape == (n,) and found.dtype.kind in "iufb"
+    wrong = np.flatnonzero(~((found >= 0) & np.isfinite(found))) if fits else np.zeros(0, np.intp)
+    if not fits or len(wrong):
+        got = f"{found[wrong[0]]} for sample {wrong[0]}" if len(wrong) else f"shape {found.shape} of {found.dtype}"
+        raise ShapeError(expected(who, f"sample_weight ({n},), finite numbers from 0 up", got))
     return found.astype(np.float64)
 
 
