@@ -10,15 +10,16 @@ from pathlib import Path
 
 # A line of a stub; the names are equal.
 IMPORT = re.compile(r"^from (\S+) import (\w+) as \2$", re.MULTILINE)
-# Where mpiexec, srun and their like tell a process how many there are.
-MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE", "PALS_SIZE")
+# Where mpiexec, srun and their like tell a process how many there are. With PMIx only srun's own variable does.
+MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE", "PALS_SIZE", "SLURM_STEP_NUM_TASKS")
 # Holds the number of the process that mpiexec started and that imported this package.
 RANK_PROCESS = "_SPCONV_CY_RANK_PROCESS"
 
 
-def under_mpiexec() -> bool:
-    """Return True if mpiexec, srun or their like started this process as one of several."""
-    return any(os.environ.get(name, "1") not in ("", "1") for name in MPI_SIZES)
+def under_mpiexec() -> str:
+    """Return "NAME=number", by which mpiexec, srun or their like tell that this process is one of several, or ""."""
+    told = ((name, os.environ.get(name, "1")) for name in MPI_SIZES)
+    return next((f"{name}={number}" for name, number in told if number not in ("", "1")), "")
 
 
 def end_together() -> None:

@@ -261,6 +261,17 @@ def test_one_process_needs_no_mpi_and_changes_no_bit():
     assert Ranks().sum(np.ones(2)).tolist() == [1, 1] and Ranks().sum(3) == 3
 
 
+@pytest.mark.parametrize("name", ["SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"])
+def test_a_process_that_mpi_takes_for_alone_is_told(name):
+    """As under srun without a --mpi= that fits, or under the mpiexec of another MPI."""
+    mpiexec()                                                            # or skip
+    code = "import spconv_cy as sp; assert sp.distributed.world().size == sp.distributed.world().size == 1"
+    others = {key: value for key, value in os.environ.items() if not key.startswith(("PMI", "OMPI", "SLURM"))}
+    done = subprocess.run([sys.executable, "-c", code], env={**others, name: "2"}, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"RuntimeWarning: Ranks: expected the processes that {name}=2 tells of, got this one") == 1
+
+
 class Numbers:
     """Batches without an argument `choose`."""
 

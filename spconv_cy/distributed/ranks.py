@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Ranks:
         messages, sent: number and bytes of what this process has sent to others.
 
     Raises:
-        ImportError: this process was started by mpiexec, and mpi4py is not installed.
+        ImportError: this process was started by mpiexec or srun as one of several, and mpi4py is not installed.
         TimeoutError: in a call, another rank did not answer in time; the message names it.
         RuntimeError: in a call, another rank has come to the end of its program.
 
@@ -346,11 +347,16 @@ def _mpi_testall() -> Callable[[Sequence[Any]], bool]:
 
 def _all_processes() -> Any:
     """Return mpi4py's communicator of all processes; None if this process is alone."""
-    if not under_mpiexec() and "mpi4py.MPI" not in sys.modules:
+    told = under_mpiexec()
+    if not told and "mpi4py.MPI" not in sys.modules:
         return None
     try:
         from mpi4py import MPI
     except ImportError as error:
-        raise ImportError(expected("Ranks", "mpi4py to be installed, since this process was started by mpiexec",
+        raise ImportError(expected("Ranks", f"mpi4py to be installed, since {told} is set, as by mpiexec or srun",
                                    f"{error}", 'pip install "spconv_cy[mpi]"')) from None
+    if told and MPI.COMM_WORLD.size == 1:
+        warnings.warn(expected("Ranks", f"the processes that {told} tells of", "this one alone",
+                               "start them by the mpiexec of mpi4py's MPI, or with srun's --mpi= that it knows"),
+                      RuntimeWarning, stacklevel=2)
     return MPI.COMM_WORLD
