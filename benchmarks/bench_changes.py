@@ -59,7 +59,7 @@ def found(rules, sites, size, share):
 def compared(name, options):
     """Print the milliseconds of a network for each share of changed sites, and where an update is as long as all."""
     net, sites, size = inputs(name)
-    rules = sp.freeze(net.eval())._parts[0].rules
+    rules = sp.freeze(net.eval()).parts[0].rules
     for way in WAYS:
         rng, ratios = np.random.default_rng(0), []
         for share in SHARES:

@@ -151,7 +151,7 @@ def drawn(rng, most):
 
 
 def tensor(rng, sites, frozen, size, samples, ground):
-    rows = rng.normal(size=(len(sites), frozen._parts[0].values[0].channels)).astype(np.float32)
+    rows = rng.normal(size=(len(sites), frozen.parts[0].values[0].channels)).astype(np.float32)
     return sp.SparseTensor.from_sites(sites, rows, size, samples, ground="zero" if ground else None)
 
 
@@ -212,7 +212,7 @@ def measured(frozen, x, before=None):
     Finding rulebooks and running are measured one after the other; rulebooks are held while the network runs. Those of
     several Programs are found while it runs, and not updated, since what is kept of the call before is not counted.
     """
-    told, programs = frozen.memory(x), [part for part in frozen._parts if hasattr(part, "rules")]
+    told, programs = frozen.memory(x), [part for part in frozen.parts if hasattr(part, "rules")]
     rules = programs[0].rules
     frozen.forget()
     if before is not None and len(programs) == 1:

@@ -133,7 +133,7 @@ def test_drawn_regions_are_those_that_the_network_draws():
 
 
 def test_what_follows_a_convolution_is_in_its_step_and_joined_rows_are_written_in_place(made):
-    program = made("minkunet")[1]._parts[0]
+    program = made("minkunet")[1].parts[0]
     assert not any(isinstance(step, (Map, Apply)) for step in program.steps)
     joins = [step for step in program.steps if isinstance(step, Join)]
     assert len(joins) == 4
@@ -156,7 +156,7 @@ def test_the_network_stays_as_it_is_and_may_be_trained_further(made):
 
 def test_rulebooks_are_kept_while_the_sites_stay_the_same(made):
     _, frozen, inputs = made("unet")
-    rules, x = frozen._parts[0].rules, inputs(200)
+    rules, x = frozen.parts[0].rules, inputs(200)
     frozen(x)
     made_before = rules.made
     y = frozen(x.with_features(2 * x.features))
@@ -172,7 +172,7 @@ def test_coarse_sites_of_equal_sites_lead_back_to_the_new_grid():
     frozen = sp.freeze(net)
     for x in (tensor(50, seed=3), tensor(50, seed=3)):
         assert frozen(x).grid.source.parent is x.grid
-    assert frozen._parts[0].rules.made == 1
+    assert frozen.parts[0].rules.made == 1
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -294,7 +294,9 @@ def test_a_layer_of_ones_own_is_called_as_it_is():
     net = sp.Sequential(sp.SubmanifoldConvolution(3, 1, 4, rng=0), Doubled(3, 4, 2, 2, 2, rng=0)).eval()
     x, frozen = tensor(50), sp.freeze(net)
     np.testing.assert_array_equal(rows(frozen(x)), rows(net(x)))
-    assert frozen.layers == [frozen._parts[1]]
+    assert frozen.layers == frozen.children() == [frozen.parts[1]]
+    own = [name for name in frozen.state() if not name.startswith("steps.")]
+    assert own == ["layers.0.weight", "layers.0.bias"]                   # each once, as in a file
 
 
 def test_a_frozen_network_of_points_gives_a_row_for_each_point(tmp_path):

@@ -165,7 +165,7 @@ def test_a_frozen_network_gives_the_bits_of_the_network_frame_by_frame(name):
             sp.SubmanifoldConvolution(3, 1, 4, rng=0), sp.AveragePooling(3, 2, 2), sp.MaxPooling(3, 2, 2),
             sp.SubmanifoldConvolution(3, 4, 4, rng=1), sp.UnPooling(3, 2, 2), sp.UnPooling(3, 2, 2))
     frozen, sites = sp.freeze(net.eval()), scattered(12_000, size=32, samples=1)
-    rules, rng = frozen._parts[0].rules, np.random.default_rng(0)
+    rules, rng = frozen.parts[0].rules, np.random.default_rng(0)
     for i in range(4):
         x = sp.SparseTensor.from_sites(sites, rng.normal(size=(len(sites), 1)), 32, 1, ground=None)
         y, z = frozen(x), None

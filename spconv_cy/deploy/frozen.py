@@ -61,12 +61,13 @@ class Frozen(Layer):
 
     def _set(self, parts: list[Any], layers: list[Layer], memory: int | None) -> None:
         self.limit, self.layers = memory, [layer.eval() for layer in layers]
-        self._parts = tuple(parts)
+        numbers = {id(layer): i for i, layer in enumerate(self.layers)}  # in `layers` alone, whose arrays are the state
+        self._order = tuple(numbers.get(id(part), part) for part in parts)
 
     @property
     def parts(self) -> tuple[Any, ...]:
         """The Programs, and the Layers between them; a Pyramid is one Scales and the Programs of its levels."""
-        return self._parts
+        return tuple(self.layers[part] if isinstance(part, int) else part for part in self._order)
 
     @property
     def precision(self) -> str:
@@ -80,7 +81,7 @@ class Frozen(Layer):
         return ", ".join(dict.fromkeys(getattr(product, "kernels", "none yet") for product in self._small()))
 
     def _small(self) -> list[Any]:
-        return [step.product for program in programs_of(self._parts) for step in program.steps
+        return [step.product for program in programs_of(self.parts) for step in program.steps
                 if isinstance(step, Convolve) and step.product.precision != "float32"]
 
     def __call__(self, x: Any, *more: Any, memory: int | str | None = None) -> Any:
@@ -95,14 +96,14 @@ class Frozen(Layer):
             MemoryError: the call would take more; nothing has been computed then.
             TypeError: x is something else, or the network takes nothing more.
         """
-        if more and (len(self._parts) != 1 or isinstance(self._parts[0], Program)):
+        if more and (len(self.parts) != 1 or isinstance(self.parts[0], Program)):
             raise TypeError(expected("Frozen", "one argument", f"{1 + len(more)}", "this network takes no more"))
         limit = self.limit if memory is None else checked_bytes(memory)
         given = x if isinstance(x, (SparseTensor, Tensor)) else Tensor(_rows(x))
         with no_grad():
             if limit is not None and isinstance(given, SparseTensor):
                 return self._within(given, limit)
-            return run(self._parts, given, more)
+            return run(self.parts, given, more)
 
     def memory(self, sites: Any, *, size: Any = None, samples: int | None = None, ground: str | None = None) -> int:
         """Return the most bytes that a call takes for sites: rulebooks, rows and the result, without x and the weights.
@@ -134,11 +135,11 @@ class Frozen(Layer):
 
     def weight_bytes(self) -> int:
         """Return the bytes of the packed weights."""
-        return sum(program.weight_bytes() for program in programs_of(self._parts))
+        return sum(program.weight_bytes() for program in programs_of(self.parts))
 
     def forget(self) -> None:
         """Drop the sites and rulebooks that are kept of the last call."""
-        for program in programs_of(self._parts):
+        for program in programs_of(self.parts):
             program.forget()
 
     def train(self, mode: bool = True) -> Frozen:
@@ -148,7 +149,7 @@ class Frozen(Layer):
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return a dict of arrays: those of the steps, and of the layers that are called as they are."""
-        own = {f"steps.{i}.{name}": array for i, part in enumerate(self._parts) if isinstance(part, Program)
+        own = {f"steps.{i}.{name}": array for i, part in enumerate(self.parts) if isinstance(part, Program)
                for name, array in text.arrays(part).items()}
         return {**own, **super().state()}
 
@@ -164,7 +165,7 @@ class Frozen(Layer):
         given = {name: checked_like("load_state", name, state[name], array) for name, array in own.items()
                  if name.startswith("steps.")}
         super().load_state({name: array for name, array in state.items() if name not in given})
-        for i, part in enumerate(self._parts):
+        for i, part in enumerate(self.parts):
             if isinstance(part, Program):
                 head = f"steps.{i}."
                 found = {name[len(head):]: array for name, array in given.items() if name.startswith(head)}
@@ -174,7 +175,7 @@ class Frozen(Layer):
         """Return the constructor's arguments."""
         layers: list[Layer] = []
         plan: list[Any] = []
-        for part in self._parts:
+        for part in self.parts:
             if isinstance(part, Program):
                 plan.append(text.described(part, layers))
             elif isinstance(part, Scales):
@@ -186,18 +187,18 @@ class Frozen(Layer):
 
     def __repr__(self) -> str:
         names = [f"{len(part.steps)} steps" if isinstance(part, Program) else type(part).__name__
-                 for part in self._parts if not isinstance(part, Scales)]
+                 for part in self.parts if not isinstance(part, Scales)]
         limit = "" if self.limit is None else f", memory={shown(self.limit)!r}"
         if self.precision != "float32":
-            others = [name for part in self._parts if isinstance(part, Program) for name in text.in_float32(part)]
+            others = [name for part in self.parts if isinstance(part, Program) for name in text.in_float32(part)]
             limit += f", precision={self.precision!r} by {self.kernels}; in float32: {', '.join(others) or 'none'}"
         return f"Frozen({', '.join(names)}{limit})"
 
     def _planned(self) -> tuple[list[Any], list[library.ToPoints]]:
         """Return the parts, a Program first, and the ToPoints after a single one if there is one."""
-        first, after = self._parts[:1], list(self._parts[1:])
+        first, after = self.parts[:1], list(self.parts[1:])
         if not first or not isinstance(first[0], Program):
-            raise refuse([part.pyramid if isinstance(part, Scales) else part for part in self._parts
+            raise refuse([part.pyramid if isinstance(part, Scales) else part for part in self.parts
                           if not isinstance(part, Program)])
         if [type(part) is library.ToPoints and not part.layers for part in after] == [True]:
             return list(first), after
@@ -205,7 +206,7 @@ class Frozen(Layer):
                   if not isinstance(part, (Program, Scales)) and type(part) is not library.Collapse]
         if others:
             raise refuse(others)
-        return list(self._parts), []
+        return list(self.parts), []
 
     def _within(self, x: SparseTensor, limit: int) -> Any:
         stages, points = self._planned()
