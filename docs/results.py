@@ -5,10 +5,13 @@
 
 import argparse
 import json
+import math
 import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from scipy.special import stdtrit
 
 DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS.parent / "experiments"), str(DOCS)]
@@ -157,8 +160,9 @@ def paired(ours, theirs, n):
 
 
 def over_seeds(ours, theirs):
-    """Return (ours less theirs, the ends of the 95 % interval of three seeds' mean by Student's t, how)."""
-    less, half = mean_of(ours) - theirs, 4.30 * deviation(ours) / len(ours)**0.5
+    """Return (ours less theirs, the ends of the 95 % interval of the seeds' mean by Student's t, how)."""
+    n, less = len(ours), mean_of(ours) - theirs
+    half = stdtrit(n - 1, 0.975) * deviation(ours) / n**0.5 if n > 1 else math.inf       # one seed tells no spread
     return less, less - half, less + half, ", over seeds"
 
 

@@ -76,6 +76,18 @@ def test_only_an_interval_without_zero_is_called_better(results):
     assert equal == ["digits (73.00, -0.09)", "worse (73.00, -2.20)"]
 
 
+def test_the_interval_over_seeds_is_students(results):
+    less, low, high, how = results.over_seeds([71.0, 72.0, 73.0], 70.0)
+    assert (less, how) == (2.0, ", over seeds")
+    assert (low, high) == (pytest.approx(2 - 4.3027 / 3**0.5, abs=1e-4), pytest.approx(2 + 4.3027 / 3**0.5, abs=1e-4))
+    assert results.over_seeds([72.0], 70.0)[:3] == (2.0, -np.inf, np.inf)
+
+
+def test_a_run_that_was_stopped_early_gives_no_row(results):
+    for row in results.ROWS:
+        assert results.told(row, {row.record: {"figures": {}, "trainings": {}}}) is None
+
+
 def test_make_evidence_runs_the_command_of_every_row(results):
     ran = (ROOT / "docs" / "run_evidence.py").read_text()
     for row in results.ROWS:
