@@ -238,7 +238,7 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
     assert capsys.readouterr().err.count("spconv-cy page: ") == 2
     with pytest.raises(SystemExit):
         main(["page", "--port", "70000"])
-    assert "expected a whole number from 0 to 65535, got 70000" in capsys.readouterr().err
+    assert "expected a whole number from 0 to 65535, got '70000'" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_named(port, capsys):
