@@ -100,6 +100,7 @@ def test_folders_are_classes_and_the_progress_is_not_in_the_result(work, capsys)
      "spconv-cy page: error: argument --port: expected a whole number from 0 to 65535, got 'many'\n"),
     (["predict", "net.safetensors", "scene.npz"], "INPUT and OUTPUT, or --out FOLDER, got 1 files"),
     (["predict", "net.safetensors", "scene.npz", "scene.npz"], "a new file to write"),
+    (["predict", "model.safetensors", "drawn.npz", "--out", "o"], "a network with --out, got the model of a class"),
     (["predict", "net.safetensors", "scene.npz", "--shard", "4/4"], "argument --shard: expected i/n, i from 0 to n"),
     (["predict", "net.safetensors", "scene.npz", "--out", "o", "--processes", "0"],
      "argument --processes: expected a whole number from 1 up, got '0'\n"),

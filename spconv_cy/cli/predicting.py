@@ -12,7 +12,7 @@ from typing import Any
 
 from spconv_cy.cli.converting import check_other
 from spconv_cy.cli.estimating import count
-from spconv_cy.cli.kinds import check_no_regressor, kind_of_file
+from spconv_cy.cli.kinds import check_no_regressor, estimator_of, kind_of_file
 from spconv_cy.cli.printed import WrongArguments, add_json, tell, wrong
 from spconv_cy.cli.samples import add_samples, read_samples
 from spconv_cy.cli.segmenting import add_points, predict_points
@@ -71,6 +71,9 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _predict_many(options: argparse.Namespace) -> int:
+    if os.path.isfile(options.net) and (kind := estimator_of(options.net)):
+        raise WrongArguments(expected("predict", "a network with --out", f"the model of a {kind}, {options.net}",
+                                      "give a table in place of --out: predict MODEL DATA... TABLE.csv"))
     found = predict_files(options.net, options.files, options.out, shard=options.shard, processes=options.processes,
                           threads=options.threads, format=options.format)
     for path, message in found.failed.items():
