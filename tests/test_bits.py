@@ -198,11 +198,15 @@ def test_threads_with_the_smallest_stack_finish_every_verb_with_the_same_bits():
     assert (other.returncode, out.strip()) == (0, expected), complaints
 
 
-def test_the_settings_bound_the_threads(monkeypatch):
+@pytest.mark.skipif("OMP_NUM_THREADS" in os.environ, reason="OpenMP has read OMP_NUM_THREADS already")
+def test_the_environment_bounds_the_threads(monkeypatch):
     monkeypatch.setattr(config, "processors", lambda: 6)
     for text, expected in (("", 6), ("4", 4), ("40", 6), ("2,3", 2), ("no number", 6), ("0", 6)):
         monkeypatch.setenv("OMP_NUM_THREADS", text)
         assert config.threads() == expected
+
+
+def test_set_threads_bounds_the_threads():
     sp.set_threads(5)
     assert config.threads() == 5
     for wrong in (0, -1, 2.0, True, "2"):
