@@ -1,5 +1,6 @@
 """Frozen networks of several programs: a Pyramid's levels are frozen, and the memory is told through a Collapse."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -95,6 +96,20 @@ def test_a_state_of_other_shapes_is_refused_and_leaves_the_network_as_it_was(net
     for alike in (lambda array: array.astype(np.float64), lambda array: array.astype(">f4"), np.asfortranarray):
         frozen.load_state({key: alike(array) for key, array in state.items()})
         np.testing.assert_array_equal(frozen(x).features.numpy(), y)
+
+
+@pytest.mark.parametrize("steps", [["Convolve 3 1"], ["Convolve 0 1", "Convolve 1 1"], ["Convolve 0 -1"],
+                                   ["Convolve 0 9"], ["Join 4 3", "Join 3 4", "Convolve 0 3", "Convolve 0 4"]])
+def test_a_text_of_steps_that_read_each_other_is_refused(steps):
+    net = sp.Sequential(sp.Concatenate(sp.Sequential(), sp.NetworkInNetwork(2, 2, rng=0)),
+                        sp.SubmanifoldConvolution(3, 4, 2, rng=1)).eval()
+    (plan,), _ = sp.freeze(sp.Sequential(sp.SubmanifoldConvolution(3, 2, 2, rng=2), net)).arguments()
+    program, = json.loads(plan)
+    kinds = {step["kind"]: step for step in program["steps"]}
+    program["steps"] = [{**kinds[kind], "x": int(x), "y": int(y), **({"parts": [int(x)]} if kind == "Join" else {})}
+                        for kind, x, y in map(str.split, steps)]
+    with pytest.raises(sp.errors.ShapeError, match="Frozen: expected steps that read what those before wrote"):
+        type(sp.freeze(net))(json.dumps([program]))
 
 
 @pytest.mark.parametrize("count", [-1, 0, 1.5, 3])

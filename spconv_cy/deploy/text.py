@@ -13,6 +13,7 @@ from spconv_cy.deploy.products import Float32, Room, packed
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.rules import Link
 from spconv_cy.deploy.steps import Apply, Convolve, Join, Map, MaxPool, Step, Value
+from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites import Lattice, Window
 
 KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in (Apply, Convolve, Join, Map, MaxPool)}
@@ -68,10 +69,20 @@ def in_float32(program: Program) -> list[str]:
 
 
 def built(text: dict[str, Any], layers: Sequence[Any]) -> Program:
-    """Return the Program of what `described` returned, with zeros for its arrays."""
+    """Return the Program of what `described` returned, with zeros for its arrays.
+
+    Raises:
+        ShapeError: a step reads a value that is not there yet, or writes one that is.
+    """
     values = [Value(place, channels, dtype=dtype) for place, channels, dtype in text["values"]]
     links = [Link(place, _window_of(window), target) for place, window, target in text["links"]]
-    return Program(values, [_step_of(step, layers) for step in text["steps"]], links, text["output"])
+    steps, written = [_step_of(step, layers) for step in text["steps"]], {0}
+    for i, step in enumerate(steps):
+        if not written.issuperset(step.reads()) or step.y in written or step.y not in range(len(values)):
+            raise ShapeError(expected("Frozen", "steps that read what those before wrote, and write other values",
+                                      f"step {i}, which reads {step.reads()} and writes {step.y}"))
+        written.add(step.y)
+    return Program(values, steps, links, text["output"])
 
 
 def set_arrays(program: Program, found: dict[str, Any], done: Callable[[Any, int | None], None] | None = None) -> None:
