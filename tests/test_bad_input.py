@@ -56,7 +56,7 @@ REFUSED = {
     "outside the size": (lambda: T(SITES, ROWS, size=(3, 4)), GridError,
                     "sites inside size (3, 4), got 1 of 4 outside, the first at row 2: [3, 0]; move them, give a"),
     "negative in a size": (lambda: T([[0, 0], [0, -1]], ROWS[:2], size=4), GridError,
-                           "the first at row 1: [-1]; move them, give a larger size, or size=None"),
+                           "the first at row 1: [-1]; move them, give a larger size, size=None"),
     "negative batch index": (lambda: T([[0, 1], [-2, 1]], ROWS[:2]), GridError,
                     "batch indices from 0 up in column 0 of sites, got -2"),
     "batch index too large": (lambda: T([[3, 1]], [[1.0]], samples=3), GridError,

@@ -84,4 +84,4 @@ def check_inside(sites: NDArray[np.int32], bounds: NDArray[Any], size: tuple[int
     raise GridError(expected(
         "Grid", f"sites inside {where}",
         f"{int(outside.sum())} of {len(sites)} outside, the first at row {row}: {sites[row, 1:].tolist()}",
-        "move them, give a larger size, or size=None for an unbounded grid"))
+        "move them, give a larger size, size=None for an unbounded grid, or outside='drop' to from_points"))
