@@ -249,7 +249,7 @@ FOREIGN = {
     "an .npz": (lambda path: np.savez(path.open("wb"), w=np.ones(2)), r"numpy archive \(.npz\)"),
     "an .npy": (lambda path: np.save(path.open("wb"), np.ones(2)), r"numpy array \(.npy\)"),
     "HDF5": (written(b"\x89HDF\r\n\x1a\n" + bytes(90)), "HDF5 file"),
-    "ONNX": (written(b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:"), "an ONNX model"),
+    "ONNX": (written(b"\x08\x07\x12\x07pytorch\x1a\x052.1.0:"), "an ONNX model.*sp.io.read_onnx"),
     "gzip": (written(gzip.compress(b"net" * 99)), "gzip archive.*unpack it"),
     "a page": (written(b"\n<!DOCTYPE html><html><body>404"), "an HTML page.*fetch the file itself"),
     "JSON": (written(b'{"architectures": ["LlamaForCausalLM"]}'), "a JSON text"),

@@ -54,7 +54,7 @@ def recognised(path: str) -> tuple[str, str]:
         return "a TensorFlow Lite model", ARRAYS
     if head[:1] == b"\x08" and head[1:2] < b"\x20" and (b"onnx" in head or b"pytorch" in head
                                                      or os.fsdecode(path).lower().endswith(".onnx")):
-        return "an ONNX model", ARRAYS
+        return "an ONNX model", f"read sparse convolutions by sp.io.read_onnx(path); of other graphs, {ARRAYS}"
     if head[8:9] == b"{":
         return "a .safetensors file that is damaged or cut short", AGAIN
     return _text(head)
