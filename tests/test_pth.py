@@ -246,6 +246,17 @@ def test_what_whole_modules_and_optimisers_of_libraries_hold_besides_arrays(tmp_
     assert found["optimizer"]["state"] == {"tensor 0": {"step": 1}, "tensor 1": {"step": 2}}
 
 
+def test_what_mmengine_holds_besides_arrays(tmp_path):
+    config = Call("mmengine.config.config.ConfigDict", ({"inner": Call("mmengine.config.config.ConfigDict", ({},))},))
+    history = Object("mmengine.logging.history_buffer.HistoryBuffer", {"_log_history": numpy_array((6,)), "n": 9})
+    whole = {"meta": {"dataset_meta": {"seg_label_mapping": config}}, "message_hub": {"loss": history},
+             "state_dict": {"w": tensor("f4", "0", 6, (2, 3))}}
+    content = zipped(whole, {"0": NUMBERS.tobytes()})
+    assert list(read(tmp_path, content)) == ["w"]
+    found = read(tmp_path, content, everything=True)["meta"]["dataset_meta"]["seg_label_mapping"]
+    assert (found.kind, found, found["inner"].kind) == ("mmengine.config.config.ConfigDict", {"inner": {}}, found.kind)
+
+
 def test_a_tensor_that_stands_for_other_numbers_is_refused(tmp_path):
     for mark in ("conj", "neg"):
         _, (stored, *parts) = tensor("f4", "0", 6, (2, 3))

@@ -181,13 +181,14 @@ class Machine(Stack):
     def _member(self, function: Name, arguments: tuple[Any, ...]) -> object:
         """Return an empty namespace, or a member of an enumeration or a method by its name or value; None for others.
 
-        Modules of spconv have enumerations and methods that are called when they are loaded.
+        Modules of spconv have enumerations and methods that are called when they are loaded. mmengine's configurations
+        are calls of their class with a dict.
         """
         if function in PLAIN_CLASSES and not arguments:
             return self._made(function, (), {})
-        if len(arguments) == 1 and type(arguments[0]) in (int, str) and self._is_class(function):
+        if len(arguments) == 1 and type(arguments[0]) in (int, str, dict) and self._is_class(function):
             made = self._made(function, (), {})
-            made.update(value=arguments[0])
+            self._set_state(made, arguments[0] if type(arguments[0]) is dict else {"value": arguments[0]})
             return made
         if function == "builtins.getattr" and len(arguments) == 2 and type(arguments[1]) is str:
             owner = arguments[0].kind if isinstance(arguments[0], Inert) else arguments[0]
