@@ -79,6 +79,23 @@ def test_a_cross_of_minkowski_has_its_centre_first(rng):
     assert np.array_equal(sp.io.to_peer(net, "minkowski", names={"conv": ""})["conv.kernel"], w)
 
 
+@each("size", [(3, 3), (2, 2, 2), (3, 1, 5)])
+def test_a_channelwise_convolution_of_minkowski_has_a_row_of_taps_for_each_channel(size, rng):
+    d, taps = len(size), [tap[::-1] for tap in itertools.product(*map(range, size[::-1]))]
+    w = rng.normal(size=(len(taps), C)).astype(np.float32)
+    offset = [n // 2 if n % 2 else 0 for n in size]
+    net, _ = sp.io.convert({"conv.kernel": w}, sp.Convolution(d, C, C, size, padding=offset, groups=C, bias=False,
+                                                              sites="valid"), "minkowski")
+    sites = np.unique(np.insert(rng.integers(0, 6, (40, d)), 0, 0, axis=1), axis=0)
+    rows = rng.normal(size=(len(sites), C)).astype(np.float32)
+    x = sp.SparseTensor.from_sites(sites, rows, ground=None, samples=1)
+    want = definition(sites, rows, taps, np.stack([np.diag(row) for row in w]), offset, size)
+    np.testing.assert_allclose(net(x, x.grid).features.numpy(), want, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(sp.io.to_peer(net, "minkowski", names={"conv": ""})["conv.kernel"], w)
+    with pytest.raises(ShapeError, match="conv.kernel: expected a weight of MinkowskiEngine"):
+        sp.io.convert({"conv.kernel": np.ones((len(taps), C, C), np.float32)}, net, "minkowski")
+
+
 ONE = np.arange(C * O, dtype=np.float32)
 MATRIX = ONE.reshape(C, O)
 SIZE_ONE = {  # source, array, one_by_one: what (c, o) is

@@ -10,9 +10,14 @@ from spconv_cy.types import Array
 
 
 def read(array: Array, name: str, kernel: Kernel) -> Readings:
-    """Return the reading "kernel": (k, c, o), of one tap also (c, o); "linear" of a MinkowskiLinear."""
+    """Return the reading "kernel": (k, c, o), of one tap also (c, o), of a channelwise convolution (k, c).
+
+    The reading "linear" is that of a MinkowskiLinear.
+    """
     if name == "weight":
         return linear(array, name, kernel)
+    if is_channelwise(kernel):
+        return {"kernel": col_major(array[..., None], kernel)} if array.shape == (kernel.volume, kernel.groups) else {}
     given = array[None] if array.ndim == 2 else array
     if given.shape != (kernel.volume, kernel.channels_in, kernel.channels_out) or kernel.groups > 1:
         return {}
@@ -22,13 +27,20 @@ def read(array: Array, name: str, kernel: Kernel) -> Readings:
 
 
 def write(weight: Array, kernel: Kernel, reading: str) -> Array:
-    """Return (k, c, o); of one tap without a stride (c, o)."""
+    """Return (k, c, o); of one tap without a stride (c, o); of a channelwise convolution (k, c)."""
+    if is_channelwise(kernel):
+        return to_col_major(weight[..., 0], kernel)[..., 0]
     if kernel.groups > 1 or not (kernel.is_box or is_cross(kernel)):
         raise ShapeError(expected("MinkowskiEngine", "all taps of a box or a cross of odd size, without groups",
                                   f"{kernel.groups} groups, shape {kernel.window and kernel.window.shape!r}"))
     if is_cross(kernel):
         return weight[cross_order(kernel)]
     return weight[0] if kernel.volume == 1 and not kernel.is_strided else to_col_major(weight, kernel)
+
+
+def is_channelwise(kernel: Kernel) -> bool:
+    """Return True if each channel has taps of its own and nothing else, as in a MinkowskiChannelwiseConvolution."""
+    return kernel.is_box and 1 < kernel.groups == kernel.channels_in == kernel.channels_out
 
 
 def is_cross(kernel: Kernel) -> bool:
