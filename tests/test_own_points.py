@@ -185,7 +185,7 @@ def test_no_points_are_no_voxels_and_what_does_not_fit_is_refused():
     fits = {"points": [[0.5, 0.5, 0.5]], "cell": 1, "low": (0, 0, 0), "high": (2, 2, 2), "most_points": 2}
     for change, message in (
             ({"points": [[1.0, 2.0]]}, "points .n, 3 or more. of finite numbers"),
-            ({"points": [[1.0, 2.0, np.nan]]}, "remove points that are NaN or infinite"),
+            ({"points": [[1.0, 2, 3], [1, np.nan, 3], [np.inf, 2, 3]]}, "got 2 of 3 points .* in row 1; remove"),
             ({"low": (0, 0, 2)}, "low < high"), ({"low": 0}, "d finite numbers each"),
             ({"high": (1, 1)}, "low and high"),
             ({"cell": 0}, "cell to be a positive number, or 3"), ({"cell": (1, 1)}, "cell to be a positive"),

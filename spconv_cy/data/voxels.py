@@ -151,10 +151,13 @@ def _checked(points: ArrayLike, cell: ArrayLike, low: ArrayLike, high: ArrayLike
         raise ShapeError(expected(who, "low and high to be d finite numbers each, low < high", f"{low!r:.60} and "
                                   f"{high!r:.60}"))
     d = len(ends[0])
-    if given.ndim != 2 or given.shape[1] < d or given.dtype.kind not in "fiu" or not np.isfinite(given).all():
+    if given.ndim != 2 or given.shape[1] < d or given.dtype.kind not in "fiu":
         raise ShapeError(expected(who, f"points (n, {d} or more) of finite numbers",
-                                  f"shape {given.shape} of {given.dtype}",
-                                  "remove points that are NaN or infinite" if given.dtype.kind == "f" else ""))
+                                  f"shape {given.shape} of {given.dtype}"))
+    wrong = np.flatnonzero(~np.isfinite(given).all(1))
+    if len(wrong):
+        raise ShapeError(expected(who, "finite points", f"{len(wrong)} of {len(given)} points that are NaN or "
+                                  f"infinite, the first in row {wrong[0]}", "remove them"))
     if sides.dtype.kind not in "fiu" or sides.shape not in ((), (d,)) or not (
             np.isfinite(sides).all() and (sides > 0).all()):
         raise ShapeError(expected(who, f"cell to be a positive number, or {d}, one for each axis", f"{cell!r:.60}"))
