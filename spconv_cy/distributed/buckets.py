@@ -75,15 +75,21 @@ class Bucket:
         """Let MPI go on with the sum without waiting; return True if it is complete."""
         return self._sum is not None and self._sum.progress()
 
-    def finish(self) -> None:
-        """Wait for the sum, and give every parameter the mean of the ranks."""
-        means, size = empty(self._length, self._kind), self.ranks.size
+    def wait(self) -> None:
+        """Wait until the messages of all ranks are here."""
         if self.mailbox is not None:
             self.ranks.collect(self.mailbox)
-            self.mailbox.take_sum(means, size)
         else:
             assert self._sum is not None
             self._sum.finish()
+
+    def finish(self) -> None:
+        """Wait for the sum, and give every parameter the mean of the ranks."""
+        means, size = empty(self._length, self._kind), self.ranks.size
+        self.wait()
+        if self.mailbox is not None:
+            self.mailbox.take_sum(means, size)
+        else:
             np.divide(self._buffer, size, out=means)
         given = means[:len(self.parameters)].tolist()
         for has, parameter, (low, high) in zip(given, self.parameters, self._places, strict=True):
@@ -129,6 +135,8 @@ class Buckets:
 
     def begin(self) -> None:
         """Begin a backward pass."""
+        for bucket in self._buckets[:self._started]:                     # of a pass after which no step was made
+            bucket.wait()
         self.trace, self._noted, self._started = [], set(), 0
         for bucket in self._buckets:
             bucket.begin()
