@@ -3,11 +3,11 @@
     python benchmarks/bench_memory.py [--runs 1000] [--seed 0] [--most 50000]
 
 Each run draws a network of `sp.models`, or a chain of layers, with random widths, in float32 or bfloat16; and sites:
-from none to --most, one to three samples, a bounded field or none, with a ground state or without. It runs on one to
-eight threads, after nothing, or after a frame of other sites whose rulebooks are kept and, where few sites differ,
-updated. "Taken" is the most memory in use while rulebooks are found and while the network runs, over that before:
-arrays of the library, Python's objects and numpy's arrays. Printed are the runs that took more than told, and the
-largest bounds over what was taken.
+from none to --most, dense or scattered, one to three samples, a bounded field or none, with a ground state or without.
+It runs on one to eight threads, after nothing, or after a frame of other sites whose rulebooks are kept and, where few
+sites differ, updated. "Taken" is the most memory in use while rulebooks are found and while the network runs, over that
+before: arrays of the library, Python's objects and numpy's arrays. Printed are the runs that took more than told, and
+the largest bounds over what was taken.
 """
 
 import argparse
@@ -15,15 +15,17 @@ import functools
 import sys
 import tracemalloc
 from collections import Counter
+from unittest import mock
 
 import numpy as np
 
 import spconv_cy as sp
 from spconv_cy.compiled import memory
-from spconv_cy.deploy.rules import rules_bytes
+from spconv_cy.deploy.rules import Rules, rules_bytes
 
 MEGABYTE = 2**20                        # below it Python's objects weigh more than rows
 MOST = 1.2                              # told over taken, from a megabyte up
+FINDING = ((sp.Grid, "rules"), (sp.Grid, "rules_to"), (Rules, "_follow"))   # what finds one rulebook
 
 
 def unet(rng):
@@ -33,7 +35,7 @@ def unet(rng):
 
 
 def uresnet(rng):
-    return sp.models.uresnet(filters=width(rng), rng=rng), 3, 64, False
+    return sp.models.uresnet(filters=width(rng), rng=rng), 3, field(rng), False
 
 
 def minkunet(rng):
@@ -43,11 +45,11 @@ def minkunet(rng):
 def spunet(rng):
     c = width(rng)
     net = sp.models.spunet(3, 7, base=c, channels=(c, 2 * c, 2 * c, c), repeats=(1, 2, 1, 1), rng=rng)
-    return net, 3, 64, False
+    return net, 3, field(rng), False
 
 
 def second(rng):
-    return sp.models.voxel_backbone_8x(rng=rng), 3, (41, 64, 64), False
+    return sp.models.voxel_backbone_8x(rng=rng), 3, (41, *(field(rng),) * 2), False
 
 
 def resnet(rng):
@@ -108,10 +110,29 @@ def chain(rng):
 def voxelnext(rng):
     widths = [width(rng) for _ in range(4)]
     net = sp.models.voxelnext(4, widths=(*widths, widths[-1]), channels_out=width(rng), rng=rng)
-    return net, 3, (41, 64, 64), False
+    return net, 3, (41, *(field(rng),) * 2), False
 
 
-KINDS = (voxelnext, unet, uresnet, minkunet, spunet, second, resnet, deepcnet, fcgf, encoder, chain, chain, chain)
+def windows(rng):
+    """Return one to three windows that make sites, of a few channels: most of the memory is that of finding them."""
+    d, c, layers = int(rng.integers(1, 5)), int(rng.choice([4, 8])), []
+    for _ in range(int(rng.integers(1, 4))):
+        kind, size = rng.integers(4), int(rng.integers(2, 4))
+        if kind == 0:
+            layers.append(sp.layers.TransposedConvolution(d, c, c, 2, 2, rng=rng))
+        elif kind == 1:
+            layers.append(sp.Convolution(d, c, c, 3, 2, sites="cell", rng=rng))
+        else:
+            layers.append(sp.Convolution(d, c, c, size, int(rng.integers(1, 1 + size)), rng=rng))
+    return sp.Sequential(*layers), d, None, False
+
+
+KINDS = (voxelnext, unet, uresnet, minkunet, spunet, second, resnet, deepcnet, fcgf, encoder, chain, chain, chain,
+         windows)
+
+
+def field(rng):
+    return int(rng.choice([64, 512]))
 
 
 def width(rng):
@@ -122,9 +143,9 @@ def channels(rng):
     return int(rng.integers(1, 6))
 
 
-def sites_of(rng, n, d, size, samples):
-    """Return canonical sites, at most n: a noisy surface, a cloud, or all of a box, in a field or around the origin."""
-    axes = np.array(size if isinstance(size, tuple) else (size or int(2 * max(2, n ** (1 / d))),) * d)
+def sites_of(rng, n, d, size, samples, sparse):
+    """Return canonical sites, at most n: a noisy surface or a cloud, in a field or in a box of n * sparse^d places."""
+    axes = np.array(size if isinstance(size, tuple) else (size or int(sparse * max(2, n ** (1 / d))),) * d)
     places = rng.integers(0, axes, (n, d))
     if d > 1 and rng.integers(2):                                        # near a surface, as scans are
         wave = axes[-1] / 2 * (1 + 0.8 * np.sin(places[:, 0] * 6 / axes[0]))
@@ -138,14 +159,15 @@ def drawn(rng, most):
     make = KINDS[rng.integers(len(KINDS))]
     net, d, size, ground = make(rng)
     frozen = sp.freeze(net.eval(), precision="bfloat16" if rng.integers(5) == 0 else "float32")
-    n = 0 if rng.random() < 0.02 else int(most ** rng.uniform(0, 1))
+    n = 0 if rng.random() < 0.02 else int((most / 3 if make is windows else most) ** rng.uniform(0, 1))
     samples = int(rng.integers(1, 4))
-    sites = sites_of(rng, n, d, size, samples)
+    sparse = int(rng.choice([2, 16]))                    # for the second there are no maps of places
+    sites = sites_of(rng, n, d, size, samples, sparse)
     before = None
     if rng.integers(2):
         share = float(rng.choice([0.01, 0.05, 0.5]))
         kept = sites[rng.random(len(sites)) > share / 2]
-        other = np.unique(np.concatenate([kept, sites_of(rng, int(share * n / 2), d, size, samples)]), axis=0)
+        other = np.unique(np.concatenate([kept, sites_of(rng, int(share * n / 2), d, size, samples, sparse)]), axis=0)
         before = tensor(rng, other, frozen, size, samples, ground)
     return make.__name__, frozen, tensor(rng, sites, frozen, size, samples, ground), before
 
@@ -158,8 +180,8 @@ def tensor(rng, sites, frozen, size, samples, ground):
 def taken(work, programs=()):
     """Return (the most bytes in use during a call over those before, its result).
 
-    The peaks of the library's memory, of Python's, and of rulebooks that neither counts are added. With Programs that
-    is done step by step, since one may be in one step and one in another.
+    The peaks of the library's memory, of Python's, and of rulebooks that neither counts are added, rulebook by rulebook
+    and with Programs step by step, since one may be in one step and one in another.
     """
     memory.peak()
     before, most = memory.in_use()[0], [0]
@@ -179,7 +201,10 @@ def taken(work, programs=()):
 
     known = blocks()
     tracemalloc.start()
+    steps = [mock.patch.object(kind, name, followed(getattr(kind, name), step)) for kind, name in FINDING]
     try:
+        for patch in steps:
+            patch.start()
         for program in programs:
             program.watch = step
             program.rules.find = functools.partial(found, program.rules.find)
@@ -188,9 +213,21 @@ def taken(work, programs=()):
         return most[0], result
     finally:
         tracemalloc.stop()
+        for patch in steps:
+            patch.stop()
         for program in programs:
             program.watch = None
             vars(program.rules).pop("find", None)
+
+
+def followed(method, step):
+    """Return a method after which a step is counted."""
+    @functools.wraps(method)
+    def call(*arguments):
+        found = method(*arguments)
+        step()
+        return found
+    return call
 
 
 def bytes_in_blocks(rules):

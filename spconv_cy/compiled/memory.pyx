@@ -98,7 +98,9 @@ cdef struct Kept:
     size_t turn                 # the number of pieces that were kept before
 
 cdef multimap[size_t, Kept] kept
-cdef size_t kept_bytes = 0, used_bytes = 0, most_used = 0, turns = 0, peak_bytes = 0
+cdef size_t kept_bytes = 0, used_bytes = 0, most_used = 0, turns = 0
+# Bytes that arrays in use asked for, in whole pages; the rest of a larger piece counts as kept.
+cdef size_t asked_bytes = 0, peak_bytes = 0
 # Bytes that were returned and may be wanted again; bytes that are kept because they were; the time of the last use.
 cdef size_t missed_bytes = 0, earned_bytes = 0
 cdef double last_taken = 0
@@ -111,6 +113,7 @@ cdef class Block:
 
     cdef void* start
     cdef size_t size
+    cdef size_t asked
     cdef Py_ssize_t length
 
     def __getbuffer__(self, Py_buffer* view, int flags):
@@ -118,16 +121,17 @@ cdef class Block:
 
     def __dealloc__(self):
         if self.start != NULL:
-            _give_back(self.start, self.size)
+            _give_back(self.start, self.size, self.asked)
 
 
-cdef void _give_back(void* start, size_t size) noexcept nogil:
-    global kept_bytes, used_bytes, turns
+cdef void _give_back(void* start, size_t size, size_t asked) noexcept nogil:
+    global kept_bytes, used_bytes, asked_bytes, turns
     cdef Kept piece
     lock_kept()
     turns += 1
     piece.start, piece.turn = start, turns
     used_bytes -= size
+    asked_bytes -= asked
     kept_bytes += size
     # Before others of its size: the piece that was used last is still in the caches.
     kept.insert(kept.lower_bound(size), pair[size_t, Kept](size, piece))
@@ -181,12 +185,13 @@ cdef Block _take(size_t length, bint exact=False):
     if piece.second.start == NULL:
         raise MemoryError(f"array: expected a size that fits the memory, got {length:,} bytes; use a smaller batch")
     block.length, block.size, block.start = <Py_ssize_t>length, piece.first, piece.second.start
+    block.asked = size
     return block
 
 
 cdef pair[size_t, Kept] _piece(size_t size, size_t most) noexcept nogil:
     # Returns a piece of `size` bytes, or a kept one of up to `most`.
-    global kept_bytes, used_bytes, most_used, missed_bytes, earned_bytes, last_taken, peak_bytes
+    global kept_bytes, used_bytes, asked_bytes, most_used, missed_bytes, earned_bytes, last_taken, peak_bytes
     cdef pair[size_t, Kept] piece
     cdef double now = seconds()
     lock_kept()
@@ -211,8 +216,9 @@ cdef pair[size_t, Kept] _piece(size_t size, size_t most) noexcept nogil:
             piece.second.start = fresh(size)
     if piece.second.start != NULL:
         used_bytes += piece.first
+        asked_bytes += size
         most_used = max(most_used, used_bytes)
-        peak_bytes = max(peak_bytes, used_bytes)
+        peak_bytes = max(peak_bytes, asked_bytes)
         _trim(_most_kept())
     unlock_kept()
     return piece
@@ -291,7 +297,7 @@ def peak():
     global peak_bytes
     lock_kept()
     cdef size_t most = peak_bytes
-    peak_bytes = used_bytes
+    peak_bytes = asked_bytes
     unlock_kept()
     return most
 
@@ -299,6 +305,6 @@ def peak():
 def in_use():
     """Return three numbers of bytes: in use by arrays, kept for later arrays, and the most in use at once so far."""
     lock_kept()
-    cdef size_t used = used_bytes, spare = kept_bytes, most = most_used
+    cdef size_t used = asked_bytes, spare = kept_bytes + used_bytes - asked_bytes, most = most_used
     unlock_kept()
     return used, spare, most

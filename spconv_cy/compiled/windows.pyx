@@ -182,8 +182,6 @@ cdef int64_t[::1] _widened(int64_t[::1] keys, const Axis* axis, int n_threads):
     n_threads = startable(n_threads) if n_pieces > 1 else 1
     with nogil:
         reach.widen(&keys[0], pieces, n_pieces, axis, found + 2 * room * n, found + room * n, found, counts, n_threads)
-    if n_pieces == 1:
-        return scratch[:counts[0]]
     for piece in range(n_pieces):
         begins[piece], counts[piece], total = room * pieces[piece], total, total + counts[piece]
     counts[n_pieces] = total
@@ -224,7 +222,7 @@ cdef int64_t[::1] _united(int64_t[::1] keys, int64_t[::1] starts, int64_t[::1] c
         return np.zeros(0, np.int64)
     streams.keys, streams.starts, streams.counts, streams.shifts = &keys[0], &starts[0], &counts[0], &shifts[0]
     streams.n = shifts.shape[0]
-    n_threads = startable(n_threads) if n_pieces > 1 else 1
+    n_threads = min(startable(n_threads), <int>n_pieces)                 # each has room for a piece
     places = empty((n_pieces + 1, streams.n), np.int64)
     with nogil:
         reach.cut_streams(&streams, n_pieces, &places[0, 0], &begins[0], n_threads)

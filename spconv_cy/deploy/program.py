@@ -93,7 +93,7 @@ class Program:
         own = held(total + 4 * room) + self.layout.made_bytes(sizes, ground is not None)
         windows = max((step.window_bytes(ground is not None) * run.count(step.y) for step in self.jobs
                        if isinstance(step, MaxPool)), default=0)
-        return rules_bytes(found) + own + windows + OBJECTS * (len(self.jobs) + 4 * len(found.books) + 16)
+        return rules_bytes(found) + own + windows + OBJECTS * (len(self.jobs) + 4 * len(found.books) + 24)
 
     def grounds(self, ground: Array) -> tuple[list[Any], dict[int, Array]]:
         """Return the ground states of all values and the biases of convolutions, for the input's; the last are kept.

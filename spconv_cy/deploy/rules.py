@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.config import threads
+from spconv_cy.deploy import finding
 from spconv_cy.errors import expected
 from spconv_cy.sites import Grid, Rulebook, Window, changes, rules
 from spconv_cy.sites.chains import MOST_SITES, Course
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from spconv_cy.compiled.changes import Change
 
 ROOT, ROWS = 0, -1                      # the input's sites; one row for each sample, or rows without sites
-# Bytes for each site in, and out, while rules are found: of windows that keep the sites, of those that do not overlap,
-# and of those that do; for each thread; and of Python objects for each link.
-KEEPING, APART, OVERLAPPING = (20, 20), (44, 22), (56, 22)
-THREAD, OBJECTS = 22_528, 18_432
+CHANGED = 8.5                           # bytes for each row of a Change
+# Bytes for each thread while rules are found, of Python objects for each link, and for memory that fits no better.
+THREAD, OBJECTS, SPARE = 22_528, 18_432, 65_536
 
 
 @dataclass(frozen=True)
@@ -124,21 +123,25 @@ class Rules:
 
     def finding_bytes(self, found: Found) -> int:
         """Return the most bytes that it takes to find these sites and rulebooks."""
-        most, so_far, made = 0, 0, iter(found.grids[1:])
-        for link, book in zip(self.links, found.books, strict=True):
-            arrays = [book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr]
-            outputs = next(made).sites if link.makes else None
-            so_far += _bytes_of(arrays if outputs is None else [*arrays, outputs])
-            most = max(most, so_far + _cell_bytes(link.window, book, outputs))
-        return max(most, rules_bytes(found)) + THREAD * threads() + OBJECTS * len(self.links)
+        most, so_far, made, n_made = 0, 0, iter(found.grids[1:]), 1
+        for number, (link, book) in enumerate(zip(self.links, found.books, strict=True)):
+            grid, arrays = found.grids[link.place], [book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr]
+            child = next(made) if link.makes else grid if link.target is None else found.grids[link.target]
+            results = _bytes_of([*arrays, child.sites] if link.makes else arrays)
+            size = finding.size_of(link.window, grid.sites, child.sites, book, grid.size, link.makes)
+            n_made += link.makes
+            rows = sum(some.n for place, some in enumerate(found.grids[:n_made])
+                       if some.n > MOST_SITES and self._read.get(place, -1) >= number)
+            most = max(most, so_far + finding.finding_bytes(link.window, size, results) + int(CHANGED * rows))
+            so_far += results
+        return max(most, rules_bytes(found)) + THREAD * threads() + OBJECTS * len(self.links) + SPARE
 
     def forget(self) -> None:
         """Drop what is kept."""
         self._last = None
 
     def _find(self, grid: Grid, most: int | None, last: Found | None) -> Found:
-        followed = None if last is None else changes.change(last.grids[0], grid)
-        update = [followed]                                              # by place: Change, or None
+        update = [None if last is None else changes.change(last.grids[0], grid)]     # by place: Change, or None
         if self._course is not None:
             grid.expect(self._course)
         grids, books = [grid], list[Rulebook]()
@@ -189,7 +192,8 @@ class Rules:
 
     def _check(self, found: Found, link: Link, most: int) -> None:
         """Raise MemoryError if the rules of one more link might exceed `most` bytes."""
-        needs = rules_bytes(found) + worst_bytes(found.grids[link.place].n, link.window)
+        given = None if link.target is None else found.grids[link.target].n
+        needs = rules_bytes(found) + worst_bytes(found.grids[link.place].n, link.window, given)
         if needs > most:
             raise MemoryError(expected("Frozen", f"rulebooks of at most {most:,} bytes", f"perhaps {needs:,}",
                                        "give fewer sites or samples, or a higher limit"))
@@ -207,32 +211,19 @@ def keep(link: Link, grids: Sequence[Grid], book: Rulebook) -> None:
         grids[link.place].keep(link.window, grids[-1] if link.makes else book)
 
 
-def worst_bytes(n: int, window: Window) -> int:
-    """Return the most bytes that finding the outputs and rulebook of a window over n sites may take."""
-    windows = math.prod(-(-size // stride) for size, stride in zip(window.size, window.stride, strict=True))
-    outputs = n * (1 if window.kind in ("submanifold", "cell", "centre") else windows)
-    if window.kind == "transposed":
-        windows, outputs = window.volume, n * window.volume
-    pairs = n * min(window.volume, windows)
-    tiles = 8 * window.volume * (outputs // rules.TILE_ROWS + 2)
-    return (8 * pairs + 4 * (window.lattice.d + 1) * outputs + tiles + _temporary(window, n, outputs)
-            + THREAD * threads() + OBJECTS)
+def worst_bytes(n: int, window: Window, target: int | None = None) -> int:
+    """Return the most bytes that finding the outputs and rulebook of a window over n sites may take.
 
-
-def _cell_bytes(window: Window, book: Rulebook, outputs: Any) -> int:
-    """Return the most bytes beside the result while it is found; fewer if adjacent cubes have two sites or more."""
-    if window.is_tiling and book.n_pairs == book.n_in > max(MOST_SITES, 2 * book.n_out):
-        low, high = rules.bounds(outputs)
-        places = math.prod((high - low + 1).tolist())
-        if places // 128 <= book.n_in:
-            return 12 * book.n_in + places // 4 + 64 + 16 * book.n_offsets * threads()
-    return _temporary(window, book.n_in, book.n_out)
-
-
-def _temporary(window: Window, n_in: int, n_out: int) -> int:
-    apart = all(size <= stride for size, stride in zip(window.size, window.stride, strict=True))
-    a, b = KEEPING if window.keeps_sites else APART if apart else OVERLAPPING
-    return a * n_in + b * n_out
+    Args:
+        n: number of sites.
+        window: Window.
+        target: number of the sites of its outputs if they are given, or None.
+    """
+    worst = finding.worst_size(window, n, target)
+    outputs = worst.m if worst.made else 0
+    tiles = 8 * window.volume * (worst.m // rules.TILE_ROWS + 2)
+    results = 8 * worst.pairs + 4 * (window.lattice.d + 1) * outputs + tiles
+    return finding.finding_bytes(window, worst, results) + THREAD * threads() + OBJECTS
 
 
 def rules_bytes(found: Found) -> int:

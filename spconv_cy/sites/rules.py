@@ -13,11 +13,12 @@ from spconv_cy.sites.lattice import INT32_MAX
 
 try:
     import spconv_cy.compiled.cells as cells
+    import spconv_cy.compiled.memory as memory
     import spconv_cy.compiled.pairs as pairs
     import spconv_cy.compiled.sites as compiled
     import spconv_cy.compiled.windows as windows
 except ImportError:
-    cells = compiled = pairs = windows = None                            # type: ignore[assignment]
+    cells = compiled = memory = pairs = windows = None                   # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from spconv_cy.sites.lattice import Lattice
@@ -109,7 +110,8 @@ def reached(sites: Rows, window: Window, out_size: tuple[int, ...] | None) -> Ro
             found = windows.folded(sites, offsets, window.stride, config.threads())
         elif window.kind == "cell":
             # A copy: what `arrange` returns may lie in twice the memory, which is kept as long as the sites are.
-            found = arrange(np.floor_divide(sites, np.array([1, *window.stride], np.int32)))[0].copy()
+            cells_of = memory.empty(sites.shape, np.int32)
+            found = arrange(np.floor_divide(sites, np.array([1, *window.stride], np.int32), out=cells_of))[0].copy()
     if found is None:
         return build.reached(sites, window, out_size)
     return found if out_size is None else within(found, out_size, window.lattice)
