@@ -225,6 +225,20 @@ def test_changes_of_many_places_are_not_held_all_at_once(always):
         assert rules.updated == len(links)
 
 
+@pytest.mark.parametrize("field", [40, 600])
+@pytest.mark.parametrize("d, options", [
+    (3, {"size": 2, "stride": 2, "kind": "transposed"}), (3, {"size": 3}), (3, {"size": 3, "stride": 2}),
+    (3, {"size": 2, "stride": 2}), (3, {"size": 3, "stride": 2, "kind": "cell"}), (3, {"size": 3, "shape": "cross"}),
+    (4, {"size": 3}), (4, {"size": 2, "stride": 2, "kind": "transposed"}), (2, {"size": 3, "dilation": 2})])
+def test_finding_the_outputs_of_a_window_takes_no_more_memory_than_is_told(d, options, field):
+    sp.set_threads(7)
+    try:
+        for n in (5000, 20_000):
+            assert_told(Rules([Link(0, Window(d, **options))]), scattered(n, d, field, samples=1))
+    finally:
+        sp.set_threads(None)
+
+
 def test_wrong_changes_are_refused():
     compiled, rows = changes.compiled, np.zeros((3, 4), np.int32)
     rows[:, 3] = range(3)
@@ -243,7 +257,7 @@ def test_wrong_changes_are_refused():
 def assert_told(rules, sites):
     """Assert that finding the rules of sites takes no more memory than is told."""
     memory = pytest.importorskip("spconv_cy.compiled.memory")
-    grid = Grid(np.ascontiguousarray(sites, np.int32), None, 1, as_lattice(3))
+    grid = Grid(np.ascontiguousarray(sites, np.int32), None, 1, as_lattice(sites.shape[1] - 1))
     sp.release_memory()
     memory.peak()
     before = memory.in_use()[0]
