@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spconv_cy.config import threads
-from spconv_cy.deploy import finding
 from spconv_cy.errors import expected
 from spconv_cy.sites import Grid, Rulebook, Window, changes, rules
 from spconv_cy.sites.chains import MOST_SITES, Course
@@ -123,6 +122,8 @@ class Rules:
 
     def finding_bytes(self, found: Found) -> int:
         """Return the most bytes that it takes to find these sites and rulebooks."""
+        from spconv_cy.deploy import finding
+
         most, so_far, made, n_made = 0, 0, iter(found.grids[1:]), 1
         for number, (link, book) in enumerate(zip(self.links, found.books, strict=True)):
             grid, arrays = found.grids[link.place], [book.in_rows, book.out_rows, book.offset_ptr, book.tile_ptr]
@@ -219,6 +220,8 @@ def worst_bytes(n: int, window: Window, target: int | None = None) -> int:
         window: Window.
         target: number of the sites of its outputs if they are given, or None.
     """
+    from spconv_cy.deploy import finding
+
     worst = finding.worst_size(window, n, target)
     outputs = worst.m if worst.made else 0
     tiles = 8 * window.volume * (worst.m // rules.TILE_ROWS + 2)
