@@ -240,6 +240,16 @@ def test_the_sdist_holds_all_that_is_tracked(sdist):
     assert made <= {"PKG-INFO", "setup.cfg"}
 
 
+def test_no_name_of_our_cython_is_a_word_of_cpp():
+    """Old versions of Cython write the attributes of a class as they are."""
+    words = {"new", "delete", "template", "this", "operator", "namespace", "typename", "union", "friend", "virtual",
+             "explicit", "mutable", "export", "default", "switch", "case", "goto", "register", "auto", "using",
+             "private"}
+    for path in sorted((ROOT / "spconv_cy").rglob("*.p[yx][xd]")):
+        for line in re.findall(r"^ +cdef ([^(=#\n]+)$", path.read_text(), re.MULTILINE):
+            assert not words & set(re.findall(r"(\w+)\s*(?:,|$)", line)), f"{path.name}: {line}"
+
+
 @pytest.mark.slow
 def test_an_sdist_installs_into_an_empty_environment_and_works(sdist, tmp_path):
     python = venv(tmp_path)
@@ -252,7 +262,7 @@ def test_an_sdist_installs_into_an_empty_environment_and_works(sdist, tmp_path):
         path = words[words.index("-c") + 1]
         assert not FORBIDDEN.search(" ".join(words))
         mine = sets_of_setup()[set_of(path)][0] if "kernels" in path and set_of(path) else []
-        assert [word for word in words if re.match("-m(avx|fma|prefer)", word)] == mine, path
+        assert [word for word in words if re.match("-m(amx|avx|fma|pclmul|prefer)", word)] == mine, path
 
     with zipfile.ZipFile(next(wheels.glob("*.whl"))) as wheel:
         names = wheel.namelist()

@@ -24,33 +24,33 @@ cdef class Change:
         rows_added: (added,) int32, the rows of sites that only the second list has.
     """
 
-    cdef const int32_t[::1] rows, was, new
+    cdef const int32_t[::1] rows, was, fresh
     cdef readonly int64_t n, m, added, gone
 
     @property
     def rows_added(self):
         """(added,) int32: the rows of sites that only the second list has."""
-        return np.asarray(self.new[:self.added])
+        return np.asarray(self.fresh[:self.added])
 
     cdef _changes.Change parts(self):
         cdef _changes.Change parts
-        parts.row, parts.was, parts.added = &self.rows[0], &self.was[0], &self.new[0]
+        parts.row, parts.was, parts.added = &self.rows[0], &self.was[0], &self.fresh[0]
         parts.n, parts.m, parts.q = self.n, self.m, self.added
         return parts
 
 
-def change(const int32_t[:, ::1] old, const int32_t[:, ::1] new, int64_t most):
+def change(const int32_t[:, ::1] old, const int32_t[:, ::1] now, int64_t most):
     """Return the Change from one list of sites to another, or None if more than `most` sites are added or gone."""
-    cdef int64_t n = old.shape[0], m = new.shape[0], added = -1
+    cdef int64_t n = old.shape[0], m = now.shape[0], added = -1
     cdef int32_t[::1] rows, was, fresh
-    if old.shape[1] != new.shape[1] or most < 0:
+    if old.shape[1] != now.shape[1] or most < 0:
         raise ShapeError(expected("change", "two lists of sites of one dimension, and most from 0 up",
-                                  f"{(n, old.shape[1])}, {(m, new.shape[1])} and {most}"))
+                                  f"{(n, old.shape[1])}, {(m, now.shape[1])} and {most}"))
     if not n or not m or abs(n - m) > most:
         return None
     rows, was, fresh = empty(n, np.int32), empty(m, np.int32), empty(most + 1, np.int32)
     with nogil:
-        added = _changes.changed(&old[0, 0], n, &new[0, 0], m, <int>old.shape[1], most, &rows[0], &was[0], &fresh[0])
+        added = _changes.changed(&old[0, 0], n, &now[0, 0], m, <int>old.shape[1], most, &rows[0], &was[0], &fresh[0])
     if added < 0:
         return None
     return made_of(rows, was, fresh, n, m, added)
@@ -67,7 +67,7 @@ def have_map(const int32_t[:, ::1] sites):
 
 cdef Change made_of(int32_t[::1] rows, int32_t[::1] was, int32_t[::1] fresh, int64_t n, int64_t m, int64_t added):
     cdef Change made = Change.__new__(Change)
-    made.rows, made.was, made.new = rows, was, fresh
+    made.rows, made.was, made.fresh = rows, was, fresh
     made.n, made.m, made.added, made.gone = n, m, added, n - (m - added)
     return made
 
