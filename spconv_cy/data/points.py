@@ -135,7 +135,8 @@ class PointBatches(Batches):
         self.features = np.ones((self.n, 1), np.float32)
         if features is not None:
             self.features = _joined("features", features, counts, 2)
-        self.cell, self.tile, self.augment, self.views = cell, tile, augment, views
+        self.cell, self.augment, self.views = cell, augment, views
+        self.tile = None if tile is None else float(tile)
         SparseTensor.from_points(np.zeros((0, 1 + d)), np.zeros((0, 1)), cell=cell)         # checks the cell
 
     @property

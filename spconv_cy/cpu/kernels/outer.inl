@@ -56,9 +56,16 @@ inline __attribute__((always_inline)) void add_pair(vec (*sum)[V], Pairs pairs, 
     multiply_add<V, I>(sum, [x](int i) { return splat(x + i); }, pairs.columns(j), tail);
 }
 
+// clang would inline every block into one function, and give the sums of each a place of their own on its stack.
+#ifdef __clang__
+#define BLOCK __attribute__((noinline))
+#else
+#define BLOCK inline
+#endif
+
 // I inputs by V vectors of outputs; WHOLE: the rows of dy have no tail.
 template <int V, int I, bool WHOLE, class Pairs>
-inline void outer_block(Pairs pairs, int64_t n, float* dw, int64_t stride, int tail) {
+BLOCK void outer_block(Pairs pairs, int64_t n, float* dw, int64_t stride, int tail) {
     vec sum[I][V];
 #pragma GCC unroll 32
     for (int i = 0; i < I; ++i) read_row<V>(sum[i], dw + i * stride, tail);
