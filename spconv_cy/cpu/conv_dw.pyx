@@ -43,6 +43,8 @@ cdef Chunks chunks_of(const KernelTable* table, const Rules* rules, Shape shape)
     chunks.parts = max(min(JOBS // chunks.chunks, planes * chunks.slabs), 1) if rules.n_pairs >= TILE_ROWS else 1
     chunks.panels = channels >= table.panels
     chunks.near = min(max((PANEL_FLOATS if chunks.panels else table.near_floats) // max(channels, 1), FEW), NEAR)
+    if not chunks.panels and table.near_floats == 0:
+        chunks.near = chunks.tiles * TILE_ROWS                           # as many as an offset has in a sweep
     inputs = ceiling(shape.c, max(chunks.slabs, 1))
     chunks.room = POINTER_FLOATS
     if chunks.panels:

@@ -52,8 +52,11 @@ bool fill() {
 #ifdef SPCONV_CY_AVX512F
     // Includes whether the operating system saves the registers: the compiler's run time reads xgetbv too.
     if (__builtin_cpu_supports("avx512f")) {
-        if (has_half_units()) avx512f::weights_stay = true;
-        tables[n_tables++] = avx512f::table();
+        const bool half = has_half_units();
+        if (half) avx512f::weights_stay = true;
+        KernelTable& best = tables[n_tables++] = avx512f::table();
+        // Rows from the second cache are fast enough: they are read where they lie, and copied from twice the channels on.
+        if (half) best.near_floats = 0, best.panels *= 2;
     }
 #endif
 #ifdef SPCONV_CY_AVX2

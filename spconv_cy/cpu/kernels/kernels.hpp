@@ -117,7 +117,7 @@ struct KernelTable {
     int32_t lanes;          // floats in a vector
     int32_t vectors;        // the widest block of columns, in vectors
     int32_t panels;         // channels in and out from which the weight gradient copies rows
-    int32_t near_floats;    // of its rows that are read in place together
+    int32_t near_floats;    // of its rows that are read in place together; 0: no bound
     bool weights_stay;      // in registers, for all pairs of an offset; else rows of sums do, for all inputs
     SPCONV_CY_KERNELS(SPCONV_CY_POINTER)
 };
