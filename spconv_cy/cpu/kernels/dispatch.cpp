@@ -55,7 +55,7 @@ bool fill() {
         const bool half = has_half_units();
         if (half) avx512f::weights_stay = true;
         KernelTable& best = tables[n_tables++] = avx512f::table();
-        // Rows from the second cache are fast enough: they are read where they lie, and copied from twice the channels on.
+        // Rows come fast enough from the second cache: read where they lie, and copied from twice the channels on.
         if (half) best.near_floats = 0, best.panels *= 2;
     }
 #endif
