@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ import pytest
 import spconv_cy as sp
 from spconv_cy.cli import main
 
-ROOT = Path(__file__).resolve().parents[1]
 POINTS = np.array([[0.5, 1, 2], [3, 4, np.nan]])
 
 
@@ -195,7 +193,7 @@ def test_info_says_what_a_file_is(work, capsys, monkeypatch):
 
 def test_the_command_runs_from_a_shell(work):
     def shell(*arguments):
-        done = subprocess.run([sys.executable, "-m", "spconv_cy", *arguments], capture_output=True, text=True, cwd=ROOT)
+        done = subprocess.run([sys.executable, "-m", "spconv_cy", *arguments], capture_output=True, text=True, cwd=work)
         return done.returncode, done.stdout, done.stderr
 
     assert shell("--version") == (0, f"spconv-cy {sp.__version__}\n", "")

@@ -22,7 +22,7 @@ from spconv_cy.sites import rules
 from spconv_cy.sites.pairs import PlainPairs
 from spconv_cy.sites.rulebook import Rulebook
 
-PACKAGE = Path(sp.__file__).parent
+PACKAGE = Path(__file__).parents[1] / "spconv_cy"
 
 
 def sources(*endings):
