@@ -132,7 +132,7 @@ def test_rulebooks_are_updated_up_to_the_break_even_and_made_afresh_above(size, 
     links = [Link(0, Window(3, 3, kind="submanifold")), Link(0, Window(3, 2, stride=2))]
     rules = compared(links, sites, [altered(sites, count, size=size, samples=1)], size=None, samples=1)
     assert (rules.updated > 0) == updated and (changes.SHARE, changes.SHARE_OF_MAPS) == (0.1, 0.01)
-    assert changes.compiled.have_map(np.ascontiguousarray(sites, np.int32)) == (size == 40)
+    assert changes.share_of(np.ascontiguousarray(sites, np.int32)) == (0.01 if size == 40 else 0.1)
 
 
 def test_levels_with_a_map_are_made_afresh_below_one_that_is_updated(monkeypatch):

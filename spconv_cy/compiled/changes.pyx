@@ -7,7 +7,7 @@ import numpy as np
 from spconv_cy.compiled.sites cimport box_of, keys_of, team
 from spconv_cy.compiled.windows cimport shifts_of, wanted_of, with_windows
 from spconv_cy.cpu cimport changes as _changes
-from spconv_cy.cpu cimport maps, order, rules
+from spconv_cy.cpu cimport rules
 from spconv_cy.cpu.order cimport Box
 
 from spconv_cy.compiled.memory import empty, exact
@@ -54,15 +54,6 @@ def change(const int32_t[:, ::1] old, const int32_t[:, ::1] now, int64_t most):
     if added < 0:
         return None
     return made_of(rows, was, fresh, n, m, added)
-
-
-def have_map(const int32_t[:, ::1] sites):
-    """Return True if the rules of sites (n, 1+d) are found by a map of places: their box has few for each site."""
-    cdef Box box
-    if not sites.shape[0]:
-        return False
-    box = box_of(sites, 1)
-    return order.lay_out(&box) and maps.words_of_map(&box, sites.shape[0]) > 0
 
 
 cdef Change made_of(int32_t[::1] rows, int32_t[::1] was, int32_t[::1] fresh, int64_t n, int64_t m, int64_t added):

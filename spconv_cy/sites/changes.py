@@ -6,6 +6,7 @@ docs/kernels.md for how many sites may change before that takes longer than all 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from spconv_cy import config
 from spconv_cy.sites import rules
+from spconv_cy.sites.boxes import has_map
 from spconv_cy.sites.chains import MOST_SITES
 from spconv_cy.sites.rulebook import Rulebook
 
@@ -42,7 +44,11 @@ def change(old: Grid, new: Grid) -> Change | None:
 
 def share_of(sites: Rows) -> float:
     """Return the share of these sites that may have changed; above it, rules are made afresh."""
-    return SHARE_OF_MAPS if compiled.have_map(sites) else SHARE
+    if not len(sites):
+        return SHARE
+    low, high = rules.bounds(sites).tolist()
+    places = math.prod(last - first + 1 for first, last in zip(low, high, strict=True))
+    return SHARE_OF_MAPS if has_map(places, len(sites)) else SHARE
 
 
 def is_none(found: Change) -> bool:
