@@ -19,7 +19,10 @@ WORKLOADS = {                                           # what the first picture
     ("UNet", "training_step"): "The same U-Net:\ntraining step",
     ("Glyphs", "training_step"): "DeepCNet on 100 drawn characters:\ntraining step",
 }
+COVER = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}          # of a text, over lines
 COMPARED = ("spconv", "SparseConvNet", "MinkowskiEngine")
+FORWARD_ONLY = ("spconv",)                              # its backward pass wants a CUDA driver
+TRAINING = ("forward_backward", "training_step")
 CASES = {"Scan": "Indoor scan, {} channels", "Wide": "20,000 sites, {} channels", "Part": "5,000 sites, {} channels",
          "Lidar": "Lidar sweep, 64 channels", "SpaceTime": "4-D scene, 32 channels",
          "Down": "Stride 2, 32 to 64 channels",
@@ -58,7 +61,7 @@ def faster(made, record):
             axis.barh(height, width, 0.25, color=COLOURS[side], hatch="" if side in live else "////",
                       edgecolor="white", linewidth=0)
             axis.text(width + 0.12, height, f"{width:.1f}x" if width else f"{side} cannot train on a CPU",
-                      va="center", fontsize=9, color="black" if width else "#666666")
+                      va="center", fontsize=9, color="black" if width else "#666666", bbox=COVER)
     axis.plot([1, 1], [-0.5, len(WORKLOADS) - 0.5], color="black", linewidth=1, linestyle="--")
     axis.text(1, -0.62, "equal", ha="center", va="center", fontsize=9)
     axis.set_yticks(range(len(WORKLOADS)), WORKLOADS.values())
@@ -69,13 +72,14 @@ def faster(made, record):
     _head(figure, "How many times faster spconv_cy is than other libraries on a CPU", made)
     handles = [pyplot.Rectangle((0, 0), 1, 1, facecolor=COLOURS[side], hatch="" if side in live else "////",
                                 edgecolor="white", linewidth=0) for side in COMPARED]
-    names = [side if side in live else f"{side} (earlier run, scaled)" for side in COMPARED]
-    _legend(figure, handles, names)
+    _legend(figure, handles, [_named(side, live) for side in COMPARED])
     _save(figure, record, 0.7)
 
 
 def bars(made, record):
     """Draw each case's part of the sgemm peak, the goals and other libraries beside, into the record's name with .png.
+
+    Of what a library cannot do on a CPU any more, the sheet's times are left out.
 
     Args:
         made: a record, a dict.
@@ -83,11 +87,12 @@ def bars(made, record):
     """
     isa = goals.isa_of(made)
     published = goals.published(isa)
+    live = {row["side"] for row in made["rows"]}
     shown = [row for row in made["rows"] if row["side"] == "ours" and row.get("share")]
     if not shown:
         return
     pyplot = _pyplot()
-    figure, axis = pyplot.subplots(figsize=(WIDTH, 1.4 + 0.3 * len(shown)))
+    figure, axis = pyplot.subplots(figsize=(WIDTH, 1.5 + 0.3 * len(shown)))
     for place, row in enumerate(shown):
         axis.barh(place, row["share"], 0.7, color=COLOURS["ours"], label="spconv_cy")
         goal = goals.GOALS.get(goals.key(row), goals.Goal()).of("share", isa)
@@ -97,10 +102,11 @@ def bars(made, record):
         others |= {other["side"]: other["share"] for other in made["rows"] if goals.key(other) == goals.key(row)
                    and other["side"] in COLOURS and other["side"] != "ours"}
         for side in COMPARED:
-            if side in others:
+            if side in others and not (side in FORWARD_ONLY and row["verb"] in TRAINING):
                 axis.plot(others[side], place, "o", color=COLOURS[side], markeredgecolor="white", markersize=7,
-                          label=side)
-        axis.text(max(row["share"], goal or 0) + 0.015, place, f"{row['share']:.0%}", va="center", fontsize=9)
+                          label=_named(side, live))
+        axis.text(max(row["share"], goal or 0) + 0.015, place, f"{row['share']:.0%}", va="center", fontsize=9,
+                  bbox=COVER)
     axis.axvline(1, color="black", linewidth=1, linestyle="--", label="sgemm")
     axis.set_yticks(range(len(shown)), [_title(row) for row in shown])
     axis.set_ylim(len(shown) - 0.4, -0.6)
@@ -110,8 +116,8 @@ def bars(made, record):
     _plain(axis)
     _head(figure, "Rate of arithmetic beside numpy's dense product of two matrices (sgemm)", made)
     seen = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    _legend(figure, list(seen.values()), list(seen))
-    _save(figure, record, 0.95)
+    _legend(figure, list(seen.values()), list(seen), columns=2)
+    _save(figure, record, 1.05)
 
 
 def curves(panels, record):
@@ -145,6 +151,11 @@ def curves(panels, record):
     _save(figure, record)
 
 
+def _named(side, live):
+    """Return the name of a library in a legend."""
+    return side if side in live else f"{side} (earlier run, scaled)"
+
+
 def _title(row):
     return f"{CASES[row['case']].format(*row['params'])}: {VERBS[row['verb']]}"
 
@@ -164,10 +175,10 @@ def _head(figure, title, made):
     figure.text(0.5, 1 - 0.3 * inch, machine, ha="center", va="top", fontsize=10)
 
 
-def _legend(figure, handles, names):
-    """Put the legend below the title, three entries a line."""
+def _legend(figure, handles, names, columns=3):
+    """Put the legend below the title."""
     figure.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 1 - 0.42 / figure.get_figheight()),
-                  ncols=3, frameon=False)
+                  ncols=columns, frameon=False)
 
 
 def _pyplot():

@@ -209,7 +209,8 @@ def draw(record, path):
 
     fit, rows = record["fit"], record["rows"]
     names = list(fit["compute"])
-    figure, axes = pyplot.subplots(1, 1 + len(names), figsize=(5 * (1 + len(names)), 4))
+    figure, axes = pyplot.subplots(2, 2, figsize=(8, 6.6))               # as wide as a page shows it
+    *axes, corner = axes.flat                                            # for the legend
     for name, colour in zip(names, ("#1b7837", "#4393c3"), strict=False):
         own = [row for row in rows if row["name"] == name]
         axes[0].loglog([1e3 * row["seconds"][_middle(row)] for row in own], [1e3 * predicted(fit, row) for row in own],
@@ -233,9 +234,11 @@ def draw(record, path):
         axis.axhline(100 * WORTH, color="#878787", linewidth=1, label=f"{100 * WORTH:.0f} %")
         axis.set(xlabel="ranks N", ylabel="work, % of N times that of one rank", ylim=(0, 102),
                  title=f"Work of N ranks by the model: {name}")
-    axes[1].legend(fontsize=8)
+        axis.title.set_fontsize(11)
+    corner.set_axis_off()
+    corner.legend(*axes[1].get_legend_handles_labels(), loc="center", frameon=False, fontsize=9)
     figure.tight_layout()
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=200)
 
 
 def _two(rows, name):

@@ -71,11 +71,16 @@ def picture(net, pictures):
     x, _ = next(sp.data.PictureBatches(pictures[:12], None, FIELD).epoch(0, training=False))
     with sp.no_grad():
         pairs = zip(x.to_dense()[:, 0], net(x).y.to_dense()[:, 0], strict=True)
-    figure = plot.figure(9, 1.7)
-    for column, pair in zip(figure.subplots(2, 12).T, pairs, strict=True):
+    figure = plot.figure(8, 2)
+    figure.suptitle(f"Test digits, and what the decoder makes of {CODE} numbers for each", fontsize=11)
+    rows = figure.subplots(2, 12)
+    for column, pair in zip(rows.T, pairs, strict=True):
         for axes, dense in zip(column, pair, strict=True):
             axes.imshow(dense.T, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
-            axes.set_axis_off()
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_color("0.9")
+    for axes, name in zip(rows[:, 0], ("digit", "from its code"), strict=True):
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
     return figure
 
 

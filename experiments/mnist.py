@@ -44,10 +44,13 @@ def main():
 
 def templates(run, name, masks, tests, truth):
     """Classify like Handel's machine of 1931: the mask of a mean digit that lets most light through wins."""
-    figure = plot.figure(9, 1.4)
-    for axes, mask in zip(figure.subplots(1, 10), masks, strict=True):
-        axes.imshow(mask, cmap="viridis", interpolation="nearest")
+    figure = plot.figure(8, 2.9)
+    rows = figure.subplots(2, 5)
+    for c, (axes, mask) in enumerate(zip(rows.flat, masks, strict=True)):
+        shown = axes.imshow(mask, cmap="viridis", interpolation="nearest", vmin=0, vmax=masks.max())
         axes.set_axis_off()
+        axes.set_title(f"mean {c}", fontsize=9)
+    figure.colorbar(shown, ax=rows, label="grey value, of 255")
     run.picture("templates", figure, f"The ten masks of template matching: the mean digits ({name}).")
     unit = masks.reshape(10, -1) / np.linalg.norm(masks.reshape(10, -1), axis=1, keepdims=True)
     error = run.once("templates", lambda: float(np.mean((tests.reshape(len(tests), -1) @ unit.T).argmax(1) != truth)))

@@ -82,13 +82,16 @@ def tested(run, train, test, seed):
 
 
 def picture(characters, wrong):
-    figure = plot.figure(12, 2.8)
-    rows = figure.subplots(2, 14).ravel()
-    for axes in rows:
+    figure = plot.figure(8, 3.6)
+    shown = wrong[:33]
+    said = "" if len(shown) == len(wrong) else f"; {len(shown)} of them"
+    figure.suptitle(f"{len(wrong)} of {len(characters):,} digits misread{said}. The pen starts at the dot", fontsize=11)
+    axes_of = figure.subplots(3, 11).ravel()
+    for axes in axes_of:
         axes.set_axis_off()
-    for axes, (item, truth, answer) in zip(rows, wrong, strict=False):
+    for axes, (item, truth, answer) in zip(axes_of, shown, strict=False):
         plot.strokes(axes, with_aspect(characters[item]), "magma", linewidth=2)
-        axes.set_title(f"{truth}: {answer}", fontsize=9)
+        axes.set_title(f"{truth} as {answer}", fontsize=9)
     return figure
 
 
