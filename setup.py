@@ -1,4 +1,7 @@
-"""Build the compiled core: every .pyx is an extension, the micro-kernels are compiled once for each instruction set.
+"""Build the compiled core: every .pyx is a module, the micro-kernels are compiled once for each instruction set.
+
+In place each module is a file, so that one that changed is built alone. In a wheel those of a package share one file,
+where spconv_cy/lazy.py finds them: most of a small extension module is tables that each file has anew.
 
 SPCONV_CY_OPENMP=0 builds without threads, SPCONV_CY_DEBUG=1 with checks, SPCONV_CY_SANITIZE=address,undefined with
 those sanitizers. A change of these three, or of the compiler (CC, CXX), compiles everything anew. Debug symbols stay
@@ -25,9 +28,12 @@ SEEKS = sorted(KERNELS.glob("seek_*.cpp"))
 LINKED = {"spconv_cy.cpu.isa": sorted({*KERNELS.glob("*.cpp")}.difference(SEEKS)), "spconv_cy.cpu.maps": SEEKS}
 # What Cython adds to every module that takes arrays, compiled once instead of a dozen times.
 SHARED = "spconv_cy.compiled.shared"
+# Packages whose modules share a file in a wheel, and the name of that file.
+TOGETHER = "modules"
+PACKAGES = ("spconv_cy.compiled", "spconv_cy.cpu")
 # Compiled without fused multiply-adds but those that are asked for: so the results of steps are those of numpy's
 # separate operations, and kernels of small numbers have the same bits in every instruction set.
-EXACT = "spconv_cy.cpu.steps"
+EXACT = "spconv_cy/cpu/steps"
 EXACT_KERNELS = ("dots", "widened")
 DEBUG = os.environ.get("SPCONV_CY_DEBUG", "0") not in ("", "0")
 SANITIZE = os.environ.get("SPCONV_CY_SANITIZE", "")
@@ -91,11 +97,26 @@ def extensions():
     return found
 
 
+def together(extensions):
+    """Make one extension of all those of a package; its file has a function PyInit for each module."""
+    found = [extension for extension in extensions if extension.name.rpartition(".")[0] not in PACKAGES]
+    for package in PACKAGES:
+        parts = [extension for extension in extensions if extension.name.rpartition(".")[0] == package]
+        sources, depends = (sum((getattr(part, kind) for part in parts), []) for kind in ("sources", "depends"))
+        found.append(Extension(f"{package}.{TOGETHER}", sources, language="c++", include_dirs=[str(KERNELS)],
+                               depends=sorted({*depends})))
+    return found
+
+
 class BuildExtensions(build_ext):
     """Probes the compiler, then gives each file the flags of its instruction set, told by its name."""
 
     def finalize_options(self):
+        modules = self.distribution.ext_modules
+        if not self.inplace and not self.editable_mode:
+            self.distribution.ext_modules = together(modules)            # where it is looked up
         super().finalize_options()
+        self.distribution.ext_modules = modules                          # pip may finalize for a wheel, then in place
         self.parallel = self.parallel or min(os.cpu_count() or 1, 8)
         self.force = self.force or is_new_variant()
 
@@ -118,7 +139,6 @@ class BuildExtensions(build_ext):
         for extension in self.extensions:
             extension.extra_compile_args += common + compile_openmp
             extension.extra_compile_args += [] if DEBUG else ["-O3" if has_loops(extension) else "-Os"]
-            extension.extra_compile_args += ["-ffp-contract=off"] if extension.name == EXACT else []
             extension.extra_link_args += link + link_openmp
             extension.define_macros += [(f"SPCONV_CY_{name.upper()}", "1") for name in self.sets]
             extension.define_macros += [("SPCONV_CY_OMP_PAUSE", "1")] if pauses else []
@@ -129,6 +149,10 @@ class BuildExtensions(build_ext):
         super().build_extensions()
         STAMP.write_text(VARIANT)
 
+    def get_export_symbols(self, extension):
+        """Return []: Python's headers export the function PyInit of each module, on Windows too."""
+        return []
+
     def fits(self, source):
         """Tell whether the compiler can make this file: all but micro-kernels of a set that it lacks."""
         return Path(source).parent != KERNELS or set_of(source) in (None, *self.sets)
@@ -138,7 +162,7 @@ class BuildExtensions(build_ext):
         compile_all = self.compiler.compile
 
         def compile_one(source, extra_postargs=None, **options):
-            exact = Path(source).parent.name == KERNELS.name and Path(source).name.startswith(EXACT_KERNELS)
+            exact = is_exact(Path(source))
             flags = [*(extra_postargs or []), *self.sets.get(set_of(source), []), *["-ffp-contract=off"] * exact]
             return compile_all([source], extra_postargs=self.spelt(flags), **options)
 
@@ -180,6 +204,12 @@ class BuildExtensions(build_ext):
 def has_loops(extension):
     """Tell whether a module computes; the others check and allocate arrays, and are built small."""
     return extension.name.startswith("spconv_cy.cpu.")
+
+
+def is_exact(path):
+    """Tell whether a source is compiled without fused multiply-adds but those that are asked for."""
+    return (path.parent.name == KERNELS.name and path.name.startswith(EXACT_KERNELS)
+            or path.with_suffix("").as_posix().endswith(EXACT))
 
 
 def set_of(source):

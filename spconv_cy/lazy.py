@@ -1,12 +1,14 @@
-"""Public names of a package, imported when they are first used."""
+"""Public names of a package, imported when they are first used; where compiled modules lie."""
 
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 # A line of a stub; the names are equal.
 IMPORT = re.compile(r"^from (\S+) import (\w+) as \2$", re.MULTILINE)
@@ -14,6 +16,9 @@ IMPORT = re.compile(r"^from (\S+) import (\w+) as \2$", re.MULTILINE)
 MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE", "PALS_SIZE", "SLURM_STEP_NUM_TASKS")
 # Holds the number of the process that mpiexec started and that imported this package.
 RANK_PROCESS = "_SPCONV_CY_RANK_PROCESS"
+# Packages whose compiled modules share a file where they are not built in place, and its name: as setup.py has them.
+TOGETHER = "modules"
+PACKAGES = ("spconv_cy.compiled", "spconv_cy.cpu")
 
 
 def under_mpiexec() -> str:
@@ -31,6 +36,22 @@ def end_together() -> None:
     if under_mpiexec() and os.environ.setdefault(RANK_PROCESS, str(process)) == str(process):
         sys.excepthook = lambda *error: import_module("spconv_cy.distributed.failing").end_early(
             before, process, *error)
+
+
+class Together:
+    """Finds the modules of a package in the one file of its compiled modules; Python finds those with own files."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return where a module lies; None if it is of another package, or if its package has no such file."""
+        package = name.rpartition(".")[0]
+        shared = PathFinder.find_spec(f"{package}.{TOGETHER}", path) if package in PACKAGES else None
+        return shared and spec_from_file_location(name, shared.origin)
+
+
+def find_together() -> None:
+    """Let Python find compiled modules that share a file, after those with files of their own."""
+    sys.meta_path.append(Together)
 
 
 def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:

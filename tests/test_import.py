@@ -4,10 +4,12 @@ import ast
 import json
 import subprocess
 import sys
+from importlib import invalidate_caches
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
 from pathlib import Path
 
 import spconv_cy as sp
-from spconv_cy.lazy import public
+from spconv_cy.lazy import Together, public
 
 PROGRAM = """
 import json, sys
@@ -32,6 +34,19 @@ def test_the_import_loads_nothing_that_only_some_will_use():
     new = loaded_by(PROGRAM.replace("import spconv_cy\n", "from spconv_cy import *\n"))
     assert "spconv_cy.tensor" in new
     assert [name for name in new if name in HEAVY or name.partition(".")[0] in HEAVY] == []
+
+
+def test_modules_without_files_of_their_own_lie_in_the_one_of_their_package(tmp_path):
+    path = [str(tmp_path)]
+    assert Together in sys.meta_path and Together.find_spec("spconv_cy.cpu.conv", path) is None
+    shared = tmp_path / f"modules{EXTENSION_SUFFIXES[0]}"
+    shared.touch()
+    invalidate_caches()
+    for name in ("spconv_cy.cpu.conv", "spconv_cy.compiled.pairs"):
+        spec = Together.find_spec(name, path)
+        assert (spec.name, spec.origin) == (name, str(shared)) and type(spec.loader) is ExtensionFileLoader
+    for name in ("conv", "cpu.conv", "spconv_cy.cpu", "spconv_cy.layers.conv", "spconv_cy.cpu.kernels.conv"):
+        assert Together.find_spec(name, path) is None, name
 
 
 def test_the_import_alone_loads_no_layer_and_no_compiled_module():

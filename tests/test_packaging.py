@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import spconv_cy
-from spconv_cy import _core
+from spconv_cy import _core, lazy
 
 ROOT = Path(__file__).parents[1]
 KERNELS = ROOT / "spconv_cy" / "cpu" / "kernels"
@@ -50,12 +50,24 @@ def run(*command, **options):
     return done.stdout + done.stderr
 
 
+def of_setup(name):
+    """Return a constant of setup.py."""
+    for node in ast.parse((ROOT / "setup.py").read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"setup.py has no {name}")
+
+
 def sets_of_setup():
     """Return the flags and the probing program of each instruction set, as setup.py lists them."""
-    for node in ast.parse((ROOT / "setup.py").read_text()).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == "SETS":
-            return ast.literal_eval(node.value)
-    raise AssertionError("setup.py has no SETS")
+    return of_setup("SETS")
+
+
+def test_modules_that_share_a_file_are_sought_where_setup_puts_them():
+    assert (lazy.TOGETHER, lazy.PACKAGES) == (of_setup("TOGETHER"), of_setup("PACKAGES"))
+    for package in lazy.PACKAGES:                                        # the name is that of no module
+        folder = Path(ROOT, *package.split("."))
+        assert list(folder.glob("*.pyx")) and not list(folder.glob(f"{lazy.TOGETHER}.py*"))
 
 
 def set_of(path):
