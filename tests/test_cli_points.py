@@ -60,6 +60,30 @@ def test_what_points_lack_is_told(arguments, status, told, hits, capsys, monkeyp
     assert (found, out, err.count("\n")) == (status, "", 1) and told in err, err
 
 
+def test_points_that_are_not_finite_are_left_out_and_counted(hits, tmp_path, capsys):
+    lines = (hits / "hits.csv").read_text().splitlines()
+    lines[3:5] = "0,nan,1,2,1,0", "0,,1,2,1,0"
+    file, model, table = tmp_path / "hits.csv", tmp_path / "model.safetensors", tmp_path / "out.csv"
+    file.write_text("\n".join(lines))
+    columns, told = ["--by", "event", "--label", "truth"], f"{file}: 2 of 960 points left out, whose coordinates are no"
+    status, out, err = run(capsys, "train", file, model, "--points", *columns, "--levels", 1, "--channels", 4,
+                           "--epochs", 1, "--json", "--quiet")
+    assert status == 0 and json.loads(out)["points"] == 958 and err.startswith(told) and err.count("\n") == 1
+    status, out, err = run(capsys, "predict", model, file, table, *columns)
+    assert (status, out) == (0, f"{table}: 958 points\n") and err.startswith(told)
+
+
+@pytest.mark.parametrize("text, told", [
+    ("", "expected points, got none"), ("x,y,z,label\n", "expected points, got none"),
+    ("x,y,z,label\n1,,2,0\n1,2,inf,1\n", "expected points, got 2, none of them finite"),
+    ("1,2,3,0,0\n1,2,4,1,1\n", "got c3, c4; the first line of the file may name the columns")])
+def test_a_file_without_points_or_names_is_told(text, told, tmp_path, capsys):
+    (tmp_path / "hits.csv").write_text(text)
+    status, out, err = run(capsys, "train", tmp_path / "hits.csv", tmp_path / "model.safetensors", "--points", "--by",
+                           "event", "--quiet")
+    assert (status, out, err.count("\n")) == (1, "", 1) and told in err, err
+
+
 def test_a_model_is_known_by_its_estimator_and_not_by_its_labels(tmp_path, capsys):
     clouds = list(np.random.default_rng(0).normal(size=(6, 30, 3)))
     path, fast = tmp_path / "model.safetensors", {"l": 1, "k": 2, "epochs": 1}

@@ -297,6 +297,7 @@ def test_tables_without_names_with_counts_and_with_other_axes(tmp_path):
     assert read(tmp_path, "a.txt", "1 2\n").points.tolist() == [[1, 2]]
     assert read(tmp_path, "a.csv", "x,y,t\n1,2,3\n").points.tolist() == [[1, 2]]
     assert len(read(tmp_path, "a.csv", "x,y,z,label\n")) == 0 and len(read(tmp_path, "a.csv", "")) == 0
+    assert read(tmp_path, "a.csv", ",x,y,e,\n0,1,2,7,\n1,3,4,8,\n").features().tolist() == [[7], [8]]  # row numbers
     (tmp_path / "b.csv").write_text("event,px,py,pz,pe\n0,1,2,3,4\n1,5,6,7,8\n")
     cloud = sp.readers.read_points(tmp_path / "b.csv", axes=("px", "py", "pz"))
     assert_array_equal(sp.readers.read_points(tmp_path / "b.csv", axes="px, py,pz").points, cloud.points)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from spconv_cy import readers
 from spconv_cy.cli.kinds import kind_of_file
 from spconv_cy.cli.printed import WrongArguments, wrong
-from spconv_cy.errors import FileError, expected
+from spconv_cy.errors import FileError, expected, printable
 from spconv_cy.estimators.encoders import PointEncoder
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Samples:
 
     @property
     def items(self) -> list[Any]:
-        """The drawings, or the clouds without points that are not finite."""
-        return self.drawings or [cloud.finite() for cloud in self.clouds]
+        """The drawings, or the clouds."""
+        return self.drawings or self.clouds
 
     def part(self, chosen: Any) -> Samples:
         """Return the samples of a mask."""
@@ -83,6 +84,8 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
 
 def read_samples(options: argparse.Namespace, paths: list[str]) -> Samples:
     """Return the samples of files and folders; a folder in a folder is a class.
+
+    Points that are not finite are left out, which a line on standard error says.
 
     Raises:
         FileNotFoundError, FileError: no such file; a file that is damaged or holds neither drawings nor points.
@@ -118,13 +121,24 @@ def _add(found: Samples, path: str, label: str | None, options: argparse.Namespa
     if kind in DRAWN:
         _add_drawn(found, path, label, DRAWN[kind](path))
     elif kind == "points":
-        found.clouds.append(readers.read_points(path, options.axes))
+        found.clouds.append(_finite(path, readers.read_points(path, options.axes)))
         found.names.append(path)
         found.labels.append(label)
         found.tested.append(False)
     elif not skip:
         raise FileError(expected(path, "a file of drawings or points", f"one of the kind {kind!r}",
                                  f"see spconv-cy info {path}, or give --reader"))
+
+
+def _finite(path: str, cloud: PointCloud) -> PointCloud:
+    """Return the points of a file that are finite; tell how many are not."""
+    there = cloud.finite()
+    if not len(there):
+        raise FileError(expected(path, "points", f"{len(cloud)}, none of them finite" if len(cloud) else "none"))
+    if len(there) < len(cloud):
+        print(f"{printable(path)}: {len(cloud) - len(there):,} of {len(cloud):,} points left out, whose coordinates are "
+              "not finite", file=sys.stderr)
+    return there
 
 
 def _add_drawn(found: Samples, path: str, label: str | None, drawn: Handwriting) -> None:

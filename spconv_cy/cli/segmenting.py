@@ -76,7 +76,7 @@ def predict_points(options: argparse.Namespace) -> None:
     if target:
         check_other(inputs[0], target)
     model = SparseConvSegmenter.load(options.net)
-    whole = _read(options, inputs or [last])[0].finite()
+    whole = _read(options, inputs or [last])[0]
     parts = _parted(options, whole)
     shares = np.zeros((len(whole), len(model.classes_)))
     given = [_unlabelled(options, whole.take(part)) for part in parts]
@@ -98,9 +98,8 @@ def _read(options: argparse.Namespace, paths: list[str]) -> list[Cloud]:
 
 
 def _clouds(options: argparse.Namespace, paths: list[str]) -> list[Cloud]:
-    """Return the clouds of files, those of one file apart, without points that are not finite."""
-    return [cloud.take(part) for whole in _read(options, paths) for cloud in [whole.finite()]
-            for part in _parted(options, cloud)]
+    """Return the clouds of files, those of one file apart."""
+    return [cloud.take(part) for cloud in _read(options, paths) for part in _parted(options, cloud)]
 
 
 def _parted(options: argparse.Namespace, cloud: Cloud) -> Sequence[Any]:
@@ -108,7 +107,9 @@ def _parted(options: argparse.Namespace, cloud: Cloud) -> Sequence[Any]:
     if options.by is None:
         return [np.arange(len(cloud))]
     if options.by not in cloud.values:
-        raise FileError(expected("--by", f"a column {options.by!r}", ", ".join(cloud.values) or "none"))
+        named = any(name != f"c{i}" for i, name in enumerate(cloud.values, cloud.points.shape[1]))
+        raise FileError(expected("--by", f"a column {options.by!r}", ", ".join(cloud.values) or "none",
+                                 "" if named else "the first line of the file may name the columns"))
     found, numbers = np.unique(cloud.values[options.by], return_inverse=True)
     return [np.flatnonzero(numbers == i) for i in range(len(found))]
 

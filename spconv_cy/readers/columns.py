@@ -35,7 +35,7 @@ def read_columns(path: PathLike, axes: Sequence[str] | None = None) -> PointClou
     A first line that is no point names the columns. Without it the first three are x, y, z (two: x, y), and the others
     c3, c4 and so on. Lines that begin with # or // and empty lines are skipped; # before the names is allowed. A first
     line with one number, as in .pts files, is the number of points. Empty cells of numbers are NaN, cells of other
-    columns stay text.
+    columns stay text. Among names, a column without one is left out, such as the row numbers that pandas writes.
 
     Args:
         path: the file, UTF-8.
@@ -62,7 +62,7 @@ def read_columns(path: PathLike, axes: Sequence[str] | None = None) -> PointClou
         raise FileError(expected(path, f"{declared} points, as declared in the first line", len(rows),
                                  "the file is cut short or its count is wrong"))
     cells = zip(*rows, strict=True) if rows else ([] for _ in names)
-    columns = {name: _column(list(column)) for name, column in zip(names, cells, strict=True)}
+    columns = {name: _column(list(column)) for name, column in zip(names, cells, strict=True) if name}
     found = axes or [axis for axis in AXES if axis in {name.lower() for name in names}]
     return cloud_of(path, columns, found if len(found) > 1 or axes else AXES, "name the coordinates, as in "
                     "axes=('px', 'py', 'pz')")
@@ -134,8 +134,8 @@ def _names(path: str, rows: list[list[str]], axes: Sequence[str] | None) -> list
         n = len(rows[0])
         return [*AXES[:min(n, 3)], *(f"c{i}" for i in range(3, n))]
     names = rows[0]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
         raise FileError(expected(path, "different names of columns", f"{twice!r:.40} twice"))
     return names
 
