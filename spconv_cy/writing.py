@@ -49,6 +49,27 @@ def new_file(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Itera
             yield file
 
 
+def check_writable(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> None:
+    """Raise what `new_file` would raise of the folder of a file: asked before the work whose result it will hold.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        PermissionError: this process may not create a file in it.
+    """
+    path = os.fsdecode(path)
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.exists(path) and not os.path.isfile(path):               # a folder, a pipe or a device: told when opened
+        return
+    _check_folder(path, folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _forbidden(errno.EACCES, folder, path)
+
+
+def _forbidden(number: int | None, folder: str, path: str) -> PermissionError:
+    return PermissionError(number, "expected a folder in which a new file can be created, which replaces the old one, "
+                           f"got no permission to write in {folder!r}", path)
+
+
 def _check_folder(path: str, folder: str) -> None:
     if not os.path.isdir(folder or "."):
         raise FileNotFoundError(expected(path, "a folder that exists", repr(folder), "create the folder first"))
@@ -62,8 +83,7 @@ def _replaced(path: str, target: str) -> Iterator[BinaryIO]:
     try:
         opened = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except PermissionError as error:
-        raise PermissionError(error.errno, "expected a folder in which a new file can be created, which replaces the "
-                              f"old one, got no permission to write in {os.path.dirname(target)!r}", path) from error
+        raise _forbidden(error.errno, os.path.dirname(target), path) from error
     except OSError as error:
         error.filename = path
         raise

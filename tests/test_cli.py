@@ -1,8 +1,10 @@
 """The command line as a user types it: results, messages, exit statuses, JSON, what a file is."""
 
+import importlib
 import json
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -98,6 +100,8 @@ def test_folders_are_classes_and_the_progress_is_not_in_the_result(work, capsys)
      "spconv-cy page: error: argument --port: expected a whole number from 0 to 65535, got 'many'\n"),
     (["predict", "net.safetensors", "scene.npz"], "INPUT and OUTPUT, or --out FOLDER, got 1 files"),
     (["predict", "net.safetensors", "scene.npz", "scene.npz"], "a new file to write"),
+    (["predict", "points.csv", "model.safetensors"], "as the first argument, got a file of points, points.csv; give"),
+    (["predict", "drawn.npz", "model.safetensors", "out.csv"], "first argument, got a file of drawings, drawn.npz"),
     (["predict", "model.safetensors", "drawn.npz", "--out", "o"], "a network with --out, got the model of a class"),
     (["predict", "net.safetensors", "scene.npz", "--shard", "4/4"], "argument --shard: expected i/n, i from 0 to n"),
     (["predict", "net.safetensors", "scene.npz", "--out", "o", "--processes", "0"],
@@ -142,6 +146,17 @@ def test_what_fails_ends_with_status_1_and_a_message(work, capsys, monkeypatch, 
     if arguments[0] != "page":
         status, out, _ = run(capsys, *arguments, "--json")
         assert status == 1 and set(json.loads(out)) == {"error"}
+
+
+def test_a_warning_is_one_line_on_standard_error(work, capsys, monkeypatch):
+    def warns(options):
+        warnings.warn("a thing to know", stacklevel=1)
+        print("result")
+
+    monkeypatch.setattr(importlib.import_module("spconv_cy.cli.main"), "_config", warns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert run(capsys, "config") == (0, "result\n", "spconv-cy config: warning: a thing to know\n")
 
 
 def write_others(folder):

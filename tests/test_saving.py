@@ -21,6 +21,7 @@ from safetensors.numpy import load
 
 import spconv_cy as sp
 from spconv_cy import writing
+from spconv_cy.cli import main
 from spconv_cy.errors import FileError
 from spconv_cy.io import archive
 from spconv_cy.io.pth_storage import mapped, release
@@ -224,16 +225,34 @@ def test_a_failure_at_the_end_leaves_the_old_file_alone(name, error, tmp_path, m
     assert (tmp_path / "file").read_bytes() == b"old" and os.listdir(tmp_path) == ["file"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or not os.geteuid(), reason="root may write everywhere")
 def test_a_folder_without_permission_is_told(tmp_path):
     (tmp_path / "file").write_bytes(b"old")
     tmp_path.chmod(0o555)
     try:
-        with pytest.raises(PermissionError, match="expected a folder in which a new file can be made"):
-            sp.save(tmp_path / "file", NET)
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("root may write everywhere")
+        for wants in (writing.check_writable, lambda path: sp.save(path, NET)):
+            with pytest.raises(PermissionError, match="expected a folder in which a new file can be created"):
+                wants(tmp_path / "file")
     finally:
         tmp_path.chmod(0o755)
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_folder_is_asked_before_the_work_whose_result_it_will_hold(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)          # what a folder without permission tells
+    net, before = sp.Sequential(sp.GlobalPooling(), sp.NetworkInNetwork(1, 2, rng=0)), tmp_path / "file"
+    first = {name: array.copy() for name, array in net.state().items()}
+    batches = [(sp.SparseTensor.from_sites([[0, 0, 0]], [[1.0]], size=3), np.array([0]))]
+    with pytest.raises(PermissionError, match="no permission to write in"):
+        sp.fit(net, batches, sp.Adam(net.parameters(), 0.1), 1, checkpoint=before, progress=False)
+    assert all(np.array_equal(array, first[name]) for name, array in net.state().items()) and not os.listdir(tmp_path)
+    sp.save(before, net)
+    new = str(tmp_path / "new.safetensors")
+    for words in (["train", "data", new], ["predict", str(before), "scene.npz", new],
+                  ["convert", "theirs.pth", new, "--network", "second"]):
+        assert main(words) == 1 and "no permission to write in" in capsys.readouterr().err
+    writing.check_writable(os.devnull)                                   # no folder is asked for a device
 
 
 def test_names_may_be_long_and_bytes(tmp_path):

@@ -11,6 +11,7 @@ from spconv_cy.io.converted_file import convert_file, in_options
 from spconv_cy.io.matching import LAYOUTS, READINGS
 from spconv_cy.io.networks.known import checked_family
 from spconv_cy.io.peers.known import PLACES
+from spconv_cy.writing import check_writable
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +44,7 @@ def check_other(given: str, written: str) -> None:
 
 def _convert(options: argparse.Namespace) -> None:
     check_other(options.checkpoint, options.net)
+    check_writable(options.net)
     if not options.net.lower().endswith(".safetensors"):
         raise WrongArguments(expected(options.net, "the name of a .safetensors file to write",
                                       "that of a different kind"))

@@ -17,6 +17,7 @@ from spconv_cy.cli.samples import Samples, add_samples, read_samples
 from spconv_cy.cli.segmenting import add_points, evaluate_points, train_points
 from spconv_cy.errors import FileError, expected
 from spconv_cy.estimators import SparseConvClassifier
+from spconv_cy.writing import check_writable
 
 MOST_CONFUSED = 5                                   # pairs of classes that are listed
 
@@ -132,6 +133,7 @@ def _check_model(options: argparse.Namespace) -> None:
                                       repr(options.model)))
     if not os.path.isdir(folder):
         raise WrongArguments(expected(options.model, "a folder that exists", f"none named {folder}"))
+    check_writable(options.model)
     for path in options.data:
         check_other(path, options.model)
     if not options.quiet:

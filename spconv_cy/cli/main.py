@@ -8,8 +8,10 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import partial
 
 from spconv_cy.cli import converting, estimating, informing, predicting
 from spconv_cy.cli.printed import WrongArguments, add_json, tell, wrong
@@ -36,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         options.parser.error(_unrecognized(options.parser, unknown))
     try:
-        return options.run(options) or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_warn, options.command)
+            return options.run(options) or 0
     except BrokenPipeError:                                              # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -51,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, WrongArguments) else 1
 
 
+def _warn(command: str, message: Warning | str, *_: object) -> None:
+    """Print a warning as one line, without the place in the source."""
+    print(f"spconv-cy {command}: warning: {message}", file=sys.stderr)
+
+
 def _unrecognized(command: argparse.ArgumentParser, unknown: list[str]) -> str:
     """Return the message for arguments that a command does not have, with the option that was meant."""
     options = re.findall(r"--[\w-]+", command.format_help())
@@ -60,8 +69,9 @@ def _unrecognized(command: argparse.ArgumentParser, unknown: list[str]) -> str:
 
 def _plain(error: Exception) -> str:
     """Return the message of an error, without the number of an OSError."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{os.fsdecode(error.filename)}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    if isinstance(error, OSError) and error.strerror:
+        told = error.strerror[0].lower() + error.strerror[1:]
+        return told if error.filename is None else f"{os.fsdecode(error.filename)}: {told}"
     return str(error) or type(error).__name__
 
 

@@ -14,12 +14,12 @@ from spconv_cy.cli.converting import check_other
 from spconv_cy.cli.estimating import count
 from spconv_cy.cli.kinds import check_no_regressor, estimator_of, kind_of_file
 from spconv_cy.cli.printed import WrongArguments, add_json, tell, wrong
-from spconv_cy.cli.samples import add_samples, read_samples
+from spconv_cy.cli.samples import FORMATS, add_samples, read_samples
 from spconv_cy.cli.segmenting import add_points, predict_points
 from spconv_cy.errors import expected, printable
 from spconv_cy.estimators import SparseConvClassifier
 from spconv_cy.io import predict_file, predict_files
-from spconv_cy.writing import new_file
+from spconv_cy.writing import check_writable, new_file
 
 TABLES = (".csv", ".tsv")
 BEST = 3                                            # answers of a drawing with --json
@@ -55,6 +55,10 @@ def _predict(options: argparse.Namespace) -> int:
     if not os.path.exists(options.net):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), options.net)
     kind = check_no_regressor(options.net) if os.path.isfile(options.net) else None
+    if kind is None and os.path.isfile(options.net) and (read := kind_of_file(options.net)) in FORMATS:
+        raise WrongArguments(expected("predict", "a model or a network as the first argument",
+                                      f"a file of {'points' if read == 'points' else 'drawings'}, {options.net}",
+                                      "give the model first, then the files to read"))
     if kind == "segmenter":
         predict_points(options)
         return 0
@@ -65,6 +69,7 @@ def _predict(options: argparse.Namespace) -> int:
     inputs, outputs = options.files
     for given in (options.net, inputs):
         check_other(given, outputs)
+    check_writable(outputs)
     found = predict_file(options.net, inputs, outputs)
     tell(options, {"output": outputs, "result": str(found)}, f"{printable(outputs)}: {found}")
     return 0
@@ -86,6 +91,8 @@ def _predict_labels(options: argparse.Namespace) -> int:
     """Print or write the label of each sample."""
     *inputs, last = options.files
     table = last if inputs and last.lower().endswith(TABLES) and not _is_data(last) else None
+    if table is not None:
+        check_writable(table)
     samples = read_samples(options, inputs if table else options.files)
     model = SparseConvClassifier.load(options.net)
     samples.check_read_by("predict", model.encoder_)

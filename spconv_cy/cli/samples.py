@@ -136,8 +136,9 @@ def _finite(path: str, cloud: PointCloud) -> PointCloud:
     if not len(there):
         raise FileError(expected(path, "points", f"{len(cloud)}, none of them finite" if len(cloud) else "none"))
     if len(there) < len(cloud):
-        print(f"{printable(path)}: {len(cloud) - len(there):,} of {len(cloud):,} points left out, whose coordinates are "
-              "not finite", file=sys.stderr)
+        out = len(cloud) - len(there)
+        print(f"{printable(path)}: {out:,} of {len(cloud):,} points left out, whose coordinates are not finite",
+              file=sys.stderr)
     return there
 
 

@@ -17,6 +17,7 @@ from spconv_cy.errors import FileError, ShapeError, expected, printable
 from spconv_cy.estimators import SparseConvSegmenter
 from spconv_cy.readers import write_points
 from spconv_cy.train import mean_iou
+from spconv_cy.writing import check_writable
 
 WRITTEN = (".csv", ".ply")
 
@@ -75,6 +76,7 @@ def predict_points(options: argparse.Namespace) -> None:
                                       "write if any", f"{len(options.files)} files"))
     if target:
         check_other(inputs[0], target)
+        check_writable(target)
     model = SparseConvSegmenter.load(options.net)
     whole = _read(options, inputs or [last])[0]
     parts = _parted(options, whole)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from spconv_cy.errors import FileError, expected
+from spconv_cy.writing import check_writable
 
 try:
     import fcntl
@@ -25,15 +26,13 @@ def only_run(path: str | None) -> Iterator[None]:
 
     Raises:
         FileError: another run holds the lock.
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError, PermissionError: there is no such folder, or no file can be created in it.
     """
     if path is None or fcntl is None or os.path.exists(path) and not os.path.isfile(path):
         yield
         return
     target = os.path.realpath(path)                                      # one lock for all names of a file
-    folder = os.path.dirname(target)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(expected(path, "a folder that exists", repr(folder), "create the folder first"))
+    check_writable(path)
     name = f"{target}.lock"
     held = _locked(path, name)
     try:
