@@ -4,24 +4,17 @@ from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memcpy
 
+from spconv_cy.cpu.fetch cimport fetch
 from spconv_cy.cpu.isa cimport Igemm
 from spconv_cy.cpu.once cimport begin_sums, each_once, next_rows
 from spconv_cy.cpu.rules cimport TILE_ROWS
 from spconv_cy.cpu.threads cimport ceiling
 
 
-cdef extern from *:
-    """
-    static inline void spconv_cy_fetch(const void* start, int64_t bytes) {
-        const char* p = (const char*)start;
-        for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
-    }
-    """
-    void fetch "spconv_cy_fetch"(const void* start, int64_t n_bytes) noexcept nogil
-
 cdef enum:
-    WIDTH = 64                  # most columns of all tiles of a job: their sums fill a first cache
-    DEEP = 96                   # inputs from which on sums are used so seldom that they may lie in the second cache
+    WIDEST = 64                 # most columns of a block
+    WIDTH = 128                 # most columns of all tiles of a job: their sums lie in the first two caches
+    DEEP = 96                   # inputs from which on sums are used so seldom that there may be twice as many
     INPUTS = 160                # most inputs of a pass over a tile: their weights stay in the first cache
     FEW = 8                     # offsets up to which rows are read and written so seldom that they are waited for
     JOBS = 24                   # least number of jobs that have more than one tile
@@ -38,9 +31,9 @@ cdef int64_t span_of(const KernelTable* table, const Rules* rules, Shape shape, 
     # pairs. A job takes more than one only if `least` jobs are left, so that all threads have work.
     cdef int64_t width = widest_block(table, shape), span = 1
     cdef int64_t jobs = rules.n_tiles * shape.groups * ceiling(ceiling(shape.o, table.lanes), table.vectors)
-    cdef int64_t most = 4 * WIDTH if shape.c >= DEEP else WIDTH
-    if beside:
-        jobs = rules.n_tiles
+    cdef int64_t most = 2 * WIDTH if shape.c >= DEEP else WIDTH
+    if beside:                                                           # as many rows lie in the caches again
+        jobs, most = rules.n_tiles, most // 2
     while 2 * span * width <= most and jobs >= 2 * least * span:
         span *= 2
     return span
@@ -131,7 +124,7 @@ cdef int begin(Layer* layer, const KernelTable* table, const float* x, const Wei
     layer.room = room_of(shape, layer.span, beside)
     layer.slot = slot_of(table, shape, layer.span, beside) + layer.room
     layer.packed, layer.first_row, layer.first_added = layer.sums + n_threads * layer.slot, 0, 0
-    layer.in_place = (rules.n_offsets <= FEW and layer.blocks == 1 and beside == NULL and x != y
+    layer.in_place = (layer.blocks == 1 and beside == NULL and x != y
                       and after.finish.residual == NULL and after.y_stride == layer.vectors * table.lanes
                       and shape.groups == 1 and shape.o == after.y_stride and <uintptr_t>y % 64 == 0)
     if w.packed != NULL:
@@ -216,7 +209,7 @@ cdef void pack(const Layer* layer, int64_t job) noexcept nogil:
 
 
 cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
-    # The sums stay in the first cache, padded to whole vectors, and y is written once.
+    # The sums stay in the first caches: in y itself if they can, else padded to whole vectors, and y is written once.
     cdef float* sums = layer.sums + thread * layer.slot
     cdef const Rules* rules = layer.rules
     cdef int64_t columns = layer.shape.groups * layer.blocks, index = job % columns
@@ -230,11 +223,9 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     cdef const float* bias = layer.bias
     cdef Igemm product
     cdef bint few = rules.n_offsets <= FEW and block.vectors > 1
-    cdef Fetch ahead
-    cdef float[WIDTH] first_sums                        # no block is wider
+    cdef Fetch ahead = fetch_of(layer, tile, last, index == 0)
+    cdef float[WIDEST] first_sums
     cdef const float* once = NULL
-    if not few:
-        ahead = fetch_of(layer, tile, last, index == 0)
     if bias != NULL:
         bias += first_column
     if layer.in_place:
@@ -250,10 +241,9 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     for offset in range(rules.n_offsets):
         start = rules.tile_ptr[offset * (rules.n_tiles + 1) + tile]
         pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + last] - start
+        fetch_share(layer, &ahead, offset, start + pairs, first_column, block.cols)
         if few:
             product.next = next_rows(rules, offset, tile, last)
-        else:
-            fetch_share(layer, &ahead, offset, start + pairs, first_column, block.cols)
         if pairs == 0 or c == 0:
             continue
         w = packed_at(layer, block, group, offset)
@@ -347,7 +337,7 @@ cdef void finish_tile(const Layer* layer, int64_t tile, int64_t rows, int64_t fi
         layer.table.measure(part, part + o, layer.y + at, step, rows, cols)
 
 
-# What a job fetches into the second cache, a share at every offset: its rows of y, which are written at the end; and
+# What a job fetches into the second cache, a share at every offset: its rows of y, if they are written at the end; and
 # for the next job the numbers of rows and those rows of x that no job has read yet. Processors fetch long streams by
 # themselves, but these are many and short.
 cdef struct Fetch:
@@ -379,7 +369,7 @@ cdef Fetch fetch_of(const Layer* layer, int64_t tile, int64_t last, bint is_firs
     if ahead.x_rows > 16 * ahead.rows:                      # rows in no order
         ahead.x_rows = 0
     ahead.x_row += 1
-    ahead.step = ceiling(ahead.rows, max(rules.n_offsets, 1))
+    ahead.step = 0 if layer.in_place else ceiling(ahead.rows, max(rules.n_offsets, 1))
     ahead.x_step = ceiling(ahead.x_rows, max(rules.n_offsets, 1))
     return ahead
 

@@ -21,14 +21,9 @@ cdef extern from *:
             y[i] = spconv_cy_key(b) > spconv_cy_key(a) ? b : a;
         }
     }
-    static inline void spconv_cy_prefetch(const void* start, int64_t bytes) {
-        const char* p = (const char*)start;
-        for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
-    }
     """
     void max_bytes "spconv_cy_max_bytes"(uint8_t* y, const uint8_t* x, int64_t n) noexcept nogil
     void max_shorts "spconv_cy_max_shorts"(int16_t* y, const int16_t* x, int64_t n) noexcept nogil
-    void fetch "spconv_cy_prefetch"(const void* start, int64_t n_bytes) noexcept nogil
 
 cdef enum:
     CHUNK_ROWS = 256

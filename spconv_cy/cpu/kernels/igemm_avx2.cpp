@@ -5,7 +5,7 @@ namespace {
 
 constexpr int ROWS[] = {0, 12, 6, 4, 3};
 constexpr int INPUTS[VECTORS + 1] = {};     // 16 registers hold too few weights
-constexpr int UNROLL[] = {0, 1, 8, 1, 4};
+constexpr int UNROLL[] = {0, 1, 1, 1, 1};
 constexpr int PAIRS[VECTORS + 1] = {};
 constexpr int STAY_BELOW[VECTORS + 1] = {};
 
