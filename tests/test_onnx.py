@@ -216,6 +216,35 @@ def test_autoware_parts_before_and_after_are_refused_by_name_or_left_out(tmp_pat
     same(sp.io.read_onnx(path, sparse_only=True), g.set(submanifold(2, 3, bias=False), 0))
 
 
+def test_autoware_activations(tmp_path):
+    g = Graph(F32)
+    rules, x = g.pairs("coors"), "x"
+    for i, (kind, alpha) in enumerate([(0, 0.5), (1, 0.5), (2, 0.5), (3, 0.25), (3, 0.0)]):
+        x = g.gemm(x, rules, 2 + i, 3 + i, act_type=kind, act_alpha=alpha)
+    kinds = [], [sp.ReLU()], [sp.layers.Sigmoid()], [sp.layers.LeakyReLU(0.25)], [sp.layers.LeakyReLU(0.0)]
+    layers = [layer for i, then in enumerate(kinds) for layer in (g.set(submanifold(2 + i, 3 + i, False), i), *then)]
+    same(sp.io.read_onnx(g.save(tmp_path, x, ("x", "coors"))), sp.Sequential(*layers))
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_nvidia_size_1_with_the_sites_kept(tmp_path, old):
+    g = Graph(F32)
+    field = {"input_spatial_shape": list(SIZE), "output_spatial_shape": list(SIZE)}
+    if old:                                                              # spconv 1 ignores the stride
+        y = g.conv("x", 2, 3, (1, 1, 1), stride=[2] * 3, **field)
+        i = 0
+    else:                                                                # spconv 2 ignores its partner
+        y = g.conv("x", 2, 2, (1, 1, 1), subm=1, bias=False, rulebook="s")
+        g.conv("x", 2, 4, (1, 1, 1), stride=[2] * 3, padding=[0] * 3, rulebook="down")
+        y = g.conv(y, 2, 3, (1, 1, 1), inverse=1, rulebook="down", **field)
+        i = 3
+    net = sp.io.read_onnx(g.save(tmp_path, y), one_by_one="krsc")
+    x = scene()
+    rows = x.features.numpy() if old else x.features.numpy() @ g.weights["w0"].reshape(2, 2).T
+    wanted = rows @ g.weights[f"w{i}"].reshape(3, 2).T + g.weights[f"w{i + 1}"]
+    assert np.array_equal(net(x).sites, x.sites) and np.allclose(net(x).features.numpy(), wanted, atol=1e-6)
+
+
 def test_a_shortcut_with_layers(tmp_path):
     g = Graph()
     a = g.conv("x", 2, 4, subm=1, activation="ReLU")

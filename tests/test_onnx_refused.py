@@ -113,7 +113,8 @@ def test_attributes_that_do_not_fit(tmp_path, options, match):
     ("other", {}, "pairs from the sites 't0a' of its features, got those from 'coors'"),
     ("down", {}, "is_subm as subm of its pairs"), ("none", {}, "pairs of one Get.*not with their results as inputs"),
     ("mixed", {}, "pairs of one GetIndicePairsImplicitGemm"), ("next", {"precision": 1}, "for INT8; export"),
-    ("next", {"act_type": 3}, "activation"), ("next", {"output_scale": 2.0}, "output_scale 1"),
+    ("next", {"act_type": 4}, "activation"),
+    ("next", {"act_type": 3, "act_alpha": 2.0}, "slope"), ("next", {"output_scale": 2.0}, "output_scale 1"),
 ])
 def test_pairs_that_do_not_fit_and_int8(tmp_path, pairs, options, match):
     g = Graph()
@@ -123,6 +124,51 @@ def test_pairs_that_do_not_fit_and_int8(tmp_path, pairs, options, match):
     given = {"other": other, "down": down, "none": ["", "p", "q", "r"], "next": following,
              "mixed": [*following[:2], *other[2:]]}[pairs]
     refused(g.save(tmp_path, g.gemm(a, given, 2, 2, **options)), match)
+
+
+def test_int8_nodes_are_named(tmp_path):
+    g = Graph()
+    g.gemm("x", g.pairs("coors"), 2, 2)
+    g.nodes[-1].op_type = "ImplicitGemmInt8"
+    g.nodes[-1].input.extend(["scale", "bias"])
+    refused(g.save(tmp_path, g.nodes[-1].output[0], ("x", "coors")), "ImplicitGemmInt8 'implicitgemm1'.*got 7 inputs")
+
+
+@each("stages, match", [("[", "rulebook_stages: expected a list of windows in JSON"), ("[[]]", "list of windows"),
+                        ("5", "list of windows"), ("[" * 99999, "list of windows"), ("[]", "pairs of one Get"),
+                        ('[{"onnx_base": "rulebook/a"}]', "ksize of whole numbers"),
+                        ('[{"onnx_base": "rulebook/a", "ksize": [3, 3, 3], "stride": ["2"]}]', "stride of whole")])
+def test_pairs_that_are_inputs_need_their_windows(tmp_path, stages, match):
+    g = Graph()
+    names = [f"rulebook/a/{slot}" for slot in ("out_indices", "pair_fwd", "pair_mask", "mask_argsort")]
+    path = g.save(tmp_path, g.gemm("x", names, 2, 3, subm=0), ("x", *names))
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"rulebook_stages": stages})
+    path.write_bytes(model.SerializeToString())
+    refused(path, match)
+
+
+@each("op, options, remaining", [
+    ("Reshape", {}, "Add"), ("Shape", {}, "Add"), ("ScatterElements", {"axis": 1}, None),
+    ("ScatterElements", {"reduction": "add"}, None), ("ScatterElements", {}, "Transpose"),
+])
+def test_rows_in_another_shape_are_refused(tmp_path, op, options, remaining):
+    g = Graph(F32)
+    x = g.conv("x", 2, 3, subm=1)
+    inputs = {"Reshape": [x, "shape"], "Shape": [x]}.get(op, ["zeros", "where", x])
+    y = g.node(op, inputs, **options)
+    if remaining == "Add":
+        y = g.node("Add", [y, x])
+    elif remaining:
+        y = g.node("Transpose", [y], perm=[1, 0])
+    op = remaining or op
+    refused(g.save(tmp_path, y, ("x", "zeros", "where", "shape")), f"{op} '{op.lower()}.*expected an operation")
+
+
+def test_padding_around_size_1(tmp_path):
+    g = Graph(F32)
+    end = g.conv("x", 2, 3, (1, 1, 1), input_spatial_shape=[9, 8, 7], output_spatial_shape=[11, 10, 9])
+    refused(g.save(tmp_path, end), "no padding around a window of size 1, got \\(1, 1, 1\\)", one_by_one="raw")
 
 
 def test_a_name_twice_and_circles(tmp_path):

@@ -8,7 +8,8 @@ from typing import Any
 from spconv_cy.io.onnx_files import INTEGERS, Model, titled
 from spconv_cy.layers import HeightCompression, Layer, SparseToDense
 
-DENSE = ("ScatterDense", "ScatterND", "Transpose", "Reshape")
+SCATTERS = ("ScatterDense", "ScatterND", "ScatterElements")
+DENSE = (*SCATTERS, "Transpose", "Reshape")
 BATCH, CHANNELS = -2, -1                                                 # beside the numbers of the sites' axes
 
 
@@ -22,6 +23,7 @@ class Dense:
         axes: what each axis of the array is: BATCH, CHANNELS or the number of an axis of sites.
         sizes: numbers of elements along the axes, or () if the file does not have them.
         merged: axis of sites that is merged into the channels, or None.
+        flat: True: the array is (cells, c), in which the axes before the channels are one.
     """
 
     node: Any
@@ -29,23 +31,34 @@ class Dense:
     axes: tuple[int, ...]
     sizes: tuple[int, ...] = ()
     merged: int | None = None
+    flat: bool = False
 
 
-def scattered(model: Model, node: Any, source: str, rank: int) -> Dense:
-    """Return the Dense of a ScatterDense node, (b, c, *size), or of a ScatterND node, (b, *size, c)."""
+def scattered(model: Model, node: Any, source: str, rank: int) -> Dense | None:
+    """Return the Dense of a node that writes the rows of a sparse tensor into an array of zeros.
+
+    ScatterDense gives (b, c, *size), ScatterND (b, *size, c), and ScatterElements (cells, c) along its axis 0.
+    None: another ScatterElements.
+    """
     sites = tuple(range(rank - 2))
+    given = model.attributes(node)
     if node.op_type == "ScatterND":
         return Dense(node, source, (BATCH, *sites, CHANNELS))
-    shape = tuple(model.attributes(node).get("output_shape", ()))
+    if node.op_type == "ScatterElements":
+        plain = given.get("axis", 0) == 0 and given.get("reduction", "none") == "none"
+        return Dense(node, source, (BATCH, *sites, CHANNELS), flat=True) if plain else None
+    shape = tuple(given.get("output_shape", ()))
     return Dense(node, source, (BATCH, CHANNELS, *sites), shape if len(shape) == rank else ())
 
 
-def transposed(model: Model, node: Any, x: Dense) -> Dense:
-    """Return the Dense of a Transpose node.
+def transposed(model: Model, node: Any, x: Dense) -> Dense | None:
+    """Return the Dense of a Transpose node; None for one of (cells, c).
 
     Raises:
         FileError: the order is no permutation of the axes.
     """
+    if x.flat:
+        return None
     given = model.attributes(node)
     order = model.integers(node, "perm" if "perm" in given else "dims", given)
     if sorted(order) != list(range(len(x.axes))):
@@ -55,7 +68,7 @@ def transposed(model: Model, node: Any, x: Dense) -> Dense:
 
 
 def reshaped(model: Model, node: Any, x: Dense) -> Dense | None:
-    """Return the Dense of a Reshape node that merges the channels and the axis after them; None for another one."""
+    """Return the Dense of a Reshape node that parts cells, or merges the channels and the axis after them; or None."""
     given = model.attributes(node)
     if "dims" in given:
         shape: tuple[int, ...] | None = model.integers(node, "dims", given)
@@ -63,6 +76,10 @@ def reshaped(model: Model, node: Any, x: Dense) -> Dense | None:
         shape = tuple(map(int, model.constant(node.input[1], INTEGERS).ravel()))
     else:
         shape = None                                                     # the graph computes it
+    if x.flat:
+        if shape is not None and len(shape) != len(x.axes):
+            return None
+        return replace(x, node=node, flat=False, sizes=shape if shape is not None and min(shape) > 0 else ())
     if x.merged is not None or x.axes[:2] != (BATCH, CHANNELS) or len(x.axes) < 4:
         return None
     if shape is not None and not _merges(shape, x):
@@ -87,7 +104,7 @@ def dense_layers(model: Model, x: Dense) -> list[Layer]:
         FileError: the axes are in an order that our layers do not give.
     """
     sites = x.axes[2:]
-    if x.axes[:2] != (BATCH, CHANNELS) or list(sites) != sorted(sites):
+    if x.flat or x.axes[:2] != (BATCH, CHANNELS) or list(sites) != sorted(sites):
         raise model.wrong(titled(x.node), "an array (b, c, *size) with the axes of the sites in order",
                           f"axes {_shown(x)}", "give sparse_only=True and transpose the dense array")
     if x.merged is None:

@@ -28,6 +28,7 @@ class Model:
     Attributes:
         path: of the file, for errors.
         graph: GraphProto.
+        metadata: texts by name.
 
     Raises:
         ImportError: onnx is not installed.
@@ -53,6 +54,7 @@ class Model:
         except IsADirectoryError:
             raise FileError(expected(path, WHAT, "a folder")) from None
         self.graph: Any = model.graph
+        self.metadata: dict[str, str] = {entry.key: entry.value for entry in model.metadata_props}
         self._left = len(content) + ALLOWANCE                            # numbers that may be made of the file
         self._read: set[str] = set()
         if not self.graph.node:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from spconv_cy.errors import FileError
-from spconv_cy.io.onnx_dense import DENSE, Dense, dense_layers, reshaped, scattered, transposed
+from spconv_cy.io.onnx_dense import DENSE, SCATTERS, Dense, dense_layers, reshaped, scattered, transposed
 from spconv_cy.io.onnx_files import SAME, Model, listed, titled
-from spconv_cy.io.onnx_nodes import Geometry, activation, activation_of, convolution, normalization
+from spconv_cy.io.onnx_nodes import Geometry, activation, activation_of, convolution, in_place, normalization
 from spconv_cy.layers import Layer, Residual, Sequential
 
 ACTIVATIONS = ("Relu", "LeakyRelu", "Sigmoid", "Tanh")
 GRAPH = "graph"
+STAGES = "rulebook_stages"                                               # Autoware's windows of pairs that are inputs
 REMEDY = "give sparse_only=True for the sparse part alone"
 MOST_STEPS = 5000
 DEEPEST = 50
@@ -46,7 +48,7 @@ class Step:
 class Pairs:
     """What a GetIndicePairsImplicitGemm node computes: a window, and the names of its input and output coordinates.
 
-    Its `outputs` are the names of the pairs, masks and order.
+    Its `outputs` are the names of the pairs, masks and order; of a GetIndicePairs node, of the pairs and their numbers.
     """
 
     outputs: tuple[str, ...]
@@ -71,6 +73,7 @@ class Walk:
         self.model, self.one_by_one, self.sparse_only = model, one_by_one, sparse_only
         self.steps: dict[str, Step] = {}
         self.dense: dict[str, Dense] = {}
+        self.rows: dict[str, str] = {}                                   # {name after a Reshape: name before it}
         self.blocked: dict[str, Any] = {}                                # {name: first unknown node on the way}
         self.pairs: dict[str, Pairs] = {}
         self.partners: dict[str, Geometry] = {}
@@ -78,8 +81,10 @@ class Walk:
         self.same_sites: dict[tuple[str, Geometry], str] = {}
         self.folded: set[str] = set()                                    # tensors before a bias
         self.root, self.d, self.built = "", 0, 0
+        self.stages = self._stages()
         visits = {"SparseConvolution": self._nvidia, "GetIndicePairsImplicitGemm": self._pairs,
-                  "ImplicitGemm": self._autoware}
+                  "GetIndicePairs": self._pairs, "IndiceConv": self._autoware,
+                  "ImplicitGemm": self._autoware, "ImplicitGemmInt8": self._autoware}
         for node in model.graph.node:
             if node.op_type not in SAME:
                 visits.get(node.op_type, self._other)(node)
@@ -139,6 +144,7 @@ class Walk:
             geometry = replace(self.partners[key], kind="inverse")
         elif geometry.kind == "convolution":
             self.partners[key] = geometry
+        geometry = in_place(self.model, node, given, geometry)
         bias = node.input[2] if len(node.input) > 2 and node.input[2] else None
         self._convolution(node, geometry, bias, given.get("activation", "None"), "", self.one_by_one)
 
@@ -155,6 +161,22 @@ class Walk:
         self.sites[node.output[0]] = end
         self.pairs[node.output[1]] = Pairs(tuple(node.output[1:4]), geometry, start, end)
 
+    def _stages(self) -> dict[str, dict[str, Any]]:
+        """Return {name before "/pair_fwd": window} of pairs that are inputs of the graph, from the metadata."""
+        try:
+            stages = json.loads(self.model.metadata.get(STAGES, "[]"))
+            return {str(stage["onnx_base"]): stage for stage in stages}
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise self.model.wrong(STAGES, "a list of windows in JSON", "another text") from None
+
+    def _stage(self, node: Any, pairs: str, sites: str) -> Pairs | None:
+        """Return the Pairs that are an input `.../pair_fwd` of the graph, or None."""
+        base = pairs.removesuffix("/pair_fwd")
+        if base == pairs or base not in self.stages:
+            return None
+        geometry = Geometry.of(self.model, node, self.stages[base], "ksize", "out_padding")
+        return Pairs((pairs, f"{base}/pair_mask", f"{base}/mask_argsort"), geometry, sites, f"{base}/out_indices")
+
     def _autoware(self, node: Any) -> None:
         given = self.model.attributes(node)
         if len(node.input) not in (5, 6) or given.get("precision"):
@@ -162,7 +184,8 @@ class Walk:
                                    f"{len(node.input)} inputs" + (" for INT8" if given.get("precision") else ""),
                                    "export the network in float16 or float32")
         names = tuple(self.model.name(name) for name in node.input[2:5])
-        found = self.pairs.get(names[0])
+        before = self.steps.get(self.model.name(node.input[0]))
+        found = self.pairs.get(names[0]) or self._stage(node, names[0], before.sites if before else "")
         if found is None or found.outputs != names:
             raise self.model.wrong(titled(node), "the pairs of one GetIndicePairsImplicitGemm", listed(names),
                                    "export the network with these nodes, not with their results as inputs")
@@ -171,11 +194,11 @@ class Walk:
         if given.get("output_scale", 1.0) != 1.0:
             raise self.model.wrong(titled(node), "output_scale 1", given["output_scale"])
         bias = node.input[5] if len(node.input) > 5 and node.input[5] else None
-        before = self.steps.get(self.model.name(node.input[0]))
         if before is not None and before.sites != found.sites_in:
             raise self.model.wrong(titled(node), f"pairs from the sites {before.sites!r} of its features",
                                    f"those from {found.sites_in!r}")
-        self._convolution(node, found.geometry, bias, given.get("act_type", 0), found.sites_in, "krsc", found.sites_out)
+        self._convolution(node, found.geometry, bias, given.get("act_type", 0), found.sites_in, "krsc",
+                          found.sites_out)
 
     def _convolution(self, node: Any, geometry: Geometry, bias: str | None, word: object, sites: str,
                      one_by_one: str | None, sites_out: str = "") -> None:
@@ -203,7 +226,8 @@ class Walk:
     def _other(self, node: Any) -> None:
         """Visit a node that is no convolution."""
         names = [self.model.name(name) for name in node.input]
-        if not any(name in known for name in names for known in (self.steps, self.dense, self.blocked)):
+        following = self.steps, self.dense, self.blocked, self.rows
+        if node.op_type == "Shape" or not any(name in known for name in names for known in following):
             return
         first = names[0]
         if first in self.steps and node.op_type in (*ACTIVATIONS, "BatchNormalization"):
@@ -245,11 +269,14 @@ class Walk:
         return True
 
     def _dense(self, node: Any, names: list[str]) -> None:
-        rank = self.d + 2
-        source = names[2] if node.op_type == "ScatterND" and len(names) > 2 else names[0]
+        source = names[2] if node.op_type in ("ScatterND", "ScatterElements") and len(names) > 2 else names[0]
+        source = self.rows.get(source, source)
+        if node.op_type == "Reshape" and source in self.steps and node.output:
+            self.rows[node.output[0]] = source                           # (n, c) again if a node can scatter it
+            return
         found: Dense | None = None
-        if node.op_type in ("ScatterDense", "ScatterND") and source in self.steps:
-            found = scattered(self.model, node, source, rank)
+        if node.op_type in SCATTERS and source in self.steps:
+            found = scattered(self.model, node, source, self.d + 2)
         elif source in self.dense:
             change = transposed if node.op_type == "Transpose" else reshaped
             found = change(self.model, node, self.dense[source])

@@ -25,6 +25,8 @@ from spconv_cy.layers import (
 from spconv_cy.types import Array
 
 ACTIVATIONS = {"None": None, "ReLU": ReLU, "Sigmoid": Sigmoid}           # words of NVIDIA's `activation`
+NUMBERS = {0: "None", 1: "ReLU", 2: "Sigmoid"}                           # those of Autoware's `act_type`
+LEAKY = 3                                                                # its slope is `act_alpha`
 MOST_TAPS = 4096
 
 
@@ -74,6 +76,26 @@ class Geometry:
             return TransposedConvolution(d, channels_in, channels_out, self.size, self.stride, size_rule="undilated",
                                          output_padding=self.output_padding, **options)
         return Convolution(d, channels_in, channels_out, self.size, self.stride, size_rule="floor", **options)
+
+
+def in_place(model: Model, node: Any, given: dict[str, Any], geometry: Geometry) -> Geometry:
+    """Return the window of a SparseConvolution node; a submanifold one where spconv keeps the sites.
+
+    spconv multiplies the rows alone if the size is 1: spconv 2 unless there is a stride, spconv 1 with any stride.
+    `output_spatial_shape` tells it.
+
+    Raises:
+        FileError: size 1 with padding, with which spconv changes the field and not the sites.
+    """
+    before, after = given.get("input_spatial_shape"), given.get("output_spatial_shape")
+    ones = (1,) * len(geometry.size)
+    if geometry.kind == "submanifold" or geometry.size != ones or before is None or after is None:
+        return geometry
+    if before == after and (geometry.kind == "inverse" or geometry.stride != ones or max(geometry.padding) > 0):
+        return Geometry("submanifold", ones, ones, (0,) * len(ones), ones, (0,) * len(ones))
+    if geometry.stride == ones and max(geometry.padding) > 0:
+        raise model.wrong(titled(node), "no padding around a window of size 1", geometry.padding)
+    return geometry
 
 
 def convolution(model: Model, node: Any, geometry: Geometry, bias: str | None, one_by_one: str | None
@@ -160,9 +182,12 @@ def activation_of(model: Model, node: Any, word: object) -> Layer | None:
     """Return the layer of an `activation` or `act_type` attribute; None if there is no activation.
 
     Raises:
-        FileError: another activation, such as a leaky ReLU, whose slope is not in the file.
+        FileError: another activation, such as NVIDIA's leaky ReLU, whose slope is not in the file.
     """
-    word = {0: "None", 1: "ReLU"}.get(word, word) if isinstance(word, int) else word or "None"
+    if word == LEAKY:
+        slope = model.number(node, "act_alpha", 0.0)
+        return made(model, node, lambda: LeakyReLU(slope), 0)
+    word = NUMBERS.get(word, word) if isinstance(word, int) else word or "None"
     if not isinstance(word, str) or word not in ACTIVATIONS:
         raise model.wrong(titled(node), f"activation {', '.join(ACTIVATIONS)}", repr(word)[:80])
     kind = ACTIVATIONS[word]
