@@ -12,7 +12,7 @@ from strategies import random_sites
 import spconv_cy as sp
 from spconv_cy.errors import BackendError, GridError, ShapeError
 
-# Duplicates, as SparseConvNet documents its modes: 1 last, 2 first, 3 sum, 4 mean
+# Duplicates, as in SparseConvNet's modes: 1 first, 2 last (its documentation exchanges these two), 3 sum, 4 mean
 
 MODES = {  # what the three points of a site give it, and which share of the site's gradient each of them gets
     "last": ([0, 0, 1], "last"),
@@ -23,7 +23,7 @@ MODES = {  # what the three points of a site give it, and which share of the sit
 
 
 @each("reduce", MODES)
-def test_duplicates_go_in_and_out_as_sparseconvnet_documents_it(reduce, ops):
+def test_duplicates_go_in_and_out_as_sparseconvnet_does_it(reduce, ops):
     shares, kept = MODES[reduce]
     sites, values = [[0, 5], [0, 2], [0, 5], [1, 2], [0, 5]], np.array([[1.0], [20], [3], [40], [8]])
     leaf = sp.Tensor(values, requires_grad=True)

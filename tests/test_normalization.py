@@ -45,7 +45,8 @@ def test_rows_are_normalised_by_themselves(make, groups, ops, rng):
 
 
 @pytest.mark.parametrize("options, share, divisor", [
-    ({}, 0.01, 15),                                                      # SparseConvNet: momentum 0.99, n - 1
+    ({}, 0.01, 15),
+    ({"momentum": 0.9}, 0.1, 15),                                        # SparseConvNet
     ({"eps": 1e-5, "momentum": 0.9}, 0.1, 15),                           # torch's BatchNorm1d: momentum 0.1 of the new
     ({"eps": 1e-3, "momentum": 0.99, "variance": "biased"}, 0.01, 16),   # Keras
 ])

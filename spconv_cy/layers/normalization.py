@@ -54,8 +54,8 @@ class BatchNormalization(Activated):
         running_mean, running_variance: arrays (1, c); the variance is None with mean_only.
         running_steps: array (1,), the number of updates, with debias; else None.
 
-    Source: Ioffe and Szegedy 2015, arXiv:1502.03167; defaults of SparseConvNet. The mean only: Salimans and Kingma
-    2016, arXiv:1602.07868.
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167; eps of SparseConvNet, whose momentum is 0.9. The mean only:
+    Salimans and Kingma 2016, arXiv:1602.07868.
     """
 
     role = Role.ACTIVATES | Role.NORMALIZES
