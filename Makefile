@@ -52,7 +52,7 @@ test: .venv/built  ## all that a change must pass, at most 120 s on 2 cores
 	OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/build/pycache \
 	  $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not gpu and not experiments and not source" --durations=10
 
-fuzz: .venv/built  ## FILES checkpoint files, by default 100,000, changed at random from SEED: read or refused
+fuzz: .venv/built  ## FILES files of networks and checkpoints, by default 100,000, changed at random from SEED: read or refused
 	nice $(BIN)/python tests/pth_mutants.py $(or $(FILES),100000) $(or $(SEED),1)
 
 test-experiments: .venv/built  ## the smallest run of each experiment, example and benchmark; the documentation's programs; part of make check, not of make test

@@ -1,27 +1,36 @@
-"""Reads files that were changed at random: python tests/pth_mutants.py COUNT SEED.
+"""Reads files that were changed at random: python tests/pth_mutants.py COUNT SEED [FORMAT ...].
 
 Each is read, or refused by a FileError in one line; nothing is imported or executed, and memory and time are bounded.
+Networks that are read compute something, too.
 """
 
+import difflib
 import encodings.cp437
 import encodings.raw_unicode_escape
+import faulthandler
+import importlib
 import io
+import pkgutil
 import random
 import resource
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
+import network_mutants as networks
 import numpy as np
+from network_mutants import Case
 from pth_writer import Call, Object, Pid, dumps, legacy, tarred, tensor, zipped
 
 import spconv_cy as sp
-from spconv_cy.errors import FileError
+from spconv_cy.errors import FileError, ShapeError
 
 FOLDER = Path(__file__).parent / "golden" / "torch"
 MEMORY = 1 << 29                                                         # bytes of address space beyond the start's
 SLOWEST = 10.0                                                           # seconds of the CPU
+HANGS = 900                                                              # seconds, of a machine that may be stopped
 EDGES = [n.to_bytes(size, "little") for n in (0, 1, 127, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1,
                                               2**63, 2**64 - 1) for size in (1, 2, 4, 8) if n < 256**size]
 WATCHED = ("import", "exec", "compile", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen",
@@ -37,8 +46,8 @@ def watch(event, arguments):
 
 
 def seeds():
-    """Return (name, content) of whole files."""
-    files = [(path.suffix, path.read_bytes()) for path in sorted(FOLDER.iterdir())
+    """Return a list of Case: whole files."""
+    files = [Case(kind_of(path.read_bytes()), path.read_bytes()) for path in sorted(FOLDER.iterdir())
              if path.suffix in (".pth", ".pt", ".ckpt", ".npz") and path.stat().st_size < 9000]
     numbers = np.arange(6, dtype=np.float32)
     net = Object("my.Net", {"_parameters": {"w": tensor("f4", "0", 6, (2, 3))}, "_buffers": {}, "_modules": {}})
@@ -49,9 +58,15 @@ def seeds():
     text = b'{"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}'
     npz = io.BytesIO()
     np.savez(npz, w=numbers, n=np.array(1))
-    return [*files, (".npz", npz.getvalue()), (".pth", zipped(state, raw)), (".pth", legacy(state, raw, {"0": 4})),
-            (".tar", tar), (".st", len(text).to_bytes(8, "little") + text + raw["0"]),
-            (".pkl", dumps({"a": [1, (2,)], "b": {1.5}})), *[(".pkl", dumps(state)) for _ in range(8)]]
+    made = {"npz": [npz.getvalue()], "zip": [zipped(state, raw)], "legacy": [legacy(state, raw, {"0": 4})],
+            "tar": [tar] * 2, "safetensors": [len(text).to_bytes(8, "little") + text + raw["0"]] * 2,
+            "pickle": [dumps({"a": [1, (2,)], "b": {1.5}}), *[dumps(state)] * 8]}
+    return files + [Case(kind, content) for kind, contents in made.items() for content in contents]
+
+
+def kind_of(content):
+    """Return the format of a file of torch."""
+    return "zip" if content.startswith(b"PK") else "legacy"
 
 
 def mutated(content, others, draw):
@@ -76,56 +91,81 @@ def mutated(content, others, draw):
             edge = draw.choice(EDGES)
             made[at:at + len(edge)] = edge
         else:
-            other = draw.choice(others)[1]
+            other = draw.choice(others).content
             start = draw.randrange(len(other))
             made[at:at + length] = other[start:start + length]
     return bytes(made)
 
 
-def main(count, seed):
+def attempt(case, path, draw):
+    """Read a file and use what it holds; return whether it was refused, and how: "read", "refused" or "not called"."""
+    try:
+        if case.inputs is not None:
+            found = networks.read(case, path, draw)
+            return "read" if networks.call(found, case.inputs) else "not called"
+        found = sp.io.read_checkpoint(path, everything=draw.random() < 0.3)
+        if type(found) is dict:
+            sum(float(np.size(value)) for value in found.values() if isinstance(value, np.ndarray))
+        return "read"
+    except (FileError, ShapeError) as error:
+        assert isinstance(error, FileError) or case.kind == "converted", error
+        assert "\n" not in str(error) and len(str(error)) < 1000, str(error)
+        return "refused"
+
+
+def changed(case, known, path, draw):
+    """Write a file at path that a case was changed to; return its content."""
+    if case.told is not None and draw.random() < 0.7:
+        return networks.retold(case, path, draw)
+    content = mutated(case.content, known, draw)
+    if case.kind == "pickle" and draw.random() < 0.7:                    # a pickle in a whole archive
+        content = zipped(content, {"0": bytes(24)})
+    path.write_bytes(content)
+    return content
+
+
+def main(count, seed, kinds=()):
     assert encodings.cp437 and encodings.raw_unicode_escape              # else imported at the first odd name or text
-    draw, known = random.Random(seed), seeds()
-    warm = [case for case in known if case[0] != ".tar"]
-    read = refused = 0
-    slowest = 0.0
-    words = set()
-    with tempfile.TemporaryDirectory() as folder:
+    for package in (sp.io, sp.layers, sp.models, sp.deploy, sp.functional):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)                         # which are imported when they are first used
+    assert difflib.SequenceMatcher
+    faulthandler.enable()
+    draw, known = random.Random(seed), seeds() + networks.cases()
+    by_kind = {}
+    for case in known:
+        if not kinds or case.kind in kinds:
+            by_kind.setdefault(case.kind, []).append(case)
+    counts, slowest = Counter(), 0.0
+    with tempfile.TemporaryDirectory(prefix="mutants") as folder:
         path = Path(folder) / "file"
-        for _, content in warm:                                          # what is imported once is imported here
-            path.write_bytes(content)
-            try:
-                sp.io.read_checkpoint(path)
-            except FileError:
-                pass
+        for case in known:                                               # what is imported once is imported here
+            path.write_bytes(case.content)
+            attempt(case, path, draw)
         in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (in_use + MEMORY, in_use + MEMORY))
         sys.addaudithook(watch)
         for number in range(count):
-            kind, content = draw.choice(known)
-            content = mutated(content, known, draw)
-            if kind == ".pkl" and draw.random() < 0.7:                   # a pickle in a whole archive
-                content = zipped(content, {"0": bytes(24)})
+            kind = draw.choice(list(by_kind))
+            case = draw.choice(by_kind[kind])
             path.unlink(missing_ok=True)
+            content = changed(case, known, path, draw)
             del seen[:]
-            path.write_bytes(content)
+            faulthandler.dump_traceback_later(HANGS, exit=True)
             began = time.process_time()
             try:
-                found = sp.io.read_checkpoint(path, everything=draw.random() < 0.3)
-                read += 1
-                if type(found) is dict:
-                    sum(float(np.size(value)) for value in found.values() if isinstance(value, np.ndarray))
-                del found
-            except FileError as error:
-                refused += 1
-                words.add(str(error).partition("expected ")[2][:25])
-                assert "\n" not in str(error) and len(str(error)) < 1000, (number, str(error))
+                counts[kind, attempt(case, path, draw)] += 1
+                slowest = max(slowest, time.process_time() - began)
+                assert slowest < SLOWEST and not seen, (slowest, seen)
             except BaseException:
-                (Path(tempfile.gettempdir()) / "mutant.bin").write_bytes(content)
+                (Path(tempfile.gettempdir()) / f"mutant.{kind}").write_bytes(content)
+                print(f"file {number} of seed {seed}, {kind}", flush=True)
                 raise
-            slowest = max(slowest, time.process_time() - began)
-            assert slowest < SLOWEST and not seen, (number, slowest, seen)
-    print(f"{read} read, {refused} refused, slowest {slowest:.3f} s, {len(words)} kinds of message")
+    faulthandler.cancel_dump_traceback_later()
+    for kind in by_kind:
+        print(f"{kind}: " + ", ".join(f"{n} {what}" for (of, what), n in sorted(counts.items()) if of == kind))
+    print(f"{counts.total()} files of seed {seed}, none crashed; slowest {slowest:.3f} s")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -8,6 +8,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import spconv_cy as sp
+from spconv_cy.errors import FileError
+from spconv_cy.io import archive
+from spconv_cy.io.file import KIND
 
 
 class Halved(sp.Layer):
@@ -110,3 +113,15 @@ def test_a_bias_that_no_argument_makes_is_refused_with_the_remedy(tmp_path):
     layer.bias = sp.Tensor([[1.0, 2.0]])
     with pytest.raises(TypeError, match="got bias, which load would not restore; put a new layer in place of the"):
         sp.save(tmp_path / "own.safetensors", layer)
+
+
+def test_a_description_that_cannot_be_built_is_told_in_one_short_line(tmp_path):
+    net = sp.Sequential(*(sp.Sequential(sp.NetworkInNetwork(40, 40, rng=0), sp.ReLU()) for _ in range(9)))
+    arrays, described = net.state(), net.describe()
+    path = tmp_path / "net.safetensors"
+    for wrong in ({"class": "BatchNormalization", "arguments": [described], "options": {}},
+                  {"class": "Sequential", "arguments": described["arguments"][1:], "options": {}}):
+        archive.write(path, KIND, arrays, {"network": wrong, "extra": None})
+        with pytest.raises(FileError, match="expected the description of a network, got one that cannot be built") as e:
+            sp.load(path)
+        assert "\n" not in str(e.value) and len(str(e.value)) < 600 + len(str(path))

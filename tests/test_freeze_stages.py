@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_turn import each
 
 import spconv_cy as sp
 
@@ -118,3 +119,79 @@ def test_a_text_of_other_levels_than_programs_is_refused(net, count):
     assert plan.count("[2, 2]") == 1
     with pytest.raises((sp.errors.ShapeError, TypeError)):
         type(sp.freeze(net))(plan.replace("[2, 2]", f"[{count}, 2]"), *layers)
+
+
+def changed_plan(plan, kind, **words):
+    """Return the text of a plan whose first step of a kind, or whose first value or link, says something else."""
+    parts = json.loads(plan)
+    program = next(part for part in parts if isinstance(part, dict))
+    if kind in ("values", "links"):
+        place, value = words["place"], words["value"]
+        program[kind][place[0]][place[1]] = value
+    elif kind == "output":
+        program["output"] = words["value"]
+    else:
+        step = next(step for step in program["steps"] if step["kind"] == kind)
+        assert words.keys() <= step.keys()
+        step.update(words)
+    return json.dumps(parts)
+
+
+CHANGES = {
+    "a window from a place that is not there": ("links", {"place": (1, 0), "value": 7}),
+    "a window to a place that is not there": ("links", {"place": (0, 2), "value": 5}),
+    "a value at a place that is not there": ("values", {"place": (1, 0), "value": 9}),
+    "a value of other channels": ("values", {"place": (1, 1), "value": 5}),
+    "a value of no channels": ("values", {"place": (1, 1), "value": "3"}),
+    "a value of float64": ("values", {"place": (1, 2), "value": "float64"}),
+    "another input": ("values", {"place": (0, 1), "value": 3}),
+    "a result that is not written": ("output", {"value": 99}), "a result by True": ("output", {"value": True}),
+    "a link that is not there": ("Convolve", {"link": 9}), "a link before the first": ("Convolve", {"link": -1}),
+    "another link": ("Convolve", {"link": 1}), "no link": ("Convolve", {"link": None}),
+    "turned by a number": ("Convolve", {"turned": 1}),
+    "turned over other sites": ("Convolve", {"turned": True, "link": 1}),
+    "a slope of text": ("Convolve", {"slope": "x"}), "a residual of other channels": ("Convolve", {"residual": 0}),
+    "a step that reads False": ("Convolve", {"x": False}),
+    "a weight of other taps": ("Convolve", {"product": ["float32", {"weight": ["float32", [9, 1, 2, 3]]}]}),
+    "a weight of float64": ("Convolve", {"product": ["float32", {"weight": ["float64", [27, 1, 2, 3]]}]}),
+    "no weight": ("Convolve", {"product": ["float32", {}]}),
+    "a bias of other channels": ("Convolve", {"product": ["float32", {"weight": ["float32", [27, 1, 2, 3]],
+                                                                     "bias": ["float32", [1, 4]]}]}),
+    "another array": ("Convolve", {"product": ["float32", {"weight": ["float32", [27, 1, 2, 3]],
+                                                          "scale": ["float32", [3]]}]}),
+    "another precision": ("Convolve", {"product": ["bfloat16", {"weight": ["uint16", [27, 2, 3]]}]}),
+    "a map of other channels": ("Map", {"rows": [4, 5]}), "a map of three rows": ("Map", {"rows": [3, 3]}),
+    "another background": ("MaxPool", {"background": "one"}), "a pooling without a link": ("MaxPool", {"link": None}),
+    "columns of other values": ("Join", {"parts": [0, 0, 0]}), "no columns": ("Join", {"parts": []}),
+    "a step that a Join does not read": ("Join", {"x": 0}),
+    "a layer that is not there": ("Apply", {"layer": 4}),
+}
+
+
+@each("kind, words", list(CHANGES.values()), ids=list(CHANGES))
+def test_a_text_whose_steps_do_not_fit_is_refused(kind, words):
+    net = sp.Sequential(sp.SubmanifoldConvolution(3, 2, 3, rng=1), sp.layers.Residual(sp.BatchNormalization(3)),
+                        sp.layers.ELU(), sp.Concatenate(sp.Sequential(), sp.SubmanifoldConvolution(3, 3, 2, rng=2)),
+                        sp.MaxPooling(3, 2, 2), sp.NetworkInNetwork(5, 4, rng=3)).eval()
+    (plan, *layers), _ = sp.freeze(net).arguments()
+    made = type(sp.freeze(net))
+    made(plan, *layers)
+    with pytest.raises((sp.errors.ShapeError, IndexError)):
+        made(changed_plan(plan, kind, **words), *layers)
+
+
+@each("steps", [(0, 0), (-1, 0), (np.nan, 0), (np.inf, 0), (1, -1), (1, 256), (1, 0.5), (1, np.nan), (1, 1e30)])
+def test_steps_and_zeros_of_8_bits_that_are_none_are_refused(steps):
+    half = pytest.importorskip("spconv_cy.deploy.half")
+    half.check_steps(np.array([0.5, 255], np.float32))
+    half.check_steps(np.array([[0.5, 1], [0, 3]], np.float32))
+    for wrong in (np.array(steps, np.float32), np.array([[1, steps[0]], [0, steps[1]]], np.float32)):
+        with pytest.raises(sp.errors.ShapeError, match="steps above 0 and zeros from 0 to 255"):
+            half.check_steps(wrong)
+
+
+def test_a_limit_in_a_text_that_is_none_is_refused(net):
+    (plan, *layers), _ = sp.freeze(net).arguments()
+    for wrong in ("x", -1, [1], float("nan")):
+        with pytest.raises(ValueError, match="a number of bytes from 1 up"):
+            type(sp.freeze(net))(plan, *layers, memory=wrong)

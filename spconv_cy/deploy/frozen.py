@@ -44,7 +44,7 @@ class Frozen(Layer):
     def __init__(self, plan: str, *layers: Layer, memory: int | None = None) -> None:
         parts = [_part(part, layers) for part in json.loads(plan)]
         check_scales(parts)
-        self._set(parts, list(layers), memory)
+        self._set(parts, list(layers), None if memory is None else checked_bytes(memory))
 
     @classmethod
     def of(cls, parts: list[Any], memory: int | str | None = None) -> Frozen:

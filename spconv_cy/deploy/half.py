@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spconv_cy.errors import BackendError, expected
+from spconv_cy.errors import BackendError, ShapeError, expected
 
 try:
     import spconv_cy.compiled.small as compiled
@@ -43,6 +43,7 @@ class Small:
 
     Raises:
         BackendError: the compiled core is not installed.
+        ShapeError: steps and zeros that are none; see `check_steps`.
     """
 
     def __init__(self, precision: str, state: dict[str, Array]) -> None:
@@ -50,6 +51,8 @@ class Small:
         name = _set_for(precision, state["weight"].shape[1])
         self.precision, self._packed = precision, compiled.Packed(state["weight"], name)
         self._own = {name: state[name] for name in NAMES if name in state}
+        for steps in (self._own[name] for name in ("x", "y", "residual") if name in self._own):
+            check_steps(steps)
         self.nbytes = int(self._packed.nbytes)
         emulates = compiled.sets(precision)[name]
         self.kernels = name if emulates is None else f"{name} (emulates {emulates})"
@@ -127,6 +130,13 @@ class Small:
         elif ground is not None:
             rows = -np.einsum("c,kco->ko", rounded(ground)[0].astype(np.float64), widened(weights).astype(np.float64))
         return self._packed.begin(rows)
+
+
+def check_steps(steps: Array) -> None:
+    """Raise ShapeError unless an array (2,) or (2, c) holds steps above 0 and zeros, whole numbers from 0 to 255."""
+    step, zero = steps
+    if not (np.isfinite(step) & (step > 0) & (zero >= 0) & (zero <= 255) & (zero == np.rint(zero))).all():
+        raise ShapeError(expected("Frozen", "steps above 0 and zeros from 0 to 255 for rows of 8 bits", "others"))
 
 
 def _set_for(precision: str, c: int) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from spconv_cy.deploy.checking import check
 from spconv_cy.deploy.products import Float32, Room, packed
 from spconv_cy.deploy.program import Program
 from spconv_cy.deploy.rules import Link
 from spconv_cy.deploy.steps import Apply, Convolve, Join, Map, MaxPool, Step, Value
-from spconv_cy.errors import ShapeError, expected
 from spconv_cy.sites import Lattice, Window
 
 KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in (Apply, Convolve, Join, Map, MaxPool)}
@@ -72,16 +72,12 @@ def built(text: dict[str, Any], layers: Sequence[Any]) -> Program:
     """Return the Program of what `described` returned, with zeros for its arrays.
 
     Raises:
-        ShapeError: a step reads a value that is not there yet, or writes one that is.
+        ShapeError: a step does not fit its values; see `check`.
     """
     values = [Value(place, channels, dtype=dtype) for place, channels, dtype in text["values"]]
     links = [Link(place, _window_of(window), target) for place, window, target in text["links"]]
-    steps, written = [_step_of(step, layers) for step in text["steps"]], {0}
-    for i, step in enumerate(steps):
-        if not written.issuperset(step.reads()) or step.y in written or step.y not in range(len(values)):
-            raise ShapeError(expected("Frozen", "steps that read what those before wrote, and write other values",
-                                      f"step {i}, which reads {step.reads()} and writes {step.y}"))
-        written.add(step.y)
+    steps = [_step_of(step, layers) for step in text["steps"]]
+    check(values, steps, links, text["output"])
     return Program(values, steps, links, text["output"])
 
 
@@ -103,6 +99,8 @@ def set_arrays(program: Program, found: dict[str, Any], done: Callable[[Any, int
             step.product = packed(step.product.precision, {**own, **rows}, room)
         for name in ARRAYS if not isinstance(step, Convolve) else ():
             if name in own:
+                if name != "rows":
+                    import_module("spconv_cy.deploy.half").check_steps(own[name])
                 setattr(step, name, np.array(own[name]))
         product = step.product if isinstance(step, Convolve) else None
         crc = product.crc if isinstance(product, Float32) else None

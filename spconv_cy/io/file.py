@@ -12,6 +12,7 @@ from spconv_cy.checks import as_list, checked_path, kind_of
 from spconv_cy.errors import FileError, ShapeError, expected
 from spconv_cy.functional.initial import shapes_only, zero_weights
 from spconv_cy.io.archive import BROKEN, Opened, write
+from spconv_cy.io.pth_storage import cut
 from spconv_cy.layers import Layer
 from spconv_cy.layers.attributes import fill
 from spconv_cy.sites.lattice import Lattice
@@ -78,7 +79,8 @@ def load_with_extra(path: PathLike, layers: Iterable[type[Layer]] | type[Layer] 
         raise
     except BROKEN as error:
         file.check()
-        raise FileError(expected(path, "the description of a network", f"one that cannot be built ({error})",
+        told = cut(" ".join(str(error).split()))                         # a network is shown on several lines
+        raise FileError(expected(path, "the description of a network", f"one that cannot be built ({told})",
                                  "the file is damaged, or its layers have changed since: fetch it or save it "
                                  "again")) from error
     file.check()

@@ -32,7 +32,7 @@ class Refused(ValueError):
 
     def __init__(self, what: str, got: object, remedy: str = DAMAGED) -> None:
         super().__init__(what, got, remedy)
-        self.what, self.got, self.remedy = _cut(what), _cut(str(got)), remedy
+        self.what, self.got, self.remedy = cut(what), cut(str(got)), remedy
 
 
 class Budget:
@@ -193,7 +193,8 @@ def brief(value: object) -> str:
     return repr(value) if value is None or type(value) in (int, float, bool) else kind_name(value)
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Return text for an error message, without its end if it is long."""
     return text if len(text) <= 300 else f"{text[:240]}..."
 
 
