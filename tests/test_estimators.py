@@ -103,6 +103,18 @@ def test_points_are_labelled_in_one_cloud_or_in_many(fitted):
     assert found.error == pytest.approx(1 - one.score(CLOUD, ABOVE)) and found.iou.shape == (2,)
 
 
+def test_labels_of_several_clouds_come_as_a_list_or_an_array():
+    clouds, labels = CLOUD.reshape(5, 40, 3), ABOVE.reshape(5, 40)
+    wanted = segmenter(epochs=1).fit(list(clouds), list(labels)).predict_proba(CLOUD)
+    objects = [np.empty(5, object), np.empty(5, object)]
+    for array, parts in zip(objects, (clouds, labels), strict=True):
+        array[:] = list(parts)
+    for X, y in ((clouds, labels), objects):
+        found = segmenter(epochs=1).fit(X, y, sample_weight=np.ones((5, 40)))
+        assert_array_equal(found.predict_proba(CLOUD), wanted)
+        assert found.score(X, y) == found.score(list(clouds), list(labels))
+
+
 @pytest.mark.parametrize("options", [{"net": "minkunet", "width": 8}, {"tile": 1.0, "augment": "turn"},
                                      {"net": sp.models.unet(2, 8, 4, 2, rng=0)}, {"views": "turn", "repeats": 3},
                                      {"positions": False}])
@@ -249,6 +261,8 @@ def holes(array):
     (lambda: classifier().fit(CLOUDS, holes(SHAPES)), ValueError, r"got a missing value, <NA>, at item 3; give those"),
     (lambda: classifier().fit(CLOUDS, [*SHAPES[:-1], NAType()]), ValueError, "a missing value, <NA>, at item 23"),
     (lambda: segmenter().fit(holes(CLOUD), ABOVE), ValueError, "got a missing value, <NA>, in row 1, column 0; fill"),
+    (lambda: classifier().fit(CLOUDS, set(range(24))), TypeError, r"a list or array \(n,\), .*got a set, which has no order"),
+    (lambda: segmenter().fit(np.ones((3, 5, 2)), np.ones((3, 4))), ShapeError, "expected 5 labels .* of cloud 0, got 4"),
     (lambda: regressor().fit(CLOUDS, holes(np.arange(24))), ValueError, "y: expected numbers, got a missing value"),
     (lambda: regressor().fit(CLOUDS, [np.nan] * 24), ValueError, "expected finite numbers, got NaN or infinity"),
     (lambda: regressor().fit(CLOUDS, None), ShapeError, "y should be a 1d array"),
@@ -326,6 +340,9 @@ def test_bagging_searches_and_pipelines_work():
     search = GridSearchCV(classifier(), {"k": [4, 5]}, cv=2).fit(CLOUDS, SHAPES)
     assert search.best_score_ > 0.8
     assert cross_val_score(segmenter(epochs=10), CLOUD, ABOVE, cv=2).mean() > 0.8
+    clouds, labels = np.empty(4, object), np.empty(4, object)
+    clouds[:], labels[:] = np.split(CLOUD, [40, 80, 130]), np.split(ABOVE, [40, 80, 130])
+    assert GridSearchCV(segmenter(), {"width": [8]}, cv=2).fit(clouds, labels).best_score_ > 0.7
     assert make_pipeline(StandardScaler(), segmenter()).fit(CLOUD, ABOVE).score(CLOUD, ABOVE) > 0.9
     assert base.is_regressor(regressor()) and base.is_regressor(segmenter(target="value"))
     assert base.is_classifier(segmenter())

@@ -228,6 +228,8 @@ LINE = [(0.0, 0.0), (1.0, 2.0)]
     ([[np.zeros((3, 3))]], ShapeError, r"got shape \(3, 3\)"),
     ([np.zeros((3, 2))], ShapeError, r"got one array of shape \(3, 2\); put a single stroke into a list"),
     (np.ones((4, 5)), ShapeError, r"got one array of shape \(5,\); give strokes, not a row of features"),
+    ([[np.ones((3, 4))]], ShapeError, r"got shape \(3, 4\); leave out what follows x and y: stroke\[:, :2\]"),
+    ([[np.ones((2, 9))]], ShapeError, r"got shape \(2, 9\); transpose it"),
     ([LINE], ShapeError, r"got shape \(2,\); put a single stroke into a list"),
     ("abc", ShapeError, r"character 0: expected a list of \(n, 2\) arrays.*got a str"),
     ([[[(0, 0), (1,)]]], ShapeError, "character 0, stroke 0: .*got points of unequal length"),

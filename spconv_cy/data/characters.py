@@ -140,6 +140,9 @@ def _checked_stroke(stroke: ArrayLike, who: str) -> Array:
         raise ShapeError(expected(who, what, "points of unequal length")) from None
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         remedy = "put a single stroke into a list" if points.shape == (2,) else ""
+        if points.ndim == 2 and len(points):
+            remedy = ("transpose it" if len(points) == 2 and points.shape[1] > 3 else
+                      "leave out what follows x and y: stroke[:, :2]" if points.shape[1] > 2 else "")
         raise ShapeError(expected(who, what, f"shape {points.shape}",
                                   remedy if points.size else "drop strokes without points"))
     if points.dtype.kind not in "iuf":
