@@ -36,7 +36,8 @@ def numbers_of(who: str, y: Any, n: int, ignore_label: object = None, classes: A
         raise ShapeError(expected(who, "labels in a list or array (n,), one for each sample", "None",
                                   "y should be a 1d array"))
     if isinstance(y, (set, frozenset)):
-        raise TypeError(expected(who, "labels in a list or array (n,), one for each sample", "a set, which has no order"))
+        raise TypeError(expected(who, "labels in a list or array (n,), one for each sample",
+                                 "a set, which has no order"))
     labels = without_column(who, y.to_numpy() if hasattr(y, "to_numpy") else
                             np.asarray(y) if hasattr(y, "__array__") and not hasattr(y, "__iter__") else y)
     if hasattr(labels, "__iter__") and not isinstance(labels, (str, bytes, np.ndarray)):

@@ -205,7 +205,7 @@ def flat(who: str, y: Any, clouds: Clouds) -> Any:
     counts = np.diff(clouds.starts)
     if isinstance(y, np.ndarray) and y.ndim and len(y) == len(counts) != len(clouds.rows) and all(
             isinstance(part, (list, np.ndarray)) for part in y):
-        y = list(y)                                                      # of clouds of one length, or an array of arrays
+        y = list(y)                                                      # clouds of one length, or an array of arrays
     if isinstance(y, (list, tuple)):
         y = [part.to_numpy() if hasattr(part, "to_numpy") else part for part in y]           # of pandas
     if isinstance(y, (list, tuple)) and len(y) == len(counts) and all(
