@@ -4,7 +4,7 @@ from cython.parallel cimport parallel, prange, threadid
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memcpy
 
-from spconv_cy.cpu.fetch cimport fetch
+from spconv_cy.cpu.fetch cimport Range, fetch_numbers, fetch_rows, rows_in, rows_out
 from spconv_cy.cpu.isa cimport Igemm
 from spconv_cy.cpu.once cimport begin_sums, each_once, next_rows
 from spconv_cy.cpu.rules cimport TILE_ROWS
@@ -223,7 +223,8 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     cdef const float* bias = layer.bias
     cdef Igemm product
     cdef bint few = rules.n_offsets <= FEW and block.vectors > 1
-    cdef Fetch ahead = fetch_of(layer, tile, last, index == 0)
+    cdef Range new, own = rows_out(rules, tile, last)
+    cdef int64_t ahead = min(last + layer.span, rules.n_tiles) if index == 0 else last      # behind the next job
     cdef float[WIDEST] first_sums
     cdef const float* once = NULL
     if bias != NULL:
@@ -233,6 +234,7 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     product.x_stride = layer.after.x_stride
     product.sums, product.first_row, product.vectors = sums, tile * TILE_ROWS, <int32_t>block.vectors
     product.next = NULL
+    new = rows_in(rules, last, ahead)
     if rules.n_offsets <= FEW and c > 0 and each_once(layer.table, rules, tile, last, rows, <char*>sums):
         once = first_sums
         begin_sums(first_sums, 1, width, bias, block.cols)
@@ -241,7 +243,12 @@ cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
     for offset in range(rules.n_offsets):
         start = rules.tile_ptr[offset * (rules.n_tiles + 1) + tile]
         pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + last] - start
-        fetch_share(layer, &ahead, offset, start + pairs, first_column, block.cols)
+        # At each offset a share of the rows that are written at the end, and of those that the next job reads first.
+        if not layer.in_place:
+            fetch_rows(layer.y + first_column - layer.first_row * layer.after.y_stride, layer.after.y_stride,
+                       block.cols, own, offset, rules.n_offsets)
+        fetch_rows(layer.x, layer.after.x_stride, layer.shape.groups * c, new, offset, rules.n_offsets)
+        fetch_numbers(rules, offset, last, ahead)
         if few:
             product.next = next_rows(rules, offset, tile, last)
         if pairs == 0 or c == 0:
@@ -335,56 +342,3 @@ cdef void finish_tile(const Layer* layer, int64_t tile, int64_t rows, int64_t fi
     if part != NULL:
         part += 2 * (tile // layer.span + 1) * o + first_column
         layer.table.measure(part, part + o, layer.y + at, step, rows, cols)
-
-
-# What a job fetches into the second cache, a share at every offset: its rows of y, if they are written at the end; and
-# for the next job the numbers of rows and those rows of x that no job has read yet. Processors fetch long streams by
-# themselves, but these are many and short.
-cdef struct Fetch:
-    int64_t row                 # of y
-    int64_t rows
-    int64_t x_row
-    int64_t x_rows
-    int64_t step                # rows of y at each offset
-    int64_t x_step
-    int64_t tile                # the first one behind the next job; 0: fetch for this job only
-
-
-cdef Fetch fetch_of(const Layer* layer, int64_t tile, int64_t last, bint is_first) noexcept nogil:
-    cdef const Rules* rules = layer.rules
-    cdef const int64_t* tiles
-    cdef int64_t offset, to = -1
-    cdef Fetch ahead
-    ahead.row, ahead.rows = tile * TILE_ROWS, min(last * TILE_ROWS, rules.n_out) - tile * TILE_ROWS
-    ahead.tile = min(last + layer.span, rules.n_tiles) if is_first else 0
-    ahead.x_row = -1
-    if ahead.tile > last:
-        for offset in range(rules.n_offsets):
-            tiles = rules.tile_ptr + offset * (rules.n_tiles + 1)
-            if tiles[last] > tiles[0]:
-                ahead.x_row = max(ahead.x_row, <int64_t>rules.in_rows[tiles[last] - 1])
-            if tiles[ahead.tile] > tiles[0]:
-                to = max(to, <int64_t>rules.in_rows[tiles[ahead.tile] - 1])
-    ahead.x_rows = max(to - ahead.x_row, 0)
-    if ahead.x_rows > 16 * ahead.rows:                      # rows in no order
-        ahead.x_rows = 0
-    ahead.x_row += 1
-    ahead.step = 0 if layer.in_place else ceiling(ahead.rows, max(rules.n_offsets, 1))
-    ahead.x_step = ceiling(ahead.x_rows, max(rules.n_offsets, 1))
-    return ahead
-
-
-cdef void fetch_share(const Layer* layer, const Fetch* ahead, int64_t offset, int64_t pair, int64_t first_column,
-                      int64_t cols) noexcept nogil:
-    cdef const Rules* rules = layer.rules
-    cdef int64_t x_step = layer.after.x_stride, step = layer.after.y_stride, c = layer.shape.groups * layer.shape.c
-    cdef int64_t row, low, pairs
-    for row in range(ahead.row + offset * ahead.step, ahead.row + min((offset + 1) * ahead.step, ahead.rows)):
-        fetch(layer.y + (row - layer.first_row) * step + first_column, cols * <int64_t>sizeof(float))
-    if ahead.tile > 0:
-        low = min(offset * ahead.x_step, ahead.x_rows)
-        for row in range(ahead.x_row + low, ahead.x_row + min(low + ahead.x_step, ahead.x_rows)):
-            fetch(layer.x + row * x_step, c * <int64_t>sizeof(float))
-        pairs = rules.tile_ptr[offset * (rules.n_tiles + 1) + ahead.tile] - pair
-        fetch(rules.in_rows + pair, pairs * <int64_t>sizeof(int32_t))
-        fetch(rules.out_rows + pair, pairs * <int64_t>sizeof(int32_t))

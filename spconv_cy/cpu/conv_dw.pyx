@@ -5,6 +5,7 @@ from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memset
 
 from spconv_cy.cpu.conv cimport conv_piece, pack, team_of
+from spconv_cy.cpu.fetch cimport Range, fetch_numbers, fetch_rows, rows_in, rows_out
 from spconv_cy.cpu.isa cimport Outer
 from spconv_cy.cpu.pool cimport CHUNK_ROWS, join_chunks, sum_chunk
 from spconv_cy.cpu.rules cimport TILE_ROWS
@@ -117,16 +118,28 @@ cdef void dw_job(const Gradient* gradient, int64_t job, int thread) noexcept nog
     cdef Chunks chunks = gradient.chunks
     cdef int64_t chunk = job // chunks.parts, part = job % chunks.parts, slabs = chunks.slabs
     cdef int64_t units = gradient.rules.n_offsets * shape.groups * slabs
-    cdef int64_t sweeps = ceiling(gradient.rules.n_tiles, chunks.tiles), sweep, unit, slab, row
+    cdef int64_t sweeps = ceiling(gradient.rules.n_tiles, chunks.tiles), sweep, unit, slab, row, low, high, tile, last
+    cdef int64_t c = shape.groups * shape.c, o = shape.groups * shape.o
+    cdef const Rules* rules = gradient.rules
+    cdef Range new_in, new_out
     cdef int64_t floats = gradient.rules.n_offsets * shape.groups * shape.c * shape.o
     cdef float* dw = gradient.dw if chunk == 0 else gradient.sums + (chunk - 1) * floats
-    for unit in range(units * part // chunks.parts, units * (part + 1) // chunks.parts):
+    low, high = units * part // chunks.parts, units * (part + 1) // chunks.parts
+    for unit in range(low, high):
         slab = unit % slabs
         row = unit // slabs * shape.c + slab * shape.c // slabs
         memset(dw + row * shape.o, 0,
                <size_t>((unit // slabs * shape.c + (slab + 1) * shape.c // slabs - row) * shape.o) * sizeof(float))
     for sweep in range(sweeps * chunk // chunks.chunks, sweeps * (chunk + 1) // chunks.chunks):
-        for unit in range(units * part // chunks.parts, units * (part + 1) // chunks.parts):
+        # The next sweep's rows are fetched where the second cache holds those of both.
+        tile = min((sweep + 1) * chunks.tiles, rules.n_tiles)
+        last = min(tile + chunks.tiles, rules.n_tiles) if c + o <= CHANNELS else tile
+        new_in, new_out = rows_in(rules, tile, last), rows_out(rules, tile, last)
+        for unit in range(low, high):
+            fetch_rows(gradient.x, c, c, new_in, unit - low, high - low)
+            fetch_rows(gradient.dy, o, o, new_out, unit - low, high - low)
+            if unit % slabs == 0 and unit // slabs % shape.groups == 0:
+                fetch_numbers(rules, unit // slabs // shape.groups, tile, last)
             dw_unit(gradient, dw, sweep, unit, gradient.room + thread * chunks.room)
 
 
