@@ -127,6 +127,7 @@ def test_wrong_arguments_end_with_status_2_and_a_message(work, capsys, monkeypat
     (["train", "empty", "m.safetensors", "--quiet"], "empty: expected a folder with files of drawings or points"),
     (["train", "text.md", "m.safetensors", "--quiet"], "a file of drawings or points, got one of the kind 'unknown'"),
     (["evaluate", "net.safetensors", "drawn.npz"], "net.safetensors: expected"),
+    (["predict", "net.safetensors", "scene.npz", "out.csv"], "out.csv: expected the name of an .npz or .parquet file"),
     (["evaluate", "drawn.npz", "drawn.npz"], "drawn.npz: expected"),
     (["predict", "none.safetensors", "drawn.npz"], "spconv-cy predict: none.safetensors: no such file or directory\n"),
     (["predict", "model.safetensors", "damaged.inkml"], "damaged.inkml: expected XML"),

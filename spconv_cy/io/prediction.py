@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 
 import numpy as np
@@ -18,6 +19,8 @@ from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import Array, PathLike
 from spconv_cy.writing import new_file
 
+WRITTEN = (".npz", ".parquet", "")
+
 
 @known_arguments
 def predict_file(net: PathLike | Layer, inputs: PathLike, outputs: PathLike) -> SparseTensor | Tensor:
@@ -27,18 +30,20 @@ def predict_file(net: PathLike | Layer, inputs: PathLike, outputs: PathLike) -> 
         net: path of a network that `save` wrote, or a Layer, which is used in evaluation mode.
         inputs: path of an .npz file with `sites` (n, 1 + d), whole numbers with the batch index first; `features`
             (n, c); and, if the field has a size, `size` (d,).
-        outputs: path of the file to write. An .npz file has `features`, and for a sparse result `sites` and, if there
+        outputs: path of the file to write, .npz, .parquet or without an ending. An .npz file has `features`, and for a sparse result `sites` and, if there
             is one, `size`. A .parquet file (with pyarrow) has a row for each row of features: columns `sample`, `x0`,
             `x1`, ... of a sparse result, and `f0`, `f1`, ... Rows are in the order of the sites, sorted by sample and
             coordinates. The file is written whole or not at all.
 
     Raises:
         FileNotFoundError: there is no such file.
-        FileError: a file is damaged, or has no such arrays.
+        FileError: a file is damaged, or has no such arrays; another ending of the file to write.
         ShapeError, GridError: the arrays do not fit each other or the network.
         ImportError: a .parquet file, and pyarrow is not installed.
     """
     path, target = checked_path("predict", inputs), checked_path("predict", outputs)
+    if os.path.splitext(target)[1].lower() not in WRITTEN:
+        raise FileError(expected(target, "the name of an .npz or .parquet file to write", "another ending"))
     arrays = read_checkpoint(path)
     missing = [name for name in ("sites", "features") if name not in arrays]
     if missing:
