@@ -283,3 +283,10 @@ def test_the_first_point_that_is_not_finite_is_named():
     clouds = [np.zeros((3, 2)), np.array([[0, 1], [np.nan, 2], [np.inf, 3]])]
     with pytest.raises(ShapeError, match=r"cloud 1 of finite numbers, got \[nan, 2.0\] at point 1; .*the 2 such"):
         sp.data.PointBatches(clouds, None, None, 0.5)
+
+
+@each("labels, remedy", [(np.zeros(3), "give labels.astype.int."), (np.zeros(3, bool), "give labels.astype.int."),
+                         (np.array(["a", "b", "a"]), "number the names"), (np.array(["a", None], object), "np.unique")])
+def test_labels_that_are_no_class_numbers_come_with_a_remedy(labels, remedy):
+    with pytest.raises(ShapeError, match=f"expected labels to be class numbers, got dtype .*; .*{remedy}"):
+        sp.data.PointBatches([np.eye(3)[:len(labels)]], None, [labels], 1.0)

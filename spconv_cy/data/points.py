@@ -238,6 +238,8 @@ def _joined(what: str, arrays: ArrayLike | Sequence[ArrayLike], counts: list[int
             f"shapes {[array.shape for array in found][:5]}"))
     joined = np.concatenate(found) if found else np.zeros((0, 1)[:axes])
     if joined.size and joined.dtype.kind not in ("fiu" if axes == 2 else "iu"):
+        remedy = "if they are class numbers, give labels.astype(int) of each cloud" if joined.dtype.kind in "fb" else \
+            "number the names by np.unique(names, return_inverse=True)"
         raise ShapeError(expected("PointBatches", f"{what} to be {'numbers' if axes == 2 else 'class numbers'}",
-                                  f"dtype {joined.dtype}"))
+                                  f"dtype {joined.dtype}", remedy if axes == 1 else ""))
     return cast(joined, np.dtype(np.float32), f"PointBatches: {what}") if axes == 2 else joined.astype(np.int64)

@@ -30,10 +30,10 @@ def predict_file(net: PathLike | Layer, inputs: PathLike, outputs: PathLike) -> 
         net: path of a network that `save` wrote, or a Layer, which is used in evaluation mode.
         inputs: path of an .npz file with `sites` (n, 1 + d), whole numbers with the batch index first; `features`
             (n, c); and, if the field has a size, `size` (d,).
-        outputs: path of the file to write, .npz, .parquet or without an ending. An .npz file has `features`, and for a sparse result `sites` and, if there
-            is one, `size`. A .parquet file (with pyarrow) has a row for each row of features: columns `sample`, `x0`,
-            `x1`, ... of a sparse result, and `f0`, `f1`, ... Rows are in the order of the sites, sorted by sample and
-            coordinates. The file is written whole or not at all.
+        outputs: path of the file to write, with the ending .npz or .parquet, or none. An .npz file has `features`, and
+            for a sparse result `sites` and, if there is one, `size`. A .parquet file (with pyarrow) has a row for each
+            row of features: columns `sample`, `x0`, `x1`, ... of a sparse result, and `f0`, `f1`, ... Rows are in the
+            order of the sites, sorted by sample and coordinates. The file is written whole or not at all.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -51,7 +51,8 @@ def read_points(path: PathLike, axes: Sequence[str] | None = None) -> PointCloud
         return read_columns(path, axes)
     if ending not in READERS:
         raise FileError(expected(path, f"a name that ends in {', '.join((*READERS, *TABLES))}", f"{ending!r}",
-                                 "read other formats into arrays by a package of theirs"))
+                                 "read other formats into arrays by a package of theirs, and give these to "
+                                 "sp.data.PointCloud(points, values)"))
     return READERS[ending](path)
 
 
