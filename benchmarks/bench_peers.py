@@ -3,8 +3,9 @@
     python benchmarks/bench_peers.py --install          says what it downloads, makes .venv-peers
     python benchmarks/bench_peers.py [--rounds 5] [--only Scan UNet] [--sides spconv MinkowskiEngine]
 
-A peer that is not there, or cannot run a case, is told of and left out. SparseConvNet is in no registry: its times
-in peers/times.csv stand beside, scaled by the peaks.
+A peer that is not there, or cannot run a case, is told of and left out. SparseConvNet is in no registry: its times in
+peers/times.csv stand beside, scaled by the peaks; with SPARSECONVNET=FOLDER, a build of your own with the torch of
+.venv-peers, it runs, too.
 """
 
 import argparse
@@ -23,6 +24,8 @@ PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 BLAS = HOME / "openblas"
 SIDES = {"spconv": "peers.spconv_wheel", "MinkowskiEngine": "peers.minkowski", "torch dense": "peers.torch_dense",
          "scipy sparse": "peers.scipy_sparse", "Paddle": "peers.paddle_sparse"}
+if os.environ.get("SPARSECONVNET"):
+    SIDES["SparseConvNet"] = "peers.sparseconvnet_source"
 SLOW = {"torch dense", "scipy sparse"}                  # fewer rounds show the same
 ROUNDS_OF_SLOW = 2
 # numpy below 2.5 and setuptools below 60 build MinkowskiEngine, whose setup asks numpy.distutils for a BLAS.
