@@ -11,8 +11,8 @@ made up here: a lidar that drives through its street, and windows of an event ca
 import argparse
 import time
 
-import networks
 import numpy as np
+import scenes
 import workloads
 
 import spconv_cy as sp
@@ -26,12 +26,12 @@ NAMES = ("second", "minkunet", "uresnet", "sparse unet")
 def inputs(name):
     """Return (network, canonical sites, size)."""
     if name == "second":
-        return sp.models.voxel_backbone_8x(rng=0), *networks.lidar()
+        return sp.models.voxel_backbone_8x(rng=0), *scenes.lidar()
     if name == "minkunet":
-        return sp.models.minkunet("14A", 3, 20, rng=0), networks.street()[0], None
+        return sp.models.minkunet("14A", 3, 20, rng=0), scenes.street()[0], None
     if name == "uresnet":
-        return sp.models.uresnet(filters=16, rng=0), *networks.event()
-    return sp.models.unet(3, 16, 3, 20, rng=0), *networks.scan()
+        return sp.models.uresnet(filters=16, rng=0), *scenes.event()
+    return sp.models.unet(3, 16, 3, 20, rng=0), *scenes.scan()
 
 
 def altered(sites, share, way, size, rng):

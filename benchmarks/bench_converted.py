@@ -22,6 +22,7 @@ from pathlib import Path
 
 import idle
 import networks
+import scenes
 from bench_peers import BLAS, PYTHON
 from goals import isa_of
 from runner import HERE, Run, Worker, variables
@@ -52,7 +53,7 @@ def sides(name, threads, more):
 
 def prepare(name, more):
     """Write the scene and the checkpoints; return why the network cannot be compared, or None."""
-    networks.save_scene(name)
+    scenes.save_scene(name)
     Path(networks.saved(name)).with_suffix(".frozen").unlink(missing_ok=True)
     ours, frozen, peer = sides(name, 1, more)
     answers = [worker.ask("setup", case="Checkpoint", params=[name]) for worker in (peer, ours)]

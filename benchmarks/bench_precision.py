@@ -12,8 +12,8 @@ import argparse
 import time
 import warnings
 
-import networks
 import numpy as np
+import scenes
 
 import spconv_cy as sp
 from spconv_cy import config
@@ -25,12 +25,12 @@ WITHIN_AVX2 = ("avxvnni", "avx2", "portable")
 
 def inputs(name):
     """Return (network, canonical sites, size, channels)."""
-    sites = networks.street()[0]
+    sites = scenes.street()[0]
     if name == "minkunet":
         return sp.models.minkunet("14A", 3, 20, rng=0), sites, None, 3
     if name == "unet":
         return sp.models.unet(2, 64, 3, 20, rng=0), sites, 1024, 3
-    return sp.models.voxel_backbone_8x(rng=0), *networks.lidar(), 4
+    return sp.models.voxel_backbone_8x(rng=0), *scenes.lidar(), 4
 
 
 NAMES = {"minkunet": "MinkUNet14A, a lidar's street", "unet": "U-Net of 64 and 128 channels, the same sites",

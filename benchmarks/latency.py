@@ -1,6 +1,6 @@
 """spconv_cy, frozen: the same network as in converted.py, by sp.freeze."""
 
-from pathlib import Path
+import os
 
 import networks
 import numpy as np
@@ -11,8 +11,8 @@ import spconv_cy as sp
 
 def frozen(name):
     """Return the frozen network of a file, which is written at first."""
-    path = Path(networks.saved(name)).with_suffix(".frozen")
-    if not path.exists():
+    path = f"{os.path.splitext(networks.saved(name))[0]}.frozen"
+    if not os.path.exists(path):
         sp.save(path, sp.freeze(load(name)))
     return sp.load(path)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, spec_from_file_location
-from pathlib import Path
 from types import ModuleType
 
 # A line of a stub; the names are equal.
@@ -63,7 +62,8 @@ def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[
         package: `__name__` of the package.
         file: `__file__` of the package.
     """
-    text = Path(file).with_suffix(".pyi").read_text(encoding="utf-8")
+    with open(f"{os.path.splitext(file)[0]}.pyi", encoding="utf-8") as stub:     # pathlib takes long to import
+        text = stub.read()
     places = {name: module for module, name in IMPORT.findall(text)}
 
     def get(name: str) -> object:
@@ -95,9 +95,9 @@ def near(name: str, names: Iterable[str]) -> list[str]:
 
 def unbuilt() -> str:
     """Return the error message of a checkout whose compiled modules are not built; "" if they are."""
-    here = Path(__file__).resolve().parent
-    if not (here / "_core.pyx").is_file() or find_spec("spconv_cy.compiled.pairs"):
+    here = os.path.dirname(os.path.realpath(__file__))
+    if not os.path.isfile(os.path.join(here, "_core.pyx")) or find_spec("spconv_cy.compiled.pairs"):
         return ""
-    return (f"spconv_cy: expected compiled modules, got none in {here.parent}; build them there by `make .venv/built`, "
-            "which makes the environment .venv, or by `pip install -e .`; if spconv_cy is installed, start Python in "
-            "another folder")
+    return (f"spconv_cy: expected compiled modules, got none in {os.path.dirname(here)}; build them there by "
+            "`make .venv/built`, which makes the environment .venv, or by `pip install -e .`; if spconv_cy is "
+            "installed, start Python in another folder")

@@ -21,6 +21,7 @@ import goals  # noqa: E402
 import idle  # noqa: E402
 import loops  # noqa: E402
 import networks  # noqa: E402
+import scenes  # noqa: E402
 import workloads  # noqa: E402
 
 
@@ -138,7 +139,7 @@ def test_records_are_compared_by_their_peaks(tmp_path, monkeypatch):
 
 def test_a_converted_network_is_timed_with_the_rules_of_its_first_pass_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(networks, "FOLDER", tmp_path)
-    networks.save_scene("deepcnet")
+    scenes.save_scene("deepcnet")
     sites, rows, size = networks.scene("deepcnet")
     net = converted.deepcnet(3).eval()
     monkeypatch.setattr(converted, "load", lambda name: net)
@@ -154,13 +155,13 @@ def test_a_converted_network_is_timed_with_the_rules_of_its_first_pass_kept(tmp_
 
 def test_the_networks_that_are_timed_are_known():
     for name, network in networks.NETWORKS.items():
-        assert network.library in bench_converted.PEERS and callable(getattr(networks, network.scene)), name
+        assert network.library in bench_converted.PEERS and callable(getattr(scenes, network.scene)), name
     assert {place[0] for place in bench_converted.FASTER} <= networks.NETWORKS.keys()
 
 
 @pytest.mark.slow
 def test_scenes_of_20_000_sites_lie_in_their_fields():
-    for sites, size in (networks.room(), networks.street()):
+    for sites, size in (scenes.room(), scenes.street()):
         assert len(sites) == 20_000 and (sites[:, 1:].max(0) < size).all() and len(np.unique(sites, axis=0)) == 20_000
 
 

@@ -119,10 +119,29 @@ def test_transposed_weights_are_copied(shape):
     stored = np.random.default_rng(3).normal(size=(o, k, c)).astype(np.float32)
     for view in (stored.transpose(1, 2, 0), stored.transpose(1, 2, 0)[::-1, :, ::-1]):
         into = np.full(shape, 7, np.float32)
-        copy_transposed(view, into)
+        assert copy_transposed(view, into) is True
         np.testing.assert_array_equal(into, view)
     with pytest.raises(ShapeError, match="copy_transposed"):
         copy_transposed(stored.transpose(1, 2, 0), np.zeros((k, c, o + 1), np.float32))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf, np.inf])
+def test_a_copy_of_a_weight_tells_whether_it_is_finite(wrong):
+    rng = np.random.default_rng(5)
+    stored = rng.normal(size=(40, 3, 2, 33)).astype(np.float32)
+    stored[0, 0, 0, :2] = 3e38, 1e-42                                    # whose squares are not finite, or zero
+    for order in ((0, 1, 2, 3), (1, 2, 3, 0), (2, 1, 0, 3), (3, 2, 0, 1)):
+        for dtype in (np.float32, np.float64):
+            view = stored.astype(dtype).transpose(order)
+            into = np.empty(view.shape, dtype)
+            assert copied(view, into)
+            np.testing.assert_array_equal(into, view)
+            for place in (0, view.size - 1, *rng.integers(0, view.size, 9)):
+                other = view.copy(order="K")
+                other.flat[place] = wrong
+                assert other.strides == view.strides and not copied(other, into)
+    for row in (stored[:, 0, 0], stored[:, 0, 0].T, stored[0, 0, 0], stored[:0]):
+        assert copied(row, np.empty(row.shape, np.float32))
 
 
 def test_weights_between_other_bytes_are_not_turned_by_whole_numbers():

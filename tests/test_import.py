@@ -94,6 +94,21 @@ def test_loading_and_converting_import_nothing_that_they_do_not_need():
     assert sum(name.startswith("spconv_cy") for name in new) < 165
 
 
+def test_loading_a_frozen_network_imports_no_module_that_only_others_use(tmp_path):
+    """Each takes 0.1 to 1 ms of a start that lasts some 120 ms, numpy included. -S: nothing of site is there before."""
+    sp.save(tmp_path / "net", sp.freeze(sp.SubmanifoldConvolution(3, 4, 2, rng=0)))
+    program = f"import sys\nsys.path += {[path for path in sys.path if path]!r}\n" + PROGRAM.replace(
+        "import spconv_cy\n", f"import spconv_cy as sp\nsp.load({str(tmp_path / 'net')!r})\n")
+    done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
+    new = json.loads(done.stdout.splitlines()[-1])
+    not_needed = {"pathlib", "urllib", "ipaddress", "tempfile", "random", "spconv_cy.layers.plan", "spconv_cy.writing",
+                  "spconv_cy.layers.summary", "spconv_cy.layers.container", "spconv_cy.layers.convolution",
+                  "spconv_cy.io.pth_zip", "spconv_cy.sites.partition", "spconv_cy.compiled.attention",
+                  "spconv_cy.deploy.half", "spconv_cy.deploy.tracing", "spconv_cy.compiled.small", "numpy.random"}
+    assert not_needed.intersection(new) == set() and "spconv_cy.deploy.frozen" in new
+    assert sum(name.startswith("spconv_cy") for name in new) < 120
+
+
 def test_a_conversion_imports_its_own_library_alone():
     new = loaded_by(PROGRAM.replace("import spconv_cy\n", """
 import spconv_cy as sp

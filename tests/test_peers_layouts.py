@@ -1,6 +1,7 @@
 """Layouts of weights: each library's convolution by its own definition, in loops, against ours after `convert`."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from in_turn import each
 
 import spconv_cy as sp
 from spconv_cy.errors import ShapeError
+from spconv_cy.io.matching import is_same
+from spconv_cy.io.peers.layout import reversed_axes
 
 C, O = 3, 6
 
@@ -190,3 +193,16 @@ def test_dense_convolutions_of_a_detectors_head(rng):
     for source in ("spconv2", "fvdb"):
         net, _ = sp.io.convert({"a.weight": square}, sp.NetworkInNetwork(3, 3, bias=False), source, one_by_one="ckrs")
         assert np.array_equal(net.weight.numpy()[0], square[..., 0, 0])
+
+
+def test_an_array_is_compared_with_its_view_tap_by_tap():
+    array = np.random.default_rng(0).normal(size=(27, 64, 64)).astype(np.float32)
+    box = array.reshape(3, 3, 3, 64, 64)
+    assert is_same(array, array) and is_same(array, box) and is_same(array, box.copy())
+    assert is_same(box[0, 0], array[:3]) and not is_same(array, array[::-1])
+    tracemalloc.start()
+    try:
+        assert not is_same(array, reversed_axes(box))
+        assert tracemalloc.get_traced_memory()[1] < array.nbytes / 20
+    finally:
+        tracemalloc.stop()

@@ -79,7 +79,7 @@ def load(name):
     """Return the network with the weights and the keys of its files."""
     net = make(name)
     net.load_state_dict(torch.load(networks.checkpoint(name), mmap=True))
-    keys = json.loads(networks.keys(name).read_text())
+    keys = json.loads(Path(networks.keys(name)).read_text())
     for place, key in keys.items():
         net.get_submodule(place).indice_key = key
     return net
@@ -95,7 +95,7 @@ class Checkpoint:
 
     def setup(self, name):
         keys = keys_of(make(name), tensor(*networks.scene(name)))
-        networks.keys(name).write_text(json.dumps(keys))
+        Path(networks.keys(name)).write_text(json.dumps(keys))
         state = seeded({key: array.shape for key, array in make(name).state_dict().items()})
         torch.save({key: torch.from_numpy(np.asarray(array)) for key, array in state.items()},
                    networks.checkpoint(name))

@@ -10,8 +10,9 @@ from spconv_cy.cpu.transposed cimport transpose
 def copy_transposed(const float[:, :, :] x, float[:, :, ::1] y):
     """Copy float32 x (k, c, o), where the numbers of one output lie side by side, into y (k, c, o), C-contiguous.
 
-    Other threads of Python run meanwhile.
+    Return whether all numbers are finite. Other threads of Python run meanwhile.
     """
+    cdef bint finite = True
     cdef Py_ssize_t tap, k = x.shape[0], c = x.shape[1], o = x.shape[2]
     cdef bint side_by_side = c < 2 or x.strides[1] == sizeof(float)
     cdef bint in_floats = o < 2 or x.strides[2] % <Py_ssize_t>sizeof(float) == 0
@@ -20,7 +21,8 @@ def copy_transposed(const float[:, :, :] x, float[:, :, ::1] y):
                                   f"shapes {k, c, o} and {y.shape[0], y.shape[1], y.shape[2]}, strides "
                                   f"{x.strides[0], x.strides[1], x.strides[2]}"))
     if not (k and c and o):
-        return
+        return True
     with nogil:
         for tap in range(k):
-            transpose(&x[tap, 0, 0], x.strides[2] // <int64_t>sizeof(float), o, c, &y[tap, 0, 0])
+            finite &= transpose(&x[tap, 0, 0], x.strides[2] // <int64_t>sizeof(float), o, c, &y[tap, 0, 0])
+    return finite

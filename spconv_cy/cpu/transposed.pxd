@@ -2,4 +2,4 @@
 
 from libc.stdint cimport int64_t
 
-cdef void transpose(const float* x, int64_t row, int64_t m, int64_t n, float* y) noexcept nogil
+cdef bint transpose(const float* x, int64_t row, int64_t m, int64_t n, float* y) noexcept nogil

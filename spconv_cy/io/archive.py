@@ -14,7 +14,6 @@ from spconv_cy.io.checksums import crc32, joined
 from spconv_cy.io.foreign import of_format, recognised, refuse_folder
 from spconv_cy.io.pth_storage import Budget, Refused, mapped, release
 from spconv_cy.types import Array, PathLike
-from spconv_cy.writing import new_file
 
 VERSION = 1
 LONGEST_HEADER = 100_000_000                                             # that readers of .safetensors accept
@@ -47,6 +46,8 @@ def write(path: PathLike, kind: str, arrays: Mapping[str, Array], text: Mapping[
     if len(header) > LONGEST_HEADER:
         raise ValueError(expected(path, f"a description of at most {LONGEST_HEADER} bytes", len(header),
                                   "keep large values in another file"))
+    from spconv_cy.writing import new_file  # loading needs it not
+
     with new_file(path) as file:
         file.write(header)
         for array in arrays.values():

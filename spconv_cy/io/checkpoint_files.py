@@ -1,18 +1,22 @@
 """Arrays of .safetensors and .npz files by name; those that lie uncompressed in the file are not copied."""
 
+from __future__ import annotations
+
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spconv_cy.io.pth_storage import Budget, Refused, Storage, brief, checked_counts, kind_name
-from spconv_cy.io.pth_zip import Archive
 from spconv_cy.types import Array
+
+if TYPE_CHECKING:
+    from spconv_cy.io.pth_zip import Archive
 
 LONGEST_HEADER = 100_000_000
 LONGEST_NPY_HEADER = 1 << 16
 # As numpy writes it; the numbers of shapes ended in L in Python 2.
-NPY_HEADER = re.compile(rb"\{'descr': '([<>|=])(b1|[iu][1248]|f[248]|c8|c16)', 'fortran_order': (True|False), "
-                        rb"'shape': \(((?:-?\d{1,20}L?, ?)*(?:-?\d{1,20}L?)?)\), ?\}\s*")
+NPY_HEADER = (rb"\{'descr': '([<>|=])(b1|[iu][1248]|f[248]|c8|c16)', 'fortran_order': (True|False), "
+              rb"'shape': \(((?:-?\d{1,20}L?, ?)*(?:-?\d{1,20}L?)?)\), ?\}\s*")
 CODES = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bfloat16", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
          "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "b1", "C64": "c8"}
 
@@ -88,7 +92,7 @@ def _array(name: str, content: Array, budget: Budget) -> Array:
     head = bytes(content[:LONGEST_NPY_HEADER])
     size = {b"\1\0": 2, b"\2\0": 4}.get(head[6:8], 0)                    # of the length of the header
     begin = 8 + size + int.from_bytes(head[8:8 + size], "little")
-    found = NPY_HEADER.fullmatch(head[8 + size:begin]) if head[:6] == b"\x93NUMPY" and size else None
+    found = re.fullmatch(NPY_HEADER, head[8 + size:begin]) if head[:6] == b"\x93NUMPY" and size else None
     if not found:
         raise Refused(f"an array of numbers in {brief(name)}", "something else", "save it as numbers, without pickle")
     order, code, fortran, told = (part.decode() for part in found.groups())

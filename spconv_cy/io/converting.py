@@ -22,12 +22,13 @@ from spconv_cy.io.matching import (
     checked_names,
     checked_options,
     matched,
+    not_finite,
     with_shared,
 )
 from spconv_cy.io.modules import layers_of, modules_of, numbers_in
 from spconv_cy.io.networks.known import PLACES, checked_family, family_of
 from spconv_cy.io.peers.known import checked_peer
-from spconv_cy.io.peers.layout import copied
+from spconv_cy.io.peers.layout import all_finite, copied
 from spconv_cy.io.pth import read_checkpoint
 from spconv_cy.io.pth_storage import release
 from spconv_cy.layers import Layer
@@ -201,19 +202,23 @@ def _found(peer: Peer, modules: Mapping[str, Module], net: Layer, table: Mapping
         views, rows = matched(peer, modules[theirs], ours, layers[ours], options)
         for (path, view), row in zip(views.items(), rows, strict=True):
             keeps = not read and not built and view.shape == row.new_shape
-            found[path] = view if keeps else _copied(view, row.new_shape, own.get(path))
+            found[path], finite = (view, all_finite(view)) if keeps else _copied(view, row.new_shape, own.get(path))
+            if not finite:
+                raise not_finite(modules[theirs], row.name)
         matches += rows
         if read:                                                         # what is copied needs its pages no more
             release(next(iter(modules[theirs].arrays.values())))
     return with_shared(found, layers), matches
 
 
-def _copied(view: Array, shape: tuple[int, ...], into: Any) -> Array:
-    """Return a copy of an array of a checkpoint in our shape: `into`, if that is an array of numpy of the same type."""
+def _copied(view: Array, shape: tuple[int, ...], into: Any) -> tuple[Array, bool]:
+    """Return (copy, whether it is finite) of an array of a checkpoint in our shape.
+
+    The copy is `into`, if that is an array of numpy of the same type.
+    """
     if not isinstance(into, np.ndarray) or (into.shape, into.dtype) != (shape, view.dtype):
         into = np.empty(shape, view.dtype)
-    copied(view, into)
-    return into
+    return into, copied(view, into)
 
 
 def _report(peer: Peer, modules: Mapping[str, Module], net: Layer, found: Mapping[str, Array], matches: list[Match],

@@ -112,30 +112,29 @@ def matched(peer: Peer, module: Module, path: str, layer: Layer, options: Option
             shared = isinstance(layer, PReLU) and given.size == 1 < like.size     # torch's default: one slope for all
             rows = np.broadcast_to(given.reshape(-1), like.size) if shared else given
             found[full], how = row_of(module, leaf, rows, name, like), "repeated" if shared else "(1, c)"
-        if given.dtype.kind == "f" and not all_finite(given):
-            wrong = given[~np.isfinite(given)]
-            raise ShapeError(expected(f"convert: {name_shown(module.names[leaf])}", "finite numbers",
-                                      f"{wrong[0]}, {len(wrong)} of {given.size} are not finite",
-                                      "take an earlier checkpoint, or replace them in the dict that "
-                                      "sp.io.read_checkpoint(path) returns"))
-        how = UNCHANGED if given.shape == like.shape and is_same(given, found[full].reshape(like.shape)) else how
+        how = UNCHANGED if given.shape == like.shape and is_same(given, found[full]) else how
         matches.append(Match(module.names[leaf], given.shape, full, like.shape, how))
     return found, matches
 
 
-def all_finite(array: Array) -> bool:
-    """Return True if all numbers of an array are finite."""
-    if array.flags.contiguous and array.dtype in (np.float32, np.float64):
-        row = array.reshape(-1)
-        with np.errstate(all="ignore"):
-            if np.isfinite(np.dot(row, row)):                            # faster, and infinite if a square is too large
-                return True
-    return bool(np.isfinite(array).all())
+def not_finite(module: Module, name: str) -> ShapeError:
+    """Return the error for an array, by its name in the file, that holds numbers that are not finite."""
+    given = next(np.asarray(array) for leaf, array in module.arrays.items() if module.names[leaf] == name)
+    wrong = given[~np.isfinite(given)]
+    return ShapeError(expected(f"convert: {name_shown(name)}", "finite numbers",
+                               f"{wrong[0]}, {len(wrong)} of {given.size} are not finite",
+                               "take an earlier checkpoint, or replace them in the dict that "
+                               "sp.io.read_checkpoint(path) returns"))
 
 
-def is_same(one: Array, other: Array) -> bool:
-    """Return True if two arrays of one shape hold the same numbers; those of the same memory are not read."""
-    return one.__array_interface__ == other.__array_interface__ or np.array_equal(one, other)
+def is_same(array: Array, view: Array) -> bool:
+    """Return True if a view holds an array's numbers in order; its first axes may be several for one of the array's.
+
+    Those of the same memory are not read, and others no further than the first tap that differs.
+    """
+    array = array.reshape(view.shape)
+    return array.__array_interface__ == view.__array_interface__ or all(
+        np.array_equal(array[tap], view[tap]) for tap in np.ndindex(view.shape[:-2]))
 
 
 def leaves(peer: Peer, name: str) -> Sequence[str]:

@@ -78,7 +78,14 @@ class Machine(Stack):
             while position < len(content):
                 name, do, reader = OPCODES.get(content[position], UNKNOWN)
                 source.position = position + 1
-                argument = None if reader is None else self._argument(reader)
+                argument = None
+                if reader is not None:
+                    try:
+                        argument = reader(source)
+                    except Refused:
+                        raise
+                    except (ValueError, LookupError, ArithmeticError) as error:      # such as a name that is not UTF-8
+                        raise Refused("a complete pickle", f"one that is damaged: {error}") from None
                 step()
                 if do is not None:
                     do(self, argument)
@@ -92,14 +99,6 @@ class Machine(Stack):
             raise Refused("a complete pickle", "one without an end")
         except Refused as error:
             raise Refused(error.what, f"{error.got} (at byte {position - start})", error.remedy) from None
-
-    def _argument(self, reader: Callable[[Any], Any]) -> Any:
-        try:
-            return reader(self.source)
-        except Refused:
-            raise
-        except (ValueError, LookupError, ArithmeticError) as error:      # such as a name that is not UTF-8
-            raise Refused("a complete pickle", f"one that is damaged: {error}") from None
 
     def _do_proto(self, version: int) -> None:
         if version > 5:

@@ -12,12 +12,12 @@ from spconv_cy.errors import ShapeError, expected
 from spconv_cy.functional.dense import as_tensor, concatenate, leaky_relu
 from spconv_cy.layers.ahead import expect
 from spconv_cy.layers.layer import Layer, Role
+from spconv_cy.layers.listening import listens
+from spconv_cy.layers.listening import step as call
 from spconv_cy.layers.place import locate
 from spconv_cy.layers.plan import Plan, Step, steps, with_sum
 from spconv_cy.layers.rows import on_rows
 from spconv_cy.layers.submatrix import computed, run, whole
-from spconv_cy.layers.summary import listens
-from spconv_cy.layers.summary import step as call
 from spconv_cy.sites.algebra import HOW
 from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import ArrayLike

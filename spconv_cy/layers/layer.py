@@ -13,12 +13,14 @@ from spconv_cy.checks import checked_flags
 from spconv_cy.errors import expected
 from spconv_cy.layers.attributes import OWN, Node, arrays, items, moved, walk
 from spconv_cy.layers.description import described, shown
-from spconv_cy.layers.plan import Plan, Step
 from spconv_cy.layers.role import Role as Role
 from spconv_cy.layers.role import WorkingMemory as WorkingMemory
-from spconv_cy.layers.summary import Summary, summary
 from spconv_cy.state import checked_like, checked_names
 from spconv_cy.tensor import SparseTensor, Tensor
+
+if TYPE_CHECKING:
+    from spconv_cy.layers.plan import Plan
+    from spconv_cy.layers.summary import Summary
 
 Self = TypeVar("Self", bound="Layer")
 
@@ -212,10 +214,14 @@ class Layer(Node):
 
         The table also has the sites and the multiply-adds of the equivalent dense network.
         """
+        from spconv_cy.layers.summary import summary  # what a load does not need takes time to import
+
         return summary(self, x)
 
     def plan(self) -> Plan:
         """Return the steps that a call runs now, in order; print it to see which layers are computed together."""
+        from spconv_cy.layers.plan import Plan, Step
+
         children = [Step(path, value) for path, value in items(self) if isinstance(value, Layer)]
         return Plan(tuple(children) or (Step("", self),))
 

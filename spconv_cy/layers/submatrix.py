@@ -6,9 +6,9 @@ import copy
 from typing import Any, NamedTuple
 
 from spconv_cy.functional.dense import as_tensor, dropout, put_columns, submatrix, take_columns
+from spconv_cy.layers.listening import step as call
 from spconv_cy.layers.plan import Step
 from spconv_cy.layers.rows import on_rows
-from spconv_cy.layers.summary import step as call
 from spconv_cy.tensor import SparseTensor, Tensor
 from spconv_cy.types import IntegerArray
 

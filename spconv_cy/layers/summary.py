@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from spconv_cy.layers.evaluating import evaluating
-
-_listener: ContextVar[list[Any] | None] = ContextVar("listener", default=None)
-
-
-def step(layer: Any, x: Any) -> Any:
-    """Apply a layer inside a container, and record it if a summary is being made."""
-    y = layer(x)
-    listener = _listener.get()
-    if listener is not None and not layer.children():
-        listener.append(Row.of(layer, x, y))
-    return y
-
-
-def listens() -> bool:
-    """Return True if a summary is being made, which counts the layers one by one."""
-    return _listener.get() is not None
+from spconv_cy.layers.listening import listener, step
 
 
 @dataclass(frozen=True)
@@ -128,11 +112,11 @@ def summary(net: Any, x: Any) -> Summary:
     rows = [Row("input", x.grid.size, x.grid.n, x.grid.n_dense,
                 x.channels, 0, 0, 0, 0)] if hasattr(x, "grid") else []
     with evaluating(net):
-        token = _listener.set(rows)
+        token = listener.set(lambda *run: rows.append(Row.of(*run)))
         try:
             step(net, x)
         finally:
-            _listener.reset(token)
+            listener.reset(token)
     return Summary(rows)
 
 

@@ -20,7 +20,6 @@ from spconv_cy.sites.given import as_sites as as_sites
 from spconv_cy.sites.given import check_inside, checked_samples
 from spconv_cy.sites.given import check_samples as check_samples
 from spconv_cy.sites.lattice import Lattice, LatticeLike, Size, as_lattice, is_whole, per_axis
-from spconv_cy.sites.partition import grouped, partition
 from spconv_cy.sites.rulebook import Rulebook
 from spconv_cy.sites.window import Window, field_after
 from spconv_cy.types import IntegerArray
@@ -322,11 +321,15 @@ class Grid:
 
     def partition(self, size: Size, shift: Size) -> list[IntegerArray]:
         """Return the rows of each window of a partition (see sites/partition.py); the same arrays for equal d ints."""
+        from spconv_cy.sites.partition import partition  # only attention needs it
+
         axes, shifts = per_axis(size, self.d, "partition size", 1), per_axis(shift, self.d, "partition shift", None)
         return once(self._kept, (axes, shifts), partition, self.sites, axes, shifts)
 
     def grouped(self, size: tuple[int, ...], shift: tuple[int, ...]) -> object:
         """Return the compiled form of a partition, for d ints each, or None; the same one for equal ints."""
+        from spconv_cy.sites.partition import grouped
+
         return once(self._kept, ("grouped", size, shift), lambda: (grouped(self.sites, size, shift),))[0]
 
     def collapse(self, axis: int) -> tuple[Grid, NDArray[np.int32]]:

@@ -112,19 +112,33 @@ class Peer:
     skipped: tuple[str, ...] = ()
 
 
-def copied(view: Array, into: Array) -> None:
-    """Copy the view of a weight into an array of as many numbers in the same order."""
+def copied(view: Array, into: Array) -> bool:
+    """Copy the view of a weight into an array of as many numbers in the same order; return whether all are finite.
+
+    The numbers are looked at while they are in the processor's caches.
+    """
     into = into.reshape(view.shape)
-    if view.flags.c_contiguous:
-        into[...] = view
-    elif copy_transposed is not None and view.ndim > 2 and view.strides[-2] == 4 and view.flags.aligned and (
-            view.dtype == into.dtype == np.float32):
-        for tap in np.ndindex(view.shape[:-3]):
-            copy_transposed(view[tap], into[tap])
-    else:
+    if copy_transposed is not None and view.ndim > 2 and view.strides[-2] == 4 and view.flags.aligned and (
+            view.dtype == into.dtype == np.float32) and not view.flags.c_contiguous:
+        return all([copy_transposed(view[tap], into[tap]) for tap in np.ndindex(view.shape[:-3])])
+    finite = True
+    for tap in np.ndindex(view.shape[:-2]):
         # It is done for 64 output channels at a time: where these are the first axis, this takes half as long.
-        for i in range(0, view.shape[-1], 64):
-            into[..., i:i + 64] = view[..., i:i + 64]
+        each = view.shape[-1] if view[tap].flags.c_contiguous else 64
+        for i in range(0, view.shape[-1], each or 1):
+            into[tap][..., i:i + each] = view[tap][..., i:i + each]
+        finite = finite and all_finite(into[tap])
+    return finite
+
+
+def all_finite(array: Array) -> bool:
+    """Return True if all numbers of an array are finite."""
+    if array.flags.contiguous and array.dtype in (np.float32, np.float64):
+        row = array.reshape(-1)
+        with np.errstate(all="ignore"):
+            if np.isfinite(np.dot(row, row)):                            # faster, and infinite if a square is too large
+                return True
+    return bool(np.isfinite(array).all())
 
 
 def linear(array: Array, name: str, kernel: Kernel) -> Readings:
