@@ -35,6 +35,9 @@ FORMULAS = {
     "SELU": (sp.layers.SELU, lambda v: SCALE * elu(v, ALPHA)),
     "SiLU": (sp.layers.SiLU, lambda v: v * logistic(v)),
     "GELU": (sp.layers.GELU, lambda v: v * (1 + math.erf(v / math.sqrt(2))) / 2),
+    "ReLU6": (sp.layers.ReLU6, lambda v: min(max(v, 0), 6)),
+    "hard swish": (sp.layers.HardSwish, lambda v: v * min(max(v + 3, 0), 6) / 6),
+    "hard sigmoid": (sp.layers.HardSigmoid, lambda v: min(max(v + 3, 0), 6) / 6),
     "tanh": (sp.layers.Tanh, math.tanh),
     "sigmoid": (sp.layers.Sigmoid, logistic),
 }
@@ -62,7 +65,7 @@ def test_gradients_are_finite_and_right_where_numbers_are_large(make, formula, o
     layer = make()
     layer(leaf).backward(np.ones((1, 4)))
     far = {"Tanh": (0, 0), "Sigmoid": (0, 0), "SELU": (SCALE, 0), "LeakyReLU": (1, 0.2), "VeryLeakyReLU": (1, 1 / 3),
-           "PReLU": (1, 0.25)}.get(type(layer).__name__, (1, 0))
+           "PReLU": (1, 0.25), "ReLU6": (0, 0), "HardSigmoid": (0, 0)}.get(type(layer).__name__, (1, 0))
     assert_allclose(leaf.grad, [far * 2], atol=1e-6)
 
 
@@ -133,6 +136,21 @@ def test_gradients_of_the_smooth_functions(function, rng):
     x = rng.normal(0, 2, (6, 4))
     sp.check_gradient(function, np.where(np.abs(x) > 1e-3, x, 1))
     sp.check_gradient(function, np.zeros((0, 4)))
+
+
+@pytest.mark.parametrize("function, bounds", [(lambda x: activation.clip(x, 0, 6), (0, 6)),
+                                              (lambda x: activation.clip(x, -1.5, 0.25), (-1.5, 0.25)),
+                                              (activation.hard_sigmoid, (-3, 3)), (activation.hard_swish, (-3, 3))])
+def test_gradients_of_straight_pieces_end_at_their_bounds(function, bounds, rng):
+    x = rng.uniform(-9, 9, (12, 4))
+    near = np.abs(x[..., None] - bounds).min(2) < 1e-3
+    sp.check_gradient(function, np.where(near, x + 0.01, x))
+    sp.check_gradient(function, np.zeros((0, 4)))
+    leaf = sp.Tensor(np.array([[*bounds, np.nan]]), requires_grad=True)
+    y = function(leaf)
+    y.backward(np.ones((1, 3)))
+    assert leaf.grad[0, :2].tolist() == ([0, 1] if function is activation.hard_swish else [0, 0])
+    assert np.isnan(y.data[0, 2])
 
 
 def test_gradients_of_learnt_slopes(rng):

@@ -169,6 +169,7 @@ LAYERS = {  # layers that are called between the steps, and tell their memory
     "average": lambda: sp.AveragePooling(3, 2, 2), "sum": lambda: sp.layers.SumPooling(3, 2, 2), "tanh": sp.layers.Tanh,
     "unpool": lambda: sp.Sequential(sp.MaxPooling(3, 2, 2), sp.layers.UnPooling(3, 2, 2)),
     "prelu": lambda: sp.layers.PReLU(16), "elu": sp.layers.ELU, "selu": sp.layers.SELU, "silu": sp.layers.SiLU,
+    "relu6": sp.layers.ReLU6, "hard swish": sp.layers.HardSwish, "hard sigmoid": sp.layers.HardSigmoid,
     "gelu": sp.layers.GELU, "sigmoid": sp.layers.Sigmoid, "softmax": sp.layers.Softmax,
     "groups": lambda: sp.layers.GroupNormalization(4, 16), "layer": lambda: sp.layers.LayerNormalization(16),
     "groups of samples": lambda: sp.layers.GroupNormalization(4, 16, over="sample"),

@@ -226,6 +226,17 @@ def test_autoware_activations(tmp_path):
     same(sp.io.read_onnx(g.save(tmp_path, x, ("x", "coors"))), sp.Sequential(*layers))
 
 
+@pytest.mark.parametrize("bounds", [{"min": 0.0, "max": 6.0}, {}])
+def test_activations_of_straight_pieces(tmp_path, bounds):
+    g = Graph(F32)
+    x = g.conv("x", 2, 4, subm=1)
+    x = g.node("Clip", [x, *(() if bounds else (g.array(np.array(n, np.float32)) for n in (0, 6)))], **bounds)
+    x = g.node("HardSwish", [g.node("HardSigmoid", [x], alpha=1 / 6, beta=0.5)])
+    mine = sp.Sequential(g.set(submanifold(2, 4), 0, 1), sp.layers.ReLU6(), sp.layers.HardSigmoid(),
+                         sp.layers.HardSwish())
+    same(sp.io.read_onnx(g.save(tmp_path, x)), mine)
+
+
 @pytest.mark.parametrize("old", [False, True])
 def test_nvidia_size_1_with_the_sites_kept(tmp_path, old):
     g = Graph(F32)

@@ -165,6 +165,17 @@ def test_rows_in_another_shape_are_refused(tmp_path, op, options, remaining):
     refused(g.save(tmp_path, y, ("x", "zeros", "where", "shape")), f"{op} '{op.lower()}.*expected an operation")
 
 
+@each("op, inputs, options, match", [
+    ("Clip", (), {"min": 0.0, "max": 5.0}, "bounds 0 and 6 of a ReLU6, got 0.0, 5.0"),
+    ("Clip", (), {"min": 0.0}, "got 0.0, None"), ("Clip", ("", "high"), {}, "got none"), ("Clip", ("w1", "w2"), {}, ""),
+    ("HardSigmoid", (), {}, "x / 6 \\+ 1/2, got 0.2 x \\+ 0.5"),
+])
+def test_activations_of_other_bounds(tmp_path, op, inputs, options, match):
+    g = Graph(F32)
+    y = g.node(op, [g.conv("x", 2, 3, subm=1), *inputs], **options)
+    refused(g.save(tmp_path, y, ("x", "high")), f"{op} '{op.lower()}1': expected .*{match}")
+
+
 def test_padding_around_size_1(tmp_path):
     g = Graph(F32)
     end = g.conv("x", 2, 3, (1, 1, 1), input_spatial_shape=[9, 8, 7], output_spatial_shape=[11, 10, 9])

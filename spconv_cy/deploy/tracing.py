@@ -21,9 +21,9 @@ METHODS = frozenset(("__call__", "activated", "fused", "rows", "rules", "normali
                      "_rows", "_source", "_made", "_steps"))
 # Layers that keep sites and channels, and those that give a row for each sample.
 KEEPING: tuple[type[Layer], ...] = (
-    library.PReLU, library.ELU, library.SELU, library.SiLU, library.GELU, library.Tanh, library.Sigmoid,
-    library.Softmax, library.GroupNormalization, library.InstanceNormalization, library.SampleScale,
-    library.EfficientChannelAttention)
+    library.PReLU, library.ELU, library.SELU, library.SiLU, library.GELU, library.Tanh, library.Sigmoid, library.ReLU6,
+    library.HardSwish, library.HardSigmoid, library.Softmax, library.GroupNormalization, library.InstanceNormalization,
+    library.SampleScale, library.EfficientChannelAttention)
 REDUCING: tuple[type[Layer], ...] = (library.GlobalPooling, library.GeneralizedMeanPooling)
 
 

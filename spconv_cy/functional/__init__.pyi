@@ -1,7 +1,10 @@
 """Differentiable functions of arrays and Tensors."""
 
+from spconv_cy.functional.activation import clip as clip
 from spconv_cy.functional.activation import elu as elu
 from spconv_cy.functional.activation import gelu as gelu
+from spconv_cy.functional.activation import hard_sigmoid as hard_sigmoid
+from spconv_cy.functional.activation import hard_swish as hard_swish
 from spconv_cy.functional.activation import prelu as prelu
 from spconv_cy.functional.activation import sigmoid as sigmoid
 from spconv_cy.functional.activation import silu as silu

@@ -1,4 +1,4 @@
-"""Smooth activations and PReLU, each with its gradient; `leaky_relu` is in dense.py."""
+"""Smooth activations, those of straight pieces and PReLU, each with its gradient; `leaky_relu` is in dense.py."""
 
 from __future__ import annotations
 
@@ -75,6 +75,41 @@ def elu(x: Tensor | Array, alpha: float, scale: float) -> Recorded:
     return y, lambda dy: (lambda: dy * xp.where(x > 0, real(1), below + real(alpha)) * real(scale), None, None)
 
 
+@differentiable(reads={0: (0,)})
+def clip(x: Tensor | Array, low: float, high: float) -> Recorded:
+    """Return x between two bounds, and the bound beyond it. The gradient is 0 at the bounds and beyond.
+
+    ReLU6, with bounds 0 and 6: Howard et al. 2017, arXiv:1704.04861.
+    """
+    x = cast(Array, x)
+    xp, real = ops_of(x).xp, x.dtype.type
+    return (xp.clip(x, real(low), real(high)),
+            lambda dy: (lambda: xp.where((x > low) & (x < high), dy, real(0)), None, None))
+
+
+@differentiable(reads={0: (0,)})
+def hard_sigmoid(x: Tensor | Array) -> Recorded:
+    """Return x / 6 + 1/2 between 0 and 1. The gradient is 0 from -3 down and from 3 up.
+
+    Source: Howard et al. 2019, arXiv:1905.02244, section 5.2.
+    """
+    x = cast(Array, x)
+    xp, real = ops_of(x).xp, x.dtype.type
+    return _hard_logistic(xp, x), lambda dy: (lambda: xp.where(xp.abs(x) < 3, dy / real(6), real(0)),)
+
+
+@differentiable(reads={0: (0,)})
+def hard_swish(x: Tensor | Array) -> Recorded:
+    """Return x * hard_sigmoid(x). The gradient is 0 from -3 down and 1 from 3 up.
+
+    Source: Howard et al. 2019, arXiv:1905.02244, section 5.2.
+    """
+    x = cast(Array, x)
+    xp, real = ops_of(x).xp, x.dtype.type
+    share = _hard_logistic(xp, x)
+    return x * share, lambda dy: (lambda: dy * (share + xp.where(xp.abs(x) < 3, x / real(6), real(0))),)
+
+
 @differentiable(reads={0: (0, 1), 1: (0,)})
 def prelu(x: Tensor | Array, slopes: Tensor | Array) -> Recorded:
     """Return x (n, c) where it is positive, x times its column's slope (1, c) elsewhere.
@@ -94,6 +129,11 @@ def logistic(xp: ModuleType, x: Array) -> Array:
     """Return 1 / (1 + exp(-x)) of an array of a numpy-like module."""
     small = xp.exp(-xp.abs(x))                                           # at most 1, so that nothing overflows
     return xp.where(x >= 0, 1, small) / (1 + small)
+
+
+def _hard_logistic(xp: ModuleType, x: Array) -> Array:
+    real = x.dtype.type
+    return xp.clip(x + real(3), real(0), real(6)) / real(6)
 
 
 def _erf(xp: ModuleType) -> Callable[[Array], Array]:

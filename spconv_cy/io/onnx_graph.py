@@ -10,10 +10,17 @@ from typing import Any
 from spconv_cy.errors import FileError
 from spconv_cy.io.onnx_dense import DENSE, SCATTERS, Dense, dense_layers, reshaped, scattered, transposed
 from spconv_cy.io.onnx_files import SAME, Model, listed, titled
-from spconv_cy.io.onnx_nodes import Geometry, activation, activation_of, convolution, in_place, normalization
+from spconv_cy.io.onnx_nodes import (
+    ACTIVATION_NODES,
+    Geometry,
+    activation,
+    activation_of,
+    convolution,
+    in_place,
+    normalization,
+)
 from spconv_cy.layers import Layer, Residual, Sequential
 
-ACTIVATIONS = ("Relu", "LeakyRelu", "Sigmoid", "Tanh")
 GRAPH = "graph"
 STAGES = "rulebook_stages"                                               # Autoware's windows of pairs that are inputs
 REMEDY = "give sparse_only=True for the sparse part alone"
@@ -230,7 +237,7 @@ class Walk:
         if node.op_type == "Shape" or not any(name in known for name in names for known in following):
             return
         first = names[0]
-        if first in self.steps and node.op_type in (*ACTIVATIONS, "BatchNormalization"):
+        if first in self.steps and node.op_type in (*ACTIVATION_NODES, "BatchNormalization"):
             make = normalization if node.op_type == "BatchNormalization" else activation
             step = self.steps[first]
             self._add(node, Step(node, (first,), first, step.depth + 1, step.sites,

@@ -9,14 +9,17 @@ import numpy as np
 
 from spconv_cy.errors import FileError, ShapeError
 from spconv_cy.functional.initial import zero_weights
-from spconv_cy.io.onnx_files import Model, titled
+from spconv_cy.io.onnx_files import Model, listed, titled
 from spconv_cy.layers import (
     BatchNormalization,
     Convolution,
     Deconvolution,
+    HardSigmoid,
+    HardSwish,
     Layer,
     LeakyReLU,
     ReLU,
+    ReLU6,
     Sigmoid,
     SubmanifoldConvolution,
     Tanh,
@@ -25,6 +28,8 @@ from spconv_cy.layers import (
 from spconv_cy.types import Array
 
 ACTIVATIONS = {"None": None, "ReLU": ReLU, "Sigmoid": Sigmoid}           # words of NVIDIA's `activation`
+ACTIVATION_NODES = {"Relu": ReLU, "LeakyRelu": LeakyReLU, "Sigmoid": Sigmoid, "Tanh": Tanh, "Clip": ReLU6,
+                    "HardSigmoid": HardSigmoid, "HardSwish": HardSwish}
 NUMBERS = {0: "None", 1: "ReLU", 2: "Sigmoid"}                           # those of Autoware's `act_type`
 LEAKY = 3                                                                # its slope is `act_alpha`
 MOST_TAPS = 4096
@@ -171,11 +176,25 @@ def normalization(model: Model, node: Any) -> BatchNormalization:
 
 
 def activation(model: Model, node: Any) -> Layer:
-    """Return the layer of a Relu, LeakyRelu, Sigmoid or Tanh node."""
+    """Return the layer of a node of ACTIVATION_NODES.
+
+    Raises:
+        FileError: a Clip that is no ReLU6, or a HardSigmoid of another slope.
+    """
+    if node.op_type == "Clip":
+        given, names = model.attributes(node), list(node.input[1:3])
+        bounds = [model.constant(name).ravel().tolist() for name in names if model.is_constant(name)]
+        bounds = bounds if names else [[given.get("min")], [given.get("max")]]
+        if bounds != [[0], [6]]:
+            raise model.wrong(titled(node), "the bounds 0 and 6 of a ReLU6", listed([str(n[0]) for n in bounds if n]))
+    if node.op_type == "HardSigmoid":
+        slope, middle = model.number(node, "alpha", 0.2), model.number(node, "beta", 0.5)
+        if abs(6 * slope - 1) > 1e-5 or middle != 0.5:
+            raise model.wrong(titled(node), "x / 6 + 1/2", f"{slope:.6g} x + {middle:.6g}")
     if node.op_type == "LeakyRelu":
         slope = model.number(node, "alpha", 0.01)
         return made(model, node, lambda: LeakyReLU(slope), 0)
-    return {"Relu": ReLU, "Sigmoid": Sigmoid, "Tanh": Tanh}[node.op_type]()
+    return ACTIVATION_NODES[node.op_type]()
 
 
 def activation_of(model: Model, node: Any, word: object) -> Layer | None:

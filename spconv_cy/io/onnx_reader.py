@@ -16,9 +16,9 @@ def read_onnx(path: PathLike, *, one_by_one: str | None = None, sparse_only: boo
     """Return the network of an .onnx file with sparse convolutions, built of our layers with the file's weights.
 
     Two kinds of graphs are read: those of NVIDIA's Lidar_AI_Solution, with SparseConvolution and ScatterDense nodes,
-    and those for Autoware's plugins, with ImplicitGemm or IndiceConv nodes and those of their pairs. ReLU, LeakyReLU,
-    sigmoid, tanh, batch normalisation, bias and residual sums are read, and at the end the dense array. Half floats
-    become float32; scales for INT8 of NVIDIA's files are not used.
+    and those for Autoware's plugins, with ImplicitGemm or IndiceConv nodes and those of their pairs. ReLU, ReLU6,
+    leaky ReLU, sigmoid, tanh, batch normalisation, bias and residual sums are read, and at the end the dense array.
+    Half floats become float32; scales for INT8 of NVIDIA's files are not used.
 
     Args:
         path: of the file. Weights in other files are read only from the folder of the model.

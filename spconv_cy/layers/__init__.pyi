@@ -3,9 +3,12 @@
 from spconv_cy.layers.activation import ELU as ELU
 from spconv_cy.layers.activation import GELU as GELU
 from spconv_cy.layers.activation import SELU as SELU
+from spconv_cy.layers.activation import HardSigmoid as HardSigmoid
+from spconv_cy.layers.activation import HardSwish as HardSwish
 from spconv_cy.layers.activation import LeakyReLU as LeakyReLU
 from spconv_cy.layers.activation import PReLU as PReLU
 from spconv_cy.layers.activation import ReLU as ReLU
+from spconv_cy.layers.activation import ReLU6 as ReLU6
 from spconv_cy.layers.activation import Sigmoid as Sigmoid
 from spconv_cy.layers.activation import SiLU as SiLU
 from spconv_cy.layers.activation import Softmax as Softmax

@@ -5,7 +5,19 @@ from __future__ import annotations
 from spconv_cy.autograd import Tensor
 from spconv_cy.checks import is_number, is_real
 from spconv_cy.errors import ShapeError, expected
-from spconv_cy.functional import elu, gelu, leaky_relu, prelu, sigmoid, silu, softmax, tanh
+from spconv_cy.functional import (
+    clip,
+    elu,
+    gelu,
+    hard_sigmoid,
+    hard_swish,
+    leaky_relu,
+    prelu,
+    sigmoid,
+    silu,
+    softmax,
+    tanh,
+)
 from spconv_cy.functional.initial import filled
 from spconv_cy.layers.inputs import checked_counts, checked_rows
 from spconv_cy.layers.role import Role, WorkingMemory
@@ -56,6 +68,20 @@ class VeryLeakyReLU(LeakyReLU):
     def notation(self) -> str:
         """Return "VLReLU"."""
         return "VLReLU"
+
+
+class ReLU6(RowLayer):
+    """Set negative numbers to 0 and numbers above 6 to 6.
+
+    Source: Howard et al. 2017, arXiv:1704.04861.
+    """
+
+    role = Role.CHANNELWISE
+    working_memory = WorkingMemory(out=0.1)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        return clip(x, 0.0, 6.0)
 
 
 class PReLU(RowLayer):
@@ -131,6 +157,33 @@ class SiLU(RowLayer):
     def rows(self, x: Tensor) -> Tensor:
         """Return the result for rows (n, c)."""
         return silu(x)
+
+
+class HardSwish(RowLayer):
+    """Multiply by `HardSigmoid`: x * min(max(x + 3, 0), 6) / 6.
+
+    Source: Howard et al. 2019, arXiv:1905.02244, section 5.2.
+    """
+
+    role = Role.CHANNELWISE
+    working_memory = WorkingMemory(out=1.1, chained=True)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        return hard_swish(x)
+
+
+class HardSigmoid(RowLayer):
+    """Apply min(max(x + 3, 0), 6) / 6; if the ground state is None, inactive sites stay zero.
+
+    Source: Howard et al. 2019, arXiv:1905.02244, section 5.2.
+    """
+
+    working_memory = WorkingMemory(out=1.1, chained=True)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """Return the result for rows (n, c)."""
+        return hard_sigmoid(x)
 
 
 class GELU(RowLayer):
