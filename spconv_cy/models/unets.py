@@ -25,7 +25,7 @@ from spconv_cy.types import Seed
 @known_arguments
 def unet(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int = 1, classes: int = 10, *, d: int = 3,
          reps: int = 1, residual: bool = False, slope: float = 0.0, downsample: tuple[int, int] = (2, 2),
-         size_rule: str = "exact", rng: Seed = None) -> Sequential:
+         size_rule: str = "exact", momentum: float = 0.99, rng: Seed = None) -> Sequential:
     """Build a U-Net, which labels every active site; level i, counted from 0, has (i + 1) * base channels.
 
     A block is batch normalisation, ReLU and a submanifold convolution of size 3. A level is `reps` blocks. Their output
@@ -45,6 +45,7 @@ def unet(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int 
         downsample: (size, stride) of the convolutions that lead to the next level and back.
         size_rule: of these convolutions: "exact" refuses a field that the stride does not divide; "floor" drops the
             remainder on the way down, as spconv does, and sites in it get zeros from the levels below.
+        momentum: of the batch normalisations; SparseConvNet has 0.9.
         rng: seed or numpy Generator.
 
     Returns:
@@ -60,7 +61,7 @@ def unet(levels: int, base: int | list[int] | tuple[int, ...], channels_in: int 
     """
     widths = checked_widths("unet", levels, base)
     channels_in, classes, reps = checked_whole("unet", channels_in=channels_in, classes=classes, reps=reps)
-    make = Levels("unet", d, reps, residual, slope, downsample, rng, size_rule)
+    make = Levels("unet", d, reps, residual, slope, downsample, rng, size_rule, momentum)
     return Sequential(
         make.submanifold(channels_in, widths[0]),
         *make.level(widths),
@@ -108,17 +109,17 @@ class Levels:
 
     Args:
         who: named in errors.
-        d, reps, residual, slope, downsample, rng, size_rule: as for unet.
+        d, reps, residual, slope, downsample, rng, size_rule, momentum: as for unet.
     """
 
     def __init__(self, who: str, d: int, reps: int, residual: bool, slope: float, downsample: tuple[int, int],
-                 rng: Seed, size_rule: str = "exact") -> None:
+                 rng: Seed, size_rule: str = "exact", momentum: float = 0.99) -> None:
         if not isinstance(downsample, (list, tuple)) or len(downsample) != 2:
             raise ShapeError(expected(who, "downsample to be (size, stride)", repr(downsample)))
         checked_flags(who, residual=residual)
         checked_numbers(who, 0, slope=slope)
         self.d, self.reps, self.residual, self.slope = d, reps, residual, slope
-        self.downsample, self.size_rule = downsample, size_rule
+        self.downsample, self.size_rule, self.momentum = downsample, size_rule, momentum
         self.rng = None if rng is None else generator(who, rng)          # loaded weights need none
 
     def level(self, widths: list[int]) -> list[Layer]:
@@ -163,4 +164,4 @@ class Levels:
 
     def activated(self, channels: int) -> list[Layer]:
         """Return the layers batch normalisation and (leaky) ReLU."""
-        return [BatchNormalization(channels), LeakyReLU(self.slope) if self.slope else ReLU()]
+        return [BatchNormalization(channels, momentum=self.momentum), LeakyReLU(self.slope) if self.slope else ReLU()]

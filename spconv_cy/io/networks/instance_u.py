@@ -26,7 +26,7 @@ def build(modules: Modules, source: str) -> Layer:
     plain = "linear" in modules
     last = modules["linear" if plain else "semantic_linear.3"]
     net = unet(len(widths), widths, inputs(stem, source), width(last), d=len(weight_shape(stem)) - 2, reps=reps,
-               residual=branch == RESIDUAL, size_rule="floor")
+               residual=branch == RESIDUAL, size_rule="floor", momentum=0.9)
     if plain:
         return net
     return Sequential(*net.layers[:-1], *head(widths[0], width(last), "bias" in modules["semantic_linear.0"].arrays))
@@ -34,7 +34,7 @@ def build(modules: Modules, source: str) -> Layer:
 
 def head(channels: int, classes: int, bias: bool = False) -> list[Layer]:
     """Return SoftGroup's head for the classes of the sites; since its second version, and in HAIS, it has a bias."""
-    return [NetworkInNetwork(channels, channels, bias=bias), BatchNormalization(channels), ReLU(),
+    return [NetworkInNetwork(channels, channels, bias=bias), BatchNormalization(channels, momentum=0.9), ReLU(),
             NetworkInNetwork(channels, classes)]
 
 

@@ -33,7 +33,8 @@ def build(modules: Modules, source: str) -> Layer:
         raise ShapeError(expected("convert", "a U-Net of windows of size 3, halved by size 2 and stride 2",
                                   f"{n} taps in the stem and {sorted(size)} in the strided convolutions",
                                   "give a Layer and names={module: layer}"))
-    return unet(len(widths), widths, inputs(stem, source), width(modules[LINEAR]), d=d, reps=reps, residual=residual)
+    return unet(len(widths), widths, inputs(stem, source), width(modules[LINEAR]), d=d, reps=reps, residual=residual,
+                momentum=0.9)
 
 
 def table(net: Layer, source: str) -> Names:
