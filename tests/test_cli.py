@@ -125,6 +125,8 @@ def test_wrong_arguments_end_with_status_2_and_a_message(work, capsys, monkeypat
     (["train", "none.npz", "m.safetensors", "--quiet"], "none.npz: no such file"),
     (["train", "points.csv", "m.safetensors", "--quiet"], "a label of each sample, got none of points.csv; put the"),
     (["train", "empty", "m.safetensors", "--quiet"], "empty: expected a folder with files of drawings or points"),
+    (["train", "pictures", "m.safetensors", "--quiet"],
+     "got none but files of other kinds, such as pictures/down/0.png; a drawing is the strokes of a pen, no picture"),
     (["train", "text.md", "m.safetensors", "--quiet"], "a file of drawings or points, got one of the kind 'unknown'"),
     (["evaluate", "net.safetensors", "drawn.npz"], "net.safetensors: expected"),
     (["predict", "net.safetensors", "scene.npz", "out.csv"], "out.csv: expected the name of an .npz or .parquet file"),
@@ -170,6 +172,8 @@ def write_others(folder):
     (folder / "damaged.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     (folder / "text.md").write_text("# words\n")
     (folder / "empty").mkdir()
+    (folder / "pictures" / "down").mkdir(parents=True)
+    (folder / "pictures" / "down" / "0.png").write_bytes(b"\x89PNG\r\n")
     regressor = sp.SparseConvRegressor(encoding="signals", l=1, k=2, epochs=1, augment="none")
     regressor.fit(np.eye(4, 9), range(4)).save(folder / "regressor.safetensors")
 

@@ -112,7 +112,12 @@ def _add_folder(found: Samples, folder: str, options: argparse.Namespace) -> Non
         elif not entry.name.startswith("."):
             _add(found, entry.path, None, options, skip=True)
     if len(found) == before:
-        raise FileNotFoundError(expected(folder, "a folder with files of drawings or points", "none in it"))
+        other = next((os.path.join(place, name) for place, _, names in os.walk(folder) for name in sorted(names)
+                      if not name.startswith(".")), None)
+        raise FileNotFoundError(expected(
+            folder, "a folder with files of drawings or points", "none in it" if other is None else
+            f"none but files of other kinds, such as {printable(other)}",
+            "" if other is None else "a drawing is the strokes of a pen, no picture; --reader names the format"))
 
 
 def _add(found: Samples, path: str, label: str | None, options: argparse.Namespace, skip: bool = False) -> None:
