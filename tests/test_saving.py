@@ -23,7 +23,7 @@ import spconv_cy as sp
 from spconv_cy import writing
 from spconv_cy.cli import main
 from spconv_cy.errors import FileError
-from spconv_cy.io import archive
+from spconv_cy.io import archive, pth_storage
 from spconv_cy.io.pth_storage import mapped, release
 from spconv_cy.readers.obj import write_obj
 from spconv_cy.readers.off import write_off
@@ -342,3 +342,18 @@ def test_a_process_that_locks_its_pages_in_memory_reads_mapped_files(tmp_path):
         pytest.skip("this user may not lock memory")
     release(content[8:])                                                 # which the kernel refuses then
     assert bytes(content) == (tmp_path / "net.safetensors").read_bytes()
+
+
+def test_copied_arrays_of_a_mapped_file_are_given_back_4_MiB_at_a_time(tmp_path, monkeypatch):
+    released = []
+    monkeypatch.setattr(pth_storage, "release", lambda array: released.append(array.nbytes))
+    releasing = pth_storage.Releasing()
+    for size in (1 << 20, 1 << 21, 1 << 20, 1 << 23, 5, 1 << 22):
+        releasing.copied(np.empty(size, np.uint8))
+    releasing.copied()
+    assert released == [1 << 20, 1 << 23, 1 << 22]
+    net = sp.Sequential(*(sp.NetworkInNetwork(64, 64, rng=0) for _ in range(9)))
+    released.clear()
+    sp.save(tmp_path / "net", net)
+    sp.load(tmp_path / "net")
+    assert released == []

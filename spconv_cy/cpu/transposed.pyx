@@ -8,6 +8,7 @@ cdef extern from *:
     inline void turn(const float* __restrict x, int64_t x_row, float* __restrict y, int64_t y_row,
                      float* __restrict sums) {
         float held[16][16];
+        for (int j = 16; j < 32; ++j) __builtin_prefetch(x + j * x_row);    // the rows that come next, wherever they end
         for (int j = 0; j < 16; ++j)
             for (int i = 0; i < 16; ++i) held[j][i] = x[j * x_row + i];
         for (int j = 0; j < 16; ++j)

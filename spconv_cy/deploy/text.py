@@ -32,11 +32,12 @@ class Unset:
     nbytes = 0
 
     def __init__(self, precision: str, words: dict[str, Any]) -> None:
-        self.precision, self._words = precision, words
+        self.precision = precision
+        self._arrays = {name: np.broadcast_to(np.zeros(1, dtype), shape) for name, (dtype, shape) in words.items()}
 
     def state(self) -> dict[str, Any]:
         """Return arrays of zeros that take no memory."""
-        return {name: np.broadcast_to(np.zeros(1, dtype), shape) for name, (dtype, shape) in self._words.items()}
+        return dict(self._arrays)
 
 
 def described(program: Program, layers: list[Any]) -> dict[str, Any]:

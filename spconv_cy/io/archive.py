@@ -12,7 +12,7 @@ from spconv_cy.errors import FileError, expected
 from spconv_cy.io.checkpoint_files import with_metadata
 from spconv_cy.io.checksums import crc32, joined
 from spconv_cy.io.foreign import of_format, recognised, refuse_folder
-from spconv_cy.io.pth_storage import Budget, Refused, mapped, release
+from spconv_cy.io.pth_storage import Budget, Refused, Releasing, mapped
 from spconv_cy.types import Array, PathLike
 
 VERSION = 1
@@ -88,6 +88,7 @@ class Opened:
         metadata, self.arrays = _opened(self._path)
         self._entries, self._told = _checked_metadata(self._path, kind, metadata), metadata.get("checksum")
         self._sums: dict[int, int] = {}
+        self._releasing = Releasing()
 
     def text(self) -> dict[str, Any]:
         """Return the JSON values by name."""
@@ -106,7 +107,7 @@ class Opened:
             crc: the CRC-32 of its bytes, if that is known.
         """
         self._sums[id(array)] = crc32(_bytes(array)) if crc is None else crc
-        release(array)
+        self._releasing.copied(array)
 
     def check(self) -> None:
         """Raise FileError if the content does not match the checksum."""

@@ -30,7 +30,7 @@ from spconv_cy.io.networks.known import PLACES, checked_family, family_of
 from spconv_cy.io.peers.known import checked_peer
 from spconv_cy.io.peers.layout import all_finite, copied
 from spconv_cy.io.pth import read_checkpoint
-from spconv_cy.io.pth_storage import release
+from spconv_cy.io.pth_storage import Releasing
 from spconv_cy.layers import Layer
 from spconv_cy.layers.attributes import arrays
 from spconv_cy.types import Array, PathLike
@@ -198,6 +198,7 @@ def _found(peer: Peer, modules: Mapping[str, Module], net: Layer, table: Mapping
     place = {path: i for i, path in enumerate(layers)}
     found: dict[str, Array] = {}
     matches: list[Match] = []
+    releasing = Releasing()
     for theirs, ours in sorted(pairs, key=lambda pair: place[pair[1]]):
         views, rows = matched(peer, modules[theirs], ours, layers[ours], options)
         for (path, view), row in zip(views.items(), rows, strict=True):
@@ -207,7 +208,7 @@ def _found(peer: Peer, modules: Mapping[str, Module], net: Layer, table: Mapping
                 raise not_finite(modules[theirs], row.name)
         matches += rows
         if read:                                                         # what is copied needs its pages no more
-            release(next(iter(modules[theirs].arrays.values())))
+            releasing.copied(*map(np.asarray, modules[theirs].arrays.values()))
     return with_shared(found, layers), matches
 
 

@@ -68,7 +68,11 @@ class Stack:
         return self.stack.pop()
 
     def _take(self, count: int) -> list[Any]:
-        return [self._pop() for _ in range(count)][::-1]
+        if len(self.stack) - count < (self.marks[-1] if self.marks else 0):
+            raise Refused("a complete pickle", "one that takes from an empty stack")
+        found = self.stack[-count:]
+        del self.stack[-count:]
+        return found
 
     def _top(self, kinds: Any, what: str) -> Any:
         if len(self.stack) <= (self.marks[-1] if self.marks else 0) or not isinstance(self.stack[-1], kinds):

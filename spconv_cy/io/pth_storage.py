@@ -13,6 +13,7 @@ from spconv_cy.types import Array
 
 DAMAGED = "fetch it or save it again"
 ALLOWANCE = 1 << 25                                                      # bytes, besides twice the file: as numpy takes
+RELEASED = 1 << 22                                                       # bytes
 MOST_STEPS = 10_000_000                                                  # opcodes of pickles, 2 to 4 microseconds each
 MOST_AXES = 32                                                           # of numpy before 2.0
 # Types of torch, by the names in its files. numpy has no bfloat16; float32 holds each of its numbers.
@@ -141,6 +142,23 @@ def mapped(path: str) -> Array:
     """Return the bytes of a file, uint8 (n,), which are read when they are used; the file must not be empty."""
     with open(path, "rb") as file:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+class Releasing:
+    """Gives back the memory of a mapped file that arrays are views of, when 4 MiB of them have been copied.
+
+    Each time takes long beside the copy of a small array.
+    """
+
+    def __init__(self) -> None:
+        self._copied = 0
+
+    def copied(self, *arrays: Array) -> None:
+        """Take account of arrays of one file that are needed no more."""
+        self._copied += sum(array.nbytes for array in arrays)
+        if arrays and self._copied >= RELEASED:
+            release(arrays[0])
+            self._copied = 0
 
 
 def release(array: Array) -> None:

@@ -96,15 +96,16 @@ def _pieces(stream: Any, packed: Array) -> Iterator[bytes]:
 def _records(content: Array, budget: Budget) -> dict[str, Record]:
     count, position, end = _directory(content)
     found: dict[str, Record] = {}
+    view = memoryview(content)  # type: ignore[arg-type]
     for _ in range(count):
-        if position + CENTRAL.size > end or bytes(content[position:position + 4]) != b"PK\1\2":
+        fields = CENTRAL.unpack_from(view, position) if position + CENTRAL.size <= end else (b"",)
+        if fields[0] != b"PK\1\2":
             raise Refused(ARCHIVE, f"one whose list of {count} records ends early")
-        raw = bytes(content[position:position + CENTRAL.size])
-        name_length, extra_length, comment_length = CENTRAL.unpack(raw)[10:13]
+        name_length, extra_length, comment_length = fields[10:13]
         after = position + CENTRAL.size + name_length
         budget.take(400 + 2 * name_length)
-        name = _decoded(bytes(content[after - name_length:after]))
-        record = _record(content, name, CENTRAL.unpack(raw), bytes(content[after:after + extra_length]))
+        name = _decoded(bytes(view[after - name_length:after]))
+        record = _record(view, name, fields, bytes(view[after:after + extra_length]))
         if name in found:
             raise Refused("an archive whose records have names of their own", f"two named {brief(name)}")
         found[name] = record
@@ -140,7 +141,7 @@ def _directory(content: Array) -> tuple[int, int, int]:
     return count, offset, end
 
 
-def _record(content: Array, name: str, fields: tuple[int, ...], extra: bytes) -> Record:
+def _record(content: memoryview, name: str, fields: tuple[int, ...], extra: bytes) -> Record:
     flags, method, crc, packed, size, head = (fields[n] for n in (3, 4, 7, 8, 9, 16))
     packed, size, head = _large(name, packed, size, head, extra)
     local = bytes(content[head:head + 30]) if head < len(content) else b""
