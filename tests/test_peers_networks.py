@@ -69,7 +69,7 @@ def test_the_golden_files_are_those_that_were_made():
 
 
 def pointgroup(levels, **options):
-    return sp.models.unet(levels, 4, 3, 5, size_rule="floor", rng=0, **options)
+    return sp.models.unet(levels, 4, 3, 5, size_rule="floor", momentum=0.9, rng=0, **options)
 
 
 NETS = {  # family, source: a network of it
@@ -97,9 +97,9 @@ NETS = {  # family, source: a network of it
     ("pointgroup ", "spconv1"): lambda: pointgroup(2),
     ("pointgroup  ", "spconv1"): lambda: sp.Sequential(*pointgroup(2)[:-1], *instance_u.head(4, 5)),
     ("pointgroup   ", "spconv2"): lambda: sp.Sequential(*pointgroup(2)[:-1], *instance_u.head(4, 5, True)),
-    ("unet", "sparseconvnet"): lambda: sp.models.unet(3, 4, 3, 5, reps=2, residual=True, rng=0),
-    ("unet ", "sparseconvnet"): lambda: sp.models.unet(3, [3, 2, 5], 2, 4, d=2, rng=0),
-    ("unet  ", "sparseconvnet"): lambda: sp.models.unet(1, 4, 3, 5, reps=2, residual=True, rng=0),
+    ("unet", "sparseconvnet"): lambda: sp.models.unet(3, 4, 3, 5, reps=2, residual=True, momentum=0.9, rng=0),
+    ("unet ", "sparseconvnet"): lambda: sp.models.unet(3, [3, 2, 5], 2, 4, d=2, momentum=0.9, rng=0),
+    ("unet  ", "sparseconvnet"): lambda: sp.models.unet(1, 4, 3, 5, reps=2, residual=True, momentum=0.9, rng=0),
 }
 
 
