@@ -1,6 +1,7 @@
 """Distortions of a digit in training.
 
 Each epoch sees every character in another affine distortion; here those with the name "affine", of Graham's runs.
+Of each epoch the active sites are shown, the brighter the more active.
 """
 
 import sys
