@@ -79,7 +79,7 @@ def faster(made, record):
 def bars(made, record):
     """Draw each case's part of the sgemm peak, the goals and other libraries beside, into the record's name with .png.
 
-    Of what a library cannot do on a CPU any more, the sheet's times are left out.
+    Of what a library cannot do on a CPU, the sheet's times are left out.
 
     Args:
         made: a record, a dict.
@@ -98,7 +98,8 @@ def bars(made, record):
         goal = goals.GOALS.get(goals.key(row), goals.Goal()).of("share", isa)
         if goal:
             axis.plot([goal] * 2, [place - 0.45, place + 0.45], color="black", linewidth=2, label="goal")
-        others = {side: 1e3 * row["gflop"] / product for side, product in published.get(goals.key(row), {}).items()}
+        others = {side: 1e3 * row["gflop"] / product for side, product in published.get(goals.key(row), {}).items()
+                  if side not in live}
         others |= {other["side"]: other["share"] for other in made["rows"] if goals.key(other) == goals.key(row)
                    and other["side"] in COLOURS and other["side"] != "ours"}
         for side in COMPARED:

@@ -21,6 +21,7 @@ import goals  # noqa: E402
 import idle  # noqa: E402
 import loops  # noqa: E402
 import networks  # noqa: E402
+import picture  # noqa: E402
 import scenes  # noqa: E402
 import workloads  # noqa: E402
 
@@ -202,3 +203,24 @@ def test_the_page_of_speed_shows_the_record(name):
     shown = table(json.loads((root / "records" / f"{name}.json").read_text()))
     page = (root.parent / "docs" / "benchmarks" / "speed.md").read_text()
     assert shown.strip() in page.split(f"<!-- benchmark {name} -->")[1].split("<!-- end -->")[0]
+
+
+def test_the_picture_names_earlier_runs_and_has_no_training_of_a_library_that_cannot(monkeypatch):
+    pytest.importorskip("matplotlib")
+    figures = []
+    monkeypatch.setattr(picture, "_save", lambda figure, *_: figures.append(figure))
+    cases = [("Scan", [16], "forward"), ("Scan", [16], "forward_backward"), ("UNet", [], "training_step")]
+    rows = [{"case": case, "params": params, "verb": verb, "side": "ours", "share": 0.9, "gflop": 1.0}
+            for case, params, verb in cases]
+    rows.append(rows[0] | {"side": "SparseConvNet", "share": 0.2})       # in this run
+    sides = {"ours": {"versions": {"isa": "avx512f"}}}
+    picture.bars({"rows": rows, "machine": {"processor": "x", "threads": 2, "sides": sides}}, "none.json")
+    (figure,) = figures
+    places = {}
+    for line in figure.axes[0].get_lines():
+        if line.get_marker() == "o":
+            places.setdefault(line.get_label(), []).append(int(line.get_ydata()[0]))
+    assert places == {"spconv (earlier run, scaled)": [0], "MinkowskiEngine (earlier run, scaled)": [0, 1, 2],
+                      "SparseConvNet": [0]}
+    named = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert named == {*places, "spconv_cy", "goal", "sgemm"}
