@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PEAK = "sgemm"
 BUSY = 0.25                                             # seconds of repeats that are enough for one side in one round
+SPIN = 0.1                                              # seconds after which the threads of the side before sleep
 
 
 class Worker:
@@ -111,6 +112,7 @@ class Run:
             for worker, verb in list(repeats):
                 if worker.name in slow and turn >= rounds_of_slow:
                     continue
+                time.sleep(SPIN)
                 answer = worker.ask("time", verb=verb, repeats=repeats[worker, verb],
                                     warm=turn == 0 or repeats[worker, verb] > 1)
                 if "error" in answer:

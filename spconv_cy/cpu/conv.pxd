@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from spconv_cy.cpu.isa cimport Finish, KernelTable
 from spconv_cy.cpu.rules cimport Rules
-from spconv_cy.cpu.threads cimport team
+from spconv_cy.cpu.threads cimport Turns, team
 
 
 # Weights (offsets, groups, c, o) with any strides, counted in floats; or packed ones, as pack_weights leaves them.
@@ -87,9 +87,6 @@ cdef struct Layer:
     int64_t room                # floats of a thread's rows beside, behind its sums
     int64_t packs
     int64_t jobs
-    int64_t pieces              # chunks, and then single jobs
-    int64_t chunks
-    int64_t chunk               # jobs that a thread takes at once
     int64_t first_row           # the number of the first row of y, and of the residual
     int64_t first_added
     bint in_place               # the sums of a tile are its rows of y
@@ -115,4 +112,4 @@ cdef int begin(Layer* layer, const KernelTable* table, const float* x, const Wei
                const float* bias, float* y, const Rules* rules, Shape shape, const After* after, int n_threads,
                const Beside* beside) noexcept nogil
 cdef void pack(const Layer* layer, int64_t job) noexcept nogil
-cdef void conv_piece(const Layer* layer, int64_t piece, int thread) noexcept nogil
+cdef void conv_jobs(const Layer* layer, Turns* turns, int thread) noexcept nogil

@@ -1,6 +1,6 @@
 """Loops over tiles of the convolution: forward, and dx with transposed pairs and weights."""
 
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport parallel, prange
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.string cimport memcpy
 
@@ -8,7 +8,7 @@ from spconv_cy.cpu.fetch cimport Range, fetch_numbers, fetch_rows, rows_in, rows
 from spconv_cy.cpu.isa cimport Igemm
 from spconv_cy.cpu.once cimport begin_sums, each_once, next_rows
 from spconv_cy.cpu.rules cimport TILE_ROWS
-from spconv_cy.cpu.threads cimport ceiling
+from spconv_cy.cpu.threads cimport ceiling, share_jobs, take_job
 
 
 cdef enum:
@@ -85,32 +85,32 @@ cdef void conv(const KernelTable* table, const float* x, const Weights* w, float
     # A tile owns its output rows, and a job owns a block of their columns, so no two threads write the same value.
     # Every value is summed in the order of the offsets, for any number of threads.
     cdef Layer layer
+    cdef Turns turns
     cdef int64_t job
+    cdef int thread
     n_threads = begin(&layer, table, x, w, scratch, bias, y, rules, shape, after, n_threads, beside)
+    share_jobs(&turns, layer.jobs, n_threads)
     with parallel(num_threads=n_threads):
         for job in prange(layer.packs, schedule="static"):
             pack(&layer, job)
-        for job in prange(layer.pieces, schedule="dynamic", chunksize=1):
-            conv_piece(&layer, job, threadid())
+        for thread in prange(n_threads, schedule="static", chunksize=1):
+            conv_jobs(&layer, &turns, thread)
 
 
-cdef void conv_piece(const Layer* layer, int64_t piece, int thread) noexcept nogil:
-    # Neighbouring jobs, whose rows are fetched ahead; then single ones, so that all threads end at the same time.
-    cdef int64_t job = piece * layer.chunk, last = job + layer.chunk
-    if piece >= layer.chunks:
-        job = layer.chunks * layer.chunk + piece - layer.chunks
-        last = job + 1
-    for job in range(job, last):
+cdef void conv_jobs(const Layer* layer, Turns* turns, int thread) noexcept nogil:
+    cdef int64_t job = take_job(turns, thread)
+    while job >= 0:
         if layer.beside == NULL:
             conv_tile(layer, job, thread)
         else:
             conv_beside(layer, job, thread)
+        job = take_job(turns, thread)
 
 
 cdef int begin(Layer* layer, const KernelTable* table, const float* x, const Weights* w, float* scratch,
                const float* bias, float* y, const Rules* rules, Shape shape, const After* after, int n_threads,
                const Beside* beside) noexcept nogil:
-    # Fills `layer`, and returns the number of threads that it has room for. First all packs run, then all pieces.
+    # Fills `layer`, and returns the number of threads that it has room for. First all packs run, then all jobs.
     layer.table, layer.x, layer.w, layer.bias, layer.y = table, x, w, bias, y
     layer.rules, layer.shape, layer.after, layer.beside = rules, shape, after, beside
     layer.vectors = ceiling(shape.o, table.lanes)
@@ -129,9 +129,6 @@ cdef int begin(Layer* layer, const KernelTable* table, const float* x, const Wei
                       and shape.groups == 1 and shape.o == after.y_stride and <uintptr_t>y % 64 == 0)
     if w.packed != NULL:
         layer.packed, layer.packs = <float*>w.packed, 0
-    layer.chunk = min(max(layer.jobs // (16 * n_threads), 1), 8)
-    layer.chunks = max(layer.jobs // layer.chunk - 2 * n_threads, 0)
-    layer.pieces = layer.chunks + layer.jobs - layer.chunks * layer.chunk
     return n_threads
 
 

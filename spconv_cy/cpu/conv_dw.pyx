@@ -1,15 +1,15 @@
 """Loops over tiles of the weight gradient of convolution."""
 
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport parallel, prange
 from libc.stdint cimport int32_t, uintptr_t
 from libc.string cimport memset
 
-from spconv_cy.cpu.conv cimport conv_piece, pack, team_of
+from spconv_cy.cpu.conv cimport conv_jobs, pack, team_of
 from spconv_cy.cpu.fetch cimport Range, fetch_numbers, fetch_rows, rows_in, rows_out
 from spconv_cy.cpu.isa cimport Outer
 from spconv_cy.cpu.pool cimport CHUNK_ROWS, join_chunks, sum_chunk
 from spconv_cy.cpu.rules cimport TILE_ROWS
-from spconv_cy.cpu.threads cimport ceiling
+from spconv_cy.cpu.threads cimport Turns, ceiling, share_jobs, take_job
 
 
 cdef enum:
@@ -68,11 +68,14 @@ cdef void conv_dw(const KernelTable* table, const float* x, const float* dy, flo
                   const Rules* rules, Shape shape, Chunks chunks, int n_threads) noexcept nogil:
     # Overwrites dw, and scratch, which has scratch_floats_dw for these n_threads. There is at least one pair.
     cdef Gradient gradient
+    cdef Turns turns
     cdef int64_t job
+    cdef int thread
+    share_jobs(&turns, chunks.chunks * chunks.parts, n_threads)
     begin_dw(&gradient, table, x, dy, dw, scratch, rules, shape, chunks, n_threads)
     with parallel(num_threads=n_threads):
-        for job in prange(chunks.chunks * chunks.parts, schedule="dynamic", chunksize=1):
-            dw_job(&gradient, job, threadid())
+        for thread in prange(n_threads, schedule="static", chunksize=1):
+            dw_jobs(&gradient, &turns, thread)
         for job in prange(gradient.pieces, schedule="static"):
             add_chunks(&gradient, job)
 
@@ -87,30 +90,40 @@ cdef void begin_dw(Gradient* gradient, const KernelTable* table, const float* x,
 
 
 cdef void gradients(Layer* layer, Gradient* gradient, double* sums, float* db, int n_threads) noexcept nogil:
-    # All gradients of a convolution in one region: dx by the pieces of `layer`, dw by those of `gradient`, and the sums
+    # All gradients of a convolution in one region: dx by the jobs of `layer`, dw by those of `gradient`, and the sums
     # of the columns of dy unless db is NULL; sums has a row for each chunk of dy. The longest jobs come first, so that
     # the threads end at the same time.
+    cdef Turns of_dw, of_dx, of_db
     cdef int64_t starts[2]
     cdef int64_t parts[2]
-    cdef int64_t n_dw = gradient.chunks.chunks * gradient.chunks.parts, o = gradient.shape.groups * gradient.shape.o
-    cdef int64_t job, i
+    cdef int64_t o = gradient.shape.groups * gradient.shape.o, job, i
+    cdef int thread
     starts[0] = parts[0] = 0
     starts[1], parts[1] = gradient.rules.n_out, ceiling(gradient.rules.n_out, CHUNK_ROWS) if db != NULL else 0
+    share_jobs(&of_dw, gradient.chunks.chunks * gradient.chunks.parts, n_threads)
+    share_jobs(&of_dx, layer.jobs, n_threads)
+    share_jobs(&of_db, parts[1], n_threads)
     with parallel(num_threads=n_threads):
         for job in prange(layer.packs, schedule="static"):
             pack(layer, job)
-        for job in prange(n_dw + layer.pieces + parts[1], schedule="dynamic", chunksize=1):
-            if job < n_dw:
-                dw_job(gradient, job, threadid())
-            elif job < n_dw + layer.pieces:
-                conv_piece(layer, job - n_dw, threadid())
-            else:
-                i = job - n_dw - layer.pieces
+        for thread in prange(n_threads, schedule="static", chunksize=1):
+            dw_jobs(gradient, &of_dw, thread)
+            conv_jobs(layer, &of_dx, thread)
+            i = take_job(&of_db, thread)
+            while i >= 0:
                 sum_chunk(layer.table, gradient.dy, starts, parts, sums + i * o, i, 1, o)
+                i = take_job(&of_db, thread)
         for job in prange(gradient.pieces, schedule="static"):
             add_chunks(gradient, job)
     if db != NULL:
         join_chunks(parts, sums, db, 1, o)
+
+
+cdef void dw_jobs(const Gradient* gradient, Turns* turns, int thread) noexcept nogil:
+    cdef int64_t job = take_job(turns, thread)
+    while job >= 0:
+        dw_job(gradient, job, thread)
+        job = take_job(turns, thread)
 
 
 cdef void dw_job(const Gradient* gradient, int64_t job, int thread) noexcept nogil:

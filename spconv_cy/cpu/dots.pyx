@@ -1,12 +1,12 @@
 """Loops over tiles of convolutions with bfloat16 or 8 bits, and the packing of their weights."""
 
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport prange
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from spconv_cy.cpu.isa cimport BFLOAT16, TILES, UNPACKED, Dots
 from spconv_cy.cpu.rules cimport TILE_ROWS
-from spconv_cy.cpu.threads cimport ceiling, team
+from spconv_cy.cpu.threads cimport Turns, ceiling, share_jobs, take_job, team
 
 cdef extern from *:
     """
@@ -218,17 +218,20 @@ cdef void conv(const Packed* p, const uint32_t* x, int64_t x_stride, const int32
                char* scratch, const Rules* rules, const Close* how, int n_threads) noexcept nogil:
     # As for float32: a job owns its rows and columns, and sums in the order of the offsets.
     cdef Layer layer
+    cdef Turns turns
     cdef int64_t job, n_jobs
-    cdef int chunk
+    cdef int thread
     layer.p, layer.x, layer.x_stride, layer.begin, layer.y, layer.y_stride = p, x, x_stride, begin, <char*>y, y_stride
     layer.rules, layer.how, layer.span, layer.slot = rules, how, span_of(p, rules), slot_bytes(p, rules)
     layer.scratch = scratch + (-<uintptr_t>scratch % 64)
     n_jobs = ceiling(rules.n_tiles, layer.span) * p.blocks
     n_threads = team_of(p, rules, n_threads)
-    chunk = <int>min(max(n_jobs // (16 * n_threads), 1), 8)
-    with parallel(num_threads=n_threads):
-        for job in prange(n_jobs, schedule="dynamic", chunksize=chunk):
-            conv_tile(&layer, job, threadid())
+    share_jobs(&turns, n_jobs, n_threads)
+    for thread in prange(n_threads, schedule="static", chunksize=1, num_threads=n_threads):
+        job = take_job(&turns, thread)
+        while job >= 0:
+            conv_tile(&layer, job, thread)
+            job = take_job(&turns, thread)
 
 
 cdef void conv_tile(const Layer* layer, int64_t job, int thread) noexcept nogil:
@@ -299,10 +302,16 @@ cdef void convert_chunk(const DotTable* table, char* y, int64_t y_stride, const 
 cdef void max_pool(int kind, const void* x, void* y, int64_t cols, const void* ground, const uint8_t* is_open,
                    const Rules* rules, int n_threads) noexcept nogil:
     # Rows of `cols` numbers; the ground competes where windows are open, and stands in rows without pairs.
+    cdef Turns turns
+    cdef int thread
     cdef int64_t tile
     n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * <double>cols / 8)
-    for tile in prange(rules.n_tiles, num_threads=n_threads, schedule="dynamic", chunksize=4):
-        max_tile(kind, <const char*>x, <char*>y, cols, <const char*>ground, is_open, rules, tile)
+    share_jobs(&turns, rules.n_tiles, n_threads)
+    for thread in prange(n_threads, schedule="static", chunksize=1, num_threads=n_threads):
+        tile = take_job(&turns, thread)
+        while tile >= 0:
+            max_tile(kind, <const char*>x, <char*>y, cols, <const char*>ground, is_open, rules, tile)
+            tile = take_job(&turns, thread)
 
 
 cdef inline void max_row(int kind, char* y, const char* x, int64_t cols) noexcept nogil:

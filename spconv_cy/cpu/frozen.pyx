@@ -1,10 +1,10 @@
 """Passes over rows of a frozen network, into given memory: maps of columns, sums and maxima without winners."""
 
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
 from spconv_cy.cpu.rules cimport TILE_ROWS
-from spconv_cy.cpu.threads cimport team
+from spconv_cy.cpu.threads cimport Turns, share_jobs, take_job, team
 
 
 cdef void map_rows(const KernelTable* table, const float* x, int64_t x_stride, float* y, int64_t y_stride, int64_t n,
@@ -27,11 +27,16 @@ cdef void map_chunk(const KernelTable* table, const float* x, int64_t x_stride, 
 cdef void max_pool(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
                    int32_t* winner, const Rules* rules, int64_t c, float slope, int n_threads) noexcept nogil:
     # As pool.max_pool, through a leaky ReLU; winner: c places for each thread, which nobody reads.
+    cdef Turns turns
     cdef int64_t tile
+    cdef int thread
     n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * <double>c)
-    with parallel(num_threads=n_threads):
-        for tile in prange(rules.n_tiles, schedule="dynamic", chunksize=4):
-            max_tile(table, x, ground, is_open, y, winner + threadid() * c, rules, c, slope, tile)
+    share_jobs(&turns, rules.n_tiles, n_threads)
+    for thread in prange(n_threads, schedule="static", chunksize=1, num_threads=n_threads):
+        tile = take_job(&turns, thread)
+        while tile >= 0:
+            max_tile(table, x, ground, is_open, y, winner + thread * c, rules, c, slope, tile)
+            tile = take_job(&turns, thread)
 
 
 cdef void max_tile(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,

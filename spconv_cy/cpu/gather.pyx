@@ -5,7 +5,7 @@ Rows that go to the same output row are met in the order of the input, so that b
 
 from cython.parallel cimport prange
 
-from spconv_cy.cpu.threads cimport team
+from spconv_cy.cpu.threads cimport Turns, share_jobs, take_job, team
 
 cdef extern from *:
     """
@@ -162,19 +162,31 @@ cdef void sums(const float* x, const int32_t* starts, const int32_t* order, cons
                int64_t c, bint mean, int n_threads) noexcept nogil:
     # y[i] = the sum of the rows of its target, each times its factor (NULL: 1), or their mean: the sum times the
     # rounded inverse of their number.
+    cdef Turns turns
+    cdef int thread
     cdef int64_t n_jobs = (m + ROWS - 1) // ROWS, job
     n_threads = team(n_threads, n_jobs, <double>max(starts[m], m) * <double>c)
-    for job in prange(n_jobs, schedule="dynamic", chunksize=4, num_threads=n_threads):
-        sum_rows(x, starts, order, factors, y, job * ROWS, min(m, (job + 1) * ROWS), m, c, mean)
+    share_jobs(&turns, n_jobs, n_threads)
+    for thread in prange(n_threads, schedule="static", chunksize=1, num_threads=n_threads):
+        job = take_job(&turns, thread)
+        while job >= 0:
+            sum_rows(x, starts, order, factors, y, job * ROWS, min(m, (job + 1) * ROWS), m, c, mean)
+            job = take_job(&turns, thread)
 
 
 cdef void maxima(const KernelTable* table, const float* x, const int32_t* starts, const int32_t* order, float* y,
                  int32_t* winner, int64_t m, int64_t c, int n_threads) noexcept nogil:
     # y[i], winner[i] = the largest of the rows of its target and the number of the first row that has it.
+    cdef Turns turns
+    cdef int thread
     cdef int64_t n_jobs = (m + ROWS - 1) // ROWS, job
     n_threads = team(n_threads, n_jobs, 2 * <double>max(starts[m], m) * <double>c)
-    for job in prange(n_jobs, schedule="dynamic", chunksize=4, num_threads=n_threads):
-        compare(table, x, starts, order, y, winner, job * ROWS, min(m, (job + 1) * ROWS), m, c)
+    share_jobs(&turns, n_jobs, n_threads)
+    for thread in prange(n_threads, schedule="static", chunksize=1, num_threads=n_threads):
+        job = take_job(&turns, thread)
+        while job >= 0:
+            compare(table, x, starts, order, y, winner, job * ROWS, min(m, (job + 1) * ROWS), m, c)
+            job = take_job(&turns, thread)
 
 
 cdef void compare(const KernelTable* table, const float* x, const int32_t* starts, const int32_t* order, float* y,

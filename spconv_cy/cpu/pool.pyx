@@ -4,18 +4,24 @@ from cython.parallel cimport parallel, prange
 from libc.string cimport memcpy, memset
 
 from spconv_cy.cpu.rules cimport TILE_ROWS
-from spconv_cy.cpu.threads cimport team
+from spconv_cy.cpu.threads cimport Turns, share_jobs, take_job, team
 
 
 cdef void max_pool(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
                    int32_t* winner, const Rules* rules, int64_t c, float slope, int n_threads) noexcept nogil:
+    cdef Turns turns
+    cdef int thread
     cdef int64_t tile, low
     n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * <double>c)
-    for tile in prange(rules.n_tiles, schedule="dynamic", chunksize=4, num_threads=n_threads):
-        max_tile(table, x, ground, is_open, y, winner, rules, c, tile)
-        if slope != 1:
-            low = tile * TILE_ROWS
-            table.leaky(y + low * c, y + low * c, slope, min(TILE_ROWS, rules.n_out - low) * c)
+    share_jobs(&turns, rules.n_tiles, n_threads)
+    for thread in prange(n_threads, schedule="static", chunksize=1, num_threads=n_threads):
+        tile = take_job(&turns, thread)
+        while tile >= 0:
+            max_tile(table, x, ground, is_open, y, winner, rules, c, tile)
+            if slope != 1:
+                low = tile * TILE_ROWS
+                table.leaky(y + low * c, y + low * c, slope, min(TILE_ROWS, rules.n_out - low) * c)
+            tile = take_job(&turns, thread)
 
 
 cdef void max_tile(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
@@ -58,8 +64,11 @@ cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* 
     # Without (NULL), it is a part, whose owner reads the chunks of outputs that have a winner in it, in their order.
     # On entry, dground is 0, and without rules dx too; bounds has 2, sums c places for each chunk.
     cdef int64_t n_chunks = (m + CHUNK_ROWS - 1) // CHUNK_ROWS, chunk, part, n_parts
+    cdef Turns turns
+    cdef int thread
     n_threads = team(n_threads, n_chunks, <double>m * <double>c)
     n_parts = 4 * n_threads if n_threads > 1 else 1
+    share_jobs(&turns, n_parts if turned == NULL else turned.n_tiles, n_threads)
     with parallel(num_threads=n_threads):
         for chunk in prange(n_chunks, schedule="static"):
             memset(sums + chunk * c, 0, <size_t>c * sizeof(float))
@@ -67,12 +76,14 @@ cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* 
                             min(CHUNK_ROWS, m - chunk * CHUNK_ROWS), c)
             if turned == NULL:
                 chunk_bounds(winner, bounds + 2 * chunk, chunk * CHUNK_ROWS * c, min((chunk + 1) * CHUNK_ROWS, m) * c)
-        if turned != NULL:
-            for part in prange(turned.n_tiles, schedule="dynamic", chunksize=4):
-                dx_tile(table, dy, winner, dx, turned, c, part)
-        else:
-            for part in prange(n_parts, schedule="dynamic", chunksize=1):
-                dx_part(dy, winner, dx, bounds, m, c, n * part // n_parts, n * (part + 1) // n_parts)
+        for thread in prange(n_threads, schedule="static", chunksize=1):
+            part = take_job(&turns, thread)
+            while part >= 0:
+                if turned != NULL:
+                    dx_tile(table, dy, winner, dx, turned, c, part)
+                else:
+                    dx_part(dy, winner, dx, bounds, m, c, n * part // n_parts, n * (part + 1) // n_parts)
+                part = take_job(&turns, thread)
     for chunk in range(n_chunks):
         table.add(dground, sums + chunk * c, c)
 
@@ -112,10 +123,16 @@ cdef void dx_part(const float* dy, const int32_t* winner, float* dx, const int32
 
 cdef void sum_pool(const KernelTable* table, const float* x, float* y, const Rules* rules, int64_t c,
                    int n_threads) noexcept nogil:
+    cdef Turns turns
+    cdef int thread
     cdef int64_t tile
     n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * <double>c)
-    for tile in prange(rules.n_tiles, schedule="dynamic", chunksize=4, num_threads=n_threads):
-        sum_tile(table, x, y, rules, c, tile)
+    share_jobs(&turns, rules.n_tiles, n_threads)
+    for thread in prange(n_threads, schedule="static", chunksize=1, num_threads=n_threads):
+        tile = take_job(&turns, thread)
+        while tile >= 0:
+            sum_tile(table, x, y, rules, c, tile)
+            tile = take_job(&turns, thread)
 
 
 cdef void sum_tile(const KernelTable* table, const float* x, float* y, const Rules* rules, int64_t c,
@@ -132,10 +149,16 @@ cdef void segment_sum(const KernelTable* table, const float* x, const int64_t* s
                       double* sums, float* y, int64_t b, int64_t c, int n_threads) noexcept nogil:
     # Segment s has the chunks chunk_starts[s] to chunk_starts[s + 1], each with its own sum in doubles: gradients of
     # biases, norms and ground states are sums of many rows that nearly cancel. On entry, y is 0.
+    cdef Turns turns
+    cdef int thread
     cdef int64_t chunk
     n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * <double>c)
-    for chunk in prange(chunk_starts[b], schedule="dynamic", chunksize=1, num_threads=n_threads):
-        sum_chunk(table, x, starts, chunk_starts, sums + chunk * c, chunk, b, c)
+    share_jobs(&turns, chunk_starts[b], n_threads)
+    for thread in prange(n_threads, schedule="static", chunksize=1, num_threads=n_threads):
+        chunk = take_job(&turns, thread)
+        while chunk >= 0:
+            sum_chunk(table, x, starts, chunk_starts, sums + chunk * c, chunk, b, c)
+            chunk = take_job(&turns, thread)
     join_chunks(chunk_starts, sums, y, b, c)
 
 
@@ -175,10 +198,16 @@ cdef void sum_chunk(const KernelTable* table, const float* x, const int64_t* sta
 cdef void segment_max(const KernelTable* table, const float* x, const int64_t* starts, const int64_t* chunk_starts,
                       float* best, int32_t* best_rows, float* y, int32_t* winner, int64_t b, int64_t c,
                       int n_threads) noexcept nogil:
+    cdef Turns turns
+    cdef int thread
     cdef int64_t segment, chunk
     n_threads = team(n_threads, chunk_starts[b], <double>(starts[b] - starts[0]) * <double>c)
-    for chunk in prange(chunk_starts[b], schedule="dynamic", chunksize=1, num_threads=n_threads):
-        max_chunk(table, x, starts, chunk_starts, best + chunk * c, best_rows + chunk * c, chunk, b, c)
+    share_jobs(&turns, chunk_starts[b], n_threads)
+    for thread in prange(n_threads, schedule="static", chunksize=1, num_threads=n_threads):
+        chunk = take_job(&turns, thread)
+        while chunk >= 0:
+            max_chunk(table, x, starts, chunk_starts, best + chunk * c, best_rows + chunk * c, chunk, b, c)
+            chunk = take_job(&turns, thread)
     for segment in range(b):
         chunk = chunk_starts[segment]
         if chunk == chunk_starts[segment + 1]:
