@@ -93,11 +93,15 @@ def _saved(path, net, x):
 def _graphs(path):
     import onnx
     from test_onnx import autoware, nvidia, scene
+    from test_onnx_exported import CASES, case
 
     for made in (nvidia, autoware):
         graph, end, _ = made()
         content = graph.model(end, ("x", "coors")).SerializeToString()
         yield Case("onnx", content, scene(), onnx.ModelProto.FromString(content))
+    for name in CASES:
+        file, _, x, _ = case(name)
+        yield Case("onnx", file.read_bytes(), x, onnx.ModelProto.FromString(file.read_bytes()))
 
 
 def retold(case, path, draw):
