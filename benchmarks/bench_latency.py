@@ -74,7 +74,7 @@ def measure(name, threads, options, more):
     run.track("Peak", [name], anew=True)
     for worker in there:
         if worker.name != "torch, dense":
-            rows[worker.name]["first"] = min(started(worker, name) for _ in range(options.starts))
+            rows[worker.name]["first"] = min(started(worker, name)[1] for _ in range(options.starts))
     for figure in run.figures:
         rows[figure["side"]][figure["name"]] = figure["value"]
     record = run.record() | {"sites": len(networks.scene(name)[0]), "latency": rows, "missing": missing}

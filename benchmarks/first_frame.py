@@ -10,7 +10,7 @@ def main(module, name, threads, function="first_frame"):
     sys.path.insert(0, os.path.dirname(__file__))       # without pathlib, which takes a part of our start-up
     side = importlib.import_module(module)
     side.set_threads(int(threads))
-    print(float(getattr(side, function)(name).sum()))
+    print(float(getattr(side, function)(name).sum()), flush=True)
 
 
 if __name__ == "__main__":
