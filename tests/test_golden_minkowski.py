@@ -84,7 +84,7 @@ def test_a_layer_gives_the_sites_and_the_rows_of_minkowskiengine(case):
     check(net.eval()(sp.SparseTensor.from_sites(FILE["sites"], FILE["rows"], None, 2, ground=None)), sites, rows)
 
 
-def test_a_minkunet_gives_what_minkowskiengine_gave():
+def test_a_minkunet_gives_what_minkowskiengine_gave(ops):
     case = {name.split("/")[1]: FILE[name] for name in FILE.files if name.startswith("network/")}
     state = seeded(json.loads(str(case["shapes"])))
     net, report = sp.io.convert(state, "minkunet", "minkowski")
