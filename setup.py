@@ -4,8 +4,8 @@ In place each module is a file, so that one that changed is built alone. In a wh
 where spconv_cy/lazy.py finds them: most of a small extension module is tables that each file has anew.
 
 SPCONV_CY_OPENMP=0 builds without threads, SPCONV_CY_DEBUG=1 with checks, SPCONV_CY_SANITIZE=address,undefined with
-those sanitizers. A change of these three, or of the compiler (CC, CXX), compiles everything anew. Debug symbols stay
-with the last two, or where CFLAGS or CXXFLAGS ask for them: Python's own flags do so for every extension.
+those sanitizers. A change of these three, of the compiler (CC, CXX) or of DIRECTIVES compiles everything anew. Debug
+symbols stay with the last two, or where CFLAGS or CXXFLAGS ask for them: Python's own flags do so for every extension.
 """
 
 import os
@@ -40,12 +40,16 @@ SANITIZE = os.environ.get("SPCONV_CY_SANITIZE", "")
 OPENMP = os.environ.get("SPCONV_CY_OPENMP", "1") != "0"
 SYMBOLS = DEBUG or SANITIZE or any(flag.startswith("-g") for name in ("CFLAGS", "CXXFLAGS")
                                    for flag in os.environ.get(name, "").split())
+# Functions are built-in ones, which take less and import sooner than those of Cython; the text that their signature is
+# read from holds only literals: a function with another default is Cython's.
+DIRECTIVES = {"language_level": 3, "embedsignature": True, "embedsignature.format": "clinic", "binding": False,
+              "show_performance_hints": False}
 # Segments of a library share pages of the file: a dozen kilobytes less for each of dozens of modules.
 SMALL = "-Wl,-z,noseparate-code"
 # With which variables build/ was filled: what time stamps would not tell.
 STAMP = Path("build", "variant.txt")
 VARIANT = (f"debug={DEBUG} sanitize={SANITIZE} openmp={OPENMP} symbols={bool(SYMBOLS)} "
-           f"compiler={os.environ.get('CC', '')} {os.environ.get('CXX', '')}\n")
+           f"compiler={os.environ.get('CC', '')} {os.environ.get('CXX', '')} directives={DIRECTIVES}\n")
 
 # What each set's files are compiled with, and a program that compiles where compiler and target have the set.
 SETS = {
@@ -243,8 +247,7 @@ def compiled():
     named = {"shared_utility_qualified_name": SHARED} if shared else {}
     return shared + cythonize(extensions(), **named, build_dir="build", force=is_new_variant(),
                               nthreads=2 if sys.platform == "linux" else 0,
-                              compiler_directives={"language_level": 3, "embedsignature": True,
-                                                   "show_performance_hints": False, **known})
+                              compiler_directives={**DIRECTIVES, **known})
 
 
 if __name__ == "__main__":

@@ -226,7 +226,7 @@ def max_pool(x, Pairs pairs not None, ground=None, is_open=None, slope=None, *, 
     return out, winners
 
 
-def max_pool_dx(dy, winner, Py_ssize_t n, Pairs transposed=None, z=None, float slope=1, *, int n_threads=1):
+def max_pool_dx(dy, winner, Py_ssize_t n, Pairs transposed=None, z=None, float slope=1.0, *, int n_threads=1):
     """Ops.max_pool_dx, winner int32; the pairs are those of the transposed rulebook.
 
     With z, what the pooling and a leaky ReLU of that slope after it returned, dy is the gradient of z.

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import os
+import pickle
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import types
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -171,7 +173,7 @@ def test_the_types_of_a_facade_are_those_of_its_functions(name):
     # Of overloads, the first has every default.
     described = {node.name: node.args for node in stub.body[::-1] if isinstance(node, ast.FunctionDef)}
     functions = {key: value for key, value in vars(module).items()
-                 if type(value).__name__ == "cython_function_or_method" and not key.startswith("_")
+                 if isinstance(value, types.BuiltinFunctionType) and not key.startswith("_")
                      and value.__module__ == module.__name__}
     assert set(described) == set(functions)
     for key, function in functions.items():
@@ -181,6 +183,16 @@ def test_the_types_of_a_facade_are_those_of_its_functions(name):
         assert [p.name for p in parameters if p.kind == p.KEYWORD_ONLY] == [a.arg for a in arguments.kwonlyargs], key
         optional = sum(p.default is not p.empty for p in parameters)
         assert optional == len(arguments.defaults) + sum(d is not None for d in arguments.kw_defaults), key
+
+
+@pytest.mark.parametrize("path", [path.relative_to(ROOT) for path in sorted(ROOT.glob("spconv_cy/**/*.pyx"))], ids=str)
+def test_every_compiled_function_has_a_signature_and_is_pickled_by_name(path):
+    module = importlib.import_module(".".join(path.with_suffix("").parts))
+    for key, value in vars(module).items():
+        if type(value).__name__ in ("builtin_function_or_method", "cython_function_or_method"):
+            # A default that is no literal is not in the text of a built-in function: such functions are Cython's.
+            assert value.__module__ != module.__name__ or inspect.signature(value), key
+            assert pickle.loads(pickle.dumps(value)) is value, key
 
 
 def test_an_instruction_set_can_be_forced_and_an_unknown_one_is_refused():

@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from libcpp.utility cimport pair
 from cython.operator cimport dereference, preincrement
@@ -232,6 +233,7 @@ cdef size_t _rounded(size_t length) noexcept:
     return (length + step - 1) // step * step
 
 
+@cython.binding(True)
 def empty(shape, dtype=np.float32):
     """Return an uninitialised C-contiguous array, as np.empty does."""
     shape, dtype = shape if isinstance(shape, tuple) else (shape,), np.dtype(dtype)
@@ -239,6 +241,7 @@ def empty(shape, dtype=np.float32):
     return np.empty(shape, dtype) if length < SMALL else np.ndarray(shape, dtype, _take(length))
 
 
+@cython.binding(True)
 def exact(shape, dtype=np.float32):
     """Return an array as `empty` does, of which no more than `held_bytes(its bytes)` are held."""
     shape, dtype = shape if isinstance(shape, tuple) else (shape,), np.dtype(dtype)
@@ -269,6 +272,7 @@ def bytes_of(arrays):
     return total
 
 
+@cython.binding(True)
 def zeros(shape, dtype=np.float32):
     """Return an array of zeros, as np.zeros does."""
     array = empty(shape, dtype)

@@ -9,6 +9,7 @@ import numpy as np
 from spconv_cy.compiled.memory import empty
 from spconv_cy.errors import BackendError, ShapeError, expected
 
+cimport cython
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 from spconv_cy.compiled.pairs cimport Pairs
@@ -243,6 +244,7 @@ cdef _filled(y, Py_ssize_t n, Py_ssize_t c, dtype, zero):
     return y
 
 
+@cython.binding(True)
 def conv(x, Packed packed not None, Pairs pairs not None, *, scale=None, shift=None, begin=None, residual=None,
          residual_scale=None, slope=None, to=FLOAT, step=None, int zero=0, y=None, float[::1] room=None,
          int n_threads=1):

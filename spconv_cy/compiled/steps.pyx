@@ -13,8 +13,8 @@ KINDS = {"plain": steps.PLAIN, "momentum": steps.MOMENTUM, "nesterov": steps.NES
 PIECE = steps.STEP_PIECE
 
 
-def step(kind, weights, gradients, moments, rates, corrections, *, double factor=1, double decay=0,
-         double momentum=0, double second=0, double eps=0, int n_threads=1):
+def step(kind, weights, gradients, moments, rates, corrections, *, double factor=1.0, double decay=0.0,
+         double momentum=0.0, double second=0.0, double eps=0.0, int n_threads=1):
     """Change all weights and moments by their gradients; return the pieces [(parameter, first number)] left unchanged.
 
     Args:

@@ -16,7 +16,7 @@ from spconv_cy.errors import GridError, ShapeError, expected
 def rasterise(const double[:, ::1] points, const int64_t[::1] stroke_starts, const int64_t[::1] character_starts,
               const int64_t[::1] items, const double[:, :, ::1] matrices, const double[:, ::1] shifts,
               const double[:, ::1] stroke_shifts, const double[::1] time_shifts=None, *, int planes, int64_t size,
-              double scale, double spacing, int64_t slices=1, double pace=0, int n_threads=1):
+              double scale, double spacing, int64_t slices=1, double pace=0.0, int n_threads=1):
     """Return sites (m, 3 or 4) int32 in canonical order and features (m, planes) float32 of the characters `items`."""
     check_packed(points, stroke_starts, character_starts, items)
     check_moves(items.shape[0], stroke_starts.shape[0] - 1, matrices, shifts, stroke_shifts, time_shifts)
