@@ -3,6 +3,7 @@
 from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
+from spconv_cy.cpu.pool cimport FEW, Lists, list_rows, max_row
 from spconv_cy.cpu.rules cimport TILE_ROWS
 from spconv_cy.cpu.threads cimport Turns, share_jobs, take_job, team
 
@@ -45,6 +46,14 @@ cdef void max_tile(const KernelTable* table, const float* x, const float* ground
     cdef uint8_t begun[TILE_ROWS]
     cdef int64_t low = tile * TILE_ROWS, high = min(low + TILE_ROWS, rules.n_out), offset, pair, row
     cdef const int64_t* start
+    cdef Lists lists
+    if list_rows(rules, tile, &lists):
+        for row in range(low, high):
+            max_row(table, x, ground, ground != NULL and is_open[row] != 0, y + row * c, winner, c,
+                    lists.rows + (row - low) * FEW, lists.n[row - low])
+        if slope != 1:
+            table.leaky(y + low * c, y + low * c, slope, (high - low) * c)
+        return
     memset(begun, 0, TILE_ROWS)
     for offset in range(rules.n_offsets):
         start = rules.tile_ptr + offset * (rules.n_tiles + 1) + tile

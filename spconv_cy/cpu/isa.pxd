@@ -63,6 +63,8 @@ cdef extern from "kernels.hpp" namespace "spconv_cy" nogil:
         void (*add_pairs)(float*, const float*, const int32_t*, const int32_t*, int64_t, int64_t) noexcept nogil
         void (*max)(float*, int32_t*, const float*, int32_t, int64_t) noexcept nogil
         void (*merge)(float*, int32_t*, const float*, const int32_t*, int64_t) noexcept nogil
+        void (*max_rows)(float*, int32_t*, const float*, const int32_t*, int64_t, int64_t) noexcept nogil
+        void (*won_rows)(float*, const float*, const int32_t*, const int32_t*, int64_t, int32_t, int64_t) noexcept nogil
         void (*won_pairs)(float*, const float*, const int32_t*, const int32_t*, const int32_t*, int64_t,
                           int64_t) noexcept nogil
         void (*lost_rows)(float*, const float*, const int32_t*, int64_t, int64_t) noexcept nogil

@@ -78,9 +78,10 @@ cdef void repack(int64_t* keys, int64_t n, const Box* box, const Box* other, int
 
 cdef void unpack_part(const int64_t* keys, int64_t start, int64_t stop, const Box* box, int32_t* sites) noexcept nogil:
     # Keys ascend, so all but the last coordinate change only where a key leaves its line.
-    cdef int axis, last = box.width - 1
+    cdef int axis, last = box.width - 1, before = max(last - 1, 0)
     cdef int64_t i, rest, line = 0, line_end = 0, digit
     cdef int32_t site[MAX_WIDTH]
+    cdef int32_t* row
     cdef double inverse[MAX_WIDTH]
     for axis in range(last + 1):
         inverse[axis] = 1.0 / <double>box.side[axis]
@@ -95,9 +96,11 @@ cdef void unpack_part(const int64_t* keys, int64_t start, int64_t stop, const Bo
                 rest = without_digit(&digit, box.side[axis], inverse[axis])
                 site[axis] = <int32_t>(digit + box.low[axis])
             site[0] = <int32_t>(rest + box.low[0])
-        site[last] = <int32_t>(keys[i] - line + box.low[last])
-        for axis in range(last + 1):
-            sites[i * (last + 1) + axis] = site[axis]
+        row = sites + i * (last + 1)
+        row[0], row[before] = site[0], site[before]                      # a loop over all would be a call of memcpy
+        for axis in range(1, before):
+            row[axis] = site[axis]
+        row[last] = <int32_t>(keys[i] - line + box.low[last])
 
 
 cdef inline int64_t without_digit(int64_t* digit, int64_t side, double inverse) noexcept nogil:

@@ -30,6 +30,12 @@ cdef void max_tile(const KernelTable* table, const float* x, const float* ground
     cdef uint8_t begun[TILE_ROWS]
     cdef int64_t low = tile * TILE_ROWS, offset, pair, row
     cdef const int64_t* start
+    cdef Lists lists
+    if list_rows(rules, tile, &lists):
+        for row in range(low, min(low + TILE_ROWS, rules.n_out)):
+            max_row(table, x, ground, ground != NULL and is_open[row] != 0, y + row * c, winner + row * c, c,
+                    lists.rows + (row - low) * FEW, lists.n[row - low])
+        return
     memset(begun, 0, TILE_ROWS)
     for offset in range(rules.n_offsets):
         start = rules.tile_ptr + offset * (rules.n_tiles + 1) + tile
@@ -45,16 +51,6 @@ cdef void max_tile(const KernelTable* table, const float* x, const float* ground
             first_row(y + row * c, winner + row * c, ground, -1, c)
         elif ground != NULL and is_open[row]:
             table.max(y + row * c, winner + row * c, ground, -1, c)
-
-
-cdef inline void first_row(float* y, int32_t* winner, const float* x, int32_t row, int64_t c) noexcept nogil:
-    cdef int64_t i
-    if x == NULL:
-        memset(y, 0, <size_t>c * sizeof(float))
-    else:
-        memcpy(y, x, <size_t>c * sizeof(float))
-    for i in range(c):
-        winner[i] = row
 
 
 cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* winner, float* dx, float* dground,
@@ -100,8 +96,14 @@ cdef void chunk_bounds(const int32_t* rows, int32_t* bounds, int64_t low, int64_
 
 cdef void dx_tile(const KernelTable* table, const float* dy, const int32_t* winner, float* dx, const Rules* turned,
                   int64_t c, int64_t tile) noexcept nogil:
-    cdef int64_t offset, low = tile * TILE_ROWS
+    cdef int64_t offset, low = tile * TILE_ROWS, row
     cdef const int64_t* start
+    cdef Lists lists
+    if list_rows(turned, tile, &lists):
+        for row in range(low, min(low + TILE_ROWS, turned.n_out)):
+            table.won_rows(dx + row * c, dy, winner, lists.rows + (row - low) * FEW, lists.n[row - low],
+                           <int32_t>row, c)
+        return
     memset(dx + low * c, 0, <size_t>(min(TILE_ROWS, turned.n_out - low) * c) * sizeof(float))
     for offset in range(turned.n_offsets):
         start = turned.tile_ptr + offset * (turned.n_tiles + 1) + tile

@@ -135,8 +135,8 @@ ALWAYS_INLINE inline void fetch_rows(const Rows& rows, const int32_t* next, int6
 // G pairs, V vectors of columns: G * V sums stay in registers for all c inputs. Each input's weights serve all G rows,
 // so there are fewer loads than products.
 template <int V, int G, bool ONCE>
-ALWAYS_INLINE inline void rows_block(const Rows& rows, const float* w, int64_t c, const int32_t* in_rows, const int32_t* out_rows,
-                       Once once) {
+ALWAYS_INLINE inline void rows_block(const Rows& rows, const float* w, int64_t c, const int32_t* in_rows,
+                                     const int32_t* out_rows, Once once) {
     const float* x[G];
     vec sum[G][V];
     begin_rows<V, G, ONCE>(x, sum, rows, in_rows, out_rows, once.begin);

@@ -79,6 +79,11 @@ struct Finish {
     KERNEL(max, (float* y, int32_t* winner, const float* x, int32_t row, int64_t c))                                   \
     /* the same with a row for each channel */                                                                         \
     KERNEL(merge, (float* y, int32_t* winner, const float* x, const int32_t* rows, int64_t c))                         \
+    /* y, winner = the largest of n >= 1 rows of x and the first row that has it, or that is NaN */                    \
+    KERNEL(max_rows, (float* y, int32_t* winner, const float* x, const int32_t* rows, int64_t n, int64_t c))           \
+    /* dx = the sum of n rows of dy where `row` is the winner */                                                       \
+    KERNEL(won_rows, (float* dx, const float* dy, const int32_t* winner, const int32_t* rows, int64_t n,               \
+                      int32_t row, int64_t c))                                                                         \
     /* dx[in] += dy[out] where in is the winner */                                                                     \
     KERNEL(won_pairs, (float* dx, const float* dy, const int32_t* winner, const int32_t* in_rows,                      \
                        const int32_t* out_rows, int64_t pairs, int64_t c))                                             \

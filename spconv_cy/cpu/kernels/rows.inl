@@ -79,6 +79,32 @@ void merge(float* y, int32_t* winner, const float* x, const int32_t* rows, int64
     });
 }
 
+void max_rows(float* y, int32_t* winner, const float* x, const int32_t* rows, int64_t n, int64_t c) {
+    each(c, [=](auto at, int64_t i) {
+        auto best = at.at(x + rows[0] * c + i);
+        auto row = at.all(rows[0]);
+        for (int64_t j = 1; j < n; ++j) {
+            const auto value = at.at(x + rows[j] * c + i);
+            const auto take = (!(value <= best)) & (best == best);
+            best = take ? value : best;
+            row = take ? at.all(rows[j]) : row;
+        }
+        at.put(y + i, best);
+        at.put(winner + i, row);
+    });
+}
+
+void won_rows(float* dx, const float* dy, const int32_t* winner, const int32_t* rows, int64_t n, int32_t row,
+              int64_t c) {
+    each(c, [=](auto at, int64_t i) {
+        auto sum = at.all(0.0f);
+        for (int64_t j = 0; j < n; ++j) {
+            sum = sum + (at.at(winner + rows[j] * c + i) == at.all(row) ? at.at(dy + rows[j] * c + i) : at.all(0.0f));
+        }
+        at.put(dx + i, sum);
+    });
+}
+
 void won_pairs(float* dx, const float* dy, const int32_t* winner, const int32_t* in_rows, const int32_t* out_rows,
                int64_t pairs, int64_t c) {
     for (int64_t j = 0; j < pairs; ++j) {
