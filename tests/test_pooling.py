@@ -7,9 +7,7 @@ from oracles import rule_pairs
 from strategies import random_sites
 
 import spconv_cy as sp
-from spconv_cy.backend.switch import ops_named
 from spconv_cy.errors import ShapeError
-from spconv_cy.sites.rulebook import Rulebook
 
 OPTIONS = {
     "dilated": dict(size=3, stride=2, dilation=2, padding=1, size_rule="floor"),
@@ -106,19 +104,3 @@ def test_unpooling_goes_back_through_dilated_windows_and_cells(rng):
 def test_the_notation_says_only_what_it_can():
     assert [sp.MaxPooling(2, 2, **more).notation() for more in ({}, dict(dilation=2), dict(sites="cell"))] == [
         "MP2", "", ""]
-
-
-@each("n_out", [1, 9, 10, 200])
-def test_a_row_that_many_windows_share_gets_the_gradients_of_those_it_wins(n_out, isa, rng):
-    # By hand: an offset that pairs one input with all outputs, and one with other inputs.
-    ins, outs = np.append(np.zeros(n_out, int), 1 + rng.permutation(n_out)), np.tile(np.arange(n_out), 2)
-    book = Rulebook(ins, outs, np.array([0, n_out, 2 * n_out]), n_out + 1, n_out, 2)
-    x, dy = rng.standard_normal((n_out + 1, 21), np.float32), rng.integers(-3, 4, (n_out, 21)).astype(np.float32)
-    ops, wanted = ops_named("cpu"), np.zeros((n_out + 1, 21))
-    y, winner = ops.max_pool(x, book, None)
-    rows = ins.reshape(2, n_out)
-    assert np.array_equal(y, x[rows].max(0))
-    assert np.array_equal(winner, np.where(x[rows[0]] >= x[rows[1]], *rows[..., None]))
-    for channel in range(21):
-        np.add.at(wanted[:, channel], winner[:, channel], dy[:, channel])
-    assert np.array_equal(ops.max_pool_dx(dy, winner, n_out + 1, book)[0], wanted)
