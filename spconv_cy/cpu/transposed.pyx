@@ -4,11 +4,11 @@ cdef extern from *:
     """
     #include <cstdint>
     namespace {
-    // 16 lines of the cache are read, and 16 are written. Zeros are added to sums, or NaN for numbers that are not finite.
+    // 16 lines of the cache are read, 16 are written. Zeros are added to sums, or NaN for numbers that are not finite.
     inline void turn(const float* __restrict x, int64_t x_row, float* __restrict y, int64_t y_row,
                      float* __restrict sums) {
         float held[16][16];
-        for (int j = 16; j < 32; ++j) __builtin_prefetch(x + j * x_row);    // the rows that come next, wherever they end
+        for (int j = 16; j < 32; ++j) __builtin_prefetch(x + j * x_row);    // the next rows, wherever they end
         for (int j = 0; j < 16; ++j)
             for (int i = 0; i < 16; ++i) held[j][i] = x[j * x_row + i];
         for (int j = 0; j < 16; ++j)
