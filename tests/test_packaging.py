@@ -131,14 +131,15 @@ def test_our_cython_converts_no_number_in_silence(tmp_path):
 def test_wide_registers_stay_inside_the_namespace_of_their_set():
     # An inline function compiled under a set's flags and kept by the linker for all would stop an older processor.
     seen = set()
-    for name in (*FACADES, *(f"spconv_cy.cpu.{path.stem}" for path in sorted((ROOT / "spconv_cy/cpu").glob("*.pyx")))):
+    names = (*FACADES, *(f"spconv_cy.cpu.{path.stem}" for path in sorted((ROOT / "spconv_cy/cpu").glob("*.pyx"))))
+    for file in sorted({importlib.import_module(name).__file__ for name in names}):
         symbol = ""
-        for line in run("objdump", "-d", "--no-show-raw-insn", importlib.import_module(name).__file__).splitlines():
+        for line in run("objdump", "-d", "--no-show-raw-insn", file).splitlines():
             if line.endswith(">:"):
                 symbol = line
             for register, sets in REGISTERS.items():
                 if f"%{register}" in line:
-                    assert any(f"spconv_cy{len(each)}{each}" in symbol for each in sets), f"{name}: {symbol} {line}"
+                    assert any(f"spconv_cy{len(each)}{each}" in symbol for each in sets), f"{file}: {symbol} {line}"
                     seen.add(register)
     built = {"avx512f": {"zmm"}, "avx2": {"ymm"}}
     assert set().union(*(built.get(each, set()) for each in _core.isas())) <= seen
