@@ -1,7 +1,7 @@
 """Build the compiled core: every .pyx is a module, the micro-kernels are compiled once for each instruction set.
 
 In place each module is a file, so that one that changed is built alone. In a wheel those of a package share one file,
-where spconv_cy/lazy.py finds them: most of a small extension module is tables that each file has anew.
+from which modules of Python load them: most of a small extension module is tables that each file has anew.
 
 SPCONV_CY_OPENMP=0 builds without threads, SPCONV_CY_DEBUG=1 with checks, SPCONV_CY_SANITIZE=address,undefined with
 those sanitizers. A change of these three, of the compiler (CC, CXX) or of DIRECTIVES compiles everything anew. Debug
@@ -31,6 +31,11 @@ SHARED = "spconv_cy.compiled.shared"
 # Packages whose modules share a file in a wheel, and the name of that file.
 TOGETHER = "modules"
 PACKAGES = ("spconv_cy.compiled", "spconv_cy.cpu")
+STUB = '''"""{name}, which lies in {file}.*"""
+from spconv_cy.lazy import load_shared
+
+load_shared(__name__, __file__)
+'''
 # Compiled without fused multiply-adds but those that are asked for: so the results of steps are those of numpy's
 # separate operations, and kernels of small numbers have the same bits in every instruction set.
 EXACT = "spconv_cy/cpu/steps"
@@ -112,6 +117,12 @@ def together(extensions):
     return found
 
 
+def write_stubs(folder, extensions):
+    """Write a module of Python for each that shares a file; it loads the compiled one in its own place."""
+    for name in (extension.name for extension in extensions if extension.name.rpartition(".")[0] in PACKAGES):
+        Path(folder, *name.split(".")).with_suffix(".py").write_text(STUB.format(name=name, file=TOGETHER))
+
+
 class BuildExtensions(build_ext):
     """Probes the compiler, then gives each file the flags of its instruction set, told by its name."""
 
@@ -151,6 +162,8 @@ class BuildExtensions(build_ext):
         STAMP.parent.mkdir(exist_ok=True)
         STAMP.write_text("unfinished\n")
         super().build_extensions()
+        if not self.inplace and not self.editable_mode:
+            write_stubs(Path(self.build_lib), self.distribution.ext_modules)
         STAMP.write_text(VARIANT)
 
     def get_export_symbols(self, extension):

@@ -3,11 +3,10 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec, spec_from_file_location
-from types import ModuleType
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 
 # A line of a stub; the names are equal.
 IMPORT = re.compile(r"^from (\S+) import (\w+) as \2$", re.MULTILINE)
@@ -15,9 +14,8 @@ IMPORT = re.compile(r"^from (\S+) import (\w+) as \2$", re.MULTILINE)
 MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PMIX_SIZE", "PALS_SIZE", "SLURM_STEP_NUM_TASKS")
 # Holds the number of the process that mpiexec started and that imported this package.
 RANK_PROCESS = "_SPCONV_CY_RANK_PROCESS"
-# Packages whose compiled modules share a file where they are not built in place, and its name: as setup.py has them.
+# The file that compiled modules of a package share where they are not built in place: as setup.py has it.
 TOGETHER = "modules"
-PACKAGES = ("spconv_cy.compiled", "spconv_cy.cpu")
 
 
 def under_mpiexec() -> str:
@@ -37,20 +35,21 @@ def end_together() -> None:
             before, process, *error)
 
 
-class Together:
-    """Finds the modules of a package in the one file of its compiled modules; Python finds those with own files."""
+def load_shared(name: str, path: str) -> None:
+    """Load a compiled module that shares a file, and put it in place of the module of Python code that asks for it.
 
-    @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Return where a module lies; None if it is of another package, or if its package has no such file."""
-        package = name.rpartition(".")[0]
-        shared = PathFinder.find_spec(f"{package}.{TOGETHER}", path) if package in PACKAGES else None
-        return shared and spec_from_file_location(name, shared.origin)
-
-
-def find_together() -> None:
-    """Let Python find compiled modules that share a file, after those with files of their own."""
-    sys.meta_path.append(Together)
+    Args:
+        name: of the module.
+        path: of the file of that Python code; the shared one lies beside it.
+    """
+    shared = PathFinder.find_spec(TOGETHER, [os.path.dirname(path)])
+    spec = shared and spec_from_file_location(name, shared.origin)
+    if not spec or not spec.loader:
+        raise ImportError(f"{name}: expected a file {TOGETHER}.* beside {path}, got none; install the package again",
+                          name=name, path=path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules[name] = module          # only now: other threads wait for the one that is replaced
 
 
 def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:

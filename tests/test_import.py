@@ -2,14 +2,19 @@
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
-from importlib import invalidate_caches
+import zlib
+from importlib import import_module, invalidate_caches
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
 from pathlib import Path
 
+import pytest
+
 import spconv_cy as sp
-from spconv_cy.lazy import Together, public
+from spconv_cy.compiled import checksum
+from spconv_cy.lazy import public
 
 PROGRAM = """
 import json, sys
@@ -36,17 +41,21 @@ def test_the_import_loads_nothing_that_only_some_will_use():
     assert [name for name in new if name in HEAVY or name.partition(".")[0] in HEAVY] == []
 
 
-def test_modules_without_files_of_their_own_lie_in_the_one_of_their_package(tmp_path):
-    path = [str(tmp_path)]
-    assert Together in sys.meta_path and Together.find_spec("spconv_cy.cpu.conv", path) is None
-    shared = tmp_path / f"modules{EXTENSION_SUFFIXES[0]}"
-    shared.touch()
+def test_compiled_modules_that_share_a_file_are_loaded_in_the_place_of_those_that_ask(tmp_path, monkeypatch):
+    package = tmp_path / "shared_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "checksum.py").write_text("from spconv_cy.lazy import load_shared\nload_shared(__name__, __file__)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match=r"shared_package.checksum: expected a file modules.* beside .*, got none"):
+        import_module("shared_package.checksum")
+    shared = package / f"modules{EXTENSION_SUFFIXES[0]}"
+    shutil.copy(checksum.__file__, shared)
     invalidate_caches()
-    for name in ("spconv_cy.cpu.conv", "spconv_cy.compiled.pairs"):
-        spec = Together.find_spec(name, path)
-        assert (spec.name, spec.origin) == (name, str(shared)) and type(spec.loader) is ExtensionFileLoader
-    for name in ("conv", "cpu.conv", "spconv_cy.cpu", "spconv_cy.layers.conv", "spconv_cy.cpu.kernels.conv"):
-        assert Together.find_spec(name, path) is None, name
+    found = import_module("shared_package.checksum")
+    assert found is sys.modules["shared_package.checksum"] is sys.modules["shared_package"].checksum
+    assert type(found.__loader__) is ExtensionFileLoader and found.__file__ == str(shared)
+    assert found.crc32(b"some bytes") == zlib.crc32(b"some bytes")
 
 
 def test_the_import_alone_loads_no_layer_and_no_compiled_module():
