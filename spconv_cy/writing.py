@@ -54,11 +54,14 @@ def check_writable(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) ->
 
     Raises:
         FileNotFoundError: there is no such folder.
+        IsADirectoryError: the path is that of a folder.
         PermissionError: this process may not create a file in it.
     """
     path = os.fsdecode(path)
     folder = os.path.dirname(os.path.realpath(path))
-    if os.path.exists(path) and not os.path.isfile(path):               # a folder, a pipe or a device: told when opened
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, "expected the name of a file, got a folder", path)
+    if os.path.exists(path) and not os.path.isfile(path):               # a pipe or a device: told when opened
         return
     _check_folder(path, folder)
     if not os.access(folder, os.W_OK | os.X_OK):

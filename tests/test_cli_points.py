@@ -75,7 +75,7 @@ def test_points_that_are_not_finite_are_left_out_and_counted(hits, tmp_path, cap
 
 @pytest.mark.parametrize("text, told", [
     ("", "expected points, got none"), ("x,y,z,label\n", "expected points, got none"),
-    ("x,y,z,label\n1,,2,0\n1,2,inf,1\n", "expected points, got 2, none of them finite"),
+    ("x,y,z,label\n1,,2,0\n1,2,inf,1\n", "expected finite points, got 2 that are not"),
     ("1,2,3,0,0\n1,2,4,1,1\n", "got c3, c4; the first line of the file may name the columns")])
 def test_a_file_without_points_or_names_is_told(text, told, tmp_path, capsys):
     (tmp_path / "hits.csv").write_text(text)

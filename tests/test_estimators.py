@@ -262,6 +262,8 @@ def holes(array):
     (lambda: classifier().fit(CLOUDS, [*SHAPES[:-1], NAType()]), ValueError, "a missing value, <NA>, at item 23"),
     (lambda: segmenter().fit(holes(CLOUD), ABOVE), ValueError, "got a missing value, <NA>, in row 1, column 0; fill"),
     (lambda: classifier().fit(CLOUDS, set(range(24))), TypeError, "one for each sample, got a set, which has no"),
+    (lambda: classifier().fit(CLOUDS, dict.fromkeys(range(24))), TypeError, "one for each sample, got a dict"),
+    (lambda: segmenter().fit(np.ones((3, 5, 2)), np.ma.masked_equal([["a"] * 5] * 3, "b")), ShapeError, "a masked one"),
     (lambda: segmenter().fit(np.ones((3, 5, 2)), np.ones((3, 4))), ShapeError, "5 labels .* of cloud 0, got 4"),
     (lambda: regressor().fit(CLOUDS, holes(np.arange(24))), ValueError, "y: expected numbers, got a missing value"),
     (lambda: regressor().fit(CLOUDS, [np.nan] * 24), ValueError, "expected finite numbers, got NaN or infinity"),

@@ -92,7 +92,8 @@ def test_an_unknown_node_is_named(tmp_path, op):
 
 
 @each("options, match", [
-    ({"groups": 2}, "one group, got 2"), ({"activation": "LeakyReLU"}, "activation None, ReLU, Sigmoid, got 'Leaky"),
+    ({"groups": 2}, "one group, got 2"), ({"activation": 3}, "activation None, ReLU, Sigmoid, got 3"),
+    ({"activation": "LeakyReLU"}, "activation None, ReLU, Sigmoid, got 'Leaky"),
     ({"stride": [1]}, "of one length"), ({"stride": [0, 1, 1]}, "stride"), ({"stride": 2}, "stride of whole numbers"),
     ({"subm": 1, "inverse": 1}, "one kind of convolution, got inverse and submanifold"),
     ({"inverse": 1}, "earlier convolution"), ({"padding": [-1, 0, 0]}, "padding"), ({"dilation": [2**40] * 3}, "dil"),
@@ -111,8 +112,8 @@ def test_attributes_that_do_not_fit(tmp_path, options, match):
 
 @pytest.mark.parametrize("pairs, options, match", [
     ("other", {}, "pairs from the sites 't0a' of its features, got those from 'coors'"),
-    ("down", {}, "is_subm as subm of its pairs"), ("none", {}, "pairs of one Get.*not with their results as inputs"),
-    ("mixed", {}, "pairs of one GetIndicePairsImplicitGemm"), ("next", {"precision": 1}, "for INT8; export"),
+    ("down", {}, "is_subm as subm of its pairs"), ("none", {}, "pairs of one node.*or with these metadata"),
+    ("mixed", {}, "pairs of one node, or of one window"), ("next", {"precision": 1}, "for INT8; export"),
     ("next", {"act_type": 4}, "activation"),
     ("next", {"act_type": 3, "act_alpha": 2.0}, "slope"), ("next", {"output_scale": 2.0}, "output_scale 1"),
 ])
@@ -135,7 +136,7 @@ def test_int8_nodes_are_named(tmp_path):
 
 
 @each("stages, match", [("[", "rulebook_stages: expected a list of windows in JSON"), ("[[]]", "list of windows"),
-                        ("5", "list of windows"), ("[" * 99999, "list of windows"), ("[]", "pairs of one Get"),
+                        ("5", "list of windows"), ("[" * 99999, "list of windows"), ("[]", "pairs of one node"),
                         ('[{"onnx_base": "rulebook/a"}]', "ksize of whole numbers"),
                         ('[{"onnx_base": "rulebook/a", "ksize": [3, 3, 3], "stride": ["2"]}]', "stride of whole")])
 def test_pairs_that_are_inputs_need_their_windows(tmp_path, stages, match):
@@ -167,8 +168,9 @@ def test_rows_in_another_shape_are_refused(tmp_path, op, options, remaining):
 
 @each("op, inputs, options, match", [
     ("Clip", (), {"min": 0.0, "max": 5.0}, "bounds 0 and 6 of a ReLU6, got 0.0, 5.0"),
-    ("Clip", (), {"min": 0.0}, "got 0.0, None"), ("Clip", ("", "high"), {}, "got none"), ("Clip", ("w1", "w2"), {}, ""),
+    ("Clip", (), {"min": 0.0}, "got 0.0, None"), ("Clip", ("", "high"), {}, "got no"), ("Clip", ("w1", "w2"), {}, ""),
     ("HardSigmoid", (), {}, "x / 6 \\+ 1/2, got 0.2 x \\+ 0.5"),
+    ("HardSigmoid", (), {"alpha": float("nan")}, "x / 6 \\+ 1/2, got nan x"),
 ])
 def test_activations_of_other_bounds(tmp_path, op, inputs, options, match):
     g = Graph(F32)

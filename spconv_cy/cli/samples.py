@@ -117,7 +117,7 @@ def _add_folder(found: Samples, folder: str, options: argparse.Namespace) -> Non
         raise FileNotFoundError(expected(
             folder, "a folder with files of drawings or points", "none in it" if other is None else
             f"none but files of other kinds, such as {printable(other)}",
-            "" if other is None else "a drawing is the strokes of a pen, no picture; --reader names the format"))
+            "" if other is None else "a drawing is the strokes of a pen, not a picture; --reader names the format"))
 
 
 def _add(found: Samples, path: str, label: str | None, options: argparse.Namespace, skip: bool = False) -> None:
@@ -139,7 +139,7 @@ def _finite(path: str, cloud: PointCloud) -> PointCloud:
     """Return the points of a file that are finite; tell how many are not."""
     there = cloud.finite()
     if not len(there):
-        raise FileError(expected(path, "points", f"{len(cloud)}, none of them finite" if len(cloud) else "none"))
+        raise FileError(expected(path, *(("finite points", f"{len(cloud)} that are not") if len(cloud) else ("points", "none"))))
     if len(there) < len(cloud):
         out = len(cloud) - len(there)
         print(f"{printable(path)}: {out:,} of {len(cloud):,} points left out, whose coordinates are not finite",

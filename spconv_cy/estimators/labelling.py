@@ -35,9 +35,7 @@ def numbers_of(who: str, y: Any, n: int, ignore_label: object = None, classes: A
     if y is None:
         raise ShapeError(expected(who, "labels in a list or array (n,), one for each sample", "None",
                                   "y should be a 1d array"))
-    if isinstance(y, (set, frozenset)):
-        raise TypeError(expected(who, "labels in a list or array (n,), one for each sample",
-                                 "a set, which has no order"))
+    _check_ordered(who, y)
     labels = without_column(who, y.to_numpy() if hasattr(y, "to_numpy") else
                             np.asarray(y) if hasattr(y, "__array__") and not hasattr(y, "__iter__") else y)
     if hasattr(labels, "__iter__") and not isinstance(labels, (str, bytes, np.ndarray)):
@@ -57,6 +55,12 @@ def numbers_of(who: str, y: Any, n: int, ignore_label: object = None, classes: A
     else:
         numbers[at] = _known(who, kept, classes, len(at))
     return classes, numbers
+
+
+def _check_ordered(who: str, y: Any) -> None:
+    if isinstance(y, (set, frozenset, Mapping)):
+        raise TypeError(expected(who, "labels in a list or array (n,), one for each sample",
+                                 "a dict" if isinstance(y, Mapping) else "a set, which has no order"))
 
 
 def _left_out(who: str, labels: Any, ignore_label: Any) -> Array | None:
@@ -126,6 +130,7 @@ def class_weights(who: str, class_weight: Any, classes: Array, numbers: Array) -
 def accuracy(who: str, predicted: Array, y: Any, sample_weight: ArrayLike | None, ignore_label: object = None) -> float:
     """Return the fraction of labels in y that are predicted, without those to be ignored."""
     without_mask(y, f"{who}: y")
+    _check_ordered(who, y)
     labels = as_list(who, without_column(who, y), "labels, one for each sample")
     if len(labels) != len(predicted):
         raise ShapeError(expected(who, f"{len(predicted)} labels, one for each sample", len(labels)))

@@ -10,6 +10,7 @@ import numpy as np
 from spconv_cy.checks import as_array
 from spconv_cy.data import PointBatches, PointCloud
 from spconv_cy.data.packed import ranges
+from spconv_cy.dlpack import without_mask
 from spconv_cy.errors import ShapeError, expected
 from spconv_cy.estimators.encoders import Clouds, check_columns, listed, motion, rows_of
 from spconv_cy.estimators.labelling import class_weights, numbers_of
@@ -203,6 +204,7 @@ def is_one(X: Any) -> bool:
 def flat(who: str, y: Any, clouds: Clouds) -> Any:
     """Return one label, value or weight for each point, of a list with an array for each cloud."""
     counts = np.diff(clouds.starts)
+    without_mask(y, f"{who}: y")
     if isinstance(y, np.ndarray) and y.ndim and len(y) == len(counts) != len(clouds.rows) and all(
             isinstance(part, (list, np.ndarray)) for part in y):
         y = list(y)                                                      # clouds of one length, or an array of arrays

@@ -46,7 +46,7 @@ def write(path: PathLike, kind: str, arrays: Mapping[str, Array], text: Mapping[
     if len(header) > LONGEST_HEADER:
         raise ValueError(expected(path, f"a description of at most {LONGEST_HEADER} bytes", len(header),
                                   "keep large values in another file"))
-    from spconv_cy.writing import new_file  # loading needs it not
+    from spconv_cy.writing import new_file  # not needed to load
 
     with new_file(path) as file:
         file.write(header)

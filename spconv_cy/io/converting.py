@@ -207,7 +207,7 @@ def _found(peer: Peer, modules: Mapping[str, Module], net: Layer, table: Mapping
             if not finite:
                 raise not_finite(modules[theirs], row.name)
         matches += rows
-        if read:                                                         # what is copied needs its pages no more
+        if read:                                                         # pages of what is copied are no longer needed
             releasing.copied(*map(np.asarray, modules[theirs].arrays.values()))
     return with_shared(found, layers), matches
 

@@ -47,8 +47,17 @@ def scattered(model: Model, node: Any, source: str, rank: int) -> Dense | None:
     if node.op_type == "ScatterElements":
         plain = given.get("axis", 0) == 0 and given.get("reduction", "none") == "none"
         return Dense(node, source, (BATCH, *sites, CHANNELS), flat=True) if plain else None
-    shape = tuple(given.get("output_shape", ()))
+    shape = model.integers(node, "output_shape", given, ())
     return Dense(node, source, (BATCH, CHANNELS, *sites), shape if len(shape) == rank else ())
+
+
+def keeps_rows(model: Model, node: Any) -> bool:
+    """Return True if a Reshape of rows (n, c) gives two axes, as far as the file tells."""
+    given = model.attributes(node)
+    if "dims" in given:
+        return len(model.integers(node, "dims", given)) == 2
+    return not (len(node.input) > 1 and model.is_constant(node.input[1])
+                and model.constant(node.input[1], INTEGERS).size != 2)
 
 
 def transposed(model: Model, node: Any, x: Dense) -> Dense | None:

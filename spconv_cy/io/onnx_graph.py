@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spconv_cy.errors import FileError
-from spconv_cy.io.onnx_dense import DENSE, SCATTERS, Dense, dense_layers, reshaped, scattered, transposed
+from spconv_cy.io.onnx_dense import (
+    DENSE,
+    SCATTERS,
+    Dense,
+    dense_layers,
+    keeps_rows,
+    reshaped,
+    scattered,
+    transposed,
+)
 from spconv_cy.io.onnx_files import SAME, Model, listed, titled
 from spconv_cy.io.onnx_nodes import (
     ACTIVATION_NODES,
@@ -159,7 +168,7 @@ class Walk:
         given = self.model.attributes(node)
         geometry = Geometry.of(self.model, node, given, "ksize", "out_padding")
         if not node.input or len(node.output) < 4:
-            raise self.model.wrong(titled(node), "one input and five outputs",
+            raise self.model.wrong(titled(node), "one input, and four outputs or more",
                                    f"{len(node.input)} and {len(node.output)}")
         start = self.model.name(node.input[0])
         start = self.sites.get(start, start)
@@ -194,8 +203,9 @@ class Walk:
         before = self.steps.get(self.model.name(node.input[0]))
         found = self.pairs.get(names[0]) or self._stage(node, names[0], before.sites if before else "")
         if found is None or found.outputs != names:
-            raise self.model.wrong(titled(node), "the pairs of one GetIndicePairsImplicitGemm", listed(names),
-                                   "export the network with these nodes, not with their results as inputs")
+            raise self.model.wrong(titled(node), "pairs of one node, or of one window of rulebook_stages",
+                                   listed(names),
+                                   "export the network with the nodes that find them, or with these metadata")
         if bool(given.get("is_subm")) != (found.geometry.kind == "submanifold"):
             raise self.model.wrong(titled(node), "is_subm as subm of its pairs", given.get("is_subm"))
         if given.get("output_scale", 1.0) != 1.0:
@@ -278,7 +288,8 @@ class Walk:
     def _dense(self, node: Any, names: list[str]) -> None:
         source = names[2] if node.op_type in ("ScatterND", "ScatterElements") and len(names) > 2 else names[0]
         source = self.rows.get(source, source)
-        if node.op_type == "Reshape" and source in self.steps and node.output:
+        if node.op_type == "Reshape" and source in self.steps and keeps_rows(self.model, node):
+            self._check_new(node)
             self.rows[node.output[0]] = source                           # (n, c) again if a node can scatter it
             return
         found: Dense | None = None

@@ -9,7 +9,7 @@ import numpy as np
 
 from spconv_cy.errors import FileError, ShapeError
 from spconv_cy.functional.initial import zero_weights
-from spconv_cy.io.onnx_files import Model, listed, titled
+from spconv_cy.io.onnx_files import Model, titled
 from spconv_cy.layers import (
     BatchNormalization,
     Convolution,
@@ -58,7 +58,8 @@ class Geometry:
         taps = model.integers(node, size, given)
         zeros = [0] * len(taps)
         found = [model.integers(node, name, given, zeros if name == output_padding else None) for name in names]
-        if any(len(numbers) != len(taps) for numbers in found) or int(np.prod(taps, dtype=object)) > MOST_TAPS:
+        taps_fit = 0 < len(taps) and int(np.prod(taps, dtype=object)) <= MOST_TAPS
+        if not taps_fit or any(len(numbers) != len(taps) for numbers in found):
             raise model.wrong(titled(node), f"{', '.join(names)} of one length, with at most {MOST_TAPS} taps", found)
         if min(*found[2], *found[4], 0) < 0:
             raise model.wrong(titled(node), f"padding and {output_padding} from 0 up", f"{found[2]} and {found[4]}")
@@ -186,10 +187,12 @@ def activation(model: Model, node: Any) -> Layer:
         bounds = [model.constant(name).ravel().tolist() for name in names if model.is_constant(name)]
         bounds = bounds if names else [[given.get("min")], [given.get("max")]]
         if bounds != [[0], [6]]:
-            raise model.wrong(titled(node), "the bounds 0 and 6 of a ReLU6", listed([str(n[0]) for n in bounds if n]))
+            raise model.wrong(titled(node), "the bounds 0 and 6 of a ReLU6",
+                              ", ".join(str(n[0]) if len(n) == 1 else f"one of {len(n)} numbers" for n in bounds)
+                              + ("" if len(bounds) == 2 else " and no other" if bounds else "no bounds"))
     if node.op_type == "HardSigmoid":
         slope, middle = model.number(node, "alpha", 0.2), model.number(node, "beta", 0.5)
-        if abs(6 * slope - 1) > 1e-5 or middle != 0.5:
+        if not abs(6 * slope - 1) <= 1e-5 or middle != 0.5:              # NaN is neither
             raise model.wrong(titled(node), "x / 6 + 1/2", f"{slope:.6g} x + {middle:.6g}")
     if node.op_type == "LeakyRelu":
         slope = model.number(node, "alpha", 0.01)
@@ -203,7 +206,7 @@ def activation_of(model: Model, node: Any, word: object) -> Layer | None:
     Raises:
         FileError: another activation, such as NVIDIA's leaky ReLU, whose slope is not in the file.
     """
-    if word == LEAKY:
+    if word == LEAKY and "act_alpha" in model.attributes(node):          # Autoware's
         slope = model.number(node, "act_alpha", 0.0)
         return made(model, node, lambda: LeakyReLU(slope), 0)
     word = NUMBERS.get(word, word) if isinstance(word, int) else word or "None"

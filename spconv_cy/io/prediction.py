@@ -42,8 +42,11 @@ def predict_file(net: PathLike | Layer, inputs: PathLike, outputs: PathLike) -> 
         ImportError: a .parquet file, and pyarrow is not installed.
     """
     path, target = checked_path("predict", inputs), checked_path("predict", outputs)
-    if os.path.splitext(target)[1].lower() not in WRITTEN:
+    ending = os.path.splitext(target)[1].lower()
+    if ending not in WRITTEN:
         raise FileError(expected(target, "the name of an .npz or .parquet file to write", "another ending"))
+    if ending == ".parquet":
+        check_parquet()
     arrays = read_checkpoint(path)
     missing = [name for name in ("sites", "features") if name not in arrays]
     if missing:
@@ -52,7 +55,7 @@ def predict_file(net: PathLike | Layer, inputs: PathLike, outputs: PathLike) -> 
     size = _checked_size(path, arrays["size"]) if "size" in arrays else None
     with evaluating(layer), no_grad():
         y = layer(SparseTensor.from_sites(arrays["sites"], arrays["features"], size, ground=None))
-    if target.endswith(".parquet"):
+    if ending == ".parquet":
         _write_parquet(target, y)
     else:
         _write_npz(target, y)
@@ -75,7 +78,6 @@ def _write_npz(target: str, y: SparseTensor | Tensor) -> None:
 
 
 def _write_parquet(target: str, y: SparseTensor | Tensor) -> None:
-    check_parquet()
     import pyarrow
     from pyarrow import parquet
 

@@ -154,7 +154,7 @@ class Releasing:
         self._copied = 0
 
     def copied(self, *arrays: Array) -> None:
-        """Take account of arrays of one file that are needed no more."""
+        """Take account of arrays of one file that are no longer needed."""
         self._copied += sum(array.nbytes for array in arrays)
         if arrays and self._copied >= RELEASED:
             release(arrays[0])
