@@ -117,18 +117,13 @@ def together(extensions):
     return found
 
 
-def write_stubs(folder, extensions):
-    """Write a module of Python for each that shares a file; it loads the compiled one in its own place."""
-    for name in (extension.name for extension in extensions if extension.name.rpartition(".")[0] in PACKAGES):
-        Path(folder, *name.split(".")).with_suffix(".py").write_text(STUB.format(name=name, file=TOGETHER))
-
-
 class BuildExtensions(build_ext):
     """Probes the compiler, then gives each file the flags of its instruction set, told by its name."""
 
     def finalize_options(self):
         modules = self.distribution.ext_modules
-        if not self.inplace and not self.editable_mode:
+        self.together = not self.inplace and not self.editable_mode      # `inplace` is changed while extensions are built
+        if self.together:
             self.distribution.ext_modules = together(modules)            # where it is looked up
         super().finalize_options()
         self.distribution.ext_modules = modules                          # pip may finalize for a wheel, then in place
@@ -162,9 +157,17 @@ class BuildExtensions(build_ext):
         STAMP.parent.mkdir(exist_ok=True)
         STAMP.write_text("unfinished\n")
         super().build_extensions()
-        if not self.inplace and not self.editable_mode:
-            write_stubs(Path(self.build_lib), self.distribution.ext_modules)
+        if self.together:
+            self.write_stubs()
         STAMP.write_text(VARIANT)
+
+    def write_stubs(self):
+        """Write a module of Python for each that shares a file, and remove the file that a build in place left of it."""
+        for name in (extension.name for extension in self.distribution.ext_modules):
+            if name.rpartition(".")[0] in PACKAGES:
+                Path(self.build_lib, self.get_ext_filename(name)).unlink(missing_ok=True)
+                path = Path(self.build_lib, *name.split(".")).with_suffix(".py")
+                path.write_text(STUB.format(name=name, file=TOGETHER))
 
     def get_export_symbols(self, extension):
         """Return []: Python's headers export the function PyInit of each module, on Windows too."""

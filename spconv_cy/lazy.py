@@ -49,7 +49,9 @@ def load_shared(name: str, path: str) -> None:
                           name=name, path=path)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    sys.modules[name] = module          # only now: other threads wait for the one that is replaced
+    # Other threads wait for the one that is replaced, and may then read names of it.
+    vars(sys.modules[name]).update((key, value) for key, value in vars(module).items() if key != "__spec__")
+    sys.modules[name] = module
 
 
 def public(package: str, file: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import zlib
 from importlib import import_module, invalidate_caches
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
@@ -56,6 +57,29 @@ def test_compiled_modules_that_share_a_file_are_loaded_in_the_place_of_those_tha
     assert found is sys.modules["shared_package.checksum"] is sys.modules["shared_package"].checksum
     assert type(found.__loader__) is ExtensionFileLoader and found.__file__ == str(shared)
     assert found.crc32(b"some bytes") == zlib.crc32(b"some bytes")
+
+
+def test_threads_that_wait_for_a_module_of_a_shared_file_find_its_names(tmp_path, monkeypatch):
+    package = tmp_path / "slow_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "checksum.py").write_text("import time\nfrom spconv_cy.lazy import load_shared\ntime.sleep(0.2)\n"
+                                         "load_shared(__name__, __file__)\n")
+    shutil.copy(checksum.__file__, package / f"modules{EXTENSION_SUFFIXES[0]}")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+
+    def wants():
+        from slow_package.checksum import crc32
+        found.append(crc32(b"some bytes"))
+
+    import_module("slow_package")
+    threads = [threading.Thread(target=wants) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [zlib.crc32(b"some bytes")] * 6
 
 
 def test_the_import_alone_loads_no_layer_and_no_compiled_module():

@@ -1,6 +1,7 @@
 """Settings: of the process by a plain call, of a thread or task alone in a `with` statement; numbers of threads."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -193,4 +194,28 @@ print(work() == truth)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_more_threads_than_the_system_starts_do_not_end_the_process():
     found = subprocess.run([sys.executable, "-c", MANY], capture_output=True, text=True, timeout=60)
+    assert found.stdout.strip() == "True", found.stderr[-1000:]
+
+
+REFUSED = """
+import numpy as np, resource
+from spconv_cy import _core
+from spconv_cy.sites.rulebook import Rulebook
+n, k, rng = 6144, 8, np.random.default_rng(0)
+rows = np.tile(np.arange(n, dtype=np.int32), k)
+book = Rulebook(rows, rows, np.arange(k + 1) * n, n, n)
+x, w = rng.standard_normal((n, 64), np.float32), rng.standard_normal((k, 64, 48), np.float32)
+truth = _core.conv(x, w, book.pairs, n_threads=1)
+resource.setrlimit(resource.RLIMIT_AS, (GIBIBYTES << 30,) * 2)
+print(all((_core.conv(x, w, book.pairs, n_threads=200) == truth).all() for _ in range(3)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize("limit", [30, 40])
+def test_a_call_has_memory_for_all_threads_that_start_after_more_were_refused(limit):
+    # Once 144 threads are refused, the 24 that a later question of the same call asks for might start after all.
+    program = [sys.executable, "-c", REFUSED.replace("GIBIBYTES", str(limit))]
+    found = subprocess.run(program, capture_output=True, text=True, timeout=60,
+                           env={**os.environ, "OMP_STACKSIZE": "1G"})
     assert found.stdout.strip() == "True", found.stderr[-1000:]

@@ -17,7 +17,7 @@ cdef struct Lists:              # the input rows of each row of a tile, in the o
 
 
 cdef inline bint list_rows(const Rules* rules, int64_t tile, Lists* lists) noexcept nogil:
-    # False if a row may have more than FEW pairs; an offset has no row twice.
+    # False if a row has more than FEW pairs.
     cdef int64_t low = tile * TILE_ROWS, offset, pair, row
     cdef const int64_t* start
     if rules.n_offsets > FEW:
@@ -27,6 +27,8 @@ cdef inline bint list_rows(const Rules* rules, int64_t tile, Lists* lists) noexc
         start = rules.tile_ptr + offset * (rules.n_tiles + 1) + tile
         for pair in range(start[0], start[1]):
             row = rules.out_rows[pair] - low
+            if lists.n[row] == FEW:                                      # pairs that nobody checked
+                return False
             lists.rows[row * FEW + lists.n[row]] = rules.in_rows[pair]
             lists.n[row] += 1
     return True

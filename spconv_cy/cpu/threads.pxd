@@ -38,7 +38,7 @@ cdef extern from *:
     // written lies in its caches, or in those of its group of cores. So each takes the jobs of its own part first, and
     // then what others have left.
     struct Turns {
-        struct alignas(64) Part {               // a line of a cache, which no other thread writes at the same time
+        struct alignas(64) Part {               // a line of a cache of its own
             std::atomic<int64_t> next;
             int64_t end;
         };

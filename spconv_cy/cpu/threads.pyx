@@ -74,9 +74,10 @@ cdef extern from *:
         if (n >= refused) return started;
         const int found = tried(n);
         if (found < n) {
-            refused = n;
-            // Half of them: what they work on needs memory too.
+            // Half of them: what they work on needs memory too. And never more from now on: a call that has memory for
+            // so many asks again.
             started = started > found / 2 ? started : found / 2 + 1;
+            refused = started + 1;
             return started;
         }
         return started = n;

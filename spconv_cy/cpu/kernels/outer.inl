@@ -1,6 +1,6 @@
 // The weight gradient: outer products of rows of x and dy, added up in registers for many pairs. The including file
-// defines INNER[V], of how many inputs' rows of dw V vectors of columns stay in registers, and POINTERS, UNROLL, PANELS
-// and NEAR_FLOATS.
+// defines INNER[V], of how many inputs' rows of dw V vectors of columns stay in registers, and POINTERS, PANELS and
+// NEAR_FLOATS.
 #include <cassert>
 #include <type_traits>
 
@@ -69,17 +69,7 @@ BLOCK void outer_block(Pairs pairs, int64_t n, float* dw, int64_t stride, int ta
     vec sum[I][V];
 #pragma GCC unroll 32
     for (int i = 0; i < I; ++i) read_row<V>(sum[i], dw + i * stride, tail);
-    int64_t j = 0;
-    for (; j < n - UNROLL + 1; j += UNROLL) {
-#pragma GCC unroll 8
-        for (int u = 0; u < UNROLL; ++u) {
-            add_pair<V, I>(sum, pairs, j + u, WHOLE ? LANES : tail);
-            // Keeps the next pair's loads behind: hoisted, they would push sums out of the registers.
-            if (UNROLL > 1) asm volatile("" ::: "memory");
-        }
-    }
-#pragma GCC unroll 1
-    for (; UNROLL > 1 && j < n; ++j) add_pair<V, I>(sum, pairs, j, WHOLE ? LANES : tail);
+    for (int64_t j = 0; j < n; ++j) add_pair<V, I>(sum, pairs, j, WHOLE ? LANES : tail);
 #pragma GCC unroll 32
     for (int i = 0; i < I; ++i) write_row<V>(sum[i], dw + i * stride, tail);
 }
@@ -213,13 +203,12 @@ void in_panels(const Outer& job, const int32_t* in_rows, const int32_t* out_rows
 
 void outer(const Outer* job, const int32_t* in_rows, const int32_t* out_rows, int64_t pairs) {
     assert(pairs > 0 && job->c > 0 && job->cols > 0 && job->near > 0);
-    // Few pairs at a time, so that their rows stay in the first cache for all blocks: nearly equal numbers, all but the
-    // last multiples of UNROLL.
+    // Few pairs at a time, so that their rows stay in the first cache for all blocks: nearly equal numbers.
     const bool together = !job->panels && !is_pointed(*job) && blocks_of(*job) == 1;
     const int64_t near = together ? pairs : job->near;
     for (int64_t left = pairs; left > 0;) {
         const int64_t parts = (left + near - 1) / near;
-        const int64_t even = ((left + parts - 1) / parts + UNROLL - 1) / UNROLL * UNROLL, n = left < even ? left : even;
+        const int64_t n = (left + parts - 1) / parts;
         (job->panels ? in_panels : in_place)(*job, in_rows, out_rows, n);
         in_rows += n, out_rows += n, left -= n;
     }

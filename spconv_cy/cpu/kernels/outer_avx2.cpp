@@ -4,7 +4,7 @@
 namespace {
 
 constexpr int INNER[] = {0, 12, 6, 4, 3};
-constexpr int POINTERS = 2, UNROLL = 1, PANELS = 256, NEAR_FLOATS = 4096;
+constexpr int POINTERS = 2, PANELS = 256, NEAR_FLOATS = 4096;
 
 }  // namespace
 

@@ -4,7 +4,7 @@
 namespace {
 
 constexpr int INNER[] = {0, 16, 12, 8, 6};
-constexpr int POINTERS = 8, UNROLL = 1, PANELS = 256, NEAR_FLOATS = 8192;
+constexpr int POINTERS = 8, PANELS = 256, NEAR_FLOATS = 8192;
 
 }  // namespace
 

@@ -4,7 +4,7 @@
 namespace {
 
 constexpr int INNER[] = {0, 8, 4, 4, 3};
-constexpr int POINTERS = 2, UNROLL = 1, PANELS = 256, NEAR_FLOATS = 8192;
+constexpr int POINTERS = 2, PANELS = 256, NEAR_FLOATS = 8192;
 
 }  // namespace
 
