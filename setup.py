@@ -122,7 +122,7 @@ class BuildExtensions(build_ext):
 
     def finalize_options(self):
         modules = self.distribution.ext_modules
-        self.together = not self.inplace and not self.editable_mode      # `inplace` is changed while extensions are built
+        self.together = not self.inplace and not self.editable_mode     # `inplace` changes while extensions are built
         if self.together:
             self.distribution.ext_modules = together(modules)            # where it is looked up
         super().finalize_options()
@@ -162,7 +162,7 @@ class BuildExtensions(build_ext):
         STAMP.write_text(VARIANT)
 
     def write_stubs(self):
-        """Write a module of Python for each that shares a file, and remove the file that a build in place left of it."""
+        """Write a module of Python for each that shares a file, and remove what a build in place left of it."""
         for name in (extension.name for extension in self.distribution.ext_modules):
             if name.rpartition(".")[0] in PACKAGES:
                 Path(self.build_lib, self.get_ext_filename(name)).unlink(missing_ok=True)

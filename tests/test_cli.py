@@ -126,7 +126,7 @@ def test_wrong_arguments_end_with_status_2_and_a_message(work, capsys, monkeypat
     (["train", "points.csv", "m.safetensors", "--quiet"], "a label of each sample, got none of points.csv; put the"),
     (["train", "empty", "m.safetensors", "--quiet"], "empty: expected a folder with files of drawings or points"),
     (["train", "pictures", "m.safetensors", "--quiet"],
-     "got none but files of other kinds, such as pictures/down/0.png; a drawing is the strokes of a pen, not a picture"),
+     "none but files of other kinds, such as pictures/down/0.png; a drawing is the strokes of a pen, not a picture"),
     (["train", "text.md", "m.safetensors", "--quiet"], "a file of drawings or points, got one of the kind 'unknown'"),
     (["evaluate", "net.safetensors", "drawn.npz"], "net.safetensors: expected"),
     (["predict", "net.safetensors", "scene.npz", "out.csv"], "out.csv: expected the name of an .npz or .parquet file"),

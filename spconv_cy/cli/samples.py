@@ -139,7 +139,8 @@ def _finite(path: str, cloud: PointCloud) -> PointCloud:
     """Return the points of a file that are finite; tell how many are not."""
     there = cloud.finite()
     if not len(there):
-        raise FileError(expected(path, *(("finite points", f"{len(cloud)} that are not") if len(cloud) else ("points", "none"))))
+        told = ("finite points", f"{len(cloud)} that are not") if len(cloud) else ("points", "none")
+        raise FileError(expected(path, *told))
     if len(there) < len(cloud):
         out = len(cloud) - len(there)
         print(f"{printable(path)}: {out:,} of {len(cloud):,} points left out, whose coordinates are not finite",
