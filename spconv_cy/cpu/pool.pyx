@@ -7,50 +7,97 @@ from spconv_cy.cpu.rules cimport TILE_ROWS
 from spconv_cy.cpu.threads cimport Turns, share_jobs, take_job, team
 
 
+cdef enum:
+    FEW = 9                     # pairs of a row that are read together
+
+cdef struct Lists:              # the input rows of each row of a tile, in the order of the offsets
+    int32_t rows[TILE_ROWS * FEW]
+    int32_t n[TILE_ROWS]
+
+
+cdef inline bint list_rows(const Rules* rules, int64_t tile, Lists* lists) noexcept nogil:
+    # False if a row has more than FEW pairs.
+    cdef int64_t low = tile * TILE_ROWS, offset, pair, row
+    cdef const int64_t* start
+    if rules.n_offsets > FEW:
+        return False
+    memset(lists.n, 0, sizeof(lists.n))
+    for offset in range(rules.n_offsets):
+        start = rules.tile_ptr + offset * (rules.n_tiles + 1) + tile
+        for pair in range(start[0], start[1]):
+            row = rules.out_rows[pair] - low
+            if lists.n[row] == FEW:                                      # pairs that nobody checked
+                return False
+            lists.rows[row * FEW + lists.n[row]] = rules.in_rows[pair]
+            lists.n[row] += 1
+    return True
+
+
+cdef inline void first_row(float* y, int32_t* winner, const float* x, int32_t row, int64_t c) noexcept nogil:
+    cdef int64_t i
+    if x == NULL:
+        memset(y, 0, <size_t>c * sizeof(float))
+    else:
+        memcpy(y, x, <size_t>c * sizeof(float))
+    for i in range(c):
+        winner[i] = row
+
+
+cdef inline void max_row(const KernelTable* table, const float* x, const float* ground, bint is_open, float* y,
+                         int32_t* winner, int64_t c, const int32_t* rows, int64_t n) noexcept nogil:
+    if n == 0:
+        first_row(y, winner, ground, -1, c)
+        return
+    table.max_rows(y, winner, x, rows, n, c)
+    if is_open:
+        table.max(y, winner, ground, -1, c)
+
+
 cdef void max_pool(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
                    int32_t* winner, const Rules* rules, int64_t c, float slope, int n_threads) noexcept nogil:
     cdef Turns turns
     cdef int thread
-    cdef int64_t tile, low
+    cdef int64_t tile
     n_threads = team(n_threads, rules.n_tiles, <double>rules.n_pairs * <double>c)
     share_jobs(&turns, rules.n_tiles, n_threads)
     for thread in prange(n_threads, schedule="static", chunksize=1, num_threads=n_threads):
         tile = take_job(&turns, thread)
         while tile >= 0:
-            max_tile(table, x, ground, is_open, y, winner, rules, c, tile)
-            if slope != 1:
-                low = tile * TILE_ROWS
-                table.leaky(y + low * c, y + low * c, slope, min(TILE_ROWS, rules.n_out - low) * c)
+            max_tile(table, x, ground, is_open, y, winner, c, rules, c, slope, tile)
             tile = take_job(&turns, thread)
 
 
 cdef void max_tile(const KernelTable* table, const float* x, const float* ground, const uint8_t* is_open, float* y,
-                   int32_t* winner, const Rules* rules, int64_t c, int64_t tile) noexcept nogil:
+                   int32_t* winner, int64_t step, const Rules* rules, int64_t c, float slope,
+                   int64_t tile) noexcept nogil:
     # The first pair of a row is copied without comparing: no initial value is below all others, NaN and -inf included.
+    # step: from the winners of a row to those of the next; 0: nobody reads them.
     cdef uint8_t begun[TILE_ROWS]
-    cdef int64_t low = tile * TILE_ROWS, offset, pair, row
+    cdef int64_t low = tile * TILE_ROWS, high = min(low + TILE_ROWS, rules.n_out), offset, pair, row
     cdef const int64_t* start
     cdef Lists lists
     if list_rows(rules, tile, &lists):
-        for row in range(low, min(low + TILE_ROWS, rules.n_out)):
-            max_row(table, x, ground, ground != NULL and is_open[row] != 0, y + row * c, winner + row * c, c,
+        for row in range(low, high):
+            max_row(table, x, ground, ground != NULL and is_open[row] != 0, y + row * c, winner + row * step, c,
                     lists.rows + (row - low) * FEW, lists.n[row - low])
-        return
-    memset(begun, 0, TILE_ROWS)
-    for offset in range(rules.n_offsets):
-        start = rules.tile_ptr + offset * (rules.n_tiles + 1) + tile
-        for pair in range(start[0], start[1]):
-            row = rules.out_rows[pair]
-            if begun[row - low]:
-                table.max(y + row * c, winner + row * c, x + rules.in_rows[pair] * c, rules.in_rows[pair], c)
-            else:
-                begun[row - low] = 1
-                first_row(y + row * c, winner + row * c, x + rules.in_rows[pair] * c, rules.in_rows[pair], c)
-    for row in range(low, min(low + TILE_ROWS, rules.n_out)):
-        if not begun[row - low]:
-            first_row(y + row * c, winner + row * c, ground, -1, c)
-        elif ground != NULL and is_open[row]:
-            table.max(y + row * c, winner + row * c, ground, -1, c)
+    else:
+        memset(begun, 0, TILE_ROWS)
+        for offset in range(rules.n_offsets):
+            start = rules.tile_ptr + offset * (rules.n_tiles + 1) + tile
+            for pair in range(start[0], start[1]):
+                row = rules.out_rows[pair]
+                if begun[row - low]:
+                    table.max(y + row * c, winner + row * step, x + rules.in_rows[pair] * c, rules.in_rows[pair], c)
+                else:
+                    begun[row - low] = 1
+                    first_row(y + row * c, winner + row * step, x + rules.in_rows[pair] * c, rules.in_rows[pair], c)
+        for row in range(low, high):
+            if not begun[row - low]:
+                first_row(y + row * c, winner + row * step, ground, -1, c)
+            elif ground != NULL and is_open[row]:
+                table.max(y + row * c, winner + row * step, ground, -1, c)
+    if slope != 1:
+        table.leaky(y + low * c, y + low * c, slope, (high - low) * c)
 
 
 cdef void max_pool_dx(const KernelTable* table, const float* dy, const int32_t* winner, float* dx, float* dground,
